@@ -1,0 +1,52 @@
+# `make demo` and `make test` set everything up by themselves; they need Python 3.10 or later, and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 3000
+
+.PHONY: help install demo materialize test test-real test-ui lint types check bench screenshots clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# One stamp for the environment: made anew when the dependencies change.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+install: $(VENV)/.installed  ## the environment in .venv, with the package and all tools
+
+demo: install  ## the sandbox and the Dagster UI, with all assets ready to materialize
+	$(BIN)/python -m demo --port $(PORT)
+
+materialize: install  ## the same without a browser: materialize everything, and print what happened
+	$(BIN)/python -m demo.materialize
+
+test: install  ## unit and integration tests
+	$(BIN)/python -m pytest
+
+test-real: install  ## the assets against a real TestGen server, which is installed, started and taken down
+	$(BIN)/python -m pytest tests/real
+
+test-ui: install  ## the demo in a browser; needs Chromium
+	$(BIN)/python -m pytest tests/e2e
+
+screenshots: install  ## the pictures in docs/, taken from the demo; needs Chromium
+	$(BIN)/python -m tests.e2e.screenshots
+
+lint: install  ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install  ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test  ## all that needs no server and no browser
+
+bench: install  ## figures beside the limits
+	$(BIN)/python -m benchmarks
+
+clean:  ## forget the environment and everything that was started here
+	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache

@@ -1,0 +1,48 @@
+"""The launchpad: a run's fields as Dagster config, so that one launch can override them."""
+
+import types
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import dagster as dg
+
+from dagster_runs.remote_run.contract import RemoteRun
+
+_SCALARS: Mapping[Any, Any] = {str: dg.String, int: dg.Int, float: dg.Float, bool: dg.Bool}
+
+
+def config_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
+    """A config field for each of the run's fields, none of them required: what is not given stays as defined."""
+    return {
+        name: dg.Field(
+            _config_type(field.annotation, unique=f"{run_class.__name__}_{name}"),
+            is_required=False,
+            description=field.description or f"Overrides `{name}` for this launch.",
+        )
+        for name, field in run_class.model_fields.items()
+    }
+
+
+def _config_type(annotation: Any, *, unique: str) -> Any:  # noqa: PLR0911 - one return for each kind of type
+    """Dagster's config type for a field; the run's own validation stays the judge of the value."""
+    if annotation in _SCALARS:
+        return _SCALARS[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _config_type(arguments[0], unique=unique)
+    if origin is Literal:
+        return dg.Enum(unique, [dg.EnumValue(str(word)) for word in arguments])
+    if origin in (Union, types.UnionType) and type(None) in arguments:
+        others = [argument for argument in arguments if argument is not type(None)]
+        inner = _config_type(others[0], unique=unique) if len(others) == 1 else dg.Any
+        return inner if inner is dg.Any else dg.Noneable(inner)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return dict
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return dg.Array(_config_type(arguments[0], unique=unique))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return dg.Enum(unique, [dg.EnumValue(str(member.value)) for member in annotation])
+    if isinstance(annotation, type) and annotation.__module__ == "datetime":
+        return dg.String
+    return dg.Any

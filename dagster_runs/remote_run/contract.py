@@ -1,0 +1,176 @@
+"""What a vendor implements: a `RemoteRun` for each kind of run. All else (`life`) works on this contract alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import Self
+
+from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.state import RunStatus
+
+if TYPE_CHECKING:
+    from dagster_runs.remote_run.resource import RemoteRunResource
+
+ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class StartAttempt:
+    """One attempt to start a run, as the ledger keeps it.
+
+    Attributes:
+        correlation_id: Ours alone; vendors that keep free text get it, so that the run can be found again.
+        starting_at: Epoch seconds just before the request.
+        dagster_run_id: The Dagster run that starts it.
+        dagster_url: Address of that Dagster run in the UI, where the resource knows the UI's.
+    """
+
+    correlation_id: str
+    starting_at: float
+    dagster_run_id: str
+    dagster_url: str | None = None
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run at the vendor that may be the one whose start's answer was lost.
+
+    Attributes:
+        run_id: The vendor's id.
+        ours: Whether it carries our correlation id; otherwise only its kind, target and time fit.
+        undecided: Whether the vendor does not tell yet what it runs, so that it may turn out not to fit.
+        url: Where a person can look at it.
+    """
+
+    run_id: str
+    ours: bool
+    undecided: bool = False
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """The result of one check on a run's result, before it belongs to an asset."""
+
+    name: str
+    passed: bool
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    description: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it fails in a way that a blocking check blocks on."""
+        return not self.passed and self.severity == dg.AssetCheckSeverity.ERROR
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run brought.
+
+    Attributes:
+        metadata: The vendor's own entries, with their full keys (``testgen/score``).
+        checks: Outcomes of the checks that `RemoteRun.data_checks` names.
+    """
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    checks: Sequence[CheckOutcome] = ()
+
+
+class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
+    """What to run at a vendor: its fields are the user's choices, its methods the calls.
+
+    A subclass declares its fields (they are also the launchpad's), the class attributes below, and implements `start`,
+    `fetch_status` and what else the vendor can do. Instances are immutable.
+
+    Attributes:
+        vendor: The vendor's name for people: ``RudderStack``.
+        label: This kind of run, for people: ``Profiles run``.
+        resource_key: The default key of the resource.
+        asset_kinds: Dagster ``kinds`` of the asset.
+        data_checks: Checks on the run's data, by name, with a description each; ``run_status`` comes by itself.
+        default_timeout: Seconds until a run counts as lost in waiting.
+        start_is_repeatable: Whether the vendor takes the correlation id as an idempotency key, so that a start may be
+        sent
+            again whatever became of its answer.
+        can_cancel: Whether the vendor can stop a run.
+        where_to_stop: Where a person stops it, for vendors that cannot.
+        partition_window_fields: The two fields that a time-window partition fills, or ``None``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
+
+    vendor: ClassVar[str]
+    label: ClassVar[str]
+    resource_key: ClassVar[str]
+    asset_kinds: ClassVar[frozenset[str]] = frozenset()
+    data_checks: ClassVar[Mapping[str, str]] = {}
+    default_timeout: ClassVar[float] = DAY
+    start_is_repeatable: ClassVar[bool] = False
+    can_cancel: ClassVar[bool] = False
+    where_to_stop: ClassVar[str] = ""
+    partition_window_fields: ClassVar[tuple[str, str] | None] = None
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """The vendor's id of what is run."""
+
+    @abstractmethod
+    def start(self, resource: ResourceT, attempt: StartAttempt) -> str:
+        """Start the run by one request (`HttpClient.post_once`), and return the vendor's id of it.
+
+        Raises:
+            VendorError: The vendor refused, or the answer was lost; ``may_have_been_accepted`` tells which.
+        """
+
+    @abstractmethod
+    def fetch_status(self, resource: ResourceT, run_id: str) -> RunStatus:
+        """Look at the run.
+
+        Raises:
+            VendorError: The look failed; this says nothing about the run.
+        """
+
+    def fetch_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
+        """Metadata of a run that is still going; empty where the vendor tells nothing."""
+        return {}
+
+    def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
+        """What the finished run brought. For a failed or cancelled run, only its metadata is shown."""
+        return RunResult()
+
+    def cancel(self, resource: ResourceT, run_id: str) -> None:
+        """Ask the vendor to stop the run; where ``can_cancel``."""
+        raise NotImplementedError(f"{self.vendor} cannot cancel a {self.label}")
+
+    def find_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[FoundRun] | None:
+        """Runs that the lost start may have begun; ``None`` where the vendor offers no way to look."""
+        return None
+
+    def is_conflict_with_going_run(self, error: Exception) -> bool:
+        """Whether a refused start says that another run of the same target is going."""
+        return False
+
+    def run_url(self, resource: ResourceT, run_id: str) -> str | None:
+        """The vendor's page for the run."""
+        return None
+
+    def in_window(self, start: datetime, end: datetime) -> Self:
+        """This run over the partition's time window, where the vendor's run has one. Fields that the user set stay."""
+        if self.partition_window_fields is None:
+            return self
+        fields = dict(zip(self.partition_window_fields, (start, end), strict=True))
+        return self.with_fields({name: value for name, value in fields.items() if getattr(self, name) is None})
+
+    def with_fields(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with other values, validated as if it had been written so."""
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate({**own, **changes})

@@ -1,0 +1,153 @@
+"""The end of following a run: its result, its failure, or a termination that cancels it or leaves it."""
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTerminated, RunTimedOut
+from dagster_runs.remote_run.following import Following, Going
+from dagster_runs.remote_run.interrupts import interrupts_held
+from dagster_runs.remote_run.ledger import Entry
+from dagster_runs.remote_run.pacing import FIRST_PAUSE
+from dagster_runs.remote_run.reporting import check_results, materializations, run_metadata, run_status_outcome
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import VendorError
+
+CANCEL_CONFIRMED_WITHIN = 60.0
+"""Seconds to wait for the vendor to confirm a cancellation."""
+
+
+def publish(following: Following, going: Going, status: RunStatus) -> Iterator[Any]:
+    """The Dagster events of a run that has ended; raises if it did not succeed.
+
+    Raises:
+        RunFailed: The vendor says that the run failed.
+        RunCanceled: Somebody cancelled it at the vendor.
+    """
+    run = following.run
+    outcome = run_status_outcome(run, going.run_id, status)
+    metadata = run_metadata(run, going.run_id, url=following.url(going.run_id), attached=going.attached, status=status)
+    if status.state is RunState.SUCCEEDED:
+        result = run.fetch_result(following.resource, going.run_id, status, following.options.gate)
+        yield from materializations(following.step, metadata, result, outcome)
+        return
+
+    shown = _known_of(following, going, status)
+    following.note(
+        Entry.ENDED,
+        f"The {following.what} ended {status.word}",
+        correlation_id=going.correlation_id,
+        going=going,
+        status=status,
+        shown=shown,
+    )
+    yield from check_results(following.step, [outcome])
+    kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
+    raise kind(
+        f"{run.label} {going.run_id} of {run.target} ended {status.word}"
+        + (f": {status.error}" if status.error else ""),
+        vendor=run.vendor,
+        run_id=going.run_id,
+        cure=f"See {following.url(going.run_id)}." if following.url(going.run_id) else "",
+        metadata={**metadata, **shown},
+    )
+
+
+def _known_of(following: Following, going: Going, status: RunStatus) -> dict[str, Any]:
+    """What is known of a run that did not succeed; not being able to fetch it must not hide the failure."""
+    try:
+        result = following.run.fetch_result(following.resource, going.run_id, status, following.options.gate)
+    except VendorError as error:
+        following.step.log.warning("The result of run %s could not be fetched: %s", going.run_id, error)
+        return {}
+    return dict(result.metadata)
+
+
+def time_out(following: Following, going: Going, error: RunTimedOut) -> Iterator[Any]:
+    """The end of a run's time: leave it or cancel it, as the user chose; always raises ``error``."""
+    if following.options.on_timeout == "cancel":
+        cancel(following, going, why="its time was over")
+    else:
+        following.step.log.warning("Run %s of %s is left going", going.run_id, following.what)
+    yield from ()
+    raise error
+
+
+def terminate(following: Following) -> NoReturn:
+    """Our Dagster run was terminated by a person or a limit: stop what we started, or say that it goes on.
+
+    Raises:
+        RunTerminated: Always. It is not retried: Dagster's in-process executor would start a terminated step again.
+    """
+    run = following.run
+    record = following.ledger.last()
+    if record is not None and record.entry is Entry.STARTED and record.run_id is not None:
+        going = Going(
+            run_id=record.run_id,
+            correlation_id=record.correlation_id,
+            started_at=record.at,
+            deadline=record.deadline or record.at,
+            attached=False,
+        )
+        said = cancel(following, going, why="the Dagster run was terminated")
+    elif record is not None and record.entry is Entry.STARTING:
+        said = (
+            f"A start of {following.what} was under way; look at {run.vendor} whether it has begun. {run.where_to_stop}"
+        )
+        following.step.log.warning(said)
+    else:
+        said = f"No {run.label} was going"
+    raise RunTerminated(f"the Dagster run was terminated. {said}", vendor=run.vendor) from None
+
+
+def cancel(following: Following, going: Going, *, why: str) -> str:
+    """Cancel the remote run and wait for the confirmation, bounded; says what became of it."""
+    run, log = following.run, following.step.log
+    if not run.can_cancel:
+        said = (
+            f"{run.vendor} offers no way to cancel a {run.label}: run {going.run_id} of {run.target} goes on. "
+            f"{run.where_to_stop}".strip()
+        )
+        log.warning(said)
+        return said
+    log.info("Cancelling run %s of %s, since %s", going.run_id, following.what, why)
+    with interrupts_held():
+        try:
+            run.cancel(following.resource, going.run_id)
+        except VendorError as error:
+            # The commonest reason is that the run has just ended, which the look below tells.
+            log.warning("The cancellation of run %s was refused: %s", going.run_id, error)
+        status = _wait_for_end(following, going)
+    if status is None:
+        said = (
+            f"{run.vendor} has not confirmed within {CANCEL_CONFIRMED_WITHIN:.0f} s that run {going.run_id} has ended"
+        )
+        log.warning("%s; look there. %s", said, following.url(going.run_id) or "")
+        return said
+    following.note(
+        Entry.ENDED,
+        f"The {following.what} ended {status.word}, since {why}",
+        correlation_id=going.correlation_id,
+        going=going,
+        status=status,
+    )
+    said = f"Run {going.run_id} ended {status.word}"
+    log.info(said)
+    return said
+
+
+def _wait_for_end(following: Following, going: Going) -> RunStatus | None:
+    clock = current_clock()
+    until = clock.monotonic() + CANCEL_CONFIRMED_WITHIN
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            status = following.look(going.run_id)
+            if status.state.is_final:
+                return status
+        except VendorError as error:
+            following.step.log.debug("Could not look at the cancelled run: %s", error)
+        if clock.monotonic() >= until:
+            return None
+        clock.sleep(pause)
+        pause = min(pause * 1.5, 5.0)

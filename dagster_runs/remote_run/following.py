@@ -1,0 +1,119 @@
+"""One step following one remote run: what starting, waiting and ending share."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.ledger import Entry, Ledger, Record
+from dagster_runs.remote_run.options import RunOptions
+from dagster_runs.remote_run.reporting import run_metadata
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.step import Step
+from dagster_runs.transport.clock import current_clock
+
+if TYPE_CHECKING:
+    from dagster_runs.remote_run.resource import RemoteRunResource
+
+
+class Terminated(BaseException):
+    """Our own Dagster run was terminated, though no signal came. Not an `Exception`: no handler may swallow it."""
+
+
+@dataclass(frozen=True)
+class Going:
+    """A remote run that this step follows.
+
+    Attributes:
+        run_id: The vendor's id.
+        correlation_id: Of the attempt that started it.
+        started_at: Epoch seconds of the start, by the ledger.
+        deadline: Epoch seconds at which waiting ends.
+        attached: Whether an earlier attempt started it.
+        status: How it stands, if that is known to be final already.
+    """
+
+    run_id: str
+    correlation_id: str
+    started_at: float
+    deadline: float
+    attached: bool
+    status: RunStatus | None = None
+
+
+@dataclass(frozen=True)
+class Following:
+    """A step, the run it wants, the resource to run it with, and the user's choices."""
+
+    step: Step
+    resource: "RemoteRunResource"
+    run: RemoteRun[Any]
+    options: RunOptions
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What was done for this step so far."""
+        return Ledger(self.step)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells two different runs in one step apart."""
+        return hashlib.sha256(f"{type(self.run).__name__} {self.run.model_dump_json()}".encode()).hexdigest()[:16]
+
+    @property
+    def timeout(self) -> float:
+        """Seconds from the start until waiting ends."""
+        return self.options.timeout or self.run.default_timeout
+
+    @property
+    def what(self) -> str:
+        """The run in words: ``RudderStack Profiles run of 2hkeBOp``."""
+        return f"{self.run.vendor} {self.run.label} of {self.run.target}"
+
+    def url(self, run_id: str) -> str | None:
+        """The vendor's page for a run."""
+        return self.run.run_url(self.resource, run_id)
+
+    def look(self, run_id: str) -> RunStatus:
+        """Ask the vendor how a run stands."""
+        return self.run.fetch_status(self.resource, run_id)
+
+    def note(
+        self,
+        entry: Entry,
+        description: str,
+        *,
+        correlation_id: str,
+        going: Going | None = None,
+        run_id: str | None = None,
+        status: RunStatus | None = None,
+        deadline: float | None = None,
+        at: float | None = None,
+        attached: bool = False,
+        shown: dict[str, Any] | None = None,
+    ) -> Record:
+        """Write a ledger entry, with what people want to see of the run."""
+        run_id = run_id or (going.run_id if going else None)
+        metadata = dict(shown or {})
+        if run_id is not None:
+            metadata = {
+                **run_metadata(
+                    self.run,
+                    run_id,
+                    url=self.url(run_id),
+                    attached=going.attached if going else attached,
+                    status=status,
+                ),
+                **metadata,
+            }
+        return self.ledger.write(
+            entry,
+            description,
+            at=current_clock().wall() if at is None else at,
+            correlation_id=correlation_id,
+            fingerprint=self.fingerprint,
+            run_id=run_id,
+            deadline=deadline if deadline is not None else (going.deadline if going else None),
+            shown=metadata,
+        )

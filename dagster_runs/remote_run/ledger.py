@@ -1,0 +1,161 @@
+"""What we did at the vendor, kept in Dagster's own event log as observations of the asset.
+
+The event log is append-only, works on every storage, and shows in the UI while the run is going. Run tags would not do:
+adding one reads, changes and writes the whole run, and parallel steps lose each other's.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.step import Step
+
+LEDGER_KEY = "dagster_runs/ledger"
+RUN_ID_KEY = "dagster_runs/run_id"
+CLOCKS_DIFFER = 3600.0
+_PAGE = 100
+
+
+class Entry(str, Enum):
+    """The kinds of ledger entries."""
+
+    STARTING = "starting"
+    """The start request is about to be sent."""
+    STARTED = "started"
+    """The vendor gave an id."""
+    NOT_STARTED = "not_started"
+    """The start was refused for certain: nothing is going."""
+    GONE = "gone"
+    """The vendor knows nothing of the run that it had started."""
+    PROGRESS = "progress"
+    """Shown to people; means nothing to us."""
+    ENDED = "ended"
+    """The run failed or was cancelled. The end of a good run is the materialization itself."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One ledger entry, as read back.
+
+    Attributes:
+        entry: What happened.
+        at: Epoch seconds, by the clock of the machine that wrote it.
+        run_id: The vendor's id, from ``started`` on.
+        correlation_id: Of the start attempt.
+        dagster_run_id: The Dagster run that wrote it.
+        attempt: The step's retry number then.
+        fingerprint: Of the run's fields then.
+        deadline: Epoch seconds at which waiting ends.
+    """
+
+    entry: Entry
+    at: float
+    run_id: str | None
+    correlation_id: str
+    dagster_run_id: str
+    attempt: int
+    fingerprint: str
+    deadline: float | None = None
+
+
+class Ledger:
+    """The ledger of one step's remote run: asset key + partition + name, in this Dagster run and those it resumes."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def write(
+        self,
+        entry: Entry,
+        description: str,
+        *,
+        at: float,
+        correlation_id: str,
+        fingerprint: str,
+        run_id: str | None = None,
+        deadline: float | None = None,
+        shown: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Append an entry. It is stored when this returns."""
+        record = Record(
+            entry=entry,
+            at=at,
+            run_id=run_id,
+            correlation_id=correlation_id,
+            dagster_run_id=self._step.dagster_run_id,
+            attempt=self._step.attempt,
+            fingerprint=fingerprint,
+            deadline=deadline,
+        )
+        kept = {
+            "entry": entry.value,
+            "at": at,
+            "run_id": run_id,
+            "correlation_id": correlation_id,
+            "dagster_run_id": record.dagster_run_id,
+            "attempt": record.attempt,
+            "fingerprint": fingerprint,
+            "deadline": deadline,
+            "partition": self._step.partition,
+            "name": self._step.name,
+        }
+        self._step.observe({**(shown or {}), LEDGER_KEY: dg.MetadataValue.json(kept)}, description)
+        return record
+
+    def last(self) -> Record | None:
+        """The newest entry that says something about a run, or ``None``."""
+        return next(self._newest_first(), None)
+
+    def _newest_first(self) -> Iterator[Record]:
+        # Which of several entries is newest is the event log's order, not the clocks'.
+        dagster_runs = set(self._step.dagster_run_ids)
+        filters = self._filter()
+        cursor: str | None = None
+        while True:
+            page = self._step.instance.fetch_observations(filters, limit=_PAGE, cursor=cursor)
+            for event in page.records:
+                if event.run_id not in dagster_runs or event.event_log_entry.asset_observation is None:
+                    continue
+                kept = event.event_log_entry.asset_observation.metadata.get(LEDGER_KEY)
+                record = self._read(kept.value) if isinstance(kept, dg.JsonMetadataValue) else None
+                if record is not None:
+                    yield record
+            if not page.has_more:
+                return
+            cursor = page.cursor
+
+    def _read(self, kept: Any) -> Record | None:
+        try:
+            if kept["partition"] != self._step.partition or kept["name"] != self._step.name:
+                return None
+            entry = Entry(kept["entry"])
+            if entry is Entry.PROGRESS:
+                return None
+            fields = {name: kept[name] for name in Record.__dataclass_fields__ if name != "entry"}
+        except (KeyError, TypeError, ValueError):
+            return None  # written by another version of this package, or not by us
+        return Record(entry=entry, **fields)
+
+    def _filter(self) -> dg.AssetRecordsFilter:
+        partition = self._step.single_partition
+        return dg.AssetRecordsFilter(
+            asset_key=self._step.asset_keys[0],
+            asset_partitions=[partition] if partition is not None else None,
+            # A margin for the clocks of several machines: the exact test is the Dagster run's id.
+            after_timestamp=self._step.begun_at - CLOCKS_DIFFER if self._step.begun_at else None,
+        )
+
+    def was_published(self, run_id: str, *, in_earlier_run: bool) -> bool:
+        """Whether a materialization already reports the remote run ``run_id``."""
+        page = self._step.instance.fetch_materializations(self._filter(), limit=_PAGE)
+        for event in page.records:
+            materialization = event.asset_materialization
+            if materialization is None or (in_earlier_run and event.run_id == self._step.dagster_run_id):
+                continue
+            known = materialization.metadata.get(RUN_ID_KEY)
+            if known is not None and known.value == run_id:
+                return True
+        return False

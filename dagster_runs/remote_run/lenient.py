@@ -1,0 +1,56 @@
+"""Fields of vendors' answers that must not hide a run's state when they come in a shape that nobody documented."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from dagster_runs.remote_run.state import UtcTime
+
+ValueT = TypeVar("ValueT")
+
+
+class VendorModel(BaseModel):
+    """A part of a vendor's answer: unknown fields are ignored, and every documented spelling is accepted."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, frozen=True, protected_namespaces=())
+
+
+def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+Lenient = Annotated[ValueT | None, WrapValidator(_or_none)]
+"""``None`` where the value is not as documented. For what is shown, never for what decides an outcome."""
+
+
+def _no_zero_time(value: Any) -> Any:
+    # Go's zero time, which some servers send for "not yet".
+    return None if isinstance(value, str) and value.startswith("0001-01-01") else value
+
+
+OptionalTime = Annotated[Lenient[UtcTime], BeforeValidator(_no_zero_time)]
+"""A time that may be absent, null, Go's zero time, or unreadable."""
+
+
+def _as_text(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        for name in ("message", "error", "msg", "detail"):
+            if isinstance(value.get(name), str):
+                return value[name]
+    return str(value) if value else None
+
+
+ErrorText = Annotated[str | None, BeforeValidator(_as_text)]
+"""An error message in whatever shape it comes; any error that is not empty must be seen as one."""

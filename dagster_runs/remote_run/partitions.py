@@ -1,0 +1,68 @@
+"""From the step's partition to the run's fields."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.step import Step
+
+RunT = TypeVar("RunT", bound=RemoteRun[Any])
+_PLACEHOLDER = re.compile(r"\{(partition_key|window_start|window_end)\}")
+
+
+def fill_from_partition(run: RunT, step: Step) -> RunT:
+    """``run`` with its window and its ``{partition_key}``, ``{window_start}``, ``{window_end}`` filled in.
+
+    Times are ISO 8601, UTC. A range of partitions in one step fills one window over the whole range.
+
+    Raises:
+        DagsterInvariantViolationError: A field asks for what the asset's partitions do not have.
+    """
+    window = _window(step)
+    if window is not None:
+        run = run.in_window(*window)
+    values = {"partition_key": step.partition}
+    if window is not None:
+        values |= {"window_start": iso(window[0]), "window_end": iso(window[1])}
+    dumped = {name: getattr(run, name) for name in run.model_fields_set}
+    filled = _fill(dumped, values)
+    return run if filled == dumped else run.with_fields(filled)
+
+
+def iso(time: datetime) -> str:
+    """``2026-11-22T00:00:00Z``: what the vendors' APIs take."""
+    return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _window(step: Step) -> tuple[datetime, datetime] | None:
+    if step.partition is None:
+        return None
+    try:
+        window = step.context.partition_time_window
+    except (ValueError, dg.DagsterInvariantViolationError):
+        return None  # partitioned, but not by time
+    return window.start, window.end
+
+
+def _fill(value: Any, values: Mapping[str, str | None]) -> Any:
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(lambda match: _known(match.group(1), values), value)
+    if isinstance(value, Mapping):
+        return {key: _fill(item, values) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_fill(item, values) for item in value)
+    return value
+
+
+def _known(name: str, values: Mapping[str, str | None]) -> str:
+    value = values.get(name)
+    if value is None:
+        raise dg.DagsterInvariantViolationError(
+            f"A field of the run asks for {{{name}}}, but the asset has no "
+            + ("partitions" if name == "partition_key" else "partitions by time")
+        )
+    return value

@@ -1,0 +1,160 @@
+"""The base of every vendor's resource: connection settings, secrets, and the one-line way to run something."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.following import Following
+from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.life import follow
+from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions
+from dagster_runs.remote_run.partitions import fill_from_partition
+from dagster_runs.remote_run.step import Step
+from dagster_runs.transport.auth import Auth
+from dagster_runs.transport.client import ErrorReader, HttpClient, HttpSettings
+from dagster_runs.version import __version__
+
+
+class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Connection to one vendor's API.
+
+    Args:
+        request_timeout: Seconds to wait for an answer.
+        connect_timeout: Seconds to wait for a connection.
+        max_retries: Further tries of a call that may be repeated.
+        poll_interval: Longest pause between two looks at a run, in seconds.
+        requests_per_second: Client-side limit for everything in this process that uses the account; ``None``: none.
+        allow_plain_http: Send credentials over plain http to another machine. Loopback needs no permission.
+        dagster_url: Address of your Dagster UI; vendors that show a link back get the run's page there.
+
+    Secrets belong into `dagster.EnvVar`; one that is written into the code all the same is kept out of what Dagster
+    stores and shows.
+    """
+
+    vendor: ClassVar[str]
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+
+    request_timeout: float = Field(default=30.0, gt=0)
+    connect_timeout: float = Field(default=5.0, gt=0)
+    max_retries: int = Field(default=5, ge=0)
+    poll_interval: float = Field(default=30.0, gt=0)
+    requests_per_second: float | None = Field(default=None, gt=0)
+    allow_plain_http: bool = False
+    dagster_url: str | None = None
+
+    _client: HttpClient | None = PrivateAttr(default=None)
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**{name: self._kept_secret(name, value) for name, value in fields.items()})
+
+    @classmethod
+    def _kept_secret(cls, name: str, value: Any) -> Any:
+        # Dagster writes a resource's literal values into the snapshots that the UI shows and the run storage keeps, and
+        # only an EnvVar's name. So a literal secret moves into this process's environment, and an EnvVar stands for it.
+        if name not in cls.secret_fields or not isinstance(value, str) or isinstance(value, dg.EnvVar):
+            return value
+        number = 1
+        while os.environ.get(variable := f"DAGSTER_RUNS_{cls.__name__}_{name}_{number}".upper(), value) != value:
+            number += 1
+        os.environ[variable] = value
+        return dg.EnvVar(variable)
+
+    def secret(self, name: str) -> str | None:
+        """The value of a secret field."""
+        value = getattr(self, name)
+        return value.get_value() if isinstance(value, dg.EnvVar) else value
+
+    def http(self) -> HttpClient:
+        """The client for this vendor's API; made once, then kept."""
+        if self._client is None:
+            self._client = self.new_client(self.api_url(), self.auth())
+        return self._client
+
+    def new_client(self, base_url: str, auth: Auth) -> HttpClient:
+        """A client with this resource's settings, for an address of the same vendor."""
+        return HttpClient(
+            vendor=self.vendor,
+            base_url=base_url,
+            account=self.account(),
+            auth=auth,
+            settings=HttpSettings(
+                request_timeout=self.request_timeout,
+                connect_timeout=self.connect_timeout,
+                max_retries=self.max_retries,
+                requests_per_second=self.requests_per_second,
+                allow_plain_http=self.allow_plain_http,
+            ),
+            read_error=self.error_reader(),
+            user_agent=f"dagster-runs/{__version__}",
+        )
+
+    def api_url(self) -> str:
+        """Where the API is."""
+        raise NotImplementedError
+
+    def auth(self) -> Auth:
+        """The credentials."""
+        raise NotImplementedError
+
+    def account(self) -> str:
+        """Names what shares a rate limit at one address; no secret."""
+        return ""
+
+    def error_reader(self) -> ErrorReader:
+        """Finds code and message in the vendor's error bodies."""
+        return lambda body: (None, None)
+
+    def dagster_run_url(self, dagster_run_id: str) -> str | None:
+        """Address of a Dagster run in the UI; ``None`` if ``dagster_url`` is not set."""
+        return f"{self.dagster_url.rstrip('/')}/runs/{dagster_run_id}" if self.dagster_url else None
+
+    def run(
+        self,
+        context: dg.AssetExecutionContext,
+        run: RemoteRun[Any],
+        *,
+        gate: QualityGate | None = None,
+        timeout: float | None = None,
+        on_timeout: OnTimeout = "leave",
+        on_uncertain_start: OnUncertainStart = "fail",
+        on_conflict: OnConflict = "wait",
+        assets: Sequence[dg.AssetKey] = (),
+        name: str = "",
+    ) -> Iterator[Any]:
+        """Run something at the vendor, inside an asset of your own: ``yield from testgen.run(context, run)``.
+
+        Starts the run, or attaches to the one that an earlier attempt of this step started; waits for its end; yields
+        the asset's materialization with metadata, and the results of those checks that the asset declares.
+
+        Args:
+            context: The asset's context.
+            run: What to run.
+            gate: How quality results are judged.
+            timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
+            on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.
+            on_uncertain_start: ``"fail"`` when a start's answer is lost and the run cannot be found, or
+                ``"start_again"``, at the risk of a second run.
+            on_conflict: ``"wait"`` when somebody else's run is in the way, or ``"fail"``.
+            assets: The assets that the run fills; by default all of the step's.
+            name: Tells several runs in one step apart; needed only then.
+
+        Raises:
+            RunFailed, RunCanceled, RunLost, RunTimedOut, RunConflict, RunTerminated, StartOutcomeUnknown: The run did
+                not end well. Each is a `dagster.Failure`.
+            dagster.Failure: The vendor refused a call for a reason that a retry cannot cure.
+            VendorError: A call failed for another reason.
+        """
+        options = RunOptions(
+            gate=gate,
+            timeout=timeout,
+            on_timeout=on_timeout,
+            on_uncertain_start=on_uncertain_start,
+            on_conflict=on_conflict,
+        )
+        options.check_for(type(run))
+        step = Step(context, name=name, filled=tuple(assets))
+        yield from follow(Following(step, self, fill_from_partition(run, step), options))

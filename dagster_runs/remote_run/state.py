@@ -1,0 +1,75 @@
+"""What a remote run is doing, in words that all vendors share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+
+class RunState(str, Enum):
+    """The states that every vendor's words are mapped to."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has ended. An unknown word is no end: success is never guessed, nor failure."""
+        return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED)
+
+
+def state_of(word: str, words: Mapping[str, RunState]) -> RunState:
+    """The state that a vendor's ``word`` means.
+
+    Args:
+        word: As the vendor sent it. Case and separators do not count: ``In progress``, ``in-progress`` and
+            ``IN_PROGRESS`` are one word.
+        words: The vendor's words, spelled with lower-case letters only (``inprogress``).
+    """
+    return words.get("".join(character for character in word.casefold() if character.isalnum()), RunState.UNKNOWN)
+
+
+def _as_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
+
+
+UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
+"""A time in a vendor's answer. One without a zone is UTC: Prophecy and TestGen's ``test_time`` send such times."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One look at a remote run.
+
+    Attributes:
+        state: What its state means.
+        word: The vendor's own word for it.
+        error: Why it failed, in the vendor's words.
+        created_at: When the vendor accepted it.
+        started_at: When it began to work.
+        finished_at: When it ended.
+        answer: The vendor's whole answer, for the vendor's own code.
+    """
+
+    state: RunState
+    word: str
+    error: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    answer: Any = field(default=None, repr=False)
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Seconds from the run's start to its end, as the vendor tells them."""
+        begin = self.started_at or self.created_at
+        if begin is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - begin).total_seconds())

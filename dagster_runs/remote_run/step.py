@@ -1,0 +1,123 @@
+"""The Dagster step that a remote run belongs to: everything that `life` asks of Dagster."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.transport.clock import current_clock
+
+_RESUME_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
+"""Set on a run that was re-executed from failure; a re-execution of all steps has neither."""
+_MOST_ANCESTORS = 64
+_ENDED_BY_A_PERSON = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+_TERMINATION_SETTLES = 2.0
+"""Seconds. Dagster marks a run as CANCELING before it signals, but a replica of its database may lag."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One execution of a step that materializes assets by one remote run.
+
+    Attributes:
+        context: The step's context.
+        name: Tells several remote runs in one step apart.
+        filled: The assets that the run fills, for a step that has others too.
+    """
+
+    context: dg.AssetExecutionContext
+    name: str = ""
+    filled: tuple[dg.AssetKey, ...] = ()
+
+    @property
+    def log(self) -> logging.Logger:
+        """Dagster's log of this step."""
+        return self.context.log
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """The Dagster instance."""
+        instance: dg.DagsterInstance = self.context.instance
+        return instance
+
+    @property
+    def dagster_run_id(self) -> str:
+        """The Dagster run's id."""
+        return str(self.context.run_id)
+
+    @property
+    def attempt(self) -> int:
+        """How often this step was retried in this Dagster run, from 0."""
+        return self.context.op_execution_context.retry_number
+
+    @cached_property
+    def asset_keys(self) -> Sequence[dg.AssetKey]:
+        """The assets that the run fills, in a fixed order. The ledger is kept on the first."""
+        return sorted(self.filled or self.context.selected_asset_keys, key=lambda key: key.path)
+
+    @cached_property
+    def check_keys(self) -> frozenset[dg.AssetCheckKey]:
+        """The checks that the step declares and is asked to report."""
+        return frozenset(self.context.selected_asset_check_keys)
+
+    @cached_property
+    def partition(self) -> str | None:
+        """The partition, ``first...last`` for a range, ``None`` for an asset without partitions."""
+        if not self.context.has_partition_key and not self.context.has_partition_key_range:
+            return None
+        if self.context.has_partition_key:
+            return str(self.context.partition_key)
+        keys = self.context.partition_key_range
+        return keys.start if keys.start == keys.end else f"{keys.start}...{keys.end}"
+
+    @property
+    def single_partition(self) -> str | None:
+        """The partition, where the step has exactly one."""
+        return str(self.context.partition_key) if self.context.has_partition_key else None
+
+    @cached_property
+    def dagster_run_ids(self) -> Sequence[str]:
+        """This Dagster run, and the runs that it resumes from failure, newest first.
+
+        A run that re-executes *all* steps resumes nothing: the user asked for a fresh start.
+        """
+        found: list[str] = []
+        run: dg.DagsterRun | None = self.context.run
+        while run is not None and run.run_id not in found and len(found) < _MOST_ANCESTORS:
+            found.append(run.run_id)
+            resumes = any(run.tags.get(tag) == "true" for tag in _RESUME_TAGS)
+            run = self.instance.get_run_by_id(run.parent_run_id) if resumes and run.parent_run_id else None
+        return found
+
+    @cached_property
+    def begun_at(self) -> float:
+        """Epoch seconds before which nothing of this run, or of the runs that it resumes, can have happened."""
+        record = self.instance.get_run_record_by_id(self.dagster_run_ids[-1])
+        return record.create_timestamp.timestamp() if record else 0.0
+
+    def was_terminated(self, *, after_signal: bool = False) -> bool:
+        """Whether a person or a limit ended the Dagster run; an eviction leaves its status alone.
+
+        Args:
+            after_signal: A signal has come, so the status is worth a second look if it does not tell yet.
+        """
+        for last_look in (not after_signal, True):
+            run = self.instance.get_run_by_id(self.dagster_run_id)
+            if run is not None and run.status in _ENDED_BY_A_PERSON:
+                return True
+            if last_look:
+                break
+            current_clock().sleep(_TERMINATION_SETTLES)
+        return False
+
+    def observe(self, metadata: Mapping[str, Any], description: str) -> None:
+        """Write an observation of every asset into the event log, at once, so that it outlives this process."""
+        for key in self.asset_keys:
+            self.context.log_event(
+                dg.AssetObservation(
+                    asset_key=key, description=description, partition=self.single_partition, metadata=dict(metadata)
+                )
+            )

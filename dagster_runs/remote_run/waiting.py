@@ -1,0 +1,180 @@
+"""Waiting for a remote run: a failed look is no failed run."""
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.errors import RunLost, RunTimedOut, as_step_failure
+from dagster_runs.remote_run.following import Following, Going, Terminated
+from dagster_runs.remote_run.ledger import Entry
+from dagster_runs.remote_run.pacing import next_pause
+from dagster_runs.remote_run.start import NOT_FOUND_GRACE
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
+
+REFUSED_GRACE = 600.0
+"""Seconds for which 401, 403 and the like are borne in mid-run: somebody may be mending the token's rights."""
+_FIRST_PROGRESS = 5.0
+"""Seconds until a going run's numbers are shown anew; doubled each time, so that a long run writes few observations."""
+_EARLIER_RUNS = 5
+
+
+def wait_until_final(following: Following, going: Going) -> RunStatus:
+    """Look at the run until it has ended.
+
+    Raises:
+        Terminated: Our own Dagster run was terminated, though no signal came.
+        RunTimedOut: The deadline passed. Nothing was cancelled here.
+        RunLost: The vendor no longer knows the run.
+        UnexpectedResponseError: The run has ended in a state that nobody documented.
+        VendorError: The vendor refused every look for ten minutes.
+    """
+    if going.status is not None:
+        return going.status
+    watch = _Watch(following, going)
+    clock = current_clock()
+    usual = usual_duration(following)
+    while True:
+        status = watch.look()
+        if status is not None and status.state.is_final:
+            return status
+        now = clock.wall()
+        if now >= going.deadline:
+            raise RunTimedOut(
+                f"run {going.run_id} of {following.what} did not end within {now - going.started_at:.0f} s; "
+                f"the vendor's last word was {watch.word!r}",
+                vendor=following.run.vendor,
+                run_id=going.run_id,
+                cure="The remote run goes on; re-execute from failure to attach to it, or give the asset a longer "
+                "`timeout`."
+                if following.options.on_timeout == "leave"
+                else "",
+            )
+        # A termination signal does not always reach the step, so the Dagster run's own status is looked at too.
+        if following.step.was_terminated():
+            raise Terminated
+        pause = next_pause(now - going.started_at, longest=following.resource.poll_interval, usual=usual)
+        clock.sleep(max(0.0, min(pause, going.deadline - now)))
+
+
+class _Watch:
+    """What the looks so far have shown: outages, unknown words, changes worth telling."""
+
+    def __init__(self, following: Following, going: Going) -> None:
+        self._following = following
+        self._going = going
+        self._log = following.step.log
+        self.word = "(none)"
+        self._seen = False
+        self._outage_since: float | None = None
+        self._unknown_words: set[str] = set()
+        self._told: tuple[str, Mapping[str, Any]] | None = None
+        self._progress_pause = _FIRST_PROGRESS
+        self._next_progress = 0.0
+
+    def look(self) -> RunStatus | None:
+        """How the run stands, or ``None`` if that cannot be known just now."""
+        try:
+            status = self._following.look(self._going.run_id)
+        except VendorError as error:
+            self._bear(error)
+            return None
+        now = current_clock().wall()
+        if self._outage_since is not None:
+            self._log.info("Run %s can be looked at again, after %.0f s", self._going.run_id, now - self._outage_since)
+            self._outage_since = None
+        self._seen = True
+        self.word = status.word
+        if status.state is RunState.UNKNOWN:
+            self._wonder_at(status)
+        elif not status.state.is_final:
+            self._tell(status, now)
+        return status
+
+    def _bear(self, error: VendorError) -> None:
+        """Go on after a failed look; one line when an outage begins, none while it lasts."""
+        now = current_clock().wall()
+        if isinstance(error, NotFoundError) and not self._seen and now - self._going.started_at < NOT_FOUND_GRACE:
+            return
+        if self._outage_since is None:
+            self._outage_since = now
+            self._log.warning("Run %s goes on, but cannot be looked at: %s", self._going.run_id, error)
+            return
+        lasted = now - self._outage_since
+        if isinstance(error, NotFoundError) and lasted > NOT_FOUND_GRACE:
+            self._following.note(
+                Entry.GONE,
+                f"{self._following.run.vendor} no longer knows this run",
+                correlation_id=self._going.correlation_id,
+                going=self._going,
+            )
+            raise RunLost(
+                f"run {self._going.run_id} of {self._following.what} is no longer known: {error.detail}",
+                vendor=self._following.run.vendor,
+                run_id=self._going.run_id,
+                cure="A retry starts a new one.",
+            ) from None
+        if error.permanent and lasted > REFUSED_GRACE:
+            raise as_step_failure(error) from None
+
+    def _wonder_at(self, status: RunStatus) -> None:
+        vendor, run_id = self._following.run.vendor, self._going.run_id
+        if status.finished_at is not None:
+            raise as_step_failure(
+                _Undocumented(
+                    f"run {run_id} has ended in a state that nobody documented: {status.word!r}",
+                    vendor=vendor,
+                    cure="Look at the run there; please report the word, so that it can be added.",
+                )
+            )
+        if status.word not in self._unknown_words:
+            self._unknown_words.add(status.word)
+            self._log.warning("%s reports the unknown state %r; taken for still going", vendor, status.word)
+
+    def _tell(self, status: RunStatus, now: float) -> None:
+        """Show people how the run stands, when that has changed; seldom, as each time is an event for ever."""
+        first_look = self._told is None
+        if not first_look and now < self._next_progress and self._told is not None and self._told[0] == status.word:
+            return
+        progress = self._progress(status)
+        if self._told != (status.word, progress):
+            self._told = (status.word, progress)
+            self._following.note(
+                Entry.PROGRESS,
+                f"The {self._following.what} is {status.word}",
+                correlation_id=self._going.correlation_id,
+                going=self._going,
+                status=status,
+                shown=dict(progress),
+            )
+        self._next_progress = now + self._progress_pause
+        self._progress_pause *= 2
+
+    def _progress(self, status: RunStatus) -> Mapping[str, Any]:
+        try:
+            return self._following.run.fetch_progress(self._following.resource, self._going.run_id, status)
+        except VendorError as error:
+            self._log.debug("No numbers of the going run: %s", error)
+            return {}
+
+
+class _Undocumented(UnexpectedResponseError):
+    permanent = True
+
+
+def usual_duration(following: Following) -> float | None:
+    """Seconds that earlier runs of the asset took (median), ``None`` without earlier runs."""
+    page = following.step.instance.fetch_materializations(following.step.asset_keys[0], limit=_EARLIER_RUNS)
+    durations = [
+        entry.value
+        for event in page.records
+        if event.asset_materialization is not None
+        and isinstance(
+            entry := event.asset_materialization.metadata.get("dagster_runs/duration_seconds"), dg.FloatMetadataValue
+        )
+        and entry.value is not None
+    ]
+    return median(durations) if durations else None

@@ -1,0 +1,240 @@
+"""One vendor's API over HTTP: sends a call, retries what may be retried, turns every failure into a `VendorError`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from dagster_runs.transport import answers
+from dagster_runs.transport.auth import Auth
+from dagster_runs.transport.body import Answer
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import AuthenticationError, VendorError
+from dagster_runs.transport.rate_limit import wait_for_turn
+from dagster_runs.transport.url import check_base_url, join_path, origin
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response, Session
+    from tenacity import Retrying
+
+# requests, urllib3 and tenacity are imported where they are used: every `dg` command imports this package.
+
+ErrorReader = Callable[[Any], tuple[str | None, str | None]]
+"""From a vendor's decoded error body to its (code, message)."""
+
+MOST_REDIRECTS = 3
+MOST_RENEWALS = 3
+"""Processes that share a refresh token revoke each other's access token: renewing once can be too little."""
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """How patient the client is.
+
+    Attributes:
+        request_timeout: Seconds to wait for an answer.
+        connect_timeout: Seconds to wait for a connection.
+        max_retries: Further tries of a call that may be repeated.
+        overall_timeout: Seconds after which no further try of one call begins.
+        requests_per_second: Client-side limit for the account; ``None`` for no limit.
+        allow_plain_http: Whether credentials may travel over plain http to another machine.
+    """
+
+    request_timeout: float = 30.0
+    connect_timeout: float = 5.0
+    max_retries: int = 5
+    overall_timeout: float = 300.0
+    requests_per_second: float | None = None
+    allow_plain_http: bool = False
+
+
+class HttpClient:
+    """Calls one vendor's API.
+
+    Args:
+        vendor: The vendor's name, for errors.
+        base_url: Address of the API, without a trailing slash.
+        account: Names what shares one rate limit at this address (a tenant, a client id); no secret.
+        auth: The credentials.
+        settings: Timeouts, retries, rate limit.
+        read_error: Finds code and message in the vendor's error bodies.
+        user_agent: The ``User-Agent`` header.
+
+    Raises:
+        InvalidRequestError: The base URL is unusable.
+    """
+
+    def __init__(
+        self,
+        *,
+        vendor: str,
+        base_url: str,
+        account: str,
+        auth: Auth,
+        settings: HttpSettings,
+        read_error: ErrorReader,
+        user_agent: str,
+    ) -> None:
+        self.vendor = vendor
+        self.base_url = check_base_url(base_url, vendor=vendor, allow_plain_http=settings.allow_plain_http)
+        self._account = f"{vendor} {self.base_url} {account}"
+        self._auth = auth
+        self._settings = settings
+        self._read_error = read_error
+        self._user_agent = user_agent
+
+    def get(self, segments: Sequence[str], *, params: Mapping[str, str | int] | None = None) -> Answer:
+        """GET, retried while the failure may pass."""
+        return self._call("GET", segments, params=params)
+
+    def post(
+        self, segments: Sequence[str], *, form: Mapping[str, str] | None = None, keep_secrets: bool = False
+    ) -> Answer:
+        """POST that does no harm when sent twice (a cancel, a token), retried while the failure may pass.
+
+        Args:
+            segments: The path, one id or word each.
+            form: The body, as a form; no body for ``None``.
+            keep_secrets: Leave the answer as it is, for a token endpoint.
+        """
+        return self._call("POST", segments, form=form, keep_secrets=keep_secrets)
+
+    def post_once(
+        self, segments: Sequence[str], *, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """POST that starts something: one try, on a fresh connection, since a stale one makes a lost answer likely.
+
+        Whether it may be tried again is for the caller to say: see `retrying`.
+
+        Args:
+            segments: The path, one id or word each.
+            json: The body; none at all for ``None``.
+            headers: Further headers.
+        """
+        path = join_path(segments, vendor=self.vendor, method="POST")
+        return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
+
+    def retrying(self, *, repeatable: bool) -> "Retrying":
+        """A retry loop with this client's patience, for a call that does or does not bear being sent twice."""
+        from tenacity import RetryCallState, Retrying, retry_if_exception
+
+        from dagster_runs.transport import retry
+
+        clock = current_clock()
+        deadline = clock.monotonic() + self._settings.overall_timeout
+
+        def enough(state: RetryCallState) -> bool:
+            overdue = clock.monotonic() + state.upcoming_sleep > deadline
+            return overdue or state.attempt_number > self._settings.max_retries
+
+        def worth_retrying(error: BaseException) -> bool:
+            return isinstance(error, VendorError) and retry.may_send_again(error, repeatable=repeatable)
+
+        return Retrying(
+            retry=retry_if_exception(worth_retrying),
+            wait=retry.delay,
+            stop=enough,
+            sleep=clock.sleep,
+            reraise=True,
+        )
+
+    def _call(self, method: str, segments: Sequence[str], **request: Any) -> Answer:
+        path = join_path(segments, vendor=self.vendor, method=method)
+        return self.retrying(repeatable=True)(self._send_authenticated, method, path, fresh=False, **request)
+
+    def _send_authenticated(self, method: str, path: str, **request: Any) -> Answer:
+        """One try. A 401 is no failure yet while the credentials can be renewed: the vendor did nothing but refuse."""
+        for renewal in range(MOST_RENEWALS + 1):
+            credentials = self._auth.headers()
+            try:
+                return self._send(method, path, credentials=credentials, **request)
+            except AuthenticationError:
+                if renewal == MOST_RENEWALS or not self._auth.renew(credentials):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        credentials: Mapping[str, str],
+        fresh: bool,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        keep_secrets: bool = False,
+    ) -> Answer:
+        import requests
+
+        wait_for_turn(self._account, self._settings.requests_per_second)
+        call = answers.Call(self.vendor, method, path, self._auth.redactor())
+        session = self._new_session() if fresh else self._session
+        prepared = session.prepare_request(
+            requests.Request(
+                method,
+                self.base_url + path,
+                params=params,
+                json=json,
+                data=form,
+                headers=headers,
+                # An auth callable also keeps requests from reading ~/.netrc, which would replace our header.
+                auth=lambda ready: _with_headers(ready, credentials),
+            )
+        )
+        try:
+            response = self._follow(session, prepared, call)
+            with response:
+                return answers.read(
+                    response,
+                    call,
+                    self._read_error,
+                    seconds=self._settings.request_timeout,
+                    keep_secrets=keep_secrets,
+                )
+        except requests.RequestException as error:
+            raise answers.connection_failed(error, call, self._settings) from None
+        finally:
+            if fresh:
+                session.close()
+
+    def _follow(self, session: "Session", prepared: "PreparedRequest", call: answers.Call) -> "Response":
+        """Send, and follow redirects within the origin only: custom credential headers would travel along."""
+        for _ in range(MOST_REDIRECTS + 1):
+            url = str(prepared.url)
+            response = session.send(
+                prepared,
+                timeout=(self._settings.connect_timeout, self._settings.request_timeout),
+                allow_redirects=False,
+                # Proxies and the CA bundle of the environment; `True` is for streaming.
+                **session.merge_environment_settings(url, {}, True, None, None),
+            )
+            if not response.is_redirect:
+                return response
+            response.close()
+            target = urljoin(url, response.headers["location"])
+            # 307 and 308 keep the method; the others would turn a POST into a GET.
+            keeps_method = response.status_code in (307, 308) or call.method == "GET"
+            if origin(target) != origin(self.base_url) or not keeps_method:
+                raise answers.redirected(response.status_code, target, call)
+            prepared.url = target
+        raise answers.redirected(response.status_code, target, call, too_often=True)
+
+    @cached_property
+    def _session(self) -> "Session":
+        return self._new_session()
+
+    def _new_session(self) -> "Session":
+        import requests
+
+        session = requests.Session()
+        session.headers.update({"User-Agent": self._user_agent, "Accept": "application/json"})
+        session.max_redirects = 0
+        return session
+
+
+def _with_headers(request: "PreparedRequest", headers: Mapping[str, str]) -> "PreparedRequest":
+    request.headers.update(headers)
+    return request

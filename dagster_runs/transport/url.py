@@ -1,0 +1,66 @@
+"""Addresses: which base URLs are acceptable, and paths that an id cannot break out of."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import quote, urlsplit
+
+from dagster_runs.transport.errors import InvalidRequestError
+
+
+def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> str:
+    """``url`` without a trailing slash.
+
+    Raises:
+        InvalidRequestError: It is not an absolute http(s) URL, carries credentials or a query, or would send a secret
+            over plain http to another machine.
+    """
+    cure = "Set the resource's `base_url` to the API's address, e.g. https://api.example.com."
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidRequestError(f"base URL {url!r} is not an absolute http(s) URL", vendor=vendor, cure=cure)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidRequestError(
+            "the base URL holds credentials, a query or a fragment, which do not belong there", vendor=vendor, cure=cure
+        )
+    if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname):
+        raise InvalidRequestError(
+            f"base URL {url!r} is plain http, so the credentials would travel readable",
+            vendor=vendor,
+            cure="Use https, or set `allow_plain_http=True` if the network in between is yours.",
+        )
+    return url.strip().rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of ``url``: what a browser calls its origin."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+
+def join_path(segments: Sequence[str], *, vendor: str, method: str) -> str:
+    """A path of ``segments``, each percent-encoded whole, so that an id with ``/`` or ``?`` stays one segment.
+
+    Raises:
+        InvalidRequestError: A segment is empty, ``.`` or ``..``, or holds control characters: HTTP clients and servers
+            fold such paths into another endpoint's.
+    """
+    for segment in segments:
+        if not segment or segment in (".", "..") or any(ord(character) < 32 for character in segment):
+            raise InvalidRequestError(
+                f"the id {segment!r} cannot be part of an address; nothing was sent",
+                vendor=vendor,
+                method=method,
+                path="/" + "/".join(part or "(empty)" for part in segments),
+                cure="Correct the id in the run's fields.",
+            )
+    return "/" + "/".join(quote(segment, safe="") for segment in segments)

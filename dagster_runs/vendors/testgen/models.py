@@ -1,0 +1,153 @@
+"""TestGen's answers, in the shape of the published page (up to 5.48) and in today's (5.70 and later)."""
+
+from typing import Any
+
+from pydantic import AliasChoices, Field, model_validator
+
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+
+
+class SubmittedJob(VendorModel):
+    """The answer to a submission."""
+
+    id: str = Field(min_length=1)
+
+
+class Job(VendorModel):
+    """A job of any kind. Its status says nothing about the outcome of tests."""
+
+    id: str
+    status: str = Field(min_length=1)
+    job_key: Lenient[str] = None
+    source: Lenient[str] = None
+    created_at: OptionalTime = None
+    started_at: OptionalTime = None
+    completed_at: OptionalTime = None
+    error_message: ErrorText = None
+
+
+class JobPage(VendorModel):
+    """A page of jobs, newest first."""
+
+    items: list[Job]
+    page: int
+    limit: int
+    total: int
+
+
+class TestCounts(VendorModel):
+    """How many tests ended how. Dismissed and muted results are in ``dismissed`` alone."""
+
+    __test__ = False
+
+    passed: int
+    failed: int
+    warning: int
+    error: int
+    log: int = 0
+    dismissed: int = 0
+
+    @property
+    def ran(self) -> int:
+        """How many tests have a result that counts."""
+        return self.passed + self.failed + self.warning + self.error + self.log
+
+
+class TestResult(VendorModel):
+    """The result of a test run; there with zeros and partial counts while it is going."""
+
+    __test__ = False
+
+    score: Lenient[float] = None
+    counts: Lenient[TestCounts] = Field(default=None, validation_alias=AliasChoices("result_counts", "tests"))
+
+
+class TestRun(VendorModel):
+    """A test run. The suite and the result are null until the run's record exists."""
+
+    __test__ = False
+
+    test_suite_id: Lenient[str] = None
+    result: Lenient[TestResult] = None
+    metadata: Lenient[dict[str, Any]] = None
+
+    @property
+    def keeps_metadata(self) -> bool:
+        """Whether this server stores what a submission tells it (5.134 and later)."""
+        return "metadata" in self.model_fields_set
+
+    @property
+    def target_id(self) -> str | None:
+        """The suite."""
+        return self.test_suite_id
+
+
+class IssueCounts(VendorModel):
+    """Hygiene issues by likelihood, and potential PII by risk.
+
+    Servers up to 5.48 count potential PII inside ``possible``, and have no counts of their own for it.
+    """
+
+    definite: int
+    likely: int
+    possible: int
+    pii_high: Lenient[int] = None
+    pii_moderate: Lenient[int] = None
+    dismissed: Lenient[int] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("hygiene_issues"), dict):
+            return value
+        pii = value.get("potential_pii")
+        pii = pii if isinstance(pii, dict) else {}
+        return {
+            **value["hygiene_issues"],
+            "pii_high": pii.get("high"),
+            "pii_moderate": pii.get("moderate"),
+            "dismissed": value.get("dismissed"),
+        }
+
+
+class ProfilingResult(VendorModel):
+    """The result of a profiling run."""
+
+    score: Lenient[float] = None
+    tables: Lenient[int] = Field(default=None, validation_alias="table_ct")
+    columns: Lenient[int] = Field(default=None, validation_alias="column_ct")
+    records: Lenient[int] = Field(default=None, validation_alias="record_ct")
+    issues: Lenient[IssueCounts] = Field(default=None, validation_alias=AliasChoices("issue_counts", "issues"))
+
+
+class ProfilingRun(VendorModel):
+    """A profiling run."""
+
+    table_group_id: Lenient[str] = None
+    result: Lenient[ProfilingResult] = None
+
+    @property
+    def target_id(self) -> str | None:
+        """The table group."""
+        return self.table_group_id
+
+
+class FailingTest(VendorModel):
+    """A test that did not pass, from ``/test-runs/{id}/results`` (5.70 and later)."""
+
+    test_type: Lenient[str] = None
+    test_type_name: Lenient[str] = None
+    schema_name: Lenient[str] = None
+    table_name: Lenient[str] = None
+    column_names: Lenient[str] = None
+    result_status: Lenient[str] = None
+    result_measure: Lenient[str] = None
+    threshold_value: Lenient[str] = None
+    result_message: Lenient[str] = None
+
+
+class FailingTestPage(VendorModel):
+    """A page of results."""
+
+    items: list[FailingTest]
+    total: int

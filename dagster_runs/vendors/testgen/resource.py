@@ -1,0 +1,215 @@
+"""Connection to a TestGen server, and its calls."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.transport.auth import Auth, bearer
+from dagster_runs.transport.client import ErrorReader
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError
+from dagster_runs.vendors.testgen.auth import RefreshTokenAuth
+from dagster_runs.vendors.testgen.models import (
+    FailingTest,
+    FailingTestPage,
+    Job,
+    JobPage,
+    ProfilingRun,
+    SubmittedJob,
+    TestRun,
+)
+
+_PAGE = 100
+_MOST_PAGES = 50
+_shared_auths: dict[tuple[str, ...], RefreshTokenAuth] = {}
+_shared_auths_lock = threading.Lock()
+
+
+class TestGenResource(RemoteRunResource):
+    """Connection to a DataKitchen TestGen server.
+
+    Either ``access_token``, or all of ``client_id``, ``client_secret`` and ``refresh_token``.
+
+    Args:
+        base_url: The API server's address, with or without ``/api/v1``: ``https://testgen.example.com``.
+        access_token: A personal access token (Enterprise), or an OAuth access token, which lives an hour.
+        client_id: Of a confidential OAuth client (``POST /oauth/register``).
+        client_secret: Of the same client.
+        refresh_token: From one interactive login with that client; serves for 30 days. Several processes may share it.
+        project_code: The project, as in the UI's addresses (case counts). Needed for links, and to find a run again
+            whose start's answer was lost.
+        ui_url: The UI's address, for links; it runs on another port or host than the API.
+
+    Source: https://docs.datakitchen.io/testgen/, and the server's own ``/api/openapi.json``.
+    """
+
+    __test__: ClassVar[bool] = False
+
+    vendor: ClassVar[str] = "TestGen"
+    secret_fields: ClassVar[tuple[str, ...]] = ("access_token", "client_secret", "refresh_token")
+
+    base_url: str
+    access_token: str | None = Field(default=None, repr=False)
+    client_id: str | None = None
+    client_secret: str | None = Field(default=None, repr=False)
+    refresh_token: str | None = Field(default=None, repr=False)
+    project_code: str | None = None
+    ui_url: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        client = (self.client_id, self.client_secret, self.refresh_token)
+        if self.access_token is None and None in client:
+            raise ValueError("TestGenResource needs access_token, or client_id, client_secret and refresh_token")
+        if self.access_token is not None and any(part is not None for part in client):
+            raise ValueError("TestGenResource takes access_token, or an OAuth client's three fields, but not both")
+        return self
+
+    def _server_url(self) -> str:
+        return self.base_url.strip().rstrip("/").removesuffix("/api/v1")
+
+    def api_url(self) -> str:
+        """Address of version 1 of the API."""
+        return f"{self._server_url()}/api/v1"
+
+    def auth(self) -> Auth:
+        """A bearer token. One OAuth client is shared by all that use it in this process."""
+        token = self.secret("access_token")
+        if token is not None:
+            return bearer(token)
+        parts = tuple(self.secret(name) or "" for name in ("client_id", "client_secret", "refresh_token"))
+        with _shared_auths_lock:
+            key = (self._server_url(), *parts)
+            if key not in _shared_auths:
+                _shared_auths[key] = RefreshTokenAuth(
+                    lambda basic: self.new_client(self._server_url(), basic),
+                    client_id=parts[0],
+                    client_secret=parts[1],
+                    refresh_token=parts[2],
+                )
+            return _shared_auths[key]
+
+    def error_reader(self) -> ErrorReader:
+        """``{"detail": …}`` with a text, an object or a list in it; OAuth's errors are of another shape."""
+        return _read_error
+
+    def submit_test_run(self, test_suite_id: str, body: Mapping[str, Any]) -> str:
+        """POST ``/test-suites/{id}/test-runs``; returns the job's id. Servers before 5.134 ignore the body."""
+        segments = ["test-suites", test_suite_id, "test-runs"]
+        return self.http().post_once(segments, json=dict(body)).parse(SubmittedJob).id
+
+    def submit_profiling_run(self, table_group_id: str) -> str:
+        """POST ``/table-groups/{id}/profiling-runs``; returns the job's id."""
+        return self.http().post_once(["table-groups", table_group_id, "profiling-runs"]).parse(SubmittedJob).id
+
+    def get_job(self, job_id: str) -> Job:
+        """GET ``/jobs/{id}``.
+
+        Raises:
+            NotFoundError: TestGen itself says that it knows no such job, or that the token may not see it.
+        """
+        try:
+            return self.http().get(["jobs", job_id]).parse(Job)
+        except NotFoundError as error:
+            if error.code is not None:
+                raise
+            # No route, or a proxy's page: this says nothing about the job, which must not be taken for lost.
+            raise UnexpectedResponseError(
+                error.detail, vendor=error.vendor, method=error.method, path=error.path, status=error.status
+            ) from None
+
+    def cancel_job(self, job_id: str) -> None:
+        """POST ``/jobs/{id}/cancel``.
+
+        Raises:
+            ConflictError: The job has ended already.
+        """
+        self.http().post(["jobs", job_id, "cancel"])
+
+    def get_test_run(self, job_id: str) -> TestRun:
+        """GET ``/test-runs/{id}``."""
+        return self.http().get(["test-runs", job_id]).parse(TestRun)
+
+    def get_profiling_run(self, job_id: str) -> ProfilingRun:
+        """GET ``/profiling-runs/{id}``."""
+        return self.http().get(["profiling-runs", job_id]).parse(ProfilingRun)
+
+    def list_failing_tests(self, job_id: str, status: str, most: int) -> list[FailingTest]:
+        """GET ``/test-runs/{id}/results`` of one status (``failed``, ``error``, ``warning``), at most ``most``.
+
+        Raises:
+            NotFoundError: Without a code: this server does not list results (before 5.70).
+        """
+        found: list[FailingTest] = []
+        for page in range(1, _MOST_PAGES):
+            answer = self.http().get(
+                ["test-runs", job_id, "results"], params={"status": status, "page": page, "limit": min(_PAGE, most)}
+            )
+            listed = answer.parse(FailingTestPage)
+            found += listed.items
+            if not listed.items or len(found) >= min(listed.total, most):
+                break
+        return found[:most]
+
+    def jobs_since(self, since: datetime, *, job_key: str) -> Iterator[tuple[Job, float]]:
+        """GET ``/projects/{code}/jobs``: jobs that the API's users submitted, newest first, back to ``since``.
+
+        Yields:
+            Each job, with the server's clock minus ours, in seconds.
+        """
+        if self.project_code is None:
+            raise ValueError("jobs can be listed in a project only, and project_code is not set")
+        for page in range(1, _MOST_PAGES):
+            answer = self.http().get(
+                ["projects", self.project_code, "jobs"],
+                params={"job_key": job_key, "source": "api", "page": page, "limit": _PAGE},
+            )
+            listed = answer.parse(JobPage)
+            ahead = _clock_difference(answer.headers)
+            for job in listed.items:
+                if job.created_at is not None and job.created_at.timestamp() - ahead < since.timestamp():
+                    return
+                yield job, ahead
+            if page * listed.limit >= listed.total or not listed.items:
+                return
+
+    def knows_match_schema_name(self) -> bool:
+        """Whether a submission's ``match_schema_name`` is heeded: servers before 5.134 ignore it silently."""
+        spec = self.new_client(self._server_url(), self.auth()).get(["api", "openapi.json"]).json
+        return "match_schema_name" in str(spec)
+
+    def page_url(self, page: str, job_id: str) -> str | None:
+        """The UI's page for a run; ``None`` unless ``ui_url`` and ``project_code`` are set."""
+        if self.ui_url is None or self.project_code is None:
+            return None
+        query = urlencode({"project_code": self.project_code, "run_id": job_id})
+        return f"{self.ui_url.rstrip('/')}/{page}?{query}"
+
+
+def _clock_difference(headers: Mapping[str, str]) -> float:
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp() - current_clock().wall()
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+
+
+def _read_error(body: Any) -> tuple[str | None, str | None]:
+    if "detail" not in body:
+        code = body.get("error")
+        return code, body.get("error_description") or code
+    detail = body["detail"]
+    if isinstance(detail, str):
+        return None, detail
+    if isinstance(detail, list):
+        return "validation", "; ".join(
+            f"{'.'.join(str(part) for part in problem.get('loc', []))}: {problem.get('msg')}" for problem in detail
+        )
+    first = detail["errors"][0]
+    return first.get("code"), first.get("detail")

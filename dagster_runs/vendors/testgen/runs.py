@@ -1,0 +1,263 @@
+"""TestGen's two kinds of runs: profiling a table group, and running a test suite."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Annotated, Any, ClassVar, TypeVar
+from uuid import UUID
+
+from pydantic import AfterValidator
+
+from dagster_runs.remote_run.contract import FoundRun, RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus, state_of
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import InvalidRequestError, VendorError
+from dagster_runs.vendors.testgen import outcomes
+from dagster_runs.vendors.testgen.models import FailingTest, ProfilingRun, TestRun
+from dagster_runs.vendors.testgen.resource import TestGenResource
+
+logger = logging.getLogger(__name__)
+
+# 7 words up to version 5.48, 13 today. `paused` (profiling only) waits for a person and then goes on.
+_WORDS = {
+    "pending": RunState.QUEUED,
+    "claimed": RunState.QUEUED,
+    "queued": RunState.QUEUED,
+    "running": RunState.RUNNING,
+    "cancelrequested": RunState.RUNNING,
+    "interruptrequested": RunState.RUNNING,
+    "interrupted": RunState.RUNNING,
+    "pauserequested": RunState.RUNNING,
+    "paused": RunState.RUNNING,
+    "resumerequested": RunState.RUNNING,
+    "completed": RunState.SUCCEEDED,
+    "error": RunState.FAILED,
+    "canceled": RunState.CANCELED,
+}
+CORRELATION_ID = "dagster_runs/correlation_id"
+SCORE_WITHIN = 30.0
+"""Seconds to wait for the score, which comes after the run's end: 0.1 s in 5.134, 5 s and more before."""
+_SCORE_PAUSE = 1.0
+_MOST_FAILING_TESTS = 100
+_CLOCKS_DIFFER = 5.0
+_START_TAKES_AT_MOST = 360.0
+"""Seconds between the note of a start and the last moment at which its request can have arrived."""
+
+
+def _canonical_uuid(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a UUID; copy the id from the address of its page in TestGen") from None
+
+
+Uuid = Annotated[str, AfterValidator(_canonical_uuid)]
+RunRecordT = TypeVar("RunRecordT", TestRun, ProfilingRun)
+
+
+class TestGenRun(RemoteRun[TestGenResource]):
+    """What both kinds share: jobs, their states, cancelling them, finding them again."""
+
+    __test__: ClassVar[bool] = False
+
+    vendor: ClassVar[str] = "TestGen"
+    resource_key: ClassVar[str] = "testgen"
+    asset_kinds: ClassVar[frozenset[str]] = frozenset({"testgen"})
+    can_cancel: ClassVar[bool] = True
+    job_key: ClassVar[str]
+
+    def fetch_status(self, resource: TestGenResource, run_id: str) -> RunStatus:
+        """GET the job. ``completed`` says only that the process ended normally."""
+        job = resource.get_job(run_id)
+        return RunStatus(
+            state=state_of(job.status, _WORDS),
+            word=job.status,
+            error=job.error_message,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.completed_at,
+        )
+
+    def cancel(self, resource: TestGenResource, run_id: str) -> None:
+        """Ask for cancellation; the job ends ``canceled`` some seconds later."""
+        resource.cancel_job(run_id)
+
+    def find_started(self, resource: TestGenResource, attempt: StartAttempt) -> Sequence[FoundRun] | None:
+        """Jobs of this kind from the time of the start, of the same suite or table group; needs ``project_code``."""
+        if resource.project_code is None:
+            return None
+        since = datetime.fromtimestamp(attempt.starting_at - _CLOCKS_DIFFER, timezone.utc)
+        found: list[FoundRun] = []
+        for job, ahead in resource.jobs_since(since, job_key=self.job_key):
+            latest = attempt.starting_at + ahead + _START_TAKES_AT_MOST
+            if job.created_at is not None and job.created_at.timestamp() > latest:
+                continue
+            candidate = self._compare(resource, job.id, attempt)
+            if candidate is not None:
+                found.append(candidate)
+        return found
+
+    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
+        """Whether the job may be ours."""
+        raise NotImplementedError
+
+    def _fits(self, resource: TestGenResource, job_id: str, target_id: str | None) -> FoundRun | None:
+        if target_id is not None and target_id.casefold() != self.target.casefold():
+            return None
+        return FoundRun(job_id, ours=False, undecided=target_id is None, url=self.run_url(resource, job_id))
+
+
+class TestGenTestRun(TestGenRun):
+    """A run of a test suite.
+
+    Args:
+        test_suite_id: Id of the suite (a UUID), from its page's address.
+        match_schema_name: Comparison schema of referential tests, for this run only (5.134 and later).
+
+    Source: ``POST /api/v1/test-suites/{id}/test-runs`` in the server's own ``/api/openapi.json``.
+    """
+
+    label: ClassVar[str] = "test run"
+    job_key: ClassVar[str] = "run-tests"
+    data_checks: ClassVar[Mapping[str, str]] = {
+        "tests_passed": "Whether the suite's tests passed. No tests at all is not a pass.",
+        "quality_score": "TestGen's score of the tested data, from 0 to 1, against the quality gate.",
+    }
+
+    test_suite_id: Uuid
+    match_schema_name: str | None = None
+
+    @property
+    def target(self) -> str:
+        """The suite's id."""
+        return self.test_suite_id
+
+    def start(self, resource: TestGenResource, attempt: StartAttempt) -> str:
+        """POST the submission, marked as ours where the server keeps such marks."""
+        if self.match_schema_name is not None and not resource.knows_match_schema_name():
+            raise InvalidRequestError(
+                "this server ignores match_schema_name, so it would test against another schema than you ask for",
+                vendor=self.vendor,
+                cure="Use TestGen 5.134 or later, or leave the field out.",
+            )
+        body = {
+            "external_url": attempt.dagster_url,
+            "match_schema_name": self.match_schema_name,
+            "metadata": {CORRELATION_ID: attempt.correlation_id, "dagster/run_id": attempt.dagster_run_id},
+        }
+        return resource.submit_test_run(
+            self.test_suite_id, {name: value for name, value in body.items() if value is not None}
+        )
+
+    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
+        record = resource.get_test_run(job_id)
+        if not record.keeps_metadata:
+            return self._fits(resource, job_id, record.target_id)
+        # A server that keeps marks would show ours, so a run without it is a stranger's.
+        mine = (record.metadata or {}).get(CORRELATION_ID) == attempt.correlation_id
+        return FoundRun(job_id, ours=True, url=self.run_url(resource, job_id)) if mine else None
+
+    def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
+        """The counts so far."""
+        return outcomes.test_run_metadata(resource.get_test_run(run_id).result)
+
+    def fetch_result(
+        self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
+    ) -> RunResult:
+        """Counts, score, and the tests that did not pass."""
+        run = _with_score(lambda: resource.get_test_run(run_id), wait=status.state is RunState.SUCCEEDED)
+        counts = run.result.counts if run.result else None
+        metadata = outcomes.test_run_metadata(run.result)
+        if counts is not None and counts.failed + counts.error + counts.warning:
+            failing = _failing_tests(resource, run_id)
+            if failing:
+                metadata["testgen/failing_tests"] = outcomes.failing_tests_table(failing)
+        judge = gate or QualityGate()
+        score = run.result.score if run.result else None
+        checks = (
+            outcomes.tests_passed(counts, judge),
+            outcomes.quality_score(score, judge, nothing_examined=outcomes.why_no_tests(counts)),
+        )
+        return RunResult(metadata, checks)
+
+    def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
+        """The results page."""
+        return resource.page_url("test-runs:results", run_id)
+
+
+class TestGenProfilingRun(TestGenRun):
+    """A profiling run of a table group.
+
+    Args:
+        table_group_id: Id of the table group (a UUID), from its page's address.
+
+    Source: ``POST /api/v1/table-groups/{id}/profiling-runs`` in the server's own ``/api/openapi.json``.
+    """
+
+    label: ClassVar[str] = "profiling run"
+    job_key: ClassVar[str] = "run-profile"
+    data_checks: ClassVar[Mapping[str, str]] = {
+        "hygiene_issues": "Whether profiling found definite or likely issues. No tables at all is not a pass.",
+        "quality_score": "TestGen's score of the profiled data, from 0 to 1, against the quality gate.",
+    }
+
+    table_group_id: Uuid
+
+    @property
+    def target(self) -> str:
+        """The table group's id."""
+        return self.table_group_id
+
+    def start(self, resource: TestGenResource, attempt: StartAttempt) -> str:
+        """POST the submission. Profiling takes no body, so it cannot be marked as ours."""
+        return resource.submit_profiling_run(self.table_group_id)
+
+    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
+        return self._fits(resource, job_id, resource.get_profiling_run(job_id).target_id)
+
+    def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
+        """The sizes so far."""
+        return outcomes.profiling_run_metadata(resource.get_profiling_run(run_id).result)
+
+    def fetch_result(
+        self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
+    ) -> RunResult:
+        """Sizes, score and issue counts."""
+        run = _with_score(lambda: resource.get_profiling_run(run_id), wait=status.state is RunState.SUCCEEDED)
+        judge = gate or QualityGate()
+        score = run.result.score if run.result else None
+        checks = (
+            outcomes.hygiene_issues(run.result, judge),
+            outcomes.quality_score(score, judge, nothing_examined=outcomes.why_no_profile(run.result)),
+        )
+        return RunResult(outcomes.profiling_run_metadata(run.result), checks)
+
+    def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
+        """The results page."""
+        return resource.page_url("profiling-runs:results", run_id)
+
+
+def _with_score(fetch: Callable[[], RunRecordT], *, wait: bool) -> RunRecordT:
+    """The run's record; of a completed run with its score, if that comes in time."""
+    clock = current_clock()
+    until = clock.monotonic() + SCORE_WITHIN
+    while True:
+        run = fetch()
+        if not wait or (run.result is not None and run.result.score is not None) or clock.monotonic() >= until:
+            return run
+        clock.sleep(_SCORE_PAUSE)
+
+
+def _failing_tests(resource: TestGenResource, run_id: str) -> list[FailingTest]:
+    """The tests that did not pass, worst first. A list that cannot be had must not fail the materialization."""
+    found: list[FailingTest] = []
+    for status in ("failed", "error", "warning"):
+        try:
+            found += resource.list_failing_tests(run_id, status, _MOST_FAILING_TESTS - len(found))
+        except VendorError as error:
+            logger.info("No list of failing tests: %s", error)
+            break
+        if len(found) >= _MOST_FAILING_TESTS:
+            break
+    return found
