@@ -1,0 +1,173 @@
+"""A code location: raw tables → Profiles features → quality gates → what may only run on good data.
+
+Each vendor is the real one where its credentials are in the environment, and the local sandbox where they are not:
+
+| Vendor | Credentials | What to run |
+|---|---|---|
+| RudderStack | `RUDDERSTACK_ACCESS_TOKEN` (and `RUDDERSTACK_REGION`) | `RUDDERSTACK_PROFILES_ID` |
+| TestGen | `TESTGEN_BASE_URL`, and `TESTGEN_ACCESS_TOKEN` or `TESTGEN_CLIENT_ID`, `TESTGEN_CLIENT_SECRET`, `TESTGEN_REFRESH_TOKEN` | `TESTGEN_TABLE_GROUP_ID`, `TESTGEN_FEATURES_SUITE_ID`, `TESTGEN_ORDERS_SUITE_ID` |
+"""  # noqa: E501 - a table
+
+import os
+
+import dagster as dg
+
+from dagster_runs import (
+    QualityGate,
+    RudderStackProfilesRun,
+    RudderStackResource,
+    TestGenProfilingRun,
+    TestGenResource,
+    TestGenTestRun,
+    build_remote_run_asset,
+)
+
+SANDBOX_URL = os.environ.get("DAGSTER_RUNS_SANDBOX_URL", "http://127.0.0.1:8099")
+DAGSTER_URL = os.environ.get("DAGSTER_URL", "http://127.0.0.1:3000")
+
+# The sandbox's own ids and token: as public as this file, and they open nothing real.
+_SANDBOX_IDS = {
+    "RUDDERSTACK_PROFILES_ID": "2hkeBOp0lGJpMPyur0oXUxxIDhw",
+    "TESTGEN_TABLE_GROUP_ID": "0ea85e17-acbe-47fe-8394-9970725ad37d",
+    "TESTGEN_FEATURES_SUITE_ID": "f0e1d2c3-0000-4000-8000-000000000001",
+    "TESTGEN_ORDERS_SUITE_ID": "f0e1d2c3-0000-4000-8000-000000000002",
+}
+_SANDBOX_TOKENS = {
+    "SANDBOX_RUDDERSTACK_TOKEN": "sandbox-rudderstack-token",
+    "SANDBOX_TESTGEN_TOKEN": "sandbox-testgen-token",
+}
+
+
+def _is_real(vendor: str) -> bool:
+    return {
+        "rudderstack": "RUDDERSTACK_ACCESS_TOKEN" in os.environ,
+        "testgen": "TESTGEN_BASE_URL" in os.environ,
+    }[vendor]
+
+
+def _id(name: str) -> str:
+    """What to run: from the environment with real credentials, else what the sandbox has."""
+    if not _is_real(name.partition("_")[0].lower()):
+        return _SANDBOX_IDS[name]
+    if name not in os.environ:
+        raise dg.DagsterInvalidDefinitionError(f"Set {name}, since this vendor's credentials are set.")
+    return os.environ[name]
+
+
+def _if_set(name: str) -> dg.EnvVar | None:
+    return dg.EnvVar(name) if name in os.environ else None
+
+
+def rudderstack() -> RudderStackResource:
+    """RudderStack, or its stand-in."""
+    if _is_real("rudderstack"):
+        return RudderStackResource(
+            access_token=dg.EnvVar("RUDDERSTACK_ACCESS_TOKEN"),
+            region="eu" if os.environ.get("RUDDERSTACK_REGION", "us").lower() == "eu" else "us",
+        )
+    return RudderStackResource(
+        access_token=dg.EnvVar("SANDBOX_RUDDERSTACK_TOKEN"), base_url=f"{SANDBOX_URL}/rudderstack"
+    )
+
+
+def testgen() -> TestGenResource:
+    """TestGen, or its stand-in."""
+    if not _is_real("testgen"):
+        return TestGenResource(
+            base_url=f"{SANDBOX_URL}/testgen",
+            access_token=dg.EnvVar("SANDBOX_TESTGEN_TOKEN"),
+            project_code="DEFAULT",
+            ui_url=f"{SANDBOX_URL}/testgen/ui",
+            dagster_url=DAGSTER_URL,
+        )
+    return TestGenResource(
+        base_url=os.environ["TESTGEN_BASE_URL"],
+        project_code=os.environ.get("TESTGEN_PROJECT_CODE"),
+        ui_url=os.environ.get("TESTGEN_UI_URL"),
+        dagster_url=DAGSTER_URL,
+        access_token=_if_set("TESTGEN_ACCESS_TOKEN"),
+        client_id=_if_set("TESTGEN_CLIENT_ID"),
+        client_secret=_if_set("TESTGEN_CLIENT_SECRET"),
+        refresh_token=_if_set("TESTGEN_REFRESH_TOKEN"),
+    )
+
+
+for _name, _value in _SANDBOX_TOKENS.items():
+    os.environ.setdefault(_name, _value)
+
+raw_tables = [
+    dg.AssetSpec(
+        ["warehouse", table],
+        group_name="warehouse",
+        description=f"The table `{table}`, loaded by somebody else.",
+        kinds={"snowflake", "table"},
+    )
+    for table in ("events", "customers", "orders")
+]
+
+warehouse_profile = build_remote_run_asset(
+    TestGenProfilingRun(table_group_id=_id("TESTGEN_TABLE_GROUP_ID")),
+    key=["testgen", "warehouse_profile"],
+    deps=[spec.key for spec in raw_tables],
+    group_name="quality",
+    description="What TestGen's profiling finds in the warehouse's tables.",
+    gate=QualityGate(max_failures=5, max_warnings=5),
+    timeout=3600,
+)
+
+user_features = build_remote_run_asset(
+    RudderStackProfilesRun(profiles_id=_id("RUDDERSTACK_PROFILES_ID")),
+    key="user_features",
+    deps=[["warehouse", "events"], ["warehouse", "customers"]],
+    group_name="features",
+    description="One row for each user, computed by a RudderStack Profiles project.",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=30),
+    timeout=6 * 3600,
+)
+
+features_quality = build_remote_run_asset(
+    TestGenTestRun(test_suite_id=_id("TESTGEN_FEATURES_SUITE_ID")),
+    key=["testgen", "features_quality"],
+    deps=[user_features],
+    group_name="quality",
+    description="TestGen's tests of the user features.",
+    gate=QualityGate(min_score=0.95, blocking=True),
+    timeout=3600,
+    on_timeout="cancel",
+)
+
+orders_quality = build_remote_run_asset(
+    TestGenTestRun(test_suite_id=_id("TESTGEN_ORDERS_SUITE_ID")),
+    key=["testgen", "orders_quality"],
+    deps=[["warehouse", "orders"], ["warehouse", "customers"]],
+    group_name="quality",
+    description="TestGen's tests of the orders. The sandbox's orders are bad, so nothing behind this gate runs.",
+    gate=QualityGate(min_score=0.95, blocking=True),
+    timeout=3600,
+    on_timeout="cancel",
+)
+
+
+@dg.asset(deps=[features_quality], group_name="activation", kinds={"python"})
+def audience(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """Audiences built from the features; only ever on features that passed their gate."""
+    context.log.info("The features are good: building audiences")
+    return dg.MaterializeResult(metadata={"audiences": 3})
+
+
+@dg.asset(deps=[orders_quality], group_name="activation", kinds={"python"})
+def revenue_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """The board's numbers; held back while the orders are bad."""
+    context.log.info("The orders are good: computing revenue")
+    return dg.MaterializeResult(metadata={"currency": "EUR"})
+
+
+everything = dg.define_asset_job("everything", selection=dg.AssetSelection.all())
+daily = dg.ScheduleDefinition(name="daily", job=everything, cron_schedule="0 5 * * *")
+
+defs = dg.Definitions(
+    assets=[*raw_tables, warehouse_profile, user_features, features_quality, orders_quality, audience, revenue_report],
+    jobs=[everything],
+    schedules=[daily],
+    resources={"rudderstack": rudderstack(), "testgen": testgen()},
+)
