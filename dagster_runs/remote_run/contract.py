@@ -102,6 +102,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
             again whatever became of its answer.
         can_cancel: Whether the vendor can stop a run.
         where_to_stop: Where a person stops it, for vendors that cannot.
+        to_find_lost_starts: What the user can set so that a run whose start's answer was lost can be found.
         partition_window_fields: The two fields that a time-window partition fills, or ``None``.
     """
 
@@ -116,6 +117,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     start_is_repeatable: ClassVar[bool] = False
     can_cancel: ClassVar[bool] = False
     where_to_stop: ClassVar[str] = ""
+    to_find_lost_starts: ClassVar[str] = ""
     partition_window_fields: ClassVar[tuple[str, str] | None] = None
 
     @property

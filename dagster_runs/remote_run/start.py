@@ -245,7 +245,7 @@ def _outcome_unknown(following: Following, why: str, candidates: Sequence[FoundR
         vendor=run.vendor,
         cure=f"Look at {run.vendor} whether a run of {run.target} is going. When none is, or when a second run does no "
         "harm, materialize the asset anew (re-execute all steps, not from failure). To have that done unasked, set "
-        "on_uncertain_start='start_again'.",
+        f"on_uncertain_start='start_again'. {'' if candidates else run.to_find_lost_starts}".rstrip(),
     )
 
 

@@ -46,7 +46,7 @@ class Step:
     @property
     def dagster_run_id(self) -> str:
         """The Dagster run's id."""
-        return str(self.context.run_id)
+        return self.context.run.run_id
 
     @property
     def attempt(self) -> int:

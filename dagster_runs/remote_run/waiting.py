@@ -71,7 +71,7 @@ class _Watch:
         self._seen = False
         self._outage_since: float | None = None
         self._unknown_words: set[str] = set()
-        self._told: tuple[str, Mapping[str, Any]] | None = None
+        self._told: tuple[RunState, Mapping[str, Any]] | None = None
         self._progress_pause = _FIRST_PROGRESS
         self._next_progress = 0.0
 
@@ -136,22 +136,24 @@ class _Watch:
 
     def _tell(self, status: RunStatus, now: float) -> None:
         """Show people how the run stands, when that has changed; seldom, as each time is an event for ever."""
-        first_look = self._told is None
-        if not first_look and now < self._next_progress and self._told is not None and self._told[0] == status.word:
+        if self._told is None or self._told[0] is not status.state:
+            self._progress_pause = _FIRST_PROGRESS
+        elif now < self._next_progress:
             return
-        progress = self._progress(status)
-        if self._told != (status.word, progress):
-            self._told = (status.word, progress)
-            self._following.note(
-                Entry.PROGRESS,
-                f"The {self._following.what} is {status.word}",
-                correlation_id=self._going.correlation_id,
-                going=self._going,
-                status=status,
-                shown=dict(progress),
-            )
+        told = (status.state, self._progress(status))
         self._next_progress = now + self._progress_pause
         self._progress_pause *= 2
+        if told == self._told:
+            return
+        self._told = told
+        self._following.note(
+            Entry.PROGRESS,
+            f"The {self._following.what} is {status.word}",
+            correlation_id=self._going.correlation_id,
+            going=self._going,
+            status=status,
+            shown=dict(told[1]),
+        )
 
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:
         try:

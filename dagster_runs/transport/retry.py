@@ -3,7 +3,7 @@
 import math
 from email.utils import parsedate_to_datetime
 
-from tenacity import RetryCallState, wait_exponential_jitter
+from tenacity import RetryCallState, wait_random_exponential
 
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import ConnectionFailedError, VendorError
@@ -56,7 +56,7 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
 
 def delay(state: RetryCallState) -> float:
     """Seconds to wait before the next try: exponential with jitter, and never less than the server asked for."""
-    backoff = wait_exponential_jitter(initial=FIRST_DELAY, max=LONGEST_DELAY, jitter=FIRST_DELAY)(state)
+    backoff = wait_random_exponential(multiplier=2 * FIRST_DELAY, max=LONGEST_DELAY, min=FIRST_DELAY / 2)(state)
     error = state.outcome.exception() if state.outcome else None
     asked = retry_after_seconds(error.retry_after, current_clock().wall()) if isinstance(error, VendorError) else None
     return max(backoff, asked or 0.0)

@@ -65,6 +65,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
     resource_key: ClassVar[str] = "testgen"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"testgen"})
     can_cancel: ClassVar[bool] = True
+    to_find_lost_starts: ClassVar[str] = "With the resource's project_code set, such a run can be found."
     job_key: ClassVar[str]
 
     def fetch_status(self, resource: TestGenResource, run_id: str) -> RunStatus:

@@ -1,0 +1,36 @@
+"""Local stand-ins of the vendors' servers, over real HTTP, with life cycles, strictness, and faults to switch on.
+
+For tests, and to look at the package without an account:
+
+```python
+from dagster_runs.sandbox import Fault, Sandbox, well_known
+
+with Sandbox(speed=20) as sandbox:
+    base_url = f"{sandbox.url}/rudderstack"
+    sandbox.add_fault(Fault("status", status=503, times=2))
+    ...
+    assert sandbox.starts("rudderstack") == 1
+```
+
+`python -m dagster_runs.sandbox --port 8099` serves the same to other processes, which steer it with `SandboxClient`.
+
+It shares no code with the clients that it tests: a mistake would otherwise be on both sides and go unseen.
+"""
+
+from dagster_runs.sandbox import well_known
+from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.client import SandboxClient
+from dagster_runs.sandbox.faults import Fault
+from dagster_runs.sandbox.log import RecordedRequest
+from dagster_runs.sandbox.runs import SandboxRun
+from dagster_runs.sandbox.server import Sandbox
+
+__all__ = [
+    "Behaviour",
+    "Fault",
+    "RecordedRequest",
+    "Sandbox",
+    "SandboxClient",
+    "SandboxRun",
+    "well_known",
+]

@@ -1,0 +1,49 @@
+"""`python -m dagster_runs.sandbox`: the sandbox as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import signal
+import threading
+
+import click
+
+from dagster_runs.sandbox.page import banner
+from dagster_runs.sandbox.server import Sandbox
+from dagster_runs.sandbox.world import World
+
+
+@click.command()
+@click.option("--port", default=8099, show_default=True, help="0 takes a free one.")
+@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(min=0), help="Of time.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines can reach.")
+def main(port: int, speed: float, host: str, allow_remote: bool) -> None:
+    """Serve local stand-ins of the vendors' APIs, until interrupted."""
+    if not allow_remote and not _is_loopback(host):
+        raise click.UsageError(
+            f"{host} can be reached from other machines, and the sandbox's tokens are public. "
+            "If that is what you want, add --allow-remote."
+        )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    sandbox = Sandbox(speed=speed, port=port, host=host)
+    try:
+        sandbox.start()
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    click.echo(banner(World().vendors, sandbox.url))
+    stop.wait()
+    sandbox.stop()
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m dagster_runs.sandbox")

@@ -1,0 +1,111 @@
+"""The HTTP server in front of the stand-ins: reads a request, applies faults, writes it down, answers."""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import format_datetime
+from typing import Any
+
+from aiohttp import web
+
+from dagster_runs.sandbox import control, misbehave
+from dagster_runs.sandbox.clock import utc
+from dagster_runs.sandbox.exchange import Answer, Call, split_path
+from dagster_runs.sandbox.faults import ActiveFault
+from dagster_runs.sandbox.log import RecordedRequest
+from dagster_runs.sandbox.page import page
+from dagster_runs.sandbox.vendor import Vendor
+from dagster_runs.sandbox.world import World
+
+# Above what any vendor takes, so that it is the vendor who refuses.
+_LARGEST_BODY = 32 * 1024 * 1024
+
+
+class Front:
+    """Handles every request of the server.
+
+    Routing is done on the raw path and not by the framework, which decodes first: an id with an encoded slash
+    would then reach another endpoint.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.stopping = asyncio.Event()
+
+    def application(self) -> web.Application:
+        """The framework's application, with one handler for all."""
+        app = web.Application(client_max_size=_LARGEST_BODY)
+        app.router.add_route("*", "/{anything:.*}", self.handle)
+        app.on_response_prepare.append(self._tell_time)
+        return app
+
+    async def _tell_time(self, _request: web.Request, response: web.StreamResponse) -> None:
+        # A server's Date header follows its own clock, by which clients tell how far theirs is off.
+        response.headers["Date"] = format_datetime(utc(self._world.clock.now()), usegmt=True)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request."""
+        path, _, query_string = request.raw_path.partition("?")
+        segments = split_path(path)
+        call = Call(
+            method=request.method,
+            path=path,
+            query_string=query_string,
+            headers=request.headers,
+            body=await request.read(),
+            origin=f"{request.scheme}://{request.host}",
+            segments=segments[1:],
+        )
+        if segments[0] == "_sandbox":
+            return await misbehave.send(request, control.answer(self._world, call), None, self.stopping)
+        vendor = self._world.at(segments[0])
+        if vendor is None:
+            return await misbehave.send(request, self._no_vendor(call, segments), None, self.stopping)
+        return await self._for_vendor(request, call, vendor)
+
+    async def _for_vendor(self, request: web.Request, call: Call, vendor: Vendor) -> web.StreamResponse:
+        world, now = self._world, self._world.clock.now()
+        record = world.log.open(call, vendor.name, vendor.credentials(call), now)
+        active = world.faults.choose(call.method, call.path, now)
+        try:
+            answer = self._answer(request, call, vendor, active, record)
+            fault = active.fault if active and record.fault else None
+            response = await misbehave.send(request, answer, fault, self.stopping)
+            record.status = response.status
+            return response
+        except misbehave.DroppedError:
+            # The transport is closed, so this goes nowhere; the framework wants something to return.
+            return web.Response(status=500)
+
+    def _answer(
+        self, request: web.Request, call: Call, vendor: Vendor, active: ActiveFault | None, record: RecordedRequest
+    ) -> Answer:
+        if active is None:
+            answer = vendor.answer(call)
+            record.started_run = answer.started_run
+            return answer
+        fault = active.fault
+        record.fault = fault.kind
+        processed = vendor.answer(call) if fault.is_processed else None
+        record.started_run = processed.started_run if processed else None
+        if fault.kind in ("reset", "down", "lost_answer"):
+            raise misbehave.drop(request, reset=fault.kind != "lost_answer")
+        instead = misbehave.replace_answer(fault, vendor, call)
+        if instead is not None:
+            return instead
+        if processed is None:
+            raise RuntimeError(f"a fault of kind {fault.kind} needs the vendor's answer")
+        if fault.kind not in ("unknown_state", "missing_field", "wrong_type"):
+            return processed
+        changed = misbehave.change_answer(fault, vendor, processed, self._world.clock.now())
+        if changed is None:
+            active.give_back()
+            record.fault = None
+        return changed or processed
+
+    def _no_vendor(self, call: Call, segments: tuple[str, ...]) -> Answer:
+        if call.path == "/":
+            return Answer(200, page(self._world, call.origin), content_type="text/html")
+        self._world.log.open(call, None, "missing", self._world.clock.now()).status = 404
+        mounts: list[Any] = [vendor.mount for vendor in self._world.vendors]
+        return Answer(404, {"error": f"The sandbox has nothing at /{segments[0]}", "mounts": mounts})

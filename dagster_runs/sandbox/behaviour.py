@@ -1,0 +1,111 @@
+"""How the runs of a target go: what a test asks for, and the plan that a run follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["succeed", "fail", "cancel"]
+
+_OUTCOMES = ("succeed", "fail", "cancel")
+_SECONDS = ("queued_seconds", "running_seconds", "cancel_seconds", "hold_seconds")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run will do, decided when it starts."""
+
+    queued_seconds: float = 2.0
+    running_seconds: float = 8.0
+    outcome: Outcome = "succeed"
+    error: str | None = None
+    cancel_seconds: float = 2.0
+    hold: str | None = None
+    hold_seconds: float = math.inf
+    hold_when: Literal["queued", "running"] = "running"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Behaviour:
+    """How the next runs of a target go. What is not given stays as the target has it by default.
+
+    Args:
+        queued_seconds: Simulated seconds before the run starts.
+        running_seconds: Simulated seconds that it then runs for.
+        outcome: `succeed`, `fail`, or `cancel` (it ends canceled though nobody asked).
+        error: The vendor's error text, when it fails.
+        cancel_seconds: Simulated seconds from the request to cancel until the run is canceled.
+        hold: A state, in the vendor's word or in any other, that the run stays in on its way.
+        hold_seconds: For how long; by default until it is canceled.
+        hold_when: `queued` (instead of starting) or `running` (half-way through).
+        **options: What only this vendor knows, such as `spelling` for RudderStack or `counts` for TestGen; the
+            vendor's module documents its own. An option that the vendor does not know is an error.
+    """
+
+    def __init__(
+        self,
+        *,
+        queued_seconds: float | None = None,
+        running_seconds: float | None = None,
+        outcome: Outcome | None = None,
+        error: str | None = None,
+        cancel_seconds: float | None = None,
+        hold: str | None = None,
+        hold_seconds: float | None = None,
+        hold_when: Literal["queued", "running"] | None = None,
+        **options: Any,
+    ) -> None:
+        given = {
+            "queued_seconds": queued_seconds,
+            "running_seconds": running_seconds,
+            "outcome": outcome,
+            "error": error,
+            "cancel_seconds": cancel_seconds,
+            "hold": hold,
+            "hold_seconds": hold_seconds,
+            "hold_when": hold_when,
+        }
+        self.core = {name: value for name, value in given.items() if value is not None}
+        self.options = options
+        for name in _SECONDS:
+            seconds = self.core.get(name, 0)
+            if not isinstance(seconds, (int, float)) or not seconds >= 0:
+                raise ValueError(f"{name} must be a number of seconds, got {seconds!r}")
+        if self.core.get("outcome", "succeed") not in _OUTCOMES:
+            raise ValueError(f"outcome must be one of {', '.join(_OUTCOMES)}, got {outcome!r}")
+        if self.core.get("hold_when", "running") not in ("queued", "running"):
+            raise ValueError(f"hold_when must be queued or running, got {hold_when!r}")
+
+    def __repr__(self) -> str:
+        return f"Behaviour({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Behaviour) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Only what was given; `Behaviour(**as_dict())` is the same again."""
+        return {**self.core, **self.options}
+
+
+def make_plan(*layers: Behaviour, replaces: Mapping[str, frozenset[str]]) -> Plan:
+    """Lay behaviours over each other, the later ones on top.
+
+    Args:
+        *layers: From the vendor's default to what the test asked for.
+        replaces: Options that make others of the layers below meaningless: who gives new `counts` does not want
+            the old ones' `score`.
+    """
+    core: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for layer in layers:
+        for name in layer.options:
+            for stale in replaces.get(name, frozenset()):
+                options.pop(stale, None)
+        core.update(layer.core)
+        options.update(layer.options)
+    return Plan(**core, options=options)

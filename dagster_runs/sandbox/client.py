@@ -1,0 +1,120 @@
+"""Steers a sandbox from anywhere, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import requests
+
+from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.faults import Fault
+from dagster_runs.sandbox.log import RecordedRequest
+from dagster_runs.sandbox.runs import SandboxRun
+
+_TIMEOUT = 30.0
+
+
+class SandboxClient:
+    """The sandbox's controls. `vendor` is `rudderstack`, `testgen` or `testgen-old`; None means all.
+
+    Args:
+        url: Where the sandbox is, such as `http://127.0.0.1:8099`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox is."""
+        return self._url
+
+    def health(self) -> dict[str, Any]:
+        """That it runs, its simulated time (`now`) and speed, and its vendors."""
+        health: dict[str, Any] = self._call("GET", "health")
+        return health
+
+    def now(self) -> float:
+        """The simulated time in epoch seconds."""
+        return float(self.health()["now"])
+
+    def requests(self, vendor: str | None = None) -> list[RecordedRequest]:
+        """Every request to a vendor, oldest first."""
+        return [RecordedRequest(**record) for record in self._call("GET", "requests", vendor=vendor)]
+
+    def runs(self, vendor: str | None = None) -> list[SandboxRun]:
+        """Every run, oldest first."""
+        return [SandboxRun(**run) for run in self._call("GET", "runs", vendor=vendor)]
+
+    def starts(self, vendor: str | None = None) -> int:
+        """How many runs were really started by requests."""
+        return int(self._call("GET", "starts", vendor=vendor))
+
+    def begin_run(
+        self, target_id: str, *, vendor: str | None = None, kind: str | None = None, source: str = "scheduler"
+    ) -> SandboxRun:
+        """Start a run that is not ours: a colleague's, or the vendor's own schedule's. `starts` does not count it."""
+        given = {"target_id": target_id, "vendor": vendor, "kind": kind, "source": source}
+        return SandboxRun(**self._call("POST", "runs", given))
+
+    def add_fault(self, fault: Fault) -> None:
+        """Switch a fault on."""
+        self._call("POST", "faults", fault.as_dict())
+
+    def clear_faults(self) -> None:
+        """Switch all faults off."""
+        self._call("DELETE", "faults")
+
+    def set_behaviour(
+        self, target_id: str, behaviour: Behaviour | Sequence[Behaviour], *, vendor: str | None = None
+    ) -> None:
+        """Say how the next runs of a target go: one behaviour for all, or a list, the last of which stays."""
+        given = {"target_id": target_id, "vendor": vendor, "behaviours": _listed(behaviour)}
+        self._call("POST", "behaviour", given)
+
+    def add_target(
+        self, vendor: str, kind: str, id: str, behaviour: Behaviour | Sequence[Behaviour] = (), **fields: Any
+    ) -> None:
+        """Make something new that can be run.
+
+        Args:
+            vendor: Whose.
+            kind: `profiles` for RudderStack; `test_suite` or `table_group` for TestGen.
+            id: Its id.
+            behaviour: How its runs go.
+            **fields: What the vendor's listings say of it, such as `name` and `table_group_id`.
+        """
+        given = {"vendor": vendor, "kind": kind, "id": id, "behaviours": _listed(behaviour), "fields": fields}
+        self._call("POST", "targets", given)
+
+    def advance(self, seconds: float) -> None:
+        """Move the simulated time forward at once."""
+        self._call("POST", "advance", {"seconds": seconds})
+
+    def set_speed(self, speed: float) -> None:
+        """Simulated seconds in a real second, from now on."""
+        self._call("POST", "speed", {"speed": speed})
+
+    def reset(self) -> None:
+        """Forget runs, faults, requests, behaviours and added targets. Time and speed stay."""
+        self._call("POST", "reset")
+
+    def _call(self, method: str, path: str, given: Any = None, **query: str | None) -> Any:
+        with requests.Session() as session:
+            # A proxy from the environment has no business between a test and its own machine.
+            session.trust_env = False
+            url = f"{self.url}/_sandbox/{path}"
+            # The standard library's encoder, unlike `json=`, lets infinite seconds through.
+            data = None if given is None else json.dumps(given)
+            answer = session.request(method, url, params=query, data=data, timeout=_TIMEOUT)
+        said = answer.json()
+        if not answer.ok:
+            raise ValueError(said["error"])
+        return said
+
+
+def _listed(behaviour: Behaviour | Sequence[Behaviour]) -> list[dict[str, Any]]:
+    behaviours = [behaviour] if isinstance(behaviour, Behaviour) else behaviour
+    return [one.as_dict() for one in behaviours]

@@ -1,0 +1,49 @@
+"""Simulated time: real time at some speed, plus the jumps that a test makes."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+
+
+class Clock:
+    """Time as the stand-ins see it. It starts at the real time and only goes forward.
+
+    Args:
+        speed: Simulated seconds in a real second; 0 stops the clock, so that only `advance` moves it.
+    """
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self._simulated = time.time()
+        self._real = time.monotonic()
+        self._speed = _not_negative(speed, "speed")
+
+    @property
+    def speed(self) -> float:
+        """Simulated seconds in a real second."""
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        # Anchored anew, else the new speed would also apply to the time that has already passed.
+        self._simulated, self._real = self.now(), time.monotonic()
+        self._speed = _not_negative(speed, "speed")
+
+    def now(self) -> float:
+        """The simulated time in seconds since the epoch."""
+        return self._simulated + (time.monotonic() - self._real) * self._speed
+
+    def advance(self, seconds: float) -> None:
+        """Jump forward at once."""
+        self._simulated += _not_negative(seconds, "seconds")
+
+
+def utc(at: float) -> datetime:
+    """Epoch seconds as an aware datetime."""
+    return datetime.fromtimestamp(at, timezone.utc)
+
+
+def _not_negative(value: float, name: str) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+    return float(value)

@@ -1,0 +1,112 @@
+"""The control endpoints under `/_sandbox/`: what a test, or a person with curl, does to the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.exchange import Answer, Call
+from dagster_runs.sandbox.faults import Fault
+from dagster_runs.sandbox.world import World
+
+
+def answer(world: World, call: Call) -> Answer:
+    """Do what a control request asks."""
+    action = _ACTIONS.get((call.method, "/".join(call.segments)))
+    if action is None:
+        known = [f"{method} /_sandbox/{path}" for method, path in _ACTIONS]
+        return Answer(404, {"error": f"There is no {call.method} {call.path}", "known": known})
+    try:
+        given = json.loads(call.body) if call.body else {}
+        return Answer(200, action(world, {**call.query, **given}))
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        return Answer(400, {"error": message})
+
+
+Given = dict[str, Any]
+
+
+def _health(world: World, given: Given) -> Any:
+    vendors = {vendor.name: vendor.base_path for vendor in world.vendors}
+    return {"status": "ok", "sandbox": True, "now": world.clock.now(), "speed": world.clock.speed, "vendors": vendors}
+
+
+def _requests(world: World, given: Given) -> Any:
+    return [record.as_dict() for record in world.log.list(given.get("vendor"))]
+
+
+def _runs(world: World, given: Given) -> Any:
+    return [run.as_dict() for run in world.runs(given.get("vendor"))]
+
+
+def _starts(world: World, given: Given) -> Any:
+    return world.starts(given.get("vendor"))
+
+
+def _begin_run(world: World, given: Given) -> Any:
+    return world.begin_run(
+        given["target_id"],
+        vendor=given.get("vendor"),
+        kind=given.get("kind"),
+        source=given.get("source", "scheduler"),
+    ).as_dict()
+
+
+def _faults(world: World, given: Given) -> Any:
+    return [
+        {**active.fault.as_dict(), "matched": active.matched, "applied": active.applied}
+        for active in world.faults.active
+    ]
+
+
+def _add_fault(world: World, given: Given) -> Any:
+    world.faults.add(Fault(**given), world.clock.now())
+
+
+def _clear_faults(world: World, given: Given) -> Any:
+    world.faults.clear()
+
+
+def _set_behaviour(world: World, given: Given) -> Any:
+    world.set_behaviours(given["target_id"], _behaviours(given), given.get("vendor"))
+
+
+def _add_target(world: World, given: Given) -> Any:
+    world.add_target(given["vendor"], given["kind"], given["id"], _behaviours(given), given.get("fields", {}))
+
+
+def _advance(world: World, given: Given) -> Any:
+    world.clock.advance(float(given["seconds"]))
+    return world.clock.now()
+
+
+def _set_speed(world: World, given: Given) -> Any:
+    world.clock.speed = float(given["speed"])
+
+
+def _reset(world: World, given: Given) -> Any:
+    world.reset()
+
+
+def _behaviours(given: Given) -> list[Behaviour]:
+    return [Behaviour(**one) for one in given.get("behaviours", [])]
+
+
+_ACTIONS: dict[tuple[str, str], Callable[[World, Given], Any]] = {
+    ("GET", "health"): _health,
+    ("GET", "requests"): _requests,
+    ("GET", "runs"): _runs,
+    ("POST", "runs"): _begin_run,
+    ("GET", "starts"): _starts,
+    ("GET", "faults"): _faults,
+    ("POST", "faults"): _add_fault,
+    ("DELETE", "faults"): _clear_faults,
+    ("POST", "behaviour"): _set_behaviour,
+    ("POST", "targets"): _add_target,
+    ("POST", "advance"): _advance,
+    ("POST", "speed"): _set_speed,
+    ("POST", "reset"): _reset,
+}

@@ -1,0 +1,126 @@
+"""What was asked of the sandbox, request by request."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from dagster_runs.sandbox.exchange import Call
+
+Credentials = Literal["valid", "invalid", "missing"]
+
+# Enough for a long test; a sandbox that is left alone for days must not fill the memory.
+_MOST = 100_000
+_LONGEST_BODY = 100_000
+_LONGEST_TEXT = 2_000
+_SHOWN = (
+    "accept",
+    "amperity-tenant",
+    "api-version",
+    "connection",
+    "content-length",
+    "content-type",
+    "idempotency-key",
+    "user-agent",
+)
+_CREDENTIALS = ("authorization", "x-api-key", "x-auth-token")
+_SECRET_FIELDS = frozenset(
+    {"access_token", "client_secret", "code", "code_verifier", "password", "refresh_token", "token"}
+)
+
+
+@dataclass
+class RecordedRequest:
+    """One request.
+
+    Attributes:
+        seq: 1 for the first since the last reset.
+        at: Simulated epoch seconds.
+        wall_at: Real epoch seconds.
+        vendor: Whose stand-in it was for; None if for none.
+        path: As sent, with the mount and without the query.
+        headers: In lower case, only those that matter; credentials as `valid`, `invalid` or `missing`.
+        body: The JSON or form that was sent (a form's secrets left out), or the beginning of a text.
+        status: What was answered; None if the connection was dropped, or while the answer is still out.
+        fault: The kind of the fault that it met.
+        started_run: The id of the run that it started.
+    """
+
+    seq: int
+    at: float
+    wall_at: float
+    vendor: str | None
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+    status: int | None = None
+    fault: str | None = None
+    started_run: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For sending."""
+        return asdict(self)
+
+
+class RequestLog:
+    """The newest requests, oldest first."""
+
+    def __init__(self) -> None:
+        self._records: deque[RecordedRequest] = deque(maxlen=_MOST)
+        self._seq = 0
+
+    def open(self, call: Call, vendor: str | None, credentials: Credentials, now: float) -> RecordedRequest:
+        """Write a request down; what becomes of it is filled in later."""
+        self._seq += 1
+        record = RecordedRequest(
+            seq=self._seq,
+            at=now,
+            wall_at=time.time(),
+            vendor=vendor,
+            method=call.method,
+            path=call.path,
+            query=dict(call.query),
+            headers=_headers(call.headers, credentials),
+            body=_body(call),
+        )
+        self._records.append(record)
+        return record
+
+    def list(self, vendor: str | None = None) -> list[RecordedRequest]:
+        """Those for a vendor, or all."""
+        return [record for record in self._records if vendor is None or record.vendor == vendor]
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._records.clear()
+        self._seq = 0
+
+
+def _headers(headers: Mapping[str, str], credentials: Credentials) -> dict[str, str]:
+    shown = {name: headers[name] for name in _SHOWN if name in headers}
+    for name in _CREDENTIALS:
+        if name in headers:
+            shown[name] = credentials
+    if credentials == "missing":
+        shown.setdefault("authorization", "missing")
+    return shown
+
+
+def _body(call: Call) -> Any:
+    if not call.body:
+        return None
+    if call.media_type == "application/x-www-form-urlencoded":
+        return {name: "<secret>" if name in _SECRET_FIELDS else value for name, value in call.form().items()}
+    text = call.body.decode("utf-8", "replace")
+    if len(text) > _LONGEST_BODY:
+        return text[:_LONGEST_TEXT]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text[:_LONGEST_TEXT]

@@ -1,0 +1,193 @@
+"""Faults put into effect: first on the answer, then on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import socket
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from dagster_runs.sandbox.exchange import Answer, Call
+from dagster_runs.sandbox.faults import Fault
+from dagster_runs.sandbox.vendor import Vendor
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><title>Sign in</title></head>
+<body><h1>Sign in to continue</h1><form method="post"><input name="user"><input name="password"></form></body>
+</html>
+"""
+_CHUNK = 64 * 1024
+
+
+class DroppedError(Exception):
+    """The connection is gone; there is nobody to answer."""
+
+
+def replace_answer(fault: Fault, vendor: Vendor, call: Call) -> Answer | None:
+    """The answer that the fault gives instead of the vendor's, if it is such a fault."""
+    kind = fault.kind
+    if kind in ("status", "status_after"):
+        answer = vendor.error(fault.status or (503 if kind == "status" else 502))
+        if fault.body is not None:
+            answer = _with_body(answer.status, fault.body)
+        if fault.retry_after is not None:
+            answer.headers["Retry-After"] = fault.retry_after
+    elif kind == "html":
+        answer = Answer(fault.status or 200, fault.body or _PAGE, content_type="text/html")
+    elif kind == "not_json":
+        answer = Answer(fault.status or 200, fault.body or "OK", content_type="text/plain")
+    elif kind == "redirect":
+        headers = {"Location": str(fault.location)}
+        answer = Answer(fault.status or 302, "", content_type="text/plain", headers=headers)
+    elif kind == "not_found":
+        answer = vendor.error(404)
+    elif kind == "expired_token":
+        answer = vendor.refuse_credentials("invalid")
+    elif kind == "echo_secret":
+        sent = [f"{name}: {call.headers[name]}" for name in _SECRET_HEADERS if name in call.headers]
+        answer = Answer(500, {"message": f"upstream refused the request with {', '.join(sent)}", "error": sent})
+    else:
+        return None
+    answer.headers.update(fault.headers or {})
+    return answer
+
+
+_SECRET_HEADERS = ("Authorization", "X-Api-Key", "X-Auth-Token")
+
+
+def change_answer(fault: Fault, vendor: Vendor, answer: Answer, now: float) -> Answer | None:
+    """The vendor's answer with a field changed; None if it has no such field."""
+    if not answer.is_json:
+        return None
+    body = copy.deepcopy(answer.body)
+    if fault.kind == "unknown_state":
+        if not isinstance(body, dict) or vendor.state_field not in body:
+            return None
+        body[vendor.state_field] = fault.word
+        # An answer may leave the end out until there is one; then it gets the first spelling.
+        for field in [field for field in vendor.end_fields if field in body] or vendor.end_fields[:1]:
+            body[field] = (body.get(field) or vendor.end_value(field, now)) if fault.ended else None
+    elif not _change_field(body, str(fault.field).split("."), fault):
+        return None
+    return Answer(answer.status, body, headers=answer.headers, started_run=answer.started_run)
+
+
+def drop(request: web.BaseRequest, *, reset: bool) -> DroppedError:
+    """Close the connection without an answer."""
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if reset and connection is not None:
+            # Lingering for no time makes the kernel send a reset instead of an orderly end.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return DroppedError()
+
+
+async def send(
+    request: web.BaseRequest, answer: Answer, fault: Fault | None, stopping: asyncio.Event
+) -> web.StreamResponse:
+    """Send the answer, as badly as the fault wants."""
+    payload = answer.payload()
+    kind = fault.kind if fault else None
+    if fault is None or kind not in ("hang", "truncated", "slow_body", "huge_body"):
+        return _response(answer, payload)
+    if kind == "hang":
+        await _wait(stopping, 3600.0 if fault.seconds is None else fault.seconds)
+        return _response(answer, payload)
+    if kind == "truncated":
+        half = payload[: len(payload) // 2]
+        if fault.variant != "early_close":
+            return _response(answer, half)
+        response = await _begin(request, answer, len(payload))
+        await response.write(half)
+        # The first half has to leave before the connection goes.
+        await asyncio.sleep(0.01)
+        raise drop(request, reset=False)
+    if kind == "slow_body":
+        response = await _begin(request, answer, len(payload))
+        pause = (5.0 if fault.seconds is None else fault.seconds) / max(len(payload), 1)
+        for index in range(len(payload)):
+            await response.write(payload[index : index + 1])
+            await _wait(stopping, pause)
+    else:
+        response = await _begin(request, answer, fault.size if fault.variant == "content_length" else None)
+        async for chunk in _much_json(fault.size, stopping):
+            await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _with_body(status: int, body: Any) -> Answer:
+    return Answer(status, body, content_type="text/plain" if isinstance(body, str) else "application/json")
+
+
+def _change_field(body: Any, path: list[str], fault: Fault) -> bool:
+    for name in path[:-1]:
+        body = _member(body, name)
+    last = path[-1]
+    if isinstance(body, list) and last.isdigit() and int(last) < len(body):
+        if fault.kind == "missing_field":
+            del body[int(last)]
+        else:
+            body[int(last)] = fault.value
+        return True
+    if not isinstance(body, dict) or last not in body:
+        return False
+    if fault.kind == "missing_field":
+        del body[last]
+    else:
+        body[last] = fault.value
+    return True
+
+
+def _member(body: Any, name: str) -> Any:
+    if isinstance(body, dict):
+        return body.get(name)
+    if isinstance(body, list) and name.isdigit() and int(name) < len(body):
+        return body[int(name)]
+    return None
+
+
+def _response(answer: Answer, payload: bytes) -> web.Response:
+    headers = {"Content-Type": _content_type(answer), **answer.headers}
+    return web.Response(status=answer.status, body=payload, headers=headers)
+
+
+async def _begin(request: web.BaseRequest, answer: Answer, length: int | None) -> web.StreamResponse:
+    headers = {"Content-Type": _content_type(answer), **answer.headers}
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    if length is None:
+        response.enable_chunked_encoding()
+    else:
+        response.content_length = length
+    await response.prepare(request)
+    return response
+
+
+def _content_type(answer: Answer) -> str:
+    return answer.content_type if answer.is_json else f"{answer.content_type}; charset=utf-8"
+
+
+async def _wait(stopping: asyncio.Event, seconds: float) -> None:
+    """Real time, cut short when the server stops."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
+
+
+async def _much_json(size: int, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Valid JSON of exactly this many bytes (and of at least a few)."""
+    start, end = b'{"padding":"', b'"}'
+    yield start
+    left = max(size - len(start) - len(end), 0)
+    while left and not stopping.is_set():
+        chunk = b"x" * min(left, _CHUNK)
+        left -= len(chunk)
+        yield chunk
+    yield end

@@ -1,0 +1,266 @@
+"""A stand-in of RudderStack's Profiles API.
+
+Documented: start and status, Bearer token, 409 while the project runs, `parameters` as an array of single strings with
+four allowed flags. Not documented, so decided here: the bodies of errors, and that a run has no `finishedAt` before its
+end. There is no list of runs, no cancel and no logs, as at the vendor.
+
+Options of `Behaviour`:
+    spelling: `camel` (as documented) or `snake` (as in the vendor's own client).
+    failure_style: How `outcome="fail"` shows: `failed`, or `finished_with_error`.
+    tasks: The names of the run's tasks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from dagster_runs.sandbox import well_known
+from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.clock import utc
+from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.log import Credentials
+from dagster_runs.sandbox.runs import Phase, Run, Target
+from dagster_runs.sandbox.vendor import Vendor, gateway_error
+
+_XID = "0123456789abcdefghijklmnopqrstuv"
+_ERROR = "model models/user_features failed: column ORDERS.AMOUNT does not exist"
+_REASONS = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Feature is not enabled for your account",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    425: "Too Early",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+_TIME = re.compile(r"\d+|\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?")
+_VALUES = {
+    "--model_refs": re.compile(r"\S+"),
+    "--begin_time": _TIME,
+    "--end_time": _TIME,
+    "--rebase_incremental": re.compile(r"|true|false"),
+}
+
+
+class RudderStack(Vendor):
+    """`/rudderstack/v2`; a client's base URL may end with or without `/v2`."""
+
+    name = "rudderstack"
+    mount = "rudderstack"
+    title = "RudderStack Profiles"
+    base_path = "/rudderstack/v2"
+    logins: ClassVar = {"Bearer token": well_known.RUDDERSTACK_TOKEN}
+    run_kinds: ClassVar = {"profiles": ("profiles",)}
+    options = frozenset({"spelling", "failure_style", "tasks"})
+    end_fields = ("finishedAt", "finished_at")
+
+    @override
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/v2/sources/{profiles_id}/start", self._start),
+            Route("GET", "/v2/sources/{profiles_id}/runs/{run_id}/status", self._status),
+        ]
+
+    @override
+    def load_defaults(self) -> None:
+        failing: dict[str, Any] = {"outcome": "fail", "error": _ERROR, "running_seconds": 12.0}
+        behaviours: dict[str, dict[str, Any]] = {
+            well_known.PROFILES_FEATURES: {"running_seconds": 20.0},
+            well_known.PROFILES_FAILING: failing,
+            well_known.PROFILES_FINISHED_WITH_ERROR: {**failing, "failure_style": "finished_with_error"},
+            well_known.PROFILES_SNAKE: {"running_seconds": 12.0, "spelling": "snake"},
+            well_known.PROFILES_SLOW: {"running_seconds": 3600.0},
+        }
+        for target_id, behaviour in behaviours.items():
+            self.add_target("profiles", target_id, Behaviour(**behaviour))
+
+    @override
+    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+        # The vendor knows no queue: a run that was started is `running`.
+        queued = {"queued_seconds": 0.0, **defaults.as_dict()}
+        return super().add_target(kind, target_id, Behaviour(**queued), **fields)
+
+    @override
+    def check_options(self, behaviour: Behaviour) -> None:
+        super().check_options(behaviour)
+        for option, allowed in (("spelling", ("camel", "snake")), ("failure_style", ("failed", "finished_with_error"))):
+            if behaviour.options.get(option, allowed[0]) not in allowed:
+                raise ValueError(f"{option} must be {' or '.join(allowed)}")
+
+    @override
+    def credentials(self, call: Call) -> Credentials:
+        scheme, _, token = call.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return "missing"
+        return "valid" if token.strip() == well_known.RUDDERSTACK_TOKEN else "invalid"
+
+    @override
+    def refuse_credentials(self, credentials: Credentials) -> Answer:
+        if credentials == "missing":
+            return Answer(401, "Invalid Authorization Header", content_type="text/plain")
+        return self.error(401)
+
+    @override
+    def word(self, run: Run, now: float) -> str:
+        phase = run.phase(now)
+        if phase is Phase.HELD:
+            return str(run.plan.hold)
+        if phase is not Phase.ENDED:
+            return "running"
+        if run.outcome == "cancel":
+            return "canceled"
+        if run.outcome == "fail" and run.plan.options.get("failure_style", "failed") == "failed":
+            return "failed"
+        return "finished"
+
+    @override
+    def new_id(self) -> str:
+        return "c" + "".join(secrets.choice(_XID) for _ in range(19))
+
+    @override
+    def end_value(self, field: str, now: float) -> str | None:
+        return _time(now, snake=field == "finished_at")
+
+    @override
+    def error(self, status: int) -> Answer:
+        reason = _REASONS.get(status, "Error")
+        if status in (502, 503, 504):
+            return gateway_error(status, reason)
+        return Answer(status, {"message": reason})
+
+    # --- endpoints
+
+    def _start(self, call: Call, profiles_id: str) -> Answer:
+        body = _start_body(call)
+        target = self._target(profiles_id)
+        # Only one run of a project at a time: the last one is the only one that can still be going.
+        if target.runs and self.is_active(target.runs[-1]):
+            return Answer(409, {"error": "The Profiles project is already running"})
+        run = self.start(target, body=body)
+        return Answer(200, {"runId": run.id}, started_run=run.id)
+
+    def _status(self, call: Call, profiles_id: str, run_id: str) -> Answer:
+        target, run = self._target(profiles_id), self.runs.get(run_id)
+        if run is None or run.target_id != target.id:
+            return Answer(404, {"message": "Run not found"})
+        spell = _snake if run.plan.options.get("spelling") == "snake" else _camel
+        return Answer(200, spell(run, self, self.clock.now()))
+
+    def _target(self, profiles_id: str) -> Target:
+        target = self.targets.get(profiles_id)
+        if target is None:
+            raise RefusedError(Answer(404, {"message": f"Source {profiles_id} not found"}))
+        return target
+
+
+def _start_body(call: Call) -> Any:
+    if not call.body:
+        return None
+    if call.media_type != "application/json":
+        raise _refuse("Content-Type must be application/json")
+    try:
+        body = json.loads(call.body)
+    except ValueError:
+        raise _refuse("The body is not valid JSON") from None
+    if not isinstance(body, dict):
+        raise _refuse("The body must be an object")
+    if unknown := sorted(set(body) - {"parameters"}):
+        raise _refuse(f"Unknown fields: {', '.join(unknown)}")
+    if "parameters" in body:
+        _check_parameters(body["parameters"])
+    return body
+
+
+def _check_parameters(parameters: Any) -> None:
+    if not isinstance(parameters, list):
+        raise _refuse("parameters must be an array of strings", parameters="must be an array of strings")
+    for number, parameter in enumerate(parameters):
+        name = f"parameters[{number}]"
+        if not isinstance(parameter, str):
+            raise _refuse(f"{name} must be a string", **{name: "must be a string"})
+        flag, _, value = parameter.partition(" ")
+        pattern = _VALUES.get(flag)
+        if pattern is None:
+            known = ", ".join(_VALUES)
+            raise _refuse(f"{name}: {flag!r} is not allowed; allowed are {known}", **{name: "is not allowed"})
+        if not pattern.fullmatch(value):
+            raise _refuse(f"{name}: {value!r} is no value for {flag}", **{name: "has no valid value"})
+
+
+def _refuse(message: str, **details: str) -> RefusedError:
+    return RefusedError(Answer(400, {"message": message, "code": "BAD_REQUEST", "details": details}))
+
+
+def _camel(run: Run, vendor: RudderStack, now: float) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "jobId": run.target_id,
+        "jobRunId": run.id,
+        "status": vendor.word(run, now),
+        "startedAt": _time(run.started_at(now)),
+        "finishedAt": _time(run.ended_at(now)),
+        "tasks": [
+            {"taskId": name, "taskRunId": f"{run.id}-{name}", "startedAt": _time(start), "finishedAt": _time(end)}
+            for name, start, end in _tasks(run, now)
+        ],
+        "error": _error(run, now) or None,
+    }
+    return {name: value for name, value in answer.items() if value is not None}
+
+
+def _snake(run: Run, vendor: RudderStack, now: float) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "job_id": run.target_id,
+        "status": vendor.word(run, now),
+        "error": _error(run, now) or "",
+        "started_at": _time(run.started_at(now), snake=True),
+        "finished_at": _time(run.ended_at(now), snake=True),
+        "tasks": [
+            {
+                "task_id": name,
+                "task_run_id": f"{run.id}-{name}",
+                "job_id": run.target_id,
+                "started_at": _time(start, snake=True),
+                "finished_at": _time(end, snake=True),
+            }
+            for name, start, end in _tasks(run, now)
+        ],
+    }
+
+
+def _tasks(run: Run, now: float) -> list[tuple[str, float, float | None]]:
+    """The tasks that have begun, one after the other: name, start, end."""
+    tasks: list[tuple[str, float, float | None]] = []
+    names = run.plan.options.get("tasks") or ("wht",)
+    share = run.plan.running_seconds / len(names)
+    for number, name in enumerate(names):
+        start, end = run.starts_at + number * share, run.starts_at + (number + 1) * share
+        if start <= now:
+            tasks.append((name, start, end if end <= now else None))
+    return tasks
+
+
+def _error(run: Run, now: float) -> str | None:
+    if run.outcome != "fail" or run.phase(now) is not Phase.ENDED:
+        return None
+    if run.plan.options.get("failure_style") == "finished_with_error":
+        return run.plan.error or _ERROR  # without one it would be a success
+    return _ERROR if run.plan.error is None else run.plan.error
+
+
+def _time(at: float | None, *, snake: bool = False) -> str | None:
+    if at is None:
+        return None
+    text = utc(at).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{text}Z" if snake else f"{text[:-3]}Z"

@@ -1,0 +1,117 @@
+"""The sandbox as an object: a server in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import TracebackType
+
+from aiohttp import web
+
+from dagster_runs.sandbox.app import Front
+from dagster_runs.sandbox.client import SandboxClient
+from dagster_runs.sandbox.world import World
+
+# Long enough for answers that are on their way, short enough for a test-suite.
+_LAST_ANSWERS_SECONDS = 0.1
+
+
+class Sandbox(SandboxClient):
+    """Stand-ins of the vendors' servers on this machine, with all the controls of `SandboxClient`.
+
+    ```python
+    with Sandbox(speed=20) as sandbox:
+        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        ...
+        assert sandbox.starts("rudderstack") == 1
+    ```
+
+    What it knows outlives `stop`: started again, it listens on the same port, as a server does after an outage.
+
+    Args:
+        speed: Simulated seconds in a real second; 0 stops time, so that only `advance` moves it.
+        port: 0 takes a free one.
+        host: The address to listen on.
+    """
+
+    def __init__(self, speed: float = 1.0, port: int = 0, host: str = "127.0.0.1") -> None:
+        super().__init__("")
+        self._world = World(speed)
+        self._host = host
+        self._port = port
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._front: Front | None = None
+        self._error: BaseException | None = None
+        self._ready = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox is. With port 0, it is known once the sandbox has started."""
+        if not self._port:
+            raise RuntimeError("the sandbox has not been started")
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def client(self) -> SandboxClient:
+        """The controls alone."""
+        return SandboxClient(self.url)
+
+    def start(self) -> Sandbox:
+        """Begin to listen.
+
+        Raises:
+            OSError: If the port is taken.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the sandbox is already running")
+        self._ready.clear()
+        self._error = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="sandbox", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            self._thread.join()
+            self._thread = None
+            raise self._error
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and drop the connections."""
+        if self._thread is None or self._loop is None or self._front is None:
+            return
+        self._loop.call_soon_threadsafe(self._front.stopping.set)
+        self._thread.join()
+        self._thread = None
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._front = Front(self._world)
+        runner = web.AppRunner(
+            self._front.application(),
+            access_log=None,
+            shutdown_timeout=_LAST_ANSWERS_SECONDS,
+            handler_cancellation=True,
+        )
+        try:
+            await runner.setup()
+            # The host as given: another address that happens to be the same must not be listened on.
+            site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
+            await site.start()
+            self._port = runner.addresses[0][1]
+        except BaseException as error:
+            self._error = error
+            await runner.cleanup()
+            return
+        finally:
+            self._ready.set()
+        await self._front.stopping.wait()
+        await runner.cleanup()

@@ -1,0 +1,124 @@
+"""TestGen's token endpoint, as far as a machine uses it, and which access tokens are good."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+
+from dagster_runs.sandbox import well_known
+from dagster_runs.sandbox.clock import Clock
+from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_ACCESS_SECONDS = 3600
+_REFRESH_SECONDS = 30 * 86_400
+
+
+class OAuth:
+    """One confidential client with one refresh token.
+
+    A refresh revokes the access token that it replaces: two processes with one refresh token knock each other out.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was issued and revoked."""
+        self._access_token: str | None = None
+        self._access_until = 0.0
+        # A refresh does not lengthen the refresh token's own life.
+        self._refresh_until = self._clock.now() + _REFRESH_SECONDS
+
+    def routes(self) -> list[Route]:
+        """Its paths, after the mount."""
+        return [
+            Route("POST", "/oauth/token", self._token, public=True),
+            Route("POST", "/oauth/revoke", self._revoke, public=True),
+            Route("GET", "/.well-known/oauth-authorization-server", self._metadata, public=True),
+        ]
+
+    def accepts(self, token: str) -> bool:
+        """Whether the access token is good now."""
+        if token == well_known.TESTGEN_TOKEN:
+            return True
+        return token == self._access_token and self._clock.now() < self._access_until
+
+    def accepts_client(self, call: Call) -> bool:
+        """Whether the request comes from the client, by header or form."""
+        return _client(call) == (well_known.TESTGEN_CLIENT_ID, well_known.TESTGEN_CLIENT_SECRET)
+
+    def _token(self, call: Call) -> Answer:
+        form = call.form() if call.media_type == "application/x-www-form-urlencoded" else {}
+        if form.get("grant_type") not in ("refresh_token", "authorization_code"):
+            return _error("unsupported_grant_type")
+        self._check_client(call)
+        if form["grant_type"] == "authorization_code":
+            # There is nobody here to log in, so there never was a code.
+            return _error("invalid_grant", "Invalid 'code' in request.")
+        if not form.get("refresh_token"):
+            return _error("invalid_request", "Missing 'refresh_token' in request.")
+        now = self._clock.now()
+        if form["refresh_token"] != well_known.TESTGEN_REFRESH_TOKEN or now >= self._refresh_until:
+            return _error("invalid_grant")
+        self._access_token = f"sandbox-access-{secrets.token_hex(16)}"
+        self._access_until = now + _ACCESS_SECONDS
+        body = {"token_type": "Bearer", "access_token": self._access_token, "expires_in": _ACCESS_SECONDS}
+        return Answer(200, body, headers=dict(_NO_STORE))
+
+    def _revoke(self, call: Call) -> Answer:
+        self._check_client(call)
+        token = call.form().get("token")
+        if token == self._access_token:
+            self._access_token = None
+        elif token == well_known.TESTGEN_REFRESH_TOKEN:
+            self._refresh_until = 0.0
+        return Answer(200, {}, headers=dict(_NO_STORE))
+
+    def _check_client(self, call: Call) -> None:
+        if self.accepts_client(call):
+            return
+        answer = _error("invalid_client", status=401)
+        answer.headers["WWW-Authenticate"] = 'Basic error="invalid_client"'
+        raise RefusedError(answer)
+
+    def _metadata(self, call: Call) -> Answer:
+        issuer = call.origin + call.path.removesuffix("/.well-known/oauth-authorization-server")
+        methods = ["client_secret_basic", "client_secret_post", "none"]
+        return Answer(
+            200,
+            {
+                "issuer": issuer,
+                "authorization_endpoint": f"{issuer}/oauth/authorize",
+                "token_endpoint": f"{issuer}/oauth/token",
+                "revocation_endpoint": f"{issuer}/oauth/revoke",
+                "registration_endpoint": f"{issuer}/oauth/register",
+                "end_session_endpoint": f"{issuer}/oauth/logout",
+                "response_types_supported": ["code"],
+                "grant_types_supported": ["authorization_code", "refresh_token"],
+                "token_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint_auth_methods_supported": methods,
+                "code_challenge_methods_supported": ["S256"],
+            },
+        )
+
+
+def _client(call: Call) -> tuple[str, str] | None:
+    scheme, _, encoded = call.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            name, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        return name, secret
+    form = call.form()
+    if "client_id" in form:
+        return form["client_id"], form.get("client_secret", "")
+    return None
+
+
+def _error(code: str, description: str | None = None, *, status: int = 400) -> Answer:
+    body = {"error": code} if description is None else {"error": code, "error_description": description}
+    return Answer(status, body, headers=dict(_NO_STORE))

@@ -1,0 +1,262 @@
+"""What the runs find: counts, scores, result rows and issues, given by a behaviour or made up to fit its counts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+STATUSES = ("passed", "failed", "warning", "error", "log")
+LIKELIHOODS = ("definite", "likely", "possible")
+RISKS = ("high", "moderate")
+SCHEMA = "demo"
+
+# Table: records, and its columns with their general type.
+TABLES: dict[str, tuple[int, dict[str, str]]] = {
+    "customers": (
+        2_400,
+        {
+            "customer_id": "numeric",
+            "email": "alpha",
+            "first_name": "alpha",
+            "last_name": "alpha",
+            "phone": "alpha",
+            "birth_date": "datetime",
+            "gender": "alpha",
+            "country": "alpha",
+            "postal_code": "alpha",
+            "segment": "alpha",
+            "created_at": "datetime",
+            "marketing_opt_in": "boolean",
+        },
+    ),
+    "orders": (
+        8_640,
+        {
+            "order_id": "numeric",
+            "customer_id": "numeric",
+            "product_id": "numeric",
+            "ordered_at": "datetime",
+            "status": "alpha",
+            "quantity": "numeric",
+            "unit_price": "numeric",
+            "discount": "numeric",
+            "total_amount": "numeric",
+            "currency": "alpha",
+            "shipped_at": "datetime",
+        },
+    ),
+    "products": (
+        240,
+        {
+            "product_id": "numeric",
+            "product_name": "alpha",
+            "category": "alpha",
+            "brand": "alpha",
+            "price": "numeric",
+            "weight_kg": "numeric",
+            "color": "alpha",
+            "launched_on": "datetime",
+        },
+    ),
+    "user_features": (
+        1_200,
+        {
+            "user_main_id": "alpha",
+            "days_since_last_order": "numeric",
+            "order_count": "numeric",
+            "lifetime_value": "numeric",
+            "preferred_category": "alpha",
+            "churn_risk": "numeric",
+        },
+    ),
+}
+
+TEST_TYPES = {
+    "CUSTOM": ("Custom Test", "Failing records"),
+    "Required": ("Required Entry", "Missing values"),
+    "Unique": ("Unique Values", "Duplicate values"),
+    "LOV_Match": ("Value Match", "Non-matching records"),
+    "Min_Val": ("Minimum Value", "Values under limit"),
+    "Pattern_Match": ("Pattern Match", "Pattern mismatches"),
+    "Monthly_Rec_Ct": ("Monthly Records", "Missing months"),
+}
+ISSUE_TYPES = {
+    "1002": ("Non-Standard Blank Values", "usability", "Dummy Values: 5, Empty String: 0, Null: 0, Records: 240"),
+    "1006": ("No Column Values Present", "conformance", "Null: 240, Dummy: 0, Zero Len: 0"),
+    "1010": ("Quoted Values Found in Column Values", "usability", "Cases Found: 11"),
+}
+_ISSUE_OF = dict(zip(LIKELIHOODS, ("1002", "1010", "1006"), strict=True))
+_PII_TYPES = ("CONTACT/Email", "NAME/Individual", "DEMO/Demographic", "CONTACT/Address")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a run finds by the time it is done.
+
+    Attributes:
+        counts: Of test results.
+        score: 0 to 1, or None if there never is one.
+        sizes: Of the profiled tables.
+        results: Rows of test results.
+        issues: Rows of hygiene issues.
+        pii: Rows of potential PII.
+        issue_counts: Of `issues` and `pii`, as the newer shape has them.
+    """
+
+    counts: dict[str, int]
+    score: float | None
+    sizes: dict[str, int | None]
+    results: list[Row]
+    issues: list[Row]
+    pii: list[Row]
+    issue_counts: dict[str, Any]
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], target_id: str) -> Findings:
+        """What a behaviour's options say, completed."""
+        results = _results(options, target_id)
+        counts = _count_results(results)
+        issues = _issues(options.get("issues", ()), target_id)
+        pii = _pii(options.get("pii", ()), target_id)
+        done = sum(counts[name] for name in STATUSES)
+        usual = (counts["passed"] + counts["log"] + counts["error"]) / done if done else 1.0
+        return cls(
+            counts=counts,
+            score=options.get("score", usual),
+            sizes={name: options.get(name, 0) for name in ("table_ct", "column_ct", "record_ct")},
+            results=results,
+            issues=issues,
+            pii=pii,
+            issue_counts=cls.of_issues(issues, pii),
+        )
+
+    @staticmethod
+    def of_issues(issues: Sequence[Row], pii: Sequence[Row]) -> dict[str, Any]:
+        """The counts of issues; those that somebody dismissed or muted count only as that."""
+        shown = [row for row in issues if row["disposition"] == "confirmed"]
+        shown_pii = [row for row in pii if row["disposition"] == "confirmed"]
+        return {
+            "hygiene_issues": {name: sum(row["likelihood"] == name for row in shown) for name in LIKELIHOODS},
+            "potential_pii": {name: sum(row["pii_risk"] == name for row in shown_pii) for name in RISKS},
+            "dismissed": len(issues) + len(pii) - len(shown) - len(shown_pii),
+        }
+
+
+def columns() -> list[tuple[str, str, str, int]]:
+    """Table, column, general type and records of every column."""
+    return [(table, column, kind, size) for table, (size, all_) in TABLES.items() for column, kind in all_.items()]
+
+
+def _count_results(rows: Sequence[Row]) -> dict[str, int]:
+    counts = dict.fromkeys((*STATUSES, "dismissed"), 0)
+    for row in rows:
+        counts["dismissed" if row["disposition"] in ("dismissed", "muted") else row["result_status"]] += 1
+    return counts
+
+
+def _results(options: Mapping[str, Any], target_id: str) -> list[Row]:
+    """The rows that were given, and as many more as the counts need."""
+    places = [(table, column) for table, column, _, _ in columns() if table in options.get("tables", TABLES)]
+    rows: list[Row] = []
+
+    def add(given: Row) -> None:
+        number = len(rows)
+        table, column = places[number % len(places)] if places else ("orders", "order_id")
+        kind = list(TEST_TYPES)[number % len(TEST_TYPES)]
+        place = {"table_name": table, "column_names": column, "test_type": kind}
+        rows.append(_result({**place, **given}, target_id, number))
+
+    for given in options.get("results", ()):
+        add(given)
+    missing = {**dict.fromkeys((*STATUSES, "dismissed"), 0), **options.get("counts", {})}
+    for name, count in _count_results(rows).items():
+        missing[name] -= count
+    for name, count in missing.items():
+        for _ in range(max(count, 0)):
+            status = {"result_status": "failed", "disposition": "dismissed"} if name == "dismissed" else {}
+            add(status or {"result_status": name})
+    # As the server lists them: what could not run comes first.
+    return sorted(rows, key=lambda row: (row["result_status"], row["table_name"] or "", row["column_names"] or ""))
+
+
+def _result(given: Row, target_id: str, number: int) -> Row:
+    status = given.get("result_status", "passed")
+    name, measure_name = TEST_TYPES.get(given["test_type"], (given["test_type"], "Measure"))
+    measure: str | None = {"passed": "0", "error": None, "log": "0"}.get(status, str(1 + number % 17))
+    message = f"{measure_name}: {given.get('result_measure', measure)}, Threshold: {given.get('threshold_value', '0')}"
+    if status == "error":
+        message = f"Missing column: {SCHEMA}.{given['table_name']}.{given['column_names']}"
+    row = {
+        "test_definition_id": _id(target_id, "test", number),
+        "test_type": given["test_type"],
+        "test_type_name": name,
+        "schema_name": SCHEMA,
+        "table_name": given["table_name"],
+        "column_names": given["column_names"],
+        "result_status": status,
+        "result_measure": measure,
+        "threshold_value": "0",
+        "result_message": message,
+        "test_time": None,
+        "disposition": "no_decision",
+    }
+    return {**row, **given}
+
+
+def _issues(given: Any, target_id: str) -> list[Row]:
+    rows = []
+    all_columns = columns()
+    for number, issue in enumerate(_expand(given, "likelihood")):
+        kind = issue.get("issue_type", _ISSUE_OF.get(issue.get("likelihood", ""), "1002"))
+        name, dimension, detail = ISSUE_TYPES.get(kind, (kind, "conformance", ""))
+        table, column, _, _ = all_columns[number * 5 % len(all_columns)]
+        row = {
+            "id": _id(target_id, "issue", number),
+            "issue_type": kind,
+            "issue_type_name": name,
+            "schema_name": SCHEMA,
+            "table_name": table,
+            "column_name": column,
+            "likelihood": "possible",
+            "impact_dimension": dimension,
+            "detail": detail,
+            "disposition": "confirmed",
+        }
+        rows.append({**row, **issue})
+    return rows
+
+
+def _pii(given: Any, target_id: str) -> list[Row]:
+    rows = []
+    personal = [(table, column) for table, column, _, _ in columns() if table == "customers"]
+    for number, finding in enumerate(_expand(given, "pii_risk")):
+        table, column = personal[(number + 1) % len(personal)]
+        risk = finding.get("pii_risk", "moderate")
+        row = {
+            "id": _id(target_id, "pii", number),
+            "issue_type": "1100",
+            "issue_type_name": "Personally Identifiable Information",
+            "schema_name": SCHEMA,
+            "table_name": table,
+            "column_name": column,
+            "pii_risk": risk,
+            "detail": f"Risk: {risk.upper()}, PII Type: {_PII_TYPES[number % len(_PII_TYPES)]}",
+            "disposition": "confirmed",
+        }
+        rows.append({**row, **finding})
+    return rows
+
+
+def _expand(given: Any, field: str) -> list[Row]:
+    """Rows as they are; counts, such as `{"definite": 2}`, as so many rows."""
+    if isinstance(given, Mapping):
+        return [{field: name} for name, count in given.items() for _ in range(count)]
+    return [dict(row) for row in given]
+
+
+def _id(target_id: str, what: str, number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{target_id}/{what}/{number}"))

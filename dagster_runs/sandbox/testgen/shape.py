@@ -1,0 +1,199 @@
+"""The two shapes of TestGen's API that a client meets, and the objects that differ between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_runs.sandbox.clock import utc
+from dagster_runs.sandbox.runs import Phase, Run
+from dagster_runs.sandbox.testgen.samples import Findings
+
+PROFILE, TESTS, GENERATION, MONITORS = "run-profile", "run-tests", "run-test-generation", "run-monitors"
+
+# The parts of a run's work after which its record appears, then first numbers, then all that profiling finds.
+_RECORD, _NUMBERS, _ISSUES = 0.05, 0.4, 0.8
+
+_ENDED = {"succeed": "completed", "fail": "error", "cancel": "canceled"}
+_KILLED = (
+    "The run was stopped by the operating system before it could finish, which usually means TestGen ran out of "
+    "memory. Raise the memory available to TestGen, or reduce how much data the run reads. "
+    "(Process 4711 exited with code -9.)"
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What sets a version apart.
+
+    Attributes:
+        modern: Has the results, the listings, the bodies of submissions.
+        statuses: The states that its filter takes, in the order that its errors name them.
+        job_keys: The kinds of job that its filter takes.
+        score_delay: Seconds after `completed` in which the score is still null.
+    """
+
+    modern: bool
+    statuses: tuple[str, ...]
+    job_keys: tuple[str, ...]
+    score_delay: float
+
+
+_OLD_STATUSES = ("pending", "claimed", "running", "completed", "error", "cancel_requested", "canceled")
+
+OLD = Shape(
+    modern=False,
+    statuses=_OLD_STATUSES,
+    job_keys=(PROFILE, TESTS, MONITORS, GENERATION),
+    score_delay=4.0,
+)
+NEW = Shape(
+    modern=True,
+    statuses=(
+        *_OLD_STATUSES,
+        "interrupt_requested",
+        "interrupted",
+        "pause_requested",
+        "paused",
+        "resume_requested",
+        "queued",
+    ),
+    job_keys=(PROFILE, TESTS, GENERATION),
+    score_delay=0.5,
+)
+
+
+def status(run: Run, now: float) -> str:
+    """TestGen's word for the run's state."""
+    phase = run.phase(now)
+    if phase is Phase.QUEUED:
+        return "pending" if now < _claimed_at(run) else "claimed"
+    if phase is Phase.HELD:
+        return str(run.plan.hold)
+    if phase is Phase.RUNNING:
+        return "running"
+    if phase is Phase.CANCELING:
+        return "cancel_requested"
+    return _ENDED[run.outcome]
+
+
+def time(at: float | None) -> str | None:
+    """A time as TestGen writes it: microseconds and `Z`."""
+    return None if at is None else utc(at).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def error_message(run: Run, now: float) -> str | None:
+    """Why it failed, once it has."""
+    if run.outcome != "fail" or run.phase(now) is not Phase.ENDED:
+        return None
+    return _KILLED if run.plan.error is None else run.plan.error
+
+
+def job(run: Run, now: float) -> dict[str, Any]:
+    """The job object, the same in both shapes."""
+    # What was started in the UI never waited to be claimed.
+    claimed = run.source != "ui" and run.reached(_claimed_at(run), now)
+    return {
+        "id": run.id,
+        "job_key": run.kind,
+        "status": status(run, now),
+        "source": run.source,
+        "created_at": time(run.created_at),
+        "claimed_at": time(_claimed_at(run)) if claimed else None,
+        "started_at": time(run.started_at(now)),
+        "completed_at": time(run.ended_at(now)),
+        "error_message": error_message(run, now),
+    }
+
+
+def test_run(run: Run, findings: Findings, suite: Mapping[str, Any], shape: Shape, now: float) -> dict[str, Any]:
+    """The test run object. Its ids and result are null until the run has a record, some time after it started."""
+    known = _has_record(run, now)
+    answer: dict[str, Any] = {
+        "id": run.id,
+        "status": status(run, now),
+        "test_suite_id": run.target_id if known else None,
+        "table_group_id": suite["table_group_id"] if known else None,
+        "started_at": time(run.started_at(now)),
+        "completed_at": time(run.ended_at(now)),
+    }
+    if shape.modern:
+        sent = run.body or {}
+        answer.update(external_url=sent.get("external_url"), metadata=sent.get("metadata"))
+    counts = _counts_so_far(run, findings.counts, now)
+    name = "result_counts" if shape.modern else "tests"
+    answer["result"] = {"score": _score(run, findings, shape, now), name: counts} if known else None
+    return answer
+
+
+def profiling_run(run: Run, findings: Findings, shape: Shape, now: float) -> dict[str, Any]:
+    """The profiling run object."""
+    known = _has_record(run, now)
+    answer: dict[str, Any] = {
+        "id": run.id,
+        "status": status(run, now),
+        "table_group_id": run.target_id if known else None,
+        "started_at": time(run.started_at(now)),
+        "completed_at": time(run.ended_at(now)),
+        "result": None,
+    }
+    if known:
+        sizes = findings.sizes if _worked(run, now) >= _NUMBERS else dict.fromkeys(findings.sizes)
+        counts = issue_counts(run, findings, now)
+        issues = {"issue_counts": counts} if shape.modern else {"issues": _flat(counts)}
+        answer["result"] = {"score": _score(run, findings, shape, now), **sizes, **issues}
+    return answer
+
+
+def issue_counts(run: Run, findings: Findings, now: float) -> dict[str, Any]:
+    """What profiling has found so far."""
+    return findings.issue_counts if _worked(run, now) >= _ISSUES else Findings.of_issues([], [])
+
+
+def is_complete(run: Run, now: float) -> bool:
+    """Whether it is `completed`."""
+    return run.phase(now) is Phase.ENDED and run.outcome == "succeed"
+
+
+def score(run: Run, findings: Findings, shape: Shape, now: float) -> float | None:
+    """The score, once it has been rolled up."""
+    return _score(run, findings, shape, now)
+
+
+def _claimed_at(run: Run) -> float:
+    return run.created_at + run.plan.queued_seconds / 2
+
+
+def _has_record(run: Run, now: float) -> bool:
+    if run.started_at(now) is None:
+        return False
+    return run.progress(now) >= _RECORD or run.phase(now) is Phase.ENDED
+
+
+def _worked(run: Run, now: float) -> float:
+    """The part of the work that left something behind: nothing does where the run fails."""
+    return 0.0 if run.outcome == "fail" else run.progress(now)
+
+
+def _counts_so_far(run: Run, counts: dict[str, int], now: float) -> dict[str, int]:
+    worked = _worked(run, now)
+    if worked >= 1.0:
+        return counts
+    if worked < _NUMBERS:
+        return dict.fromkeys(counts, 0)
+    # Tests that cannot run at all are found first.
+    return {**dict.fromkeys(counts, 0), "passed": counts["passed"] // 2, "error": counts["error"]}
+
+
+def _score(run: Run, findings: Findings, shape: Shape, now: float) -> float | None:
+    if not is_complete(run, now):
+        return None
+    delay = run.plan.options.get("score_delay", shape.score_delay)
+    return findings.score if now >= run.ends_at + delay else None
+
+
+def _flat(counts: dict[str, Any]) -> dict[str, int]:
+    """The old shape: potential PII is among what is possible."""
+    hygiene, pii = counts["hygiene_issues"], counts["potential_pii"]
+    return {**hygiene, "possible": hygiene["possible"] + sum(pii.values()), "dismissed": counts["dismissed"]}

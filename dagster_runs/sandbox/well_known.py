@@ -1,0 +1,54 @@
+"""The tokens and ids that the sandbox knows from the start.
+
+None of these opens anything real: they are as public as this file.
+"""
+
+from __future__ import annotations
+
+# --- RudderStack Profiles
+RUDDERSTACK_TOKEN = "sandbox-rudderstack-token"
+
+PROFILES_FEATURES = "2hkeBOp0lGJpMPyur0oXUxxIDhw"
+"""Succeeds in about 20 seconds."""
+PROFILES_FAILING = "2hkeFa1l3dGJpMPyur0oXUxxIDa"
+"""Ends `failed`, with an error."""
+PROFILES_FINISHED_WITH_ERROR = "2hkeF1n1sh3dErrorur0oXUxxID"
+"""Ends `finished`, with an error: the vendor's newer way to report a failure."""
+PROFILES_SNAKE = "2hkeSnak3pMPyur0oXUxxIDhwQz"
+"""Answers in snake_case, as an example in the vendor's own client does."""
+PROFILES_SLOW = "2hkeS10wGJpMPyur0oXUxxIDhwR"
+"""Runs for an hour."""
+
+# --- TestGen (both mounts know the same tokens and ids, but not each other's jobs)
+TESTGEN_TOKEN = "sandbox-testgen-token"
+"""Never expires."""
+TESTGEN_CLIENT_ID = "sandbox-client"
+TESTGEN_CLIENT_SECRET = "sandbox-client-secret"
+TESTGEN_REFRESH_TOKEN = "sandbox-refresh-token"
+TESTGEN_PROJECT = "DEFAULT"
+
+TABLE_GROUP = "0ea85e17-acbe-47fe-8394-9970725ad37d"
+"""The demo tables: customers, orders, products, user_features."""
+SUITE_DEFAULT = "9df7489d-92b3-49f9-95ca-512160d7896f"
+"""179 passed, 12 failed, 15 warnings, 8 errors."""
+SUITE_FEATURES = "f0e1d2c3-0000-4000-8000-000000000001"
+"""64 tests, all passed."""
+SUITE_ORDERS = "f0e1d2c3-0000-4000-8000-000000000002"
+"""41 passed, 5 failed, 2 warnings."""
+
+SUITE_SLOW = "c0ffee00-0000-4000-8000-000000000001"
+"""Its one test sleeps for 40 seconds."""
+SUITE_CLEAN = "c0ffee00-0000-4000-8000-000000000002"
+"""Its one test passes."""
+SUITE_BAD_SQL = "c0ffee00-0000-4000-8000-000000000003"
+"""Its one test is broken: `completed`, score 1.0, one error."""
+SUITE_EMPTY = "c0ffee00-0000-4000-8000-000000000004"
+"""No tests: `completed`, score 1.0."""
+TABLE_GROUP_NOWHERE = "c0ffee00-0000-4000-8000-000000000005"
+"""Its schema does not exist: `completed`, score 1.0, no tables."""
+TABLE_GROUP_DOWN = "c0ffee00-0000-4000-8000-000000000006"
+"""Its database refuses connections: ends in `error`."""
+SUITE_DOWN = "c0ffee00-0000-4000-8000-000000000007"
+"""Its database refuses connections: ends in `error`."""
+SUITE_GENERATED = "c0ffee00-0000-4000-8000-000000000009"
+"""Empty, for test generation."""

@@ -1,0 +1,90 @@
+"""Everything that the sandbox knows, and the list of its vendors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.clock import Clock
+from dagster_runs.sandbox.faults import FaultBook
+from dagster_runs.sandbox.log import RequestLog
+from dagster_runs.sandbox.rudderstack import RudderStack
+from dagster_runs.sandbox.runs import SandboxRun
+from dagster_runs.sandbox.testgen import NEW, OLD, TestGen
+from dagster_runs.sandbox.vendor import Vendor
+
+# A new vendor is a module with a subclass of Vendor, and a line here.
+VENDORS: Sequence[Callable[[Clock], Vendor]] = (
+    RudderStack,
+    lambda clock: TestGen(clock, NEW, "testgen"),
+    lambda clock: TestGen(clock, OLD, "testgen-old"),
+)
+
+
+class World:
+    """The sandbox's state. Only the server's event loop touches it."""
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self.clock = Clock(speed)
+        self.log = RequestLog()
+        self.faults = FaultBook()
+        self.vendors = [make(self.clock) for make in VENDORS]
+        self._mounts = {vendor.mount: vendor for vendor in self.vendors}
+
+    def at(self, mount: str) -> Vendor | None:
+        """The vendor whose paths begin with this part."""
+        return self._mounts.get(mount)
+
+    def named(self, name: str | None) -> list[Vendor]:
+        """The vendor of this name, or all."""
+        vendors = [vendor for vendor in self.vendors if name in (None, vendor.name)]
+        if not vendors:
+            raise ValueError(f"no vendor {name!r}; there are {', '.join(vendor.name for vendor in self.vendors)}")
+        return vendors
+
+    def runs(self, vendor: str | None) -> list[SandboxRun]:
+        """The runs, oldest first."""
+        found = [one.snapshot(run) for one in self.named(vendor) for run in one.runs.values()]
+        return sorted(found, key=lambda run: run.created_at)
+
+    def starts(self, vendor: str | None) -> int:
+        """How many runs were started by requests."""
+        return sum(run.source == "api" for one in self.named(vendor) for run in one.runs.values())
+
+    def begin_run(self, target_id: str, *, vendor: str | None, kind: str | None, source: str) -> SandboxRun:
+        """Start a run as somebody else would."""
+        owner = self._owners(target_id, vendor)[0]
+        return owner.snapshot(owner.start(owner.targets[target_id], kind=kind, source=source))
+
+    def add_target(
+        self, vendor: str, kind: str, target_id: str, behaviours: Sequence[Behaviour], fields: dict[str, Any]
+    ) -> None:
+        """Make something new that can be run."""
+        owner = self.named(vendor)[0]
+        for behaviour in behaviours:
+            owner.check_options(behaviour)
+        target = owner.add_target(kind, target_id, Behaviour(), **fields)
+        owner.set_behaviours(target.id, behaviours)
+
+    def set_behaviours(self, target_id: str, behaviours: Sequence[Behaviour], vendor: str | None) -> None:
+        """Say how the next runs of a target go, at one vendor or wherever it is known."""
+        owners = self._owners(target_id, vendor)
+        for owner in owners:
+            for behaviour in behaviours:
+                owner.check_options(behaviour)
+        for owner in owners:
+            owner.set_behaviours(target_id, behaviours)
+
+    def reset(self) -> None:
+        """Forget runs, faults, requests, behaviours and targets; time goes on."""
+        self.log.clear()
+        self.faults.clear()
+        for vendor in self.vendors:
+            vendor.reset()
+
+    def _owners(self, target_id: str, vendor: str | None) -> list[Vendor]:
+        owners = [one for one in self.named(vendor) if target_id in one.targets]
+        if not owners:
+            raise ValueError(f"no target {target_id!r}; add_target makes new ones")
+        return owners

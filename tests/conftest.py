@@ -1,0 +1,33 @@
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from dagster_runs.sandbox import Sandbox
+from dagster_runs.testing import SandboxClock, fast_forward
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox) -> Sandbox:
+    """The sandbox, with nothing in it yet."""
+    running_sandbox.reset()
+    return running_sandbox
+
+
+@pytest.fixture
+def clock(sandbox: Sandbox) -> Iterator[SandboxClock]:
+    """Pauses take no time."""
+    with fast_forward(sandbox) as clock:
+        yield clock
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance

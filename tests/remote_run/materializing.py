@@ -1,0 +1,57 @@
+"""Materializing assets against the sandbox, and reading back what Dagster has stored."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs import RudderStackProfilesRun, TestGenProfilingRun, TestGenTestRun, build_remote_run_asset
+from dagster_runs.sandbox import Sandbox, well_known
+from dagster_runs.testing import sandbox_resources
+
+PROFILES = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
+TESTS = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
+PROFILING = TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP)
+
+
+def materialize(
+    assets: Sequence[Any], sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any
+) -> dg.ExecuteInProcessResult:
+    resources = options.pop("resources", None) or sandbox_resources(sandbox.url, **options.pop("settings", {}))
+    return dg.materialize(assets, resources=resources, instance=instance, raise_on_error=False, **options)
+
+
+def run_profiles(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> dg.ExecuteInProcessResult:
+    return materialize([build_remote_run_asset(PROFILES, key="features", **options)], sandbox, instance)
+
+
+def run_tests(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> dg.ExecuteInProcessResult:
+    return materialize([build_remote_run_asset(TESTS, key="quality", **options)], sandbox, instance)
+
+
+def entries(instance: dg.DagsterInstance, key: str) -> list[str]:
+    """The ledger's entries for the asset, oldest first, without those that are only for people."""
+    observed = instance.fetch_observations(dg.AssetKey(key), limit=1000, ascending=True).records
+    kept = [record.asset_observation.metadata["dagster_runs/ledger"].value["entry"] for record in observed]
+    return [entry for entry in kept if entry != "progress"]
+
+
+def metadata(instance: dg.DagsterInstance, key: str) -> dict[str, Any]:
+    """Metadata of the asset's newest materialization."""
+    [record] = instance.fetch_materializations(dg.AssetKey(key), limit=1).records
+    return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """What the failed step says, its causes included."""
+    event = [event for event in result.all_events if event.is_step_failure or event.is_step_up_for_retry][-1]
+    error = event.step_failure_data.error
+    texts = [event.step_failure_data.user_failure_data.description or ""] if event.step_failure_data.user_failure_data else []
+    while error is not None:
+        texts.append(error.message)
+        error = error.cause
+    return "\n".join(texts)

@@ -1,0 +1,324 @@
+"""Each row of the table "start or attach"."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+
+from dagster_runs import RudderStackResource, TestGenProfilingRun, build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock, sandbox_resources
+from tests.remote_run.materializing import (
+    PROFILES,
+    PROFILING,
+    checks,
+    entries,
+    failure,
+    materialize,
+    metadata,
+    run_profiles,
+    run_tests,
+)
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def job_with(sandbox: Sandbox, **options: Any) -> dg.JobDefinition:
+    asset = build_remote_run_asset(options.pop("run", PROFILES), key="features", **options)
+    defs = dg.Definitions(
+        assets=[asset], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor
+    )
+    return defs.resolve_implicit_global_asset_job_def()
+
+
+def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, *, from_failure: bool) -> Any:
+    """What the UI's button does. Dagster has no public function for it without a running code server."""
+    tags = {"dagster/parent_run_id": parent, "dagster/root_run_id": parent}
+    if from_failure:
+        tags["dagster/is_resume_retry"] = "true"
+    run = instance.create_run_for_job(job, parent_run_id=parent, root_run_id=parent, tags=tags)
+    return execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
+
+
+def leave_going(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> tuple[dg.JobDefinition, str]:
+    """A Dagster run that failed while its remote run goes on."""
+    job = job_with(sandbox, timeout=5, **options)
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    assert "did not end within" in failure(result)
+    return job, result.run_id
+
+
+def test_with_nothing_in_the_ledger_it_notes_posts_and_notes(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    assert run_profiles(sandbox, instance).success
+    assert entries(instance, "features") == ["starting", "started"]
+    assert sandbox.starts("rudderstack") == 1
+    assert metadata(instance, "features")["dagster_runs/attached"] is False
+
+
+def test_the_note_of_a_start_is_stored_before_the_request(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(Fault("lost_answer", method="POST"))
+    run_profiles(sandbox, instance)
+    assert entries(instance, "features") == ["starting"]
+
+
+def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    job, parent = leave_going(sandbox, instance)
+    result = reexecute(job, instance, parent, from_failure=True)
+    # The deadline begins anew: whoever re-executes wants to wait again. Five seconds are still too short.
+    assert "did not end within" in failure(result)
+    while not result.success:
+        result = reexecute(job, instance, result.run_id, from_failure=True)
+    assert sandbox.starts("rudderstack") == 1
+    assert metadata(instance, "features")["dagster_runs/attached"] is True
+
+
+def test_a_run_that_has_succeeded_meanwhile_gives_its_result(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    job, parent = leave_going(sandbox, instance)
+    sandbox.advance(3600)
+    assert reexecute(job, instance, parent, from_failure=True).success
+    [run] = sandbox.runs("rudderstack")
+    assert metadata(instance, "features")["dagster_runs/run_id"] == run.id
+
+
+def test_a_run_that_has_failed_meanwhile_is_started_anew(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
+    job, parent = leave_going(sandbox, instance)
+    sandbox.advance(3600)
+    reexecute(job, instance, parent, from_failure=True)
+    assert sandbox.starts("rudderstack") == 2
+
+
+def test_a_run_that_the_vendor_forgot_is_started_anew(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    job, parent = leave_going(sandbox, instance)
+    sandbox.advance(3600)
+    [lost] = sandbox.runs("rudderstack")
+    sandbox.add_fault(Fault("not_found", path=lost.id))
+    assert not reexecute(job, instance, parent, from_failure=True).success  # 5 s are too short for the new one
+    assert entries(instance, "features")[2:] == ["gone", "starting", "started"]
+    assert sandbox.starts("rudderstack") == 2
+
+
+def test_404_just_after_the_start_is_no_news(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(Fault("not_found", method="GET", path="/status", times=3))
+    result = run_profiles(sandbox, instance)
+    assert result.success
+    assert sandbox.starts("rudderstack") == 1
+
+
+def test_reexecuting_all_steps_is_a_fresh_start(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    job, parent = leave_going(sandbox, instance)
+    sandbox.advance(3600)
+    reexecute(job, instance, parent, from_failure=False)
+    assert sandbox.starts("rudderstack") == 2
+
+
+def test_materializing_again_is_a_fresh_start(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    assert run_profiles(sandbox, instance).success
+    assert run_profiles(sandbox, instance).success
+    assert sandbox.starts("rudderstack") == 2
+
+
+class DyingOnce(SandboxClock):
+    """The first attempt's process dies in its third pause."""
+
+    dies_at = 3
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if len(self.pauses) == self.dies_at:
+            raise MemoryError("this attempt dies while it waits")
+
+
+@pytest.fixture
+def dying(sandbox: Sandbox, clock: SandboxClock) -> Iterator[DyingOnce]:
+    from dagster_runs.transport.clock import use_clock
+
+    clock = DyingOnce(sandbox)
+    with use_clock(clock):
+        yield clock
+
+
+@pytest.mark.usefixtures("dying")
+def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
+    assert result.success
+    assert sandbox.starts("rudderstack") == 1
+    assert entries(instance, "features") == ["starting", "started", "started"]
+    assert metadata(instance, "features")["dagster_runs/attached"] is True
+
+
+def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # The data is mended, and the run re-executed from failure: that must test the data again.
+    from dagster_runs import QualityGate, TestGenTestRun
+
+    orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
+    job = job_with(sandbox, run=orders, gate=QualityGate(min_score=0.95, blocking=True))
+    first = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not first.success
+    assert checks(first)["quality_score"].passed is False
+    sandbox.set_behaviour(orders.target, Behaviour(score=0.99, counts={"passed": 48, "failed": 0, "warning": 0}))
+    assert reexecute(job, instance, first.run_id, from_failure=True).success
+    assert sandbox.starts("testgen") == 2
+
+
+def test_several_runs_in_one_step_need_names(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def two(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
+        list(rudderstack.run(context, PROFILES))
+        snake = PROFILES.with_fields({"profiles_id": well_known.PROFILES_SNAKE})
+        yield from rudderstack.run(context, snake)
+
+    result = materialize([two], sandbox, instance)
+    assert "its own `name`" in failure(result)
+    assert sandbox.starts("rudderstack") == 1
+
+
+def test_several_runs_in_one_step_with_names(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def two(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
+        list(rudderstack.run(context, PROFILES, name="first"))
+        snake = PROFILES.with_fields({"profiles_id": well_known.PROFILES_SNAKE})
+        yield from rudderstack.run(context, snake, name="second")
+
+    assert materialize([two], sandbox, instance).success
+    assert sandbox.starts("rudderstack") == 2
+
+
+def test_partitions_do_not_attach_to_each_other(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    partitions = dg.StaticPartitionsDefinition(["a", "b"])
+    asset = build_remote_run_asset(PROFILING, key="profile", partitions_def=partitions)
+    for partition in ("a", "b"):
+        assert materialize([asset], sandbox, instance, partition_key=partition).success
+    assert sandbox.starts("testgen") == 2
+
+
+class TestLostAnswers:
+    def test_nobody_can_tell_at_rudderstack(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("lost_answer", method="POST"))
+        result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
+        assert sandbox.starts("rudderstack") == 1
+        said = failure(result)
+        assert "unknown whether a Profiles run of 2hkeBOp0lGJpMPyur0oXUxxIDhw was started" in said
+        assert "on_uncertain_start" in said
+        # Not retried, and a re-execution from failure does not start a second one either.
+        assert [event for event in result.all_events if event.is_step_up_for_retry] == []
+        job = job_with(sandbox)
+        again = reexecute(job, instance, result.run_id, from_failure=True)
+        assert "unknown whether" in failure(again)
+        assert sandbox.starts("rudderstack") == 1
+
+    def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        assert run_profiles(sandbox, instance, on_uncertain_start="start_again").success
+        # The 409 of the run that was going after all was waited for.
+        assert sandbox.starts("rudderstack") == 2
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault("lost_answer", method="POST", times=1),
+            Fault("truncated", method="POST", times=1, variant="early_close"),
+            Fault("truncated", method="POST", times=1, variant="short_body"),
+            Fault("html", method="POST", times=1, processed=True),
+            Fault("not_json", method="POST", times=1),
+            Fault("status_after", method="POST", times=1, status=502),
+            Fault("missing_field", method="POST", times=1, field="id"),
+        ],
+        ids=lambda fault: f"{fault.kind}-{fault.variant}" if fault.variant else fault.kind,
+    )
+    def test_testgen_finds_the_run_by_our_mark(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
+    ) -> None:
+        sandbox.begin_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")  # a colleague's, of the same suite at the same time
+        sandbox.add_fault(fault)
+        assert run_tests(sandbox, instance).success
+        stranger, ours = sandbox.runs("testgen")
+        assert metadata(instance, "quality")["dagster_runs/run_id"] == ours.id != stranger.id
+
+    @pytest.mark.parametrize("kind", ["reset", "status"])
+    def test_a_start_that_never_arrived_is_sent_again(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, kind: Any
+    ) -> None:
+        sandbox.add_fault(Fault(kind, method="POST", times=1))
+        assert run_tests(sandbox, instance).success
+        assert sandbox.starts("testgen") == 1
+
+    def test_profiling_has_no_mark_so_one_candidate_is_ours(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
+        assert sandbox.starts("testgen") == 1
+
+    def test_two_candidates_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.begin_run(well_known.TABLE_GROUP, vendor="testgen", source="api")
+        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        result = materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance)
+        assert all(run.id in failure(result) for run in sandbox.runs("testgen"))
+
+    def test_a_candidate_of_another_target_is_none(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.begin_run(well_known.TABLE_GROUP_NOWHERE, vendor="testgen", source="api")
+        sandbox.add_fault(Fault("reset", method="POST", times=1))
+        assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
+        targets = [run.target_id for run in sandbox.runs("testgen")]
+        assert targets == [well_known.TABLE_GROUP_NOWHERE, well_known.TABLE_GROUP]
+
+    def test_without_a_project_nothing_can_be_found(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        from dagster_runs import TestGenResource
+
+        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        testgen = TestGenResource(base_url=f"{sandbox.url}/testgen", access_token=well_known.TESTGEN_TOKEN)
+        asset = build_remote_run_asset(TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP), key="profile")
+        result = materialize([asset], sandbox, instance, resources={"testgen": testgen})
+        assert "project_code" in failure(result)
+        assert sandbox.starts("testgen") == 1
+
+
+class TestRefusedStarts:
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+    def test_what_no_retry_can_cure_is_not_retried(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, status: int
+    ) -> None:
+        sandbox.add_fault(Fault("status", method="POST", status=status))
+        result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
+        assert f"answered {status}" in failure(result)
+        assert len(sandbox.requests("rudderstack")) == 1
+        assert entries(instance, "features") == ["starting", "not_started"]
+
+    def test_429_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+        sandbox.add_fault(Fault("status", method="POST", status=429, retry_after="7", times=2))
+        assert run_profiles(sandbox, instance).success
+        assert sandbox.starts("rudderstack") == 1
+        assert [pause for pause in clock.pauses if pause >= 7][:2] == [7, 7]
+
+    def test_after_a_refusal_the_next_attempt_starts(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("status", method="POST", status=401, times=1))
+        job = job_with(sandbox)
+        refused = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert reexecute(job, instance, refused.run_id, from_failure=True).success
+        assert sandbox.starts("rudderstack") == 1
+
+    def test_a_strangers_run_is_waited_for_and_not_taken(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.begin_run(PROFILES.target)
+        assert run_profiles(sandbox, instance).success
+        stranger, ours = sandbox.runs("rudderstack")
+        assert metadata(instance, "features")["dagster_runs/run_id"] == ours.id
+        assert ours.created_at >= (stranger.ended_at or 0)
+
+    def test_waiting_for_a_stranger_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.begin_run(PROFILES.target)
+        result = run_profiles(sandbox, instance, on_conflict="fail")
+        assert "another run of 2hkeBOp0lGJpMPyur0oXUxxIDhw is going" in failure(result)
+        assert sandbox.starts("rudderstack") == 0
+
+    def test_a_stranger_is_not_waited_for_beyond_the_timeout(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=1e6))
+        sandbox.begin_run(PROFILES.target)
+        assert "in the way" in failure(run_profiles(sandbox, instance, timeout=600))
+        assert sandbox.starts("rudderstack") == 0

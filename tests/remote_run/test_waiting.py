@@ -1,0 +1,200 @@
+"""Waiting: a failed look is no failed run; unknown words; timeouts; what people see meanwhile."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import build_remote_run_asset
+from dagster_runs.remote_run.pacing import FIRST_PAUSE, next_pause
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import (
+    PROFILES,
+    TESTS,
+    entries,
+    failure,
+    materialize,
+    metadata,
+    run_profiles,
+    run_tests,
+)
+
+pytestmark = pytest.mark.usefixtures("clock")
+STATUS = "/runs/.*/status"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", path=STATUS, status=500, times=40),
+        Fault("status", path=STATUS, status=429, times=40),
+        Fault("html", path=STATUS, times=20),
+        Fault("truncated", path=STATUS, times=20),
+        Fault("reset", path=STATUS, times=40),
+        Fault("missing_field", path=STATUS, field="status", times=20),
+        Fault("wrong_type", path=STATUS, field="status", value=["running"], times=20),
+        Fault("expired_token", path=STATUS, times=5),
+        Fault("not_found", path=STATUS, times=3, skip=2),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.status}" if fault.status else fault.kind,
+)
+def test_an_outage_of_the_status_endpoint_ends_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=3600))
+    sandbox.add_fault(fault)
+    assert run_profiles(sandbox, instance).success
+    assert sandbox.starts("rudderstack") == 1
+
+
+def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
+    sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=3600))
+    sandbox.add_fault(Fault("down", path=STATUS, seconds=300))
+    result = run_profiles(sandbox, instance)
+    assert result.success
+    lines = [record.user_message for record in instance.all_logs(result.run_id)]
+    assert len([line for line in lines if "cannot be looked at" in line]) == 1
+    assert len([line for line in lines if "can be looked at again" in line]) == 1
+
+
+def test_refused_looks_are_borne_for_ten_minutes_and_cancel_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=7200))
+    sandbox.add_fault(Fault("expired_token", method="GET"))
+    result = run_tests(sandbox, instance, on_timeout="cancel", retry_policy=dg.RetryPolicy(max_retries=3))
+    assert "401" in failure(result)
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    [run] = sandbox.runs("testgen")
+    assert run.cancel_requested_at is None
+
+
+def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating", times=5))
+    result = run_profiles(sandbox, instance)
+    assert result.success
+    warnings = [r for r in instance.all_logs(result.run_id) if "unknown state 'hibernating'" in r.user_message]
+    assert len(warnings) == 1
+
+
+def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.add_fault(Fault("unknown_state", path=STATUS, word="vaporised", ended=True))
+    result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
+    assert "'vaporised'" in failure(result)
+    assert sandbox.starts("rudderstack") == 1
+
+
+def test_an_unknown_word_for_ever_ends_at_the_timeout(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating"))
+    assert "last word was 'hibernating'" in failure(run_profiles(sandbox, instance, timeout=600))
+
+
+class TestTimeout:
+    @pytest.fixture(autouse=True)
+    def slow(self, sandbox: Sandbox) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=7200))
+
+    def test_leaves_the_remote_run_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        result = run_tests(sandbox, instance, timeout=900, retry_policy=dg.RetryPolicy(max_retries=3))
+        assert "did not end within 900 s" in failure(result)
+        [run] = sandbox.runs("testgen")
+        assert run.state == "running"
+        assert run.cancel_requested_at is None
+
+    def test_cancels_it_if_the_user_wants(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        result = run_tests(sandbox, instance, timeout=900, on_timeout="cancel")
+        assert "did not end within 900 s" in failure(result)
+        [run] = sandbox.runs("testgen")
+        assert run.state == "canceled"
+        assert entries(instance, "quality")[-1] == "ended"
+
+    def test_is_not_waited_beyond(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        run_tests(sandbox, instance, timeout=900)
+        assert sum(clock.pauses) == pytest.approx(900, abs=2)
+
+
+def test_paused_is_still_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behaviour(well_known.TABLE_GROUP, Behaviour(hold="paused", hold_seconds=3600))
+    from tests.remote_run.materializing import PROFILING
+
+    assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
+
+
+def test_a_run_that_vanishes_is_lost_and_a_retry_starts_a_new_one(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, [Behaviour(running_seconds=7200), Behaviour()])
+
+    def forget_first(pauses: list[float]) -> None:
+        if len(pauses) == 10:
+            [first] = sandbox.runs("rudderstack")
+            sandbox.add_fault(Fault("not_found", path=first.id))
+            sandbox.advance(7200)  # and its project is free again
+
+    from dagster_runs.transport.clock import use_clock
+
+    class Forgetting(SandboxClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            forget_first(self.pauses)
+
+    with use_clock(Forgetting(sandbox)):
+        result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1))
+    assert result.success
+    assert "gone" in entries(instance, "features")
+    assert sandbox.starts("rudderstack") == 2
+
+
+def test_what_the_asset_shows_while_the_run_is_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
+    sandbox.set_behaviour(suite.target, Behaviour(running_seconds=60))
+    materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance)
+    seen: dict[str, Any] = {}
+    for record in instance.fetch_observations(dg.AssetKey("quality"), limit=100, ascending=True).records:
+        seen |= {name: value.value for name, value in record.asset_observation.metadata.items()}
+    [run] = sandbox.runs("testgen")
+    assert seen["dagster_runs/run_id"] == run.id
+    assert seen["dagster_runs/url"].endswith(f"test-runs:results?project_code=DEFAULT&run_id={run.id}")
+    assert seen["dagster_runs/state"] == "RUNNING"
+    assert seen["testgen/tests_passed"] > 0
+
+
+def test_a_long_run_writes_few_observations(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behaviour(well_known.SUITE_DEFAULT, Behaviour(running_seconds=4 * 3600))
+    suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
+    materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance)
+    assert len(instance.fetch_observations(dg.AssetKey("quality"), limit=1000).records) < 25
+
+
+class TestPacing:
+    def test_is_short_at_first_and_long_in_the_middle(self) -> None:
+        assert next_pause(0, longest=30) == FIRST_PAUSE
+        assert next_pause(60, longest=30) == pytest.approx(6)
+        assert next_pause(3600, longest=30) == 30
+
+    def test_is_short_again_where_earlier_runs_ended(self) -> None:
+        assert next_pause(300, longest=30, usual=600) == 30
+        assert next_pause(590, longest=30, usual=600) == pytest.approx(5)
+        assert next_pause(599.9, longest=30, usual=600) == FIRST_PAUSE
+
+    def test_keeps_to_a_short_poll_interval(self) -> None:
+        assert next_pause(1000, longest=0.1) == 0.1
+
+
+def test_earlier_durations_are_read_from_the_materializations(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=1200))
+    run_profiles(sandbox, instance)
+    assert metadata(instance, "features")["dagster_runs/duration_seconds"] == pytest.approx(1200)
+    begun = len(clock.pauses)
+    run_profiles(sandbox, instance)
+    assert clock.pauses[begun] > FIRST_PAUSE  # it knows that there is no hurry
+    assert clock.pauses[-1] < 30  # and looks often when the end is near

@@ -1,0 +1,210 @@
+"""The sandbox itself: time, log, targets, start and stop, the command."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, SandboxClient, well_known
+from dagster_runs.sandbox.__main__ import main
+
+PROJECT, SUITE, GROUP = well_known.PROFILES_FEATURES, well_known.SUITE_DEFAULT, well_known.TABLE_GROUP
+NEW_SUITE = "aaaaaaaa-0000-4000-8000-000000000001"
+
+
+def test_time_stands_still_or_runs() -> None:
+    with Sandbox(speed=0) as sandbox:
+        began = sandbox.now()
+        assert began == pytest.approx(time.time(), abs=5)
+        assert sandbox.now() == began
+        sandbox.advance(3600)
+        assert sandbox.now() == pytest.approx(began + 3600)
+        sandbox.set_speed(10_000)
+        time.sleep(0.02)
+        assert sandbox.now() > began + 3600 + 150
+        with pytest.raises(ValueError, match="negative"):
+            sandbox.advance(-1)
+
+
+def test_everything_through_another_client(sandbox: Sandbox, rudderstack: Any) -> None:
+    client = SandboxClient(sandbox.url + "/")
+    assert isinstance(sandbox.client, SandboxClient)
+    client.set_behaviour(PROJECT, Behaviour(running_seconds=1))
+    client.add_fault(Fault("status", times=1))
+    assert rudderstack("POST", f"/sources/{PROJECT}/start").status_code == 503
+    rudderstack("POST", f"/sources/{PROJECT}/start", json={"parameters": ["--model_refs models/a"]})
+    assert client.starts("rudderstack") == 1
+    client.advance(2)
+    run = client.runs("rudderstack")[0]
+    assert (run.state, run.parameters, run.vendor) == ("finished", ["--model_refs models/a"], "rudderstack")
+    assert run.started_at == run.created_at
+    assert run.ended_at == pytest.approx(run.created_at + 1)
+    assert sandbox.runs() == client.runs()
+    health = client.health()
+    assert health["vendors"] == {
+        "rudderstack": "/rudderstack/v2",
+        "testgen": "/testgen",
+        "testgen-old": "/testgen-old",
+    }
+
+
+def test_what_is_written_down(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None:
+    body = {"parameters": ["--rebase_incremental"]}
+    rudderstack("POST", f"/sources/{PROJECT}/start", json=body, headers={"User-Agent": "dagster-runs/1"})
+    testgen("GET", "/projects/DEFAULT/jobs?page=1&status=pending")
+    testgen("GET", "/projects/DEFAULT/jobs", headers={"Authorization": "Bearer wrong"})
+    testgen("GET", "/health", headers={"Authorization": None})
+    start, listing, wrong, health = sandbox.requests()
+    assert (start.seq, start.vendor, start.method, start.status) == (1, "rudderstack", "POST", 200)
+    assert start.path == f"/rudderstack/v2/sources/{PROJECT}/start"
+    assert start.body == body
+    assert start.started_run == sandbox.runs()[0].id
+    assert start.headers["user-agent"] == "dagster-runs/1"
+    assert start.at == pytest.approx(sandbox.now())
+    assert start.wall_at == pytest.approx(time.time(), abs=5)
+    assert listing.query == {"page": "1", "status": "pending"}
+    assert [one.headers["authorization"] for one in (start, wrong, health)] == ["valid", "invalid", "missing"]
+    assert sandbox.requests("testgen") == [listing, wrong, health]
+    assert well_known.TESTGEN_TOKEN not in repr(sandbox.requests())
+
+
+def test_new_targets(sandbox: Sandbox, testgen: Any) -> None:
+    assert testgen("POST", f"/test-suites/{NEW_SUITE}/test-runs").status_code == 404
+    sandbox.add_target("testgen", "test_suite", NEW_SUITE, Behaviour(counts={"passed": 2}), name="mine")
+    job_id = testgen.json("POST", f"/test-suites/{NEW_SUITE.upper()}/test-runs")["id"]
+    sandbox.advance(20)
+    assert testgen.json("GET", f"/test-runs/{job_id}")["result"]["result_counts"]["passed"] == 2
+    assert testgen.json("GET", "/projects/DEFAULT/test-suites?test_suite_name=mine")["total"] == 1
+
+
+def test_what_makes_no_sense_is_refused(sandbox: Sandbox) -> None:
+    for wrong in (
+        lambda: sandbox.set_behaviour("nobody", Behaviour()),
+        lambda: sandbox.set_behaviour(PROJECT, Behaviour(counts={})),
+        lambda: sandbox.set_behaviour(PROJECT, Behaviour(spelling="kebab")),
+        lambda: sandbox.set_behaviour(SUITE, Behaviour(), vendor="rudderstack"),
+        lambda: sandbox.add_target("nobody", "profiles", "x"),
+        lambda: sandbox.add_target("rudderstack", "test_suite", "x"),
+        lambda: sandbox.add_target("testgen", "test_suite", "x"),
+        lambda: sandbox.runs("nobody"),
+        lambda: sandbox.begin_run(GROUP, kind="run-tests"),
+        lambda: Behaviour(running_seconds=-1),
+        lambda: Behaviour(outcome="explode"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ValueError, match=r"\w"):
+            wrong()
+
+
+def test_reset_forgets(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None:
+    sandbox.add_target("testgen", "test_suite", NEW_SUITE)
+    sandbox.set_behaviour(PROJECT, Behaviour(outcome="fail"))
+    sandbox.add_fault(Fault("reset", path="nowhere"))
+    rudderstack("POST", f"/sources/{PROJECT}/start")
+    sandbox.reset()
+    assert (sandbox.runs(), sandbox.requests(), sandbox.starts()) == ([], [], 0)
+    assert testgen("POST", f"/test-suites/{NEW_SUITE}/test-runs").status_code == 404
+    rudderstack("POST", f"/sources/{PROJECT}/start")
+    sandbox.advance(30)
+    assert sandbox.runs()[0].state == "finished"
+
+
+def test_an_outage_of_the_whole_server(sandbox: Sandbox) -> None:
+    with Sandbox(speed=0) as mine:
+        url = mine.url
+        run = mine.begin_run(PROJECT)
+        mine.stop()
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, timeout=1)
+        mine.start()
+        assert mine.url == url
+        assert mine.runs() == [run]
+
+
+def test_a_port_that_is_taken(sandbox: Sandbox) -> None:
+    taken = int(sandbox.url.rsplit(":", 1)[1])
+    with pytest.raises(OSError, match="in use"):
+        Sandbox(port=taken).start()
+
+
+def test_the_page_for_people(sandbox: Sandbox, rudderstack: Any) -> None:
+    rudderstack("POST", f"/sources/{PROJECT}/start")
+    rudderstack("GET", "/sources/%3Cscript%3E/start")
+    page = requests.get(sandbox.url, timeout=10)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "stand-in" in page.text
+    assert well_known.RUDDERSTACK_TOKEN in page.text
+    assert sandbox.runs()[0].id in page.text
+    assert "<script>" not in page.text
+
+
+def test_paths_of_nobody(sandbox: Sandbox) -> None:
+    answer = requests.get(f"{sandbox.url}/amperitea/x", timeout=10)
+    assert answer.status_code == 404
+    assert "rudderstack" in answer.json()["mounts"]
+    assert sandbox.requests()[0].vendor is None
+    control = requests.get(f"{sandbox.url}/_sandbox/nothing", timeout=10)
+    assert control.status_code == 404
+    assert requests.post(f"{sandbox.url}/_sandbox/advance", data="{", timeout=10).status_code == 400
+    assert requests.post(f"{sandbox.url}/_sandbox/advance", timeout=10).json() == {"error": "seconds is missing"}
+
+
+def test_many_runs_and_requests(sandbox: Sandbox, testgen: Any) -> None:
+    for _ in range(100):
+        testgen("POST", f"/test-suites/{SUITE}/test-runs")
+    sandbox.advance(60)
+    began = time.monotonic()
+    statuses: list[int] = []
+
+    def ask() -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers.update(testgen.session.headers)
+            for _ in range(25):
+                answer = session.get(f"{testgen.base_url}/projects/DEFAULT/jobs?status=completed&limit=5", timeout=10)
+                statuses.append(answer.status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 100
+    assert time.monotonic() - began < 2
+
+
+def test_the_command_says_what_it_is() -> None:
+    command = [sys.executable, "-m", "dagster_runs.sandbox", "--port", "0", "--speed", "100"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    ) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or "Overview" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], "".join(lines)
+        text = "".join(lines)
+        assert "stand-in" in text
+        assert "not the vendor" in text
+        url = re.search(r"(http://127\.0\.0\.1:\d+)/rudderstack/v2", text)
+        assert url is not None
+        assert well_known.TESTGEN_TOKEN in text
+        assert SandboxClient(url[1]).health()["speed"] == 100
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=5) == 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com"])
+def test_the_command_stays_on_this_machine(host: str) -> None:
+    result = CliRunner().invoke(main, ["--host", host])
+    assert result.exit_code == 2
+    assert "--allow-remote" in result.output
