@@ -1,0 +1,183 @@
+"""Each row of the table "cancel or leave", and what a run that failed still publishes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import pytest
+
+from dagster_runs import build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.clock import use_clock
+from tests.remote_run.materializing import (
+    PROFILES,
+    TESTS,
+    checks,
+    entries,
+    failure,
+    materialize,
+    run_profiles,
+    run_tests,
+)
+
+pytestmark = pytest.mark.usefixtures("clock")
+RETRIES = dg.RetryPolicy(max_retries=3)
+
+
+class Interrupted(SandboxClock):
+    """Something happens to the Dagster run in the third pause."""
+
+    def __init__(self, sandbox: Sandbox, happens: Callable[[], None]) -> None:
+        super().__init__(sandbox)
+        self._happens = happens
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if len(self.pauses) == 3:
+            self._happens()
+
+
+@contextmanager
+def interrupted(sandbox: Sandbox, happens: Callable[[], None]) -> Iterator[None]:
+    with use_clock(Interrupted(sandbox, happens)):
+        yield
+
+
+def mark_as_terminated(instance: dg.DagsterInstance) -> None:
+    """What *Terminate* does first; the signal comes after it, or never."""
+    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    instance.report_run_canceling(run)
+
+
+def signalled() -> None:
+    """What Dagster makes of a signal to the step's process."""
+    raise dg.DagsterExecutionInterruptedError
+
+
+@pytest.mark.parametrize("with_signal", [True, False], ids=["with a signal", "without a signal"])
+class TestTerminatedByAPerson:
+    def terminate(self, instance: dg.DagsterInstance, with_signal: bool) -> Callable[[], None]:
+        def happens() -> None:
+            mark_as_terminated(instance)
+            if with_signal:
+                signalled()
+
+        return happens
+
+    def test_cancels_where_the_vendor_can_and_is_not_retried(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
+    ) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+        with interrupted(sandbox, self.terminate(instance, with_signal)):
+            result = run_tests(sandbox, instance, retry_policy=RETRIES)
+        assert "the Dagster run was terminated" in failure(result)
+        [run] = sandbox.runs("testgen")
+        assert run.state == "canceled"
+        assert not [event for event in result.all_events if event.is_step_up_for_retry]
+
+    def test_says_plainly_where_the_vendor_cannot(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
+    ) -> None:
+        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=3600))
+        with interrupted(sandbox, self.terminate(instance, with_signal)):
+            result = run_profiles(sandbox, instance, retry_policy=RETRIES)
+        [run] = sandbox.runs("rudderstack")
+        assert run.state == "running"
+        said = failure(result)
+        assert f"RudderStack offers no way to cancel a Profiles run: run {run.id}" in said
+        assert "https://app.rudderstack.com" in said
+        logged = [record.user_message for record in instance.all_logs(result.run_id)]
+        assert any("offers no way to cancel" in line for line in logged)
+
+    def test_bears_a_vendor_that_does_not_confirm(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
+    ) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=36000, cancel_seconds=36000))
+        with interrupted(sandbox, self.terminate(instance, with_signal)):
+            result = run_tests(sandbox, instance)
+        assert "has not confirmed within 60 s" in failure(result)
+
+    def test_bears_a_run_that_has_just_ended(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
+    ) -> None:
+        terminate = self.terminate(instance, with_signal)
+
+        def happens() -> None:
+            sandbox.advance(3600)
+            terminate()
+
+        with interrupted(sandbox, happens):
+            result = run_tests(sandbox, instance)
+        if with_signal:
+            assert "ended completed" in failure(result)
+        else:
+            assert result.success  # the end was seen before the termination
+
+
+def test_an_eviction_leaves_the_run_and_the_retry_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    with interrupted(sandbox, signalled):
+        result = run_tests(sandbox, instance, retry_policy=RETRIES)
+    assert result.success
+    [run] = sandbox.runs("testgen")
+    assert run.cancel_requested_at is None
+    assert sandbox.starts("testgen") == 1
+
+
+def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # Dagster's in-process executor runs a terminated step once more if it has a retry policy.
+    @dg.asset
+    def terminated(context: dg.AssetExecutionContext) -> None:
+        mark_as_terminated(context.instance)
+
+    after = build_remote_run_asset(TESTS, key="quality", deps=[terminated], retry_policy=RETRIES)
+    result = materialize([terminated, after], sandbox, instance)
+    assert not result.success
+    assert sandbox.starts("testgen") == 0
+
+
+class TestFailure:
+    def test_publishes_the_vendors_words_and_then_fails(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="warehouse <b>auth</b> failed"))
+        result = run_profiles(sandbox, instance)
+        assert "warehouse <b>auth</b> failed" in failure(result)
+        status = checks(result)["run_status"]
+        assert status.passed is False
+        assert "warehouse <b>auth</b> failed" in (status.description or "")
+        assert entries(instance, "features")[-1] == "ended"
+        assert not instance.fetch_materializations(dg.AssetKey("features"), limit=1).records
+
+    def test_finished_with_an_error_is_a_failure(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = PROFILES.with_fields({"profiles_id": well_known.PROFILES_FINISHED_WITH_ERROR})
+        result = materialize([build_remote_run_asset(run, key="features")], sandbox, instance)
+        assert not result.success
+        assert checks(result)["run_status"].passed is False
+
+    def test_is_retried_as_a_new_run_if_there_is_a_policy(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
+        result = run_profiles(sandbox, instance, retry_policy=RETRIES)
+        assert result.success
+        assert sandbox.starts("rudderstack") == 2
+        assert checks(result)["run_status"].passed
+
+    def test_fails_no_data_check(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = TESTS.with_fields({"test_suite_id": well_known.SUITE_DOWN})
+        result = materialize([build_remote_run_asset(run, key="quality")], sandbox, instance)
+        assert set(checks(result)) == {"run_status"}
+
+    def test_a_run_that_was_cancelled_at_the_vendor_is_no_success(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(outcome="cancel"))
+        result = run_tests(sandbox, instance)
+        assert "ended canceled" in failure(result)
+        assert checks(result)["run_status"].passed is False
+
+    def test_a_result_that_cannot_be_fetched_does_not_hide_the_failure(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(outcome="fail", error="disk full"))
+        sandbox.add_fault(Fault("status", path="/test-runs/", method="GET"))
+        assert "disk full" in failure(run_tests(sandbox, instance))
