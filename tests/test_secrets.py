@@ -1,0 +1,146 @@
+"""No secret in anything that Dagster stores or prints: every byte of the instance's storage is searched."""
+
+import logging
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_runs import RudderStackResource, TestGenResource, build_remote_run_asset
+from dagster_runs.sandbox import Fault, Sandbox, well_known
+from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, failure, materialize
+
+SECRETS = (
+    well_known.RUDDERSTACK_TOKEN,
+    well_known.TESTGEN_CLIENT_SECRET,
+    well_known.TESTGEN_REFRESH_TOKEN,
+    b64encode(f"{well_known.TESTGEN_CLIENT_ID}:{well_known.TESTGEN_CLIENT_SECRET}".encode()).decode(),
+)
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield instance
+
+
+def resources(sandbox: Sandbox) -> dict[str, object]:
+    """Written into the code as literals: the worst case."""
+    return {
+        "rudderstack": RudderStackResource(
+            access_token=well_known.RUDDERSTACK_TOKEN, base_url=f"{sandbox.url}/rudderstack", max_retries=1
+        ),
+        "testgen": TestGenResource(
+            base_url=f"{sandbox.url}/testgen",
+            client_id=well_known.TESTGEN_CLIENT_ID,
+            client_secret=well_known.TESTGEN_CLIENT_SECRET,
+            refresh_token=well_known.TESTGEN_REFRESH_TOKEN,
+            project_code="DEFAULT",
+            max_retries=1,
+        ),
+    }
+
+
+FAULTS = [
+    None,
+    Fault("echo_secret", method="POST", path="start|runs"),
+    Fault("echo_secret", method="GET", times=8),
+    Fault("status", method="POST", path="start|runs", status=401),
+    Fault("html", method="POST", path="start|runs", status=500, body="<html>{}</html>".format(" ".join(SECRETS))),
+    Fault("redirect", method="POST", path="start|runs", location="https://login.example.com/"),
+]
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind if fault else "no fault")
+def test_nothing_that_is_stored_or_printed_holds_a_secret(
+    sandbox: Sandbox,
+    on_disk: dg.DagsterInstance,
+    tmp_path: Path,
+    fault: Fault | None,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    if fault:
+        sandbox.add_fault(fault)
+    assets = [build_remote_run_asset(run, key=key) for key, run in (("a", PROFILES), ("b", TESTS), ("c", PROFILING))]
+    defs = dg.Definitions(assets=assets, jobs=[dg.define_asset_job("all")], resources=resources(sandbox))
+    result = defs.resolve_job_def("all").execute_in_process(instance=on_disk, raise_on_error=False)
+    assert result.success is (fault is None or fault.method == "GET")
+    printed = capfd.readouterr()
+    texts = {"stdout": printed.out, "stderr": printed.err, "log": caplog.text, "repr": repr(resources(sandbox))}
+    stored = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".db" for path in stored)
+    for secret in SECRETS:
+        assert not [name for name, text in texts.items() if secret in text]
+        assert not [path.name for path in stored if secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.usefixtures("clock")
+class TestClearErrors:
+    """Vendor, call, cause and cure in one sentence, and nothing started."""
+
+    def fails(self, sandbox: Sandbox, instance: dg.DagsterInstance, **fields: object) -> str:
+        rudderstack = RudderStackResource(
+            **{
+                "access_token": well_known.RUDDERSTACK_TOKEN,
+                "base_url": f"{sandbox.url}/rudderstack",
+                "max_retries": 1,
+                **fields,
+            }
+        )
+        asset = build_remote_run_asset(PROFILES, key="a")
+        result = materialize([asset], sandbox, instance, resources={"rudderstack": rudderstack})
+        assert sandbox.starts("rudderstack") == 0
+        return failure(result)
+
+    def test_a_wrong_token(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        said = self.fails(sandbox, instance, access_token="a-token-of-another-workspace")
+        assert "RudderStack POST /sources/2hkeBOp0lGJpMPyur0oXUxxIDhw/start answered 401" in said
+        assert "Check the resource's credentials" in said
+        assert "a-token-of-another-workspace" not in said
+
+    def test_an_unreachable_host(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        said = self.fails(sandbox, instance, base_url="http://127.0.0.1:9")
+        assert "no connection" in said
+        assert "refused" in said.lower()
+        assert "Check the base URL" in said
+
+    def test_an_unknown_host(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        said = self.fails(sandbox, instance, base_url="https://no-such-host.invalid")
+        assert "no connection" in said
+
+    def test_html_instead_of_json(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("html", method="POST", body="<html><title>Sign in</title></html>"))
+        said = self.fails(sandbox, instance)
+        assert "HTML where JSON was due: '<html><title>Sign in</title></html>'" in said
+
+    def test_a_redirect_to_another_origin(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("redirect", method="POST", location="https://login.example.com/", status=307))
+        said = self.fails(sandbox, instance)
+        assert "redirects elsewhere, and credentials are not sent there (to https://login.example.com/)" in said
+
+    def test_plain_http_to_another_machine(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        said = self.fails(sandbox, instance, base_url="http://api.example.com")
+        assert "plain http" in said
+
+    @pytest.mark.parametrize("id", ["../x", "a/b", "?", "", "a b", "..", "%2e%2e", "a\nb"])
+    def test_a_hostile_id(self, sandbox: Sandbox, id: str) -> None:
+        from pydantic import ValidationError
+
+        with pytest.raises(ValidationError, match="profiles_id"):
+            PROFILES.with_fields({"profiles_id": id})
+        with pytest.raises(ValidationError, match="not a UUID"):
+            TESTS.with_fields({"test_suite_id": id})
+        assert not sandbox.requests()
+
+    def test_an_unknown_id(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = TESTS.with_fields({"test_suite_id": "11111111-1111-4111-8111-111111111111"})
+        said = failure(materialize([build_remote_run_asset(run, key="a")], sandbox, instance))
+        assert (
+            "TestGen POST /test-suites/11111111-1111-4111-8111-111111111111/test-runs answered 404 [not_found]" in said
+        )
