@@ -49,7 +49,7 @@ FAULTS = [
     Fault("echo_secret", method="POST", path="start|runs"),
     Fault("echo_secret", method="GET", times=8),
     Fault("status", method="POST", path="start|runs", status=401),
-    Fault("html", method="POST", path="start|runs", status=500, body="<html>{}</html>".format(" ".join(SECRETS))),
+    Fault("html", method="POST", path="start", status=500, body=f"<html>{well_known.RUDDERSTACK_TOKEN}</html>"),
     Fault("redirect", method="POST", path="start|runs", location="https://login.example.com/"),
 ]
 

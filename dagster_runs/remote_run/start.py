@@ -24,6 +24,8 @@ from dagster_runs.transport.errors import NotFoundError, VendorError
 NOT_FOUND_GRACE = 60.0
 """Seconds after a start in which a 404 is no news: some vendors answer before they have stored the run."""
 _NOT_FOUND_PAUSE = 3.0
+_MOST_LOST_ANSWERS = 3
+"""Starts in a row that were lost without having begun anything; then the vendor is in trouble for longer."""
 _SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds between looks for a run whose start's answer was lost: the request may still be under way."""
 
@@ -40,7 +42,8 @@ def start_or_attach(following: Following) -> Going:
     if record is None or record.entry in (Entry.NOT_STARTED, Entry.GONE, Entry.ENDED):
         return _start(following)
     if record.entry is Entry.STARTING:
-        return _recover(following, _attempt_of(following, record), why="this step's last attempt ended in the middle")
+        why = "this step's last attempt ended in the middle"
+        return _recover(following, _attempt_of(following, record), why=why) or _start(following)
     return _attach(following, record)
 
 
@@ -129,6 +132,7 @@ def _start(following: Following) -> Going:
     """Start a run; while somebody else's is in the way, wait for that to end, if the user wants."""
     clock = current_clock()
     begun = clock.wall()
+    lost = 0
     while True:
         if following.step.was_terminated():
             raise RunTerminated(
@@ -145,7 +149,13 @@ def _start(following: Following) -> Going:
             return _send(following, attempt)
         except VendorError as error:
             if error.may_have_been_accepted:
-                return _recover(following, attempt, why=str(error))
+                going = _recover(following, attempt, why=str(error))
+                if going is not None:
+                    return going
+                lost += 1
+                if lost == _MOST_LOST_ANSWERS:
+                    raise as_step_failure(error) from None
+                continue
             following.note(Entry.NOT_STARTED, f"Not started: {error}", correlation_id=attempt.correlation_id)
             if not following.run.is_conflict_with_going_run(error):
                 raise as_step_failure(error) from None
@@ -189,8 +199,12 @@ def _started(following: Following, attempt: StartAttempt, run_id: str, *, attach
     return going
 
 
-def _recover(following: Following, attempt: StartAttempt, *, why: str) -> Going:
-    """Go on after a start whose outcome is not known, without ever starting a second run unasked."""
+def _recover(following: Following, attempt: StartAttempt, *, why: str) -> Going | None:
+    """The run of a start whose outcome is not known; ``None`` if none began, so that it may be started again.
+
+    Raises:
+        StartOutcomeUnknown: That cannot be told, and the user has not said that a second run does no harm.
+    """
     run, step = following.run, following.step
     if run.start_is_repeatable:
         step.log.warning("Sending the start of %s again with the same idempotency key: %s", following.what, why)
@@ -201,7 +215,7 @@ def _recover(following: Following, attempt: StartAttempt, *, why: str) -> Going:
             "The start's answer was lost (%s); %s has no such run, so it is started again", why, run.vendor
         )
         following.note(Entry.NOT_STARTED, "The vendor has no such run", correlation_id=attempt.correlation_id)
-        return _start(following)
+        return None
     if found is not None and len(found) == 1 and not found[0].undecided:
         step.log.warning("The start's answer was lost (%s); found the run: %s", why, found[0].run_id)
         with interrupts_held():
@@ -213,7 +227,7 @@ def _recover(following: Following, attempt: StartAttempt, *, why: str) -> Going:
             "Outcome unknown; on_uncertain_start='start_again'",
             correlation_id=attempt.correlation_id,
         )
-        return _start(following)
+        return None
     raise _outcome_unknown(following, why, found or [])
 
 

@@ -50,7 +50,11 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     """What the failed step says, its causes included."""
     event = [event for event in result.all_events if event.is_step_failure or event.is_step_up_for_retry][-1]
     error = event.step_failure_data.error
-    texts = [event.step_failure_data.user_failure_data.description or ""] if event.step_failure_data.user_failure_data else []
+    texts = (
+        [event.step_failure_data.user_failure_data.description or ""]
+        if event.step_failure_data.user_failure_data
+        else []
+    )
     while error is not None:
         texts.append(error.message)
         error = error.cause

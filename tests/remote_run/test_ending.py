@@ -153,9 +153,7 @@ class TestFailure:
         assert not result.success
         assert checks(result)["run_status"].passed is False
 
-    def test_is_retried_as_a_new_run_if_there_is_a_policy(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_is_retried_as_a_new_run_if_there_is_a_policy(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
         result = run_profiles(sandbox, instance, retry_policy=RETRIES)
         assert result.success

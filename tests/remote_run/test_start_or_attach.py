@@ -28,9 +28,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 def job_with(sandbox: Sandbox, **options: Any) -> dg.JobDefinition:
     asset = build_remote_run_asset(options.pop("run", PROFILES), key="features", **options)
-    defs = dg.Definitions(
-        assets=[asset], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor
-    )
+    defs = dg.Definitions(assets=[asset], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor)
     return defs.resolve_implicit_global_asset_job_def()
 
 
@@ -233,7 +231,9 @@ class TestLostAnswers:
     def test_testgen_finds_the_run_by_our_mark(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
-        sandbox.begin_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")  # a colleague's, of the same suite at the same time
+        sandbox.begin_run(
+            well_known.SUITE_CLEAN, vendor="testgen", source="api"
+        )  # a colleague's, of the same suite at the same time
         sandbox.add_fault(fault)
         assert run_tests(sandbox, instance).success
         stranger, ours = sandbox.runs("testgen")
@@ -246,6 +246,11 @@ class TestLostAnswers:
         sandbox.add_fault(Fault(kind, method="POST", times=1))
         assert run_tests(sandbox, instance).success
         assert sandbox.starts("testgen") == 1
+
+    def test_a_start_that_is_lost_every_time_is_given_up(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("status", method="POST"))
+        assert "answered 503" in failure(run_tests(sandbox, instance))
+        assert entries(instance, "quality") == ["starting", "not_started"] * 3
 
     def test_profiling_has_no_mark_so_one_candidate_is_ours(
         self, sandbox: Sandbox, instance: dg.DagsterInstance

@@ -80,9 +80,7 @@ def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, insta
     assert len(warnings) == 1
 
 
-def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
-    sandbox: Sandbox, instance: dg.DagsterInstance
-) -> None:
+def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, word="vaporised", ended=True))
     result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
     assert "'vaporised'" in failure(result)
@@ -113,9 +111,7 @@ class TestTimeout:
         assert run.state == "canceled"
         assert entries(instance, "quality")[-1] == "ended"
 
-    def test_is_not_waited_beyond(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
-    ) -> None:
+    def test_is_not_waited_beyond(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
         run_tests(sandbox, instance, timeout=900)
         assert sum(clock.pauses) == pytest.approx(900, abs=2)
 
