@@ -1,34 +1,94 @@
-"""Runs in someone else's system as Dagster assets: started once, never lost, reported with metadata and checks."""
+"""Runs in someone else's system as Dagster assets: started once, never lost, reported with metadata and checks.
+
+The names below are loaded when first used: every `dg` command imports this module, and nobody uses every vendor.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from dagster_shared.libraries import DagsterLibraryRegistry
 
-from dagster_runs.assets import build_remote_run_asset as build_remote_run_asset
-from dagster_runs.remote_run.contract import RemoteRun as RemoteRun
-from dagster_runs.remote_run.errors import RemoteRunError as RemoteRunError
-from dagster_runs.remote_run.errors import RunCanceled as RunCanceled
-from dagster_runs.remote_run.errors import RunConflict as RunConflict
-from dagster_runs.remote_run.errors import RunFailed as RunFailed
-from dagster_runs.remote_run.errors import RunLost as RunLost
-from dagster_runs.remote_run.errors import RunTerminated as RunTerminated
-from dagster_runs.remote_run.errors import RunTimedOut as RunTimedOut
-from dagster_runs.remote_run.errors import StartOutcomeUnknown as StartOutcomeUnknown
-from dagster_runs.remote_run.gate import QualityGate as QualityGate
-from dagster_runs.remote_run.resource import RemoteRunResource as RemoteRunResource
-from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
-from dagster_runs.transport.errors import ConflictError as ConflictError
-from dagster_runs.transport.errors import ConnectionFailedError as ConnectionFailedError
-from dagster_runs.transport.errors import InvalidRequestError as InvalidRequestError
-from dagster_runs.transport.errors import NotFoundError as NotFoundError
-from dagster_runs.transport.errors import PermissionDeniedError as PermissionDeniedError
-from dagster_runs.transport.errors import RateLimitedError as RateLimitedError
-from dagster_runs.transport.errors import ServerError as ServerError
-from dagster_runs.transport.errors import UnexpectedResponseError as UnexpectedResponseError
-from dagster_runs.transport.errors import VendorError as VendorError
-from dagster_runs.vendors.rudderstack import RudderStackProfilesRun as RudderStackProfilesRun
-from dagster_runs.vendors.rudderstack import RudderStackResource as RudderStackResource
-from dagster_runs.vendors.testgen import TestGenProfilingRun as TestGenProfilingRun
-from dagster_runs.vendors.testgen import TestGenResource as TestGenResource
-from dagster_runs.vendors.testgen import TestGenTestRun as TestGenTestRun
 from dagster_runs.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from dagster_runs.assets import build_remote_run_asset as build_remote_run_asset
+    from dagster_runs.remote_run.contract import RemoteRun as RemoteRun
+    from dagster_runs.remote_run.errors import RemoteRunError as RemoteRunError
+    from dagster_runs.remote_run.errors import RunCanceled as RunCanceled
+    from dagster_runs.remote_run.errors import RunConflict as RunConflict
+    from dagster_runs.remote_run.errors import RunFailed as RunFailed
+    from dagster_runs.remote_run.errors import RunLost as RunLost
+    from dagster_runs.remote_run.errors import RunTerminated as RunTerminated
+    from dagster_runs.remote_run.errors import RunTimedOut as RunTimedOut
+    from dagster_runs.remote_run.errors import StartOutcomeUnknown as StartOutcomeUnknown
+    from dagster_runs.remote_run.gate import QualityGate as QualityGate
+    from dagster_runs.remote_run.resource import RemoteRunResource as RemoteRunResource
+    from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
+    from dagster_runs.transport.errors import ConflictError as ConflictError
+    from dagster_runs.transport.errors import ConnectionFailedError as ConnectionFailedError
+    from dagster_runs.transport.errors import InvalidRequestError as InvalidRequestError
+    from dagster_runs.transport.errors import NotFoundError as NotFoundError
+    from dagster_runs.transport.errors import PermissionDeniedError as PermissionDeniedError
+    from dagster_runs.transport.errors import RateLimitedError as RateLimitedError
+    from dagster_runs.transport.errors import ServerError as ServerError
+    from dagster_runs.transport.errors import UnexpectedResponseError as UnexpectedResponseError
+    from dagster_runs.transport.errors import VendorError as VendorError
+    from dagster_runs.vendors.rudderstack import RudderStackProfilesRun as RudderStackProfilesRun
+    from dagster_runs.vendors.rudderstack import RudderStackResource as RudderStackResource
+    from dagster_runs.vendors.testgen import TestGenProfilingRun as TestGenProfilingRun
+    from dagster_runs.vendors.testgen import TestGenResource as TestGenResource
+    from dagster_runs.vendors.testgen import TestGenTestRun as TestGenTestRun
+
+_HOMES = {
+    "dagster_runs.assets": ("build_remote_run_asset",),
+    "dagster_runs.remote_run.contract": ("RemoteRun",),
+    "dagster_runs.remote_run.errors": (
+        "RemoteRunError",
+        "RunCanceled",
+        "RunConflict",
+        "RunFailed",
+        "RunLost",
+        "RunTerminated",
+        "RunTimedOut",
+        "StartOutcomeUnknown",
+    ),
+    "dagster_runs.remote_run.gate": ("QualityGate",),
+    "dagster_runs.remote_run.resource": ("RemoteRunResource",),
+    "dagster_runs.transport.errors": (
+        "AuthenticationError",
+        "ConflictError",
+        "ConnectionFailedError",
+        "InvalidRequestError",
+        "NotFoundError",
+        "PermissionDeniedError",
+        "RateLimitedError",
+        "ServerError",
+        "UnexpectedResponseError",
+        "VendorError",
+    ),
+    "dagster_runs.vendors.rudderstack": (
+        "RudderStackProfilesRun",
+        "RudderStackResource",
+    ),
+    "dagster_runs.vendors.testgen": (
+        "TestGenProfilingRun",
+        "TestGenResource",
+        "TestGenTestRun",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})
+
 
 DagsterLibraryRegistry.register("dagster-runs", __version__, is_dagster_package=False)

@@ -19,13 +19,16 @@ ValueT = TypeVar("ValueT")
 class VendorModel(BaseModel):
     """A part of a vendor's answer: unknown fields are ignored, and every documented spelling is accepted."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, frozen=True, protected_namespaces=())
+    # Built when first used: every `dg` command imports these classes, and few parse an answer.
+    model_config = ConfigDict(
+        extra="ignore", populate_by_name=True, frozen=True, protected_namespaces=(), defer_build=True
+    )
 
 
 def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
-    except ValidationError:
+    except (ValidationError, OverflowError):  # the latter from the last day of all times, in another zone
         return None
 
 
@@ -47,7 +50,7 @@ def _as_text(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         for name in ("message", "error", "msg", "detail"):
-            if isinstance(value.get(name), str):
+            if value.get(name) and isinstance(value[name], str):
                 return value[name]
     return str(value) if value else None
 

@@ -1,0 +1,93 @@
+"""`python -m benchmarks`: figures of this package beside their limits, measured in one go. Medians: machines are noisy."""
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.testing import fast_forward, sandbox_resources
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured quantity; ``limit`` in the same unit."""
+
+    name: str
+    unit: str
+    limit: float | None
+    measure: Callable[[], list[float]]
+
+
+def import_cost(statement: str) -> list[float]:
+    """Milliseconds that the statement takes once `dagster` is imported, each in a fresh process."""
+    code = (
+        f"import time, dagster; begun = time.perf_counter(); {statement}; print(1000 * (time.perf_counter() - begun))"
+    )
+    # As for an installed package: compiled once, which the first of these processes does.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return [float(subprocess.check_output([sys.executable, "-c", code], env=environment)) for _ in range(10)][1:]
+
+
+def _materialize(
+    asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> dg.ExecuteInProcessResult:
+    return dg.materialize([asset], resources=sandbox_resources(sandbox.url), instance=instance)
+
+
+def time_to_post() -> list[float]:
+    """Milliseconds from a step's start to its POST, on SQLite: what looking into and writing the ledger costs."""
+    found: list[float] = []
+    asset = build_remote_run_asset(RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES), key="features")
+    with Sandbox() as sandbox, dg.instance_for_test() as instance, fast_forward(sandbox):
+        sandbox.set_behaviour(well_known.PROFILES_FEATURES, Behaviour(running_seconds=1))
+        for _ in range(9):
+            result = _materialize(asset, sandbox, instance)
+            [start] = [
+                entry
+                for entry in instance.all_logs(result.run_id)
+                if entry.dagster_event is not None and entry.dagster_event.event_type_value == "STEP_START"
+            ]
+            post = next(request for request in reversed(sandbox.requests("rudderstack")) if request.method == "POST")
+            found.append(1000 * (post.wall_at - start.timestamp))
+    return found
+
+
+_EVERYTHING = "import dagster_runs; [getattr(dagster_runs, name) for name in dir(dagster_runs)]"
+FIGURES = [
+    Figure("import dagster_runs, after import dagster", "ms", 50, partial(import_cost, "import dagster_runs")),
+    Figure("the same with every name in it", "ms", None, partial(import_cost, _EVERYTHING)),
+    Figure("from the step's start to the vendor's POST (SQLite)", "ms", None, time_to_post),
+]
+
+
+def main() -> None:
+    """Measure everything, and print a table; exits with 1 if a median is beyond its limit."""
+    table = Table("figure", "median", "min", "max", "limit")
+    beyond = False
+    for figure in FIGURES:
+        values = figure.measure()
+        median = statistics.median(values)
+        too_much = figure.limit is not None and median > figure.limit
+        beyond = beyond or too_much
+        table.add_row(
+            figure.name,
+            f"{median:.1f} {figure.unit}",
+            f"{min(values):.1f}",
+            f"{max(values):.1f}",
+            "" if figure.limit is None else f"{figure.limit:g} {figure.unit}{' EXCEEDED' if too_much else ''}",
+        )
+    Console().print(table)
+    sys.exit(1 if beyond else 0)
+
+
+if __name__ == "__main__":
+    main()
