@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: figures of this package beside their limits, measured in one go. Medians: machines are noisy."""
+"""`python -m benchmarks`: figures of this package beside their limits, measured in one go, as medians."""
 
 import os
 import statistics
