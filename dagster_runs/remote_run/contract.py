@@ -98,8 +98,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         data_checks: Checks on the run's data, by name, with a description each; ``run_status`` comes by itself.
         default_timeout: Seconds until a run counts as lost in waiting.
         start_is_repeatable: Whether the vendor takes the correlation id as an idempotency key, so that a start may be
-        sent
-            again whatever became of its answer.
+            sent again whatever became of its answer.
         can_cancel: Whether the vendor can stop a run.
         where_to_stop: Where a person stops it, for vendors that cannot.
         to_find_lost_starts: What the user can set so that a run whose start's answer was lost can be found.

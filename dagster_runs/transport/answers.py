@@ -106,7 +106,7 @@ def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorRe
     code: str | None = None
     message: str | None = None
     try:
-        code, message = read_error(parse_json(body))
+        code, message = (part if isinstance(part, str) else None for part in read_error(parse_json(body)))
     except ValueError:
         message = excerpt(body.decode("utf-8", "replace"))
     except (TypeError, AttributeError, KeyError, IndexError):

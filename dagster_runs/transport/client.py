@@ -204,12 +204,13 @@ class HttpClient:
         """Send, and follow redirects within the origin only: custom credential headers would travel along."""
         for _ in range(MOST_REDIRECTS + 1):
             url = str(prepared.url)
-            response = session.send(
+            # Proxies and the CA bundle of the environment; `True` is for streaming.
+            surroundings: Any = session.merge_environment_settings(url, {}, True, None, None)
+            # Not `session.send`: even told not to follow, it reads a redirect's whole body and resolves its target.
+            response = session.get_adapter(url).send(
                 prepared,
                 timeout=(self._settings.connect_timeout, self._settings.request_timeout),
-                allow_redirects=False,
-                # Proxies and the CA bundle of the environment; `True` is for streaming.
-                **session.merge_environment_settings(url, {}, True, None, None),
+                **surroundings,
             )
             if not response.is_redirect:
                 return response
@@ -231,7 +232,6 @@ class HttpClient:
 
         session = requests.Session()
         session.headers.update({"User-Agent": self._user_agent, "Accept": "application/json"})
-        session.max_redirects = 0
         return session
 
 

@@ -47,7 +47,7 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(header).timestamp() - now
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     if math.isnan(seconds):  # which parses as a number
         return None

@@ -219,7 +219,9 @@ class TestGen(Vendor):
         for route in self.router.routes:
             paths.setdefault(route.path, {})[route.method.lower()] = {}
         info = {"title": "TestGen (stand-in)", "version": "dev"}
-        return Answer(200, {"openapi": "3.1.0", "info": info, "paths": paths})
+        fields = ("external_url", "match_schema_name", "metadata") if self.shape.modern else ()
+        schemas = {"TestRunRequest": {"properties": dict.fromkeys(fields, True)}}
+        return Answer(200, {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}})
 
     def _link(self, call: Call) -> Answer:
         """What a deep link leads to; a client's UI URL is the base URL with `/ui`."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, FiniteFloat, model_validator
 
 from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
 
@@ -58,7 +58,7 @@ class TestResult(VendorModel):
 
     __test__ = False
 
-    score: Lenient[float] = None
+    score: Lenient[FiniteFloat] = None
     counts: Lenient[TestCounts] = Field(default=None, validation_alias=AliasChoices("result_counts", "tests"))
 
 
@@ -113,7 +113,7 @@ class IssueCounts(VendorModel):
 class ProfilingResult(VendorModel):
     """The result of a profiling run."""
 
-    score: Lenient[float] = None
+    score: Lenient[FiniteFloat] = None
     tables: Lenient[int] = Field(default=None, validation_alias="table_ct")
     columns: Lenient[int] = Field(default=None, validation_alias="column_ct")
     records: Lenient[int] = Field(default=None, validation_alias="record_ct")
