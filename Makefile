@@ -25,7 +25,7 @@ materialize: install  ## the same without a browser: materialize everything, and
 	$(BIN)/python -m demo.materialize
 
 test: install  ## unit and integration tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-real: install  ## the assets against a real TestGen server, which is installed, started and taken down
 	$(BIN)/python -m pytest tests/real

@@ -38,19 +38,18 @@ class Call:
     def error(self, kind: type[errors.VendorError], detail: str, **facts: Any) -> errors.VendorError:
         """An error of this call, with no secret in it."""
         clean = self.redactor.clean
-        code = facts.pop("code", None)
-        return kind(
-            clean(detail),
-            vendor=self.vendor,
-            method=self.method,
-            path=clean(self.path),
-            code=clean(code) if code else None,
-            **facts,
-        )
+        cleaned: dict[str, Any] = {name: clean(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+        return kind(clean(detail), vendor=self.vendor, method=self.method, path=clean(self.path), **cleaned)
 
 
 def read(
-    response: "Response", call: Call, read_error: "ErrorReader", *, seconds: float, keep_secrets: bool = False
+    response: "Response",
+    call: Call,
+    read_error: "ErrorReader",
+    *,
+    seconds: float,
+    keep_secrets: bool = False,
+    to_start: bool = False,
 ) -> Answer:
     """The answer's JSON, or the error that its status or its body says.
 
@@ -60,7 +59,7 @@ def read(
     from urllib3.exceptions import HTTPError
 
     status = response.status_code
-    success = 200 <= status < 300
+    clean = _not_shown if keep_secrets else call.redactor.clean
     try:
         body = read_body(response, seconds=seconds)
     except BodyTooLarge:
@@ -69,34 +68,47 @@ def read(
         raise call.error(
             errors.ConnectionFailedError,
             f"the answer's body was not complete after {seconds:g} s",
-            may_have_been_accepted=success or status >= 500,
+            may_have_been_accepted=_leaves_open(status),
         ) from None
     except (HTTPError, OSError) as error:
         raise call.error(
             errors.ConnectionFailedError,
             f"the connection broke in the middle of the answer ({_cause(error)})",
-            may_have_been_accepted=success or status >= 500,
+            may_have_been_accepted=_leaves_open(status),
         ) from None
-    if not success:
+    if not 200 <= status < 300:
         raise _refused(response, body, call, read_error)
     try:
-        value = parse_json(body)
+        value = parse_json(body, clean=clean)
+        value = value if keep_secrets else call.redactor.clean_json(value)
     except ValueError as error:
         raise _unreadable(call, status, str(error)) from None
+    except RecursionError:
+        raise _unreadable(call, status, "JSON that is nested too deeply") from None
     return Answer(
-        value if keep_secrets else call.redactor.clean_json(value),
+        value,
         vendor=call.vendor,
         method=call.method,
         path=call.redactor.clean(call.path),
         status=status,
         headers=response.headers,
-        clean=call.redactor.clean,
+        clean=clean,
+        to_start=to_start,
     )
+
+
+def _not_shown(text: str) -> str:
+    return "(not shown, as it may hold secrets)"
+
+
+def _leaves_open(status: int) -> bool:
+    """Whether a start may have been accepted though its answer has this status and an unusable body."""
+    return status < 300 or status >= 500 or status in _UNDECIDED_STATUSES
 
 
 def _unreadable(call: Call, status: int, what: str) -> errors.VendorError:
     return call.error(
-        errors.UnexpectedResponseError, f"it sent {what}", status=status, may_have_been_accepted=200 <= status < 300
+        errors.UnexpectedResponseError, f"it sent {what}", status=status, may_have_been_accepted=_leaves_open(status)
     )
 
 
@@ -106,19 +118,21 @@ def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorRe
     code: str | None = None
     message: str | None = None
     try:
-        code, message = (part if isinstance(part, str) else None for part in read_error(parse_json(body)))
+        code, message = (
+            part if isinstance(part, str) else None for part in read_error(parse_json(body, clean=call.redactor.clean))
+        )
     except ValueError:
-        message = excerpt(body.decode("utf-8", "replace"))
+        pass  # text or HTML
     except (TypeError, AttributeError, KeyError, IndexError):
         pass  # an error body in a shape that nobody documented: quoted below
     return call.error(
         kind,
-        excerpt(message or body.decode("utf-8", "replace")) or _reason(status),
+        excerpt(call.redactor.clean(message or body.decode("utf-8", "replace"))) or _reason(status),
         status=status,
         code=code,
         request_id=next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None),
         retry_after=response.headers.get("retry-after"),
-        may_have_been_accepted=status >= 500 or status in _UNDECIDED_STATUSES,
+        may_have_been_accepted=_leaves_open(status),
     )
 
 
@@ -132,7 +146,9 @@ def _reason(status: int) -> str:
 def redirected(status: int, target: str, call: Call, *, too_often: bool = False) -> errors.VendorError:
     """The error for a redirect that is not followed."""
     why = "redirects in a circle" if too_often else "redirects elsewhere, and credentials are not sent there"
-    return call.error(errors.UnexpectedResponseError, f"it {why} (to {excerpt(target)})", status=status)
+    return call.error(
+        errors.UnexpectedResponseError, f"it {why} (to {excerpt(call.redactor.clean(target))})", status=status
+    )
 
 
 def connection_failed(error: "RequestException", call: Call, settings: "HttpSettings") -> errors.VendorError:
@@ -141,6 +157,9 @@ def connection_failed(error: "RequestException", call: Call, settings: "HttpSett
 
     import requests
 
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        cannot = f"the address, or the proxy's, cannot be used ({_cause(error)})"
+        return call.error(errors.InvalidRequestError, cannot, cure="Check the base URL, and the proxy's address.")
     if isinstance(error, requests.ConnectTimeout):
         what, sent = f"no connection after {settings.connect_timeout:g} s", False
     elif isinstance(error, requests.Timeout):

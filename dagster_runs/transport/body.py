@@ -53,18 +53,20 @@ def excerpt(text: str) -> str:
     return flat if len(flat) <= _QUOTED else flat[:_QUOTED] + "…"
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, *, clean: Callable[[str], str]) -> Any:
     """The JSON value of ``body``.
 
     Raises:
-        ValueError: It is not JSON; the message quotes its beginning.
+        ValueError: It is not JSON; the message quotes its beginning, cleaned first: a secret that is cut is not found.
     """
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
         kind = "HTML" if text.lstrip()[:15].lower().startswith(("<!doctype", "<html")) else "text that is not JSON"
-        raise ValueError(f"{kind} where JSON was due: {excerpt(text)!r}" if text.strip() else "an empty body") from None
+        raise ValueError(
+            f"{kind} where JSON was due: {excerpt(clean(text))!r}" if text.strip() else "an empty body"
+        ) from None
 
 
 class Answer:
@@ -80,6 +82,7 @@ class Answer:
         status: int,
         headers: Mapping[str, str],
         clean: Callable[[str], str],
+        to_start: bool,
     ) -> None:
         self.json = json_value
         self.vendor = vendor
@@ -88,6 +91,7 @@ class Answer:
         self.status = status
         self.headers = headers
         self._clean = clean
+        self._to_start = to_start
 
     def parse(self, model: type[ModelT]) -> ModelT:
         """The JSON as ``model``.
@@ -106,16 +110,16 @@ class Answer:
 
     def quoted(self) -> str:
         """The beginning of the JSON, for an error."""
-        return excerpt(json.dumps(self.json, ensure_ascii=False))
+        return excerpt(self._clean(json.dumps(self.json, ensure_ascii=False)))
 
     def unexpected(self, detail: str) -> UnexpectedResponseError:
         """An error that says what is wrong with this answer."""
         return UnexpectedResponseError(
-            self._clean(detail),
+            detail,
             vendor=self.vendor,
             method=self.method,
             path=self.path,
             status=self.status,
-            # The vendor said "success": whatever it was asked, it has done.
-            may_have_been_accepted=True,
+            # The vendor said "success": what it was asked to start, it has started.
+            may_have_been_accepted=self._to_start,
         )

@@ -10,7 +10,7 @@ from dagster_runs.transport import answers
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.body import Answer
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import AuthenticationError, VendorError
+from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, VendorError
 from dagster_runs.transport.rate_limit import wait_for_turn
 from dagster_runs.transport.url import check_base_url, join_path, origin
 
@@ -141,7 +141,12 @@ class HttpClient:
 
     def _call(self, method: str, segments: Sequence[str], **request: Any) -> Answer:
         path = join_path(segments, vendor=self.vendor, method=method)
-        return self.retrying(repeatable=True)(self._send_authenticated, method, path, fresh=False, **request)
+        try:
+            return self.retrying(repeatable=True)(self._send_authenticated, method, path, fresh=False, **request)
+        except VendorError as error:
+            # Only a start may be accepted unheard. This may be a call before one: for a token, say.
+            error.may_have_been_accepted = False
+            raise
 
     def _send_authenticated(self, method: str, path: str, **request: Any) -> Answer:
         """One try. A 401 is no failure yet while the credentials can be renewed: the vendor did nothing but refuse."""
@@ -168,9 +173,11 @@ class HttpClient:
         keep_secrets: bool = False,
     ) -> Answer:
         import requests
+        from urllib3.exceptions import LocationParseError
 
         wait_for_turn(self._account, self._settings.requests_per_second)
         call = answers.Call(self.vendor, method, path, self._auth.redactor())
+        _check_headers(credentials, call)
         session = self._new_session() if fresh else self._session
         prepared = session.prepare_request(
             requests.Request(
@@ -193,9 +200,12 @@ class HttpClient:
                     self._read_error,
                     seconds=self._settings.request_timeout,
                     keep_secrets=keep_secrets,
+                    to_start=fresh,
                 )
         except requests.RequestException as error:
             raise answers.connection_failed(error, call, self._settings) from None
+        except (LocationParseError, OSError) as error:  # a host that cannot be; a CA bundle that is not there
+            raise call.error(InvalidRequestError, str(error), cure="Check the base URL, and the CA bundle.") from None
         finally:
             if fresh:
                 session.close()
@@ -215,10 +225,15 @@ class HttpClient:
             if not response.is_redirect:
                 return response
             response.close()
-            target = urljoin(url, response.headers["location"])
+            target = response.headers["location"]
+            try:
+                target = urljoin(url, target)
+                same_origin = origin(target) == origin(self.base_url)
+            except ValueError:  # no URL at all
+                same_origin = False
             # 307 and 308 keep the method; the others would turn a POST into a GET.
             keeps_method = response.status_code in (307, 308) or call.method == "GET"
-            if origin(target) != origin(self.base_url) or not keeps_method:
+            if not same_origin or not keeps_method:
                 raise answers.redirected(response.status_code, target, call)
             prepared.url = target
         raise answers.redirected(response.status_code, target, call, too_often=True)
@@ -233,6 +248,17 @@ class HttpClient:
         session = requests.Session()
         session.headers.update({"User-Agent": self._user_agent, "Accept": "application/json"})
         return session
+
+
+def _check_headers(headers: Mapping[str, str], call: answers.Call) -> None:
+    """Refuse what no header can hold; the HTTP library's own error would show the whole value."""
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise call.error(
+                InvalidRequestError,
+                f"the {name} header would hold a character that cannot be sent, such as a line's end; nothing was sent",
+                cure="Check the resource's credentials.",
+            )
 
 
 def _with_headers(request: "PreparedRequest", headers: Mapping[str, str]) -> "PreparedRequest":

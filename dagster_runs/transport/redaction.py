@@ -1,7 +1,9 @@
 """Secrets are taken out of every text before it reaches a log, an event or an exception."""
 
 import base64
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -19,10 +21,9 @@ class Redactor:
             self.add(secret)
 
     def add(self, secret: str | None) -> None:
-        """Hide ``secret`` from now on: as it is, percent-encoded, and in base64."""
+        """Hide ``secret`` from now on: as it is, percent-encoded, in base64, and inside JSON and Python literals."""
         if secret and len(secret) >= _SHORTEST:
-            encoded = base64.b64encode(secret.encode()).decode()
-            self._spellings |= {secret, quote(secret, safe=""), quote_plus(secret), encoded, encoded.rstrip("=")}
+            self._spellings |= set(_spellings(secret))
 
     def clean(self, text: str) -> str:
         """``text`` without any secret in it."""
@@ -43,3 +44,16 @@ class Redactor:
 
     def __repr__(self) -> str:
         return "Redactor(...)"
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    for literal in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]):
+        yield literal
+        yield literal.replace("/", "\\/")  # so does PHP
+    for percent in (quote(secret, safe=""), quote_plus(secret)):
+        yield percent
+        yield re.sub("%..", lambda code: code.group().lower(), percent)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        encoded = encode(secret.encode()).decode()
+        yield encoded
+        yield encoded.rstrip("=")

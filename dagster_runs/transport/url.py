@@ -15,14 +15,19 @@ def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> 
             over plain http to another machine.
     """
     cure = "Set the resource's `base_url` to the API's address, e.g. https://api.example.com."
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidRequestError(f"base URL {url!r} is not an absolute http(s) URL", vendor=vendor, cure=cure)
+    shown = "(with credentials)" if "@" in url else repr(url)
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        usable = False
+    if not usable or any(character.isspace() for character in url.strip()):
+        raise InvalidRequestError(f"base URL {shown} is not an absolute http(s) URL", vendor=vendor, cure=cure)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidRequestError(
             "the base URL holds credentials, a query or a fragment, which do not belong there", vendor=vendor, cure=cure
         )
-    if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname or ""):
         raise InvalidRequestError(
             f"base URL {url!r} is plain http, so the credentials would travel readable",
             vendor=vendor,

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Sandbox
+from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 40.0
@@ -111,6 +111,7 @@ def test_an_evicted_worker_leaves_the_run_and_a_resumption_attaches(worker: Work
 
 @pytest.mark.parametrize("job", ["tests_in_processes", "tests_in_process"])
 def test_a_terminated_run_cancels_the_job_and_is_not_retried(worker: Worker, sandbox: Sandbox, job: str) -> None:
+    sandbox.set_behaviour(well_known.SUITE_SLOW, Behaviour(running_seconds=36000))
     process = worker.start(job)
     worker.until_going("testgen")
     sandbox.set_speed(20)  # the cancellation takes two simulated seconds

@@ -1,0 +1,179 @@
+"""What users import, what importing costs, and which room may import which."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dagster_runs
+
+PACKAGE = Path(dagster_runs.__file__).parent
+NAMES = {
+    "RudderStackResource",
+    "RudderStackProfilesRun",
+    "TestGenResource",
+    "TestGenProfilingRun",
+    "TestGenTestRun",
+    "build_remote_run_asset",
+    "QualityGate",
+    "RemoteRunResource",
+    "RemoteRun",
+    "VendorError",
+    "AuthenticationError",
+    "PermissionDeniedError",
+    "NotFoundError",
+    "ConflictError",
+    "InvalidRequestError",
+    "RateLimitedError",
+    "ServerError",
+    "ConnectionFailedError",
+    "UnexpectedResponseError",
+    "StartOutcomeUnknown",
+    "RunFailed",
+    "RunCanceled",
+    "RunTimedOut",
+}
+HTTP = {"requests", "urllib3", "tenacity", "pyrate_limiter", "aiohttp", "httpx"}
+VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_public_name_can_be_imported(name: str) -> None:
+    assert getattr(dagster_runs, name).__name__ == name
+    assert name in dir(dagster_runs)
+
+
+def test_every_name_has_a_docstring() -> None:
+    assert [name for name in NAMES if not (getattr(dagster_runs, name).__doc__ or "").strip()] == []
+
+
+def test_the_run_errors_are_vendor_errors_and_failures_of_a_step() -> None:
+    import dagster as dg
+
+    for name in ("StartOutcomeUnknown", "RunFailed", "RunCanceled", "RunTimedOut"):
+        assert issubclass(getattr(dagster_runs, name), (dagster_runs.VendorError, dg.Failure))
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="NoSuchName"):
+        getattr(dagster_runs, "NoSuchName")  # noqa: B009 - that is what `from dagster_runs import NoSuchName` does
+
+
+def classes_named_test() -> Iterator[type]:
+    from importlib import import_module
+
+    seen: set[type] = set()
+    modules = ["dagster_runs", "dagster_runs.testing", *(f"dagster_runs.vendors.{vendor}" for vendor in VENDORS)]
+    modules += [f"dagster_runs.vendors.testgen.{name}" for name in ("models", "runs", "resource")]
+    for module in map(import_module, modules):
+        for name in dir(module):
+            thing = getattr(module, name)
+            if isinstance(thing, type) and name.startswith("Test") and thing not in seen:
+                seen.add(thing)
+                yield thing
+
+
+def test_pytest_does_not_collect_the_classes_named_test() -> None:
+    found = list(classes_named_test())
+    assert len(found) >= 6
+    assert [thing.__name__ for thing in found if getattr(thing, "__test__", True)] == []
+
+
+def in_a_fresh_process(code: str) -> set[str]:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code", ["import dagster_runs", "from dagster_runs import *", "import dagster_runs as d; dir(d)"]
+)
+def test_importing_the_package_loads_no_http_library(code: str) -> None:
+    loaded = in_a_fresh_process(f"import sys\n{code}\nprint(*(name for name in sys.modules if '.' not in name))")
+    assert "dagster_runs" in loaded
+    assert loaded & HTTP == set()
+
+
+def test_using_the_classes_loads_no_http_library() -> None:
+    names = ", ".join(sorted(NAMES))
+    code = f"import sys\nfrom dagster_runs import {names}\nRudderStackProfilesRun(profiles_id='x')\n"
+    loaded = in_a_fresh_process(f"{code}print(*(name for name in sys.modules if '.' not in name))")
+    assert loaded & HTTP == set()
+
+
+# Which of our own rooms each may import, apart from itself and `version`.
+ROOMS = {
+    "transport": set[str](),
+    "remote_run": {"transport"},
+    "vendors": {"transport", "remote_run"},
+    "sandbox": set[str](),
+    "assets": {"remote_run", "launchpad"},
+    "launchpad": {"remote_run"},
+    "testing": {"transport", "remote_run", "vendors", "sandbox"},
+}
+
+
+def imports(source: Path) -> Iterator[str]:
+    """The modules that a file imports, wherever in it, also only for types."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source} imports relatively"
+            yield str(node.module)
+            if node.module == "dagster_runs":
+                yield from (f"dagster_runs.{name.name}" for name in node.names)
+
+
+def sources(room: str) -> list[Path]:
+    folder = PACKAGE / room
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_go_one_way(room: str) -> None:
+    allowed = {room, "version", *ROOMS[room]}
+    wrong = [
+        f"{source.relative_to(PACKAGE)}: {module}"
+        for source in sources(room)
+        for module in imports(source)
+        if module.startswith("dagster_runs.") and module.split(".")[1] not in allowed
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_no_vendor_imports_another(vendor: str) -> None:
+    others = tuple(f"dagster_runs.vendors.{other}" for other in VENDORS if other != vendor)
+    for source in (PACKAGE / "vendors" / vendor).rglob("*.py"):
+        assert [module for module in imports(source) if module.startswith(others)] == []
+
+
+@pytest.mark.parametrize("room", ["transport", "sandbox"])
+def test_what_has_nothing_to_do_with_dagster_does_not_import_it(room: str) -> None:
+    for source in sources(room):
+        assert [module for module in imports(source) if module.split(".")[0] == "dagster"] == []
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("transport", "sandbox")])
+def test_only_transport_speaks_http(room: str) -> None:
+    for source in sources(room):
+        assert [module for module in imports(source) if module.split(".")[0] in HTTP] == []
+
+
+@pytest.mark.parametrize("room", ["transport", "remote_run", "assets", "launchpad"])
+def test_nothing_is_decided_by_a_vendors_name(room: str) -> None:
+    for source in sources(room):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if not isinstance(node, (ast.Compare, ast.MatchValue, ast.Subscript, ast.Dict)):
+                continue
+            words = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            named = [word for word in words if isinstance(word, str) and word.lower() in VENDORS]
+            assert named == [], f"{source.name}:{getattr(node, 'lineno', '?')}"
+
+
+def test_no_file_of_the_package_is_left_out_of_these_rules() -> None:
+    top = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert top - set(ROOMS) <= {"__init__", "version"}

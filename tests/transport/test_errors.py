@@ -1,0 +1,120 @@
+"""One error class for each thing that a caller does differently, and all that is known in it."""
+
+import pytest
+
+from dagster_runs.transport import errors
+from dagster_runs.transport.client import HttpClient
+from dagster_runs.transport.errors import VendorError
+from tests.transport.conftest import ClientMaker
+from tests.transport.scripted import Origin, Reply
+
+KINDS = {
+    400: errors.InvalidRequestError,
+    401: errors.AuthenticationError,
+    402: VendorError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    405: VendorError,
+    408: VendorError,
+    409: errors.ConflictError,
+    410: VendorError,
+    422: errors.InvalidRequestError,
+    425: VendorError,
+    429: errors.RateLimitedError,
+    500: errors.ServerError,
+    502: errors.ServerError,
+    503: errors.ServerError,
+    599: errors.ServerError,
+}
+PERMANENT = {400, 401, 403, 404, 422}
+
+
+def refused(client: HttpClient) -> VendorError:
+    with pytest.raises(VendorError) as raised:
+        client.post_once(["things", "7"], json={})
+    return raised.value
+
+
+@pytest.mark.parametrize("status", KINDS)
+def test_the_class_for_a_status(status: int, origin: Origin, client: HttpClient) -> None:
+    origin.replies = [Reply(status, {"message": "no"})]
+    error = refused(client)
+    assert type(error) is KINDS[status]
+    assert error.status == status
+    assert error.permanent is (status in PERMANENT)
+
+
+def test_all_that_is_known_is_in_it(origin: Origin, client: HttpClient) -> None:
+    body = {"code": "E7", "message": "the thing\nis locked."}
+    origin.replies = [Reply(409, body, {"X-Request-Id": "req-1", "Retry-After": "9"})]
+    error = refused(client)
+    assert (error.vendor, error.method, error.path, error.status) == ("Acme", "POST", "/things/7", 409)
+    assert (error.code, error.detail, error.request_id, error.retry_after) == (
+        "E7",
+        "the thing is locked.",
+        "req-1",
+        "9",
+    )
+    assert str(error) == "Acme POST /things/7 answered 409 [E7]: the thing is locked (request id req-1)."
+
+
+def test_a_cure_is_in_the_message(origin: Origin, client: HttpClient) -> None:
+    origin.replies = [Reply(401, {"message": "bad token"})]
+    error = refused(client)
+    assert error.cure
+    assert str(error) == f"Acme POST /things/7 answered 401: bad token. {error.cure}"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ("", "Not Found"),
+        ("no such thing", "no such thing"),
+        ("<html><body>nothing here</body></html>", "<html><body>nothing here</body></html>"),
+        ("{}", "{}"),
+        ('{"message": ""}', '{"message": ""}'),
+        ('{"message": null, "code": null}', '{"message": null, "code": null}'),
+        ("[1, 2]", "[1, 2]"),
+        ("null", "null"),
+        ('"gone"', '"gone"'),
+        ("{", "text that is not JSON where JSON was due: '{'"),
+    ],
+)
+def test_an_error_without_a_message_is_quoted(body: str, detail: str, origin: Origin, client: HttpClient) -> None:
+    origin.replies = [Reply(404, body)]
+    assert refused(client).detail in (detail, body)
+
+
+@pytest.mark.parametrize("value", [7, 1.5, True, ["a"], {"a": "b"}, {}, []])
+@pytest.mark.parametrize("field", ["code", "message"])
+def test_an_error_whose_parts_are_no_texts_is_still_an_error(
+    field: str, value: object, origin: Origin, client: HttpClient
+) -> None:
+    # Each vendor's reader passes on what it finds.
+    origin.replies = [Reply(400, {field: value})]
+    assert "400" in str(refused(client))
+
+
+def test_an_unknown_status_is_an_error_too(origin: Origin, client: HttpClient) -> None:
+    origin.replies = [Reply(499, "")]
+    assert "499" in str(refused(client))
+
+
+def test_a_long_message_is_cut(origin: Origin, client: HttpClient) -> None:
+    origin.replies = [Reply(400, {"message": "x" * 100_000})]
+    assert len(str(refused(client))) < 600
+
+
+def test_a_call_without_an_answer_has_no_status(client_of: ClientMaker) -> None:
+    error = refused(client_of("http://127.0.0.1:1"))
+    assert isinstance(error, errors.ConnectionFailedError)
+    assert error.status is None
+    assert "0x" not in str(error)  # no addresses of objects
+    assert "POST /things/7" in str(error)
+
+
+def test_every_error_is_a_vendor_error_and_one_of_a_kind() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, VendorError)]
+    assert len(kinds) == 10
+    assert all(kind.__bases__ == (VendorError,) for kind in kinds if kind is not VendorError)
+    assert all(kind.__doc__ for kind in kinds)

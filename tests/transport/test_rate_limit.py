@@ -1,0 +1,65 @@
+"""The client-side rate limit, shared by everything in the process that talks to one account."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from dagster_runs.transport.rate_limit import wait_for_turn
+from tests.transport.conftest import ClientMaker
+from tests.transport.scripted import Origin
+
+# One request in half a second: the shortest window that the limit has.
+RATE, WINDOW = 1.99, 1 / 1.99
+
+
+@pytest.fixture
+def account() -> str:
+    return uuid4().hex
+
+
+def seconds_for(*accounts: str, rate: float | None = RATE) -> float:
+    begun = time.monotonic()
+    for account in accounts:
+        wait_for_turn(account, rate)
+    return time.monotonic() - begun
+
+
+def test_a_second_request_waits_for_its_turn(account: str) -> None:
+    assert 0.9 * WINDOW < seconds_for(account, account) < 3 * WINDOW
+
+
+def test_other_accounts_do_not_wait(account: str) -> None:
+    assert seconds_for(account, f"{account}-2", f"{account}-3") < 0.5 * WINDOW
+
+
+def test_without_a_limit_nobody_waits(account: str) -> None:
+    assert seconds_for(*[account] * 1000, rate=None) < 0.2
+
+
+def test_a_burst_within_the_limit_does_not_wait(account: str) -> None:
+    assert seconds_for(*[account] * 10, rate=10) < 0.3
+
+
+def test_threads_share_it(account: str) -> None:
+    begun = time.monotonic()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: wait_for_turn(account, RATE), range(3)))
+    assert time.monotonic() - begun > 1.8 * WINDOW
+
+
+def test_clients_of_one_account_share_it(origin: Origin, client_of: ClientMaker) -> None:
+    begun = time.monotonic()
+    client_of(origin.url, requests_per_second=RATE).get(["x"])
+    client_of(origin.url, requests_per_second=RATE).post_once(["x"])
+    assert time.monotonic() - begun > 0.9 * WINDOW
+
+
+def test_each_try_counts(origin: Origin, client_of: ClientMaker) -> None:
+    from tests.transport.scripted import Reply
+
+    origin.replies = [Reply(503), Reply()]
+    begun = time.monotonic()
+    client_of(origin.url, requests_per_second=RATE).get(["x"])
+    assert time.monotonic() - begun > 0.9 * WINDOW

@@ -1,0 +1,276 @@
+"""TestGen's OAuth: a refresh token that several processes may share, turned into access tokens of an hour each."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import dagster as dg
+import pytest
+import requests
+
+from dagster_runs import AuthenticationError, TestGenResource, VendorError
+from dagster_runs.sandbox import Fault, RecordedRequest, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.client import MOST_RENEWALS
+from dagster_runs.vendors.testgen import resource as resource_module
+from tests.remote_run.materializing import PROFILING, TESTS, failure, materialize
+from tests.vendors.conftest import TestGenMaker
+from tests.vendors.testgen_runs import attempt, suite_run
+
+from dagster_runs import build_remote_run_asset  # isort: skip
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+CLIENT = (well_known.TESTGEN_CLIENT_ID, well_known.TESTGEN_CLIENT_SECRET)
+SECRETS = (well_known.TESTGEN_CLIENT_SECRET, well_known.TESTGEN_REFRESH_TOKEN, "sandbox-access-")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource_module, "_shared_auths", {})
+
+
+@pytest.fixture
+def login(testgen_at: TestGenMaker) -> TestGenMaker:
+    def make(**fields: Any) -> TestGenResource:
+        given = {
+            "access_token": None,
+            "client_id": well_known.TESTGEN_CLIENT_ID,
+            "client_secret": well_known.TESTGEN_CLIENT_SECRET,
+            "refresh_token": well_known.TESTGEN_REFRESH_TOKEN,
+            **fields,
+        }
+        return testgen_at("testgen", **given)
+
+    return make
+
+
+@pytest.fixture
+def testgen(login: TestGenMaker) -> TestGenResource:
+    return login()
+
+
+def logins(sandbox: Sandbox) -> list[RecordedRequest]:
+    return [request for request in sandbox.requests("testgen") if request.path.endswith("/oauth/token")]
+
+
+def another_process_logs_in(sandbox: Sandbox) -> None:
+    """Which revokes the token that we have."""
+    form = {"grant_type": "refresh_token", "refresh_token": well_known.TESTGEN_REFRESH_TOKEN}
+    requests.post(f"{sandbox.url}/testgen/oauth/token", data=form, auth=CLIENT, timeout=5).raise_for_status()
+
+
+def test_the_first_call_logs_in_and_the_others_do_not(sandbox: Sandbox, testgen: TestGenResource) -> None:
+    for _ in range(3):
+        suite_run().start(testgen, attempt())
+    [request] = logins(sandbox)
+    assert request.body == {"grant_type": "refresh_token", "refresh_token": "<secret>"}
+    assert request.headers["authorization"] == "valid"
+    assert request.headers["user-agent"].startswith("dagster-runs/")
+    assert sandbox.starts("testgen") == 3
+
+
+def test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds(
+    sandbox: Sandbox, testgen: TestGenResource
+) -> None:
+    run_id = suite_run().start(testgen, attempt())
+    sandbox.add_fault(Fault("expired_token", path="/jobs/", times=1))
+    assert testgen.get_job(run_id).id == run_id
+    assert len(logins(sandbox)) == 2
+
+
+def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, testgen: TestGenResource) -> None:
+    suite_run().start(testgen, attempt())
+    another_process_logs_in(sandbox)
+    suite_run().start(testgen, attempt())
+    assert sandbox.starts("testgen") == 2
+
+
+def test_a_token_that_another_process_revokes_is_renewed(sandbox: Sandbox, testgen: TestGenResource) -> None:
+    run_id = suite_run().start(testgen, attempt())
+    for _ in range(3):
+        another_process_logs_in(sandbox)
+        assert testgen.get_job(run_id).id == run_id
+    assert len(logins(sandbox)) == 1 + 3 + 3
+
+
+def test_threads_that_meet_a_401_together_renew_once(sandbox: Sandbox, testgen: TestGenResource) -> None:
+    run_id = suite_run().start(testgen, attempt())
+    another_process_logs_in(sandbox)
+    before = len(logins(sandbox))
+    together = threading.Barrier(6)
+
+    def look(_: int) -> str:
+        together.wait()
+        return testgen.get_job(run_id).id
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(look, range(6))) == {run_id}
+    assert len(logins(sandbox)) == before + 1
+
+
+def test_two_processes_that_share_a_refresh_token_both_get_through(
+    sandbox: Sandbox, testgen: TestGenResource, login: TestGenMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = suite_run().start(testgen, attempt())
+    monkeypatch.setattr(resource_module, "_shared_auths", {})
+    other = login()
+
+    def look(resource: TestGenResource) -> list[str]:
+        return [resource.get_job(run_id).id for _ in range(5)]
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(look, [testgen, other])) == [[run_id] * 5] * 2
+
+
+def test_renewing_does_not_go_on_for_ever(sandbox: Sandbox, testgen: TestGenResource) -> None:
+    sandbox.add_fault(Fault("expired_token", path="/jobs/"))
+    with pytest.raises(AuthenticationError):
+        testgen.get_job("x")
+    assert len(sandbox.requests("testgen")) - len(logins(sandbox)) == 1 + MOST_RENEWALS
+
+
+def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock) -> None:
+    run_id = suite_run().start(testgen, attempt())
+    clock.sleep(3600 - 30)
+    assert testgen.get_job(run_id).id == run_id
+    assert len(logins(sandbox)) == 2
+    assert 401 not in [request.status for request in sandbox.requests("testgen")]
+
+
+def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: TestGenMaker) -> None:
+    for resource in (login(), login(project_code="OTHER"), login(base_url=f"{sandbox.url}/testgen/api/v1/")):
+        suite_run().start(resource, attempt())
+    assert len(logins(sandbox)) == 1
+
+
+@pytest.mark.parametrize("field", ["client_id", "client_secret", "refresh_token"])
+def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sandbox, login: TestGenMaker) -> None:
+    with pytest.raises(AuthenticationError, match="refresh token was refused") as raised:
+        suite_run().start(login(**{field: "wrong-one"}), attempt())
+    assert "Log in to TestGen again" in str(raised.value)
+    assert raised.value.permanent
+    assert not raised.value.may_have_been_accepted
+    assert sandbox.starts("testgen") == 0
+    assert len(logins(sandbox)) == 1
+
+
+def test_a_refresh_token_that_has_ended_is_refused(
+    sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
+) -> None:
+    run_id = suite_run().start(testgen, attempt())
+    clock.sleep(31 * 86_400)
+    with pytest.raises(AuthenticationError, match="30 days"):
+        testgen.get_job(run_id)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("status", status=503, times=2), Fault("reset", times=2), Fault("status", status=429, times=2)],
+    ids=lambda fault: f"{fault.kind} {fault.status}",
+)
+def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    sandbox.add_fault(Fault(**{**fault.as_dict(), "path": "/oauth/token"}))
+    suite_run().start(testgen, attempt())
+    assert sandbox.starts("testgen") == 1
+
+
+TROUBLE = [
+    Fault("status", status=503, path="/oauth/token"),
+    Fault("reset", path="/oauth/token"),
+    Fault("lost_answer", path="/oauth/token"),
+    Fault("html", path="/oauth/token"),
+    Fault("missing_field", field="access_token", path="/oauth/token"),
+]
+
+
+@pytest.mark.parametrize("fault", TROUBLE, ids=lambda fault: fault.kind)
+def test_without_a_token_nothing_was_started_for_certain(
+    fault: Fault, sandbox: Sandbox, testgen: TestGenResource
+) -> None:
+    sandbox.add_fault(fault)
+    with pytest.raises(VendorError) as raised:
+        suite_run().start(testgen, attempt())
+    assert not raised.value.may_have_been_accepted
+
+
+@pytest.mark.parametrize("fault", TROUBLE, ids=lambda fault: fault.kind)
+def test_a_step_that_cannot_log_in_does_not_wonder_whether_it_has_started_something(
+    fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: TestGenMaker
+) -> None:
+    sandbox.add_fault(fault)
+    assets = [build_remote_run_asset(PROFILING, key="profile")]
+    result = materialize(assets, sandbox, instance, resources={"testgen": login(project_code=None)})
+    assert "unknown whether" not in failure(result)
+    sandbox.clear_faults()
+    assert sandbox.starts("testgen") == 0
+
+
+class TestSecrets:
+    __test__ = True
+
+    @pytest.fixture
+    def logged(self, caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+        caplog.set_level(logging.DEBUG)
+        yield caplog
+        assert not [secret for secret in SECRETS if secret in caplog.text]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault("echo_secret"),
+            Fault("echo_secret", path="/oauth/token"),
+            Fault("truncated", path="/oauth/token"),
+            Fault("wrong_type", field="expires_in", value="soon", path="/oauth/token"),
+            Fault("status", status=400, body={"error": SECRETS[1], "error_description": SECRETS[0]}),
+        ],
+        ids=lambda fault: f"{fault.kind} {fault.path}",
+    )
+    @pytest.mark.usefixtures("logged")
+    def test_are_in_no_error(self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        sandbox.add_fault(fault)
+        with pytest.raises(VendorError) as raised:
+            suite_run().start(testgen, attempt())
+        text = f"{raised.value} {raised.value!r} {vars(raised.value)}"
+        assert not [secret for secret in SECRETS if secret in text]
+
+    def test_the_access_token_is_hidden_when_a_server_repeats_it(
+        self, sandbox: Sandbox, testgen: TestGenResource
+    ) -> None:
+        suite_run().start(testgen, attempt())
+        sandbox.add_fault(Fault("echo_secret", method="POST"))
+        with pytest.raises(VendorError) as raised:
+            suite_run().start(testgen, attempt())
+        assert "upstream refused the request" in str(raised.value)
+        assert "sandbox-access-" not in str(raised.value)
+
+    def test_are_in_no_repr(self, testgen: TestGenResource) -> None:
+        suite_run().start(testgen, attempt())
+        for thing in (testgen, testgen.auth(), testgen.http(), testgen.auth().redactor()):
+            assert not [secret for secret in SECRETS if secret in repr(thing)]
+
+    @pytest.mark.usefixtures("logged")
+    def test_are_in_nothing_that_dagster_keeps(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, login: TestGenMaker
+    ) -> None:
+        sandbox.add_fault(Fault("echo_secret", path="/jobs/", times=3))
+        asset = build_remote_run_asset(TESTS, key="quality")
+        result = materialize([asset], sandbox, instance, resources={"testgen": login()})
+        assert result.success
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        kept = [repr(entry) for entry in instance.all_logs(result.run_id)]
+        snapshot = dg.serialize_value(instance.get_job_snapshot(str(run.job_snapshot_id)))
+        for text in (*kept, snapshot, repr(run)):
+            assert not [secret for secret in SECRETS if secret in text]
+
+    def test_may_come_from_the_environment(
+        self, sandbox: Sandbox, login: TestGenMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OUR_SECRET", well_known.TESTGEN_CLIENT_SECRET)
+        monkeypatch.setenv("OUR_TOKEN", well_known.TESTGEN_REFRESH_TOKEN)
+        resource = login(client_secret=dg.EnvVar("OUR_SECRET"), refresh_token=dg.EnvVar("OUR_TOKEN"))
+        suite_run().start(resource, attempt())
+        assert sandbox.starts("testgen") == 1

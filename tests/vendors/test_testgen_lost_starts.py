@@ -1,0 +1,244 @@
+"""Finding our own job again when the answer to its start was lost, and nobody else's."""
+
+import time
+
+import pytest
+
+from dagster_runs import TestGenResource, VendorError
+from dagster_runs.remote_run.contract import FoundRun, StartAttempt
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.transport.clock import Clock, current_clock, use_clock
+from tests.vendors.conftest import TestGenMaker
+from tests.vendors.testgen_runs import attempt, group_run, suite_run
+
+SUITE, GROUP = well_known.SUITE_CLEAN, well_known.TABLE_GROUP
+ANSWERLESS = [
+    Fault("lost_answer", method="POST", times=1),
+    Fault("truncated", method="POST", times=1),
+    Fault("status_after", method="POST", times=1),
+    Fault("not_json", method="POST", times=1),
+]
+
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def pass_time(seconds: float) -> None:
+    """Here and at the vendor."""
+    current_clock().sleep(seconds)
+
+
+def lose(sandbox: Sandbox, resource: TestGenResource, run: object, fault: Fault = ANSWERLESS[0]) -> StartAttempt:
+    """Start the run, and lose the answer."""
+    sandbox.add_fault(fault)
+    tried = attempt()
+    with pytest.raises(VendorError) as raised:
+        run.start(resource, tried)  # type: ignore[attr-defined]
+    assert raised.value.may_have_been_accepted
+    return tried
+
+
+def colleague_runs(sandbox: Sandbox, target: str, mount: str, *, times: int = 1, source: str = "api") -> list[str]:
+    return [sandbox.begin_run(target, vendor=mount, source=source).id for _ in range(times)]
+
+
+def found(resource: TestGenResource, run: object, tried: StartAttempt) -> list[FoundRun] | None:
+    listed = run.find_started(resource, tried)  # type: ignore[attr-defined]
+    return None if listed is None else list(listed)
+
+
+class TestByOurMark:
+    """Test runs on 5.134 and later: the server keeps our correlation id."""
+
+    __test__ = True
+
+    @pytest.mark.parametrize("fault", ANSWERLESS, ids=lambda fault: fault.kind)
+    def test_among_other_peoples_runs_of_the_same_suite(
+        self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource
+    ) -> None:
+        colleague_runs(sandbox, SUITE, "testgen", times=2)
+        tried = lose(sandbox, testgen, suite_run(), fault)
+        colleague_runs(sandbox, SUITE, "testgen", times=2)
+        # A run that we started before, for something else.
+        suite_run().start(testgen, attempt())
+        ours = sandbox.runs("testgen")[2].id
+        url = suite_run().run_url(testgen, ours)
+        assert found(testgen, suite_run(), tried) == [FoundRun(ours, ours=True, url=url)]
+
+    def test_beyond_the_first_page(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        tried = lose(sandbox, testgen, suite_run())
+        colleague_runs(sandbox, SUITE, "testgen", times=101)
+        [only] = found(testgen, suite_run(), tried) or []
+        assert only.ours
+        pages = [request.query["page"] for request in sandbox.requests("testgen") if request.path.endswith("/jobs")]
+        assert pages == ["1", "2"]
+
+    def test_a_start_that_never_arrived_leaves_nothing_to_find(
+        self, sandbox: Sandbox, testgen: TestGenResource
+    ) -> None:
+        colleague_runs(sandbox, SUITE, "testgen")
+        tried = lose(sandbox, testgen, suite_run(), Fault("reset", method="POST", times=1))
+        colleague_runs(sandbox, SUITE, "testgen")
+        assert found(testgen, suite_run(), tried) == []
+
+
+class TestBySuiteAndTime:
+    """Older servers, and profiling on all: one candidate of the same target in the time of the start."""
+
+    __test__ = True
+
+    @pytest.fixture(params=["old tests", "old profiling", "new profiling"])
+    def place(self, request: pytest.FixtureRequest, testgen_at: TestGenMaker) -> tuple[str, TestGenResource, object]:
+        age, kind = request.param.split()
+        mount = "testgen" if age == "new" else "testgen-old"
+        return mount, testgen_at(mount), suite_run() if kind == "tests" else group_run()
+
+    def test_one_candidate(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
+        mount, resource, run = place
+        tried = lose(sandbox, resource, run)
+        pass_time(5)
+        [only] = found(resource, run, tried) or []
+        assert only.run_id == sandbox.runs(mount)[0].id
+        assert not only.ours
+        assert not only.undecided
+        assert only.run_id in str(only.url)
+
+    def test_several_candidates(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
+        mount, resource, run = place
+        tried = lose(sandbox, resource, run)
+        colleague_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
+        pass_time(5)
+        assert {one.run_id for one in found(resource, run, tried) or []} == {one.id for one in sandbox.runs(mount)}
+
+    def test_none(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
+        _, resource, run = place
+        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        assert found(resource, run, tried) == []
+
+    def test_a_run_that_has_not_begun_does_not_tell_its_target_yet(
+        self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
+    ) -> None:
+        _, resource, run = place
+        tried = lose(sandbox, resource, run)
+        [only] = found(resource, run, tried) or []
+        assert only.undecided
+
+    def test_a_run_of_another_target_is_none(
+        self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
+    ) -> None:
+        mount, resource, run = place
+        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        colleague_runs(sandbox, well_known.SUITE_ORDERS, mount)
+        colleague_runs(sandbox, well_known.TABLE_GROUP_NOWHERE, mount)
+        pass_time(7)
+        assert found(resource, run, tried) == []
+
+    @pytest.mark.parametrize("source", ["scheduler", "ui", "cli", "mcp"])
+    def test_a_run_that_no_request_started_is_none(
+        self, source: str, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
+    ) -> None:
+        # The server has no filter by source: the listing tells it of each job.
+        mount, resource, run = place
+        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        colleague_runs(sandbox, run.target, mount, source=source)  # type: ignore[attr-defined]
+        pass_time(7)
+        assert found(resource, run, tried) == []
+
+    @pytest.mark.parametrize("earlier", [60, 3600, 86_400])
+    def test_a_run_from_before_the_start_is_none(
+        self, earlier: float, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
+    ) -> None:
+        mount, resource, run = place
+        colleague_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
+        pass_time(earlier)
+        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        assert found(resource, run, tried) == []
+
+    def test_a_run_from_long_after_the_start_is_none(
+        self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
+    ) -> None:
+        # The look comes a day later, when the step is re-executed.
+        mount, resource, run = place
+        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        pass_time(86_400)
+        colleague_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
+        pass_time(7)
+        assert found(resource, run, tried) == []
+
+    def test_a_run_of_another_kind_is_none(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
+        tried = lose(sandbox, testgen_old, suite_run(), Fault("reset", method="POST", times=1))
+        group_run().start(testgen_old, attempt())
+        pass_time(7)
+        assert found(testgen_old, suite_run(), tried) == []
+
+
+@pytest.mark.parametrize("ahead", [-7200, 7200], ids=["behind", "ahead"])
+@pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
+def test_the_servers_clock_may_go_wrong(ahead: float, mount: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
+    offset = sandbox.now() - time.time()
+
+    class OurClock(Clock):
+        def wall(self) -> float:
+            return super().wall() + offset - ahead
+
+    resource = testgen_at(mount)
+    with use_clock(OurClock()) as ours:
+        colleague_runs(sandbox, SUITE, mount)
+        sandbox.advance(60)
+        offset += 60
+        sandbox.add_fault(ANSWERLESS[0])
+        tried = attempt(starting_at=ours.wall())
+        with pytest.raises(VendorError):
+            suite_run().start(resource, tried)
+        sandbox.advance(5)
+        offset += 5
+        [only] = found(resource, suite_run(), tried) or []
+    assert only.run_id == sandbox.runs(mount)[1].id
+
+
+@pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
+@pytest.mark.parametrize("run", [suite_run(), group_run()], ids=["tests", "profiling"])
+def test_without_a_project_nothing_can_be_looked_for(
+    mount: str, run: object, sandbox: Sandbox, testgen_at: TestGenMaker
+) -> None:
+    resource = testgen_at(mount, project_code=None)
+    tried = lose(sandbox, resource, run)
+    assert found(resource, run, tried) is None
+    assert not [request for request in sandbox.requests(mount) if "/projects/" in request.path]
+
+
+@pytest.mark.parametrize("code", ["default", "NOPE"])
+def test_another_project_is_an_error(code: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
+    # To find nothing there would mean that nothing was started.
+    resource = testgen_at("testgen", project_code=code)
+    tried = lose(sandbox, resource, suite_run())
+    with pytest.raises(VendorError, match=code):
+        found(resource, suite_run(), tried)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("missing_field", field="items", path="/jobs$"),
+        Fault("wrong_type", field="total", value="many", path="/jobs$"),
+        Fault("wrong_type", field="items.0.id", value=7, path="/jobs$"),
+        Fault("html", path="/jobs$"),
+        Fault("status", status=500, path="/jobs$"),
+        Fault("status", status=500, path="/test-runs/"),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.field or fault.path}",
+)
+def test_a_look_that_fails_is_no_look(fault: Fault, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
+    resource = testgen_at("testgen", max_retries=0)
+    tried = lose(sandbox, resource, suite_run())
+    sandbox.add_fault(fault)
+    with pytest.raises(VendorError):
+        found(resource, suite_run(), tried)
+
+
+def test_a_slow_scheduler_does_not_hide_our_run(sandbox: Sandbox, testgen: TestGenResource) -> None:
+    sandbox.set_behaviour(SUITE, Behaviour(queued_seconds=3600), vendor="testgen")
+    tried = lose(sandbox, testgen, suite_run())
+    pass_time(120)
+    [only] = found(testgen, suite_run(), tried) or []
+    assert only.ours

@@ -1,0 +1,233 @@
+"""How TestGen's results are judged. Neither its score nor the job's status is safe to judge by; the counts are."""
+
+import math
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import ValidationError
+
+from dagster_runs import QualityGate
+from dagster_runs.remote_run.contract import CheckOutcome
+from dagster_runs.vendors.testgen import outcomes
+from dagster_runs.vendors.testgen.models import FailingTest, IssueCounts, ProfilingResult, TestCounts, TestResult
+
+ERROR, WARN = "ERROR", "WARN"
+
+
+def judged(outcome: CheckOutcome) -> str:
+    return "pass" if outcome.passed else outcome.severity.value
+
+
+def counts(**given: int) -> TestCounts:
+    return TestCounts(**{"passed": 0, "failed": 0, "warning": 0, "error": 0, **given})
+
+
+def profile(tables: int | None = 3, **issues: int) -> ProfilingResult:
+    found = IssueCounts(**{"definite": 0, "likely": 0, "possible": 0, **issues})
+    return ProfilingResult(score=0.9, tables=tables, issues=found)
+
+
+class TestTestsPassed:
+    __test__ = True
+
+    @pytest.mark.parametrize(
+        ("given", "gate", "verdict"),
+        [
+            ({"passed": 9}, {}, "pass"),
+            ({"passed": 9, "log": 3, "dismissed": 4}, {}, "pass"),
+            ({"log": 1}, {}, "pass"),
+            ({"passed": 9, "failed": 1}, {}, ERROR),
+            ({"passed": 9, "error": 1}, {}, ERROR),
+            ({"passed": 9, "warning": 1}, {}, WARN),
+            ({"passed": 9, "warning": 1, "failed": 1}, {}, ERROR),
+            ({"error": 1}, {}, ERROR),
+            ({}, {}, ERROR),
+            ({"dismissed": 5}, {}, ERROR),
+            ({"passed": 9, "failed": 2}, {"max_failures": 2}, "pass"),
+            ({"passed": 9, "failed": 3}, {"max_failures": 2}, ERROR),
+            ({"passed": 9, "failed": 1, "error": 1}, {"max_failures": 1}, ERROR),
+            ({"passed": 9, "warning": 2}, {"max_warnings": 2}, "pass"),
+            ({"passed": 9, "warning": 3}, {"max_warnings": 2}, WARN),
+            ({"passed": 9, "warning": 3, "failed": 1}, {"max_warnings": 2, "max_failures": 1}, WARN),
+            ({"passed": 9, "failed": 2}, {"max_warnings": 9}, ERROR),
+            ({}, {"max_failures": 99, "max_warnings": 99}, ERROR),
+        ],
+    )
+    def test_by_the_counts_and_the_gate(self, given: dict[str, int], gate: dict[str, Any], verdict: str) -> None:
+        assert judged(outcomes.tests_passed(counts(**given), QualityGate(**gate))) == verdict
+
+    def test_no_tests_is_no_pass_and_says_so(self) -> None:
+        assert "No tests ran" in str(outcomes.tests_passed(counts(), QualityGate()).description)
+
+    def test_no_counts_is_no_pass_and_says_so(self) -> None:
+        outcome = outcomes.tests_passed(None, QualityGate(max_failures=99))
+        assert judged(outcome) == ERROR
+        assert "no counts" in str(outcome.description)
+
+    def test_it_tells_the_counts(self) -> None:
+        outcome = outcomes.tests_passed(counts(passed=41, failed=5, warning=2, error=1), QualityGate())
+        assert outcome.description == "41 passed, 5 failed, 1 broken, 2 with a warning"
+        assert outcome.metadata == {"passed": 41, "failed": 5, "warning": 2, "error": 1, "log": 0, "dismissed": 0}
+
+
+class TestQualityScore:
+    __test__ = True
+
+    @pytest.mark.parametrize(
+        ("score", "gate", "verdict"),
+        [
+            (0.3, {}, "pass"),
+            (1.0, {"min_score": 1.0}, "pass"),
+            (0.95, {"min_score": 0.95}, "pass"),
+            (0.9499, {"min_score": 0.95}, ERROR),
+            (0.0, {"min_score": 0.95}, ERROR),
+            (0.0, {}, "pass"),
+            (0.96, {"min_score": 0.95, "warn_score": 0.99}, WARN),
+            (0.99, {"min_score": 0.95, "warn_score": 0.99}, "pass"),
+            (0.5, {"min_score": 0.95, "warn_score": 0.99}, ERROR),
+            (0.5, {"warn_score": 0.99}, WARN),
+            (None, {}, WARN),
+            (None, {"warn_score": 0.9}, WARN),
+            (None, {"min_score": 0.9}, ERROR),
+            (None, {"min_score": 0.0}, ERROR),
+            (math.nan, {"min_score": 0.9}, ERROR),
+            (math.inf, {"min_score": 0.9}, ERROR),
+        ],
+    )
+    def test_against_the_gate(self, score: float | None, gate: dict[str, Any], verdict: str) -> None:
+        # Through the model, since that is the way that a score comes.
+        got = TestResult.model_validate({"score": score}).score
+        assert judged(outcomes.quality_score(got, QualityGate(**gate), nothing_examined=None)) == verdict
+
+    def test_the_score_of_nothing_means_nothing(self) -> None:
+        why = outcomes.why_no_tests(counts())
+        outcome = outcomes.quality_score(1.0, QualityGate(min_score=0.5), nothing_examined=why)
+        assert judged(outcome) == ERROR
+        assert outcome.description == why
+
+    @pytest.mark.parametrize(
+        ("why", "text"),
+        [
+            (outcomes.why_no_tests(None), "no counts"),
+            (outcomes.why_no_tests(counts()), "No tests"),
+            (outcomes.why_no_tests(counts(dismissed=3)), "No tests"),
+            (outcomes.why_no_tests(counts(error=1)), None),
+            (outcomes.why_no_profile(None), "no counts"),
+            (outcomes.why_no_profile(profile(tables=None)), "no counts"),
+            (outcomes.why_no_profile(profile(tables=0)), "No tables"),
+            (outcomes.why_no_profile(profile(tables=1)), None),
+        ],
+    )
+    def test_why_it_means_nothing(self, why: str | None, text: str | None) -> None:
+        assert why is None if text is None else text in str(why)
+
+    def test_it_tells_score_and_thresholds(self) -> None:
+        outcome = outcomes.quality_score(0.9, QualityGate(min_score=0.95, warn_score=0.99), nothing_examined=None)
+        assert outcome.metadata == {"score": 0.9, "min_score": 0.95, "warn_score": 0.99}
+        assert outcome.description == "Score 0.9000 is below the required 0.95"
+
+
+class TestHygieneIssues:
+    __test__ = True
+
+    @pytest.mark.parametrize(
+        ("result", "gate", "verdict"),
+        [
+            (profile(), {}, "pass"),
+            (profile(possible=9, dismissed=9, pii_high=5), {}, "pass"),
+            (profile(definite=1), {}, ERROR),
+            (profile(likely=1), {}, WARN),
+            (profile(definite=1, likely=1), {}, ERROR),
+            (profile(definite=2), {"max_failures": 2}, "pass"),
+            (profile(likely=2), {"max_warnings": 2}, "pass"),
+            (profile(likely=3), {"max_warnings": 2}, WARN),
+            (profile(tables=0), {}, ERROR),
+            (profile(tables=0), {"max_failures": 9}, ERROR),
+            (profile(tables=None), {}, ERROR),
+            (ProfilingResult(score=1.0, tables=3), {}, ERROR),
+            (None, {}, ERROR),
+        ],
+    )
+    def test_by_the_counts_and_the_gate(
+        self, result: ProfilingResult | None, gate: dict[str, Any], verdict: str
+    ) -> None:
+        assert judged(outcomes.hygiene_issues(result, QualityGate(**gate))) == verdict
+
+    def test_no_tables_is_no_pass_and_says_so(self) -> None:
+        assert "No tables" in str(outcomes.hygiene_issues(profile(tables=0), QualityGate()).description)
+
+    def test_it_tells_the_counts(self) -> None:
+        outcome = outcomes.hygiene_issues(profile(definite=2, likely=1, possible=3), QualityGate())
+        assert outcome.description == "2 definite, 1 likely and 3 possible issues"
+        assert outcome.metadata == {"definite": 2, "likely": 1, "possible": 3}
+
+
+class TestMetadata:
+    __test__ = True
+
+    def test_numbers_are_numbers(self) -> None:
+        result = TestResult(score=0.87, counts=counts(passed=41, failed=5))
+        entries = outcomes.test_run_metadata(result)
+        assert isinstance(entries["testgen/score"], dg.FloatMetadataValue)
+        assert isinstance(entries["testgen/tests_passed"], dg.IntMetadataValue)
+        assert entries["testgen/tests_failed"].value == 5
+        assert entries["testgen/tests_dismissed"].value == 0
+
+    def test_what_is_not_known_is_not_shown(self) -> None:
+        assert outcomes.test_run_metadata(None) == {}
+        assert outcomes.test_run_metadata(TestResult()) == {}
+        assert outcomes.profiling_run_metadata(None) == {}
+        assert set(outcomes.profiling_run_metadata(ProfilingResult(score=1.0))) == {"testgen/score"}
+
+    def test_zero_is_shown(self) -> None:
+        entries = outcomes.profiling_run_metadata(ProfilingResult(tables=0, issues=profile().issues))
+        assert entries["testgen/table_count"].value == 0
+        assert entries["testgen/hygiene_definite"].value == 0
+
+    def test_failing_tests_are_a_table_of_texts(self) -> None:
+        tests = [
+            FailingTest(
+                test_type="Min_Val",
+                test_type_name="Minimum Value",
+                schema_name="demo",
+                table_name="orders",
+                column_names="total",
+                result_status="failed",
+                result_measure="3",
+                threshold_value="0",
+                result_message="<b>Values under limit: 3</b> " + "x" * 1000,
+            ),
+            FailingTest(test_type="CUSTOM", result_status="error"),
+        ]
+        shown = outcomes.failing_tests_table(tests)
+        first, second = (record.data for record in shown.records)
+        assert list(first) == ["status", "table", "column", "test", "measure", "threshold", "message"]
+        assert (first["status"], first["table"], first["test"]) == ("failed", "demo.orders", "Minimum Value")
+        assert len(str(first["message"])) == 500
+        assert (second["test"], second["table"], second["column"]) == ("CUSTOM", "", "")
+
+    def test_a_table_of_no_tests_is_possible(self) -> None:
+        assert outcomes.failing_tests_table([]).records == []
+
+
+class TestGates:
+    __test__ = True
+
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"min_score": 1.1}, "min_score"),
+            ({"min_score": 95}, "min_score"),
+            ({"min_score": -0.1}, "min_score"),
+            ({"min_score": math.nan}, "min_score"),
+            ({"warn_score": 2}, "warn_score"),
+            ({"max_failures": -1}, "max_failures"),
+            ({"max_warnings": 0.5}, "max_warnings"),
+            ({"min_score": 0.9, "warn_score": 0.8}, r"warn_score \(0.8\) lies below min_score \(0.9\)"),
+            ({"minimum": 0.9}, "minimum"),
+        ],
+    )
+    def test_that_make_no_sense_are_refused(self, fields: dict[str, Any], says: str) -> None:
+        with pytest.raises(ValidationError, match=says):
+            QualityGate(**fields)

@@ -1,0 +1,252 @@
+"""What finished runs bring, from servers of both shapes."""
+
+from typing import Any
+
+import pytest
+
+from dagster_runs import QualityGate, TestGenResource
+from dagster_runs.remote_run.state import RunState
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from dagster_runs.vendors.testgen.runs import SCORE_WITHIN
+from tests.vendors.conftest import TestGenMaker
+from tests.vendors.testgen_runs import attempt, check, group_run, numbers, run_to_its_end, suite_run
+
+MOUNTS = ["testgen", "testgen-old"]
+
+
+@pytest.fixture(params=MOUNTS)
+def either(request: pytest.FixtureRequest, testgen_at: TestGenMaker) -> TestGenResource:
+    return testgen_at(request.param)
+
+
+class TestTestRuns:
+    __test__ = True
+
+    def test_bring_score_and_counts_in_both_shapes(self, sandbox: Sandbox, either: TestGenResource) -> None:
+        result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_ORDERS))
+        assert numbers(result) == {
+            "testgen/score": 0.8713,
+            "testgen/tests_passed": 41,
+            "testgen/tests_failed": 5,
+            "testgen/tests_warning": 2,
+            "testgen/tests_error": 0,
+            "testgen/tests_log": 0,
+            "testgen/tests_dismissed": 0,
+        }
+
+    @pytest.mark.parametrize(
+        ("suite", "passed", "severity"),
+        [
+            (well_known.SUITE_CLEAN, True, None),
+            (well_known.SUITE_FEATURES, True, None),
+            (well_known.SUITE_ORDERS, False, "ERROR"),
+            (well_known.SUITE_DEFAULT, False, "ERROR"),
+            (well_known.SUITE_BAD_SQL, False, "ERROR"),
+            (well_known.SUITE_EMPTY, False, "ERROR"),
+        ],
+    )
+    def test_are_judged_by_their_counts(
+        self, suite: str, passed: bool, severity: str | None, sandbox: Sandbox, either: TestGenResource
+    ) -> None:
+        outcome = check(run_to_its_end(sandbox, either, suite_run(suite)), "tests_passed")
+        assert outcome.passed is passed
+        if severity:
+            assert outcome.severity.value == severity
+
+    def test_of_an_empty_suite_pass_no_check_though_the_score_is_one(
+        self, sandbox: Sandbox, either: TestGenResource
+    ) -> None:
+        result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_EMPTY), QualityGate(min_score=0.5))
+        assert numbers(result)["testgen/score"] == 1.0
+        assert [outcome.passed for outcome in result.checks] == [False, False]
+
+    def test_of_a_broken_test_fail_though_the_score_is_one(self, sandbox: Sandbox, either: TestGenResource) -> None:
+        result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_BAD_SQL))
+        assert numbers(result)["testgen/score"] == 1.0
+        assert not check(result, "tests_passed").passed
+
+    @pytest.mark.parametrize("missing", ["result", "result.result_counts", "result.result_counts.failed"])
+    def test_without_counts_pass_no_check(self, missing: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        sandbox.add_fault(Fault("missing_field", field=missing, path="/test-runs/"))
+        run = suite_run()
+        run_id = run.start(testgen, attempt())
+        sandbox.advance(100)
+        status = run.fetch_status(testgen, run_id)
+        failed = type(status)(RunState.FAILED, status.word)  # so that nothing is waited for
+        result = run.fetch_result(testgen, run_id, failed, None)
+        assert [outcome.passed for outcome in result.checks] == [False, False]
+        assert "no counts" in str(result.checks[0].description)
+
+    @pytest.mark.parametrize("value", ["many", None, {}, [], 1.5])
+    def test_with_strange_counts_pass_no_check(self, value: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        sandbox.add_fault(Fault("wrong_type", field="result.result_counts.failed", value=value, path="/test-runs/"))
+        result = run_to_its_end(sandbox, testgen, suite_run())
+        assert not check(result, "tests_passed").passed
+
+
+class TestFailingTests:
+    __test__ = True
+
+    def test_are_listed_worst_first(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        sandbox.set_behaviour(
+            well_known.SUITE_CLEAN,
+            Behaviour(counts={"passed": 3, "failed": 2, "error": 1, "warning": 1, "log": 1}),
+            vendor="testgen",
+        )
+        table = run_to_its_end(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
+        assert [record.data["status"] for record in table.records] == ["failed", "failed", "error", "warning"]
+        assert all(record.data["message"] for record in table.records)
+
+    def test_are_not_asked_for_where_there_are_none(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        result = run_to_its_end(sandbox, testgen, suite_run(well_known.SUITE_FEATURES))
+        assert "testgen/failing_tests" not in result.metadata
+        assert not [request for request in sandbox.requests("testgen") if request.path.endswith("/results")]
+
+    def test_are_left_out_on_a_server_that_does_not_list_them(
+        self, sandbox: Sandbox, testgen_old: TestGenResource
+    ) -> None:
+        result = run_to_its_end(sandbox, testgen_old, suite_run(well_known.SUITE_ORDERS))
+        assert "testgen/failing_tests" not in result.metadata
+        assert numbers(result)["testgen/tests_failed"] == 5
+        asked = [request for request in sandbox.requests("testgen-old") if request.path.endswith("/results")]
+        assert [request.status for request in asked] == [404]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault("status", status=500, path="/results"),
+            Fault("not_json", path="/results"),
+            Fault("missing_field", field="items", path="/results"),
+            Fault("reset", path="/results"),
+        ],
+        ids=lambda fault: fault.kind,
+    )
+    @pytest.mark.usefixtures("clock")
+    def test_that_cannot_be_had_do_not_spoil_the_result(
+        self, fault: Fault, sandbox: Sandbox, testgen_at: TestGenMaker
+    ) -> None:
+        sandbox.add_fault(fault)
+        result = run_to_its_end(sandbox, testgen_at("testgen", max_retries=1), suite_run(well_known.SUITE_ORDERS))
+        assert numbers(result)["testgen/tests_failed"] == 5
+
+    def test_of_a_very_bad_suite_are_cut(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        sandbox.set_behaviour(
+            well_known.SUITE_CLEAN, Behaviour(counts={"failed": 60, "error": 130, "warning": 9}), vendor="testgen"
+        )
+        table = run_to_its_end(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
+        statuses = [record.data["status"] for record in table.records]
+        assert (len(statuses), statuses.count("failed"), statuses.count("error")) == (100, 60, 40)
+
+
+class TestProfilingRuns:
+    __test__ = True
+
+    def test_bring_score_sizes_and_issues_of_the_new_shape(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        assert numbers(run_to_its_end(sandbox, testgen, group_run())) == {
+            "testgen/score": 0.9921,
+            "testgen/table_count": 4,
+            "testgen/column_count": 37,
+            "testgen/record_count": 12_480,
+            "testgen/hygiene_definite": 2,
+            "testgen/hygiene_likely": 1,
+            "testgen/hygiene_possible": 2,
+            "testgen/hygiene_dismissed": 0,
+            "testgen/pii_high": 1,
+            "testgen/pii_moderate": 3,
+        }
+
+    def test_bring_score_sizes_and_issues_of_the_old_shape(
+        self, sandbox: Sandbox, testgen_old: TestGenResource
+    ) -> None:
+        # Potential PII is among what is possible there.
+        assert numbers(run_to_its_end(sandbox, testgen_old, group_run())) == {
+            "testgen/score": 0.9921,
+            "testgen/table_count": 4,
+            "testgen/column_count": 37,
+            "testgen/record_count": 12_480,
+            "testgen/hygiene_definite": 2,
+            "testgen/hygiene_likely": 1,
+            "testgen/hygiene_possible": 6,
+            "testgen/hygiene_dismissed": 0,
+        }
+
+    def test_of_no_tables_pass_no_check_though_the_score_is_one(
+        self, sandbox: Sandbox, either: TestGenResource
+    ) -> None:
+        result = run_to_its_end(sandbox, either, group_run(well_known.TABLE_GROUP_NOWHERE))
+        assert numbers(result)["testgen/score"] == 1.0
+        assert numbers(result)["testgen/table_count"] == 0
+        assert [outcome.passed for outcome in result.checks] == [False, False]
+
+    def test_are_judged_by_definite_and_likely_issues(self, sandbox: Sandbox, either: TestGenResource) -> None:
+        outcome = check(run_to_its_end(sandbox, either, group_run()), "hygiene_issues")
+        assert (outcome.passed, outcome.severity.value) == (False, "ERROR")
+        gate = QualityGate(max_failures=2, max_warnings=1)
+        assert check(run_to_its_end(sandbox, either, group_run(), gate), "hygiene_issues").passed
+
+
+class TestLateScores:
+    __test__ = True
+
+    def wait(self, sandbox: Sandbox, resource: TestGenResource, delay: float | None, **options: Any) -> dict[str, Any]:
+        """The result's numbers, fetched as soon as the run has ended."""
+        given = {"running_seconds": 1, "queued_seconds": 1, "counts": {"passed": 5}, **options}
+        if delay is not None:
+            given["score_delay"] = delay
+        sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(**given), vendor="testgen")
+        run = suite_run()
+        run_id = run.start(resource, attempt())
+        sandbox.advance(2.1)
+        self.result = run.fetch_result(resource, run_id, run.fetch_status(resource, run_id), None)
+        return numbers(self.result)
+
+    @pytest.mark.parametrize("delay", [0.0, 4.0, 20.0])
+    def test_are_waited_for(
+        self, delay: float, sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
+    ) -> None:
+        assert self.wait(sandbox, testgen, delay)["testgen/score"] == 1.0
+        assert delay - 1 <= sum(clock.pauses) <= delay + 2
+
+    @pytest.mark.parametrize("never", [{"delay": 1e6}, {"delay": None, "score": None}])
+    def test_are_waited_for_only_so_long(
+        self, never: dict[str, Any], sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
+    ) -> None:
+        # A draft of a suite never gets one.
+        assert "testgen/score" not in self.wait(sandbox, testgen, **never)
+        assert SCORE_WITHIN - 1 <= sum(clock.pauses) <= SCORE_WITHIN + 2
+        assert check(self.result, "tests_passed").passed
+        outcome = check(self.result, "quality_score")
+        assert (outcome.passed, outcome.severity.value) == (False, "WARN")
+
+    @pytest.mark.parametrize("outcome", ["fail", "cancel"])
+    def test_of_a_run_that_did_not_complete_are_not_waited_for(
+        self, outcome: str, sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
+    ) -> None:
+        self.wait(sandbox, testgen, None, outcome=outcome)
+        assert clock.pauses == []
+
+
+class TestLinks:
+    __test__ = True
+
+    def test_lead_to_the_results_page(self, testgen_at: TestGenMaker) -> None:
+        resource = testgen_at("testgen", ui_url="https://ui.example.com/", project_code="MY PROJECT&1")
+        query = "?project_code=MY+PROJECT%261&run_id=j1"
+        assert suite_run().run_url(resource, "j1") == f"https://ui.example.com/test-runs:results{query}"
+        assert group_run().run_url(resource, "j1") == f"https://ui.example.com/profiling-runs:results{query}"
+
+    @pytest.mark.parametrize("field", ["ui_url", "project_code"])
+    def test_need_both_settings(self, field: str, testgen_at: TestGenMaker) -> None:
+        resource = testgen_at("testgen", **{field: None})
+        assert suite_run().run_url(resource, "j1") is None
+        assert group_run().run_url(resource, "j1") is None
+
+    def test_work(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        import requests
+
+        run_id = suite_run().start(testgen, attempt())
+        url = suite_run().run_url(testgen, run_id)
+        assert url is not None
+        page = requests.get(url, timeout=5)
+        assert run_id in page.text
