@@ -1,11 +1,9 @@
 """`build_remote_run_asset`: a remote run as a Dagster asset."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import dagster as dg
-from pydantic import ValidationError
 
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
@@ -15,7 +13,6 @@ from dagster_runs.remote_run.reporting import check_specs
 from dagster_runs.remote_run.resource import RemoteRunResource
 
 AssetKeyLike = str | Sequence[str] | dg.AssetKey
-RunT = TypeVar("RunT", bound=RemoteRun[Any])
 RunOrFunction = RemoteRun[Any] | Callable[[dg.AssetExecutionContext], RemoteRun[Any]]
 
 
@@ -35,6 +32,7 @@ def build_remote_run_asset(
     description: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     resource_key: str | None = None,
+    wait: Literal["poll"] = "poll",
     pool: str | None = None,
     timeout: float | None = None,
     on_timeout: OnTimeout = "leave",
@@ -65,6 +63,7 @@ def build_remote_run_asset(
         description: The asset's description.
         metadata: Further metadata of the asset's definition.
         resource_key: The resource's key; by default the vendor's name in lower case.
+        wait: ``"poll"``: the step waits, and looks at the run.
         pool: Dagster pool that limits how many such steps go at once.
         timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
         on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.
@@ -77,6 +76,8 @@ def build_remote_run_asset(
     Raises:
         DagsterInvalidDefinitionError: The arguments make no sense together.
     """
+    if wait != "poll":
+        raise dg.DagsterInvalidDefinitionError(f"wait is {wait!r}; it can be 'poll'")
     run_class = _class_of(run)
     options = RunOptions(
         gate=gate,
@@ -101,7 +102,7 @@ def build_remote_run_asset(
     resource = resource_key or run_class.resource_key
 
     @dg.multi_asset(
-        name="__".join(re.sub(r"\W", "_", part) for part in all_specs[0].key.path),
+        name=all_specs[0].key.to_python_identifier(),
         specs=all_specs,
         check_specs=[check for spec in all_specs for check in check_specs(run_class, spec.key, gate)],
         required_resource_keys={resource},
@@ -125,7 +126,7 @@ def build_remote_run_asset(
             )
         yield from vendor_resource.run(
             context,
-            _overridden(wanted, context.op_execution_context.op_config),
+            wanted.changed_for_launch(context.op_execution_context.op_config or {}, by="The launch's config"),
             gate=gate,
             timeout=timeout,
             on_timeout=on_timeout,
@@ -141,7 +142,10 @@ def _class_of(run: RunOrFunction) -> type[RemoteRun[Any]]:
         return type(run)
     if not callable(run):
         raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run, or a function that returns one")
-    returned = get_type_hints(run).get("return")
+    try:
+        returned = get_type_hints(run).get("return")
+    except (TypeError, NameError):  # a partial; a name that is imported for type checkers only
+        returned = None
     if not (isinstance(returned, type) and issubclass(returned, RemoteRun)):
         raise dg.DagsterInvalidDefinitionError(
             f"{getattr(run, '__name__', run)!r} needs an annotation that says which kind of run it returns, "
@@ -178,20 +182,3 @@ def _specs(
 def _description(run: RunOrFunction, run_class: type[RemoteRun[Any]]) -> str:
     of = f" of `{run.target}`" if isinstance(run, RemoteRun) else ""
     return f"Materialized by a {run_class.vendor} {run_class.label}{of}."
-
-
-def _overridden(run: RunT, config: Mapping[str, Any]) -> RunT:
-    """The run with the launchpad's values."""
-    if not config:
-        return run
-    try:
-        return run.with_fields(config)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or type(run).__name__}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
-        raise dg.Failure(
-            description=f"The launch's config is not a valid {type(run).__name__}: {problems}. Nothing was started.",
-            allow_retries=False,
-        ) from None

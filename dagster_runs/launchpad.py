@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
+import docstring_parser
 
 from dagster_runs.remote_run.contract import RemoteRun
 
@@ -14,11 +15,12 @@ _SCALARS: Mapping[Any, Any] = {str: dg.String, int: dg.Int, float: dg.Float, boo
 
 def config_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
     """A config field for each of the run's fields, none of them required: what is not given stays as defined."""
+    documented = {entry.arg_name: entry.description for entry in docstring_parser.parse(run_class.__doc__ or "").params}
     return {
         name: dg.Field(
             _config_type(field.annotation, unique=f"{run_class.__name__}_{name}"),
             is_required=False,
-            description=field.description or f"Overrides `{name}` for this launch.",
+            description=f"For this launch only. {field.description or documented.get(name) or ''}".rstrip(),
         )
         for name, field in run_class.model_fields.items()
     }

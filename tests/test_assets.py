@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -10,10 +11,12 @@ import pytest
 from dagster_runs import (
     QualityGate,
     RudderStackProfilesRun,
+    RudderStackResource,
     TestGenResource,
     TestGenTestRun,
     build_remote_run_asset,
 )
+from dagster_runs.launchpad import config_schema
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import sandbox_resources
 from tests.remote_run.materializing import PROFILES, TESTS, checks, failure, materialize, metadata
@@ -59,6 +62,9 @@ class TestDefinition:
             ({"run": PROFILES, "on_timeout": "stop"}, "'leave' or 'cancel'"),
             ({"run": PROFILES, "on_conflict": "attach"}, "'wait' or 'fail'"),
             ({"run": PROFILES, "timeout": 0}, "above 0"),
+            ({"run": PROFILES, "timeout": float("inf")}, "above 0"),
+            ({"run": PROFILES, "wait": "never"}, "'poll'"),
+            ({"run": partial(lambda context: PROFILES)}, "needs an annotation"),
             ({"run": "2hkeBOp"}, "must be a run"),
             ({"run": lambda context: PROFILES}, "needs an annotation"),
             ({"run": PROFILES, "key": None}, "key, or specs"),
@@ -76,6 +82,11 @@ class TestDefinition:
         asset = build_remote_run_asset(PROFILES, key="a", resource_key="testgen")
         result = materialize([asset], sandbox, instance)
         assert "'testgen' is a TestGenResource; a RudderStackProfilesRun needs RudderStack's" in failure(result)
+
+    def test_literal_secrets_for_the_launchpad_are_not_shown(self) -> None:
+        resource = RudderStackResource.configure_at_launch(access_token="sekrit-abc")
+        schema = resource.get_resource_definition().config_schema
+        assert "sekrit-abc" not in repr(schema.as_field().default_value)
 
 
 class TestLaunchpad:
@@ -104,6 +115,10 @@ class TestLaunchpad:
         assert "profiles_id" in failure(result)
         assert "Nothing was started" in failure(result)
         assert not sandbox.requests("rudderstack")
+
+    def test_says_what_each_field_is(self) -> None:
+        fields = config_schema(type(PROFILES))
+        assert "Data loaded from here on" in (fields["begin_time"].description or "")
 
     def test_an_unknown_field_is_refused_by_dagster(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with pytest.raises(dg.DagsterInvalidConfigError, match="profile_id"):
@@ -153,7 +168,16 @@ class TestPartitions:
     ) -> None:
         run = RudderStackProfilesRun(profiles_id=PROFILES.profiles_id, parameters=("--model_refs {partition_key}",))
         result = materialize([build_remote_run_asset(run, key="features")], sandbox, instance)
-        assert "the asset has no partitions" in failure(result)
+        assert "the asset has no single partition in this run" in failure(result)
+        assert sandbox.starts("rudderstack") == 0
+
+    def test_a_range_has_no_single_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = PROFILES.with_fields({"parameters": ["--model_refs models/{partition_key}"]})
+        regions = dg.StaticPartitionsDefinition(["a", "b", "c"])
+        policy = dg.BackfillPolicy.single_run()
+        asset = build_remote_run_asset(run, key="features", partitions_def=regions, backfill_policy=policy)
+        tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "c"}
+        assert "no single partition" in failure(materialize([asset], sandbox, instance, tags=tags))
         assert sandbox.starts("rudderstack") == 0
 
     def test_several_dimensions_one_of_them_time(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
 from dagster_runs.remote_run.gate import QualityGate
@@ -30,12 +30,14 @@ class StartAttempt:
         starting_at: Epoch seconds just before the request.
         dagster_run_id: The Dagster run that starts it.
         dagster_url: Address of that Dagster run in the UI, where the resource knows the UI's.
+        by_this_process: Whether ``starting_at`` is by this machine's clock; an earlier attempt's may differ by minutes.
     """
 
     correlation_id: str
     starting_at: float
     dagster_run_id: str
     dagster_url: str | None = None
+    by_this_process: bool = True
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,30 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         if self.partition_window_fields is None:
             return self
         fields = dict(zip(self.partition_window_fields, (start, end), strict=True))
-        return self.with_fields({name: value for name, value in fields.items() if getattr(self, name) is None})
+        empty = {name: value for name, value in fields.items() if getattr(self, name) is None}
+        return self.changed_for_launch(empty, by="The partition")
 
     def with_fields(self, changes: Mapping[str, Any]) -> Self:
         """A copy with other values, validated as if it had been written so."""
         own = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self).model_validate({**own, **changes})
+
+    def changed_for_launch(self, changes: Mapping[str, Any], *, by: str) -> Self:
+        """A copy with values that are known at launch only.
+
+        Args:
+            changes: The values, by field.
+            by: Where they come from, for the error.
+
+        Raises:
+            dagster.Failure: The vendor would refuse them. It is not retried.
+        """
+        try:
+            return self.with_fields(changes)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in problem['loc']) or type(self).__name__}: {problem['msg']}"
+                for problem in error.errors(include_url=False)
+            )
+            said = f"{by} makes no valid {type(self).__name__}: {problems}. Nothing was started."
+            raise dg.Failure(description=said, allow_retries=False) from None

@@ -6,8 +6,9 @@ from typing import Any, NoReturn
 from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.interrupts import interrupts_held
-from dagster_runs.remote_run.ledger import Entry
+from dagster_runs.remote_run.ledger import Entry, Record
 from dagster_runs.remote_run.pacing import FIRST_PAUSE
+from dagster_runs.remote_run.recovering import find_ours
 from dagster_runs.remote_run.reporting import check_results, materializations, run_metadata, run_status_outcome
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock
@@ -35,7 +36,7 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
     shown = _known_of(following, going, status)
     following.note(
         Entry.ENDED,
-        f"The {following.what} ended {status.word}",
+        f"The {following.what} ended {status.plain_word}",
         correlation_id=going.correlation_id,
         going=going,
         status=status,
@@ -44,8 +45,7 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
     yield from check_results(following.step, [outcome])
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
     raise kind(
-        f"{run.label} {going.run_id} of {run.target} ended {status.word}"
-        + (f": {status.error}" if status.error else ""),
+        f"{following.named(going.run_id)} ended {status.word}" + (f": {status.error}" if status.error else ""),
         vendor=run.vendor,
         run_id=going.run_id,
         cure=f"See {following.url(going.run_id)}." if following.url(going.run_id) else "",
@@ -64,13 +64,19 @@ def _known_of(following: Following, going: Going, status: RunStatus) -> dict[str
 
 
 def time_out(following: Following, going: Going, error: RunTimedOut) -> Iterator[Any]:
-    """The end of a run's time: leave it or cancel it, as the user chose; always raises ``error``."""
-    if following.options.on_timeout == "cancel":
-        cancel(following, going, why="its time was over")
-    else:
-        following.step.log.warning("Run %s of %s is left going", going.run_id, following.what)
-    yield from ()
-    raise error
+    """The end of a run's time: leave it or cancel it, as the user chose.
+
+    Raises:
+        RunTimedOut: Unless the run turns out to have succeeded just then.
+    """
+    if following.options.on_timeout == "leave":
+        following.step.log.warning("%s is left going", following.named(going.run_id))
+        raise error
+    status, said = cancel(following, going, why="its time was over")
+    if status is not None and status.state is RunState.SUCCEEDED:
+        yield from publish(following, going, status)
+        return
+    raise RunTimedOut(f"{error.detail}. {said}", vendor=error.vendor, run_id=error.run_id) from None
 
 
 def terminate(following: Following) -> NoReturn:
@@ -82,58 +88,68 @@ def terminate(following: Following) -> NoReturn:
     run = following.run
     record = following.ledger.last()
     if record is not None and record.entry is Entry.STARTED and record.run_id is not None:
-        going = Going(
-            run_id=record.run_id,
-            correlation_id=record.correlation_id,
-            started_at=record.at,
-            deadline=record.deadline or record.at,
-            attached=False,
-        )
-        said = cancel(following, going, why="the Dagster run was terminated")
+        _, said = cancel(following, _going(record, record.run_id), why="the Dagster run was terminated")
     elif record is not None and record.entry is Entry.STARTING:
         said = (
             f"A start of {following.what} was under way; look at {run.vendor} whether it has begun. {run.where_to_stop}"
         )
-        following.step.log.warning(said)
+        found = find_ours(following, following.attempt_of(record)) if run.can_cancel else None
+        if found is not None:
+            _, said = cancel(following, _going(record, found.run_id), why="the Dagster run was terminated")
+        else:
+            following.step.log.warning(said)
     else:
         said = f"No {run.label} was going"
     raise RunTerminated(f"the Dagster run was terminated. {said}", vendor=run.vendor) from None
 
 
-def cancel(following: Following, going: Going, *, why: str) -> str:
-    """Cancel the remote run and wait for the confirmation, bounded; says what became of it."""
+def _going(record: Record, run_id: str) -> Going:
+    return Going(
+        run_id=run_id,
+        correlation_id=record.correlation_id,
+        started_at=record.at,
+        deadline=record.deadline or record.at,
+        attached=False,
+    )
+
+
+def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus | None, str]:
+    """Cancel the remote run and wait for the confirmation, bounded.
+
+    Returns:
+        How it ended, if that is known; and what became of it, in words.
+    """
     run, log = following.run, following.step.log
+    named = following.named(going.run_id)
     if not run.can_cancel:
-        said = (
-            f"{run.vendor} offers no way to cancel a {run.label}: run {going.run_id} of {run.target} goes on. "
-            f"{run.where_to_stop}".strip()
-        )
+        said = f"{run.vendor} offers no way to cancel a {run.label}: {named} goes on. {run.where_to_stop}".strip()
         log.warning(said)
-        return said
-    log.info("Cancelling run %s of %s, since %s", going.run_id, following.what, why)
-    with interrupts_held():
+        return None, said
+    log.info("Cancelling %s, since %s", named, why)
+    # Whoever terminates waits for this process, and may kill it: so there is no time for long retries.
+    with interrupts_held(), following.resource.http().hurried():
         try:
             run.cancel(following.resource, going.run_id)
         except VendorError as error:
             # The commonest reason is that the run has just ended, which the look below tells.
-            log.warning("The cancellation of run %s was refused: %s", going.run_id, error)
+            log.warning("The cancellation of %s was refused: %s", named, error)
         status = _wait_for_end(following, going)
     if status is None:
-        said = (
-            f"{run.vendor} has not confirmed within {CANCEL_CONFIRMED_WITHIN:.0f} s that run {going.run_id} has ended"
+        within = f"within {CANCEL_CONFIRMED_WITHIN:.0f} s"
+        said = f"{run.vendor} has not confirmed {within} that {named} has ended; look there"
+        log.warning("%s. %s", said, following.url(going.run_id) or "")
+        return None, said
+    if status.state is not RunState.SUCCEEDED:  # a result that is there can still be taken
+        following.note(
+            Entry.ENDED,
+            f"The {following.what} ended {status.plain_word}, since {why}",
+            correlation_id=going.correlation_id,
+            going=going,
+            status=status,
         )
-        log.warning("%s; look there. %s", said, following.url(going.run_id) or "")
-        return said
-    following.note(
-        Entry.ENDED,
-        f"The {following.what} ended {status.word}, since {why}",
-        correlation_id=going.correlation_id,
-        going=going,
-        status=status,
-    )
-    said = f"Run {going.run_id} ended {status.word}"
+    said = f"{named} ended {status.word}"
     log.info(said)
-    return said
+    return status, said
 
 
 def _wait_for_end(following: Following, going: Going) -> RunStatus | None:

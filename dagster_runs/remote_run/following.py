@@ -1,11 +1,11 @@
 """One step following one remote run: what starting, waiting and ending share."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.contract import RemoteRun, StartAttempt
 from dagster_runs.remote_run.ledger import Entry, Ledger, Record
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.reporting import run_metadata
@@ -56,10 +56,10 @@ class Following:
         """What was done for this step so far."""
         return Ledger(self.step)
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Tells two different runs in one step apart."""
-        return hashlib.sha256(f"{type(self.run).__name__} {self.run.model_dump_json()}".encode()).hexdigest()[:16]
+    @property
+    def target(self) -> str:
+        """Kind and target of the run, which tell whether an earlier run is the one that is wanted now."""
+        return f"{type(self.run).__name__} {self.run.target}"
 
     @property
     def timeout(self) -> float:
@@ -71,6 +71,10 @@ class Following:
         """The run in words: ``RudderStack Profiles run of 2hkeBOp``."""
         return f"{self.run.vendor} {self.run.label} of {self.run.target}"
 
+    def named(self, run_id: str) -> str:
+        """One run in words: ``Profiles run cqf7pvv8 of 2hkeBOp``."""
+        return f"{self.run.label} {run_id} of {self.run.target}"
+
     def url(self, run_id: str) -> str | None:
         """The vendor's page for a run."""
         return self.run.run_url(self.resource, run_id)
@@ -78,6 +82,35 @@ class Following:
     def look(self, run_id: str) -> RunStatus:
         """Ask the vendor how a run stands."""
         return self.run.fetch_status(self.resource, run_id)
+
+    def new_attempt(self) -> StartAttempt:
+        """An attempt to start the run, beginning now."""
+        dagster_run_id = self.step.dagster_run_id
+        return StartAttempt(
+            correlation_id=uuid4().hex,
+            starting_at=current_clock().wall(),
+            dagster_run_id=dagster_run_id,
+            dagster_url=self.resource.dagster_run_url(dagster_run_id),
+        )
+
+    def attempt_of(self, record: Record) -> StartAttempt:
+        """The attempt that the ledger tells of."""
+        return StartAttempt(
+            correlation_id=record.correlation_id,
+            starting_at=record.at,
+            dagster_run_id=record.dagster_run_id,
+            dagster_url=self.resource.dagster_run_url(record.dagster_run_id),
+            by_this_process=False,
+        )
+
+    def raise_if_terminated(self) -> None:
+        """Stop where a person or a limit terminated the Dagster run: a signal does not always reach the step.
+
+        Raises:
+            Terminated: It was.
+        """
+        if self.step.was_terminated():
+            raise Terminated
 
     def note(
         self,
@@ -112,7 +145,7 @@ class Following:
             description,
             at=current_clock().wall() if at is None else at,
             correlation_id=correlation_id,
-            fingerprint=self.fingerprint,
+            target=self.target,
             run_id=run_id,
             deadline=deadline if deadline is not None else (going.deadline if going else None),
             shown=metadata,

@@ -47,7 +47,7 @@ class Record:
         correlation_id: Of the start attempt.
         dagster_run_id: The Dagster run that wrote it.
         attempt: The step's retry number then.
-        fingerprint: Of the run's fields then.
+        target: Kind and target of the run then.
         deadline: Epoch seconds at which waiting ends.
     """
 
@@ -57,7 +57,7 @@ class Record:
     correlation_id: str
     dagster_run_id: str
     attempt: int
-    fingerprint: str
+    target: str
     deadline: float | None = None
 
 
@@ -74,7 +74,7 @@ class Ledger:
         *,
         at: float,
         correlation_id: str,
-        fingerprint: str,
+        target: str,
         run_id: str | None = None,
         deadline: float | None = None,
         shown: Mapping[str, Any] | None = None,
@@ -87,7 +87,7 @@ class Ledger:
             correlation_id=correlation_id,
             dagster_run_id=self._step.dagster_run_id,
             attempt=self._step.attempt,
-            fingerprint=fingerprint,
+            target=target,
             deadline=deadline,
         )
         kept = {
@@ -97,12 +97,14 @@ class Ledger:
             "correlation_id": correlation_id,
             "dagster_run_id": record.dagster_run_id,
             "attempt": record.attempt,
-            "fingerprint": fingerprint,
+            "target": target,
             "deadline": deadline,
             "partition": self._step.partition,
             "name": self._step.name,
         }
-        self._step.observe({**(shown or {}), LEDGER_KEY: dg.MetadataValue.json(kept)}, description)
+        # People look for a run on every asset that it fills; a start that was refused is only for us.
+        keys = self._step.asset_keys if run_id is not None else self._step.asset_keys[:1]
+        self._step.observe(keys, {**(shown or {}), LEDGER_KEY: dg.MetadataValue.json(kept)}, description)
         return record
 
     def last(self) -> Record | None:
@@ -148,12 +150,12 @@ class Ledger:
             after_timestamp=self._step.begun_at - CLOCKS_DIFFER if self._step.begun_at else None,
         )
 
-    def was_published(self, run_id: str, *, in_earlier_run: bool) -> bool:
-        """Whether a materialization already reports the remote run ``run_id``."""
+    def was_published_before(self, run_id: str) -> bool:
+        """Whether a materialization of an earlier Dagster run reports the remote run ``run_id`` already."""
         page = self._step.instance.fetch_materializations(self._filter(), limit=_PAGE)
         for event in page.records:
             materialization = event.asset_materialization
-            if materialization is None or (in_earlier_run and event.run_id == self._step.dagster_run_id):
+            if materialization is None or event.run_id == self._step.dagster_run_id:
                 continue
             known = materialization.metadata.get(RUN_ID_KEY)
             if known is not None and known.value == run_id:

@@ -6,10 +6,15 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run import ending
-from dagster_runs.remote_run.errors import RunTimedOut
+from dagster_runs.remote_run.errors import RunTimedOut, as_step_failure
 from dagster_runs.remote_run.following import Following, Terminated
+from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.start import start_or_attach
 from dagster_runs.remote_run.waiting import wait_until_final
+from dagster_runs.transport.errors import VendorError
+
+_entered: set[tuple[object, ...]] = set()
+"""The ledgers that this process has opened: a second run with the same one would take the first one's result."""
 
 
 def follow(following: Following) -> Iterator[Any]:
@@ -20,8 +25,10 @@ def follow(following: Following) -> Iterator[Any]:
 
     Raises:
         RunFailed, RunCanceled, RunLost, RunTimedOut, RunConflict, RunTerminated, StartOutcomeUnknown: As they say.
-        VendorError: The vendor refused a call that the run needs.
+        dagster.Failure: The vendor refused a call for a reason that a retry cannot cure.
+        VendorError: A call failed for another reason.
     """
+    _enter(following)
     try:
         going = start_or_attach(following)
         try:
@@ -30,13 +37,28 @@ def follow(following: Following) -> Iterator[Any]:
             yield from ending.time_out(following, going, error)
             return
         yield from ending.publish(following, going, status)
+    except VendorError as error:
+        raise as_step_failure(error) from None
     except Terminated:
-        ending.terminate(following)
-    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
-        if following.step.was_terminated(after_signal=True):
+        with interrupts_held(forget=True):
             ending.terminate(following)
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+        with interrupts_held(forget=True):
+            if following.step.was_terminated(after_signal=True):
+                ending.terminate(following)
         following.step.log.warning(
             "This process was told to stop, but the Dagster run was not terminated: a remote run that it started "
             "goes on, and the next attempt attaches to it"
         )
         raise
+
+
+def _enter(following: Following) -> None:
+    step = following.step
+    ledger = (step.dagster_run_id, step.attempt, *step.asset_keys, step.partition, step.name)
+    if ledger in _entered:
+        raise dg.DagsterInvariantViolationError(
+            f"This step has run a {following.run.label} already. To run several in one step, give each call of `run()` "
+            "its own `name`, so that each is found again after a crash."
+        )
+    _entered.add(ledger)

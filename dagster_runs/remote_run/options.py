@@ -1,5 +1,6 @@
 """The user's choices about the life of a run."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -46,7 +47,7 @@ class RunOptions:
             if getattr(self, option) not in get_args(allowed):
                 words = " or ".join(repr(word) for word in get_args(allowed))
                 raise DagsterInvalidDefinitionError(f"{option} is {getattr(self, option)!r}; it can be {words}")
-        if self.timeout is not None and not self.timeout > 0:
+        if self.timeout is not None and not (self.timeout > 0 and math.isfinite(self.timeout)):
             raise DagsterInvalidDefinitionError(f"timeout is {self.timeout!r}; it is a number of seconds above 0")
         if self.on_timeout == "cancel" and not run_class.can_cancel:
             raise DagsterInvalidDefinitionError(

@@ -20,17 +20,17 @@ def fill_from_partition(run: RunT, step: Step) -> RunT:
     Times are ISO 8601, UTC. A range of partitions in one step fills one window over the whole range.
 
     Raises:
-        DagsterInvariantViolationError: A field asks for what the asset's partitions do not have.
+        dagster.Failure: A field asks for what the asset's partitions do not have, or becomes invalid.
     """
     window = _window(step)
     if window is not None:
         run = run.in_window(*window)
-    values = {"partition_key": step.partition}
+    values = {"partition_key": step.single_partition}
     if window is not None:
         values |= {"window_start": iso(window[0]), "window_end": iso(window[1])}
     dumped = {name: getattr(run, name) for name in run.model_fields_set}
     filled = _fill(dumped, values)
-    return run if filled == dumped else run.with_fields(filled)
+    return run if filled == dumped else run.changed_for_launch(filled, by="The partition")
 
 
 def iso(time: datetime) -> str:
@@ -61,8 +61,9 @@ def _fill(value: Any, values: Mapping[str, str | None]) -> Any:
 def _known(name: str, values: Mapping[str, str | None]) -> str:
     value = values.get(name)
     if value is None:
-        raise dg.DagsterInvariantViolationError(
-            f"A field of the run asks for {{{name}}}, but the asset has no "
-            + ("partitions" if name == "partition_key" else "partitions by time")
+        has_none = "no single partition in this run" if name == "partition_key" else "no partitions by time"
+        raise dg.Failure(
+            description=f"A field of the run asks for {{{name}}}, but the asset has {has_none}. Nothing was started.",
+            allow_retries=False,
         )
     return value

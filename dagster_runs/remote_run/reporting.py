@@ -33,23 +33,23 @@ def run_metadata(
     run: RemoteRun[Any], run_id: str, *, url: str | None, attached: bool, status: RunStatus | None = None
 ) -> dict[str, Any]:
     """The entries that every run has. Numbers are numbers, so that Dagster plots them."""
-    entries: dict[str, Any] = {
-        RUN_ID_KEY: dg.MetadataValue.text(run_id),
-        "dagster_runs/vendor": dg.MetadataValue.text(run.vendor),
-        "dagster_runs/attached": dg.MetadataValue.bool(attached),
-    }
-    if url is not None and urlsplit(url).scheme in ("http", "https"):
-        entries["dagster_runs/url"] = dg.MetadataValue.url(url)
+    entries: dict[str, Any] = {}
     if status is not None:
         entries["dagster_runs/state"] = dg.MetadataValue.text(status.state.value)
+        if status.error:
+            entries["dagster_runs/error"] = dg.MetadataValue.text(status.error)
+    if url is not None and urlsplit(url).scheme in ("http", "https"):
+        entries["dagster_runs/url"] = dg.MetadataValue.url(url)
+    entries[RUN_ID_KEY] = dg.MetadataValue.text(run_id)
+    if status is not None:
         # A vendor without a start time tells at least when it took the run on; of a queued run that is no start yet.
         begun = status.started_at or (status.created_at if status.state.is_final else None)
         entries.update(_time("dagster_runs/started_at", begun))
         entries.update(_time("dagster_runs/finished_at", status.finished_at))
         if status.duration_seconds is not None:
             entries["dagster_runs/duration_seconds"] = dg.MetadataValue.float(round(status.duration_seconds, 3))
-        if status.error:
-            entries["dagster_runs/error"] = dg.MetadataValue.text(status.error)
+    entries["dagster_runs/vendor"] = dg.MetadataValue.text(run.vendor)
+    entries["dagster_runs/attached"] = dg.MetadataValue.bool(attached)
     return entries
 
 
@@ -59,13 +59,13 @@ def _time(name: str, time: datetime | None) -> dict[str, Any]:
 
 def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> CheckOutcome:
     """Outcome of the ``run_status`` check."""
-    passed = status.state is RunState.SUCCEEDED
-    said = f"{run.vendor} says {status.word!r} of the {run.label} {run_id}"
+    # The vendor's own words are metadata, which is shown as text; Dagster renders descriptions as markdown.
+    words = {"run_id": run_id, "word": status.word, "error": status.error or None}
     return CheckOutcome(
         RUN_STATUS,
-        passed=passed,
-        description=said if passed or not status.error else f"{said}: {status.error}",
-        metadata={"state": status.state.value, "word": status.word},
+        passed=status.state is RunState.SUCCEEDED,
+        description=f"The {run.vendor} {run.label} ended {status.plain_word}",
+        metadata={name: dg.MetadataValue.text(word) for name, word in words.items() if word is not None},
     )
 
 
@@ -92,6 +92,6 @@ def materializations(
     for key in step.asset_keys:
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={**metadata, **result.metadata},
+            metadata={**result.metadata, **metadata},
             check_results=[check for check in checks if check.asset_key == key],
         )

@@ -41,7 +41,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     request_timeout: float = Field(default=30.0, gt=0)
     connect_timeout: float = Field(default=5.0, gt=0)
     max_retries: int = Field(default=5, ge=0)
-    poll_interval: float = Field(default=30.0, gt=0)
+    poll_interval: float = Field(default=30.0, ge=0.1)
     requests_per_second: float | None = Field(default=None, gt=0)
     allow_plain_http: bool = False
     dagster_url: str | None = None
@@ -62,6 +62,11 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             number += 1
         os.environ[variable] = value
         return dg.EnvVar(variable)
+
+    @classmethod
+    def configure_at_launch(cls, **fields: Any) -> Any:
+        """As Dagster's own, with literal secrets kept out of what is stored."""
+        return super().configure_at_launch(**{name: cls._kept_secret(name, value) for name, value in fields.items()})
 
     def secret(self, name: str) -> str | None:
         """The value of a secret field."""

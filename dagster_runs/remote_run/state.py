@@ -67,6 +67,12 @@ class RunStatus:
     answer: Any = field(default=None, repr=False)
 
     @property
+    def plain_word(self) -> str:
+        """The vendor's word with nothing in it that markdown, as which Dagster renders descriptions, could take up."""
+        kept = (c if c.isalnum() or c in " _-" else " " for c in self.word)
+        return " ".join("".join(kept).split())
+
+    @property
     def duration_seconds(self) -> float | None:
         """Seconds from the run's start to its end, as the vendor tells them."""
         begin = self.started_at or self.created_at

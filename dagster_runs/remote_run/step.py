@@ -56,7 +56,12 @@ class Step:
     @cached_property
     def asset_keys(self) -> Sequence[dg.AssetKey]:
         """The assets that the run fills, in a fixed order. The ledger is kept on the first."""
-        return sorted(self.filled or self.context.selected_asset_keys, key=lambda key: key.path)
+        keys = self.filled or getattr(self.context, "selected_asset_keys", ())
+        if not keys:
+            raise dg.DagsterInvariantViolationError(
+                "A remote run belongs to an asset: call run() inside an asset, with the asset's context"
+            )
+        return sorted(keys, key=lambda key: key.path)
 
     @cached_property
     def check_keys(self) -> frozenset[dg.AssetCheckKey]:
@@ -104,18 +109,24 @@ class Step:
         Args:
             after_signal: A signal has come, so the status is worth a second look if it does not tell yet.
         """
-        for last_look in (not after_signal, True):
-            run = self.instance.get_run_by_id(self.dagster_run_id)
-            if run is not None and run.status in _ENDED_BY_A_PERSON:
-                return True
-            if last_look:
-                break
-            current_clock().sleep(_TERMINATION_SETTLES)
-        return False
+        if self._status() in _ENDED_BY_A_PERSON:
+            return True
+        if not after_signal:
+            return False
+        current_clock().sleep(_TERMINATION_SETTLES)
+        return self._status() in _ENDED_BY_A_PERSON
 
-    def observe(self, metadata: Mapping[str, Any], description: str) -> None:
-        """Write an observation of every asset into the event log, at once, so that it outlives this process."""
-        for key in self.asset_keys:
+    def was_written_off(self) -> bool:
+        """Whether the Dagster run counts as failed though this step goes on: run monitoring lost sight of it."""
+        return self._status() is dg.DagsterRunStatus.FAILURE
+
+    def _status(self) -> dg.DagsterRunStatus | None:
+        run = self.instance.get_run_by_id(self.dagster_run_id)
+        return run.status if run is not None else None
+
+    def observe(self, keys: Sequence[dg.AssetKey], metadata: Mapping[str, Any], description: str) -> None:
+        """Write an observation of each asset into the event log, at once, so that it outlives this process."""
+        for key in keys:
             self.context.log_event(
                 dg.AssetObservation(
                     asset_key=key, description=description, partition=self.single_partition, metadata=dict(metadata)

@@ -6,11 +6,11 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.errors import RunLost, RunTimedOut, as_step_failure
-from dagster_runs.remote_run.following import Following, Going, Terminated
+from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
+from dagster_runs.remote_run.errors import RunLost, RunTerminated, RunTimedOut
+from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.pacing import next_pause
-from dagster_runs.remote_run.start import NOT_FOUND_GRACE
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
@@ -44,7 +44,7 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
         now = clock.wall()
         if now >= going.deadline:
             raise RunTimedOut(
-                f"run {going.run_id} of {following.what} did not end within {now - going.started_at:.0f} s; "
+                f"{following.named(going.run_id)} did not end within {now - going.started_at:.0f} s; "
                 f"the vendor's last word was {watch.word!r}",
                 vendor=following.run.vendor,
                 run_id=going.run_id,
@@ -53,9 +53,14 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
                 if following.options.on_timeout == "leave"
                 else "",
             )
-        # A termination signal does not always reach the step, so the Dagster run's own status is looked at too.
-        if following.step.was_terminated():
-            raise Terminated
+        following.raise_if_terminated()
+        if following.step.was_written_off():
+            raise RunTerminated(
+                f"Dagster has given up the Dagster run of this step. {following.named(going.run_id)} goes on; "
+                "re-execute from failure to attach to it",
+                vendor=following.run.vendor,
+                run_id=going.run_id,
+            )
         pause = next_pause(now - going.started_at, longest=following.resource.poll_interval, usual=usual)
         clock.sleep(max(0.0, min(pause, going.deadline - now)))
 
@@ -70,6 +75,7 @@ class _Watch:
         self.word = "(none)"
         self._seen = False
         self._outage_since: float | None = None
+        self._refused_since: tuple[type[VendorError], float] | None = None
         self._unknown_words: set[str] = set()
         self._told: tuple[RunState, Mapping[str, Any]] | None = None
         self._progress_pause = _FIRST_PROGRESS
@@ -86,6 +92,7 @@ class _Watch:
         if self._outage_since is not None:
             self._log.info("Run %s can be looked at again, after %.0f s", self._going.run_id, now - self._outage_since)
             self._outage_since = None
+        self._refused_since = None
         self._seen = True
         self.word = status.word
         if status.state is RunState.UNKNOWN:
@@ -101,34 +108,43 @@ class _Watch:
             return
         if self._outage_since is None:
             self._outage_since = now
-            self._log.warning("Run %s goes on, but cannot be looked at: %s", self._going.run_id, error)
-            return
-        lasted = now - self._outage_since
-        if isinstance(error, NotFoundError) and lasted > NOT_FOUND_GRACE:
-            self._following.note(
-                Entry.GONE,
-                f"{self._following.run.vendor} no longer knows this run",
-                correlation_id=self._going.correlation_id,
-                going=self._going,
+            self._log.warning(
+                "%s goes on, but cannot be looked at: %s", self._following.named(self._going.run_id), error
             )
-            raise RunLost(
-                f"run {self._going.run_id} of {self._following.what} is no longer known: {error.detail}",
-                vendor=self._following.run.vendor,
-                run_id=self._going.run_id,
-                cure="A retry starts a new one.",
-            ) from None
-        if error.permanent and lasted > REFUSED_GRACE:
-            raise as_step_failure(error) from None
+        # What counts is how long the vendor has given this answer without another in between.
+        if not error.permanent:
+            self._refused_since = None
+            return
+        if self._refused_since is None or self._refused_since[0] is not type(error):
+            self._refused_since = (type(error), now)
+        lasted = now - self._refused_since[1]
+        if isinstance(error, NotFoundError) and lasted > NOT_FOUND_GRACE:
+            raise self._lost(error) from None
+        if lasted > REFUSED_GRACE:
+            raise error
+
+    def _lost(self, error: NotFoundError) -> RunLost:
+        following, going = self._following, self._going
+        following.note(
+            Entry.GONE,
+            f"{following.run.vendor} no longer knows this run",
+            correlation_id=going.correlation_id,
+            going=going,
+        )
+        return RunLost(
+            f"{following.named(going.run_id)} is no longer known: {error.detail}",
+            vendor=following.run.vendor,
+            run_id=going.run_id,
+            cure="A retry starts a new one.",
+        )
 
     def _wonder_at(self, status: RunStatus) -> None:
         vendor, run_id = self._following.run.vendor, self._going.run_id
         if status.finished_at is not None:
-            raise as_step_failure(
-                _Undocumented(
-                    f"run {run_id} has ended in a state that nobody documented: {status.word!r}",
-                    vendor=vendor,
-                    cure="Look at the run there; please report the word, so that it can be added.",
-                )
+            raise _Undocumented(
+                f"run {run_id} has ended in a state that nobody documented: {status.word!r}",
+                vendor=vendor,
+                cure="Look at the run there; please report the word, so that it can be added.",
             )
         if status.word not in self._unknown_words:
             self._unknown_words.add(status.word)
@@ -148,7 +164,7 @@ class _Watch:
         self._told = told
         self._following.note(
             Entry.PROGRESS,
-            f"The {self._following.what} is {status.word}",
+            f"The {self._following.what} is {status.plain_word}",
             correlation_id=self._going.correlation_id,
             going=self._going,
             status=status,

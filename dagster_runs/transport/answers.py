@@ -117,12 +117,13 @@ def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorRe
     kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.VendorError)
     code: str | None = None
     message: str | None = None
+    is_from_api = True
     try:
         code, message = (
             part if isinstance(part, str) else None for part in read_error(parse_json(body, clean=call.redactor.clean))
         )
     except ValueError:
-        pass  # text or HTML
+        is_from_api = False  # text or HTML
     except (TypeError, AttributeError, KeyError, IndexError):
         pass  # an error body in a shape that nobody documented: quoted below
     return call.error(
@@ -132,6 +133,7 @@ def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorRe
         code=code,
         request_id=next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None),
         retry_after=response.headers.get("retry-after"),
+        is_from_api=is_from_api,
         may_have_been_accepted=_leaves_open(status),
     )
 
@@ -144,10 +146,13 @@ def _reason(status: int) -> str:
 
 
 def redirected(status: int, target: str, call: Call, *, too_often: bool = False) -> errors.VendorError:
-    """The error for a redirect that is not followed."""
+    """The error for a redirect that is not followed. 303 may mean that a POST was carried out."""
     why = "redirects in a circle" if too_often else "redirects elsewhere, and credentials are not sent there"
     return call.error(
-        errors.UnexpectedResponseError, f"it {why} (to {excerpt(call.redactor.clean(target))})", status=status
+        errors.UnexpectedResponseError,
+        f"it {why} (to {excerpt(call.redactor.clean(target))})",
+        status=status,
+        may_have_been_accepted=status == HTTPStatus.SEE_OTHER,
     )
 
 

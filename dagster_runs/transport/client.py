@@ -1,7 +1,8 @@
 """One vendor's API over HTTP: sends a call, retries what may be retried, turns every failure into a `VendorError`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -115,6 +116,21 @@ class HttpClient:
         path = join_path(segments, vendor=self.vendor, method="POST")
         return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
 
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """Inside the block calls are retried once at most, and answers waited for 10 s at most."""
+        patient = self._settings
+        self._settings = replace(
+            patient,
+            max_retries=min(patient.max_retries, 1),
+            request_timeout=min(patient.request_timeout, 10.0),
+            overall_timeout=min(patient.overall_timeout, 20.0),
+        )
+        try:
+            yield
+        finally:
+            self._settings = patient
+
     def retrying(self, *, repeatable: bool) -> "Retrying":
         """A retry loop with this client's patience, for a call that does or does not bear being sent twice."""
         from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -179,19 +195,18 @@ class HttpClient:
         call = answers.Call(self.vendor, method, path, self._auth.redactor())
         _check_headers(credentials, call)
         session = self._new_session() if fresh else self._session
-        prepared = session.prepare_request(
-            requests.Request(
-                method,
-                self.base_url + path,
-                params=params,
-                json=json,
-                data=form,
-                headers=headers,
-                # An auth callable also keeps requests from reading ~/.netrc, which would replace our header.
-                auth=lambda ready: _with_headers(ready, credentials),
-            )
+        request = requests.Request(
+            method,
+            self.base_url + path,
+            params=params,
+            json=json,
+            data=form,
+            headers=headers,
+            # An auth callable also keeps requests from reading ~/.netrc, which would replace our header.
+            auth=lambda ready: _with_headers(ready, credentials),
         )
         try:
+            prepared = session.prepare_request(request)
             response = self._follow(session, prepared, call)
             with response:
                 return answers.read(

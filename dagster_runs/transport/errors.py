@@ -18,6 +18,7 @@ class VendorError(Exception):
         request_id: The vendor's id of the call, for its support.
         retry_after: The answer's ``Retry-After`` header.
         cure: What the user can do.
+        is_from_api: Whether the API itself said so, in JSON; a proxy's page says nothing about the vendor's objects.
         may_have_been_accepted: Whether the vendor may have carried out the request all the same. A call that starts
             something is never sent again while this is true.
     """
@@ -38,6 +39,7 @@ class VendorError(Exception):
         request_id: str | None = None,
         retry_after: str | None = None,
         cure: str = "",
+        is_from_api: bool = True,
         may_have_been_accepted: bool = False,
     ) -> None:
         self.vendor = vendor
@@ -49,6 +51,7 @@ class VendorError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
         self.cure = cure or self.default_cure
+        self.is_from_api = is_from_api
         self.may_have_been_accepted = may_have_been_accepted
         super().__init__(self._message())
 
@@ -58,7 +61,9 @@ class VendorError(Exception):
         code = f" [{self.code}]" if self.code else ""
         request = f" (request id {self.request_id})" if self.request_id else ""
         cure = f" {self.cure}" if self.cure else ""
-        return f"{self.vendor}{call}{answered}{code}: {self.detail.rstrip('. ')}{request}.{cure}"
+        detail = self.detail.rstrip(". ")
+        end = "" if not request and detail.endswith(("?", "!", "…")) else "."
+        return f"{self.vendor}{call}{answered}{code}: {detail}{request}{end}{cure}"
 
 
 class AuthenticationError(VendorError):
@@ -115,3 +120,10 @@ class UnexpectedResponseError(VendorError):
     """An answer came that the vendor's documentation does not allow: HTML, text, missing fields, a foreign redirect."""
 
     default_cure = "Check that the base URL is the vendor's API, and that no proxy or login page stands in between."
+
+
+def as_outage(error: VendorError) -> UnexpectedResponseError:
+    """``error`` as one that says nothing about the object asked for, so that this is not taken for gone."""
+    return UnexpectedResponseError(
+        error.detail, vendor=error.vendor, method=error.method, path=error.path, status=error.status
+    )

@@ -26,7 +26,8 @@ class Redactor:
             self._spellings |= set(_spellings(secret))
 
     def clean(self, text: str) -> str:
-        """``text`` without any secret in it."""
+        """``text`` without any secret in it, and without half characters, which no storage or browser takes."""
+        text = text.encode("utf-8", "replace").decode()
         # Longest first, so that a secret which contains another leaves no rest behind.
         for spelling in sorted(self._spellings, key=len, reverse=True):
             text = text.replace(spelling, MASK)

@@ -25,8 +25,11 @@ def run_profiles(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any)
     return materialize([build_remote_run_asset(PROFILES, key="features", **options)], sandbox, instance)
 
 
-def run_tests(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> dg.ExecuteInProcessResult:
-    return materialize([build_remote_run_asset(TESTS, key="quality", **options)], sandbox, instance)
+def run_tests(
+    sandbox: Sandbox, instance: dg.DagsterInstance, *, settings: Any = None, **options: Any
+) -> dg.ExecuteInProcessResult:
+    asset = build_remote_run_asset(TESTS, key="quality", **options)
+    return materialize([asset], sandbox, instance, settings=settings or {})
 
 
 def entries(instance: dg.DagsterInstance, key: str) -> list[str]:

@@ -1,5 +1,7 @@
 """Each row of the table "cancel or leave", and what a run that failed still publishes."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -85,7 +87,7 @@ class TestTerminatedByAPerson:
         [run] = sandbox.runs("rudderstack")
         assert run.state == "running"
         said = failure(result)
-        assert f"RudderStack offers no way to cancel a Profiles run: run {run.id}" in said
+        assert f"RudderStack offers no way to cancel a Profiles run: Profiles run {run.id}" in said
         assert "https://app.rudderstack.com" in said
         logged = [record.user_message for record in instance.all_logs(result.run_id)]
         assert any("offers no way to cancel" in line for line in logged)
@@ -136,6 +138,53 @@ def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterI
     assert sandbox.starts("testgen") == 0
 
 
+def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+
+    class Insistent(Interrupted):
+        def sleep(self, seconds: float) -> None:
+            if len(self.pauses) > 3:
+                os.kill(os.getpid(), signal.SIGTERM)  # while the cancellation is waited for
+            super().sleep(seconds)
+
+    def terminated() -> None:
+        mark_as_terminated(instance)
+        signalled()
+
+    with use_clock(Insistent(sandbox, terminated)):
+        result = run_tests(sandbox, instance, retry_policy=RETRIES)
+    assert "ended canceled" in failure(result)
+    assert entries(instance, "quality")[-1] == "ended"
+
+
+def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def given_up() -> None:
+        [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        instance.report_run_failed(run)  # as run monitoring does
+
+    with interrupted(sandbox, given_up):
+        result = run_tests(sandbox, instance, retry_policy=RETRIES)
+    assert "has given up the Dagster run" in failure(result)
+    [run] = sandbox.runs("testgen")
+    assert run.cancel_requested_at is None
+
+
+def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+    sandbox.add_fault(Fault("status", path="/projects/", times=7))
+
+    def terminated() -> None:
+        mark_as_terminated(instance)
+        signalled()
+
+    with interrupted(sandbox, terminated):
+        run_tests(sandbox, instance)
+    assert [run.state for run in sandbox.runs("testgen")] == ["canceled"]
+
+
 class TestFailure:
     def test_publishes_the_vendors_words_and_then_fails(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="warehouse <b>auth</b> failed"))
@@ -143,7 +192,9 @@ class TestFailure:
         assert "warehouse <b>auth</b> failed" in failure(result)
         status = checks(result)["run_status"]
         assert status.passed is False
-        assert "warehouse <b>auth</b> failed" in (status.description or "")
+        assert status.metadata["error"].value == "warehouse <b>auth</b> failed"
+        # Dagster renders descriptions as markdown.
+        assert "<b>" not in (status.description or "")
         assert entries(instance, "features")[-1] == "ended"
         assert not instance.fetch_materializations(dg.AssetKey("features"), limit=1).records
 

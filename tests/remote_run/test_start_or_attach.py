@@ -8,7 +8,7 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from dagster_runs import RudderStackResource, TestGenProfilingRun, build_remote_run_asset
+from dagster_runs import RudderStackResource, TestGenProfilingRun, TestGenTestRun, build_remote_run_asset
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import (
@@ -151,7 +151,7 @@ def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance:
 
 def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # The data is mended, and the run re-executed from failure: that must test the data again.
-    from dagster_runs import QualityGate, TestGenTestRun
+    from dagster_runs import QualityGate
 
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
     job = job_with(sandbox, run=orders, gate=QualityGate(min_score=0.95, blocking=True))
@@ -163,12 +163,41 @@ def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, i
     assert sandbox.starts("testgen") == 2
 
 
+def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # The code is corrected to the right suite, and the failed run re-executed from failure.
+    clean = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
+    _, parent = leave_going(sandbox, instance, run=clean)
+    sandbox.advance(3600)
+    orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
+    assert reexecute(job_with(sandbox, run=orders), instance, parent, from_failure=True).success
+    assert metadata(instance, "features")["testgen/tests_failed"] == 5
+
+
+@pytest.mark.parametrize("ahead", [-400, -60, 0, 8, 60, 3000])
+def test_clocks_of_two_machines_may_differ(sandbox: Sandbox, instance: dg.DagsterInstance, ahead: float) -> None:
+    # One machine notes the start, sends it and dies; another, with another clock, recovers.
+    suite = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
+    sandbox.add_fault(Fault("lost_answer", method="POST"))
+    sandbox.add_fault(Fault("status", path="/projects/"))
+    first = job_with(sandbox, run=suite).execute_in_process(instance=instance, raise_on_error=False)
+    sandbox.clear_faults()
+
+    class AnotherMachine(SandboxClock):
+        def wall(self) -> float:
+            return super().wall() - ahead
+
+    from dagster_runs.transport.clock import use_clock
+
+    with use_clock(AnotherMachine(sandbox)):
+        assert reexecute(job_with(sandbox, run=suite), instance, first.run_id, from_failure=True).success
+    assert sandbox.starts("testgen") == 1
+
+
 def test_several_runs_in_one_step_need_names(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def two(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
         list(rudderstack.run(context, PROFILES))
-        snake = PROFILES.with_fields({"profiles_id": well_known.PROFILES_SNAKE})
-        yield from rudderstack.run(context, snake)
+        yield from rudderstack.run(context, PROFILES)
 
     result = materialize([two], sandbox, instance)
     assert "its own `name`" in failure(result)

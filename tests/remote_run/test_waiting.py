@@ -92,6 +92,21 @@ def test_an_unknown_word_for_ever_ends_at_the_timeout(sandbox: Sandbox, instance
     assert "last word was 'hibernating'" in failure(run_profiles(sandbox, instance, timeout=600))
 
 
+def test_one_404_after_an_outage_is_no_lost_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=3600))
+    sandbox.add_fault(Fault("status", path=STATUS, status=503, skip=5, times=60))
+    sandbox.add_fault(Fault("not_found", path=STATUS, skip=65, times=1))
+    assert run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
+    assert sandbox.starts("rudderstack") == 1
+
+
+def test_a_proxys_404_page_is_no_lost_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=3600))
+    sandbox.add_fault(Fault("html", path=STATUS, status=404, skip=2, times=30))
+    assert run_profiles(sandbox, instance).success
+    assert sandbox.starts("rudderstack") == 1
+
+
 class TestTimeout:
     @pytest.fixture(autouse=True)
     def slow(self, sandbox: Sandbox) -> None:
@@ -110,6 +125,11 @@ class TestTimeout:
         [run] = sandbox.runs("testgen")
         assert run.state == "canceled"
         assert entries(instance, "quality")[-1] == "ended"
+
+    def test_takes_a_success_that_comes_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=899))
+        sandbox.add_fault(Fault("status", method="GET", path="/jobs/", skip=20, times=40))
+        assert run_tests(sandbox, instance, timeout=905, on_timeout="cancel", settings={"max_retries": 0}).success
 
     def test_is_not_waited_beyond(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
         run_tests(sandbox, instance, timeout=900)

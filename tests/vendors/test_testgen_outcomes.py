@@ -36,7 +36,7 @@ class TestTestsPassed:
         [
             ({"passed": 9}, {}, "pass"),
             ({"passed": 9, "log": 3, "dismissed": 4}, {}, "pass"),
-            ({"log": 1}, {}, "pass"),
+            ({"log": 1}, {}, ERROR),
             ({"passed": 9, "failed": 1}, {}, ERROR),
             ({"passed": 9, "error": 1}, {}, ERROR),
             ({"passed": 9, "warning": 1}, {}, WARN),
@@ -68,7 +68,7 @@ class TestTestsPassed:
     def test_it_tells_the_counts(self) -> None:
         outcome = outcomes.tests_passed(counts(passed=41, failed=5, warning=2, error=1), QualityGate())
         assert outcome.description == "41 passed, 5 failed, 1 broken, 2 with a warning"
-        assert outcome.metadata == {"passed": 41, "failed": 5, "warning": 2, "error": 1, "log": 0, "dismissed": 0}
+        assert outcome.metadata == {"passed": 41, "failed": 5, "warning": 2, "error": 1}
 
 
 class TestQualityScore:
@@ -112,7 +112,9 @@ class TestQualityScore:
             (outcomes.why_no_tests(None), "no counts"),
             (outcomes.why_no_tests(counts()), "No tests"),
             (outcomes.why_no_tests(counts(dismissed=3)), "No tests"),
-            (outcomes.why_no_tests(counts(error=1)), None),
+            (outcomes.why_no_tests(counts(error=1)), "No test judged the data"),
+            (outcomes.why_no_tests(counts(log=1)), "No test judged the data"),
+            (outcomes.why_no_tests(counts(warning=1)), None),
             (outcomes.why_no_profile(None), "no counts"),
             (outcomes.why_no_profile(profile(tables=None)), "no counts"),
             (outcomes.why_no_profile(profile(tables=0)), "No tables"),
@@ -202,10 +204,10 @@ class TestMetadata:
         ]
         shown = outcomes.failing_tests_table(tests)
         first, second = (record.data for record in shown.records)
-        assert list(first) == ["status", "table", "column", "test", "measure", "threshold", "message"]
-        assert (first["status"], first["table"], first["test"]) == ("failed", "demo.orders", "Minimum Value")
+        assert list(first) == ["status", "where", "message", "test", "measure", "threshold"]
+        assert (first["status"], first["where"], first["test"]) == ("failed", "orders.total", "Minimum Value")
         assert len(str(first["message"])) == 500
-        assert (second["test"], second["table"], second["column"]) == ("CUSTOM", "", "")
+        assert (second["test"], second["where"]) == ("CUSTOM", "")
 
     def test_a_table_of_no_tests_is_possible(self) -> None:
         assert outcomes.failing_tests_table([]).records == []

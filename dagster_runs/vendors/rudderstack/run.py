@@ -126,7 +126,6 @@ def _task_row(task: Task) -> dict[str, str | float | None]:
     begun, ended = task.started_at, task.finished_at
     return {
         "task": task.task_id,
-        "started_at": begun.isoformat() if begun else None,
-        "finished_at": ended.isoformat() if ended else None,
+        "started_at": begun.strftime("%Y-%m-%d %H:%M:%S") if begun else None,
         "seconds": round((ended - begun).total_seconds(), 3) if begun and ended else None,
     }

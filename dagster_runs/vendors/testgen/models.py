@@ -1,10 +1,12 @@
 """TestGen's answers, in the shape of the published page (up to 5.48) and in today's (5.70 and later)."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, FiniteFloat, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class SubmittedJob(VendorModel):
@@ -35,6 +37,12 @@ class JobPage(VendorModel):
     total: int
 
 
+class Target(VendorModel):
+    """What can be run: a test suite or a table group."""
+
+    project_code: Lenient[str] = None
+
+
 class TestCounts(VendorModel):
     """How many tests ended how. Dismissed and muted results are in ``dismissed`` alone."""
 
@@ -48,9 +56,9 @@ class TestCounts(VendorModel):
     dismissed: int = 0
 
     @property
-    def ran(self) -> int:
-        """How many tests have a result that counts."""
-        return self.passed + self.failed + self.warning + self.error + self.log
+    def examined(self) -> int:
+        """How many tests judged the data: a broken one did not, and one that only logs does not."""
+        return self.passed + self.failed + self.warning
 
 
 class TestResult(VendorModel):
@@ -58,7 +66,7 @@ class TestResult(VendorModel):
 
     __test__ = False
 
-    score: Lenient[FiniteFloat] = None
+    score: Lenient[Score] = None
     counts: Lenient[TestCounts] = Field(default=None, validation_alias=AliasChoices("result_counts", "tests"))
 
 
@@ -113,7 +121,7 @@ class IssueCounts(VendorModel):
 class ProfilingResult(VendorModel):
     """The result of a profiling run."""
 
-    score: Lenient[FiniteFloat] = None
+    score: Lenient[Score] = None
     tables: Lenient[int] = Field(default=None, validation_alias="table_ct")
     columns: Lenient[int] = Field(default=None, validation_alias="column_ct")
     records: Lenient[int] = Field(default=None, validation_alias="record_ct")

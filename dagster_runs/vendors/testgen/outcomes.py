@@ -17,6 +17,7 @@ from dagster_runs.vendors.testgen.models import FailingTest, IssueCounts, Profil
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 _NOTHING_KNOWN = "TestGen's answer holds no counts, so nothing is known of the data"
 _NO_TESTS = "No tests ran, so nothing is known of the data (TestGen's score is 1.0 all the same)"
+_ALL_BROKEN = "No test judged the data, so nothing is known of it"
 _NO_TABLES = "No tables were profiled, so nothing is known of the data (TestGen's score is 1.0 all the same)"
 
 
@@ -57,22 +58,25 @@ def _numbers(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def tests_passed(counts: TestCounts | None, gate: QualityGate) -> CheckOutcome:
-    """ERROR for failed and broken tests beyond what the gate tolerates, WARN for warnings."""
+def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence[FailingTest] = ()) -> CheckOutcome:
+    """ERROR for failed and broken tests beyond what the gate tolerates, WARN for warnings.
+
+    Args:
+        counts: How many tests ended how.
+        gate: What is tolerated.
+        failing: The tests that did not pass, to be shown.
+    """
     name = "tests_passed"
+    shown: dict[str, Any] = counts.model_dump(exclude={"log", "dismissed"}) if counts is not None else {}
+    if failing:
+        shown["failing_tests"] = failing_tests_table(failing)
     if counts is None:
         return CheckOutcome(name, passed=False, description=_NOTHING_KNOWN)
-    if counts.ran == 0:
-        return CheckOutcome(name, passed=False, description=_NO_TESTS)
+    if counts.examined == 0:
+        return CheckOutcome(name, passed=False, description=why_no_tests(counts), metadata=shown)
     said = f"{counts.passed} passed, {counts.failed} failed, {counts.error} broken, {counts.warning} with a warning"
-    return _judged(
-        name,
-        said,
-        failures=counts.failed + counts.error,
-        warnings=counts.warning,
-        gate=gate,
-        metadata=counts.model_dump(),
-    )
+    failures = counts.failed + counts.error
+    return _judged(name, said, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
 
 
 def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOutcome:
@@ -140,7 +144,9 @@ def why_no_tests(counts: TestCounts | None) -> str | None:
     """Why a test run's score means nothing, if it does."""
     if counts is None:
         return _NOTHING_KNOWN
-    return _NO_TESTS if counts.ran == 0 else None
+    if counts.examined:
+        return None
+    return f"{_ALL_BROKEN} ({counts.error} broken, {counts.log} logged)" if counts.error + counts.log else _NO_TESTS
 
 
 def why_no_profile(result: ProfilingResult | None) -> str | None:
@@ -156,12 +162,11 @@ def failing_tests_table(tests: Sequence[FailingTest]) -> dg.TableMetadataValue:
         [
             {
                 "status": test.result_status,
-                "table": ".".join(part for part in (test.schema_name, test.table_name) if part),
-                "column": test.column_names,
+                "where": ".".join(part for part in (test.table_name, test.column_names) if part),
+                "message": test.result_message,
                 "test": test.test_type_name or test.test_type,
                 "measure": test.result_measure,
                 "threshold": test.threshold_value,
-                "message": test.result_message,
             }
             for test in tests
         ]

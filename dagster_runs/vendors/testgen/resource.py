@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -14,7 +13,7 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, bearer
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError
+from dagster_runs.transport.errors import NotFoundError, as_outage
 from dagster_runs.vendors.testgen.auth import RefreshTokenAuth
 from dagster_runs.vendors.testgen.models import (
     FailingTest,
@@ -23,6 +22,7 @@ from dagster_runs.vendors.testgen.models import (
     JobPage,
     ProfilingRun,
     SubmittedJob,
+    Target,
     TestRun,
 )
 
@@ -121,9 +121,7 @@ class TestGenResource(RemoteRunResource):
             if error.code == "not_found":
                 raise
             # No route, or a proxy's page: this says nothing about the job, which must not be taken for lost.
-            raise UnexpectedResponseError(
-                error.detail, vendor=error.vendor, method=error.method, path=error.path, status=error.status
-            ) from None
+            raise as_outage(error) from None
 
     def cancel_job(self, job_id: str) -> None:
         """POST ``/jobs/{id}/cancel``.
@@ -158,28 +156,43 @@ class TestGenResource(RemoteRunResource):
                 break
         return found[:most]
 
-    def jobs_since(self, since: datetime, *, job_key: str) -> Iterator[tuple[Job, float]]:
-        """GET ``/projects/{code}/jobs``: jobs that the API's users submitted, newest first, back to ``since``.
+    def jobs_since(self, since: float, *, job_key: str) -> Iterator[tuple[Job, float]]:
+        """GET ``/projects/{code}/jobs``: jobs that users of the API submitted, newest first.
+
+        Args:
+            since: Epoch seconds by our clock; older jobs are left out.
+            job_key: The kind of job.
 
         Yields:
-            Each job, with the server's clock minus ours, in seconds.
+            Each job, and when it was made: epoch seconds by our clock.
         """
         if self.project_code is None:
             raise ValueError("jobs can be listed in a project only, and project_code is not set")
         for page in range(1, _MOST_PAGES):
             answer = self.http().get(
-                ["projects", self.project_code, "jobs"],
-                params={"job_key": job_key, "page": page, "limit": _PAGE},
+                ["projects", self.project_code, "jobs"], params={"job_key": job_key, "page": page, "limit": _PAGE}
             )
             listed = answer.parse(JobPage)
             ahead = _clock_difference(answer.headers)
             for job in listed.items:
-                if job.created_at is not None and job.created_at.timestamp() - ahead < since.timestamp():
+                created_at = job.created_at.timestamp() - ahead if job.created_at else current_clock().wall()
+                if created_at < since:
                     return
                 if job.source in (None, "api"):  # the server has no filter for it
-                    yield job, ahead
+                    yield job, created_at
             if page * listed.limit >= listed.total or not listed.items:
                 return
+
+    def project_of(self, kind: str, target_id: str) -> str | None:
+        """The project of a suite or table group: GET ``/test-suites/{id}``, ``/table-groups/{id}`` (5.134 and later).
+
+        Returns:
+            Its code; ``None`` where this server does not tell.
+        """
+        try:
+            return self.http().get([kind, target_id]).parse(Target).project_code
+        except NotFoundError:
+            return None
 
     def knows_match_schema_name(self) -> bool:
         """Whether a submission's ``match_schema_name`` is heeded: servers before 5.134 ignore it silently."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -39,8 +39,11 @@ CORRELATION_ID = "dagster_runs/correlation_id"
 SCORE_WITHIN = 30.0
 """Seconds to wait for the score, which comes after the run's end: 0.1 s in 5.134, 5 s and more before."""
 _SCORE_PAUSE = 1.0
+_LONGEST_EXTERNAL_URL = 2048
 _MOST_FAILING_TESTS = 100
 _CLOCKS_DIFFER = 5.0
+_CLOCKS_OF_MACHINES_DIFFER = 600.0
+_LOOKED_BACK = 3600.0
 _START_TAKES_AT_MOST = 360.0
 """Seconds between the note of a start and the last moment at which its request can have arrived."""
 
@@ -65,8 +68,11 @@ class TestGenRun(RemoteRun[TestGenResource]):
     resource_key: ClassVar[str] = "testgen"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"testgen"})
     can_cancel: ClassVar[bool] = True
-    to_find_lost_starts: ClassVar[str] = "With the resource's project_code set, such a run can be found."
+    to_find_lost_starts: ClassVar[str] = (
+        "With the resource's project_code set to the project of what is run, such a run can be found."
+    )
     job_key: ClassVar[str]
+    targets: ClassVar[str]
 
     def fetch_status(self, resource: TestGenResource, run_id: str) -> RunStatus:
         """GET the job. ``completed`` says only that the process ended normally."""
@@ -85,19 +91,28 @@ class TestGenRun(RemoteRun[TestGenResource]):
         resource.cancel_job(run_id)
 
     def find_started(self, resource: TestGenResource, attempt: StartAttempt) -> Sequence[FoundRun] | None:
-        """Jobs of this kind from the time of the start, of the same suite or table group; needs ``project_code``."""
+        """Jobs of this kind from around the time of the start, of the same suite or table group.
+
+        Needs ``project_code``. A job with our mark is ours whenever it was made; of the others the time decides, and
+        where the clocks of two machines may differ it leaves them undecided.
+        """
         if resource.project_code is None:
             return None
-        since = datetime.fromtimestamp(attempt.starting_at - _CLOCKS_DIFFER, timezone.utc)
-        found: list[FoundRun] = []
-        for job, ahead in resource.jobs_since(since, job_key=self.job_key):
-            latest = attempt.starting_at + ahead + _START_TAKES_AT_MOST
-            if job.created_at is not None and job.created_at.timestamp() > latest:
-                continue
+        unsure = 0.0 if attempt.by_this_process else _CLOCKS_OF_MACHINES_DIFFER
+        found: dict[str, FoundRun] = {}
+        for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
             candidate = self._compare(resource, job.id, attempt)
-            if candidate is not None:
-                found.append(candidate)
-        return found
+            if candidate is None:
+                continue
+            late = created_at - attempt.starting_at
+            fits = -_CLOCKS_DIFFER <= late <= _START_TAKES_AT_MOST
+            may_fit = -_CLOCKS_DIFFER - unsure <= late <= _START_TAKES_AT_MOST + unsure
+            if candidate.ours or may_fit:
+                # A job may come twice, when new ones shift the pages.
+                found[job.id] = candidate if candidate.ours or fits else replace(candidate, undecided=True)
+        if not found and resource.project_of(self.targets, self.target) not in (None, resource.project_code):
+            return None  # another project's jobs were listed, which says nothing
+        return list(found.values())
 
     def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
         """Whether the job may be ours."""
@@ -121,6 +136,7 @@ class TestGenTestRun(TestGenRun):
 
     label: ClassVar[str] = "test run"
     job_key: ClassVar[str] = "run-tests"
+    targets: ClassVar[str] = "test-suites"
     data_checks: ClassVar[Mapping[str, str]] = {
         "tests_passed": "Whether the suite's tests passed. No tests at all is not a pass.",
         "quality_score": "TestGen's score of the tested data, from 0 to 1, against the quality gate.",
@@ -142,8 +158,10 @@ class TestGenTestRun(TestGenRun):
                 vendor=self.vendor,
                 cure="Use TestGen 5.134 or later, or leave the field out.",
             )
+        url = attempt.dagster_url
         body = {
-            "external_url": attempt.dagster_url,
+            # A link is no reason to be refused a run.
+            "external_url": url if url is not None and len(url) <= _LONGEST_EXTERNAL_URL else None,
             "match_schema_name": self.match_schema_name,
             "metadata": {CORRELATION_ID: attempt.correlation_id, "dagster/run_id": attempt.dagster_run_id},
         }
@@ -169,15 +187,16 @@ class TestGenTestRun(TestGenRun):
         """Counts, score, and the tests that did not pass."""
         run = _with_score(lambda: resource.get_test_run(run_id), wait=status.state is RunState.SUCCEEDED)
         counts = run.result.counts if run.result else None
-        metadata = outcomes.test_run_metadata(run.result)
-        if counts is not None and counts.failed + counts.error + counts.warning:
-            failing = _failing_tests(resource, run_id)
-            if failing:
-                metadata["testgen/failing_tests"] = outcomes.failing_tests_table(failing)
+        failing = _failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
+        # The zeros of a run that came to nothing are no result.
+        came_to_nothing = status.state is not RunState.SUCCEEDED and not (counts and counts.examined + counts.error)
+        metadata = {} if came_to_nothing else outcomes.test_run_metadata(run.result)
+        if failing:
+            metadata["testgen/failing_tests"] = outcomes.failing_tests_table(failing)
         judge = gate or QualityGate()
         score = run.result.score if run.result else None
         checks = (
-            outcomes.tests_passed(counts, judge),
+            outcomes.tests_passed(counts, judge, failing),
             outcomes.quality_score(score, judge, nothing_examined=outcomes.why_no_tests(counts)),
         )
         return RunResult(metadata, checks)
@@ -198,6 +217,7 @@ class TestGenProfilingRun(TestGenRun):
 
     label: ClassVar[str] = "profiling run"
     job_key: ClassVar[str] = "run-profile"
+    targets: ClassVar[str] = "table-groups"
     data_checks: ClassVar[Mapping[str, str]] = {
         "hygiene_issues": "Whether profiling found definite or likely issues. No tables at all is not a pass.",
         "quality_score": "TestGen's score of the profiled data, from 0 to 1, against the quality gate.",

@@ -1,0 +1,85 @@
+"""Attaching to a run that an earlier attempt of this step started."""
+
+from dagster_runs.remote_run.following import Following, Going
+from dagster_runs.remote_run.ledger import Entry, Record
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import NotFoundError, VendorError
+
+NOT_FOUND_GRACE = 60.0
+"""Seconds for which 404 is no news: some vendors answer before they have stored a run, and any may slip once."""
+_NOT_FOUND_PAUSE = 3.0
+
+
+def attach(following: Following, record: Record) -> Going | None:
+    """The run that the ledger tells of, if it is the one that is wanted; ``None`` if a new one is to be started.
+
+    Args:
+        following: What this step wants.
+        record: A ``started`` entry of this Dagster run, or of one that it resumes from failure.
+    """
+    log, run_id = following.step.log, record.run_id or ""
+    if record.target != following.target:
+        log.warning("The earlier run %s was a %s; starting a %s", run_id, record.target, following.target)
+        return None
+    status = _look(following, run_id)
+    if status is None:
+        log.warning("%s no longer knows %s; starting anew", following.run.vendor, following.named(run_id))
+        following.note(
+            Entry.GONE,
+            f"{following.run.vendor} does not know this run",
+            run_id=run_id,
+            correlation_id=record.correlation_id,
+        )
+        return None
+    if status.state in (RunState.FAILED, RunState.CANCELED):
+        log.info("%s had ended %s; starting anew", following.named(run_id), status.word)
+        return None
+    if status.state is RunState.SUCCEEDED and following.ledger.was_published_before(run_id):
+        # The step ran again all the same: a quality gate held the result back, or somebody wants everything anew.
+        log.info("The result of %s was reported already; starting anew", following.named(run_id))
+        return None
+
+    now = current_clock().wall()
+    # A step's retry keeps the deadline; whoever re-executes a run from failure wants it to wait anew.
+    is_retry = record.dagster_run_id == following.step.dagster_run_id
+    deadline = record.deadline if is_retry and record.deadline else now + following.timeout
+    log.info("Attaching to %s, started before (%s)", following.named(run_id), status.word)
+    following.note(
+        Entry.STARTED,
+        f"Attached to the {following.what}",
+        run_id=run_id,
+        correlation_id=record.correlation_id,
+        at=record.at,
+        status=status,
+        deadline=deadline,
+        attached=True,
+    )
+    return Going(
+        run_id=run_id,
+        correlation_id=record.correlation_id,
+        started_at=record.at,
+        deadline=deadline,
+        attached=True,
+        status=status if status.state.is_final else None,
+    )
+
+
+def _look(following: Following, run_id: str) -> RunStatus | None:
+    """How the run stands; ``None`` if the vendor says for a while that it does not know it."""
+    clock = current_clock()
+    since: float | None = None
+    while True:
+        try:
+            return following.look(run_id)
+        except NotFoundError:
+            since = clock.monotonic() if since is None else since
+            if clock.monotonic() - since > NOT_FOUND_GRACE:
+                return None
+            following.raise_if_terminated()
+            clock.sleep(_NOT_FOUND_PAUSE)
+        except VendorError as error:
+            if error.permanent:
+                raise
+            following.step.log.warning("%s goes on, but cannot be looked at: %s", following.named(run_id), error)
+            return RunStatus(RunState.UNKNOWN, "not known yet")

@@ -1,0 +1,92 @@
+"""Going on after a start whose answer was lost, without ever starting a second run unasked."""
+
+from collections.abc import Sequence
+
+from dagster_runs.remote_run.contract import FoundRun, StartAttempt
+from dagster_runs.remote_run.errors import StartOutcomeUnknown
+from dagster_runs.remote_run.following import Following, Going
+from dagster_runs.remote_run.interrupts import interrupts_held
+from dagster_runs.remote_run.ledger import Entry
+from dagster_runs.remote_run.sending import note_started, send
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import VendorError
+
+_SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between looks for a run whose start's answer was lost: the request may still be under way at the vendor."""
+
+
+def recover(following: Following, attempt: StartAttempt, *, why: str) -> Going | None:
+    """The run of a start whose outcome is not known; ``None`` if none began, so that it may be started again.
+
+    Raises:
+        StartOutcomeUnknown: That cannot be told, and the user has not said that a second run does no harm.
+    """
+    run, log = following.run, following.step.log
+    if run.start_is_repeatable:
+        log.warning("Sending the start of %s again with the same idempotency key: %s", following.what, why)
+        return send(following, attempt)
+    try:
+        found = _search(following, attempt)
+    except VendorError as error:
+        if not error.permanent:
+            raise  # the next attempt looks again
+        found, why = None, f"{why}. It could not be looked for: {error}"
+    if found is not None and len(found) == 1 and not found[0].undecided:
+        [one] = found
+        how = "it has our mark" if one.ours else "the only one of its kind and time, so presumed to be ours"
+        log.warning("The start's answer was lost (%s); found run %s: %s", why, one.run_id, how)
+        with interrupts_held():
+            return note_started(following, attempt, one.run_id, found=how)
+    if found is not None and not found:
+        log.warning("The start's answer was lost (%s); %s has no such run, so it is started again", why, run.vendor)
+        following.note(Entry.NOT_STARTED, "The vendor has no such run", correlation_id=attempt.correlation_id)
+        return None
+    if following.options.on_uncertain_start == "start_again":
+        log.warning("Starting again, as on_uncertain_start='start_again' says, though a run may be going: %s", why)
+        said = "Outcome unknown; on_uncertain_start='start_again'"
+        following.note(Entry.NOT_STARTED, said, correlation_id=attempt.correlation_id)
+        return None
+    raise _outcome_unknown(following, why, found or [])
+
+
+def find_ours(following: Following, attempt: StartAttempt) -> FoundRun | None:
+    """The run of a lost start, if one look finds one that carries our mark."""
+    try:
+        found = following.run.find_started(following.resource, attempt) or []
+    except VendorError:
+        return None
+    ours = [candidate for candidate in found if candidate.ours]
+    return ours[0] if len(ours) == 1 else None
+
+
+def _search(following: Following, attempt: StartAttempt) -> Sequence[FoundRun] | None:
+    """Look for the run of a lost start; ``None`` where the vendor offers no way to look."""
+    found: Sequence[FoundRun] | None = None
+    for pause in (0.0, *_SEARCH_PAUSES):
+        current_clock().sleep(pause)
+        following.raise_if_terminated()
+        found = following.run.find_started(following.resource, attempt)
+        if found is None:
+            return None
+        ours = [candidate for candidate in found if candidate.ours]
+        if ours:
+            return ours
+        if found and not any(candidate.undecided for candidate in found):
+            return found
+    return found
+
+
+def _outcome_unknown(following: Following, why: str, candidates: Sequence[FoundRun]) -> StartOutcomeUnknown:
+    run = following.run
+    if candidates:
+        listed = ", ".join(f"{one.run_id} ({one.url})" if one.url else one.run_id for one in candidates)
+        detail = f"it is unknown whether one of these runs is ours: {listed}"
+    else:
+        detail = f"it is unknown whether a {run.label} of {run.target} was started"
+    return StartOutcomeUnknown(
+        f"{detail}. Cause: {why}",
+        vendor=run.vendor,
+        cure=f"Look at {run.vendor} whether a run of {run.target} is going. When none is, or when a second run does no "
+        "harm, materialize the asset anew (re-execute all steps, not from failure). To have that done unasked, set "
+        f"on_uncertain_start='start_again'. {'' if candidates else run.to_find_lost_starts}".rstrip(),
+    )

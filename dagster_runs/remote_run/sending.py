@@ -1,0 +1,45 @@
+"""Sending a start, and noting the run that it began."""
+
+from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.following import Following, Going
+from dagster_runs.remote_run.interrupts import interrupts_held
+from dagster_runs.remote_run.ledger import Entry
+from dagster_runs.transport.clock import current_clock
+
+
+def send(following: Following, attempt: StartAttempt) -> Going:
+    """Send the start until the vendor accepts or refuses it; again only where that cannot start a second run.
+
+    Raises:
+        VendorError: Refused, or lost: ``may_have_been_accepted`` tells which.
+    """
+    run = following.run
+
+    def send_once() -> Going:
+        with interrupts_held():
+            return note_started(following, attempt, run.start(following.resource, attempt))
+
+    return following.resource.http().retrying(repeatable=run.start_is_repeatable)(send_once)
+
+
+def note_started(following: Following, attempt: StartAttempt, run_id: str, *, found: str | None = None) -> Going:
+    """Write down that the run is going.
+
+    Args:
+        following: What this step wants.
+        attempt: The start that began it.
+        run_id: The vendor's id.
+        found: How it was found, if the start's own answer was lost.
+    """
+    now = current_clock().wall()
+    going = Going(
+        run_id=run_id,
+        correlation_id=attempt.correlation_id,
+        started_at=now,
+        deadline=now + following.timeout,
+        attached=found is not None,
+    )
+    said = f"Started the {following.what}" if found is None else f"Found the {following.what}: {found}"
+    following.note(Entry.STARTED, said, correlation_id=attempt.correlation_id, going=going, at=now)
+    following.step.log.info("%s: run %s %s", said, run_id, following.url(run_id) or "")
+    return going

@@ -1,0 +1,79 @@
+"""`python -m demo.materialize`: everything once in real Dagster, without a browser, and a table of what happened.
+
+Exits with 0 if every asset was either materialized, or held back by a blocking check that failed: the sandbox's orders
+are meant to be bad. Exits with 1 if anything else kept an asset from being materialized.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import dagster as dg
+
+from demo.outcome import Outcome, outcomes
+from demo.processes import DemoError, Stopped, raise_on_signals
+from demo.report import console, report
+from demo.sandbox import USUAL_PORT, sandbox
+
+
+@click.command()
+@click.option("--speed", default=10.0, show_default=True, type=click.FloatRange(min=0.1), help="Of the sandbox's time.")
+@click.option("--sandbox-port", default=USUAL_PORT, show_default=True, help="Another one is taken if it is in use.")
+def main(speed: float, sandbox_port: int) -> None:
+    """Materialize every asset of definitions.py, and print what happened."""
+    out = console()
+    begun = time.monotonic()
+    try:
+        with (
+            raise_on_signals(),
+            tempfile.TemporaryDirectory(prefix="dagster-runs-") as directory,
+            sandbox(sandbox_port, speed, Path(directory) / "sandbox.log", threading.Event()) as process,
+            out.status("Materializing ..."),
+        ):
+            found = _materialize()
+    except (Stopped, KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        raise click.ClickException("Interrupted.") from None
+    except DemoError as error:
+        raise click.ClickException(str(error)) from None
+    out.print(report(found, width=out.width))
+    out.print(f"{sum(one.materialized for one in found)} of {len(found)} assets in {time.monotonic() - begun:.0f} s.")
+    if process is not None:
+        out.print(f"The vendors are stand-ins, whose time (and so the column seconds) runs {speed:g} times as fast.")
+    _exit(found)
+
+
+def _materialize() -> list[Outcome]:
+    # Imported only now: it reads the sandbox's address from the environment.
+    from definitions import defs
+
+    job = defs.resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            # The table tells it all; Dagster's own log would bury it.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    if any(event.is_step_failure and _was_interrupted(event) for event in result.all_events):
+        raise Stopped
+    return outcomes(job, result)
+
+
+def _was_interrupted(event: dg.DagsterEvent) -> bool:
+    # Dagster makes an ordinary failure of a signal that comes while a step is executed.
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+
+
+def _exit(found: list[Outcome]) -> NoReturn:
+    sys.exit(0 if all(one.is_sound for one in found) else 1)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m demo.materialize")

@@ -1,0 +1,83 @@
+"""What became of each asset in a run, from Dagster's own events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one asset.
+
+    Attributes:
+        key: Which.
+        materialized: Whether it was.
+        metadata: Of its materialization; empty if there is none.
+        checks: The results of its checks.
+        held_back_by: The assets before it whose failed blocking checks kept it from being materialized.
+        error: Why its step failed, if it did for another reason than its own blocking checks.
+    """
+
+    key: dg.AssetKey
+    materialized: bool
+    metadata: Mapping[str, Any]
+    checks: Sequence[dg.AssetCheckEvaluation]
+    held_back_by: Sequence[dg.AssetKey]
+    error: str | None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is broken: bad data *should* hold back what depends on it."""
+        return self.materialized or bool(self.held_back_by)
+
+
+def outcomes(job: dg.JobDefinition, result: dg.ExecuteInProcessResult) -> list[Outcome]:
+    """The outcome of every asset that the job can materialize; what comes first in the lineage comes first."""
+    graph = job.asset_layer.asset_graph
+    materialized: dict[dg.AssetKey, dg.AssetMaterialization] = {}
+    # By name, so that of a step that was retried the last attempt counts.
+    checks: dict[dg.AssetKey, dict[str, dg.AssetCheckEvaluation]] = {}
+    errors: dict[str, str] = {}
+    for event in result.all_events:
+        if event.is_step_materialization and event.asset_key is not None:
+            materialized[event.asset_key] = event.step_materialization_data.materialization
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            checks.setdefault(check.asset_key, {})[check.check_name] = check
+        elif event.is_step_failure and event.step_key is not None and (error := _error(event)):
+            errors[event.step_key] = error
+    closed = {key for key, found in checks.items() if any(_blocks(one) for one in found.values())}
+    return [
+        Outcome(
+            key=key,
+            materialized=key in materialized,
+            metadata={name: entry.value for name, entry in materialized[key].metadata.items()}
+            if key in materialized
+            else {},
+            checks=list(checks.get(key, {}).values()),
+            held_back_by=() if key in materialized else sorted(graph.get_ancestor_asset_keys(key) & closed),
+            error=errors.get(graph.assets_def_for_key(key).node_def.name),
+        )
+        for key in graph.toposorted_asset_keys
+        if key in graph.materializable_asset_keys
+    ]
+
+
+def _blocks(check: dg.AssetCheckEvaluation) -> bool:
+    return bool(check.blocking) and not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+
+
+def _error(event: dg.DagsterEvent) -> str | None:
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error is not None and error.cause is not None:  # Dagster wraps what the asset's code has raised
+        error = error.cause
+    if error is None or error.cls_name == "DagsterAssetCheckFailedError":
+        return None
+    return error.message.strip()

@@ -1,0 +1,83 @@
+"""The outcomes as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from demo.outcome import Outcome
+
+# Enough for ids and asset keys on one line. A pipe or a CI log has no width of its own.
+_WIDE = 160
+_NARROWEST_TABLE = 120
+
+
+def console() -> Console:
+    """Where to print to."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def report(outcomes: Sequence[Outcome], *, width: int) -> Group:
+    """A row for each asset, or a paragraph where there is no room for a table; and below, why what failed did."""
+    errors = [
+        # Texts from vendors go in as they are, never as markup.
+        Text.assemble(("✗ ", "red"), (outcome.key.to_user_string(), "bold"), f": {outcome.error}")
+        for outcome in outcomes
+        if outcome.error
+    ]
+    if width < _NARROWEST_TABLE:
+        return Group(*(_paragraph(outcome) for outcome in outcomes), *errors)
+    table = Table(show_lines=True)
+    for name in ("asset", "remote run"):
+        table.add_column(name, overflow="fold", no_wrap=width >= _WIDE)
+    table.add_column("state", overflow="fold", min_width=12, max_width=24)
+    for name in ("seconds", "score"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("checks", overflow="fold")
+    for outcome in outcomes:
+        table.add_row(*_row(outcome))
+    return Group(table, *errors)
+
+
+def _paragraph(outcome: Outcome) -> Group:
+    asset, run, state, seconds, score, checks = _row(outcome)
+    facts = Text.assemble("run ", run, ", ", seconds, " seconds, score ", score)
+    shown = [facts, checks] if outcome.checks else []
+    return Group(Text.assemble((asset.plain, "bold"), "  ", state), *(Padding(one, (0, 0, 0, 2)) for one in shown), "")
+
+
+def _row(outcome: Outcome) -> list[Text]:
+    metadata = outcome.metadata
+    seconds, score = metadata.get("dagster_runs/duration_seconds"), metadata.get("testgen/score")
+    return [
+        Text(outcome.key.to_user_string()),
+        Text(str(metadata.get("dagster_runs/run_id", "–"))),
+        _state(outcome),
+        Text("–" if seconds is None else f"{seconds:.1f}"),
+        Text("–" if score is None else f"{score:.4f}"),
+        Text("\n").join(_check(check) for check in outcome.checks) if outcome.checks else Text("–"),
+    ]
+
+
+def _state(outcome: Outcome) -> Text:
+    if outcome.materialized:
+        return Text(str(outcome.metadata.get("dagster_runs/state", "materialized")), "green")
+    if outcome.held_back_by:
+        return Text(f"held back by {', '.join(key.to_user_string() for key in outcome.held_back_by)}", "yellow")
+    return Text("failed" if outcome.error else "not run", "red")
+
+
+def _check(check: dg.AssetCheckEvaluation) -> Text:
+    said = f": {check.description}" if check.description and check.check_name != "run_status" else ""
+    if check.passed:
+        return Text.assemble(("✓ ", "green"), check.check_name, (said, "dim"))
+    is_error = check.severity is dg.AssetCheckSeverity.ERROR
+    mark, style = ("✗ ", "red") if is_error else ("! ", "yellow")
+    blocking = ", blocking" if is_error and check.blocking else ""
+    return Text.assemble((mark, style), f"{check.check_name} ({check.severity.value}{blocking})", (said, "dim"))

@@ -1,0 +1,103 @@
+"""The pictures in `docs/`, taken from the demo: `python -m tests.e2e.screenshots [DIRECTORY]`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+from playwright.sync_api import Page, expect  # noqa: E402
+from ui_browser import browser, metadata, metadata_row, open_until_shown  # noqa: E402
+from ui_demo import ROOT, RunningDemo, running_demo, wait_for  # noqa: E402
+
+from dagster_runs.sandbox import Behaviour, well_known  # noqa: E402
+
+ORDERS = ("testgen", "orders_quality")
+GATES = 'key:"testgen/features_quality"+1 or key:"testgen/orders_quality"+1'
+# What the launchpad is there for: this run's fields, for one launch.
+OVERRIDE = """\
+ops:
+  testgen__orders_quality:
+    config:
+      match_schema_name: staging
+"""
+
+
+def take(demo: RunningDemo, page: Page, docs: Path) -> None:
+    """All pictures, in the order in which things happen."""
+
+    def shoot(name: str) -> None:
+        # Nothing should look hovered over, and what glides in needs a moment.
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(1_500)
+        page.screenshot(path=docs / f"{name}.png")
+        print(docs / f"{name}.png")
+
+    suite = Behaviour(running_seconds=16, hold="running", hold_seconds=20)
+    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, suite)
+    run_id = demo.launch()
+    wait_for(lambda: demo.sandbox.starts("testgen") > 0)
+    open_until_shown(page, demo.asset_url(*ORDERS, view="events"), metadata(page, "testgen/tests_passed", 20))
+    shoot("asset-while-running")
+
+    demo.sandbox.set_speed(5)
+    demo.wait_until_ended(run_id)
+    open_until_shown(page, demo.asset_url(*ORDERS), metadata_row(page, "testgen/score"))
+    shoot("asset-page")
+    said = page.get_by_text("is below the required")
+    open_until_shown(page, demo.asset_url(*ORDERS, view="checks") + "&checkDetail=quality_score", said)
+    shoot("checks")
+    lineage(demo, page, shoot)
+    launchpad(demo, page, shoot)
+
+
+def lineage(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None:
+    """The gates and what is behind them, with the groups open."""
+    groups = ",".join(f"global@global:{group}" for group in ("quality", "activation"))
+    page.goto(f"{demo.url}/asset-groups~{quote(GATES, safe='')}/?expanded={quote(groups)}")
+    expect(page.get_by_text("Never materialized").or_(page.get_by_text("Failed")).first).to_be_visible()
+    expect(page.get_by_text("Loading...")).to_have_count(0, timeout=30_000)
+    shoot("held-back")
+
+
+def launchpad(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None:
+    """The launchpad, with one field overridden."""
+    page.goto(demo.asset_url(*ORDERS))
+    button = page.get_by_role("button", name="Materialize").locator("visible=true").first
+    button.wait_for()
+    page.wait_for_timeout(1_000)
+    box = button.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] + 15, box["y"] + box["height"] / 2)  # the arrow beside it has no name
+    page.get_by_role("menuitem", name="Open launchpad").click()
+    editor = page.get_by_role("dialog").locator(".CodeMirror")
+    editor.wait_for()
+    page.wait_for_timeout(2_000)
+    # With the cursor among the run's fields, so that the panel beside shows those.
+    editor.evaluate(
+        "(element, text) => { const editor = element.CodeMirror; editor.setValue(text); editor.focus();"
+        " editor.setCursor(3, 6) }",
+        OVERRIDE,
+    )
+    page.wait_for_timeout(2_000)
+    shoot("launchpad")
+
+
+def main() -> None:
+    docs = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+    docs.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_demo(Path(home)) as demo,
+        browser(width=1400, height=1000, scale=2) as context,
+    ):
+        take(demo, context.new_page(), docs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Text that comes from a vendor is shown as text: neither its HTML nor its markdown is rendered."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+from ui_browser import open_until_shown
+from ui_demo import RunningDemo
+
+from dagster_runs.sandbox import Behaviour, Fault, well_known
+
+HTML = '<b>bold</b> <img src=x onerror="document.title=1">'
+MARKDOWN = "**stars** [click me](https://evil.example) ![pixel](https://evil.example/pixel.png)"
+ERROR = f"oops {HTML} {MARKDOWN}"
+ORDERS = ("testgen", "orders_quality")
+
+
+@pytest.fixture
+def failed(demo: RunningDemo) -> str:
+    """A Dagster run whose remote run has failed with such an error."""
+    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(running_seconds=2, outcome="fail", error=ERROR))
+    run_id = demo.launch("/".join(ORDERS))
+    assert demo.wait_until_ended(run_id) == "FAILURE"
+    return run_id
+
+
+def assert_not_rendered(page: Page) -> None:
+    assert page.locator("b, strong").filter(has_text="bold").count() == 0
+    assert page.locator("b, strong, em").filter(has_text="stars").count() == 0
+    assert page.locator("a[href*='evil.example'], img[src*='evil.example'], img[src='x']").count() == 0
+
+
+@pytest.mark.parametrize("view", ["events", "checks&checkDetail=run_status"])
+def test_of_a_failed_run_on_the_assets_page(demo: RunningDemo, page: Page, failed: str, view: str) -> None:
+    open_until_shown(page, demo.asset_url(*ORDERS, view=view), page.get_by_text("oops"))
+    expect(page.get_by_text("<b>bold</b>").first).to_be_visible()
+    expect(page.get_by_text("**stars**").first).to_be_visible()
+    assert_not_rendered(page)
+
+
+def test_in_the_runs_log(demo: RunningDemo, page: Page, failed: str) -> None:
+    open_until_shown(page, f"{demo.url}/runs/{failed}", page.get_by_text("oops"))
+    expect(page.get_by_text("<b>bold</b>").first).to_be_visible()
+    assert_not_rendered(page)
+
+
+def test_of_a_refused_start(demo: RunningDemo, page: Page) -> None:
+    refusal = Fault("status", status=422, body={"detail": ERROR}, method="POST", path="/test-runs$")
+    demo.sandbox.add_fault(refusal)
+    assert demo.wait_until_ended(demo.launch("/".join(ORDERS))) == "FAILURE"
+    open_until_shown(page, demo.asset_url(*ORDERS, view="events"), page.get_by_text("oops"))
+    expect(page.get_by_text("**stars**").first).to_be_visible()
+    assert_not_rendered(page)
+
+
+def test_in_the_table_of_failing_tests(demo: RunningDemo, page: Page) -> None:
+    row = {"test_type": "Required", "result_status": "failed", "result_message": ERROR, "table_name": "orders"}
+    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(running_seconds=2, results=[row]))
+    demo.wait_until_ended(demo.launch("/".join(ORDERS)))
+    open_until_shown(page, demo.asset_url(*ORDERS), page.get_by_text("oops"))
+    expect(page.get_by_text("<b>bold</b>").first).to_be_attached()
+    assert_not_rendered(page)

@@ -1,0 +1,163 @@
+"""The demo as a person starts it, and its GraphQL for what needs no browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dagster_runs.sandbox import SandboxClient
+from demo.network import ask, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+_UP_WITHIN = 90
+_ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+_T = TypeVar("_T")
+
+_LOCATIONS = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
+_LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } }
+}
+"""
+_STATUS = "query Status($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+_STEPS = "query Steps($run: ID!) { runOrError(runId: $run) { ... on Run { stepStats { stepKey status } } } }"
+_LOG = """
+query Log($run: ID!) { logsForRun(runId: $run, limit: 1000) { ... on EventConnection { events {
+    ... on MessageEvent { message level stepKey }
+} } } }
+"""
+_GOING = """
+{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}) {
+    ... on Runs { results { runId } }
+} }
+"""
+_TERMINATE = """
+mutation Terminate($run: String!) {
+  terminateRun(runId: $run, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename }
+}
+"""
+_MATERIALIZED = """
+query Materialized($run: ID!) { runOrError(runId: $run) { ... on Run {
+    assetMaterializations { assetKey { path } }
+} } }
+"""
+
+
+@dataclass(frozen=True)
+class RunningDemo:
+    """A demo that is up."""
+
+    url: str
+    sandbox: SandboxClient
+    process: subprocess.Popen[str]
+
+    def asset_url(self, *key: str, view: str | None = None) -> str:
+        return f"{self.url}/assets/{'/'.join(key)}" + (f"?view={view}" if view else "")
+
+    def launch(self, *keys: str) -> str:
+        """Materialize assets (keys with slashes), or everything; the id of the Dagster run."""
+        (repository,) = self._ask(_LOCATIONS)["repositoriesOrError"]["nodes"]
+        selector: dict[str, Any] = {
+            "repositoryLocationName": repository["location"]["name"],
+            "repositoryName": repository["name"],
+            "jobName": "__ASSET_JOB" if keys else "everything",
+        }
+        if keys:
+            selector["assetSelection"] = [{"path": key.split("/")} for key in keys]
+        launched = self._ask(_LAUNCH, params={"selector": selector, "runConfigData": "{}"})["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def status(self, run_id: str) -> str:
+        return str(self._ask(_STATUS, run=run_id)["runOrError"]["status"])
+
+    def wait_until_ended(self, run_id: str, seconds: float = 120) -> str:
+        """How the run ended."""
+        return wait_for(lambda: status if (status := self.status(run_id)) in _ENDED else None, seconds)
+
+    def steps(self, run_id: str) -> dict[str, str]:
+        """How each step stands."""
+        stats = self._ask(_STEPS, run=run_id)["runOrError"]["stepStats"]
+        return {one["stepKey"]: one["status"] for one in stats}
+
+    def materialized(self, run_id: str) -> set[str]:
+        found = self._ask(_MATERIALIZED, run=run_id)["runOrError"]["assetMaterializations"]
+        return {"/".join(one["assetKey"]["path"]) for one in found}
+
+    def log(self, run_id: str) -> str:
+        """What the run logged, a line an event."""
+        events = self._ask(_LOG, run=run_id)["logsForRun"]["events"]
+        return "\n".join(f"{event['level']} {event['message']}" for event in events if event)
+
+    def going(self) -> list[str]:
+        """The Dagster runs that have not ended."""
+        return [run["runId"] for run in self._ask(_GOING)["runsOrError"]["results"]]
+
+    def end_all_runs(self) -> None:
+        """Terminate what is still going, without asking the steps."""
+        for run_id in self.going():
+            self._ask(_TERMINATE, run=run_id)
+
+    def _ask(self, query: str, **variables: Any) -> Any:
+        answer = ask(f"{self.url}/graphql", {"query": query, "variables": variables}, timeout=60)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+
+@contextmanager
+def running_demo(home: Path, *, speed: float = 1.0) -> Iterator[RunningDemo]:
+    """Start `python -m demo` on ports of its own, wait until it says that it is up, and stop it as Ctrl-C does."""
+    port, sandbox_port = free_port(), free_port()
+    options = ["--port", port, "--sandbox-port", sandbox_port, "--speed", speed, "--home", home]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "demo", *map(str, options)],
+        cwd=ROOT,
+        env={**demo_environment(), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said = _said_until_up(process)
+        found = re.search(r"^Sandbox +(http://\S+?)/", said, re.MULTILINE)
+        assert found is not None, said
+        yield RunningDemo(f"http://127.0.0.1:{port}", SandboxClient(found[1]), process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def wait_for(look: Callable[[], _T | None], seconds: float = 60, pause: float = 0.2) -> _T:
+    """The first answer that is neither None nor False."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(pause)
+
+
+def _said_until_up(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    said, deadline = "", time.monotonic() + _UP_WITHIN
+    for line in process.stdout:  # ends with the process, which gives up by itself in time
+        said += line
+        if "Ctrl-C stops everything" in line:
+            assert time.monotonic() < deadline, f"the demo took longer than {_UP_WITHIN} s"
+            return said
+    raise AssertionError(f"the demo did not start:\n{said}")
+
+
+def demo_environment() -> dict[str, str]:
+    """The environment without real vendors' credentials, and without somebody else's sandbox or Dagster."""
+    strange = ("RUDDERSTACK_", "TESTGEN_", "SANDBOX_", "DAGSTER_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}

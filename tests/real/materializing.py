@@ -1,0 +1,81 @@
+"""One asset materialized against the real server, in this process, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs import TestGenProfilingRun, TestGenResource, TestGenTestRun, build_remote_run_asset
+
+KEY = dg.AssetKey(["testgen", "asset"])
+DOWNSTREAM = dg.AssetKey("downstream")
+
+
+@dg.asset(key=DOWNSTREAM, deps=[KEY])
+def downstream() -> None:
+    """What a gate may hold back."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one materialization brought."""
+
+    dagster_run_id: str
+    metadata: dict[str, Any]  # of the asset's materialization; empty without one
+    checks: dict[str, dg.AssetCheckEvaluation]  # all that were reported, by name
+    failure: str  # the message of the step's failure; empty for a step that did not fail
+    job_ids: list[str]  # the jobs that the event log names
+    downstream_ran: bool
+
+    @property
+    def job_id(self) -> str:
+        """The only job."""
+        (job_id,) = self.job_ids
+        return job_id
+
+
+def materialize(run: TestGenTestRun | TestGenProfilingRun, resource: TestGenResource, **options: Any) -> Outcome:
+    """Materialize an asset that is filled by ``run``, and one downstream of it."""
+    options = {"timeout": 90, **options}  # a server whose worker is gone leaves jobs pending for ever
+    assets = [build_remote_run_asset(run, key=KEY, **options), downstream]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(assets, resources={"testgen": resource}, instance=instance, raise_on_error=False)
+        return Outcome(
+            dagster_run_id=result.run_id,
+            metadata=_metadata(instance),
+            checks={check.check_name: check for check in result.get_asset_check_evaluations()},
+            failure=_failure(result),
+            job_ids=_job_ids(instance),
+            downstream_ran=instance.get_latest_materialization_event(DOWNSTREAM) is not None,
+        )
+
+
+def _metadata(instance: dg.DagsterInstance) -> dict[str, Any]:
+    event = instance.get_latest_materialization_event(KEY)
+    if event is None or event.asset_materialization is None:
+        return {}
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    return "\n".join(failure_message(event) for event in result.filter_events(lambda event: event.is_step_failure))
+
+
+def failure_message(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in the words of what it raised."""
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None:
+        return str(failure.user_failure_data.description)
+    return failure.error.to_string() if failure.error is not None else ""
+
+
+def _job_ids(instance: dg.DagsterInstance) -> list[str]:
+    page = instance.fetch_observations(KEY, limit=100, ascending=True)
+    named = [
+        event.asset_observation.metadata["dagster_runs/run_id"].value
+        for event in page.records
+        if event.asset_observation is not None and "dagster_runs/run_id" in event.asset_observation.metadata
+    ]
+    return list(dict.fromkeys(str(job_id) for job_id in named))

@@ -1,0 +1,142 @@
+"""A small client of TestGen's API, standard library only.
+
+It is how the harness prepares the server, and how a test asks the server what really happened, by another way than the
+code under test.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+_REDIRECT = "http://localhost/callback"
+
+
+class ApiError(Exception):
+    """An answer other than the expected one."""
+
+    def __init__(self, method: str, path: str, status: int, text: str) -> None:
+        super().__init__(f"{method} {path} answered {status}: {text[:500]}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What one login of a confidential client yields. Every grant is independent of the others."""
+
+    access_token: str = field(repr=False)
+    client_id: str
+    client_secret: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+
+def send(
+    base_url: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], str]:
+    """One request without redirects and without a proxy: status, headers with lower-case names, text."""
+    url = urlsplit(base_url)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = kind(url.hostname or "", url.port, timeout=30)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        text = response.read().decode()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, text
+    finally:
+        connection.close()
+
+
+def login(base_url: str, username: str, password: str) -> Grant:
+    """OAuth 2.1 authorization code with PKCE, which is TestGen's only first login, without a browser."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+
+    def call(path: str, body: str, headers: dict[str, str], expected: int) -> tuple[dict[str, str], str]:
+        status, answer, text = send(base_url, "POST", path, body.encode(), headers)
+        if status != expected:
+            raise ApiError("POST", path, status, text)
+        return answer, text
+
+    registration = {"client_name": "dagster-runs tests", "redirect_uris": [_REDIRECT]}
+    _, text = call("/oauth/register", json.dumps(registration), {"content-type": "application/json"}, 201)
+    client = json.loads(text)
+    verifier = secrets.token_urlsafe(48)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    answer, _ = call(
+        "/oauth/authorize",
+        urlencode(
+            {
+                "username": username,
+                "password": password,
+                "client_id": client["client_id"],
+                "redirect_uri": _REDIRECT,
+                "response_type": "code",
+                "state": "state",
+                "code_challenge": challenge,
+                "code_challenge_method": "S256",
+            }
+        ),
+        form,
+        302,
+    )
+    code = parse_qs(urlsplit(answer["location"]).query)["code"][0]
+    basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
+    _, text = call(
+        "/oauth/token",
+        urlencode(
+            {"grant_type": "authorization_code", "code": code, "redirect_uri": _REDIRECT, "code_verifier": verifier}
+        ),
+        {**form, "authorization": f"Basic {basic}"},
+        200,
+    )
+    token = json.loads(text)
+    return Grant(token["access_token"], client["client_id"], client["client_secret"], token["refresh_token"])
+
+
+@dataclass(frozen=True)
+class Api:
+    """The endpoints under ``/api/v1``."""
+
+    base_url: str
+    access_token: str = field(repr=False)
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON that the server answers; any status but a 2xx is an :class:`ApiError`."""
+        headers = {"authorization": f"Bearer {self.access_token}", "content-type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        status, _, text = send(self.base_url, method, f"/api/v1{path}", data, headers)
+        if not 200 <= status < 300:
+            raise ApiError(method, path, status, text)
+        return json.loads(text)
+
+    def get(self, path: str) -> Any:
+        """``call("GET", path)``."""
+        return self.call("GET", path)
+
+    def jobs(self, project_code: str = "DEFAULT") -> list[dict[str, Any]]:
+        """Every job of the project, newest first."""
+        jobs: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            answer = self.get(f"/projects/{project_code}/jobs?limit=100&page={page}")
+            jobs += answer["items"]
+            if not answer["items"] or len(jobs) >= answer["total"]:
+                return jobs
+            page += 1
+
+    def wait_for(self, job_id: str, *states: str, timeout: float = 30) -> dict[str, Any]:
+        """The job, as soon as it is in one of ``states``."""
+        deadline = time.monotonic() + timeout
+        while True:
+            job: dict[str, Any] = self.get(f"/jobs/{job_id}")
+            if job["status"] in states:
+                return job
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {job_id} is {job['status']} after {timeout:g} s, not {' or '.join(states)}")
+            time.sleep(0.2)
