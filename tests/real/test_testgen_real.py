@@ -206,7 +206,7 @@ def test_an_unreachable_database_fails_the_step_and_no_check_of_the_data(
     assert first_line in outcome.failure
     assert set(outcome.checks) == {"run_status"}
     assert_failed(outcome, "run_status")
-    assert first_line in str(outcome.checks["run_status"].description)
+    assert first_line in str(outcome.checks["run_status"].metadata["error"].value)
     assert not outcome.downstream_ran
 
 
