@@ -122,7 +122,7 @@ def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus |
     run, log = following.run, following.step.log
     named = following.named(going.run_id)
     if not run.can_cancel:
-        said = f"{run.vendor} offers no way to cancel a {run.label}: {named} goes on. {run.where_to_stop}".strip()
+        said = f"{run.vendor} offers no way to cancel {named}, which goes on. {run.where_to_stop}".strip()
         log.warning(said)
         return None, said
     log.info("Cancelling %s, since %s", named, why)

@@ -30,7 +30,7 @@ def test_a_testgen_run_is_cancelled(demo: RunningDemo, page: Page) -> None:
     assert demo.wait_until_ended(run_id) == "CANCELED"
     (canceled,) = demo.sandbox.runs("testgen")
     assert (canceled.id, canceled.state) == (remote.id, "canceled")
-    assert f"Run {remote.id} ended canceled" in demo.log(run_id)
+    assert f"test run {remote.id} of {remote.target_id} ended canceled" in demo.log(run_id)
     page.goto(f"{demo.url}/runs/{run_id}")
     expect(page.get_by_text("Canceled").first).to_be_visible()
 
@@ -45,7 +45,7 @@ def test_a_rudderstack_run_is_left_going_and_the_log_says_where_to_stop_it(demo:
     assert demo.wait_until_ended(run_id) == "CANCELED"
     (left,) = demo.sandbox.runs("rudderstack")
     assert left.state == "running"
-    said = f"RudderStack offers no way to cancel a Profiles run: run {remote.id}"
+    said = f"RudderStack offers no way to cancel Profiles run {remote.id}"
     page.goto(f"{demo.url}/runs/{run_id}")
     expect(page.get_by_text(said).first).to_be_attached()
     (line,) = [line for line in demo.log(run_id).splitlines() if line.startswith(f"WARNING {said}")]

@@ -53,7 +53,8 @@ def metadata_row(page: Page, key: str) -> Locator:
 
 def metadata(page: Page, key: str, value: object) -> Locator:
     """A metadata entry that has this value."""
-    return metadata_row(page, key).get_by_text(str(value), exact=True)
+    # The first: a table among the values may have the same words in it.
+    return metadata_row(page, key).get_by_text(str(value), exact=True).first
 
 
 def open_until_shown(page: Page, url: str, shown: Locator, *, seconds: float = 60) -> None:

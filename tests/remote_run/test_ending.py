@@ -87,7 +87,7 @@ class TestTerminatedByAPerson:
         [run] = sandbox.runs("rudderstack")
         assert run.state == "running"
         said = failure(result)
-        assert f"RudderStack offers no way to cancel a Profiles run: Profiles run {run.id}" in said
+        assert f"RudderStack offers no way to cancel Profiles run {run.id}" in said
         assert "https://app.rudderstack.com" in said
         logged = [record.user_message for record in instance.all_logs(result.run_id)]
         assert any("offers no way to cancel" in line for line in logged)
