@@ -60,7 +60,7 @@ def lineage(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None
     """The gates and what is behind them, with the groups open."""
     groups = ",".join(f"global@global:{group}" for group in ("quality", "activation"))
     page.goto(f"{demo.url}/asset-groups~{quote(GATES, safe='')}/?expanded={quote(groups)}")
-    expect(page.get_by_text("Never materialized").or_(page.get_by_text("Failed")).first).to_be_visible()
+    expect(page.get_by_text("Never materialized").or_(page.get_by_text("Failed")).first).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Loading...")).to_have_count(0, timeout=30_000)
     shoot("held-back")
 
