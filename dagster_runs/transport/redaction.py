@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
+_DEEPEST = 100
 _SHORTEST = 4
 """Shorter "secrets" would blank out ordinary words; no vendor issues one."""
 
@@ -33,14 +34,20 @@ class Redactor:
             text = text.replace(spelling, MASK)
         return text
 
-    def clean_json(self, value: Any) -> Any:
-        """A decoded JSON value with no secret in any of its texts: a server that echoes our token is not believed."""
+    def clean_json(self, value: Any, depth: int = 0) -> Any:
+        """A decoded JSON value with no secret in any of its texts: a server that echoes our token is not believed.
+
+        Raises:
+            ValueError: It is nested more deeply than any vendor has a reason to.
+        """
+        if depth > _DEEPEST:
+            raise ValueError(f"JSON that is nested more than {_DEEPEST} deep")
         if isinstance(value, str):
             return self.clean(value)
         if isinstance(value, list):
-            return [self.clean_json(item) for item in value]
+            return [self.clean_json(item, depth + 1) for item in value]
         if isinstance(value, dict):
-            return {self.clean(key): self.clean_json(item) for key, item in value.items()}
+            return {self.clean(key): self.clean_json(item, depth + 1) for key, item in value.items()}
         return value
 
     def __repr__(self) -> str:
