@@ -33,8 +33,14 @@ if TYPE_CHECKING:
     from dagster_runs.transport.errors import ServerError as ServerError
     from dagster_runs.transport.errors import UnexpectedResponseError as UnexpectedResponseError
     from dagster_runs.transport.errors import VendorError as VendorError
+    from dagster_runs.vendors.amperity import AmperityResource as AmperityResource
+    from dagster_runs.vendors.amperity import AmperityWorkflowRun as AmperityWorkflowRun
+    from dagster_runs.vendors.prophecy import ProphecyPipelineRun as ProphecyPipelineRun
+    from dagster_runs.vendors.prophecy import ProphecyResource as ProphecyResource
     from dagster_runs.vendors.rudderstack import RudderStackProfilesRun as RudderStackProfilesRun
     from dagster_runs.vendors.rudderstack import RudderStackResource as RudderStackResource
+    from dagster_runs.vendors.segmentflow import SegmentflowJourneyRun as SegmentflowJourneyRun
+    from dagster_runs.vendors.segmentflow import SegmentflowResource as SegmentflowResource
     from dagster_runs.vendors.testgen import TestGenProfilingRun as TestGenProfilingRun
     from dagster_runs.vendors.testgen import TestGenResource as TestGenResource
     from dagster_runs.vendors.testgen import TestGenTestRun as TestGenTestRun
@@ -66,6 +72,9 @@ _HOMES = {
         "UnexpectedResponseError",
         "VendorError",
     ),
+    "dagster_runs.vendors.amperity": ("AmperityResource", "AmperityWorkflowRun"),
+    "dagster_runs.vendors.prophecy": ("ProphecyPipelineRun", "ProphecyResource"),
+    "dagster_runs.vendors.segmentflow": ("SegmentflowJourneyRun", "SegmentflowResource"),
     "dagster_runs.vendors.rudderstack": (
         "RudderStackProfilesRun",
         "RudderStackResource",

@@ -21,7 +21,10 @@ from typing import Any
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sandbox import Sandbox, SandboxClient, well_known
 from dagster_runs.transport.clock import Clock, use_clock
+from dagster_runs.vendors.amperity import AmperityResource
+from dagster_runs.vendors.prophecy import ProphecyResource
 from dagster_runs.vendors.rudderstack import RudderStackResource
+from dagster_runs.vendors.segmentflow import SegmentflowResource
 from dagster_runs.vendors.testgen import TestGenResource
 
 
@@ -69,6 +72,16 @@ def sandbox_resources(url: str, **settings: Any) -> dict[str, RemoteRunResource]
         settings: Settings that all resources share, such as ``max_retries``.
     """
     return {
+        "amperity": AmperityResource(
+            tenant=well_known.AMPERITY_TENANT,
+            access_token=well_known.AMPERITY_TOKEN,
+            base_url=f"{url}/amperity",
+            **settings,
+        ),
+        "prophecy": ProphecyResource(access_token=well_known.PROPHECY_TOKEN, base_url=f"{url}/prophecy", **settings),
+        "segmentflow": SegmentflowResource(
+            api_key=well_known.SEGMENTFLOW_API_KEY, base_url=f"{url}/segmentflow", **settings
+        ),
         "rudderstack": RudderStackResource(
             access_token=well_known.RUDDERSTACK_TOKEN, base_url=f"{url}/rudderstack", **settings
         ),

@@ -99,8 +99,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         asset_kinds: Dagster ``kinds`` of the asset.
         data_checks: Checks on the run's data, by name, with a description each; ``run_status`` comes by itself.
         default_timeout: Seconds until a run counts as lost in waiting.
-        start_is_repeatable: Whether the vendor takes the correlation id as an idempotency key, so that a start may be
-            sent again whatever became of its answer.
+        has_quality_results: Whether a `QualityGate` makes sense for it.
         can_cancel: Whether the vendor can stop a run.
         where_to_stop: Where a person stops it, for vendors that cannot.
         to_find_lost_starts: What the user can set so that a run whose start's answer was lost can be found.
@@ -115,7 +114,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     asset_kinds: ClassVar[frozenset[str]] = frozenset()
     data_checks: ClassVar[Mapping[str, str]] = {}
     default_timeout: ClassVar[float] = DAY
-    start_is_repeatable: ClassVar[bool] = False
+    has_quality_results: ClassVar[bool] = False
     can_cancel: ClassVar[bool] = False
     where_to_stop: ClassVar[str] = ""
     to_find_lost_starts: ClassVar[str] = ""
@@ -125,6 +124,16 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     @abstractmethod
     def target(self) -> str:
         """The vendor's id of what is run."""
+
+    @property
+    def start_is_repeatable(self) -> bool:
+        """Whether the vendor takes the correlation id as an idempotency key, so that a start may be sent again."""
+        return False
+
+    @property
+    def cancel_caveat(self) -> str:
+        """What a cancellation at the vendor does not stop, for people; empty where it stops all."""
+        return ""
 
     @abstractmethod
     def start(self, resource: ResourceT, attempt: StartAttempt) -> str:

@@ -147,7 +147,7 @@ def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus |
             going=going,
             status=status,
         )
-    said = f"{named} ended {status.word}"
+    said = f"{named} ended {status.word}. {run.cancel_caveat}".rstrip(" .")
     log.info(said)
     return status, said
 

@@ -54,7 +54,7 @@ class RunOptions:
                 f"on_timeout='cancel' is impossible for {name}: {run_class.vendor} offers no way to cancel a "
                 f"{run_class.label}. Use on_timeout='leave'."
             )
-        if self.gate is not None and not run_class.data_checks:
+        if self.gate is not None and not run_class.has_quality_results:
             raise DagsterInvalidDefinitionError(
                 f"{name} takes no QualityGate: a {run_class.vendor} {run_class.label} has no quality results"
             )

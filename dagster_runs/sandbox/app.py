@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any
 
@@ -52,23 +54,29 @@ class Front:
             path=path,
             query_string=query_string,
             headers=request.headers,
-            body=await request.read(),
+            body=b"",
             origin=f"{request.scheme}://{request.host}",
             segments=segments[1:],
         )
+        vendor = self._world.at(segments[0])
+        # Counted before anything is waited for, in the order and at the times of arrival.
+        refusal = vendor.admit(call, time.monotonic()) if vendor is not None else None
+        call = replace(call, body=await request.read())
         if segments[0] == "_sandbox":
             return await misbehave.send(request, control.answer(self._world, call), None, self.stopping)
-        vendor = self._world.at(segments[0])
         if vendor is None:
             return await misbehave.send(request, self._no_vendor(call, segments), None, self.stopping)
-        return await self._for_vendor(request, call, vendor)
+        return await self._for_vendor(request, call, vendor, refusal)
 
-    async def _for_vendor(self, request: web.Request, call: Call, vendor: Vendor) -> web.StreamResponse:
+    async def _for_vendor(
+        self, request: web.Request, call: Call, vendor: Vendor, refusal: Answer | None
+    ) -> web.StreamResponse:
         world, now = self._world, self._world.clock.now()
-        record = world.log.open(call, vendor.name, vendor.credentials(call), now)
+        credentials = vendor.credentials(call)
+        record = world.log.open(call, vendor.name, credentials, now, credential_header=vendor.credential_header)
         active = world.faults.choose(call.method, call.path, now)
         try:
-            answer = self._answer(request, call, vendor, active, record)
+            answer = self._answer(request, call, vendor, active, record, refusal=refusal)
             fault = active.fault if active and record.fault else None
             response = await misbehave.send(request, answer, fault, self.stopping)
             record.status = response.status
@@ -78,15 +86,22 @@ class Front:
             return web.Response(status=500)
 
     def _answer(
-        self, request: web.Request, call: Call, vendor: Vendor, active: ActiveFault | None, record: RecordedRequest
+        self,
+        request: web.Request,
+        call: Call,
+        vendor: Vendor,
+        active: ActiveFault | None,
+        record: RecordedRequest,
+        *,
+        refusal: Answer | None,
     ) -> Answer:
         if active is None:
-            answer = vendor.answer(call)
+            answer = refusal or vendor.answer(call)
             record.started_run = answer.started_run
             return answer
         fault = active.fault
         record.fault = fault.kind
-        processed = vendor.answer(call) if fault.is_processed else None
+        processed = (refusal or vendor.answer(call)) if fault.is_processed else None
         record.started_run = processed.started_run if processed else None
         if fault.kind in ("reset", "down", "lost_answer"):
             raise misbehave.drop(request, reset=fault.kind != "lost_answer")

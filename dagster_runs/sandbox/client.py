@@ -17,7 +17,9 @@ _TIMEOUT = 30.0
 
 
 class SandboxClient:
-    """The sandbox's controls. `vendor` is `rudderstack`, `testgen` or `testgen-old`; None means all.
+    """The sandbox's controls.
+
+    `vendor` is `rudderstack`, `amperity`, `segmentflow`, `prophecy`, `testgen` or `testgen-old`; None means all.
 
     Args:
         url: Where the sandbox is, such as `http://127.0.0.1:8099`.
@@ -52,6 +54,13 @@ class SandboxClient:
         """How many runs were really started by requests."""
         return int(self._call("GET", "starts", vendor=vendor))
 
+    def busiest_second(self, vendor: str | None = None) -> int:
+        """The most requests of one account that came within any one second of real time.
+
+        All count, also those that were refused or met a fault; Amperity's token endpoint alone does not.
+        """
+        return int(self._call("GET", "busiest_second", vendor=vendor))
+
     def begin_run(
         self, target_id: str, *, vendor: str | None = None, kind: str | None = None, source: str = "scheduler"
     ) -> SandboxRun:
@@ -74,6 +83,16 @@ class SandboxClient:
         given = {"target_id": target_id, "vendor": vendor, "behaviours": _listed(behaviour)}
         self._call("POST", "behaviour", given)
 
+    def configure(self, vendor: str, **settings: Any) -> None:
+        """Change how a vendor as a whole behaves, until `reset`.
+
+        Args:
+            vendor: Whose behaviour.
+            **settings: `requests_per_second`, for every vendor: the limit above which it answers 429, or None. The
+                vendor's module documents its own, such as `last_token` for Amperity.
+        """
+        self._call("POST", "settings", {"vendor": vendor, "settings": settings})
+
     def add_target(
         self, vendor: str, kind: str, id: str, behaviour: Behaviour | Sequence[Behaviour] = (), **fields: Any
     ) -> None:
@@ -81,7 +100,8 @@ class SandboxClient:
 
         Args:
             vendor: Whose.
-            kind: `profiles` for RudderStack; `test_suite` or `table_group` for TestGen.
+            kind: `profiles` for RudderStack; `courier_group`, `orchestration_group` or `campaign` for Amperity;
+                `journey` for Segmentflow; `pipeline` for Prophecy; `test_suite` or `table_group` for TestGen.
             id: Its id.
             behaviour: How its runs go.
             **fields: What the vendor's listings say of it, such as `name` and `table_group_id`.
@@ -98,7 +118,7 @@ class SandboxClient:
         self._call("POST", "speed", {"speed": speed})
 
     def reset(self) -> None:
-        """Forget runs, faults, requests, behaviours and added targets. Time and speed stay."""
+        """Forget runs, faults, requests, behaviours, settings and added targets. Time and speed stay."""
         self._call("POST", "reset")
 
     def _call(self, method: str, path: str, given: Any = None, **query: str | None) -> Any:

@@ -46,6 +46,10 @@ def _starts(world: World, given: Given) -> Any:
     return world.starts(given.get("vendor"))
 
 
+def _busiest_second(world: World, given: Given) -> Any:
+    return world.busiest_second(given.get("vendor"))
+
+
 def _begin_run(world: World, given: Given) -> Any:
     return world.begin_run(
         given["target_id"],
@@ -72,6 +76,10 @@ def _clear_faults(world: World, given: Given) -> Any:
 
 def _set_behaviour(world: World, given: Given) -> Any:
     world.set_behaviours(given["target_id"], _behaviours(given), given.get("vendor"))
+
+
+def _configure(world: World, given: Given) -> Any:
+    world.configure(given["vendor"], given["settings"])
 
 
 def _add_target(world: World, given: Given) -> Any:
@@ -101,10 +109,12 @@ _ACTIONS: dict[tuple[str, str], Callable[[World, Given], Any]] = {
     ("GET", "runs"): _runs,
     ("POST", "runs"): _begin_run,
     ("GET", "starts"): _starts,
+    ("GET", "busiest_second"): _busiest_second,
     ("GET", "faults"): _faults,
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
     ("POST", "behaviour"): _set_behaviour,
+    ("POST", "settings"): _configure,
     ("POST", "targets"): _add_target,
     ("POST", "advance"): _advance,
     ("POST", "speed"): _set_speed,

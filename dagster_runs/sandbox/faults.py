@@ -68,8 +68,8 @@ class Fault:
     | `slow_body` | processed, the body comes in drops | `seconds` real (5) for all of it |
     | `huge_body` | processed, then very much JSON | `size` bytes, `variant`: `chunked`, `content_length` |
     | `redirect` | to somewhere else | `location`, `status` (302) |
-    | `not_found` | 404 in the vendor's shape | |
-    | `expired_token` | 401 in the vendor's shape | |
+    | `not_found` | the vendor's answer for a run that it does not know: 404, or what it has instead | |
+    | `expired_token` | the vendor's answer to a wrong token: 401, or what it has instead | |
     | `echo_secret` | 500 with a body that repeats the credentials sent | |
     | `unknown_state` | the run's state is this word | `word`; `ended`: with an end time as well |
     | `missing_field` | processed, a field of the answer is gone | `field`, such as `result.result_counts` |

@@ -26,6 +26,7 @@ _SHOWN = (
     "content-type",
     "idempotency-key",
     "user-agent",
+    "x-amperity-tenant",
 )
 _CREDENTIALS = ("authorization", "x-api-key", "x-auth-token")
 _SECRET_FIELDS = frozenset(
@@ -75,7 +76,15 @@ class RequestLog:
         self._records: deque[RecordedRequest] = deque(maxlen=_MOST)
         self._seq = 0
 
-    def open(self, call: Call, vendor: str | None, credentials: Credentials, now: float) -> RecordedRequest:
+    def open(
+        self,
+        call: Call,
+        vendor: str | None,
+        credentials: Credentials,
+        now: float,
+        *,
+        credential_header: str = "authorization",
+    ) -> RecordedRequest:
         """Write a request down; what becomes of it is filled in later."""
         self._seq += 1
         record = RecordedRequest(
@@ -86,7 +95,7 @@ class RequestLog:
             method=call.method,
             path=call.path,
             query=dict(call.query),
-            headers=_headers(call.headers, credentials),
+            headers=_headers(call.headers, credentials, credential_header),
             body=_body(call),
         )
         self._records.append(record)
@@ -102,13 +111,13 @@ class RequestLog:
         self._seq = 0
 
 
-def _headers(headers: Mapping[str, str], credentials: Credentials) -> dict[str, str]:
+def _headers(headers: Mapping[str, str], credentials: Credentials, credential_header: str) -> dict[str, str]:
     shown = {name: headers[name] for name in _SHOWN if name in headers}
     for name in _CREDENTIALS:
         if name in headers:
             shown[name] = credentials
     if credentials == "missing":
-        shown.setdefault("authorization", "missing")
+        shown.setdefault(credential_header, "missing")
     return shown
 
 

@@ -46,7 +46,7 @@ def replace_answer(fault: Fault, vendor: Vendor, call: Call) -> Answer | None:
         headers = {"Location": str(fault.location)}
         answer = Answer(fault.status or 302, "", content_type="text/plain", headers=headers)
     elif kind == "not_found":
-        answer = vendor.error(404)
+        answer = vendor.not_found()
     elif kind == "expired_token":
         answer = vendor.refuse_credentials("invalid")
     elif kind == "echo_secret":
@@ -67,12 +67,8 @@ def change_answer(fault: Fault, vendor: Vendor, answer: Answer, now: float) -> A
         return None
     body = copy.deepcopy(answer.body)
     if fault.kind == "unknown_state":
-        if not isinstance(body, dict) or vendor.state_field not in body:
+        if not isinstance(body, dict) or not vendor.give_state(body, str(fault.word), ended=fault.ended, now=now):
             return None
-        body[vendor.state_field] = fault.word
-        # An answer may leave the end out until there is one; then it gets the first spelling.
-        for field in [field for field in vendor.end_fields if field in body] or vendor.end_fields[:1]:
-            body[field] = (body.get(field) or vendor.end_value(field, now)) if fault.ended else None
     elif not _change_field(body, str(fault.field).split("."), fault):
         return None
     return Answer(answer.status, body, headers=answer.headers, started_run=answer.started_run)

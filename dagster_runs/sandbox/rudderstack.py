@@ -63,6 +63,7 @@ class RudderStack(Vendor):
     logins: ClassVar = {"Bearer token": well_known.RUDDERSTACK_TOKEN}
     run_kinds: ClassVar = {"profiles": ("profiles",)}
     options = frozenset({"spelling", "failure_style", "tasks"})
+    choices: ClassVar = {"spelling": ("camel", "snake"), "failure_style": ("failed", "finished_with_error")}
     end_fields = ("finishedAt", "finished_at")
 
     @override
@@ -90,13 +91,6 @@ class RudderStack(Vendor):
         # The vendor knows no queue: a run that was started is `running`.
         queued = {"queued_seconds": 0.0, **defaults.as_dict()}
         return super().add_target(kind, target_id, Behaviour(**queued), **fields)
-
-    @override
-    def check_options(self, behaviour: Behaviour) -> None:
-        super().check_options(behaviour)
-        for option, allowed in (("spelling", ("camel", "snake")), ("failure_style", ("failed", "finished_with_error"))):
-            if behaviour.options.get(option, allowed[0]) not in allowed:
-                raise ValueError(f"{option} must be {' or '.join(allowed)}")
 
     @override
     def credentials(self, call: Call) -> Credentials:

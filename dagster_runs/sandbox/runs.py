@@ -101,7 +101,7 @@ class Run:
 
 @dataclass
 class Target:
-    """What a vendor can run: a Profiles project, a test suite, a table group.
+    """What a vendor can run: a Profiles project, a courier group, a journey, a pipeline, a test suite.
 
     Attributes:
         defaults: How its runs go when no test says otherwise.
@@ -130,7 +130,7 @@ class SandboxRun:
 
     Attributes:
         id: The vendor's id of it.
-        vendor: Whose it is: `rudderstack`, `testgen`, `testgen-old`.
+        vendor: Whose it is, such as `rudderstack`.
         kind: The vendor's word for what it does, such as `run-tests`.
         target_id: What was run.
         source: `api` if a request started it; else what `begin_run` was told, such as `scheduler`.

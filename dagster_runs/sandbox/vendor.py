@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from dagster_runs.sandbox.behaviour import Behaviour, make_plan
 from dagster_runs.sandbox.clock import Clock
 from dagster_runs.sandbox.exchange import Answer, Call, Match, RefusedError, Route, Router
 from dagster_runs.sandbox.log import Credentials
+from dagster_runs.sandbox.rates import RequestRate
 from dagster_runs.sandbox.runs import Phase, Run, SandboxRun, Target
 
 
@@ -28,7 +30,10 @@ class Vendor(ABC):
         options: The options of `Behaviour` that it knows.
         replaces: Options that push aside others of the target's defaults.
         state_field: The field of an answer with the run's state.
-        end_fields: The fields of an answer with the run's end.
+        end_fields: The fields of an answer with the run's end, by their spellings.
+        credential_header: The header that its credentials come in.
+        usual_settings: What `configure` can change for the vendor as a whole, and how it is without.
+        choices: The values that options and settings are limited to.
     """
 
     name: str
@@ -41,11 +46,16 @@ class Vendor(ABC):
     replaces: ClassVar[Mapping[str, frozenset[str]]] = {}
     state_field: ClassVar[str] = "status"
     end_fields: ClassVar[tuple[str, ...]]
+    credential_header: ClassVar[str] = "authorization"
+    usual_settings: ClassVar[Mapping[str, Any]] = {}
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.targets: dict[str, Target] = {}
         self.runs: dict[str, Run] = {}
+        self.rate = RequestRate()
+        self.settings = self._fresh_settings()
         self.router = Router(self.routes())
         self.load_defaults()
 
@@ -87,6 +97,18 @@ class Vendor(ABC):
         """Refuse with `ValueError` an id that the vendor would never give out, else return how it is kept."""
         return target_id
 
+    def refuse_request(self, call: Call) -> Answer | None:
+        """The answer to a request with good credentials that no endpoint would take, if it is one."""
+        return None
+
+    def account(self, call: Call) -> str | None:
+        """Whose requests a rate limit counts together; None for a request that it does not count."""
+        return ""
+
+    def not_found(self) -> Answer:
+        """The answer where there is no such run."""
+        return self.error(404)
+
     def no_route(self, call: Call) -> Answer:
         """The answer where there is no endpoint."""
         return self.error(404)
@@ -97,7 +119,31 @@ class Vendor(ABC):
         answer.headers["Allow"] = allowed
         return answer
 
+    def give_state(self, body: dict[str, Any], word: str, *, ended: bool, now: float) -> bool:
+        """Put a word for the run's state into an answer, and an end with it or none; False if it tells no state."""
+        if self.state_field not in body:
+            return False
+        body[self.state_field] = word
+        present = [field for field in self.end_fields if field in body]
+        # An answer may leave the end out until there is one; then it gets the first spelling.
+        for field in present or (self.end_fields[:1] if ended else ()):
+            body[field] = (body.get(field) or self.end_value(field, now)) if ended else None
+        return True
+
     # --- the server's side
+
+    def admit(self, call: Call, at: float) -> Answer | None:
+        """Count a request that came at this real time; the answer to one too many.
+
+        Args:
+            call: The request, its body perhaps not yet read.
+            at: `time.monotonic()` at its arrival.
+        """
+        account = self.account(call)
+        if account is None:
+            return None
+        limit = self.settings["requests_per_second"]
+        return self.error(429) if self.rate.count(account, at) > (limit or math.inf) else None
 
     def answer(self, call: Call) -> Answer:
         """Do what the request asks."""
@@ -107,7 +153,8 @@ class Vendor(ABC):
                 credentials = self.credentials(call)
                 if credentials != "valid" and not found.route.public:
                     return self.refuse_credentials(credentials)
-                return found.route.handler(call, **found.parameters)
+                refusal = None if found.route.public else self.refuse_request(call)
+                return refusal or found.route.handler(call, **found.parameters)
         except RefusedError as refused:
             return refused.answer
         return self.no_route(call) if found is None else self.wrong_method(found)
@@ -136,7 +183,22 @@ class Vendor(ABC):
         """Forget everything but the defaults."""
         self.targets.clear()
         self.runs.clear()
+        self.rate = RequestRate()
+        self.settings = self._fresh_settings()
         self.load_defaults()
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Change how the vendor as a whole behaves."""
+        unknown = set(settings) - set(self.settings)
+        if unknown:
+            raise ValueError(
+                f"{self.name} has no setting {', '.join(sorted(unknown))}; it has {', '.join(sorted(self.settings))}"
+            )
+        self._check_choices(settings)
+        limit = settings.get("requests_per_second")
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise ValueError(f"requests_per_second must be a whole number of at least 1, or None, got {limit!r}")
+        self.settings.update(settings)
 
     def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
         """Make something that can be run; it replaces another of the same id."""
@@ -161,6 +223,7 @@ class Vendor(ABC):
             raise ValueError(
                 f"{self.name} does not know {', '.join(sorted(unknown))}; it knows {', '.join(sorted(self.options))}"
             )
+        self._check_choices(behaviour.options)
 
     def snapshot(self, run: Run) -> SandboxRun:
         """The run as it is now."""
@@ -182,6 +245,16 @@ class Vendor(ABC):
     def is_active(self, run: Run) -> bool:
         """Whether it has not ended."""
         return run.phase(self.clock.now()) is not Phase.ENDED
+
+    def _fresh_settings(self) -> dict[str, Any]:
+        return {"requests_per_second": None, **self.usual_settings}
+
+    def _check_choices(self, given: Mapping[str, Any]) -> None:
+        for name, value in given.items():
+            allowed = self.choices.get(name)
+            # JSON has no tuples, and 1 is not True.
+            if allowed is not None and not any(type(one) is type(value) and one == value for one in allowed):
+                raise ValueError(f"{name} must be {' or '.join(str(one) for one in allowed)}, got {value!r}")
 
 
 def gateway_error(status: int, reason: str) -> Answer:

@@ -19,6 +19,49 @@ PROFILES_SNAKE = "2hkeSnak3pMPyur0oXUxxIDhwQz"
 PROFILES_SLOW = "2hkeS10wGJpMPyur0oXUxxIDhwR"
 """Runs for an hour."""
 
+# --- Amperity
+AMPERITY_TOKEN = "sandbox-amperity-token"
+"""Never expires."""
+AMPERITY_TENANT = "sandbox"
+AMPERITY_CLIENT_ID = "amp-sandbox-client"
+AMPERITY_CLIENT_SECRET = "sandbox-client-secret"
+
+AMPERITY_COURIERS = "cg-2efo5X8vo"
+"""A courier group that succeeds in about 20 seconds."""
+AMPERITY_FILES = "cg-1Fi1esQ7w"
+"""A courier group that pulls files, so it needs `range_from`."""
+AMPERITY_FAILING = "cg-3fA1lsK2m"
+"""A courier group that ends `failed`: one task failed, the next ones went on, the last was skipped."""
+AMPERITY_SLOW = "cg-4s10wPq9T"
+"""A courier group that runs for an hour."""
+AMPERITY_ORCHESTRATION = "og-7aBc2DeFg"
+"""An orchestration group: its task that has started goes on when the workflow is stopped."""
+AMPERITY_CAMPAIGN = "cc-21HCWon6Y"
+"""A campaign."""
+
+# --- Segmentflow
+SEGMENTFLOW_API_KEY = "sk_live_sandbox"
+
+SEGMENTFLOW_JOURNEY = "5e9f1c00-0000-4000-8000-000000000001"
+SEGMENTFLOW_JOURNEY_KEY = "welcome-back"
+"""The same journey for the newer trigger. It is completed in about 10 seconds."""
+SEGMENTFLOW_EXITING = "5e9f1c00-0000-4000-8000-000000000002"
+SEGMENTFLOW_EXITING_KEY = "abandoned-cart"
+"""The recipient leaves the journey before its end: `exited`."""
+SEGMENTFLOW_FAILING = "5e9f1c00-0000-4000-8000-000000000003"
+SEGMENTFLOW_FAILING_KEY = "broken-template"
+"""Ends `failed`, with an error."""
+
+# --- Prophecy
+PROPHECY_TOKEN = "sandbox-prophecy-token"
+
+PROPHECY_FABRIC = 33290
+PROPHECY_PROJECT = "41459"
+PROPHECY_PIPELINE = "customer_360"
+"""Succeeds in about 12 seconds."""
+PROPHECY_PIPELINE_FAILING = "customer_360_broken"
+"""Ends `ERROR`, with a message of several lines."""
+
 # --- TestGen (both mounts know the same tokens and ids, but not each other's jobs)
 TESTGEN_TOKEN = "sandbox-testgen-token"
 """Never expires."""

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dagster_runs.sandbox.amperity import Amperity
 from dagster_runs.sandbox.behaviour import Behaviour
 from dagster_runs.sandbox.clock import Clock
 from dagster_runs.sandbox.faults import FaultBook
 from dagster_runs.sandbox.log import RequestLog
+from dagster_runs.sandbox.prophecy import Prophecy
 from dagster_runs.sandbox.rudderstack import RudderStack
 from dagster_runs.sandbox.runs import SandboxRun
+from dagster_runs.sandbox.segmentflow import Segmentflow
 from dagster_runs.sandbox.testgen import NEW, OLD, TestGen
 from dagster_runs.sandbox.vendor import Vendor
 
 # A new vendor is a module with a subclass of Vendor, and a line here.
 VENDORS: Sequence[Callable[[Clock], Vendor]] = (
     RudderStack,
+    Amperity,
+    Segmentflow,
+    Prophecy,
     lambda clock: TestGen(clock, NEW, "testgen"),
     lambda clock: TestGen(clock, OLD, "testgen-old"),
 )
@@ -76,8 +82,16 @@ class World:
         for owner in owners:
             owner.set_behaviours(target_id, behaviours)
 
+    def configure(self, vendor: str, settings: dict[str, Any]) -> None:
+        """Change how a vendor as a whole behaves."""
+        self.named(vendor)[0].configure(settings)
+
+    def busiest_second(self, vendor: str | None) -> int:
+        """The most requests of one account within one real second."""
+        return max(one.rate.busiest for one in self.named(vendor))
+
     def reset(self) -> None:
-        """Forget runs, faults, requests, behaviours and targets; time goes on."""
+        """Forget runs, faults, requests, behaviours, settings and targets; time goes on."""
         self.log.clear()
         self.faults.clear()
         for vendor in self.vendors:

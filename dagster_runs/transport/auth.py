@@ -1,9 +1,19 @@
 """How a request proves who sends it."""
 
-from collections.abc import Mapping
+import random
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError
 from dagster_runs.transport.redaction import Redactor
+
+_EARLY = 60.0
+"""Seconds before its end at which a token is renewed."""
+_FIGHT = 2.0
+"""Seconds within which a second renewal means that another process renews too: then wait a random moment."""
 
 
 class Auth(Protocol):
@@ -46,3 +56,89 @@ class HeaderAuth:
 def bearer(token: str) -> HeaderAuth:
     """``Authorization: Bearer <token>`` (RFC 6750)."""
     return HeaderAuth({"Authorization": f"Bearer {token}"}, secrets=(token,))
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token, and the seconds that it lives."""
+
+    value: str = field(repr=False)
+    lives_for: float
+
+
+class RenewedToken:
+    """A bearer token that is fetched when first needed, and renewed before its end or after a 401.
+
+    Args:
+        fetch: Gets another token from the vendor.
+        redactor: Hides what `fetch` authenticates with; the tokens are added to it.
+        cure: What the user can do when the vendor refuses to give a token.
+        more_headers: Headers that go along with the token's.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Token],
+        *,
+        redactor: Redactor,
+        cure: str,
+        more_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._fetch_token = fetch
+        self._redactor = redactor
+        self._cure = cure
+        self._more_headers = dict(more_headers or {})
+        self._lock = threading.Lock()
+        self._headers: Mapping[str, str] = {}
+        self._renewed_at = 0.0
+        self._ends_at = 0.0
+
+    def headers(self) -> Mapping[str, str]:
+        """The headers with a token that has at least a minute to live."""
+        with self._lock:
+            if current_clock().wall() > self._ends_at - _EARLY:
+                self._fetch()
+            return self._headers
+
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        """Fetch another token, unless another thread has done so since."""
+        with self._lock:
+            if self._headers == refused:
+                if current_clock().wall() - self._renewed_at < _FIGHT:
+                    current_clock().sleep(random.uniform(0.05, 0.5))
+                self._fetch()
+            return True
+
+    def redactor(self) -> Redactor:
+        """Hides the credentials and every token there was."""
+        return self._redactor
+
+    def _fetch(self) -> None:
+        try:
+            token = self._fetch_token()
+        except (InvalidRequestError, AuthenticationError) as error:
+            raise AuthenticationError(
+                f"no access token was given: {error.detail}",
+                vendor=error.vendor,
+                method=error.method,
+                path=error.path,
+                status=error.status,
+                code=error.code,
+                cure=self._cure,
+            ) from None
+        self._redactor.add(token.value)
+        self._headers = {**self._more_headers, "Authorization": f"Bearer {token.value}"}
+        self._renewed_at = current_clock().wall()
+        self._ends_at = self._renewed_at + token.lives_for
+
+
+_shared: dict[Hashable, RenewedToken] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_token(credentials: Hashable, make: Callable[[], RenewedToken]) -> RenewedToken:
+    """The token of these credentials, one for all that use them in this process."""
+    with _shared_lock:
+        if credentials not in _shared:
+            _shared[credentials] = make()
+        return _shared[credentials]

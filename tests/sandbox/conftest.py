@@ -62,6 +62,31 @@ def rudderstack(api_of: Callable[[str, str], Api]) -> Api:
 
 
 @pytest.fixture
+def amperity(sandbox: Sandbox, api_of: Callable[[str, str], Api]) -> Api:
+    """Without the rate limit: tests are faster than a client may be."""
+    sandbox.configure("amperity", requests_per_second=None)
+    api = api_of("/amperity/api", well_known.AMPERITY_TOKEN)
+    api.session.headers.update({"amperity-tenant": well_known.AMPERITY_TENANT, "api-version": "2024-04-01"})
+    return api
+
+
+@pytest.fixture
+def segmentflow(api_of: Callable[[str, str], Api]) -> Api:
+    api = api_of("/segmentflow/api/v1", "")
+    del api.session.headers["Authorization"]
+    api.session.headers["x-api-key"] = well_known.SEGMENTFLOW_API_KEY
+    return api
+
+
+@pytest.fixture
+def prophecy(api_of: Callable[[str, str], Api]) -> Api:
+    api = api_of("/prophecy/api/trigger/pipeline", "")
+    del api.session.headers["Authorization"]
+    api.session.headers["X-AUTH-TOKEN"] = well_known.PROPHECY_TOKEN
+    return api
+
+
+@pytest.fixture
 def testgen(api_of: Callable[[str, str], Api]) -> Api:
     return api_of("/testgen/api/v1", well_known.TESTGEN_TOKEN)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, SandboxClient, well_known
 from dagster_runs.sandbox.__main__ import main
+from dagster_runs.sandbox.rates import RequestRate
 
 PROJECT, SUITE, GROUP = well_known.PROFILES_FEATURES, well_known.SUITE_DEFAULT, well_known.TABLE_GROUP
 NEW_SUITE = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -53,6 +55,9 @@ def test_everything_through_another_client(sandbox: Sandbox, rudderstack: Any) -
     health = client.health()
     assert health["vendors"] == {
         "rudderstack": "/rudderstack/v2",
+        "amperity": "/amperity/api",
+        "segmentflow": "/segmentflow",
+        "prophecy": "/prophecy",
         "testgen": "/testgen",
         "testgen-old": "/testgen-old",
     }
@@ -97,12 +102,42 @@ def test_what_makes_no_sense_is_refused(sandbox: Sandbox) -> None:
         lambda: sandbox.add_target("rudderstack", "test_suite", "x"),
         lambda: sandbox.add_target("testgen", "test_suite", "x"),
         lambda: sandbox.runs("nobody"),
+        lambda: sandbox.busiest_second("nobody"),
+        lambda: sandbox.configure("nobody", requests_per_second=1),
+        lambda: sandbox.configure("rudderstack", requests_per_second=0),
+        lambda: sandbox.configure("rudderstack", requests_per_second=True),
+        lambda: sandbox.configure("rudderstack", last_token="empty"),
+        lambda: sandbox.configure("amperity", last_token="null"),
+        lambda: sandbox.configure("amperity", version_status=True),
         lambda: sandbox.begin_run(GROUP, kind="run-tests"),
         lambda: Behaviour(running_seconds=-1),
         lambda: Behaviour(outcome="explode"),  # type: ignore[arg-type]
     ):
         with pytest.raises(ValueError, match=r"\w"):
             wrong()
+
+
+def test_a_limit_for_any_vendor(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None:
+    sandbox.configure("rudderstack", requests_per_second=2)
+    seen = [rudderstack("POST", f"/sources/{PROJECT}/start").status_code for _ in range(4)]
+    assert seen == [200, 409, 429, 429]
+    testgen("GET", "/health")
+    assert [sandbox.busiest_second(name) for name in ("rudderstack", "testgen", None)] == [4, 1, 4]
+    sandbox.reset()
+    assert sandbox.busiest_second() == 0
+    assert [rudderstack("POST", f"/sources/{PROJECT}/start").status_code for _ in range(3)] == [200, 409, 409]
+
+
+def test_the_fullest_second_is_exact() -> None:
+    numbers = random.Random(7)
+    for _ in range(50):
+        # Parts of a second that floats hold exactly, so that some are a whole second apart.
+        times = sorted(numbers.randrange(5 * 64) / 64 for _ in range(40))
+        rate = RequestRate()
+        counts = [rate.count("a", at) for at in times]
+        assert counts == [sum(before > at - 1.0 for before in times[: index + 1]) for index, at in enumerate(times)]
+        assert rate.busiest == max(counts)
+    assert [rate.count("b", 9.0), rate.count("c", 9.0), rate.count("b", 10.0)] == [1, 1, 1]
 
 
 def test_reset_forgets(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None:

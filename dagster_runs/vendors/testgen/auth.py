@@ -6,23 +6,14 @@ and each has to renew when it meets a 401.
 """
 
 import base64
-import random
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from pydantic import Field
 
 from dagster_runs.remote_run.lenient import VendorModel
-from dagster_runs.transport.auth import HeaderAuth
+from dagster_runs.transport.auth import HeaderAuth, RenewedToken, Token
 from dagster_runs.transport.client import HttpClient
-from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError
 from dagster_runs.transport.redaction import Redactor
-
-_EARLY = 60.0
-"""Seconds before its end at which a token is renewed."""
-_FIGHT = 2.0
-"""Seconds within which a second renewal means that another process renews too: then wait a random moment."""
 
 
 class _Tokens(VendorModel):
@@ -31,8 +22,10 @@ class _Tokens(VendorModel):
     refresh_token: str | None = Field(default=None, repr=False)
 
 
-class RefreshTokenAuth:
-    """An access token that is fetched when first needed, and renewed before its end or after a 401.
+def refreshed_token(
+    client: Callable[[HeaderAuth], HttpClient], *, client_id: str, client_secret: str, refresh_token: str
+) -> RenewedToken:
+    """Access tokens from the refresh token.
 
     Args:
         client: Makes the HTTP client of the token endpoint, given the client's own credentials.
@@ -40,65 +33,23 @@ class RefreshTokenAuth:
         client_secret: Of the same client.
         refresh_token: From its last login.
     """
+    basic = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    secrets = (client_secret, refresh_token, basic)
+    redactor = Redactor(secrets)
+    endpoint = client(HeaderAuth({"Authorization": f"Basic {basic}"}, secrets=secrets))
+    newest = refresh_token
 
-    def __init__(
-        self,
-        client: Callable[[HeaderAuth], HttpClient],
-        *,
-        client_id: str,
-        client_secret: str,
-        refresh_token: str,
-    ) -> None:
-        basic = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
-        self._redactor = Redactor((client_secret, refresh_token, basic))
-        self._endpoint = client(
-            HeaderAuth({"Authorization": f"Basic {basic}"}, secrets=(client_secret, refresh_token, basic))
-        )
-        self._refresh_token = refresh_token
-        self._lock = threading.Lock()
-        self._headers: Mapping[str, str] = {}
-        self._renewed_at = 0.0
-        self._ends_at = 0.0
+    def fetch() -> Token:
+        nonlocal newest
+        form = {"grant_type": "refresh_token", "refresh_token": newest}
+        tokens = endpoint.post(["oauth", "token"], form=form, keep_secrets=True).parse(_Tokens)
+        if tokens.refresh_token is not None:
+            # A public client's refresh token changes with each use; the old one is soon refused.
+            newest = tokens.refresh_token
+            redactor.add(newest)
+        return Token(tokens.access_token, tokens.expires_in)
 
-    def headers(self) -> Mapping[str, str]:
-        """The bearer header, of a token with at least a minute to live."""
-        with self._lock:
-            if current_clock().wall() > self._ends_at - _EARLY:
-                self._fetch()
-            return self._headers
-
-    def renew(self, refused: Mapping[str, str]) -> bool:
-        """Fetch another token, unless another thread has done so since."""
-        with self._lock:
-            if self._headers == refused:
-                if current_clock().wall() - self._renewed_at < _FIGHT:
-                    current_clock().sleep(random.uniform(0.05, 0.5))
-                self._fetch()
-            return True
-
-    def redactor(self) -> Redactor:
-        """Hides the client's secret and every token there was."""
-        return self._redactor
-
-    def _fetch(self) -> None:
-        form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
-        try:
-            tokens = self._endpoint.post(["oauth", "token"], form=form, keep_secrets=True).parse(_Tokens)
-        except (InvalidRequestError, AuthenticationError) as error:
-            raise AuthenticationError(
-                f"the refresh token was refused: {error.detail}",
-                vendor=error.vendor,
-                method=error.method,
-                path=error.path,
-                status=error.status,
-                code=error.code,
-                cure="Log in to TestGen again for a new refresh token: one lives 30 days. Check client_id and "
-                "client_secret too.",
-            ) from None
-        for secret in (tokens.access_token, tokens.refresh_token):
-            self._redactor.add(secret)
-        # A public client's refresh token changes with each use; the old one is soon refused.
-        self._refresh_token = tokens.refresh_token or self._refresh_token
-        self._headers = {"Authorization": f"Bearer {tokens.access_token}"}
-        self._renewed_at = current_clock().wall()
-        self._ends_at = self._renewed_at + tokens.expires_in
+    cure = (
+        "Log in to TestGen again for a new refresh token: one lives 30 days. Check client_id and client_secret too."
+    )
+    return RenewedToken(fetch, redactor=redactor, cure=cure)

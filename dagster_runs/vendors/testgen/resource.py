@@ -1,6 +1,5 @@
 """Connection to a TestGen server, and its calls."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
@@ -10,11 +9,11 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.transport.auth import Auth, bearer
+from dagster_runs.transport.auth import Auth, bearer, shared_token
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, as_outage
-from dagster_runs.vendors.testgen.auth import RefreshTokenAuth
+from dagster_runs.vendors.testgen.auth import refreshed_token
 from dagster_runs.vendors.testgen.models import (
     FailingTest,
     FailingTestPage,
@@ -28,8 +27,6 @@ from dagster_runs.vendors.testgen.models import (
 
 _PAGE = 100
 _MOST_PAGES = 50
-_shared_auths: dict[tuple[str, ...], RefreshTokenAuth] = {}
-_shared_auths_lock = threading.Lock()
 
 
 class TestGenResource(RemoteRunResource):
@@ -85,16 +82,15 @@ class TestGenResource(RemoteRunResource):
         if token is not None:
             return bearer(token)
         parts = tuple(self.secret(name) or "" for name in ("client_id", "client_secret", "refresh_token"))
-        with _shared_auths_lock:
-            key = (self._server_url(), *parts)
-            if key not in _shared_auths:
-                _shared_auths[key] = RefreshTokenAuth(
-                    lambda basic: self.new_client(self._server_url(), basic),
-                    client_id=parts[0],
-                    client_secret=parts[1],
-                    refresh_token=parts[2],
-                )
-            return _shared_auths[key]
+        return shared_token(
+            (self._server_url(), *parts),
+            lambda: refreshed_token(
+                lambda basic: self.new_client(self._server_url(), basic),
+                client_id=parts[0],
+                client_secret=parts[1],
+                refresh_token=parts[2],
+            ),
+        )
 
     def error_reader(self) -> ErrorReader:
         """``{"detail": …}`` with a text, an object or a list in it; OAuth's errors are of another shape."""

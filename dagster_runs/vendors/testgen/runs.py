@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, TypeVar
-from uuid import UUID
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator
 
 from dagster_runs.remote_run.contract import FoundRun, RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, state_of
+from dagster_runs.remote_run.values import Uuid
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, VendorError
 from dagster_runs.vendors.testgen import outcomes
@@ -48,14 +47,6 @@ _START_TAKES_AT_MOST = 360.0
 """Seconds between the note of a start and the last moment at which its request can have arrived."""
 
 
-def _canonical_uuid(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise ValueError(f"{text!r} is not a UUID; copy the id from the address of its page in TestGen") from None
-
-
-Uuid = Annotated[str, AfterValidator(_canonical_uuid)]
 RunRecordT = TypeVar("RunRecordT", TestRun, ProfilingRun)
 
 
@@ -67,6 +58,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
     vendor: ClassVar[str] = "TestGen"
     resource_key: ClassVar[str] = "testgen"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"testgen"})
+    has_quality_results: ClassVar[bool] = True
     can_cancel: ClassVar[bool] = True
     to_find_lost_starts: ClassVar[str] = (
         "With the resource's project_code set to the project of what is run, such a run can be found."

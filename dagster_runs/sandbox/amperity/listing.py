@@ -1,0 +1,107 @@
+"""Amperity's lists: filters, and pages with a cursor."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from dagster_runs.sandbox.amperity import times
+from dagster_runs.sandbox.amperity.problems import read_time, refuse
+from dagster_runs.sandbox.amperity.workflow import word
+from dagster_runs.sandbox.exchange import Answer, Call
+from dagster_runs.sandbox.runs import Run
+
+PAGING = ("limit", "next_token", "with_total")
+WINDOWS = ("created_from", "created_to", "ended_from", "ended_to")
+FILTERS = (*WINDOWS, "state", "type")
+
+# Neither is documented; that a page may have fewer items than asked for is.
+_USUAL_LIMIT, _MOST = 20, 100
+# The specification gives these as defaults. Whether the server applies them is not known.
+_DEFAULTS = {"state": "succeeded", "type": "courier.group/run"}
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_HasId)
+
+
+def filtered(runs: Sequence[Run], call: Call, now: float, settings: Mapping[str, Any]) -> list[Run]:
+    """The runs that the query asks for, in the order given."""
+    query = {**(_DEFAULTS if settings["list_defaults"] else {}), **call.query}
+    window = {name: read_time(name, query.get(name)) for name in WINDOWS}
+    return [
+        run
+        for run in runs
+        if _within(run.created_at, window["created_from"], window["created_to"])
+        and _within(run.ended_at(now), window["ended_from"], window["ended_to"])
+        and ("type" not in query or run.kind == query["type"])
+        and ("state" not in query or _plain(word(run, now)) == _plain(query["state"]))
+    ]
+
+
+def page(items: Sequence[Item], call: Call, settings: Mapping[str, Any], show: Callable[[Item], Any]) -> Answer:
+    """The page that the query asks for.
+
+    The cursor says after which item to go on, so what is added in front between two pages moves nothing.
+    """
+    limit = min(_limit(call), _MOST)
+    start = 0
+    if "next_token" in call.query:
+        last = _read_token(call.query["next_token"])
+        start = next((index for index, item in enumerate(items, 1) if item.id == last), 0)
+        if not start:
+            raise refuse(400, f"next_token is not valid: '{call.query['next_token']}'")
+    shown = items[start : start + limit]
+    answer: dict[str, Any] = {"data": [show(item) for item in shown]}
+    if start + limit < len(items):
+        answer["next_token"] = _token(shown[-1].id)
+    elif settings["last_token"] == "empty":
+        answer["next_token"] = ""
+    if _flag(call, "with_total"):
+        answer["total"] = len(items)
+    return Answer(200, answer)
+
+
+def _within(at: float | None, begin: float | None, end: float | None) -> bool:
+    if begin is None and end is None:
+        return True
+    if at is None:
+        return False
+    seen = times.shown(at)
+    return (begin is None or seen >= begin) and (end is None or seen < end)
+
+
+def _plain(state: str) -> str:
+    return "".join(letter for letter in state.lower() if letter.isalnum())
+
+
+def _limit(call: Call) -> int:
+    text = call.query.get("limit", str(_USUAL_LIMIT))
+    # Not isdigit(): it takes superscripts for digits.
+    if not text.isdecimal() or not text.isascii() or int(text) < 1:
+        raise refuse(400, f"limit must be a whole number of at least 1, got '{text}'")
+    return int(text)
+
+
+def _flag(call: Call, name: str) -> bool:
+    text = call.query.get(name, "false")
+    if text not in ("true", "false"):
+        raise refuse(400, f"{name} must be true or false, got '{text}'")
+    return text == "true"
+
+
+def _token(item_id: str) -> str:
+    return base64.urlsafe_b64encode(item_id.encode()).decode().rstrip("=")
+
+
+def _read_token(token: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return ""

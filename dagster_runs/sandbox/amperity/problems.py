@@ -1,0 +1,87 @@
+"""Amperity's errors, and what it refuses in a request."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from dagster_runs.sandbox.amperity import times
+from dagster_runs.sandbox.exchange import Answer, Call, RefusedError
+
+COURIERS, ORCHESTRATION, CAMPAIGN = "courier_group", "orchestration_group", "campaign"
+PREFIXES = {"cg-": COURIERS, "og-": ORCHESTRATION, "cc-": CAMPAIGN}
+
+_FIELDS = ("config_id", "range_from", "range_to", "run_mode")
+_COURIERS_ONLY = _FIELDS[1:]
+_RUN_MODES = ("source", "refresh", "full")
+
+
+def problem(status: int, message: str) -> Answer:
+    """An error. The ids are documented as optional; here they are always there."""
+    ids = {"request_id": str(uuid.uuid4()), "trace_id": secrets.token_hex(16)}
+    return Answer(status, {"status": status, "message": message, **ids})
+
+
+def refuse(status: int, message: str) -> RefusedError:
+    """Ends the request with an error."""
+    return RefusedError(problem(status, message))
+
+
+def check_query(call: Call, known: Collection[str]) -> None:
+    """Refuse parameters that there are not: there is no filter by `config_id`, for one."""
+    if unknown := sorted(set(call.query) - {"api_version", *known}):
+        raise refuse(400, f"Unknown query parameter: {', '.join(unknown)}")
+
+
+def start_body(call: Call) -> dict[str, Any]:
+    """The body that starts a run, with all that can be said of it without knowing the `config_id`."""
+    if call.media_type != "application/json":
+        raise refuse(400, "Content-Type must be application/json")
+    try:
+        body = json.loads(call.body)
+    except ValueError:
+        raise refuse(400, "The request body is not valid JSON") from None
+    if not isinstance(body, dict):
+        raise refuse(400, "The request body must be an object")
+    if unknown := sorted(set(body) - set(_FIELDS)):
+        raise refuse(400, f"Unknown fields: {', '.join(unknown)}")
+    if "config_id" not in body:
+        raise refuse(400, "Missing required field: config_id")
+    for name, value in body.items():
+        if not isinstance(value, str):
+            raise refuse(400, f"{name} must be a string")
+    kind = next((kind for prefix, kind in PREFIXES.items() if body["config_id"].startswith(prefix)), None)
+    if kind is None:
+        expected = "the ID of a courier group (cg-), an orchestration group (og-) or a campaign (cc-)"
+        raise refuse(400, f"config_id must be {expected}, got '{body['config_id']}'")
+    given = [name for name in _COURIERS_ONLY if name in body]
+    if given and kind != COURIERS:
+        raise refuse(400, f"{', '.join(given)} can only be used with courier groups")
+    _check_range(body)
+    if body.get("run_mode", "full") not in _RUN_MODES:
+        raise refuse(400, f"run_mode must be one of {', '.join(_RUN_MODES)}, got '{body['run_mode']}'")
+    return body
+
+
+def _check_range(body: dict[str, str]) -> None:
+    begin = read_time("range_from", body.get("range_from"))
+    end = read_time("range_to", body.get("range_to"))
+    if end is None:
+        return
+    if begin is None:
+        raise refuse(400, "range_from must be specified when range_to is")
+    if end <= begin:
+        raise refuse(400, "range_to must be after range_from")
+
+
+def read_time(name: str, text: str | None) -> float | None:
+    """A time that was sent, if it was."""
+    if text is None:
+        return None
+    at = times.read(text)
+    if at is None:
+        raise refuse(400, f"{name} must be an ISO 8601 timestamp in UTC, got '{text}'")
+    return at

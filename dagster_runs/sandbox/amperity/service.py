@@ -1,0 +1,321 @@
+"""A stand-in of Amperity's API of 2024-04-01, as far as workflows go.
+
+Documented: the endpoints, their headers, bodies, filters and cursors, what is refused with which status, the rate
+limit. Not documented, so decided here: that a wrong tenant is 403, that a filter by an unknown state finds nothing and
+an unknown parameter is 400, newest first, 20 to a page, the errors of the token endpoint (in the API's shape), that the
+token endpoint has no rate limit, that requests above the limit count as well.
+
+Options of `Behaviour`:
+    spelling: Of states: `lower` ("in progress"), `title` ("In progress"), `kebab`, `snake`. `hold` is not respelled.
+    words: `fetch` (started, in progress, stopping) or `stop` (running, canceling): two pages of the documentation.
+    stopped_as: `canceled` (as in samples) or `stopped` (as in the UI).
+    start_status: 201 (specification) or 200 (older pages).
+    tasks: For each task its outcome (`succeeded`, `failed`, `skipped`, or any word), or `label`, `outcome`, `error`.
+    task_start: `created_at` or `started_at`: the field with a task's start.
+    attribution: Of the error: `customer`, `platform`, or None for none.
+    error_type: Of the error.
+    error_data: Of the error; without this option it has no such field.
+    warn_after_ms: As the workflow shows it.
+
+Settings of `configure`:
+    requests_per_second: 10.
+    last_token: `absent` or `empty`: how the last page shows that it is.
+    list_defaults: Whether a list without `state` and `type` is of succeeded courier groups only, as the specification's
+        defaults would have it; False.
+    list_errors: Whether lists show errors, as one sample does; False.
+    version_status: 401 or 400: the answer to an api-version that there is not.
+
+A run that fails part by part is `running with failures` from its first failed task on. With `cancel_seconds=0` the
+answer to a stop is already `canceled`, as in the sample.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from dagster_runs.sandbox import well_known
+from dagster_runs.sandbox.amperity import listing, times, workflow
+from dagster_runs.sandbox.amperity.oauth import OAuth
+from dagster_runs.sandbox.amperity.problems import (
+    CAMPAIGN,
+    COURIERS,
+    ORCHESTRATION,
+    PREFIXES,
+    check_query,
+    problem,
+    refuse,
+    start_body,
+)
+from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.clock import Clock, utc
+from dagster_runs.sandbox.exchange import Answer, Call, Route
+from dagster_runs.sandbox.log import Credentials
+from dagster_runs.sandbox.runs import Phase, Run, Target
+from dagster_runs.sandbox.vendor import Vendor, gateway_error
+
+_VERSION = "2024-04-01"
+_ALPHABET = string.ascii_letters + string.digits
+_REASONS = {
+    400: "Bad Request",
+    401: "Authentication Required",
+    403: "Not Authorized",
+    404: "Not Found",
+    405: "Method not Allowed",
+    409: "The request conflicts with the current state",
+    429: "Too Many Requests",
+    500: "Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+class Amperity(Vendor):
+    """`/amperity/api`."""
+
+    name = "amperity"
+    mount = "amperity"
+    title = "Amperity"
+    base_path = "/amperity/api"
+    logins: ClassVar = {
+        "Tenant": well_known.AMPERITY_TENANT,
+        "Bearer token": well_known.AMPERITY_TOKEN,
+        "OAuth client id": well_known.AMPERITY_CLIENT_ID,
+        "OAuth client secret": well_known.AMPERITY_CLIENT_SECRET,
+        "OAuth token endpoint": "<base URL>/v0/oauth2/token",
+    }
+    run_kinds: ClassVar = {
+        COURIERS: (workflow.COURIERS_RUN,),
+        ORCHESTRATION: (workflow.ORCHESTRATION_RUN,),
+        CAMPAIGN: (workflow.CAMPAIGN_SEND, workflow.CAMPAIGN_FETCH),
+    }
+    options = frozenset(
+        {
+            "spelling",
+            "words",
+            "stopped_as",
+            "start_status",
+            "tasks",
+            "task_start",
+            "attribution",
+            "error_type",
+            "error_data",
+            "warn_after_ms",
+        }
+    )
+    usual_settings: ClassVar = {
+        "requests_per_second": 10,
+        "last_token": "absent",
+        "list_defaults": False,
+        "list_errors": False,
+        "version_status": 401,
+    }
+    choices: ClassVar = {
+        "spelling": workflow.SPELLINGS,
+        "words": ("fetch", "stop"),
+        "stopped_as": ("canceled", "stopped"),
+        "start_status": (201, 200),
+        "task_start": ("created_at", "started_at"),
+        "attribution": ("customer", "platform", None),
+        "last_token": ("absent", "empty"),
+        "list_defaults": (False, True),
+        "list_errors": (False, True),
+        "version_status": (401, 400),
+    }
+    state_field = "state"
+    end_fields = ("ended_at",)
+
+    def __init__(self, clock: Clock) -> None:
+        self.oauth = OAuth(clock)
+        super().__init__(clock)
+
+    @override
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/api/workflow/runs", self._start),
+            Route("GET", "/api/workflow/runs", self._list),
+            Route("GET", "/api/workflow/runs/{run_id}", self._fetch),
+            Route("POST", "/api/workflow/runs/{run_id}/stop", self._stop),
+            Route("GET", "/api/campaigns", self._campaigns),
+            *self.oauth.routes(),
+        ]
+
+    @override
+    def load_defaults(self) -> None:
+        failing = Behaviour(
+            running_seconds=12.0,
+            outcome="fail",
+            tasks=["succeeded", "failed", "succeeded", "skipped"],
+            error_data=None,
+        )
+        longer = Behaviour(running_seconds=18.0)
+        shorter = Behaviour(running_seconds=12.0)
+        slow = Behaviour(running_seconds=3600.0)
+        delivery = {"deliver_at": "2026-12-24T20:30:00Z", "destination_data_template_id": "ptg-1abcAB4C2"}
+        self.add_target(COURIERS, well_known.AMPERITY_COURIERS, longer, name="Daily")
+        self.add_target(COURIERS, well_known.AMPERITY_FILES, shorter, name="Daily files", file_based=True)
+        self.add_target(COURIERS, well_known.AMPERITY_FAILING, failing, name="Loyalty Membership")
+        self.add_target(COURIERS, well_known.AMPERITY_SLOW, slow, name="Full refresh")
+        self.add_target(ORCHESTRATION, well_known.AMPERITY_ORCHESTRATION, shorter, name="Braze")
+        self.add_target(CAMPAIGN, well_known.AMPERITY_CAMPAIGN, Behaviour(), name="Holiday Campaign", **delivery)
+
+    @override
+    def reset(self) -> None:
+        super().reset()
+        self.oauth.reset()
+
+    @override
+    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+        return super().add_target(kind, target_id, defaults, **{"name": target_id, **fields})
+
+    @override
+    def check_target(self, kind: str, target_id: str) -> str:
+        prefix = next(prefix for prefix, of in PREFIXES.items() if of == kind)
+        if not target_id.startswith(prefix):
+            raise ValueError(f"the id of a {kind} begins with {prefix}, got {target_id!r}")
+        return target_id
+
+    @override
+    def check_options(self, behaviour: Behaviour) -> None:
+        super().check_options(behaviour)
+        workflow.check_tasks(behaviour)
+
+    @override
+    def account(self, call: Call) -> str | None:
+        return None if _is_token(call) else call.headers.get("amperity-tenant", "")
+
+    @override
+    def credentials(self, call: Call) -> Credentials:
+        if _is_token(call):
+            return "valid" if self.oauth.accepts_client(call) else "invalid"
+        scheme, _, token = call.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return "missing"
+        return "valid" if self.oauth.accepts(token.strip()) else "invalid"
+
+    @override
+    def refuse_credentials(self, credentials: Credentials) -> Answer:
+        return problem(401, _REASONS[401] if credentials == "missing" else "Invalid or expired access token")
+
+    @override
+    def refuse_request(self, call: Call) -> Answer | None:
+        tenant = call.headers.get("amperity-tenant")
+        if not tenant:
+            return problem(400, "Missing required header: amperity-tenant")
+        if tenant != well_known.AMPERITY_TENANT:
+            return problem(403, f"Not authorized for tenant '{tenant}'")
+        # The header wins over the parameter.
+        version = call.headers.get("api-version") or call.query.get("api_version")
+        if not version:
+            return problem(400, "Missing required header: api-version")
+        if version != _VERSION:
+            return problem(self.settings["version_status"], f"Invalid API version identifier: '{version}'")
+        return None
+
+    @override
+    def word(self, run: Run, now: float) -> str:
+        return workflow.word(run, now)
+
+    @override
+    def new_id(self) -> str:
+        day, number = utc(self.clock.now()).strftime("%Y%m%d"), 10_000 + secrets.randbelow(90_000)
+        return f"wf-{day}-{number}-{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
+
+    @override
+    def end_value(self, field: str, now: float) -> str:
+        return times.show(now)
+
+    @override
+    def give_state(self, body: dict[str, Any], word: str, *, ended: bool, now: float) -> bool:
+        items = body.get("data")
+        if isinstance(items, list):
+            # Each of them, not only the first.
+            return sum(self.give_state(item, word, ended=ended, now=now) for item in items) > 0
+        changed = super().give_state(body, word, ended=ended, now=now)
+        if changed and not ended:
+            body.pop("ended_at", None)
+        return changed
+
+    @override
+    def error(self, status: int) -> Answer:
+        reason = _REASONS.get(status, "Error")
+        # Those of a proxy are none of the documented ones.
+        return gateway_error(status, reason) if status in (502, 504) else problem(status, reason)
+
+    # --- endpoints
+
+    def _start(self, call: Call) -> Answer:
+        check_query(call, ())
+        body = start_body(call)
+        target = self.targets.get(body["config_id"])
+        if target is None:
+            raise refuse(400, f"Can't find configuration with ID '{body['config_id']}'")
+        if target.fields.get("file_based") and "range_from" not in body:
+            raise refuse(400, "range_from must be specified for a courier group that pulls files")
+        run = self.start(target, body=body)
+        status = run.plan.options.get("start_status", 201)
+        return Answer(status, workflow.started(run, *self._named(run), self.clock.now()), started_run=run.id)
+
+    def _list(self, call: Call) -> Answer:
+        check_query(call, (*listing.FILTERS, *listing.PAGING))
+        now = self.clock.now()
+        newest_first = list(reversed(self.runs.values()))
+        runs = listing.filtered(newest_first, call, now, self.settings)
+        return listing.page(runs, call, self.settings, self._listed)
+
+    def _listed(self, run: Run) -> dict[str, Any]:
+        now = self.clock.now()
+        answer = {**workflow.overview(run, *self._named(run), now), **workflow.principal(run)}
+        error = workflow.workflow_error(run, now) if self.settings["list_errors"] else None
+        return answer if error is None else {"error": error, **answer}
+
+    def _fetch(self, call: Call, run_id: str) -> Answer:
+        check_query(call, ("view",))
+        view = call.query.get("view", "overview")
+        if view not in ("overview", "verbose"):
+            raise refuse(400, f"view must be overview or verbose, got '{view}'")
+        run = self._run(run_id)
+        show = workflow.overview if view == "overview" else workflow.verbose
+        return Answer(200, show(run, *self._named(run), self.clock.now()))
+
+    def _stop(self, call: Call, run_id: str) -> Answer:
+        check_query(call, ())
+        run, now = self._run(run_id), self.clock.now()
+        if run.phase(now) is Phase.ENDED:
+            raise refuse(409, f"Workflow {run.id} has already ended: {self.word(run, now)}")
+        if run.cancel_requested_at is None:
+            run.cancel_requested_at = now
+        return Answer(200, {**workflow.overview(run, *self._named(run), now), "task_instances": []})
+
+    def _campaigns(self, call: Call) -> Answer:
+        check_query(call, ("destination_data_template_id", *listing.PAGING))
+        template = call.query.get("destination_data_template_id")
+        campaigns = [
+            target
+            for target in self.targets.values()
+            if target.kind == CAMPAIGN and template in (None, target.fields.get("destination_data_template_id"))
+        ]
+        return listing.page(campaigns, call, self.settings, _campaign)
+
+    def _run(self, run_id: str) -> Run:
+        run = self.runs.get(run_id)
+        if run is None:
+            raise refuse(404, f"Can't find workflow with ID '{run_id}'")
+        return run
+
+    def _named(self, run: Run) -> tuple[str, str]:
+        return str(self.targets[run.target_id].fields["name"]), well_known.AMPERITY_TENANT
+
+
+def _is_token(call: Call) -> bool:
+    return call.segments == ("api", "v0", "oauth2", "token")
+
+
+def _campaign(target: Target) -> dict[str, Any]:
+    deliver_at = target.fields.get("deliver_at")
+    shown = {"id": target.id, "name": target.fields["name"]}
+    return shown if deliver_at is None else {**shown, "deliver_at": deliver_at}

@@ -1,0 +1,304 @@
+"""A stand-in of Prophecy's API that triggers pipelines.
+
+Documented: both endpoints, the token header, the types of the fields, that failure to trigger is HTTP 200 with
+`success: false`, that `success` of a status is about the request, the shape of run ids and times, three states. Not
+documented, so decided here: that every refusal of a body is `success: false` (also one that is no JSON), unknown fields
+are refused, an unknown run id is `success: false`, a bad token is 401 with `message` or a login page. There is no list
+and no cancel, as at the vendor. There is no state for a queue: `hold="QUEUED"` with `hold_when="queued"` makes one.
+
+Options of `Behaviour`:
+    times: `naive` (as documented) or `zulu` (a `Z` at the end, which the vendor's sample script reckons with).
+
+Settings of `configure`:
+    refusal: `json` (401) or `login_page` (HTML with 200): the answer to a token that is no good.
+    wrong_fabric: The answer to a fabric that there is not: `refused` (as in the specification's example), or accepted
+        though the run never starts, and its status is then `lost` (no such run) or `stuck` (`RUNNING` for ever).
+    ids: `dashes` (as documented) or `base64` (run ids with `/` and `+`, since the alphabet is not documented).
+
+A run that never starts is not counted by `starts`; its `source` is `never-started`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import secrets
+import string
+from collections.abc import Callable
+from html import escape
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from dagster_runs.sandbox import well_known
+from dagster_runs.sandbox.behaviour import Behaviour, Plan
+from dagster_runs.sandbox.clock import utc
+from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.log import Credentials
+from dagster_runs.sandbox.runs import Phase, Run, Target
+from dagster_runs.sandbox.vendor import Vendor, gateway_error
+
+_NEVER = "never-started"
+_ALPHABET = string.ascii_letters + string.digits
+_ERROR = """Pipeline customer_360 failed at gem `join_orders`:
+AnalysisException: [UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `o`.`amount` cannot be resolved.
+Did you mean one of the following? [`o`.`amount_usd`, `o`.`order_id`]; line 3 pos 7
+  at gem join_orders (customer_360/graph/join_orders)
+  at pipeline customer_360"""
+_REASONS = {
+    400: "Bad Request",
+    401: "Invalid or expired access token",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    422: "Unprocessable Entity",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+_LOGIN_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><title>Prophecy - Sign In</title></head>
+<body><div id="root"><h1>Sign in to Prophecy</h1></div></body>
+</html>
+"""
+
+
+class Prophecy(Vendor):
+    """`/prophecy`."""
+
+    name = "prophecy"
+    mount = "prophecy"
+    title = "Prophecy"
+    base_path = "/prophecy"
+    logins: ClassVar = {
+        "Access token": well_known.PROPHECY_TOKEN,
+        "Fabric id": str(well_known.PROPHECY_FABRIC),
+        "Project id": well_known.PROPHECY_PROJECT,
+    }
+    run_kinds: ClassVar = {"pipeline": ("pipeline",)}
+    options = frozenset({"times"})
+    usual_settings: ClassVar = {"refusal": "json", "wrong_fabric": "refused", "ids": "dashes"}
+    choices: ClassVar = {
+        "times": ("naive", "zulu"),
+        "refusal": ("json", "login_page"),
+        "wrong_fabric": ("refused", "lost", "stuck"),
+        "ids": ("dashes", "base64"),
+    }
+    state_field = "runStatus"
+    # The nearest to an end is `updatedAt`, which is there all the time.
+    end_fields = ()
+    credential_header = "x-auth-token"
+
+    @override
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/api/trigger/pipeline", self._trigger),
+            Route("GET", "/api/trigger/pipeline/{run_id}", self._status),
+            Route("GET", "/metadata/sql/{project_id}", self._link, public=True),
+        ]
+
+    @override
+    def load_defaults(self) -> None:
+        failing = Behaviour(running_seconds=10.0, outcome="fail", error=_ERROR)
+        self.add_target("pipeline", well_known.PROPHECY_PIPELINE, Behaviour(running_seconds=12.0))
+        self.add_target("pipeline", well_known.PROPHECY_PIPELINE_FAILING, failing)
+
+    @override
+    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+        # The vendor shows no queue.
+        queued = Behaviour(**{"queued_seconds": 0.0, **defaults.as_dict()})
+        usual = {"name": target_id, "project_id": well_known.PROPHECY_PROJECT, "fabric_id": well_known.PROPHECY_FABRIC}
+        return super().add_target(kind, target_id, queued, **{**usual, **fields})
+
+    @override
+    def credentials(self, call: Call) -> Credentials:
+        token = call.headers.get("X-AUTH-TOKEN")
+        if not token:
+            return "missing"
+        return "valid" if token == well_known.PROPHECY_TOKEN else "invalid"
+
+    @override
+    def refuse_credentials(self, credentials: Credentials) -> Answer:
+        if self.settings["refusal"] == "login_page":
+            return Answer(200, _LOGIN_PAGE, content_type="text/html")
+        return self.error(401)
+
+    @override
+    def word(self, run: Run, now: float) -> str:
+        phase = run.phase(now)
+        if phase is Phase.HELD:
+            return str(run.plan.hold)
+        if phase is Phase.ENDED:
+            return {"succeed": "SUCCEEDED", "fail": "ERROR", "cancel": "CANCELED"}[run.outcome]
+        return "RUNNING"
+
+    @override
+    def new_id(self) -> str:
+        if self.settings["ids"] == "base64":
+            # Chosen so that both letters that mean something in an address are always there.
+            return base64.b64encode(b"\xff\xef\xbe" + secrets.token_bytes(22)).decode()
+        return f"MDAw-{_letters(20)}--{_letters(12)}=="
+
+    @override
+    def end_value(self, field: str, now: float) -> str:
+        return _time(now)
+
+    @override
+    def not_found(self) -> Answer:
+        return _failure(f"error in fetching pipeline run status: {_metadata('Pipeline run not found')}")
+
+    @override
+    def error(self, status: int) -> Answer:
+        reason = _REASONS.get(status, "Error")
+        return gateway_error(status, reason) if status in (502, 503, 504) else Answer(status, {"message": reason})
+
+    # --- endpoints
+
+    def _trigger(self, call: Call) -> Answer:
+        body = _body(call)
+        fabric, project, name = body["fabricId"], body["projectId"], body["pipelineName"]
+        target = self.targets.get(name)
+        projects = {target.fields["project_id"] for target in self.targets.values()}
+        if project not in projects:
+            raise _refuse(_metadata(f"Project with uid `{project}` not found"))
+        if target is None or target.fields["project_id"] != project:
+            raise _refuse(_metadata(f"Pipeline with name `{name}` not found in project `{project}`"))
+        if fabric not in {target.fields["fabric_id"] for target in self.targets.values()}:
+            return self._trigger_nowhere(target, body)
+        run = self.start(target, body=body)
+        return Answer(200, _triggered(run), started_run=run.id)
+
+    def _trigger_nowhere(self, target: Target, body: dict[str, Any]) -> Answer:
+        if self.settings["wrong_fabric"] == "refused":
+            raise _refuse(_metadata(f"Fabric with uid `{body['fabricId']}` not found"))
+        # It takes none of the behaviours that are meant for runs.
+        run = Run(
+            id=self.new_id(),
+            kind="pipeline",
+            target_id=target.id,
+            source=_NEVER,
+            created_at=self.clock.now(),
+            plan=Plan(queued_seconds=math.inf),
+            body=body,
+        )
+        if self.settings["wrong_fabric"] == "stuck":
+            target.runs.append(run)
+            self.runs[run.id] = run
+        return Answer(200, _triggered(run))
+
+    def _status(self, call: Call, run_id: str) -> Answer:
+        run, now = self.runs.get(run_id), self.clock.now()
+        if run is None:
+            return self.not_found()
+        sent, fields = run.body or {}, self.targets[run.target_id].fields
+        show = _zulu if run.plan.options.get("times") == "zulu" else _time
+        changed = [run.created_at, run.started_at(now), run.ended_at(now)]
+        answer = {
+            "success": True,
+            "runId": run.id,
+            "createdAt": show(run.created_at),
+            "updatedAt": show(max(at for at in changed if at is not None)),
+            "projectId": str(fields["project_id"]),
+            "pipelineName": str(fields["name"]),
+            "fabricId": str(sent.get("fabricId", fields["fabric_id"])),
+            "runStatus": self.word(run, now),
+        }
+        if answer["runStatus"] == "ERROR":
+            answer["errorMessage"] = _ERROR if run.plan.error is None else run.plan.error
+        return Answer(200, answer)
+
+    def _link(self, call: Call, project_id: str) -> Answer:
+        """What a deep link to a pipeline leads to."""
+        name = call.query.get("name", "")
+        shown = [run for run in self.runs.values() if run.target_id == name]
+        rows = "".join(f"<li>{escape(run.id)}: {escape(self.word(run, self.clock.now()))}</li>" for run in shown)
+        title = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: stand-in</h1>"
+        place = f"<p>Project {escape(project_id)}, pipeline {escape(name)}</p>"
+        return Answer(200, f"{title}{place}<ul>{rows}</ul>", content_type="text/html")
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def _is_string(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "fabricId": (_is_integer, "jsnumber"),
+    "pipelineName": (_is_string, "jsstring"),
+    "projectId": (_is_string, "jsstring"),
+}
+_FIELDS = {
+    **_REQUIRED,
+    "parameters": (_is_object, "jsobject"),
+    "branch": (_is_string, "jsstring"),
+    "version": (_is_string, "jsstring"),
+    "processName": (_is_string, "jsstring"),
+}
+
+
+def _body(call: Call) -> dict[str, Any]:
+    if call.media_type != "application/json":
+        raise _refuse("Expecting text/json or application/json body")
+    try:
+        body = json.loads(call.body)
+    except ValueError:
+        raise _refuse("com.fasterxml.jackson.core.JsonParseException: Unexpected character") from None
+    if not isinstance(body, dict):
+        raise _refuse(_js_error("", "error.expected.jsobject"))
+    for name in _REQUIRED:
+        if name not in body:
+            raise _refuse(_js_error(f"/{name}", "error.path.missing"))
+    for name, value in body.items():
+        if name not in _FIELDS:
+            raise _refuse(_js_error(f"/{name}", "error.unexpected.field"))
+        is_good, expected = _FIELDS[name]
+        if not is_good(value):
+            raise _refuse(_js_error(f"/{name}", f"error.expected.{expected}"))
+    for name, value in body.get("parameters", {}).items():
+        if not isinstance(value, str):
+            raise _refuse(_js_error(f"/parameters/{name}", "error.expected.jsstring"))
+    return body
+
+
+def _js_error(path: str, code: str) -> str:
+    return f"JsResultException(errors:List(({path},List(JsonValidationError(List({code}),ArraySeq())))))"
+
+
+def _metadata(message: str) -> str:
+    return f"Success(Left(sdl.md.client.package$MetadataException: {message})) (of class scala.util.Success)"
+
+
+def _failure(message: str) -> Answer:
+    return Answer(200, {"success": False, "msg": message})
+
+
+def _refuse(message: str) -> RefusedError:
+    return RefusedError(_failure(f"error in triggering pipeline: {message}"))
+
+
+def _triggered(run: Run) -> dict[str, Any]:
+    return {"success": True, "runId": run.id, "msg": "Pipeline triggered successfully."}
+
+
+def _letters(number: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(number))
+
+
+def _time(at: float) -> str:
+    return utc(at).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def _zulu(at: float) -> str:
+    return f"{_time(at)}Z"

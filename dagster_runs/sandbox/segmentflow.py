@@ -1,0 +1,312 @@
+"""A stand-in of Segmentflow's journeys: two generations of triggers, and the status of a run.
+
+Documented: paths, bodies, the key header, the idempotency key and its reuse, scopes, the shape and codes of errors.
+Not documented, so decided here: that at least one identity is needed (else 422), unknown fields are refused (400), 400
+has the code `bad_request`, `required` is among an error's `details`, a wrong method is 404, keys never expire. There is
+no list and no cancel, as at the vendor. `outcome="cancel"` is a recipient who leaves the journey: `exited`.
+
+Options of `Behaviour`:
+    shape: Of the run: `B` (newer pages) or `A` (older: no `workflowId`).
+    completed_at: Before the end: `null`, `absent`, or `present` (as the older page demands; it is then the start).
+    workflow_id: `given` or `null`, in shape B.
+    start_status: 202 (page on errors) or 200.
+
+Settings of `configure`:
+    scopes: What the key may do; `["journeys:trigger", "journeys:read"]`.
+    allow_sends: Without it a trigger is refused with `send_not_allowed`; True.
+    reuse_status: 422 or 409: the answer to a key that comes again with another body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from dagster_runs.sandbox import well_known
+from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.clock import Clock, utc
+from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.log import Credentials
+from dagster_runs.sandbox.runs import Phase, Run, Target
+from dagster_runs.sandbox.vendor import Vendor, gateway_error
+
+_TRIGGER, _READ = "journeys:trigger", "journeys:read"
+_ERROR = "Step 2 (Send email): template 'welcome-back' has no sender profile"
+_CODES = {
+    400: ("bad_request", "The request is not valid."),
+    401: ("unauthorized", "Missing or invalid API key."),
+    403: ("insufficient_scope", "The API key lacks a required scope."),
+    404: ("not_found", "The resource does not exist."),
+    405: ("method_not_allowed", "The method is not allowed."),
+    409: ("conflict", "Another request with this idempotency key is still going on."),
+    410: ("gone", "The resource is gone."),
+    422: ("validation_failed", "The request was rejected."),
+    429: ("rate_limited", "Too many requests."),
+    500: ("internal_error", "Something went wrong."),
+    501: ("not_implemented", "Not implemented."),
+}
+_GATEWAY = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
+# The documented pattern; the two special values are a UUID of zeros and one of ones.
+_UUID = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
+    r"|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff"
+)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_RECIPIENT = {"email": str, "userId": str, "anonymousId": str}
+_PROFILE = {"email": str, "externalId": str, "userId": str, "anonymousId": str, "properties": dict}
+_LONGEST_KEY, _LONGEST_JOURNEY_KEY = 255, 120
+# What profiles' ids are made from, so that one recipient has one profile.
+_PROFILES = uuid.UUID("5e9f1c00-0000-4000-8000-0000000000ff")
+
+
+class Segmentflow(Vendor):
+    """`/segmentflow`."""
+
+    name = "segmentflow"
+    mount = "segmentflow"
+    title = "Segmentflow"
+    base_path = "/segmentflow"
+    logins: ClassVar = {"API key": well_known.SEGMENTFLOW_API_KEY}
+    run_kinds: ClassVar = {"journey": ("journey",)}
+    options = frozenset({"shape", "completed_at", "workflow_id", "start_status"})
+    usual_settings: ClassVar = {"scopes": [_TRIGGER, _READ], "allow_sends": True, "reuse_status": 422}
+    choices: ClassVar = {
+        "shape": ("B", "A"),
+        "completed_at": ("null", "absent", "present"),
+        "workflow_id": ("given", "null"),
+        "start_status": (202, 200),
+        "allow_sends": (True, False),
+        "reuse_status": (422, 409),
+    }
+    end_fields = ("completedAt",)
+    credential_header = "x-api-key"
+
+    def __init__(self, clock: Clock) -> None:
+        self._used: dict[str, tuple[str, Answer]] = {}
+        super().__init__(clock)
+
+    @override
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/api/v1/public/journeys/runs/{run_id}", self._status),
+            Route("POST", "/api/v1/public/journeys/{journey_id}/trigger", self._trigger_by_id),
+            Route("POST", "/api/v1/journeys/{journey_key}/trigger", self._trigger_by_key),
+        ]
+
+    @override
+    def load_defaults(self) -> None:
+        known = well_known
+        exiting = Behaviour(outcome="cancel", running_seconds=10.0)
+        failing = Behaviour(outcome="fail", error=_ERROR, running_seconds=10.0)
+        self.add_target("journey", known.SEGMENTFLOW_JOURNEY, Behaviour(), key=known.SEGMENTFLOW_JOURNEY_KEY)
+        self.add_target("journey", known.SEGMENTFLOW_EXITING, exiting, key=known.SEGMENTFLOW_EXITING_KEY)
+        self.add_target("journey", known.SEGMENTFLOW_FAILING, failing, key=known.SEGMENTFLOW_FAILING_KEY)
+
+    @override
+    def reset(self) -> None:
+        super().reset()
+        self._used.clear()
+
+    @override
+    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+        key = fields.get("key", target_id)
+        return super().add_target(kind, target_id, defaults, **{"key": key, "name": key, "entry": "api", **fields})
+
+    @override
+    def check_target(self, kind: str, target_id: str) -> str:
+        return str(uuid.UUID(target_id))
+
+    @override
+    def credentials(self, call: Call) -> Credentials:
+        key = call.headers.get("x-api-key")
+        if not key:
+            return "missing"
+        return "valid" if key == well_known.SEGMENTFLOW_API_KEY else "invalid"
+
+    @override
+    def refuse_credentials(self, credentials: Credentials) -> Answer:
+        return self.error(401)
+
+    @override
+    def word(self, run: Run, now: float) -> str:
+        phase = run.phase(now)
+        if phase is Phase.HELD:
+            return str(run.plan.hold)
+        if phase is Phase.ENDED:
+            return {"succeed": "completed", "fail": "failed", "cancel": "exited"}[run.outcome]
+        return "queued" if phase is Phase.QUEUED else "running"
+
+    @override
+    def new_id(self) -> str:
+        return str(uuid.uuid4())
+
+    @override
+    def end_value(self, field: str, now: float) -> str:
+        return _time(now)
+
+    @override
+    def give_state(self, body: dict[str, Any], word: str, *, ended: bool, now: float) -> bool:
+        if "journeyId" in body:
+            return super().give_state(body, word, ended=ended, now=now)
+        if "runId" not in body:
+            return False
+        # The answer to a trigger has a state and no end.
+        body["status"] = word
+        return True
+
+    @override
+    def error(self, status: int) -> Answer:
+        if status in _GATEWAY:
+            return gateway_error(status, _GATEWAY[status])
+        code, message = _CODES.get(status, ("error", "Error."))
+        return _problem(status, code, message)
+
+    @override
+    def wrong_method(self, allowed: str) -> Answer:
+        # 405 is not among the documented codes.
+        return self.error(404)
+
+    # --- endpoints
+
+    def _status(self, call: Call, run_id: str) -> Answer:
+        self._check_scope(_READ)
+        _check_uuid("runId", run_id)
+        run = self.runs.get(run_id.lower())
+        return self.error(404) if run is None else Answer(200, self._show(run, self.clock.now()))
+
+    def _trigger_by_id(self, call: Call, journey_id: str) -> Answer:
+        self._check_trigger()
+        _check_uuid("id", journey_id)
+        body = _body(call, "recipient", _RECIPIENT)
+        run, status = self._begin(self.targets.get(journey_id.lower()), body, "recipient")
+        answer = {"runId": run.id, "workflowId": _workflow_id(run), "status": self.word(run, run.created_at)}
+        return Answer(status, answer, started_run=run.id)
+
+    def _trigger_by_key(self, call: Call, journey_key: str) -> Answer:
+        self._check_trigger()
+        if len(journey_key) > _LONGEST_JOURNEY_KEY:
+            raise _refuse(400, f"journeyKey must have 1 to {_LONGEST_JOURNEY_KEY} characters", field="journeyKey")
+        key = call.headers.get("idempotency-key", "")
+        if not 1 <= len(key) <= _LONGEST_KEY:
+            message = f"The header idempotency-key is required and must have 1 to {_LONGEST_KEY} characters"
+            raise _refuse(400, message, field="idempotency-key")
+        body = _body(call, "profile", _PROFILE)
+        journey = next((target for target in self.targets.values() if target.fields["key"] == journey_key), None)
+        # What counts is what is asked for, not how it was written down.
+        asked = [journey.id if journey else None, body["profile"], body.get("variables", {})]
+        fingerprint = json.dumps(asked, sort_keys=True)
+        if key in self._used:
+            before, answer = self._used[key]
+            if before != fingerprint:
+                status = self.settings["reuse_status"]
+                message = "This idempotency key was used with a different request."
+                return _problem(status, "idempotency_key_reuse", message)
+            return Answer(answer.status, answer.body)
+        run, status = self._begin(journey, body, "profile")
+        answer = Answer(status, {"runId": run.id, "status": self.word(run, run.created_at)}, started_run=run.id)
+        self._used[key] = fingerprint, answer
+        return answer
+
+    def _begin(self, journey: Target | None, body: dict[str, Any], who: str) -> tuple[Run, int]:
+        if journey is None:
+            raise RefusedError(self.error(404))
+        if journey.fields["entry"] != "api":
+            raise _refuse(422, "Only a journey with an API entry can be triggered.")
+        if not any(body[who].get(name) for name in body[who] if name != "properties"):
+            raise _refuse(422, f"{who} needs at least one identity.", field=who)
+        run = self.start(journey, body=body)
+        return run, run.plan.options.get("start_status", 202)
+
+    def _check_trigger(self) -> None:
+        self._check_scope(_TRIGGER)
+        if not self.settings["allow_sends"]:
+            message = "The API key lacks the allowSends flag."
+            raise RefusedError(_problem(403, "send_not_allowed", message))
+
+    def _check_scope(self, scope: str) -> None:
+        if scope not in self.settings["scopes"]:
+            code, message = _CODES[403]
+            raise RefusedError(_problem(403, code, message, required=[scope]))
+
+    def _show(self, run: Run, now: float) -> dict[str, Any]:
+        options, ended_at = run.plan.options, run.ended_at(now)
+        failed = run.outcome == "fail" and ended_at is not None
+        workflow_id = None if options.get("workflow_id") == "null" else _workflow_id(run)
+        answer = {
+            "runId": run.id,
+            "journeyId": run.target_id,
+            "profileId": _profile_id(run),
+            **({} if options.get("shape") == "A" else {"workflowId": workflow_id}),
+            "status": self.word(run, now),
+            "triggeredAt": _time(run.created_at),
+            "completedAt": None if ended_at is None else _time(ended_at),
+            "error": (_ERROR if run.plan.error is None else run.plan.error) if failed else None,
+        }
+        if ended_at is None and options.get("completed_at") == "absent":
+            del answer["completedAt"]
+        elif ended_at is None and options.get("completed_at") == "present":
+            answer["completedAt"] = answer["triggeredAt"]
+        return answer
+
+
+def _body(call: Call, who: str, identity: Mapping[str, type]) -> dict[str, Any]:
+    """The body of a trigger: structurally what the page shows."""
+    if call.media_type != "application/json":
+        raise _refuse(400, "Content-Type must be application/json")
+    try:
+        body = json.loads(call.body)
+    except ValueError:
+        raise _refuse(400, "The body is not valid JSON") from None
+    _check_object("body", body, {who: dict, "variables": dict})
+    if who not in body:
+        raise _refuse(400, f"{who} is required", field=who)
+    _check_object(who, body[who], identity)
+    email = body[who].get("email")
+    if email is not None and not _EMAIL.fullmatch(email):
+        raise _refuse(400, f"{who}.email is not an email address", field=f"{who}.email")
+    return dict(body)
+
+
+def _check_object(name: str, value: Any, fields: Mapping[str, type]) -> None:
+    if not isinstance(value, dict):
+        raise _refuse(400, f"{name} must be an object", field=name)
+    for key, one in value.items():
+        if key not in fields:
+            raise _refuse(400, f"{name} has no field {key!r}", field=key)
+        if not isinstance(one, fields[key]):
+            kind = "a string" if fields[key] is str else "an object"
+            raise _refuse(400, f"{key} must be {kind}", field=key)
+
+
+def _check_uuid(name: str, value: str) -> None:
+    if not _UUID.fullmatch(value):
+        raise _refuse(400, f"{name} must be a UUID", field=name)
+
+
+def _problem(status: int, code: str, message: str, **details: Any) -> Answer:
+    body: dict[str, Any] = {"error": code, "message": message}
+    return Answer(status, {**body, "details": details} if details else body)
+
+
+def _refuse(status: int, message: str, **details: Any) -> RefusedError:
+    return RefusedError(_problem(status, _CODES[status][0], message, **details))
+
+
+def _workflow_id(run: Run) -> str:
+    return f"journey-{run.target_id}-{run.id}"
+
+
+def _profile_id(run: Run) -> str:
+    body = run.body or {}
+    who = {name: one for name, one in (body.get("recipient") or body.get("profile") or {}).items() if one}
+    who.pop("properties", None)
+    return str(uuid.uuid5(_PROFILES, json.dumps(who, sort_keys=True)))
+
+
+def _time(at: float) -> str:
+    return f"{utc(at).strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z"

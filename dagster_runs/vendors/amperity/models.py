@@ -1,0 +1,43 @@
+"""Answers of Amperity's workflow API, version 2024-04-01."""
+
+from pydantic import AliasChoices, Field
+
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+
+
+class Task(VendorModel):
+    """One task of a workflow; told with ``view=verbose`` only. Two pages name its start differently."""
+
+    id: Lenient[str] = None
+    state: str = Field(min_length=1)
+    label: Lenient[str] = None
+    task_definition_type: Lenient[str] = None
+    execution_type: Lenient[str] = None
+    started_at: OptionalTime = Field(default=None, validation_alias=AliasChoices("created_at", "started_at"))
+    ended_at: OptionalTime = None
+    error: ErrorText = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.label or self.task_definition_type or self.id or "(unnamed)"
+
+
+class Workflow(VendorModel):
+    """A run of a courier group, an orchestration group or a campaign. It never says of which."""
+
+    id: str = Field(min_length=1)
+    state: str = Field(min_length=1)
+    type: Lenient[str] = None
+    name: Lenient[str] = None
+    created_at: OptionalTime = None
+    ended_at: OptionalTime = None
+    error: ErrorText = None
+    tasks: Lenient[list[Task]] = Field(default=None, validation_alias="task_instances")
+
+
+class WorkflowPage(VendorModel):
+    """A page of workflows. On the last one the token is absent, or empty."""
+
+    data: list[Workflow]
+    next_token: str | None = None

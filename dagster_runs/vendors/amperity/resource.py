@@ -1,0 +1,132 @@
+"""Connection to an Amperity tenant, and its calls."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from dagster_runs.remote_run.lenient import VendorModel
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, Token, shared_token
+from dagster_runs.transport.client import ErrorReader
+from dagster_runs.transport.redaction import Redactor
+from dagster_runs.vendors.amperity.models import Workflow, WorkflowPage
+
+_MOST_PAGES = 50
+
+
+class _TokenAnswer(VendorModel):
+    access_token: str = Field(min_length=1, repr=False)
+    expires_in: float = 3600.0
+
+
+class AmperityResource(RemoteRunResource):
+    """Connection to an Amperity tenant.
+
+    Either ``access_token``, or ``client_id`` and ``client_secret``.
+
+    Args:
+        tenant: The tenant's id, or a sandbox's (``socktown-sb-12345``).
+        access_token: A token from Settings → Security → API keys (DataGrid Operator).
+        client_id: Of OAuth client credentials.
+        client_secret: Of the same credentials.
+        token_url: Where those are exchanged for tokens, as Amperity shows beside them; by default the tenant's usual.
+        base_url: The API's address, with or without ``/api``. AWS: ``https://app.amperity.com`` (default). Azure:
+            ``https://{tenant}.amperity.com``. Australia: ``https://app-aws-apse2.amperity.com``.
+        api_version: Version of the API.
+        requests_per_second: Amperity refuses more than 10 a second.
+
+    Source: https://docs.amperity.com/api/.
+    """
+
+    vendor: ClassVar[str] = "Amperity"
+    secret_fields: ClassVar[tuple[str, ...]] = ("access_token", "client_secret")
+
+    tenant: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    access_token: str | None = Field(default=None, repr=False)
+    client_id: str | None = None
+    client_secret: str | None = Field(default=None, repr=False)
+    token_url: str | None = None
+    base_url: str = "https://app.amperity.com"
+    api_version: str = "2024-04-01"
+    requests_per_second: float | None = Field(default=10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        client = (self.client_id, self.client_secret)
+        if self.access_token is None and None in client:
+            raise ValueError("AmperityResource needs access_token, or client_id and client_secret")
+        if self.access_token is not None and client != (None, None):
+            raise ValueError("AmperityResource takes access_token, or client_id and client_secret, but not both")
+        return self
+
+    def api_url(self) -> str:
+        """The API's address."""
+        return f"{self.base_url.strip().rstrip('/').removesuffix('/api')}/api"
+
+    def account(self) -> str:
+        """The tenant, which the rate limit is for."""
+        return self.tenant
+
+    def auth(self) -> Auth:
+        """A bearer token for the tenant; one from client credentials is shared by all in this process."""
+        tenant = {"amperity-tenant": self.tenant, "api-version": self.api_version}
+        token = self.secret("access_token")
+        if token is not None:
+            return HeaderAuth({**tenant, "Authorization": f"Bearer {token}"}, secrets=(token,))
+        client_id, secret = self.secret("client_id") or "", self.secret("client_secret") or ""
+        url = self.token_url or f"https://{self.tenant}.amperity.com/api/v0/oauth2/token"
+        return shared_token(
+            (url, self.tenant, client_id, secret),
+            lambda: RenewedToken(
+                lambda: self._exchange(url, client_id, secret),
+                redactor=Redactor((secret,)),
+                more_headers=tenant,
+                cure="Check client_id, client_secret and token_url as Amperity shows them under API keys.",
+            ),
+        )
+
+    def _exchange(self, url: str, client_id: str, secret: str) -> Token:
+        base, _, name = url.rstrip("/").rpartition("/")
+        endpoint = self.new_client(base, HeaderAuth({"X-Amperity-Tenant": self.tenant}, secrets=(secret,)))
+        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+        answer = endpoint.post([name], form=form, keep_secrets=True).parse(_TokenAnswer)
+        return Token(answer.access_token, answer.expires_in)
+
+    def error_reader(self) -> ErrorReader:
+        """``{status, message, request_id?, trace_id?}``."""
+        return _read_error
+
+    def start_workflow(self, body: Mapping[str, Any]) -> str:
+        """POST ``/workflow/runs``; returns the workflow's id."""
+        return self.http().post_once(["workflow", "runs"], json=dict(body)).parse(Workflow).id
+
+    def get_workflow(self, workflow_id: str, *, verbose: bool) -> Workflow:
+        """GET ``/workflow/runs/{id}``; error and tasks are told with ``verbose`` only."""
+        view = {"view": "verbose"} if verbose else {}
+        return self.http().get(["workflow", "runs", workflow_id], params=view).parse(Workflow)
+
+    def stop_workflow(self, workflow_id: str) -> None:
+        """POST ``/workflow/runs/{id}/stop``.
+
+        Raises:
+            ConflictError: It has ended already.
+        """
+        self.http().post(["workflow", "runs", workflow_id, "stop"])
+
+    def list_workflows(self, **filters: str) -> Iterator[Workflow]:
+        """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``."""
+        params = dict(filters)
+        for _ in range(_MOST_PAGES):
+            page = self.http().get(["workflow", "runs"], params=params).parse(WorkflowPage)
+            yield from page.data
+            if not page.next_token:
+                return
+            params["next_token"] = page.next_token
+
+
+def _read_error(body: Any) -> tuple[str | None, str | None]:
+    ids = ", ".join(f"{name} {body[name]}" for name in ("request_id", "trace_id") if body.get(name))
+    message = body.get("message")
+    return None, f"{message} ({ids})" if message and ids else message

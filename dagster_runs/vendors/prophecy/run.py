@@ -1,0 +1,100 @@
+"""A run of a Prophecy pipeline."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+from urllib.parse import quote, urlencode
+
+import dagster as dg
+from pydantic import BeforeValidator, Field
+
+from dagster_runs.remote_run.contract import RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus, state_of
+from dagster_runs.vendors.prophecy.resource import ProphecyResource
+
+_WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error": RunState.FAILED}
+
+
+def _as_parameter(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Parameter = Annotated[str, BeforeValidator(_as_parameter)]
+"""Prophecy's parameters are texts; a number is written as one."""
+
+
+class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
+    """A run of a published pipeline on a Prophecy fabric.
+
+    Args:
+        fabric_id: Id of the fabric, from its metadata page's address.
+        project_id: Id of the project.
+        pipeline_name: Name of the pipeline, not its id.
+        parameters: Overrides of the pipeline's parameters. Numbers become texts; lists and objects are refused.
+        branch: Git branch; by default the current working branch.
+        version: Release of the project; by default the newest.
+        process_name: A gem after which the run stops.
+
+    Prophecy offers no way to cancel or list runs. Source: https://docs.prophecy.ai/api-reference/.
+    """
+
+    vendor: ClassVar[str] = "Prophecy"
+    label: ClassVar[str] = "pipeline run"
+    resource_key: ClassVar[str] = "prophecy"
+    asset_kinds: ClassVar[frozenset[str]] = frozenset({"prophecy"})
+    where_to_stop: ClassVar[str] = "If it must not go on, stop it in Prophecy's run history."
+
+    fabric_id: int = Field(gt=0)
+    project_id: str = Field(min_length=1)
+    pipeline_name: str = Field(min_length=1)
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    branch: str | None = None
+    version: str | None = None
+    process_name: str | None = None
+
+    @property
+    def target(self) -> str:
+        """The pipeline's name, within its project."""
+        return f"{self.project_id}/{self.pipeline_name}"
+
+    def start(self, resource: ProphecyResource, attempt: StartAttempt) -> str:
+        """POST the trigger. There is no field to mark the run as ours."""
+        body = {
+            "fabricId": self.fabric_id,
+            "projectId": self.project_id,
+            "pipelineName": self.pipeline_name,
+            "parameters": self.parameters or None,
+            "branch": self.branch,
+            "version": self.version,
+            "processName": self.process_name,
+        }
+        return resource.trigger_pipeline({name: value for name, value in body.items() if value is not None})
+
+    def fetch_status(self, resource: ProphecyResource, run_id: str) -> RunStatus:
+        """GET the run. Its last change is the nearest that Prophecy tells to an end time."""
+        answer = resource.get_pipeline_run(run_id)
+        word = answer.run_status or ""
+        state = state_of(word, _WORDS)
+        return RunStatus(
+            state=state,
+            word=word,
+            error=answer.error_message,
+            started_at=answer.created_at,
+            finished_at=answer.updated_at if state.is_final else None,
+        )
+
+    def fetch_result(
+        self, resource: ProphecyResource, run_id: str, status: RunStatus, gate: QualityGate | None
+    ) -> RunResult:
+        """The pipeline's page."""
+        page = f"{resource.api_url()}/metadata/sql/{quote(self.project_id, safe='')}"
+        query = urlencode({"entity": "pipeline", "name": self.pipeline_name})
+        metadata: Mapping[str, Any] = {"prophecy/pipeline_url": dg.MetadataValue.url(f"{page}?{query}")}
+        return RunResult(metadata)
+
+    def run_url(self, resource: ProphecyResource, run_id: str) -> str | None:
+        """The run history of the project on the fabric: Prophecy has no page for one run."""
+        query = {"observationTab": "run-history", "prFabricId": self.fabric_id, "prProjectId": self.project_id}
+        return f"{resource.api_url()}/metadata/ide/observation?{urlencode(query)}"

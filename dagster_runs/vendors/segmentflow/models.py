@@ -1,0 +1,23 @@
+"""Answers of Segmentflow's journeys API; its pages differ in which fields may be null or absent."""
+
+from pydantic import Field
+
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+
+
+class TriggeredRun(VendorModel):
+    """The answer to either trigger."""
+
+    run_id: str = Field(validation_alias="runId", min_length=1)
+
+
+class JourneyRun(VendorModel):
+    """One recipient's way through a journey."""
+
+    status: str = Field(min_length=1)
+    journey_id: Lenient[str] = Field(default=None, validation_alias="journeyId")
+    profile_id: Lenient[str] = Field(default=None, validation_alias="profileId")
+    workflow_id: Lenient[str] = Field(default=None, validation_alias="workflowId")
+    triggered_at: OptionalTime = Field(default=None, validation_alias="triggeredAt")
+    completed_at: OptionalTime = Field(default=None, validation_alias="completedAt")
+    error: ErrorText = None

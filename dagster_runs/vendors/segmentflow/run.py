@@ -1,0 +1,107 @@
+"""One recipient's run through a Segmentflow journey."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+from typing_extensions import Self
+
+from dagster_runs.remote_run.contract import DAY, RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus, state_of
+from dagster_runs.remote_run.values import Uuid
+from dagster_runs.vendors.segmentflow.models import JourneyRun
+from dagster_runs.vendors.segmentflow.resource import SegmentflowResource
+
+_WORDS = {
+    "queued": RunState.QUEUED,
+    "running": RunState.RUNNING,
+    "completed": RunState.SUCCEEDED,
+    "failed": RunState.FAILED,
+}
+_EXITED = "exited"
+_IDENTITIES = {
+    "journey_id": ("email", "userId", "anonymousId"),
+    "journey_key": ("email", "externalId", "userId", "anonymousId"),
+}
+
+
+class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
+    """One run of an API-entry journey, for one recipient.
+
+    Args:
+        journey_id: The journey's id, a UUID: the older trigger.
+        journey_key: Instead, the journey's key: the newer trigger, whose answer cannot be lost (idempotency key).
+        recipient: Who goes through the journey: ``{"email": …}``, ``userId`` or ``anonymousId``; with a key also
+            ``externalId`` and ``properties``.
+        variables: Values for the journey's templates.
+        on_exited: What it means that the recipient left the journey before its end: ``"fail"`` (default, since nobody
+            documents it as a success) or ``"succeed"``, for journeys that are meant to be left, as by a purchase.
+
+    Journeys contain waits, so a run may take days; it cannot be cancelled. Source: https://segmentflow.ai/docs/.
+    """
+
+    vendor: ClassVar[str] = "Segmentflow"
+    label: ClassVar[str] = "journey run"
+    resource_key: ClassVar[str] = "segmentflow"
+    asset_kinds: ClassVar[frozenset[str]] = frozenset({"segmentflow"})
+    default_timeout: ClassVar[float] = 30 * DAY
+    where_to_stop: ClassVar[str] = "If it must not go on, stop the journey at https://dashboard.segmentflow.ai."
+
+    journey_id: Uuid | None = None
+    journey_key: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None
+    recipient: dict[str, Any] = Field(min_length=1)
+    variables: dict[str, Any] = Field(default_factory=dict)
+    on_exited: Literal["fail", "succeed"] = "fail"
+
+    @model_validator(mode="after")
+    def _one_journey_and_somebody(self) -> Self:
+        if (self.journey_id is None) == (self.journey_key is None):
+            raise ValueError("give journey_id or journey_key, one of them")
+        identities = _IDENTITIES["journey_id" if self.journey_key is None else "journey_key"]
+        if not any(self.recipient.get(name) for name in identities):
+            raise ValueError(f"recipient has none of {', '.join(identities)}, so nobody is meant")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The journey's id or key."""
+        return self.journey_id or self.journey_key or ""
+
+    @property
+    def start_is_repeatable(self) -> bool:
+        """The newer trigger takes an idempotency key."""
+        return self.journey_key is not None
+
+    def start(self, resource: SegmentflowResource, attempt: StartAttempt) -> str:
+        """POST the trigger of the generation that the journey is named in."""
+        variables = {"variables": self.variables} if self.variables else {}
+        if self.journey_key is not None:
+            body = {"profile": self.recipient, **variables}
+            return resource.trigger_journey_by_key(self.journey_key, body, idempotency_key=attempt.correlation_id)
+        return resource.trigger_journey(self.target, {"recipient": self.recipient, **variables})
+
+    def fetch_status(self, resource: SegmentflowResource, run_id: str) -> RunStatus:
+        """GET the run."""
+        answer = resource.get_journey_run(run_id)
+        state = state_of(answer.status, _WORDS)
+        error = answer.error
+        if answer.status.strip().casefold() == _EXITED:
+            state = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
+            if state is RunState.FAILED:
+                error = error or "the recipient left the journey before its end (on_exited='succeed' accepts that)"
+        return RunStatus(
+            state=state,
+            word=answer.status,
+            error=error,
+            started_at=answer.triggered_at,
+            finished_at=answer.completed_at,
+            answer=answer,
+        )
+
+    def fetch_result(
+        self, resource: SegmentflowResource, run_id: str, status: RunStatus, gate: QualityGate | None
+    ) -> RunResult:
+        """The ids of journey, profile and workflow, to look the run up with."""
+        answer: JourneyRun = status.answer
+        ids = {"journey_id": answer.journey_id, "profile_id": answer.profile_id, "workflow_id": answer.workflow_id}
+        return RunResult({f"segmentflow/{name}": value for name, value in ids.items() if value})

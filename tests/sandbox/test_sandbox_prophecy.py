@@ -1,0 +1,273 @@
+"""The stand-in of Prophecy's pipeline trigger."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+
+PIPELINE, FAILING = well_known.PROPHECY_PIPELINE, well_known.PROPHECY_PIPELINE_FAILING
+FABRIC, PROJECT = well_known.PROPHECY_FABRIC, well_known.PROPHECY_PROJECT
+BODY = {"fabricId": FABRIC, "projectId": PROJECT, "pipelineName": PIPELINE}
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}"
+RUN = {"success", "runId", "createdAt", "updatedAt", "projectId", "pipelineName", "fabricId", "runStatus"}
+
+
+def trigger(api: Any, **fields: Any) -> str:
+    answer = api.json("POST", "", json={**BODY, **fields})
+    assert answer["success"] is True, answer
+    return str(answer["runId"])
+
+
+def status(api: Any, run_id: str) -> Any:
+    return api.json("GET", f"/{quote(run_id, safe='')}")
+
+
+def refused(answer: Any) -> str:
+    """It says no with HTTP 200."""
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {"success", "msg"}
+    assert body["success"] is False
+    return str(body["msg"])
+
+
+def test_the_answer_to_a_trigger(sandbox: Sandbox, prophecy: Any) -> None:
+    answer = prophecy("POST", "", json=BODY)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert set(body) == {"success", "runId", "msg"}
+    assert (body["success"], body["msg"]) == (True, "Pipeline triggered successfully.")
+    assert re.fullmatch(r"MDAw-[0-9A-Za-z]{20}--[0-9A-Za-z]{12}==", body["runId"])
+    assert sandbox.requests()[0].started_run == body["runId"]
+    assert sandbox.starts("prophecy") == 1
+
+
+def test_a_run_from_start_to_end(sandbox: Sandbox, prophecy: Any) -> None:
+    run_id = trigger(prophecy)
+    sandbox.advance(11)
+    running = status(prophecy, run_id)
+    assert set(running) == RUN
+    assert running["createdAt"] == running["updatedAt"]
+    assert (running["runStatus"], running["success"]) == ("RUNNING", True)
+    sandbox.advance(2)
+    ended = status(prophecy, run_id)
+    assert set(ended) == RUN
+    assert re.fullmatch(TIME, ended["createdAt"])
+    assert ended["updatedAt"] > ended["createdAt"]
+    # An integer when it was asked for, a string when it is told.
+    assert (ended["fabricId"], ended["projectId"], ended["pipelineName"]) == (str(FABRIC), PROJECT, PIPELINE)
+    assert (ended["runId"], ended["runStatus"]) == (run_id, "SUCCEEDED")
+
+
+def test_a_failure(sandbox: Sandbox, prophecy: Any) -> None:
+    run_id = trigger(prophecy, pipelineName=FAILING)
+    assert "errorMessage" not in status(prophecy, run_id)
+    sandbox.advance(11)
+    failed = status(prophecy, run_id)
+    assert set(failed) == RUN | {"errorMessage"}
+    # The request is a success all the same.
+    assert (failed["success"], failed["runStatus"]) == (True, "ERROR")
+    assert len(failed["errorMessage"].splitlines()) > 2
+    sandbox.set_behaviour(PIPELINE, Behaviour(outcome="fail", error="boom", running_seconds=1))
+    run_id = trigger(prophecy)
+    sandbox.advance(1)
+    assert status(prophecy, run_id)["errorMessage"] == "boom"
+
+
+def test_states_that_are_not_documented(sandbox: Sandbox, prophecy: Any) -> None:
+    queued = Behaviour(hold="QUEUED", hold_when="queued", hold_seconds=5, running_seconds=1)
+    sandbox.set_behaviour(PIPELINE, [queued, Behaviour(outcome="cancel", running_seconds=1)])
+    first, second = trigger(prophecy), trigger(prophecy)
+    assert [status(prophecy, run_id)["runStatus"] for run_id in (first, second)] == ["QUEUED", "RUNNING"]
+    sandbox.advance(5.5)
+    assert [status(prophecy, run_id)["runStatus"] for run_id in (first, second)] == ["RUNNING", "CANCELED"]
+    sandbox.advance(1)
+    assert status(prophecy, first)["runStatus"] == "SUCCEEDED"
+
+
+def test_times_with_a_zone(sandbox: Sandbox, prophecy: Any) -> None:
+    sandbox.set_behaviour(PIPELINE, Behaviour(times="zulu"))
+    run = status(prophecy, trigger(prophecy))
+    assert re.fullmatch(f"{TIME}Z", run["createdAt"])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"parameters": {}},
+        {"parameters": {"franchise_id": "3000007"}, "branch": "main", "version": "2", "processName": "join_orders"},
+    ],
+)
+def test_bodies_it_takes(sandbox: Sandbox, prophecy: Any, fields: Any) -> None:
+    trigger(prophecy, **fields)
+    assert sandbox.runs()[0].body == {**BODY, **fields}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"fabricId": ...}, "(/fabricId,List(JsonValidationError(List(error.path.missing)"),
+        ({"fabricId": str(FABRIC)}, "/fabricId,List(JsonValidationError(List(error.expected.jsnumber)"),
+        ({"fabricId": float(FABRIC)}, "jsnumber"),
+        ({"fabricId": True}, "jsnumber"),
+        ({"fabricId": 2**63}, "jsnumber"),
+        ({"projectId": ...}, "/projectId"),
+        ({"projectId": int(PROJECT)}, "/projectId"),
+        ({"pipelineName": ...}, "/pipelineName"),
+        ({"pipelineName": None}, "/pipelineName"),
+        ({"parameters": {"a": "1", "b": 2}}, "/parameters/b,List(JsonValidationError(List(error.expected.jsstring)"),
+        ({"parameters": [["a", "1"]]}, "jsobject"),
+        ({"parameters": None}, "/parameters"),
+        ({"branch": 1}, "/branch"),
+        ({"version": 2}, "/version"),
+        ({"processName": ["a"]}, "/processName"),
+        ({"process_name": "a"}, "/process_name"),
+        ({"projectId": "1"}, "Project with uid `1` not found"),
+        ({"pipelineName": "nobody"}, "`nobody` not found"),
+        (
+            {"fabricId": 2290},
+            "Success(Left(sdl.md.client.package$MetadataException: Fabric with uid `2290` not found))",
+        ),
+    ],
+)
+def test_bodies_it_refuses(sandbox: Sandbox, prophecy: Any, changes: Any, says: str) -> None:
+    body = {name: value for name, value in {**BODY, **changes}.items() if value is not ...}
+    message = refused(prophecy("POST", "", json=body))
+    assert message.startswith("error in triggering pipeline: ")
+    assert says in message
+    assert sandbox.runs() == []
+
+
+def test_bodies_that_are_no_json(sandbox: Sandbox, prophecy: Any) -> None:
+    refused(prophecy("POST", "", data="{", headers={"Content-Type": "application/json"}))
+    refused(prophecy("POST", "", data={"fabricId": "1"}))
+    refused(prophecy("POST", "", json=[]))
+    assert sandbox.runs() == []
+
+
+def test_a_fabric_where_nothing_starts(sandbox: Sandbox, prophecy: Any) -> None:
+    sandbox.set_behaviour(PIPELINE, [Behaviour(outcome="fail"), Behaviour()])
+    sandbox.configure("prophecy", wrong_fabric="lost")
+    lost = trigger(prophecy, fabricId=2290)
+    assert "not found" in refused(prophecy("GET", f"/{lost}"))
+    sandbox.configure("prophecy", wrong_fabric="stuck")
+    stuck = trigger(prophecy, fabricId=2290)
+    sandbox.advance(7 * 86_400)
+    run = status(prophecy, stuck)
+    assert (run["runStatus"], run["fabricId"], run["updatedAt"]) == ("RUNNING", "2290", run["createdAt"])
+    assert sandbox.starts("prophecy") == 0
+    assert [(run.source, run.started_at) for run in sandbox.runs()] == [("never-started", None)]
+    # They took no behaviour that was meant for a run.
+    run_id = trigger(prophecy)
+    sandbox.advance(20)
+    assert status(prophecy, run_id)["runStatus"] == "ERROR"
+
+
+def test_run_ids_in_a_path(sandbox: Sandbox, prophecy: Any) -> None:
+    run_id = trigger(prophecy)
+    for path in (run_id, quote(run_id, safe=""), f"%{ord(run_id[0]):x}{run_id[1:]}"):
+        assert prophecy.json("GET", f"/{path}")["runId"] == run_id
+    assert sandbox.requests()[-2].path.endswith("%3D%3D")
+    sandbox.configure("prophecy", ids="base64")
+    run_id = trigger(prophecy)
+    assert "/" in run_id
+    assert "+" in run_id
+    assert status(prophecy, run_id)["runId"] == run_id
+    assert prophecy("GET", f"/{run_id}").status_code == 404
+    assert "not found" in refused(prophecy("GET", "/nobody"))
+    assert prophecy("GET", "/").status_code == 404
+    assert prophecy("DELETE", f"/{quote(run_id, safe='')}").status_code == 405
+
+
+def test_credentials(sandbox: Sandbox, prophecy: Any) -> None:
+    wrong = [{"X-AUTH-TOKEN": None}, {"X-AUTH-TOKEN": "wrong"}]
+    bearer = {"X-AUTH-TOKEN": None, "Authorization": f"Bearer {well_known.PROPHECY_TOKEN}"}
+    for headers in [*wrong, bearer]:
+        answer = prophecy("POST", "", json=BODY, headers=headers)
+        assert (answer.status_code, set(answer.json())) == (401, {"message"})
+    assert [one.headers["x-auth-token"] for one in sandbox.requests()] == ["missing", "invalid", "missing"]
+    assert well_known.PROPHECY_TOKEN not in repr(sandbox.requests())
+    sandbox.configure("prophecy", refusal="login_page")
+    sandbox.add_fault(Fault("expired_token", method="GET"))
+    for answer in (prophecy("POST", "", json=BODY, headers=wrong[1]), prophecy("GET", "/x")):
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert "Sign In" in answer.text
+    assert sandbox.starts() == 0
+
+
+def test_pipelines_of_ones_own(sandbox: Sandbox, prophecy: Any) -> None:
+    sandbox.add_target("prophecy", "pipeline", "mine", Behaviour(running_seconds=1), project_id="7", fabric_id=8)
+    run_id = trigger(prophecy, pipelineName="mine", projectId="7", fabricId=8)
+    run = status(prophecy, run_id)
+    assert (run["projectId"], run["fabricId"]) == ("7", "8")
+    assert "not found in project `7`" in refused(prophecy("POST", "", json={**BODY, "projectId": "7"}))
+    stranger = sandbox.begin_run("mine")
+    assert status(prophecy, stranger.id)["fabricId"] == "8"
+    for wrong in (
+        lambda: sandbox.add_target("prophecy", "project", "x"),
+        lambda: sandbox.set_behaviour(PIPELINE, Behaviour(times="local")),
+        lambda: sandbox.configure("prophecy", wrong_fabric="ignored"),
+    ):
+        with pytest.raises(ValueError, match=r"\w"):
+            wrong()
+
+
+def test_where_a_deep_link_leads(sandbox: Sandbox, prophecy: Any) -> None:
+    run_id = trigger(prophecy)
+    link = f"/metadata/sql/{PROJECT}?entity=pipeline&name={PIPELINE}"
+    prophecy.base_url = f"{sandbox.url}/prophecy"
+    page = prophecy("GET", link, headers={"X-AUTH-TOKEN": None})
+    assert "stand-in" in page.text
+    assert run_id in page.text
+    assert "<script>" not in prophecy("GET", "/metadata/sql/%3Cscript%3E?name=%3Cscript%3E").text
+
+
+# --- faults
+
+
+def test_faults_in_its_own_shape(sandbox: Sandbox, prophecy: Any) -> None:
+    run_id = trigger(prophecy)
+    sandbox.add_fault(Fault("not_found", times=2))
+    seen = [prophecy("GET", f"/{run_id}") for _ in range(3)]
+    assert "not found" in refused(seen[0])
+    assert [answer.json()["success"] for answer in seen] == [False, False, True]
+    for code, kind in (
+        (401, "application/json"),
+        (429, "application/json"),
+        (500, "application/json"),
+        (502, "text/html"),
+    ):
+        sandbox.add_fault(Fault("status", status=code, times=1))
+        answer = prophecy("GET", f"/{run_id}")
+        assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (code, kind)
+        assert answer.text
+    sandbox.add_fault(Fault("echo_secret", times=1))
+    assert well_known.PROPHECY_TOKEN in prophecy("POST", "", json=BODY).text
+    sandbox.add_fault(Fault("status_after", times=1))
+    assert prophecy("POST", "", json=BODY).status_code == 502
+    assert sandbox.starts() == 2
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_unknown_states(sandbox: Sandbox, prophecy: Any, ended: bool) -> None:
+    sandbox.add_fault(Fault("unknown_state", word="HIBERNATING", ended=ended))
+    run = status(prophecy, trigger(prophecy))
+    # There is no field for an end, so none is made up.
+    assert (set(run), run["runStatus"]) == (RUN, "HIBERNATING")
+    refused(prophecy("GET", "/nobody"))
+
+
+def test_fields_that_are_missing_or_wrong(sandbox: Sandbox, prophecy: Any) -> None:
+    run_id = trigger(prophecy)
+    sandbox.add_fault(Fault("missing_field", field="runStatus", times=1))
+    assert set(status(prophecy, run_id)) == RUN - {"runStatus"}
+    sandbox.add_fault(Fault("wrong_type", field="updatedAt", value=17, times=1))
+    assert status(prophecy, run_id)["updatedAt"] == 17
+    sandbox.add_fault(Fault("missing_field", method="POST", field="runId", times=1))
+    assert set(prophecy.json("POST", "", json=BODY)) == {"success", "msg"}
+    assert sandbox.starts() == 2
