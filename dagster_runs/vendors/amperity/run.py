@@ -75,7 +75,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     def _as_amperity_rules(self) -> Self:
         given = [name for name in ("range_from", "range_to", "run_mode") if getattr(self, name) is not None]
         if given and not self._is_courier_group:
-            raise ValueError(f"{', '.join(given)}: only a courier group (cg-…) takes these, and this is {self.config_id}")
+            raise ValueError(
+                f"{', '.join(given)}: only a courier group (cg-…) takes these, and this is {self.config_id}"
+            )
         if self.range_to is not None and self.range_from is None:
             raise ValueError("range_to needs range_from")
         if self.range_from is not None and self.range_to is not None and self.range_from >= self.range_to:
@@ -162,7 +164,6 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
                 if state is None:
                     raise  # a state that this version does not know is no reason to give up
         return list(found.values())
-
 
     def _candidate(self, workflow: Workflow, attempt: StartAttempt) -> FoundRun:
         late = workflow.created_at.timestamp() - attempt.starting_at if workflow.created_at else 0.0

@@ -16,7 +16,8 @@ class SegmentflowResource(RemoteRunResource):
     """Connection to Segmentflow.
 
     Args:
-        api_key: An API key (``sk_live_…``) with the scopes of journeys, from dashboard.segmentflow.ai → Settings → API Keys.
+        api_key: An API key (``sk_live_…``) with the scopes of journeys, from dashboard.segmentflow.ai → Settings →
+        API Keys.
         base_url: The API's address.
 
     Source: https://segmentflow.ai/docs/authentication.

@@ -49,7 +49,5 @@ def refreshed_token(
             redactor.add(newest)
         return Token(tokens.access_token, tokens.expires_in)
 
-    cure = (
-        "Log in to TestGen again for a new refresh token: one lives 30 days. Check client_id and client_secret too."
-    )
+    cure = "Log in to TestGen again for a new refresh token: one lives 30 days. Check client_id and client_secret too."
     return RenewedToken(fetch, redactor=redactor, cure=cure)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
-
 from dagster_runs.remote_run.contract import FoundRun, RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, state_of
