@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-real test-ui lint types check bench screenshots clean
+.PHONY: help install demo materialize test test-real test-ui lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,6 +47,9 @@ check: lint types test  ## all that needs no server and no browser
 
 bench: install  ## figures beside the limits
 	$(BIN)/python -m benchmarks
+
+conformance: install  ## docs/vendors.md anew: what of each vendor's API is used, and what proves it
+	$(BIN)/python -m tests.conformance
 
 clean:  ## forget the environment and everything that was started here
 	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache

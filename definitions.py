@@ -1,10 +1,13 @@
-"""A code location: raw tables → Profiles features → quality gates → what may only run on good data.
+"""A code location: raw tables → Prophecy and Amperity → Profiles features → quality gates → what only good data may reach.
 
 Each vendor is the real one where its credentials are in the environment, and the local sandbox where they are not:
 
 | Vendor | Credentials | What to run |
 |---|---|---|
+| Amperity | `AMPERITY_TENANT` and `AMPERITY_ACCESS_TOKEN` | `AMPERITY_CONFIG_ID` (a courier group) |
+| Prophecy | `PROPHECY_ACCESS_TOKEN` (and `PROPHECY_BASE_URL`) | `PROPHECY_FABRIC_ID`, `PROPHECY_PROJECT_ID`, `PROPHECY_PIPELINE_NAME`, `PROPHECY_REPORT_NAME` |
 | RudderStack | `RUDDERSTACK_ACCESS_TOKEN` (and `RUDDERSTACK_REGION`) | `RUDDERSTACK_PROFILES_ID` |
+| Segmentflow | `SEGMENTFLOW_API_KEY` | `SEGMENTFLOW_JOURNEY_KEY` |
 | TestGen | `TESTGEN_BASE_URL`, and `TESTGEN_ACCESS_TOKEN` or `TESTGEN_CLIENT_ID`, `TESTGEN_CLIENT_SECRET`, `TESTGEN_REFRESH_TOKEN` | `TESTGEN_TABLE_GROUP_ID`, `TESTGEN_FEATURES_SUITE_ID`, `TESTGEN_ORDERS_SUITE_ID` |
 """  # noqa: E501 - a table
 
@@ -13,9 +16,15 @@ import os
 import dagster as dg
 
 from dagster_runs import (
+    AmperityResource,
+    AmperityWorkflowRun,
+    ProphecyPipelineRun,
+    ProphecyResource,
     QualityGate,
     RudderStackProfilesRun,
     RudderStackResource,
+    SegmentflowJourneyRun,
+    SegmentflowResource,
     TestGenProfilingRun,
     TestGenResource,
     TestGenTestRun,
@@ -27,22 +36,35 @@ DAGSTER_URL = os.environ.get("DAGSTER_URL", "http://127.0.0.1:3000")
 
 # The sandbox's own ids and token: as public as this file, and they open nothing real.
 _SANDBOX_IDS = {
+    "AMPERITY_CONFIG_ID": "cg-2efo5X8vo",
+    "PROPHECY_FABRIC_ID": "33290",
+    "PROPHECY_PROJECT_ID": "41459",
+    "PROPHECY_PIPELINE_NAME": "customer_360",
+    "PROPHECY_REPORT_NAME": "customer_360_broken",
+    "SEGMENTFLOW_JOURNEY_KEY": "welcome-back",
     "RUDDERSTACK_PROFILES_ID": "2hkeBOp0lGJpMPyur0oXUxxIDhw",
     "TESTGEN_TABLE_GROUP_ID": "0ea85e17-acbe-47fe-8394-9970725ad37d",
     "TESTGEN_FEATURES_SUITE_ID": "f0e1d2c3-0000-4000-8000-000000000001",
     "TESTGEN_ORDERS_SUITE_ID": "f0e1d2c3-0000-4000-8000-000000000002",
 }
 _SANDBOX_TOKENS = {
+    "SANDBOX_AMPERITY_TOKEN": "sandbox-amperity-token",
+    "SANDBOX_PROPHECY_TOKEN": "sandbox-prophecy-token",
+    "SANDBOX_SEGMENTFLOW_KEY": "sk_live_sandbox",
     "SANDBOX_RUDDERSTACK_TOKEN": "sandbox-rudderstack-token",
     "SANDBOX_TESTGEN_TOKEN": "sandbox-testgen-token",
 }
 
 
 def _is_real(vendor: str) -> bool:
-    return {
-        "rudderstack": "RUDDERSTACK_ACCESS_TOKEN" in os.environ,
-        "testgen": "TESTGEN_BASE_URL" in os.environ,
+    variable = {
+        "amperity": "AMPERITY_ACCESS_TOKEN",
+        "prophecy": "PROPHECY_ACCESS_TOKEN",
+        "rudderstack": "RUDDERSTACK_ACCESS_TOKEN",
+        "segmentflow": "SEGMENTFLOW_API_KEY",
+        "testgen": "TESTGEN_BASE_URL",
     }[vendor]
+    return variable in os.environ
 
 
 def _id(name: str) -> str:
@@ -56,6 +78,32 @@ def _id(name: str) -> str:
 
 def _if_set(name: str) -> dg.EnvVar | None:
     return dg.EnvVar(name) if name in os.environ else None
+
+
+def amperity() -> AmperityResource:
+    """Amperity, or its stand-in."""
+    if _is_real("amperity"):
+        return AmperityResource(tenant=os.environ["AMPERITY_TENANT"], access_token=dg.EnvVar("AMPERITY_ACCESS_TOKEN"))
+    return AmperityResource(
+        tenant="sandbox", access_token=dg.EnvVar("SANDBOX_AMPERITY_TOKEN"), base_url=f"{SANDBOX_URL}/amperity"
+    )
+
+
+def prophecy() -> ProphecyResource:
+    """Prophecy, or its stand-in."""
+    if _is_real("prophecy"):
+        return ProphecyResource(
+            access_token=dg.EnvVar("PROPHECY_ACCESS_TOKEN"),
+            base_url=os.environ.get("PROPHECY_BASE_URL", "https://app.prophecy.io"),
+        )
+    return ProphecyResource(access_token=dg.EnvVar("SANDBOX_PROPHECY_TOKEN"), base_url=f"{SANDBOX_URL}/prophecy")
+
+
+def segmentflow() -> SegmentflowResource:
+    """Segmentflow, or its stand-in."""
+    if _is_real("segmentflow"):
+        return SegmentflowResource(api_key=dg.EnvVar("SEGMENTFLOW_API_KEY"))
+    return SegmentflowResource(api_key=dg.EnvVar("SANDBOX_SEGMENTFLOW_KEY"), base_url=f"{SANDBOX_URL}/segmentflow")
 
 
 def rudderstack() -> RudderStackResource:
@@ -115,6 +163,44 @@ warehouse_profile = build_remote_run_asset(
     timeout=3600,
 )
 
+customer_360 = build_remote_run_asset(
+    ProphecyPipelineRun(
+        fabric_id=int(_id("PROPHECY_FABRIC_ID")),
+        project_id=_id("PROPHECY_PROJECT_ID"),
+        pipeline_name=_id("PROPHECY_PIPELINE_NAME"),
+        parameters={"currency": "EUR"},
+    ),
+    key="customer_360",
+    deps=[["warehouse", "customers"], ["warehouse", "orders"]],
+    group_name="features",
+    description="One row for each customer. The launchpad takes other `parameters` for one run.",
+    timeout=6 * 3600,
+)
+
+churn_report = build_remote_run_asset(
+    ProphecyPipelineRun(
+        fabric_id=int(_id("PROPHECY_FABRIC_ID")),
+        project_id=_id("PROPHECY_PROJECT_ID"),
+        pipeline_name=_id("PROPHECY_REPORT_NAME"),
+    ),
+    key="churn_report",
+    deps=[customer_360],
+    group_name="activation",
+    description="The sandbox's pipeline is broken: its error is readable on the check `run_status`.",
+    timeout=6 * 3600,
+)
+
+amperity_ingest = build_remote_run_asset(
+    AmperityWorkflowRun(config_id=_id("AMPERITY_CONFIG_ID")),
+    key="amperity_ingest",
+    deps=[["warehouse", "events"]],
+    group_name="features",
+    description="A day of events in Amperity. A backfill over a range of days is one workflow over the whole range.",
+    partitions_def=dg.DailyPartitionsDefinition(start_date="2026-11-01"),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    timeout=6 * 3600,
+)
+
 user_features = build_remote_run_asset(
     RudderStackProfilesRun(profiles_id=_id("RUDDERSTACK_PROFILES_ID")),
     key="user_features",
@@ -148,6 +234,17 @@ orders_quality = build_remote_run_asset(
 )
 
 
+welcome = build_remote_run_asset(
+    SegmentflowJourneyRun(
+        journey_key=_id("SEGMENTFLOW_JOURNEY_KEY"), recipient={"email": "ada@example.com"}, on_exited="succeed"
+    ),
+    key="welcome_journey",
+    deps=[features_quality],
+    group_name="activation",
+    description="A recipient's way through a journey, which may be left early: by a purchase, say.",
+)
+
+
 @dg.asset(deps=[features_quality], group_name="activation", kinds={"python"})
 def audience(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """Audiences built from the features; only ever on features that passed their gate."""
@@ -162,12 +259,34 @@ def revenue_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     return dg.MaterializeResult(metadata={"currency": "EUR"})
 
 
-everything = dg.define_asset_job("everything", selection=dg.AssetSelection.all())
+# Amperity's asset is partitioned by day, so it has a schedule of its own.
+everything = dg.define_asset_job(
+    "everything", selection=dg.AssetSelection.all() - dg.AssetSelection.assets(amperity_ingest)
+)
+ingest = dg.define_asset_job("ingest", selection=dg.AssetSelection.assets(amperity_ingest))
 daily = dg.ScheduleDefinition(name="daily", job=everything, cron_schedule="0 5 * * *")
 
 defs = dg.Definitions(
-    assets=[*raw_tables, warehouse_profile, user_features, features_quality, orders_quality, audience, revenue_report],
-    jobs=[everything],
-    schedules=[daily],
-    resources={"rudderstack": rudderstack(), "testgen": testgen()},
+    assets=[
+        *raw_tables,
+        warehouse_profile,
+        customer_360,
+        churn_report,
+        amperity_ingest,
+        user_features,
+        features_quality,
+        orders_quality,
+        welcome,
+        audience,
+        revenue_report,
+    ],
+    jobs=[everything, ingest],
+    schedules=[daily, dg.build_schedule_from_partitioned_job(ingest)],
+    resources={
+        "amperity": amperity(),
+        "prophecy": prophecy(),
+        "rudderstack": rudderstack(),
+        "segmentflow": segmentflow(),
+        "testgen": testgen(),
+    },
 )

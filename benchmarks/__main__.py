@@ -12,6 +12,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import amperity_burst
 from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import fast_forward, sandbox_resources
@@ -66,6 +67,10 @@ FIGURES = [
     Figure("import dagster_runs, after import dagster", "ms", 50, partial(import_cost, "import dagster_runs")),
     Figure("the same with every name in it", "ms", None, partial(import_cost, _EVERYTHING)),
     Figure("from the step's start to the vendor's POST (SQLite)", "ms", None, time_to_post),
+    Figure(
+        "a burst of 100 status calls to Amperity: busiest second", "calls", 10, amperity_burst.calls_in_busiest_second
+    ),
+    Figure("the same burst: longer than the limit forces", "%", 5, amperity_burst.time_lost),
 ]
 
 

@@ -36,7 +36,7 @@ NAMES = {
     "RunCanceled",
     "RunTimedOut",
 }
-HTTP = {"requests", "urllib3", "tenacity", "pyrate_limiter", "aiohttp", "httpx"}
+HTTP = {"requests", "urllib3", "tenacity", "aiohttp", "httpx"}
 VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())
 
 

@@ -123,6 +123,8 @@ def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus |
     named = following.named(going.run_id)
     if not run.can_cancel:
         said = f"{run.vendor} offers no way to cancel {named}, which goes on. {run.where_to_stop}".strip()
+        if url := following.url(going.run_id):
+            said = f"{said} See {url}"
         log.warning(said)
         return None, said
     log.info("Cancelling %s, since %s", named, why)

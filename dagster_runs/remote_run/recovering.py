@@ -15,18 +15,26 @@ _SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between looks for a run whose start's answer was lost: the request may still be under way at the vendor."""
 
 
-def recover(following: Following, attempt: StartAttempt, *, why: str) -> Going | None:
+def recover(following: Following, attempt: StartAttempt, *, why: str, target: str | None = None) -> Going | None:
     """The run of a start whose outcome is not known; ``None`` if none began, so that it may be started again.
+
+    Args:
+        following: What this step wants.
+        attempt: The start.
+        why: Why its outcome is not known.
+        target: What it was a start of, if that may be another than the one that is wanted now.
 
     Raises:
         StartOutcomeUnknown: That cannot be told, and the user has not said that a second run does no harm.
     """
     run, log = following.run, following.step.log
-    if run.start_is_repeatable:
+    # Of another target neither the idempotency key nor the search tells anything: the definition was changed.
+    is_same = target in (None, following.target)
+    if run.start_is_repeatable and is_same:
         log.warning("Sending the start of %s again with the same idempotency key: %s", following.what, why)
         return send(following, attempt)
     try:
-        found = _search(following, attempt)
+        found = _search(following, attempt) if is_same else None
     except VendorError as error:
         if not error.permanent:
             raise  # the next attempt looks again

@@ -5,6 +5,7 @@ from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import VendorError
 
 
 def send(following: Following, attempt: StartAttempt) -> Going:
@@ -14,10 +15,17 @@ def send(following: Following, attempt: StartAttempt) -> Going:
         VendorError: Refused, or lost: ``may_have_been_accepted`` tells which.
     """
     run = following.run
+    lost = False
 
     def send_once() -> Going:
+        nonlocal lost
         with interrupts_held():
-            return note_started(following, attempt, run.start(following.resource, attempt))
+            try:
+                return note_started(following, attempt, run.start(following.resource, attempt))
+            except VendorError as error:
+                # The refusal of a second try tells nothing about a first one that was lost.
+                lost = error.may_have_been_accepted = lost or error.may_have_been_accepted
+                raise
 
     return following.resource.http().retrying(repeatable=run.start_is_repeatable)(send_once)
 

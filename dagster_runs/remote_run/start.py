@@ -31,7 +31,8 @@ def start_or_attach(following: Following) -> Going:
     if record is not None and record.entry is Entry.STARTED:
         going = attach(following, record)
     elif record is not None and record.entry is Entry.STARTING:
-        going = recover(following, following.attempt_of(record), why="this step's last attempt ended in the middle")
+        why = f"this step's last attempt ended in the middle of starting {record.target}"
+        going = recover(following, following.attempt_of(record), why=why, target=record.target)
     return going or _start(following)
 
 

@@ -21,6 +21,7 @@ class VendorError(Exception):
         is_from_api: Whether the API itself said so, in JSON; a proxy's page says nothing about the vendor's objects.
         may_have_been_accepted: Whether the vendor may have carried out the request all the same. A call that starts
             something is never sent again while this is true.
+        passes: Whether the vendor says that the same call may succeed a little later, where its status does not tell.
     """
 
     default_cure: ClassVar[str] = ""
@@ -53,6 +54,7 @@ class VendorError(Exception):
         self.cure = cure or self.default_cure
         self.is_from_api = is_from_api
         self.may_have_been_accepted = may_have_been_accepted
+        self.passes = False
         super().__init__(self._message())
 
     def _message(self) -> str:

@@ -17,7 +17,7 @@ LONGEST_RETRY_AFTER = 120.0
 
 def is_transient(error: VendorError) -> bool:
     """Whether the same call may succeed a little later."""
-    if isinstance(error, ConnectionFailedError):
+    if error.passes or isinstance(error, ConnectionFailedError):
         return True
     return error.status is not None and (error.status in TRANSIENT_STATUSES or 500 <= error.status < 600)
 

@@ -1,5 +1,6 @@
 """The client-side rate limit, shared by everything in the process that talks to one account."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -47,6 +48,39 @@ def test_threads_share_it(account: str) -> None:
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: wait_for_turn(account, RATE), range(3)))
     assert time.monotonic() - begun > 1.8 * WINDOW
+
+
+def test_different_limits_of_one_account_count_the_same_requests(account: str) -> None:
+    begun = time.monotonic()
+    for _ in range(10):
+        wait_for_turn(account, 20)
+    wait_for_turn(account, 10)
+    assert time.monotonic() - begun > 1
+
+
+def test_no_second_has_more_however_busy_the_machine(account: str) -> None:
+    # Some wait long, others come fresh; and all fight for the processor.
+    ready, let_through = threading.Event(), []
+
+    def spin() -> None:
+        while not ready.is_set():
+            sum(range(10_000))
+
+    def call(number: int) -> None:
+        if number % 2:
+            ready.wait(number * 0.02)
+        wait_for_turn(account, 20)
+        let_through.append(time.monotonic())
+
+    with ThreadPoolExecutor(42) as pool:
+        for _ in range(2):
+            pool.submit(spin)
+        try:
+            list(pool.map(call, range(40)))
+        finally:
+            ready.set()
+    let_through.sort()
+    assert all(later - earlier >= 1 for earlier, later in zip(let_through, let_through[20:], strict=False))
 
 
 def test_clients_of_one_account_share_it(origin: Origin, client_of: ClientMaker) -> None:

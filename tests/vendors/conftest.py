@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from dagster_runs import RudderStackResource, TestGenResource
+from dagster_runs import AmperityResource, RudderStackResource, TestGenResource
 from dagster_runs.sandbox import Sandbox, well_known
 from tests.transport.scripted import Origin
 
 TestGenMaker = Callable[..., TestGenResource]
+AmperityMaker = Callable[..., AmperityResource]
 
 
 @pytest.fixture
@@ -40,6 +41,29 @@ def testgen(testgen_at: TestGenMaker) -> TestGenResource:
 @pytest.fixture
 def testgen_old(testgen_at: TestGenMaker) -> TestGenResource:
     return testgen_at("testgen-old")
+
+
+@pytest.fixture
+def amperity_at(sandbox: Sandbox) -> AmperityMaker:
+    """A connection that nobody limits: neither it itself nor the sandbox, since both reckon in real time."""
+    sandbox.configure("amperity", requests_per_second=None)
+
+    def make(**fields: Any) -> AmperityResource:
+        given = {
+            "tenant": well_known.AMPERITY_TENANT,
+            "access_token": well_known.AMPERITY_TOKEN,
+            "base_url": f"{sandbox.url}/amperity",
+            "requests_per_second": None,
+            **fields,
+        }
+        return AmperityResource(**given)
+
+    return make
+
+
+@pytest.fixture
+def amperity(amperity_at: AmperityMaker) -> AmperityResource:
+    return amperity_at()
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,12 @@ class Workflow(VendorModel):
     tasks: Lenient[list[Task]] = Field(default=None, validation_alias="task_instances")
 
 
+class StartedWorkflow(VendorModel):
+    """The answer to a start. Whatever else it may lack, with an id the run can be followed."""
+
+    id: str = Field(min_length=1)
+
+
 class WorkflowPage(VendorModel):
     """A page of workflows. On the last one the token is absent, or empty."""
 

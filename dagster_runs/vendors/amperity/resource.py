@@ -11,14 +11,14 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, Token, shared_token
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.redaction import Redactor
-from dagster_runs.vendors.amperity.models import Workflow, WorkflowPage
+from dagster_runs.vendors.amperity.models import StartedWorkflow, Workflow, WorkflowPage
 
 _MOST_PAGES = 50
 
 
 class _TokenAnswer(VendorModel):
     access_token: str = Field(min_length=1, repr=False)
-    expires_in: float = 3600.0
+    expires_in: float = Field(default=3600.0, gt=0, allow_inf_nan=False)
 
 
 class AmperityResource(RemoteRunResource):
@@ -78,7 +78,7 @@ class AmperityResource(RemoteRunResource):
         client_id, secret = self.secret("client_id") or "", self.secret("client_secret") or ""
         url = self.token_url or f"https://{self.tenant}.amperity.com/api/v0/oauth2/token"
         return shared_token(
-            (url, self.tenant, client_id, secret),
+            (url, self.tenant, self.api_version, client_id, secret),
             lambda: RenewedToken(
                 lambda: self._exchange(url, client_id, secret),
                 redactor=Redactor((secret,)),
@@ -100,7 +100,7 @@ class AmperityResource(RemoteRunResource):
 
     def start_workflow(self, body: Mapping[str, Any]) -> str:
         """POST ``/workflow/runs``; returns the workflow's id."""
-        return self.http().post_once(["workflow", "runs"], json=dict(body)).parse(Workflow).id
+        return self.http().post_once(["workflow", "runs"], json=dict(body)).parse(StartedWorkflow).id
 
     def get_workflow(self, workflow_id: str, *, verbose: bool) -> Workflow:
         """GET ``/workflow/runs/{id}``; error and tasks are told with ``verbose`` only."""
@@ -116,14 +116,20 @@ class AmperityResource(RemoteRunResource):
         self.http().post(["workflow", "runs", workflow_id, "stop"])
 
     def list_workflows(self, **filters: str) -> Iterator[Workflow]:
-        """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``."""
+        """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``.
+
+        Raises:
+            UnexpectedResponseError: The list has no end: what is missing from it must not pass for not being there.
+        """
         params = dict(filters)
         for _ in range(_MOST_PAGES):
-            page = self.http().get(["workflow", "runs"], params=params).parse(WorkflowPage)
+            answer = self.http().get(["workflow", "runs"], params=params)
+            page = answer.parse(WorkflowPage)
             yield from page.data
             if not page.next_token:
                 return
             params["next_token"] = page.next_token
+        raise answer.unexpected(f"after {_MOST_PAGES} pages there was a next one still; the last was {answer.quoted()}")
 
 
 def _read_error(body: Any) -> tuple[str | None, str | None]:

@@ -1,11 +1,13 @@
 """A run of an Amperity courier group, orchestration group or campaign."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal
 
 import dagster as dg
-from pydantic import Field, model_validator
+from pydantic import field_validator, model_validator
 from typing_extensions import Self
 
 from dagster_runs.remote_run.contract import CheckOutcome, FoundRun, RemoteRun, RunResult, StartAttempt
@@ -34,13 +36,24 @@ _WORDS = {
     "canceled": RunState.CANCELED,
     "stopped": RunState.CANCELED,
 }
-_TYPES = {"cg": "courier.group/run", "og": "amperity.orchestration.orchestration/run", "cc": "campaign.send"}
-_LISTED_STATES = (None, "scheduled", "started", "in progress", "running")
-"""The specification gives the filter a default, `succeeded`. Whether servers apply it is not said: ask both ways."""
+_KINDS = {"cg": "a courier group (cg-)", "og": "an orchestration group (og-)", "cc": "a campaign (cc-)"}
+_TYPES = {
+    "cg": ("courier.group/run",),
+    "og": ("amperity.orchestration.orchestration/run",),
+    "cc": ("campaign.send", "campaign.fetch"),
+}
+_LISTED_STATES = (
+    *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
+    *("running with failures", "running-with-failures", "running_with_failures"),
+    *("stopping", "canceling", "failed", "canceled", "stopped"),
+)
+"""The specification gives the filter a default, `succeeded`. Whether servers apply it is not said, nor how they spell
+states of several words: so where the list could be one of successes only, ask for each."""
 _CLOCKS_DIFFER = 5.0
 _CLOCKS_OF_MACHINES_DIFFER = 600.0
 _START_TAKES_AT_MOST = 360.0
 _SKIPPED = "skipped"
+_CONFIG_ID = re.compile(f"({'|'.join(_KINDS)})-[A-Za-z0-9_-]+")
 
 
 class AmperityWorkflowRun(RemoteRun[AmperityResource]):
@@ -66,22 +79,31 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     can_cancel: ClassVar[bool] = True
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("range_from", "range_to")
 
-    config_id: str = Field(pattern=r"^(cg|og|cc)-[A-Za-z0-9_-]+$")
+    config_id: str
     range_from: UtcTime | None = None
     range_to: UtcTime | None = None
     run_mode: Literal["source", "refresh", "full"] | None = None
+
+    @field_validator("config_id")
+    @classmethod
+    def _of_a_known_kind(cls, config_id: str) -> str:
+        if not _CONFIG_ID.fullmatch(config_id):
+            *others, last = _KINDS.values()
+            raise ValueError(f"config_id must be the ID of {', '.join(others)} or {last}, got {config_id!r}")
+        return config_id
 
     @model_validator(mode="after")
     def _as_amperity_rules(self) -> Self:
         given = [name for name in ("range_from", "range_to", "run_mode") if getattr(self, name) is not None]
         if given and not self._is_courier_group:
             raise ValueError(
-                f"{', '.join(given)}: only a courier group (cg-…) takes these, and this is {self.config_id}"
+                f"{', '.join(given)} can only be used with courier groups (cg-); {self.config_id} is "
+                f"{_KINDS[self.config_id[:2]]}"
             )
         if self.range_to is not None and self.range_from is None:
-            raise ValueError("range_to needs range_from")
+            raise ValueError("range_from must be specified when range_to is")
         if self.range_from is not None and self.range_to is not None and self.range_from >= self.range_to:
-            raise ValueError(f"range_from ({self.range_from}) must lie before range_to ({self.range_to})")
+            raise ValueError(f"range_to ({self.range_to}) must be after range_from ({self.range_from})")
         return self
 
     @property
@@ -108,9 +130,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         """POST the start. There is no field to mark the run as ours."""
         body: dict[str, Any] = {"config_id": self.config_id}
         if self.range_from is not None:
-            body["range_from"] = iso(self.range_from)
+            body["range_from"] = _moment(self.range_from)
         if self.range_to is not None:
-            body["range_to"] = iso(self.range_to)
+            body["range_to"] = _moment(self.range_to)
         if self.run_mode is not None:
             body["run_mode"] = self.run_mode
         return resource.start_workflow(body)
@@ -118,11 +140,11 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     def fetch_status(self, resource: AmperityResource, run_id: str) -> RunStatus:
         """GET the workflow; once it has ended, once more for its error and its tasks."""
         workflow = resource.get_workflow(run_id, verbose=False)
-        state = state_of(workflow.state, _WORDS)
-        if state.is_final:
+        if state_of(workflow.state, _WORDS).is_final:
             workflow = resource.get_workflow(run_id, verbose=True)
         return RunStatus(
-            state=state,
+            # A person may have resolved a failure between the two answers, so that the workflow goes on.
+            state=state_of(workflow.state, _WORDS),
             word=workflow.state,
             error=workflow.error,
             created_at=workflow.created_at,
@@ -150,20 +172,24 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         # The list is filtered by the server's clock, so look a little wide.
         unsure = _CLOCKS_DIFFER if attempt.by_this_process else _CLOCKS_OF_MACHINES_DIFFER
         earliest, latest = attempt.starting_at - unsure, attempt.starting_at + _START_TAKES_AT_MOST + unsure
-        filters = {
-            "type": _TYPES[self.config_id[:2]],
+        window = {
             "created_from": iso(datetime.fromtimestamp(earliest, timezone.utc)),
             "created_to": iso(datetime.fromtimestamp(latest, timezone.utc)),
         }
         found: dict[str, FoundRun] = {}
-        for state in _LISTED_STATES:
-            try:
-                for workflow in resource.list_workflows(**filters, **({"state": state} if state else {})):
-                    found[workflow.id] = self._candidate(workflow, attempt)
-            except InvalidRequestError:
-                if state is None:
-                    raise  # a state that this version does not know is no reason to give up
+        for workflow_type in _TYPES[self.config_id[:2]]:
+            for workflow in self._listed(resource, {"type": workflow_type, **window}):
+                found[workflow.id] = self._candidate(workflow, attempt)
         return list(found.values())
+
+    def _listed(self, resource: AmperityResource, filters: Mapping[str, str]) -> Iterator[Workflow]:
+        only_successes = True
+        for workflow in resource.list_workflows(**filters):
+            only_successes = only_successes and state_of(workflow.state, _WORDS) is RunState.SUCCEEDED
+            yield workflow
+        for state in _LISTED_STATES if only_successes else ():
+            with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
+                yield from resource.list_workflows(**filters, state=state)
 
     def _candidate(self, workflow: Workflow, attempt: StartAttempt) -> FoundRun:
         late = workflow.created_at.timestamp() - attempt.starting_at if workflow.created_at else 0.0
@@ -171,20 +197,40 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return FoundRun(workflow.id, ours=False, undecided=not fits)
 
 
+def _moment(time: datetime) -> str:
+    """As `iso`, but a range is not shifted by what its whole seconds would cut off."""
+    return iso(time) if not time.microsecond else f"{iso(time)[:-1]}.{time.microsecond // 1000:03}Z"
+
+
 def tasks_succeeded(tasks: Sequence[Task] | None) -> CheckOutcome:
-    """ERROR for tasks that failed or were cancelled, WARN for skipped ones and where Amperity told of no tasks."""
-    name = "tasks_succeeded"
-    warn = dg.AssetCheckSeverity.WARN
-    if tasks is None:
-        return CheckOutcome(name, passed=False, severity=warn, description="Amperity did not tell the workflow's tasks")
-    states = {task.name: "".join(c for c in task.state.casefold() if c.isalnum()) for task in tasks}
-    skipped = [label for label, state in states.items() if state == _SKIPPED]
-    bad = [label for label, state in states.items() if state not in ("succeeded", _SKIPPED)]
-    said = f"{len(tasks) - len(bad) - len(skipped)} of {len(tasks)} tasks succeeded"
-    said += f"; not: {', '.join(bad)}" if bad else ""
-    said += f"; skipped: {', '.join(skipped)}" if skipped else ""
-    severity = dg.AssetCheckSeverity.ERROR if bad else warn
-    return CheckOutcome(name, passed=not bad and not skipped, severity=severity, description=said)
+    """ERROR for tasks that failed or were stopped; WARN for other tasks that did not succeed, and where none are told.
+
+    The tasks' names are metadata, which is shown as text: Dagster renders descriptions as markdown.
+    """
+    name, warn = "tasks_succeeded", dg.AssetCheckSeverity.WARN
+    if not tasks:
+        return CheckOutcome(name, passed=False, severity=warn, description="Amperity told of no tasks")
+    named: dict[str, list[str]] = {"succeeded": [], "failed": [], "skipped": [], "unclear": []}
+    for task in tasks:
+        named[_outcome(task)].append(task.name)
+    good, bad = named.pop("succeeded"), named["failed"]
+    counted = [f"{len(names)} {outcome}" for outcome, names in named.items() if names]
+    return CheckOutcome(
+        name,
+        passed=len(good) == len(tasks),
+        severity=dg.AssetCheckSeverity.ERROR if bad else warn,
+        description=", ".join([f"{len(good)} of {len(tasks)} tasks succeeded", *counted]),
+        metadata={outcome: dg.MetadataValue.text(", ".join(names)) for outcome, names in named.items() if names},
+    )
+
+
+def _outcome(task: Task) -> str:
+    state = state_of(task.state, _WORDS)
+    if state is RunState.SUCCEEDED:
+        return "succeeded"
+    if state in (RunState.FAILED, RunState.CANCELED):
+        return "failed"
+    return "skipped" if task.state.strip().casefold() == _SKIPPED else "unclear"
 
 
 def _task_row(task: Task) -> dict[str, str | float | None]:

@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
-from dagster_runs.remote_run.lenient import ErrorText, OptionalTime, VendorModel
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
 
 
 class TriggerAnswer(VendorModel):
-    """The answer to a trigger."""
+    """The answer to a trigger. What a refusal holds in place of an id is not documented."""
 
     success: bool
-    run_id: str | None = Field(default=None, validation_alias="runId", min_length=1)
+    run_id: Lenient[str] = Field(default=None, validation_alias="runId")
     msg: ErrorText = None
 
 
@@ -17,7 +17,7 @@ class PipelineRunAnswer(VendorModel):
     """How a run stands; ``success`` is about the question. Times have no zone and are UTC."""
 
     success: bool
-    run_status: str | None = Field(default=None, validation_alias="runStatus", min_length=1)
+    run_status: Lenient[str] = Field(default=None, validation_alias="runStatus")
     created_at: OptionalTime = Field(default=None, validation_alias="createdAt")
     updated_at: OptionalTime = Field(default=None, validation_alias="updatedAt")
     error_message: ErrorText = Field(default=None, validation_alias="errorMessage")

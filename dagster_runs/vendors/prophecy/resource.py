@@ -1,6 +1,5 @@
 """Connection to Prophecy, and its two calls."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -8,12 +7,13 @@ from pydantic import Field
 
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth
-from dagster_runs.transport.body import Answer
+from dagster_runs.transport.body import Answer, excerpt
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
+from dagster_runs.vendors.prophecy.messages import is_permanent, readable, says_run_not_found
 from dagster_runs.vendors.prophecy.models import PipelineRunAnswer, TriggerAnswer
 
-_WRAPPED = re.compile(r"^\s*(?:Left|Right|Some|Failure|[\w.$]*(?:Error|Exception))\((.*)\)\s*$", re.DOTALL)
+_PERHAPS_NEVER_BEGAN = "(with a fabric_id that is wrong, Prophecy gives out the ids of runs that never begin)"
 
 
 class ProphecyResource(RemoteRunResource):
@@ -43,21 +43,23 @@ class ProphecyResource(RemoteRunResource):
 
     def error_reader(self) -> ErrorReader:
         """``msg``, ``message`` or ``error``: all were met."""
-        return lambda body: (None, next((body[name] for name in ("msg", "message", "error") if body.get(name)), None))
+        return _read_error
 
     def trigger_pipeline(self, body: Mapping[str, Any]) -> str:
         """POST ``/api/trigger/pipeline``; returns the run's id.
 
         Raises:
-            InvalidRequestError: ``success: false``, with HTTP 200: nothing was started.
+            InvalidRequestError: ``success: false``, with HTTP 200, for a reason that stays: nothing was started.
+            VendorError: The same, for a reason that may pass.
         """
         answer = self.http().post_once(["api", "trigger", "pipeline"], json=dict(body))
         parsed = answer.parse(TriggerAnswer)
-        if not parsed.success:
-            raise _refusal(InvalidRequestError, answer, parsed.msg)
-        if parsed.run_id is None:
-            raise answer.unexpected(f"success, but no runId; it was {answer.quoted()}")
-        return parsed.run_id
+        if parsed.success and parsed.run_id:
+            return parsed.run_id
+        if parsed.success or parsed.run_id:
+            said = "success, but no runId" if parsed.success else "success is false, but there is a runId"
+            raise answer.unexpected(f"{said}; it was {answer.quoted()}")
+        raise _refusal(InvalidRequestError if is_permanent(parsed.msg or "") else VendorError, answer, parsed.msg)
 
     def get_pipeline_run(self, run_id: str) -> PipelineRunAnswer:
         """GET ``/api/trigger/pipeline/{runId}``.
@@ -69,16 +71,17 @@ class ProphecyResource(RemoteRunResource):
         answer = self.http().get(["api", "trigger", "pipeline", run_id])
         parsed = answer.parse(PipelineRunAnswer)
         if not parsed.success:
-            missing = "not found" in (parsed.msg or "").casefold()
-            raise _refusal(NotFoundError if missing else VendorError, answer, parsed.msg)
-        if parsed.run_status is None:
+            if says_run_not_found(parsed.msg or ""):
+                raise _refusal(NotFoundError, answer, f"{parsed.msg} {_PERHAPS_NEVER_BEGAN}")
+            raise _refusal(VendorError, answer, parsed.msg)
+        if not parsed.run_status:
             raise answer.unexpected(f"success, but no runStatus; it was {answer.quoted()}")
         return parsed
 
 
 def _refusal(kind: type[VendorError], answer: Answer, msg: str | None) -> VendorError:
     return kind(
-        readable(msg) if msg else f"success is false, without a text; it was {answer.quoted()}",
+        excerpt(readable(msg)) if msg else f"success is false, without a text; it was {answer.quoted()}",
         vendor=answer.vendor,
         method=answer.method,
         path=answer.path,
@@ -86,8 +89,6 @@ def _refusal(kind: type[VendorError], answer: Answer, msg: str | None) -> Vendor
     )
 
 
-def readable(msg: str) -> str:
-    """The part of a Scala-flavoured message that people read: ``Left(SomeError(text))`` → ``text``."""
-    while match := _WRAPPED.match(msg):
-        msg = match.group(1)
-    return msg.strip().strip('"')
+def _read_error(body: Any) -> tuple[str | None, str | None]:
+    texts = (body.get(name) for name in ("msg", "message", "error"))
+    return None, next((readable(text) for text in texts if text and isinstance(text, str)), None)

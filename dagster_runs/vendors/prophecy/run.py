@@ -1,5 +1,6 @@
 """A run of a Prophecy pipeline."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote, urlencode
@@ -15,10 +16,14 @@ from dagster_runs.vendors.prophecy.resource import ProphecyResource
 _WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error": RunState.FAILED}
 
 
-def _as_parameter(value: Any) -> Any:
+def _as_parameter(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, (int, float)) else value
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return str(value)
+    raise ValueError(f"Prophecy's parameters are texts, numbers or booleans, not {value!r}; write it as a text")
 
 
 Parameter = Annotated[str, BeforeValidator(_as_parameter)]
@@ -32,12 +37,15 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
         fabric_id: Id of the fabric, from its metadata page's address.
         project_id: Id of the project.
         pipeline_name: Name of the pipeline, not its id.
-        parameters: Overrides of the pipeline's parameters. Numbers become texts; lists and objects are refused.
+        parameters: Overrides of the pipeline's parameters. Numbers and booleans become texts; all else is refused.
         branch: Git branch; by default the current working branch.
         version: Release of the project; by default the newest.
         process_name: A gem after which the run stops.
 
-    Prophecy offers no way to cancel or list runs. Source: https://docs.prophecy.ai/api-reference/.
+    Prophecy offers no way to cancel or list runs. With a wrong ``fabric_id`` it may take the trigger all the same: the
+    run then never begins, and ends by the ``timeout``, or as one that is not known.
+
+    Source: https://docs.prophecy.ai/api-reference/.
     """
 
     vendor: ClassVar[str] = "Prophecy"
@@ -46,8 +54,8 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"prophecy"})
     where_to_stop: ClassVar[str] = "If it must not go on, stop it in Prophecy's run history."
 
-    fabric_id: int = Field(gt=0)
-    project_id: str = Field(min_length=1)
+    fabric_id: int = Field(gt=0, lt=2**63)
+    project_id: str = Field(min_length=1, coerce_numbers_to_str=True)
     pipeline_name: str = Field(min_length=1)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     branch: str | None = None

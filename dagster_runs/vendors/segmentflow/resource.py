@@ -8,7 +8,7 @@ from pydantic import Field
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth
 from dagster_runs.transport.client import ErrorReader
-from dagster_runs.transport.errors import ConflictError
+from dagster_runs.transport.errors import ConflictError, InvalidRequestError, VendorError
 from dagster_runs.vendors.segmentflow.models import JourneyRun, TriggeredRun
 
 
@@ -19,6 +19,7 @@ class SegmentflowResource(RemoteRunResource):
         api_key: An API key (``sk_live_…``) with the scopes of journeys, from dashboard.segmentflow.ai → Settings →
         API Keys.
         base_url: The API's address.
+        poll_interval: Longest pause between two looks at a run, in seconds. Journeys take days, so five minutes here.
 
     Source: https://segmentflow.ai/docs/authentication.
     """
@@ -28,6 +29,7 @@ class SegmentflowResource(RemoteRunResource):
 
     api_key: str = Field(repr=False)
     base_url: str = "https://api.segmentflow.ai"
+    poll_interval: float = Field(default=300.0, ge=0.1)
 
     def api_url(self) -> str:
         """The API's address."""
@@ -48,13 +50,21 @@ class SegmentflowResource(RemoteRunResource):
         return self.http().post_once(segments, json=dict(body)).parse(TriggeredRun).run_id
 
     def trigger_journey_by_key(self, journey_key: str, body: Mapping[str, Any], *, idempotency_key: str) -> str:
-        """POST ``/api/v1/journeys/{journeyKey}/trigger``; returns the run's id, for the same key always the same."""
+        """POST ``/api/v1/journeys/{journeyKey}/trigger``; returns the run's id, for the same key always the same.
+
+        Raises:
+            ConflictError: An earlier try with this key is still being worked on; that passes.
+            InvalidRequestError: The key was sent before, with another body.
+        """
         segments = ["api", "v1", "journeys", journey_key, "trigger"]
         try:
             answer = self.http().post_once(segments, json=dict(body), headers={"idempotency-key": idempotency_key})
-        except ConflictError as error:
-            # The lock of an earlier try with this key: that one may start the run, so this is no refusal.
-            error.may_have_been_accepted = True
+        except VendorError as error:
+            if error.code == "idempotency_key_reuse":
+                raise _reused(error) from None
+            if isinstance(error, ConflictError):
+                # The lock of an earlier try with this key: that one may start the run, so this is no refusal.
+                error.may_have_been_accepted = error.passes = True
             raise
         return answer.parse(TriggeredRun).run_id
 
@@ -63,6 +73,22 @@ class SegmentflowResource(RemoteRunResource):
         return self.http().get(["api", "v1", "public", "journeys", "runs", run_id]).parse(JourneyRun)
 
 
+def _reused(error: VendorError) -> InvalidRequestError:
+    """The pages differ in the status of this: 422, and 409 like the lock, which passes as this does not."""
+    return InvalidRequestError(
+        error.detail,
+        vendor=error.vendor,
+        method=error.method,
+        path=error.path,
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+        cure="The run's fields were changed after a start whose outcome is unknown. Look whether the recipient is in "
+        "the journey; if not, materialize the asset anew (re-execute all steps, not from failure).",
+    )
+
+
 def _read_error(body: Any) -> tuple[str | None, str | None]:
-    message, details = body.get("message"), body.get("details") or body.get("required")
-    return body.get("error"), f"{message} {details}" if message and details else message
+    required, details = body.get("required"), body.get("details")
+    said = (body.get("message"), required and {"required": required}, details)
+    return body.get("error"), " ".join(str(part) for part in said if part) or None

@@ -1,8 +1,9 @@
 """One recipient's run through a Segmentflow journey."""
 
+import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from typing_extensions import Self
 
 from dagster_runs.remote_run.contract import DAY, RemoteRun, RunResult, StartAttempt
@@ -23,6 +24,18 @@ _IDENTITIES = {
     "journey_id": ("email", "userId", "anonymousId"),
     "journey_key": ("email", "externalId", "userId", "anonymousId"),
 }
+_PROPERTIES = "properties"
+
+
+def _as_json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"this cannot be written as JSON: {error}") from None
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
 
 
 class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
@@ -49,16 +62,25 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
 
     journey_id: Uuid | None = None
     journey_key: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None
-    recipient: dict[str, Any] = Field(min_length=1)
-    variables: dict[str, Any] = Field(default_factory=dict)
+    recipient: JsonObject = Field(min_length=1)
+    variables: JsonObject = Field(default_factory=dict)
     on_exited: Literal["fail", "succeed"] = "fail"
 
     @model_validator(mode="after")
     def _one_journey_and_somebody(self) -> Self:
         if (self.journey_id is None) == (self.journey_key is None):
             raise ValueError("give journey_id or journey_key, one of them")
-        identities = _IDENTITIES["journey_id" if self.journey_key is None else "journey_key"]
-        if not any(self.recipient.get(name) for name in identities):
+        named_by = "journey_id" if self.journey_key is None else "journey_key"
+        identities = _IDENTITIES[named_by]
+        for name, value in self.recipient.items():
+            if name == _PROPERTIES and self.journey_key is not None:
+                if not isinstance(value, dict):
+                    raise ValueError(f"recipient.properties is an object of values, not {value!r}")
+            elif name not in identities:
+                raise ValueError(f"recipient has no field {name!r}; with {named_by} it has {', '.join(identities)}")
+            elif not isinstance(value, str):
+                raise ValueError(f"recipient.{name} is a text, not {value!r}")
+        if not any(self.recipient.get(name, "").strip() for name in identities):
             raise ValueError(f"recipient has none of {', '.join(identities)}, so nobody is meant")
         return self
 
@@ -83,12 +105,10 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     def fetch_status(self, resource: SegmentflowResource, run_id: str) -> RunStatus:
         """GET the run."""
         answer = resource.get_journey_run(run_id)
-        state = state_of(answer.status, _WORDS)
-        error = answer.error
-        if answer.status.strip().casefold() == _EXITED:
-            state = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
-            if state is RunState.FAILED:
-                error = error or "the recipient left the journey before its end (on_exited='succeed' accepts that)"
+        exited = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
+        state, error = state_of(answer.status, {**_WORDS, _EXITED: exited}), answer.error
+        if state is RunState.FAILED and state_of(answer.status, _WORDS) is not state:
+            error = error or "the recipient left the journey before its end (on_exited='succeed' accepts that)"
         return RunStatus(
             state=state,
             word=answer.status,

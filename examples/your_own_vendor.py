@@ -1,0 +1,98 @@
+"""Acme's forecasts as Dagster assets: a whole vendor in one file."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_runs import RemoteRun, RemoteRunResource, build_remote_run_asset
+from dagster_runs.remote_run.contract import CheckOutcome, FoundRun, RunResult, StartAttempt
+from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.partitions import iso
+from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, state_of
+from dagster_runs.transport.auth import Auth, bearer
+
+WORDS = {
+    "waiting": RunState.QUEUED,
+    "computing": RunState.RUNNING,
+    "done": RunState.SUCCEEDED,
+    "broken": RunState.FAILED,
+    "aborted": RunState.CANCELED,
+}
+
+
+class Forecast(VendorModel):
+    """Acme's answer to a start and to a look. Only what must be known is required."""
+
+    id: str
+    phase: str
+    message: ErrorText = None
+    begun: OptionalTime = None
+    ended: OptionalTime = None
+    rows: Lenient[int] = None
+
+
+class Forecasts(VendorModel):
+    """Acme's list."""
+
+    forecasts: list[Forecast]
+
+
+class AcmeResource(RemoteRunResource):
+    """Connection to Acme: an address, and a token."""
+
+    vendor = "Acme"
+    secret_fields = ("token",)
+    token: str = Field(repr=False)
+    base_url: str = "https://api.acme.example/v1"
+
+    def api_url(self) -> str:
+        return self.base_url
+
+    def auth(self) -> Auth:
+        return bearer(self.secret("token") or "")
+
+
+class AcmeForecastRun(RemoteRun[AcmeResource]):
+    """A forecast by one of Acme's models, from the data of a time window."""
+
+    vendor, label, resource_key = "Acme", "forecast", "acme"
+    data_checks = {"has_rows": "Whether the forecast has any rows."}
+    can_cancel = True
+    partition_window_fields = ("since", "until")
+
+    model: str = Field(min_length=1)
+    since: UtcTime | None = None
+    until: UtcTime | None = None
+
+    @property
+    def target(self) -> str:
+        return self.model
+
+    def start(self, resource: AcmeResource, attempt: StartAttempt) -> str:
+        window = {name: iso(time) for name, time in (("since", self.since), ("until", self.until)) if time}
+        body = {"model": self.model, "note": attempt.correlation_id, **window}
+        return resource.http().post_once(["forecasts"], json=body).parse(Forecast).id
+
+    def fetch_status(self, resource: AcmeResource, run_id: str) -> RunStatus:
+        seen = resource.http().get(["forecasts", run_id]).parse(Forecast)
+        state = state_of(seen.phase, WORDS)
+        return RunStatus(state, seen.phase, seen.message, started_at=seen.begun, finished_at=seen.ended, answer=seen)
+
+    def fetch_result(
+        self, resource: AcmeResource, run_id: str, status: RunStatus, gate: QualityGate | None
+    ) -> RunResult:
+        rows = status.answer.rows
+        return RunResult({"acme/rows": rows}, [CheckOutcome("has_rows", passed=bool(rows))])
+
+    def cancel(self, resource: AcmeResource, run_id: str) -> None:
+        resource.http().post(["forecasts", run_id, "abort"])
+
+    def find_started(self, resource: AcmeResource, attempt: StartAttempt) -> Sequence[FoundRun]:
+        listed = resource.http().get(["forecasts"], params={"note": attempt.correlation_id}).parse(Forecasts)
+        return [FoundRun(forecast.id, ours=True) for forecast in listed.forecasts]
+
+
+days = dg.DailyPartitionsDefinition(start_date="2026-01-01")
+demand = build_remote_run_asset(AcmeForecastRun(model="demand"), key="demand", partitions_def=days)

@@ -1,0 +1,89 @@
+"""The conformance table is complete, true to the code, and the page of it is today's."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+import pytest
+from pydantic import BaseModel
+
+from dagster_runs import RemoteRun, RemoteRunResource
+from tests.conformance.evidence import exists, is_test, module_of, problems
+from tests.conformance.page import PAGE, TABLES, page
+from tests.conformance.table import Row, Table, left_out, used
+
+each_vendor = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.folder)
+
+
+@each_vendor
+def test_every_row_has_its_proof_or_its_reason(table: Table) -> None:
+    assert list(problems(table)) == []
+
+
+def modules(table: Table) -> Iterator[ModuleType]:
+    package = import_module(f"dagster_runs.vendors.{table.folder}")
+    yield from (import_module(f"{package.__name__}.{found.name}") for found in iter_modules(package.__path__))
+
+
+def own_classes(table: Table) -> Iterator[type[BaseModel]]:
+    """The vendor's models, runs and resources."""
+    for module in modules(table):
+        for thing in vars(module).values():
+            if isinstance(thing, type) and issubclass(thing, BaseModel) and thing.__module__ == module.__name__:
+                yield thing
+
+
+def named(table: Table) -> set[tuple[str, str]]:
+    return {module_of(table, place) for row in table.rows for place in row.where}
+
+
+@each_vendor
+def test_every_field_in_the_code_is_in_the_table(table: Table) -> None:
+    general = {*RemoteRunResource.model_fields, *RemoteRun.model_fields}
+    rows = named(table)
+    missing = [
+        f"{of.__name__}.{field}"
+        for of in own_classes(table)
+        for field in of.__annotations__
+        if field in of.model_fields and field not in general and (of.__module__, f"{of.__name__}.{field}") not in rows
+    ]
+    assert missing == []
+
+
+@each_vendor
+def test_every_word_for_a_state_in_the_code_is_in_the_table(table: Table) -> None:
+    rows = named(table)
+    words = [(module.__name__, word) for module in modules(table) for word in getattr(module, "_WORDS", {})]
+    assert words
+    assert [word for module, word in words if (module, f"_WORDS[{word}]") not in rows] == []
+
+
+def test_the_page_is_of_these_rows() -> None:
+    assert PAGE.read_text() == page(), "run `make conformance`"
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (used("field", "x", "models:Task.task_id", ""), "no test proves it"),
+        (used("field", "x", "models:Task.nothing", "conformance/test_table.py::test_the_page_is_of_these_rows"), "not"),
+        (used("field", "x", "models:Task.task_id", "conformance/test_table.py::test_nothing"), "no test"),
+        (used("field", "x", "models:Task.task_id", "conformance/nothing.py::test_nothing"), "no test"),
+        (left_out("field", "x", ""), "without a reason"),
+    ],
+)
+def test_a_row_without_proof_is_found(row: Row, says: str) -> None:
+    [problem] = problems(Table("RudderStack", "rudderstack", {}, [row]))
+    assert says in problem
+
+
+def test_what_counts_as_a_place_and_as_a_test() -> None:
+    table = Table("RudderStack", "rudderstack", {"main": "vendors/test_rudderstack.py"}, [])
+    assert exists(table, "run:_WORDS[running]")
+    assert not exists(table, "run:_WORDS[walking]")
+    assert exists(table, "resource:RudderStackResource.start_profiles_run")
+    assert exists(table, "dagster_runs.transport.auth:bearer")
+    assert is_test(table, "main::TestAddress::test_of_the_api")
+    assert not is_test(table, "main::test_of_the_api")
+    assert not is_test(table, "main::start")

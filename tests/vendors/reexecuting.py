@@ -1,0 +1,58 @@
+"""Dagster runs that are re-executed, die, or are terminated while a remote run goes on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+
+from dagster_runs import build_remote_run_asset
+from dagster_runs.sandbox import Sandbox
+from dagster_runs.testing import SandboxClock, sandbox_resources
+
+KEY = "remote"
+
+
+def job_with(run: Any, sandbox: Sandbox, **options: Any) -> dg.JobDefinition:
+    asset = build_remote_run_asset(run, key=KEY, **options)
+    resources = sandbox_resources(sandbox.url)
+    defs = dg.Definitions(assets=[asset], resources=resources, executor=dg.in_process_executor)
+    return defs.resolve_implicit_global_asset_job_def()
+
+
+def execute(job: dg.JobDefinition, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, *, from_failure: bool = True) -> Any:
+    """What the UI's button does. Dagster has no public function for it without a running code server."""
+    tags = {"dagster/parent_run_id": parent, "dagster/root_run_id": parent}
+    if from_failure:
+        tags["dagster/is_resume_retry"] = "true"
+    run = instance.create_run_for_job(job, parent_run_id=parent, root_run_id=parent, tags=tags)
+    return execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
+
+
+class AtPause(SandboxClock):
+    """Something happens in one of the pauses."""
+
+    def __init__(self, sandbox: Sandbox, happens: Callable[[], None], *, pause: int) -> None:
+        super().__init__(sandbox)
+        self._happens, self._pause = happens, pause
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if len(self.pauses) == self._pause:
+            self._happens()
+
+
+def dies() -> None:
+    raise MemoryError("this process dies")
+
+
+def terminate(instance: dg.DagsterInstance) -> None:
+    """What *Terminate* does, with the signal that follows it."""
+    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    instance.report_run_canceling(run)
+    raise dg.DagsterExecutionInterruptedError

@@ -1,0 +1,184 @@
+"""No body of Amperity's makes anything but an error of ours, or a result that Dagster can keep."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dagster_runs import AmperityResource, AmperityWorkflowRun, ConflictError, UnexpectedResponseError, VendorError
+from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.state import RunState
+from dagster_runs.transport import auth as auth_module
+from tests.transport.scripted import Origin, Reply
+from tests.vendors.any_json import anything, close_to, few, times
+
+RUN = AmperityWorkflowRun(config_id="cg-1")
+ATTEMPT = StartAttempt(correlation_id="c", starting_at=1.8e9, dagster_run_id="d")
+texts = st.none() | st.text(max_size=5)
+words = st.sampled_from(["scheduled", "In progress", "running-with-failures", "succeeded", "failed", "canceled"])
+ids = st.text(max_size=5)
+errors = st.none() | close_to({"type": texts, "message": texts, "attribution": texts, "data": anything})
+tasks = close_to(
+    {
+        "id": ids,
+        "state": words | st.sampled_from(["skipped", "stopped"]),
+        "label": texts,
+        "task_definition_type": texts,
+        "created_at": times,
+        "started_at": times,
+        "ended_at": times,
+        "error": errors,
+    }
+)
+workflows = close_to(
+    {
+        "id": ids,
+        "state": words | st.text(max_size=8),
+        "type": texts,
+        "name": texts,
+        "created_at": times,
+        "ended_at": times,
+        "error": errors,
+        "task_instances": st.lists(tasks, max_size=3),
+    }
+)
+good_tasks = [{"state": "succeeded", "created_at": "9999-12-31T23:59:59Z", "ended_at": "0001-01-02T00:00:00Z"}]
+
+
+@pytest.fixture(scope="module")
+def at_origin(origin: Origin) -> AmperityResource:
+    return AmperityResource(
+        tenant="t", access_token="t0ken", base_url=origin.url, max_retries=0, requests_per_second=None
+    )
+
+
+def answer(origin: Origin, body: Any, status: int = 200) -> None:
+    origin.replies = [Reply(status, json.dumps(body))]
+
+
+def tried(call: Callable[[], Any]) -> Any:
+    """What the call returns, or its error, if that is of the one kind that is allowed."""
+    try:
+        return call()
+    except UnexpectedResponseError as error:
+        return error
+
+
+@few
+@given(body=workflows)
+@example(body={"id": "w", "state": "succeeded", "task_instances": good_tasks})
+@example(body={"id": "w", "state": "succeeded", "ended_at": "9999-12-31T23:59:59-05:00", "task_instances": []})
+@example(body={"id": "w", "state": "succeeded", "task_instances": [{"state": "failed"}, {"state": "succeeded"}]})
+@example(body={"id": "w", "state": "failed", "error": {"message": 7, "data": None}})
+def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    answer(origin, body)
+    status = tried(lambda: RUN.fetch_status(at_origin, "w"))
+    if isinstance(status, UnexpectedResponseError):
+        assert f"it was {json.dumps(body, ensure_ascii=False)[:5]}" in status.detail
+        return
+    assert status.word == body["state"]
+    if status.state is RunState.SUCCEEDED:
+        assert "".join(c for c in body["state"].casefold() if c.isalnum()) == "succeeded"
+    result = RUN.fetch_result(at_origin, "w", status, None)
+    dg.AssetMaterialization("a", metadata=dict(result.metadata))
+    [outcome] = result.checks
+    dg.AssetCheckResult(passed=outcome.passed, metadata=dict(outcome.metadata))
+    if outcome.passed:
+        assert {task["state"] for task in body["task_instances"]} == {"succeeded"}
+
+
+@few
+@given(word=st.text(min_size=1, max_size=12), ended=st.none() | times)
+def test_of_any_state(word: str, ended: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    answer(origin, {"id": "w", "state": word, "ended_at": ended})
+    status = RUN.fetch_status(at_origin, "w")
+    assert status.word == word
+    if status.state is RunState.SUCCEEDED:
+        assert "".join(c for c in word.casefold() if c.isalnum()) == "succeeded"
+
+
+@few
+@given(created=times, ended=times)
+def test_of_any_time(created: Any, ended: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    task = {"state": "succeeded", "started_at": created, "ended_at": ended}
+    answer(
+        origin,
+        {"id": "w", "state": "succeeded", "created_at": created, "ended_at": ended, "task_instances": [task]},
+    )
+    status = RUN.fetch_status(at_origin, "w")
+    assert status.state is RunState.SUCCEEDED
+    assert status.duration_seconds is None or status.duration_seconds >= 0
+    dg.AssetMaterialization("a", metadata=dict(RUN.fetch_result(at_origin, "w", status, None).metadata))
+
+
+@few
+@given(body=workflows)
+def test_of_a_start(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    answer(origin, body, 201)
+    started = tried(lambda: RUN.start(at_origin, ATTEMPT))
+    if isinstance(started, UnexpectedResponseError):
+        assert started.may_have_been_accepted
+    else:
+        assert started == body["id"]
+
+
+@few
+@given(
+    body=close_to({"data": st.lists(workflows, max_size=2), "next_token": st.none() | st.just(""), "total": anything})
+)
+@example(body={"data": [{"id": "w", "state": "running", "created_at": "9999-12-31T23:59:59Z"}]})
+@example(body={"data": [], "next_token": ""})
+@example(body={"id": "w", "state": "running"})
+def test_of_a_list(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    # The same body is the answer to whatever is asked next.
+    answer(origin, body)
+    with contextlib.suppress(UnexpectedResponseError):
+        for found in RUN.find_started(at_origin, ATTEMPT) or []:
+            assert not found.ours
+            assert found.run_id in [one["id"] for one in body["data"]]
+
+
+@few
+@given(body=close_to({"access_token": st.text(max_size=5), "expires_in": anything, "token_type": texts}))
+@example(body={"access_token": "t", "expires_in": float("nan")})
+@example(body={"access_token": "t", "expires_in": float("inf")})
+@example(body={"access_token": "t", "expires_in": 10**400})
+@example(body={"access_token": "t", "expires_in": -1})
+def test_of_a_token(body: Any, origin: Origin) -> None:
+    auth_module._shared.clear()
+    resource = AmperityResource(
+        tenant="t",
+        client_id="c",
+        client_secret="s",
+        base_url=origin.url,
+        token_url=f"{origin.url}/token",
+        requests_per_second=None,
+    )
+    answer(origin, body)
+    headers = tried(lambda: resource.auth().headers())
+    if isinstance(headers, UnexpectedResponseError):
+        assert "not shown" in headers.detail
+    else:
+        assert headers["Authorization"] == f"Bearer {body['access_token']}"
+
+
+@few
+@given(body=close_to({"status": anything, "message": texts, "request_id": texts, "trace_id": texts}))
+def test_of_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    answer(origin, body, 409)
+    with pytest.raises(ConflictError):
+        RUN.start(at_origin, ATTEMPT)
+
+
+@few
+@given(body=anything)
+def test_of_a_stop(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    # What became of it, the next look tells.
+    answer(origin, body)
+    with contextlib.suppress(VendorError):
+        RUN.cancel(at_origin, "w")

@@ -1,0 +1,523 @@
+"""Amperity: what is sent, what is refused before it is sent, and what the answers mean."""
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import ValidationError
+
+from dagster_runs import (
+    AmperityResource,
+    AmperityWorkflowRun,
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServerError,
+    UnexpectedResponseError,
+    VendorError,
+    __version__,
+)
+from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.vendors.amperity.models import Task
+from dagster_runs.vendors.amperity.run import tasks_succeeded
+from tests.vendors.conftest import AmperityMaker
+
+COURIERS, FILES = well_known.AMPERITY_COURIERS, well_known.AMPERITY_FILES
+ORCHESTRATION, CAMPAIGN = well_known.AMPERITY_ORCHESTRATION, well_known.AMPERITY_CAMPAIGN
+ATTEMPT = StartAttempt(correlation_id="c", starting_at=0.0, dagster_run_id="d")
+DAY = (datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))
+
+
+def run_of(config_id: str = COURIERS, **fields: Any) -> AmperityWorkflowRun:
+    return AmperityWorkflowRun(**{"config_id": config_id, **fields})
+
+
+def start(resource: AmperityResource, config_id: str = COURIERS, **fields: Any) -> str:
+    return run_of(config_id, **fields).start(resource, ATTEMPT)
+
+
+def look(resource: AmperityResource, run_id: str) -> RunStatus:
+    return run_of().fetch_status(resource, run_id)
+
+
+class TestAddress:
+    @pytest.mark.parametrize(
+        ("base_url", "url"),
+        [
+            (None, "https://app.amperity.com/api"),
+            ("https://app.amperity.com", "https://app.amperity.com/api"),
+            ("https://app.amperity.com/", "https://app.amperity.com/api"),
+            ("https://app.amperity.com/api", "https://app.amperity.com/api"),
+            (" https://app.amperity.com/api/ ", "https://app.amperity.com/api"),
+            ("https://socktown.amperity.com/api", "https://socktown.amperity.com/api"),
+            ("https://app-aws-apse2.amperity.com", "https://app-aws-apse2.amperity.com/api"),
+            ("https://proxy.example.com/amperity/api", "https://proxy.example.com/amperity/api"),
+        ],
+    )
+    def test_of_the_api(self, base_url: str | None, url: str) -> None:
+        fields = {} if base_url is None else {"base_url": base_url}
+        resource = AmperityResource(tenant="socktown", access_token="t0ken", **fields)
+        assert resource.api_url() == url
+        assert resource.http().base_url == url
+
+    @pytest.mark.parametrize("suffix", ["", "/", "/api", "/api/"])
+    def test_works_with_and_without_api(self, suffix: str, sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
+        start(amperity_at(base_url=f"{sandbox.url}/amperity{suffix}"))
+        assert sandbox.starts("amperity") == 1
+
+    @pytest.mark.parametrize("tenant", ["", "a b", "a\nb", "a/b", "a.b"])
+    def test_a_tenant_that_cannot_be_is_refused(self, tenant: str) -> None:
+        with pytest.raises(ValidationError, match="tenant"):
+            AmperityResource(tenant=tenant, access_token="t0ken")
+
+    @pytest.mark.parametrize("tenant", ["socktown", "socktown-sb-12345", "sock_town2"])
+    def test_tenants_and_their_sandboxes_are_taken(self, tenant: str) -> None:
+        headers = AmperityResource(tenant=tenant, access_token="t0ken").auth().headers()
+        assert headers["amperity-tenant"] == tenant
+
+
+class TestWhatIsSent:
+    def test_the_headers(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        start(amperity)
+        [request] = sandbox.requests("amperity")
+        assert (request.method, request.path) == ("POST", "/amperity/api/workflow/runs")
+        assert request.headers["authorization"] == "valid"
+        assert request.headers["amperity-tenant"] == well_known.AMPERITY_TENANT
+        assert request.headers["api-version"] == "2024-04-01"
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["user-agent"] == f"dagster-runs/{__version__}"
+        assert request.query == {}
+
+    @pytest.mark.parametrize(
+        ("fields", "sent"),
+        [
+            ({}, {}),
+            ({"run_mode": "source"}, {"run_mode": "source"}),
+            ({"run_mode": "refresh"}, {"run_mode": "refresh"}),
+            ({"run_mode": "full"}, {"run_mode": "full"}),
+            ({"range_from": "2026-01-02"}, {"range_from": "2026-01-02T00:00:00Z"}),
+            ({"range_from": "2026-01-02T03:04:05"}, {"range_from": "2026-01-02T03:04:05Z"}),
+            ({"range_from": "2026-01-02T03:04:05+02:00"}, {"range_from": "2026-01-02T01:04:05Z"}),
+            ({"range_from": "2026-01-02T03:04:05.678Z"}, {"range_from": "2026-01-02T03:04:05.678Z"}),
+            (
+                {"range_from": datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-5)))},
+                {"range_from": "2026-01-02T05:00:00Z"},
+            ),
+            (
+                {"range_from": "2026-01-02", "range_to": "2026-01-05", "run_mode": "full"},
+                {"range_from": "2026-01-02T00:00:00Z", "range_to": "2026-01-05T00:00:00Z", "run_mode": "full"},
+            ),
+        ],
+    )
+    def test_the_body_holds_what_was_given_and_nothing_else(
+        self, fields: dict[str, Any], sent: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        start(amperity, **fields)
+        [request] = sandbox.requests("amperity")
+        assert request.body == {"config_id": COURIERS, **sent}
+        assert request.status == 201
+
+    @pytest.mark.parametrize("config_id", [COURIERS, ORCHESTRATION, CAMPAIGN])
+    def test_all_three_kinds_are_started(self, config_id: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        run_id = start(amperity, config_id)
+        [run] = sandbox.runs("amperity")
+        assert (run.id, run.target_id) == (run_id, config_id)
+
+    @pytest.mark.parametrize("status", [200, 201])
+    def test_both_documented_answers_to_a_start_are_taken(
+        self, status: int, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        sandbox.set_behaviour(COURIERS, Behaviour(start_status=status))
+        assert start(amperity) == sandbox.runs("amperity")[0].id
+        assert sandbox.requests("amperity")[0].status == status
+
+    def test_a_look_is_an_overview_until_the_end_and_then_verbose_once(
+        self, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        run_id = start(amperity)
+        look(amperity, run_id)
+        sandbox.advance(3600)
+        assert look(amperity, run_id).state is RunState.SUCCEEDED
+        looks = sandbox.requests("amperity")[1:]
+        assert [request.query for request in looks] == [{}, {}, {"view": "verbose"}]
+        assert {request.path for request in looks} == {f"/amperity/api/workflow/runs/{run_id}"}
+
+    def test_a_stop_has_no_body(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        run_id = start(amperity)
+        run_of().cancel(amperity, run_id)
+        request = sandbox.requests("amperity")[-1]
+        assert (request.method, request.path) == ("POST", f"/amperity/api/workflow/runs/{run_id}/stop")
+        assert request.body is None
+
+    @pytest.mark.parametrize("run_id", ["../x", "..", "a/b", "?", "x?y", "", "a%2Fb", "a\nb", "#"])
+    def test_no_run_id_reaches_another_endpoint(
+        self, run_id: str, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        with pytest.raises(VendorError):
+            look(amperity, run_id)
+        for request in sandbox.requests("amperity"):
+            assert request.path.startswith("/amperity/api/workflow/runs/")
+            assert len(request.path.split("/")) == 6
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"config_id": None}, "config_id"),
+            ({"config_id": ""}, "courier group .cg-., an orchestration group .og-. or a campaign .cc-."),
+            ({"config_id": "cg-"}, "config_id must be"),
+            ({"config_id": "xx-1"}, "config_id must be"),
+            ({"config_id": "CG-1"}, "config_id must be"),
+            ({"config_id": "wf-20240619-1-a"}, "config_id must be"),
+            ({"config_id": "cg-a/b"}, "config_id must be"),
+            ({"config_id": "cg-1\n"}, "config_id must be"),
+            ({"config_id": "cg-1 "}, "config_id must be"),
+            ({"config_id": ORCHESTRATION, "run_mode": "full"}, "run_mode can only be used with courier groups"),
+            ({"config_id": CAMPAIGN, "run_mode": "full"}, "run_mode can only be used with courier groups"),
+            ({"config_id": ORCHESTRATION, "range_from": "2026-01-01"}, "range_from can only be used with courier"),
+            (
+                {"config_id": CAMPAIGN, "range_from": "2026-01-01", "range_to": "2026-01-02", "run_mode": "source"},
+                "range_from, range_to, run_mode can only be used with courier groups",
+            ),
+            ({"range_to": "2026-01-01"}, "range_from must be specified when range_to is"),
+            ({"range_from": "2026-01-02", "range_to": "2026-01-01"}, "range_to .* must be after range_from"),
+            ({"range_from": "2026-01-02", "range_to": "2026-01-02"}, "range_to .* must be after range_from"),
+            (
+                {"range_from": "2026-01-02T00:00:00Z", "range_to": "2026-01-02T01:00:00+02:00"},
+                "range_to .* must be after range_from",
+            ),
+            ({"range_from": "yesterday"}, "range_from"),
+            ({"range_from": "2026-02-30"}, "range_from"),
+            ({"run_mode": "FULL"}, "run_mode"),
+            ({"run_mode": ""}, "run_mode"),
+            ({"mode": "full"}, "mode"),
+        ],
+    )
+    def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
+        with pytest.raises(ValidationError, match=says):
+            run_of(**fields)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"config_id": "cg-missing"},
+            {"config_id": FILES},
+        ],
+    )
+    def test_what_only_the_vendor_knows_is_told_in_its_words(
+        self, fields: dict[str, Any], amperity: AmperityResource
+    ) -> None:
+        says = "Can't find configuration" if fields["config_id"] != FILES else "range_from must be specified"
+        with pytest.raises(InvalidRequestError, match=says) as raised:
+            start(amperity, **fields)
+        assert raised.value.permanent
+
+    def test_a_file_courier_takes_one_day_by_range_from_alone(
+        self, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        start(amperity, FILES, range_from="2026-01-01")
+        assert sandbox.starts("amperity") == 1
+
+    def test_a_window_fills_what_the_user_left_open(self) -> None:
+        filled = run_of(range_from="2026-01-01T12:00:00Z").in_window(*DAY)
+        assert (filled.range_from, filled.range_to) == (DAY[0] + timedelta(hours=12), DAY[1])
+        assert run_of(run_mode="full").in_window(*DAY).run_mode == "full"
+
+    @pytest.mark.parametrize("config_id", [ORCHESTRATION, CAMPAIGN])
+    def test_only_courier_groups_take_a_window(self, config_id: str) -> None:
+        run = run_of(config_id)
+        assert run.in_window(*DAY) == run
+
+    def test_the_configuration_is_the_target(self) -> None:
+        assert run_of().target == COURIERS
+        with pytest.raises(ValidationError):
+            run_of().config_id = "cg-2"  # type: ignore[misc]
+
+    @pytest.mark.parametrize(("config_id", "has"), [(COURIERS, False), (ORCHESTRATION, True), (CAMPAIGN, False)])
+    def test_orchestrations_alone_go_on_when_stopped(self, config_id: str, has: bool) -> None:
+        assert ("cannot be stopped" in run_of(config_id).cancel_caveat) is has
+
+
+class TestRefusals:
+    def test_a_run_that_has_ended_cannot_be_stopped(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        run_id = start(amperity)
+        sandbox.advance(3600)
+        with pytest.raises(ConflictError, match="already ended"):
+            run_of().cancel(amperity, run_id)
+
+    def test_a_run_that_there_is_not(self, amperity: AmperityResource) -> None:
+        with pytest.raises(NotFoundError, match="Can't find workflow with ID 'wf-none'"):
+            look(amperity, "wf-none")
+
+    def test_a_wrong_token(self, amperity_at: AmperityMaker) -> None:
+        with pytest.raises(AuthenticationError, match="Invalid or expired access token"):
+            start(amperity_at(access_token="wr0ng-token"))
+
+    def test_a_wrong_tenant(self, amperity_at: AmperityMaker) -> None:
+        with pytest.raises(PermissionDeniedError, match="Not authorized for tenant 'other'"):
+            start(amperity_at(tenant="other"))
+
+    @pytest.mark.parametrize(("status", "kind"), [(400, InvalidRequestError), (401, AuthenticationError)])
+    def test_a_version_that_there_is_not(
+        self, status: int, kind: type[VendorError], sandbox: Sandbox, amperity_at: AmperityMaker
+    ) -> None:
+        resource = amperity_at(api_version="2020-01-01")
+        sandbox.configure("amperity", version_status=status)
+        with pytest.raises(kind, match="Invalid API version"):
+            start(resource)
+
+    @pytest.mark.parametrize(
+        ("status", "body", "kind", "detail"),
+        [
+            (400, {"status": 400, "message": "bad"}, InvalidRequestError, "bad"),
+            (400, {"status": 400, "message": "bad", "request_id": "r7"}, InvalidRequestError, "bad (request_id r7)"),
+            (
+                400,
+                {"status": 400, "message": "bad", "request_id": "r7", "trace_id": "t8"},
+                InvalidRequestError,
+                "bad (request_id r7, trace_id t8)",
+            ),
+            (403, {"message": "no"}, PermissionDeniedError, "no"),
+            (409, {"message": "conflict"}, ConflictError, "conflict"),
+            (500, {"message": None}, ServerError, '{"message":null}'),
+            (500, {"message": {}}, ServerError, '{"message":{}}'),
+            (500, ["x"], ServerError, '["x"]'),
+            (500, "boom", ServerError, "boom"),
+            (503, {}, ServerError, "{}"),
+        ],
+    )
+    def test_an_error_is_read_in_every_shape(
+        self,
+        status: int,
+        body: Any,
+        kind: type[VendorError],
+        detail: str,
+        sandbox: Sandbox,
+        amperity: AmperityResource,
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=status, body=body))
+        with pytest.raises(kind) as raised:
+            start(amperity)
+        assert type(raised.value) is kind
+        assert raised.value.detail.replace(": ", ":") == detail.replace(": ", ":")
+
+
+def answer(sandbox: Sandbox, body: Any) -> None:
+    # A text as a fault's body would be sent as text.
+    sandbox.add_fault(Fault("status", status=200, body=json.dumps(body) if isinstance(body, str) else body))
+
+
+LABELS = {
+    RunState.QUEUED: ["Scheduled"],
+    RunState.RUNNING: [
+        "Started",
+        "In progress",
+        "Running",
+        "Running with failures",
+        "Finalizing",
+        "Up for retry",
+        "Paused",
+        "Stopping",
+        "Canceling",
+    ],
+    RunState.SUCCEEDED: ["Succeeded"],
+    RunState.FAILED: ["Failed"],
+    RunState.CANCELED: ["Canceled", "Stopped"],
+}
+SPELLINGS = [
+    (spelled, state)
+    for state, labels in LABELS.items()
+    for label in labels
+    for spelled in sorted(
+        {
+            label,
+            label.lower(),
+            label.upper(),
+            label.lower().replace(" ", "-"),
+            label.lower().replace(" ", "_"),
+            label.title().replace(" ", ""),
+        }
+    )
+]
+
+
+class TestStates:
+    @pytest.mark.parametrize(("word", "state"), SPELLINGS)
+    def test_every_documented_one_in_every_spelling(
+        self, word: str, state: RunState, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        answer(sandbox, {"id": "wf-1", "state": word})
+        status = look(amperity, "wf-1")
+        assert (status.state, status.word) == (state, word)
+
+    @pytest.mark.parametrize("word", ["done", "success", "not succeeded", "skipped", "🎉", " ", "succeeded2", "完了"])
+    def test_any_other_is_unknown(self, word: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        answer(sandbox, {"id": "wf-1", "state": word})
+        assert look(amperity, "wf-1").state is RunState.UNKNOWN
+
+    @pytest.mark.parametrize("spelling", ["lower", "title", "kebab", "snake"])
+    @pytest.mark.parametrize("words", ["fetch", "stop"])
+    def test_the_life_of_a_run_in_both_pages_words(
+        self, spelling: str, words: str, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        sandbox.set_behaviour(COURIERS, Behaviour(spelling=spelling, words=words, running_seconds=10))
+        run_id = start(amperity)
+        seen = []
+        for _ in range(5):
+            seen.append(look(amperity, run_id).state)
+            sandbox.advance(2.9)
+        assert seen == [RunState.QUEUED, *[RunState.RUNNING] * 4]
+        sandbox.advance(60)
+        status = look(amperity, run_id)
+        assert status.state is RunState.SUCCEEDED
+        assert status.duration_seconds == pytest.approx(12, abs=0.01)
+
+    def test_a_failure_that_a_person_resolves_between_two_answers_is_no_end(
+        self, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        run_id = start(amperity)
+        sandbox.add_fault(Fault("unknown_state", word="failed", times=1))
+        assert look(amperity, run_id).state is RunState.QUEUED
+
+    @pytest.mark.parametrize("attribution", ["customer", "platform", None])
+    @pytest.mark.parametrize("data", [{}, {"error_data": None}, {"error_data": {"table": "x"}}])
+    def test_the_error_of_a_failed_run_is_told(
+        self, attribution: str | None, data: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        sandbox.set_behaviour(COURIERS, Behaviour(outcome="fail", error="boom <b>", attribution=attribution, **data))
+        run_id = start(amperity)
+        sandbox.advance(3600)
+        status = look(amperity, run_id)
+        assert (status.state, status.error) == (RunState.FAILED, "boom <b>")
+
+    @pytest.mark.parametrize("stopped_as", ["canceled", "stopped"])
+    def test_a_stopped_run_is_canceled(self, stopped_as: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        sandbox.set_behaviour(COURIERS, Behaviour(stopped_as=stopped_as))
+        run_id = start(amperity)
+        run_of().cancel(amperity, run_id)
+        sandbox.advance(60)
+        status = look(amperity, run_id)
+        assert (status.state, status.word) == (RunState.CANCELED, stopped_as)
+        assert status.error == "Workflow manually stopped"
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"id": "w"},
+            {"state": "failed"},
+            {"id": "w", "state": ""},
+            {"id": "w", "state": None},
+            {"id": "w", "state": 3},
+            {"id": "w", "state": ["failed"]},
+            {"id": 7, "state": "failed"},
+            [],
+            "failed",
+            5,
+        ],
+    )
+    def test_a_body_without_id_and_state_is_quoted(
+        self, body: Any, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        answer(sandbox, body)
+        with pytest.raises(UnexpectedResponseError) as raised:
+            look(amperity, "w")
+        assert json.dumps(body) in str(raised.value)
+
+    @pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, {"id": 7}, [], {"workflow_id": "w"}])
+    def test_a_start_without_an_id_may_have_started_something(
+        self, body: Any, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        answer(sandbox, body)
+        with pytest.raises(UnexpectedResponseError) as raised:
+            start(amperity)
+        assert raised.value.may_have_been_accepted
+
+    def test_an_id_is_all_that_a_start_needs(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        answer(sandbox, {"id": "wf-7"})
+        assert start(amperity) == "wf-7"
+
+
+def tasks(*states: str) -> list[Task]:
+    return [Task(id=f"wft-{number}", state=state, label=f"task {number}") for number, state in enumerate(states)]
+
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+
+
+class TestTasks:
+    @pytest.mark.parametrize(
+        ("states", "passed", "severity", "said"),
+        [
+            (["succeeded", "Succeeded"], True, None, "2 of 2 tasks succeeded"),
+            (["succeeded", "failed"], False, ERROR, "1 of 2 tasks succeeded, 1 failed"),
+            (["canceled", "stopped", "Failed"], False, ERROR, "0 of 3 tasks succeeded, 3 failed"),
+            (["succeeded", "skipped"], False, WARN, "1 of 2 tasks succeeded, 1 skipped"),
+            (["Skipped"], False, WARN, "0 of 1 tasks succeeded, 1 skipped"),
+            (["failed", "skipped", "succeeded"], False, ERROR, "1 of 3 tasks succeeded, 1 failed, 1 skipped"),
+            (["succeeded", "running"], False, WARN, "1 of 2 tasks succeeded, 1 unclear"),
+            (["succeeded", "new-word"], False, WARN, "1 of 2 tasks succeeded, 1 unclear"),
+            ([], False, WARN, "Amperity told of no tasks"),
+        ],
+    )
+    def test_outcomes(self, states: list[str], passed: bool, severity: Any, said: str) -> None:
+        outcome = tasks_succeeded(tasks(*states))
+        assert (outcome.passed, outcome.description) == (passed, said)
+        if not passed:
+            assert outcome.severity == severity
+
+    def test_none_told(self) -> None:
+        outcome = tasks_succeeded(None)
+        assert (outcome.passed, outcome.severity) == (False, WARN)
+
+    def test_those_that_did_not_succeed_are_named_as_text(self) -> None:
+        named = [
+            Task(state="failed", label="<b>Stitch</b>"),
+            Task(state="failed", task_definition_type="bridge.sync"),
+            Task(state="skipped", id="wft-1"),
+            Task(state="skipped"),
+            Task(state="succeeded", label="good"),
+        ]
+        outcome = tasks_succeeded(named)
+        assert {name: value.value for name, value in outcome.metadata.items()} == {
+            "failed": "<b>Stitch</b>, bridge.sync",
+            "skipped": "wft-1, (unnamed)",
+        }
+        assert "<b>" not in str(outcome.description)
+
+    @pytest.mark.parametrize("order", [("failed", "succeeded"), ("succeeded", "failed")])
+    def test_two_of_one_name_do_not_hide_each_other(self, order: tuple[str, str]) -> None:
+        outcome = tasks_succeeded([Task(state=state, label="same") for state in order])
+        assert not outcome.passed
+        assert outcome.description == "1 of 2 tasks succeeded, 1 failed"
+
+    @pytest.mark.parametrize("task_start", ["created_at", "started_at"])
+    def test_the_table_has_both_spellings_of_the_start(
+        self, task_start: str, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        behaviour = Behaviour(running_seconds=10, task_start=task_start, tasks=["succeeded", "succeeded"])
+        sandbox.set_behaviour(COURIERS, behaviour)
+        run_id = start(amperity)
+        sandbox.advance(60)
+        result = run_of().fetch_result(amperity, run_id, look(amperity, run_id), None)
+        assert result.metadata["amperity/name"] == "Daily"
+        assert result.metadata["amperity/type"] == "courier.group/run"
+        rows = [record.data for record in result.metadata["amperity/tasks"].records]
+        assert [row["seconds"] for row in rows] == [5, 5]
+        assert [row["task"] for row in rows] == ["Updating domain tables", "Generating database"]
+        assert all(row["started_at"] and row["finished_at"] for row in rows)
+
+    @pytest.mark.parametrize("told", [None, "x", 7, {}, [None], ["a"], [[]], [{}], [{"id": "t"}], [{"state": 7}]])
+    def test_strange_tasks_do_not_hide_the_state(self, told: Any, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        answer(sandbox, {"id": "wf-1", "state": "succeeded", "task_instances": told})
+        status = look(amperity, "wf-1")
+        assert status.state is RunState.SUCCEEDED
+        result = run_of().fetch_result(amperity, "wf-1", status, None)
+        assert not [outcome for outcome in result.checks if outcome.passed]

@@ -1,0 +1,340 @@
+"""An Amperity workflow as an asset, from start to end."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import AmperityWorkflowRun, QualityGate
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.clock import use_clock
+from tests.remote_run.materializing import checks, entries, failure, metadata
+from tests.remote_run.test_ending import interrupted, mark_as_terminated, signalled
+from tests.remote_run.test_start_or_attach import DyingOnce, reexecute
+from tests.vendors.amperity_assets import COURIERS, run_workflow, unlimited, workflow_asset
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+ORCHESTRATION = AmperityWorkflowRun(config_id=well_known.AMPERITY_ORCHESTRATION)
+CAMPAIGN = AmperityWorkflowRun(config_id=well_known.AMPERITY_CAMPAIGN)
+KINDS = pytest.mark.parametrize("run", [COURIERS, ORCHESTRATION, CAMPAIGN], ids=lambda run: run.config_id[:2])
+DAILY = dg.DailyPartitionsDefinition("2026-01-01")
+RETRIES = dg.RetryPolicy(max_retries=2)
+
+
+def body(sandbox: Sandbox) -> Any:
+    [start] = [one for one in sandbox.requests("amperity") if one.path.endswith("/workflow/runs")]
+    return start.body
+
+
+def looks(sandbox: Sandbox) -> list[dict[str, str]]:
+    return [request.query for request in sandbox.requests("amperity") if request.method == "GET"]
+
+
+class TestMaterializing:
+    @KINDS
+    def test_succeeds(self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        result = run_workflow(sandbox, instance, run)
+        assert result.success
+        assert {name: check.passed for name, check in checks(result).items()} == {
+            "run_status": True,
+            "tasks_succeeded": True,
+        }
+        [started] = sandbox.runs("amperity")
+        told = metadata(instance, "customers")
+        assert told["dagster_runs/run_id"] == started.id
+        assert told["dagster_runs/vendor"] == "Amperity"
+        assert told["dagster_runs/state"] == "SUCCEEDED"
+        assert told["dagster_runs/duration_seconds"] > 0
+        assert told["amperity/type"] == started.kind
+        assert len(told["amperity/tasks"].records) == 3
+        assert body(sandbox) == {"config_id": run.config_id}
+
+    def test_the_verbose_answer_is_fetched_once_at_the_end(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        run_workflow(sandbox, instance)
+        *overviews, last = looks(sandbox)
+        assert last == {"view": "verbose"}
+        assert {"view": "verbose"} not in overviews
+        assert len(overviews) > 2
+
+    def test_skipped_tasks_are_a_warning_that_names_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(
+            COURIERS.target, Behaviour(tasks=["succeeded", {"label": "<b>x</b>", "outcome": "skipped"}])
+        )
+        result = run_workflow(sandbox, instance)
+        assert result.success
+        check = checks(result)["tasks_succeeded"]
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert check.metadata["skipped"].value == "<b>x</b>"
+        assert "<b>" not in (check.description or "")
+
+    def test_a_failed_task_in_a_workflow_that_succeeded_is_an_error(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(COURIERS.target, Behaviour(tasks=["succeeded", "failed"]))
+        result = run_workflow(sandbox, instance)
+        assert result.success
+        check = checks(result)["tasks_succeeded"]
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        assert check.metadata["failed"].value == "Generating database"
+
+    @pytest.mark.parametrize("fault", [Fault("missing_field", field="task_instances"), None])
+    def test_where_no_tasks_are_told_nothing_is_guessed(
+        self, fault: Fault | None, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(COURIERS.target, Behaviour(tasks=[]))
+        if fault:
+            sandbox.add_fault(fault)
+        result = run_workflow(sandbox, instance)
+        assert result.success
+        check = checks(result)["tasks_succeeded"]
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "told of no tasks" in (check.description or "")
+
+    @pytest.mark.parametrize("hold", ["paused", "Running with failures", "up-for-retry", "some_new_state"])
+    def test_words_that_are_no_end_are_waited_through(
+        self, hold: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(COURIERS.target, Behaviour(hold=hold, hold_seconds=300))
+        result = run_workflow(sandbox, instance)
+        assert result.success
+        warned = [e.user_message for e in instance.all_logs(result.run_id) if "unknown state" in e.user_message]
+        assert len(warned) == (1 if hold == "some_new_state" else 0)
+
+    def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(Fault("unknown_state", word="perhaps", ended=True, method="GET"))
+        said = failure(run_workflow(sandbox, instance))
+        assert "ended in a state that nobody documented: 'perhaps'" in said
+
+    def test_it_takes_no_gate(self) -> None:
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="takes no QualityGate"):
+            workflow_asset(gate=QualityGate())
+
+
+class TestFailing:
+    @KINDS
+    def test_shows_the_vendors_words_and_the_tasks(
+        self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(run.target, Behaviour(outcome="fail", error="<b>table</b> is gone"))
+        result = run_workflow(sandbox, instance, run)
+        assert "ended failed: <b>table</b> is gone" in failure(result)
+        status = checks(result)["run_status"]
+        assert status.passed is False
+        assert status.metadata["error"].value == "<b>table</b> is gone"
+        assert set(checks(result)) == {"run_status"}
+        [ended] = instance.fetch_observations(dg.AssetKey("customers"), limit=1).records
+        rows = [row.data for row in ended.asset_observation.metadata["amperity/tasks"].value.records]
+        assert [row["state"] for row in rows] == ["succeeded", "failed", "skipped"]
+        assert rows[1]["error"] == "<b>table</b> is gone"
+        assert looks(sandbox).count({"view": "verbose"}) == 1
+
+    def test_is_tried_anew_by_a_retry_policy(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(COURIERS.target, [Behaviour(outcome="fail"), Behaviour()])
+        assert run_workflow(sandbox, instance, retry_policy=RETRIES).success
+        assert sandbox.starts("amperity") == 2
+
+    def test_a_workflow_that_somebody_stops_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(COURIERS.target, Behaviour(outcome="cancel", stopped_as="stopped"))
+        assert "ended stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
+
+    def test_what_the_vendor_refuses_is_not_retried(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = AmperityWorkflowRun(config_id=well_known.AMPERITY_FILES)
+        result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
+        assert "range_from must be specified for a courier group that pulls files" in failure(result)
+        assert not [event for event in result.all_events if event.is_step_up_for_retry]
+        assert sandbox.starts("amperity") == 0
+
+
+class TestStopping:
+    @pytest.mark.parametrize("stopped_as", ["canceled", "stopped"])
+    @KINDS
+    def test_stops_the_workflow(
+        self, run: AmperityWorkflowRun, stopped_as: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(run.target, Behaviour(running_seconds=3600, stopped_as=stopped_as))
+
+        def terminated() -> None:
+            mark_as_terminated(instance)
+            signalled()
+
+        with interrupted(sandbox, terminated):
+            result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
+        said = failure(result)
+        assert f"ended {stopped_as}" in said
+        assert ("Orchestration tasks that had started cannot be stopped" in said) is (run is ORCHESTRATION)
+        assert [one.state for one in sandbox.runs("amperity")] == [stopped_as]
+        assert sandbox.starts("amperity") == 1
+
+    def test_bears_a_workflow_that_has_ended_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        def terminated() -> None:
+            sandbox.advance(3600)
+            mark_as_terminated(instance)
+            signalled()
+
+        with interrupted(sandbox, terminated):
+            result = run_workflow(sandbox, instance)
+        assert "ended succeeded" in failure(result)
+        stop = next(one for one in sandbox.requests("amperity") if one.path.endswith("/stop"))
+        assert stop.status == 409
+
+    def test_by_timeout_if_the_user_chose_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(COURIERS.target, Behaviour(running_seconds=3600))
+        result = run_workflow(sandbox, instance, timeout=60, on_timeout="cancel")
+        assert "did not end within" in failure(result)
+        assert "ended canceled" in failure(result)
+
+    def test_an_eviction_leaves_it(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        with interrupted(sandbox, signalled):
+            result = run_workflow(sandbox, instance, retry_policy=RETRIES)
+        assert result.success
+        assert sandbox.starts("amperity") == 1
+        assert not [one for one in sandbox.requests("amperity") if one.path.endswith("/stop")]
+
+
+class TestAttaching:
+    def test_a_retry_of_the_step_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        with use_clock(DyingOnce(sandbox)):
+            assert run_workflow(sandbox, instance, retry_policy=RETRIES).success
+        assert sandbox.starts("amperity") == 1
+        assert entries(instance, "customers") == ["starting", "started", "started"]
+        assert metadata(instance, "customers")["dagster_runs/attached"] is True
+
+    @pytest.mark.parametrize(("from_failure", "starts"), [(True, 1), (False, 2)])
+    def test_a_reexecution_from_failure_attaches(
+        self, from_failure: bool, starts: int, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        defs = dg.Definitions(
+            assets=[workflow_asset(timeout=30)], resources=unlimited(sandbox), executor=dg.in_process_executor
+        )
+        job = defs.resolve_implicit_global_asset_job_def()
+        sandbox.set_behaviour(COURIERS.target, [Behaviour(running_seconds=300), Behaviour()])
+        first = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert "did not end within" in failure(first)
+        sandbox.advance(600)
+        assert reexecute(job, instance, first.run_id, from_failure=from_failure).success
+        assert sandbox.starts("amperity") == starts
+
+    def test_404_just_after_the_start_is_no_news(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("not_found", method="GET", times=3))
+        assert run_workflow(sandbox, instance).success
+        assert sandbox.starts("amperity") == 1
+
+    def test_errors_of_a_look_do_not_end_it(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=429, method="GET", times=4))
+        sandbox.add_fault(Fault("status", status=503, method="GET", times=8))
+        sandbox.add_fault(Fault("html", method="GET", times=2))
+        assert run_workflow(sandbox, instance).success
+        assert sandbox.starts("amperity") == 1
+
+
+class TestPartitions:
+    def test_a_day_is_its_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = AmperityWorkflowRun(config_id=well_known.AMPERITY_FILES, run_mode="full")
+        assert run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31").success
+        assert body(sandbox) == {
+            "config_id": well_known.AMPERITY_FILES,
+            "range_from": "2026-01-31T00:00:00Z",  # inclusive
+            "range_to": "2026-02-01T00:00:00Z",  # exclusive
+            "run_mode": "full",
+        }
+
+    def test_in_another_zone_it_is_told_in_utc(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        daily = dg.DailyPartitionsDefinition("2026-01-01", timezone="America/Los_Angeles")
+        assert run_workflow(sandbox, instance, partitions_def=daily, partition_key="2026-03-08").success
+        sent = body(sandbox)
+        # The day on which the clocks go forward has 23 hours.
+        assert (sent["range_from"], sent["range_to"]) == ("2026-03-08T08:00:00Z", "2026-03-09T07:00:00Z")
+
+    def test_a_range_in_one_run_is_one_workflow_over_all_of_it(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        result = run_workflow(
+            sandbox,
+            instance,
+            partitions_def=DAILY,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            tags={
+                "dagster/asset_partition_range_start": "2026-01-03",
+                "dagster/asset_partition_range_end": "2026-01-09",
+            },
+        )
+        assert result.success
+        assert sandbox.starts("amperity") == 1
+        sent = body(sandbox)
+        assert (sent["range_from"], sent["range_to"]) == ("2026-01-03T00:00:00Z", "2026-01-10T00:00:00Z")
+        keys = instance.get_materialized_partitions(dg.AssetKey("customers"))
+        assert keys == {f"2026-01-0{day}" for day in range(3, 10)}
+
+    @pytest.mark.parametrize("run", [ORCHESTRATION, CAMPAIGN], ids=lambda run: run.config_id[:2])
+    def test_what_has_no_window_gets_none(
+        self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        assert run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31").success
+        assert body(sandbox) == {"config_id": run.config_id}
+
+    def test_by_name_fill_no_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        static = dg.StaticPartitionsDefinition(["emea", "apac"])
+        assert run_workflow(sandbox, instance, partitions_def=static, partition_key="emea").success
+        assert body(sandbox) == {"config_id": COURIERS.config_id}
+
+    def test_a_window_that_the_users_own_field_makes_impossible_is_refused(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        run = AmperityWorkflowRun(config_id=COURIERS.config_id, range_from="2026-02-05")
+        result = run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31")
+        assert "The partition makes no valid AmperityWorkflowRun" in failure(result)
+        assert "must be after range_from" in failure(result)
+        assert sandbox.requests("amperity") == []
+
+
+class TestLaunchpad:
+    @pytest.mark.parametrize(
+        ("launch", "sent"),
+        [
+            ({"run_mode": "full"}, {"config_id": COURIERS.config_id, "run_mode": "full"}),
+            ({"config_id": well_known.AMPERITY_SLOW}, {"config_id": well_known.AMPERITY_SLOW}),
+            (
+                {"range_from": "2026-01-01", "range_to": "2026-01-02"},
+                {
+                    "config_id": COURIERS.config_id,
+                    "range_from": "2026-01-01T00:00:00Z",
+                    "range_to": "2026-01-02T00:00:00Z",
+                },
+            ),
+        ],
+    )
+    def test_overrides_fields_of_one_launch(
+        self, launch: dict[str, Any], sent: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        assert run_workflow(sandbox, instance, launch=launch).success
+        assert body(sandbox) == sent
+
+    def test_wins_over_the_partition(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        launch = {"range_from": "2026-01-31T06:00:00Z"}
+        run_workflow(sandbox, instance, launch=launch, partitions_def=DAILY, partition_key="2026-01-31")
+        sent = body(sandbox)
+        assert (sent["range_from"], sent["range_to"]) == ("2026-01-31T06:00:00Z", "2026-02-01T00:00:00Z")
+
+    @pytest.mark.parametrize(
+        ("launch", "says"),
+        [
+            ({"config_id": CAMPAIGN.config_id, "run_mode": "full"}, "run_mode can only be used with courier groups"),
+            ({"range_to": "2026-01-02"}, "range_from must be specified when range_to is"),
+            ({"config_id": "wf-1"}, "config_id must be the ID of a courier group"),
+        ],
+    )
+    def test_refuses_what_the_vendor_would(
+        self, launch: dict[str, Any], says: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        result = run_workflow(sandbox, instance, launch=launch, retry_policy=RETRIES)
+        assert says in failure(result)
+        assert "Nothing was started" in failure(result)
+        assert sandbox.requests("amperity") == []

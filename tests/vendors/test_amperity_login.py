@@ -1,0 +1,310 @@
+"""Amperity's two ways to log in: a token from its settings, and OAuth client credentials."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import dagster as dg
+import pytest
+from pydantic import ValidationError
+
+from dagster_runs import (
+    AmperityResource,
+    AmperityWorkflowRun,
+    AuthenticationError,
+    PermissionDeniedError,
+    VendorError,
+    build_remote_run_asset,
+)
+from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.sandbox import Fault, RecordedRequest, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport import auth as auth_module
+from dagster_runs.transport.client import MOST_RENEWALS
+from tests.remote_run.materializing import failure, materialize
+from tests.transport.scripted import Origin, Reply
+from tests.vendors.conftest import AmperityMaker
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+RUN = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
+ATTEMPT = StartAttempt(correlation_id="c", starting_at=0.0, dagster_run_id="d")
+SECRET = well_known.AMPERITY_CLIENT_SECRET
+SECRETS = (SECRET, "sandbox-amperity-")
+CLIENT = {"client_id": well_known.AMPERITY_CLIENT_ID, "client_secret": SECRET}
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth_module, "_shared", {})
+
+
+@pytest.fixture
+def login(sandbox: Sandbox, amperity_at: AmperityMaker) -> AmperityMaker:
+    def make(**fields: Any) -> AmperityResource:
+        token_url = f"{sandbox.url}/amperity/api/v0/oauth2/token"
+        return amperity_at(**{"access_token": None, **CLIENT, "token_url": token_url, **fields})
+
+    return make
+
+
+@pytest.fixture
+def amperity(login: AmperityMaker) -> AmperityResource:
+    return login()
+
+
+def logins(sandbox: Sandbox) -> list[RecordedRequest]:
+    return [request for request in sandbox.requests("amperity") if request.path.endswith("/oauth2/token")]
+
+
+def start(resource: AmperityResource) -> str:
+    return RUN.start(resource, ATTEMPT)
+
+
+def look(resource: AmperityResource, run_id: str) -> str:
+    return resource.get_workflow(run_id, verbose=False).id
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "needs access_token, or client_id and client_secret"),
+        ({"client_id": "a"}, "needs access_token, or client_id and client_secret"),
+        ({"client_secret": "a"}, "needs access_token, or client_id and client_secret"),
+        ({"access_token": "a", "client_id": "b"}, "but not both"),
+        ({"access_token": "a", "client_secret": "b"}, "but not both"),
+        ({"access_token": "a", "client_id": "b", "client_secret": "c"}, "but not both"),
+    ],
+)
+def test_there_is_one_way_to_log_in(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        AmperityResource(tenant="t", **fields)
+
+
+def test_the_request_is_a_form_with_the_tenant(sandbox: Sandbox, amperity: AmperityResource) -> None:
+    start(amperity)
+    [request] = logins(sandbox)
+    assert request.body == {
+        "grant_type": "client_credentials",
+        "client_id": well_known.AMPERITY_CLIENT_ID,
+        "client_secret": "<secret>",
+    }
+    assert request.headers["x-amperity-tenant"] == well_known.AMPERITY_TENANT
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert request.headers["user-agent"].startswith("dagster-runs/")
+    assert sandbox.starts("amperity") == 1
+
+
+def test_the_tokens_usual_address_is_the_tenants(
+    origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Seen by a proxy, which lets nothing out.
+    monkeypatch.setenv("HTTPS_PROXY", origin.url)
+    origin.replies = [Reply(403)]
+    origin.seen.clear()
+    with pytest.raises(VendorError):
+        start(login(token_url=None, tenant="socktown", max_retries=0))
+    assert [(seen.method, seen.path) for seen in origin.seen] == [("CONNECT", "socktown.amperity.com:443")]
+
+
+def test_the_first_call_logs_in_and_the_others_do_not(sandbox: Sandbox, amperity: AmperityResource) -> None:
+    for _ in range(3):
+        start(amperity)
+    assert len(logins(sandbox)) == 1
+    assert sandbox.starts("amperity") == 3
+
+
+def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: AmperityMaker) -> None:
+    for resource in (login(), login(), login(base_url=f"{sandbox.url}/amperity/api/")):
+        start(resource)
+    assert len(logins(sandbox)) == 1
+
+
+def test_another_version_of_the_api_is_asked_for_all_the_same(sandbox: Sandbox, login: AmperityMaker) -> None:
+    start(login())
+    with pytest.raises(VendorError, match="Invalid API version identifier: '2020-01-01'"):
+        start(login(api_version="2020-01-01"))
+
+
+def test_threads_that_begin_together_log_in_once(sandbox: Sandbox, login: AmperityMaker) -> None:
+    resources = [login() for _ in range(6)]
+    together = threading.Barrier(6)
+
+    def begin(resource: AmperityResource) -> str:
+        together.wait()
+        return start(resource)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len(set(pool.map(begin, resources))) == 6
+    assert len(logins(sandbox)) == 1
+
+
+def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, amperity: AmperityResource, clock: SandboxClock) -> None:
+    run_id = start(amperity)
+    clock.sleep(3600 - 120)
+    look(amperity, run_id)
+    assert len(logins(sandbox)) == 1
+    clock.sleep(90)
+    look(amperity, run_id)
+    assert len(logins(sandbox)) == 2
+    assert 401 not in [request.status for request in sandbox.requests("amperity")]
+
+
+def test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds(
+    sandbox: Sandbox, amperity: AmperityResource
+) -> None:
+    run_id = start(amperity)
+    sandbox.add_fault(Fault("expired_token", path="/workflow/runs/", times=1))
+    assert look(amperity, run_id) == run_id
+    assert len(logins(sandbox)) == 2
+
+
+def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, amperity: AmperityResource) -> None:
+    look(amperity, start(amperity))
+    sandbox.add_fault(Fault("expired_token", method="POST", path="/workflow/runs$", times=1))
+    start(amperity)
+    assert sandbox.starts("amperity") == 2
+    assert len(logins(sandbox)) == 2
+
+
+def test_renewing_does_not_go_on_for_ever(sandbox: Sandbox, amperity: AmperityResource) -> None:
+    sandbox.add_fault(Fault("expired_token", path="/workflow/"))
+    with pytest.raises(AuthenticationError):
+        look(amperity, "x")
+    assert len(sandbox.requests("amperity")) - len(logins(sandbox)) == 1 + MOST_RENEWALS
+
+
+def test_a_token_from_the_settings_is_not_renewed(sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
+    sandbox.add_fault(Fault("expired_token", times=1))
+    with pytest.raises(AuthenticationError) as raised:
+        start(amperity_at())
+    assert raised.value.permanent
+    assert len(sandbox.requests("amperity")) == 1
+
+
+@pytest.mark.parametrize("field", ["client_id", "client_secret"])
+def test_a_login_that_is_refused_says_what_to_check(field: str, sandbox: Sandbox, login: AmperityMaker) -> None:
+    with pytest.raises(AuthenticationError, match="no access token was given: Invalid client credentials") as raised:
+        start(login(**{field: "wrong-one"}))
+    assert "Check client_id, client_secret and token_url" in str(raised.value)
+    assert raised.value.permanent
+    assert not raised.value.may_have_been_accepted
+    assert not [secret for secret in (*SECRETS, "wrong-one") if secret in str(raised.value)]
+    assert sandbox.starts("amperity") == 0
+    assert len(logins(sandbox)) == 1
+
+
+def test_a_client_of_another_tenant_is_refused(login: AmperityMaker) -> None:
+    with pytest.raises(PermissionDeniedError, match="Not authorized for tenant 'other'"):
+        start(login(tenant="other"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("status", status=503, times=2), Fault("reset", times=2), Fault("status", status=429, times=2)],
+    ids=lambda fault: f"{fault.kind} {fault.status}",
+)
+def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    sandbox.add_fault(Fault(**{**fault.as_dict(), "path": "/oauth2/token"}))
+    start(amperity)
+    assert sandbox.starts("amperity") == 1
+
+
+TROUBLE = [
+    Fault("status", status=503, path="/oauth2/token"),
+    Fault("reset", path="/oauth2/token"),
+    Fault("lost_answer", path="/oauth2/token"),
+    Fault("html", path="/oauth2/token"),
+    Fault("missing_field", field="access_token", path="/oauth2/token"),
+    Fault("wrong_type", field="expires_in", value="soon", path="/oauth2/token"),
+]
+
+
+@pytest.mark.parametrize("fault", TROUBLE, ids=lambda fault: f"{fault.kind} {fault.field}")
+def test_without_a_token_nothing_was_started_for_certain(
+    fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
+) -> None:
+    sandbox.add_fault(fault)
+    with pytest.raises(VendorError) as raised:
+        start(login())
+    assert not raised.value.may_have_been_accepted
+    asset = build_remote_run_asset(RUN, key="customers")
+    result = materialize([asset], sandbox, instance, resources={"amperity": login()})
+    assert "unknown whether" not in failure(result)
+    assert sandbox.starts("amperity") == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"access_token": "t"},
+        {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"},
+        {"access_token": "t", "expires_in": "3600"},
+        {"access_token": "t", "expires_in": 3600.5, "scope": None},
+    ],
+)
+def test_a_token_needs_no_more_than_itself(answer: Any, origin: Origin, login: AmperityMaker) -> None:
+    origin.replies = [Reply(200, json.dumps(answer)), Reply(200, {"id": "wf-1", "state": "scheduled"})]
+    origin.seen.clear()
+    resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
+    assert look(resource, "wf-1") == "wf-1"
+    assert [seen.headers.get("authorization") for seen in origin.seen] == [None, "Bearer t"]
+
+
+class TestSecrets:
+    @pytest.fixture
+    def logged(self, caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+        caplog.set_level(logging.DEBUG)
+        yield caplog
+        assert not [secret for secret in SECRETS if secret in caplog.text]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault("echo_secret"),
+            Fault("echo_secret", path="/oauth2/token"),
+            Fault("truncated", path="/oauth2/token"),
+            Fault("wrong_type", field="expires_in", value="soon", path="/oauth2/token"),
+            Fault("status", status=400, body={"error": SECRET, "message": SECRET}),
+        ],
+        ids=lambda fault: f"{fault.kind} {fault.path}",
+    )
+    @pytest.mark.usefixtures("logged")
+    def test_are_in_no_error(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        sandbox.add_fault(fault)
+        with pytest.raises(VendorError) as raised:
+            start(amperity)
+        text = f"{raised.value} {raised.value!r} {vars(raised.value)}"
+        assert not [secret for secret in SECRETS if secret in text]
+
+    def test_are_in_no_repr(self, amperity: AmperityResource, amperity_at: AmperityMaker) -> None:
+        start(amperity)
+        with_token = amperity_at()
+        for thing in (amperity, amperity.auth(), amperity.http(), with_token, with_token.auth(), with_token.http()):
+            assert not [secret for secret in SECRETS if secret in repr(thing)]
+
+    @pytest.mark.usefixtures("logged")
+    def test_are_in_nothing_that_dagster_keeps(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
+    ) -> None:
+        sandbox.add_fault(Fault("echo_secret", path="/workflow/runs/", times=3))
+        asset = build_remote_run_asset(RUN, key="customers")
+        result = materialize([asset], sandbox, instance, resources={"amperity": login()})
+        assert result.success
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        kept = [repr(entry) for entry in instance.all_logs(result.run_id)]
+        snapshot = dg.serialize_value(instance.get_job_snapshot(str(run.job_snapshot_id)))
+        for text in (*kept, snapshot, repr(run)):
+            assert not [secret for secret in SECRETS if secret in text]
+
+    def test_may_come_from_the_environment(
+        self, sandbox: Sandbox, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OUR_CLIENT", well_known.AMPERITY_CLIENT_ID)
+        monkeypatch.setenv("OUR_SECRET", SECRET)
+        start(login(client_id=dg.EnvVar("OUR_CLIENT"), client_secret=dg.EnvVar("OUR_SECRET")))
+        assert sandbox.starts("amperity") == 1

@@ -1,0 +1,261 @@
+"""Finding our own workflow again when the answer to its start was lost, and nobody else's."""
+
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import dagster as dg
+import pytest
+
+from dagster_runs import AmperityResource, AmperityWorkflowRun, UnexpectedResponseError, VendorError
+from dagster_runs.remote_run.contract import FoundRun, StartAttempt
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.vendors.amperity.resource import _MOST_PAGES
+from tests.remote_run.materializing import entries, failure, metadata
+from tests.transport.scripted import Origin, Reply, send
+from tests.vendors.amperity_assets import run_workflow
+from tests.vendors.conftest import AmperityMaker
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+COURIERS, ORCHESTRATION = well_known.AMPERITY_COURIERS, well_known.AMPERITY_ORCHESTRATION
+CAMPAIGN = well_known.AMPERITY_CAMPAIGN
+LOST = Fault("lost_answer", method="POST", times=1)
+ANSWERLESS = [
+    LOST,
+    Fault("truncated", method="POST", times=1),
+    Fault("status_after", method="POST", times=1),
+    Fault("not_json", method="POST", times=1),
+    Fault("missing_field", field="id", method="POST", times=1),
+]
+
+
+def attempt(**changes: Any) -> StartAttempt:
+    given = {"correlation_id": "c", "starting_at": current_clock().wall(), "dagster_run_id": "d"}
+    return StartAttempt(**{**given, **changes})
+
+
+def run_of(config_id: str = COURIERS) -> AmperityWorkflowRun:
+    return AmperityWorkflowRun(config_id=config_id)
+
+
+def lose(
+    sandbox: Sandbox, resource: AmperityResource, fault: Fault = LOST, *, config_id: str = COURIERS, **changes: Any
+) -> StartAttempt:
+    """Start the run, and lose the answer."""
+    sandbox.add_fault(fault)
+    tried = attempt(**changes)
+    with pytest.raises(VendorError) as raised:
+        run_of(config_id).start(resource, tried)
+    assert raised.value.may_have_been_accepted
+    return tried
+
+
+def lose_before_it_arrives(sandbox: Sandbox, resource: AmperityResource, **changes: Any) -> StartAttempt:
+    return lose(sandbox, resource, Fault("reset", method="POST", times=1), **changes)
+
+
+def found(resource: AmperityResource, tried: StartAttempt, config_id: str = COURIERS) -> list[FoundRun]:
+    return list(run_of(config_id).find_started(resource, tried) or [])
+
+
+@pytest.fixture(params=[False, True], ids=["all are listed", "successes are listed by default"])
+def listing(request: pytest.FixtureRequest, sandbox: Sandbox, amperity: AmperityResource) -> bool:
+    """Whether the server gives the filters the defaults that the specification shows."""
+    sandbox.configure("amperity", list_defaults=request.param)
+    return bool(request.param)
+
+
+@pytest.mark.usefixtures("listing")
+class TestInBothKindsOfList:
+    @pytest.mark.parametrize("fault", ANSWERLESS, ids=lambda fault: fault.kind)
+    def test_one_candidate(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        tried = lose(sandbox, amperity, fault)
+        [ours] = sandbox.runs("amperity")
+        assert found(amperity, tried) == [FoundRun(ours.id, ours=False)]
+
+    @pytest.mark.parametrize("config_id", [COURIERS, ORCHESTRATION, CAMPAIGN])
+    def test_of_each_kind(self, config_id: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        for other in {COURIERS, ORCHESTRATION, CAMPAIGN} - {config_id}:
+            sandbox.begin_run(other)
+        tried = lose(sandbox, amperity, config_id=config_id)
+        assert [one.run_id for one in found(amperity, tried, config_id)] == [sandbox.runs("amperity")[-1].id]
+
+    def test_a_campaigns_fetch_counts_too(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        # Which of its two types a started campaign has is documented nowhere, and a second one would reach people.
+        tried = lose_before_it_arrives(sandbox, amperity, config_id=CAMPAIGN)
+        run = sandbox.begin_run(CAMPAIGN, kind="campaign.fetch")
+        assert [one.run_id for one in found(amperity, tried, CAMPAIGN)] == [run.id]
+
+    @pytest.mark.parametrize("after", [0, 2.5, 8, 60, 3600])
+    def test_whatever_has_become_of_it(self, after: float, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        tried = lose(sandbox, amperity)
+        current_clock().sleep(after)
+        assert len(found(amperity, tried)) == 1
+
+    @pytest.mark.parametrize("spelling", ["lower", "title", "kebab", "snake"])
+    @pytest.mark.parametrize(("words", "outcome"), [("fetch", "fail"), ("stop", "cancel")])
+    def test_in_every_spelling_of_its_state(
+        self, spelling: str, words: str, outcome: Any, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        sandbox.set_behaviour(COURIERS, Behaviour(spelling=spelling, words=words, outcome=outcome, running_seconds=12))
+        tried = lose(sandbox, amperity)
+        for _ in range(5):
+            assert len(found(amperity, tried)) == 1
+            current_clock().sleep(4)
+
+    @pytest.mark.parametrize("hold", ["paused", "Running with failures", "running_with_failures"])
+    def test_while_it_waits_for_a_person(self, hold: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        sandbox.set_behaviour(COURIERS, Behaviour(hold=hold, hold_when="queued"))
+        tried = lose(sandbox, amperity)
+        current_clock().sleep(30)
+        assert len(found(amperity, tried)) == 1
+
+    def test_several_candidates(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        tried = lose(sandbox, amperity)
+        sandbox.begin_run(well_known.AMPERITY_SLOW)
+        # The list tells of no configuration, so any courier group's will do.
+        assert {one.run_id for one in found(amperity, tried)} == {one.id for one in sandbox.runs("amperity")}
+
+    def test_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        tried = lose_before_it_arrives(sandbox, amperity)
+        assert found(amperity, tried) == []
+
+    def test_runs_from_before_and_long_after_are_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        sandbox.begin_run(COURIERS)
+        current_clock().sleep(60)
+        tried = lose_before_it_arrives(sandbox, amperity)
+        current_clock().sleep(86_400)
+        sandbox.begin_run(COURIERS)
+        assert found(amperity, tried) == []
+
+    def test_by_another_machines_clock_what_is_near_is_undecided(
+        self, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        sandbox.begin_run(COURIERS)
+        current_clock().sleep(60)
+        tried = lose_before_it_arrives(sandbox, amperity, by_this_process=False)
+        assert [one.undecided for one in found(amperity, tried)] == [True]
+
+    @pytest.mark.parametrize("last_token", ["absent", "empty"])
+    def test_beyond_the_first_page(self, last_token: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        sandbox.configure("amperity", last_token=last_token)
+        tried = lose(sandbox, amperity)
+        for _ in range(45):
+            sandbox.begin_run(COURIERS)
+        assert len(found(amperity, tried)) == 46
+        tokens = [request.query.get("next_token") for request in sandbox.requests("amperity")[1:]]
+        assert tokens[0] is None
+        assert "" not in tokens
+
+
+def test_no_state_is_asked_for_where_the_list_is_of_all(sandbox: Sandbox, amperity: AmperityResource) -> None:
+    tried = lose(sandbox, amperity)
+    assert len(found(amperity, tried)) == 1
+    [listed] = sandbox.requests("amperity")[1:]
+    assert set(listed.query) == {"type", "created_from", "created_to"}
+
+
+def test_a_state_that_the_server_does_not_know_is_no_reason_to_give_up(
+    origin: Origin, amperity_at: AmperityMaker
+) -> None:
+    running = {"id": "wf-1", "state": "running", "created_at": "2026-01-01T00:00:01.000Z"}
+    origin.replies = [
+        Reply(200, {"data": []}),
+        Reply(400, {"status": 400, "message": "unknown state"}),
+        Reply(200, {"data": [running]}),
+        Reply(400, {"status": 400, "message": "unknown state"}),
+    ]
+    tried = attempt(starting_at=1_767_225_600.0)
+    assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False)]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
+        *("running with failures", "running-with-failures", "running_with_failures", "stopping", "canceling"),
+        *("failed", "canceled", "stopped"),
+    ],
+)
+def test_a_filter_that_takes_one_spelling_only_hides_nothing(
+    word: str, origin: Origin, amperity_at: AmperityMaker
+) -> None:
+    running = {"id": "wf-1", "state": word, "created_at": "2026-01-01T00:00:01.000Z"}
+
+    def listed(handler: BaseHTTPRequestHandler) -> None:
+        # Successes only, unless another state is asked for.
+        asked = parse_qs(urlsplit(handler.path).query).get("state", ["succeeded"])
+        send(handler, Reply(200, {"data": [running] if asked == [word] else []}))
+
+    origin.replies = [listed]
+    tried = attempt(starting_at=1_767_225_600.0)
+    assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False)]
+
+
+def test_a_list_without_an_end_is_no_list(origin: Origin, amperity_at: AmperityMaker) -> None:
+    # Not finding our run in a part of the list would start a second one.
+    origin.replies = [Reply(200, {"data": [], "next_token": "again"})]
+    origin.seen.clear()
+    with pytest.raises(UnexpectedResponseError, match=f"after {_MOST_PAGES} pages"):
+        found(amperity_at(base_url=origin.url), attempt())
+    assert len(origin.seen) == _MOST_PAGES
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("missing_field", field="data", path="/runs$", method="GET"),
+        Fault("wrong_type", field="data.0.id", value=7, path="/runs$", method="GET"),
+        Fault("wrong_type", field="data", value={}, path="/runs$", method="GET"),
+        Fault("html", path="/runs$", method="GET"),
+        Fault("status", status=500, path="/runs$", method="GET"),
+        Fault("status", status=400, path="/runs$", method="GET"),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.field or fault.status}",
+)
+def test_a_look_that_fails_is_no_look(fault: Fault, sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
+    resource = amperity_at(max_retries=0)
+    tried = lose(sandbox, resource)
+    sandbox.add_fault(fault)
+    with pytest.raises(VendorError):
+        found(resource, tried)
+
+
+class TestInAStep:
+    def test_one_candidate_is_presumed_to_be_ours(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(LOST)
+        assert run_workflow(sandbox, instance).success
+        assert sandbox.starts("amperity") == 1
+        [run] = sandbox.runs("amperity")
+        assert metadata(instance, "customers")["dagster_runs/run_id"] == run.id
+
+    def test_where_only_successes_are_listed_too(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.configure("amperity", list_defaults=True)
+        sandbox.add_fault(LOST)
+        assert run_workflow(sandbox, instance).success
+        assert sandbox.starts("amperity") == 1
+
+    def test_several_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.begin_run(well_known.AMPERITY_SLOW)
+        sandbox.add_fault(LOST)
+        said = failure(run_workflow(sandbox, instance))
+        assert all(run.id in said for run in sandbox.runs("amperity"))
+        assert "unknown whether one of these runs is ours" in said
+        assert sandbox.starts("amperity") == 1
+
+    def test_none_is_started_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("reset", method="POST", times=1))
+        assert run_workflow(sandbox, instance).success
+        assert sandbox.starts("amperity") == 1
+        assert entries(instance, "customers") == ["starting", "not_started", "starting", "started"]
+
+    def test_what_cannot_be_looked_for_is_not_started_again(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(LOST)
+        sandbox.add_fault(Fault("status", status=403, method="GET"))
+        said = failure(run_workflow(sandbox, instance))
+        assert "It could not be looked for" in said
+        assert sandbox.starts("amperity") == 1

@@ -1,0 +1,567 @@
+"""Prophecy pipelines: what is sent, what is refused before it is sent, and what the answers mean."""
+
+import json
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+import pytest
+import requests
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dagster_runs import (
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    ProphecyPipelineRun,
+    ProphecyResource,
+    ServerError,
+    UnexpectedResponseError,
+    VendorError,
+    __version__,
+)
+from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import sandbox_resources
+from dagster_runs.vendors.prophecy.messages import is_permanent, readable, says_run_not_found
+from tests.transport.scripted import Origin, Reply
+from tests.vendors.any_json import anything, close_to, few, times
+
+PIPELINE, PROJECT, FABRIC = well_known.PROPHECY_PIPELINE, well_known.PROPHECY_PROJECT, well_known.PROPHECY_FABRIC
+ATTEMPT = StartAttempt(correlation_id="c", starting_at=0.0, dagster_run_id="d")
+REQUIRED = {"fabricId": FABRIC, "projectId": PROJECT, "pipelineName": PIPELINE}
+
+
+@pytest.fixture
+def prophecy(sandbox: Sandbox) -> ProphecyResource:
+    resource = sandbox_resources(sandbox.url)["prophecy"]
+    assert isinstance(resource, ProphecyResource)
+    return resource
+
+
+def pipeline(**fields: Any) -> ProphecyPipelineRun:
+    usual = {"fabric_id": FABRIC, "project_id": PROJECT, "pipeline_name": PIPELINE}
+    return ProphecyPipelineRun(**{**usual, **fields})
+
+
+def start(resource: ProphecyResource, **fields: Any) -> str:
+    return pipeline(**fields).start(resource, ATTEMPT)
+
+
+def look(resource: ProphecyResource, run_id: str) -> RunStatus:
+    return pipeline().fetch_status(resource, run_id)
+
+
+def told(sandbox: Sandbox, resource: ProphecyResource, body: Any) -> RunStatus:
+    """What a look makes of the answer ``body``."""
+    sandbox.add_fault(Fault("status", status=200, body=body))
+    return look(resource, "r")
+
+
+class TestConnection:
+    @pytest.mark.parametrize(
+        ("fields", "url"),
+        [
+            ({}, "https://app.prophecy.io"),
+            ({"base_url": " https://g36b-sbox.sap.cloud.prophecy.ai/ "}, "https://g36b-sbox.sap.cloud.prophecy.ai"),
+            ({"base_url": "https://app.prophecy.io/api/"}, "https://app.prophecy.io"),
+        ],
+    )
+    def test_address(self, fields: dict[str, Any], url: str) -> None:
+        assert ProphecyResource(access_token="pat-x", **fields).http().base_url == url
+
+    def test_the_token_is_shown_nowhere(self) -> None:
+        assert "pat-secret" not in repr(ProphecyResource(access_token="pat-secret"))
+
+
+class TestWhatIsSent:
+    def test_only_what_is_required_by_default(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        run_id = start(prophecy)
+        [request] = sandbox.requests("prophecy")
+        assert (request.method, request.path) == ("POST", "/prophecy/api/trigger/pipeline")
+        assert request.body == REQUIRED
+        assert type(request.body["fabricId"]) is int
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["x-auth-token"] == "valid"
+        assert request.headers["user-agent"] == f"dagster-runs/{__version__}"
+        assert "authorization" not in request.headers
+        assert run_id == request.started_run
+
+    def test_every_field(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        start(
+            prophecy,
+            parameters={"text": "a b", "whole": 7, "real": 0.5, "yes": True, "no": False, "big": 10**20, "empty": ""},
+            branch="main",
+            version="1.10",
+            process_name="join_orders",
+        )
+        [request] = sandbox.requests("prophecy")
+        parameters = {
+            "text": "a b",
+            "whole": "7",
+            "real": "0.5",
+            "yes": "true",
+            "no": "false",
+            "big": "100000000000000000000",
+            "empty": "",
+        }
+        more = {"parameters": parameters, "branch": "main", "version": "1.10", "processName": "join_orders"}
+        assert request.body == {**REQUIRED, **more}
+        assert request.started_run
+
+    def test_ids_may_be_written_as_text_or_number(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        start(prophecy, fabric_id=str(FABRIC), project_id=int(PROJECT))
+        [request] = sandbox.requests("prophecy")
+        assert request.body == REQUIRED
+
+    def test_the_fabric_comes_back_as_text(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        run_id = start(prophecy)
+        path = f"{sandbox.url}/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
+        answer = requests.get(path, headers={"X-AUTH-TOKEN": well_known.PROPHECY_TOKEN}, timeout=10).json()
+        assert answer["fabricId"] == str(FABRIC)
+        assert look(prophecy, run_id).state is RunState.RUNNING
+
+    @pytest.mark.parametrize("ids", ["dashes", "base64"])
+    def test_a_runs_id_is_encoded_whole(self, ids: str, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        sandbox.configure("prophecy", ids=ids)
+        run_id = start(prophecy)
+        assert set("==" if ids == "dashes" else "/+") <= set(run_id)
+        assert look(prophecy, run_id).state is RunState.RUNNING
+        path = sandbox.requests("prophecy")[-1].path
+        assert path == f"/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
+
+    @pytest.mark.parametrize("run_id", ["../x", "..", "a/b", "?", "x?y", "", "a%2Fb", "a\nb", "#", "../../deploy"])
+    def test_no_run_id_reaches_another_endpoint(
+        self, run_id: str, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
+        with pytest.raises(VendorError):
+            look(prophecy, run_id)
+        for request in sandbox.requests("prophecy"):
+            assert request.path.startswith("/prophecy/api/trigger/pipeline/")
+            assert len(request.path.split("/")) == 6
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"fabric_id": 0}, "fabric_id"),
+            ({"fabric_id": -1}, "fabric_id"),
+            ({"fabric_id": 2**63}, "fabric_id"),
+            ({"fabric_id": "prod"}, "fabric_id"),
+            ({"fabric_id": 1.5}, "fabric_id"),
+            ({"fabric_id": None}, "fabric_id"),
+            ({"project_id": ""}, "project_id"),
+            ({"pipeline_name": ""}, "pipeline_name"),
+            ({"pipeline_name": 7}, "pipeline_name"),
+            ({"parameters": {"a": [1]}}, r"texts, numbers or booleans, not \[1\]"),
+            ({"parameters": {"a": {"b": 1}}}, "texts, numbers or booleans"),
+            ({"parameters": {"a": None}}, "texts, numbers or booleans, not None"),
+            ({"parameters": {"a": float("nan")}}, "texts, numbers or booleans"),
+            ({"parameters": {"a": float("inf")}}, "texts, numbers or booleans"),
+            ({"parameters": {"a": datetime(2026, 1, 1)}}, "texts, numbers or booleans"),
+            ({"parameters": {7: "a"}}, "parameters"),
+            ({"parameters": ["a"]}, "parameters"),
+            ({"version": 1.1}, "version"),
+            ({"pipeline": PIPELINE}, "pipeline"),
+        ],
+    )
+    def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
+        with pytest.raises(ValidationError, match=says):
+            pipeline(**fields)
+
+    @few
+    @given(parameters=st.dictionaries(st.text(max_size=3), anything, max_size=2) | anything)
+    @example(parameters={"a": 10**400})
+    @example(parameters={"a": 10**5000})
+    def test_take_any_parameters_as_texts_or_not_at_all(self, parameters: Any) -> None:
+        try:
+            kept = pipeline(parameters=parameters).parameters
+        except ValidationError:
+            return
+        assert all(isinstance(value, str) for value in kept.values())
+        assert set(kept) == set(parameters)
+
+    def test_cannot_be_changed(self) -> None:
+        with pytest.raises(ValidationError):
+            pipeline().branch = "other"  # type: ignore[misc]
+
+    def test_the_target_is_the_pipeline_in_its_project(self) -> None:
+        assert pipeline().target == f"{PROJECT}/{PIPELINE}"
+
+    def test_it_can_neither_be_cancelled_nor_found_nor_started_twice(self, prophecy: ProphecyResource) -> None:
+        run = pipeline()
+        assert not run.can_cancel
+        assert not run.start_is_repeatable
+        assert run.find_started(prophecy, ATTEMPT) is None
+        with pytest.raises(NotImplementedError):
+            run.cancel(prophecy, "r")
+
+
+SCALA = (
+    "error in triggering pipeline: "
+    "Success(Left(sdl.md.client.package$MetadataException: {})) (of class scala.util.Success)"
+)
+PLAY = (
+    "error in triggering pipeline: JsResultException(errors:List((/fabricId,"
+    "List(JsonValidationError(List(error.expected.jsnumber),ArraySeq()))), "
+    "(/projectId,List(JsonValidationError(List(error.path.missing),ArraySeq())))))"
+)
+
+
+class TestMessages:
+    @pytest.mark.parametrize(
+        ("msg", "text"),
+        [
+            (SCALA.format("Fabric `7` not found"), "error in triggering pipeline: Fabric `7` not found"),
+            (SCALA.format("no (such) fabric"), "error in triggering pipeline: no (such) fabric"),
+            (PLAY, "error in triggering pipeline: /fabricId: error.expected.jsnumber; /projectId: error.path.missing"),
+            ("JsResultException(errors:List((,List(JsonValidationError(List(error.expected.jsobject),ArraySeq())))))",
+             "the body: error.expected.jsobject"),
+            ("com.fasterxml.jackson.core.JsonParseException: Unexpected character", "Unexpected character"),
+            ("Left(ExecutionError(fabric (eu) is down))", "fabric (eu) is down"),
+            ("Failure(java.net.ConnectException: Connection refused)", "Connection refused"),
+            ("Some(\"quoted\")", "quoted"),
+            ("java.lang.NullPointerException: null", "java.lang.NullPointerException: null"),
+            ("app.prophecy.io: connection refused", "app.prophecy.io: connection refused"),
+            ("Left(cut off", "Left(cut off"),
+            ("Left()", "Left()"),
+            ("plain text (with a remark)", "plain text (with a remark)"),
+        ],
+    )  # fmt: skip
+    def test_are_shown_without_their_wrappers(self, msg: str, text: str) -> None:
+        assert readable(msg) == text
+
+    @given(msg=st.text() | st.text(alphabet="()Left.$aError: ", min_size=1))
+    @example(msg="Left(" * 500)
+    @example(msg="Left(" * 500 + ")" * 500)
+    @example(msg="a." * 20_000)
+    @few
+    def test_of_any_text_are_a_text(self, msg: str) -> None:
+        assert isinstance(readable(msg), str)
+        assert len(readable(msg)) <= len(msg) + 100
+        is_permanent(msg)
+        says_run_not_found(msg)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"fabric_id": 7}, "Fabric with uid `7` not found"),
+            ({"project_id": "7"}, "Project with uid `7` not found"),
+            ({"pipeline_name": "x"}, f"Pipeline with name `x` not found in project `{PROJECT}`"),
+        ],
+    )
+    def test_with_200_and_success_false_are_errors_in_the_vendors_words(
+        self, fields: Any, says: str, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
+        with pytest.raises(InvalidRequestError) as raised:
+            start(prophecy, **fields)
+        error = raised.value
+        assert error.detail == f"error in triggering pipeline: {says}"
+        assert (error.status, error.permanent, error.may_have_been_accepted) == (200, True, False)
+        assert sandbox.starts("prophecy") == 0
+
+    @pytest.mark.parametrize(
+        ("body", "detail", "permanent"),
+        [
+            ({"success": False, "msg": PLAY},
+             "error in triggering pipeline: /fabricId: error.expected.jsnumber; /projectId: error.path.missing", True),
+            ({"success": False, "msg": "Failure(java.net.ConnectException: Connection refused)"},
+             "Connection refused", False),
+            ({"success": False, "msg": "two\nlines"}, "two lines", False),
+            ({"success": False, "msg": {"message": "boom"}}, "boom", False),
+            ({"success": False, "runId": "", "msg": "boom"}, "boom", False),
+            ({"success": False, "runId": None, "msg": "boom"}, "boom", False),
+            ({"success": False}, 'success is false, without a text; it was {"success": false}', False),
+            ({"success": False, "msg": ""},
+             'success is false, without a text; it was {"success": false, "msg": ""}', False),
+        ],
+    )  # fmt: skip
+    def test_are_read_in_every_shape(
+        self, body: Any, detail: str, permanent: bool, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=200, body=body))
+        with pytest.raises(VendorError) as raised:
+            start(prophecy)
+        error = raised.value
+        assert (error.detail, error.permanent, error.may_have_been_accepted) == (detail, permanent, False)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"success": True},
+            {"success": True, "runId": None},
+            {"success": True, "runId": ""},
+            {"success": True, "runId": 7},
+            {"success": False, "runId": "r", "msg": "half"},
+            {"runId": "r"},
+            {"success": None, "runId": "r"},
+            {},
+            [],
+            5,
+        ],
+    )
+    def test_an_answer_that_is_neither_yes_nor_no_may_have_started_something(
+        self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=200, body=body))
+        with pytest.raises(UnexpectedResponseError) as raised:
+            start(prophecy)
+        assert raised.value.may_have_been_accepted
+        assert json.dumps(body) in str(raised.value)
+
+    def test_a_wrong_token(self, sandbox: Sandbox) -> None:
+        resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
+        with pytest.raises(AuthenticationError, match="Invalid or expired access token"):
+            start(resource)
+
+    def test_a_login_page_in_place_of_an_answer_is_told(self, sandbox: Sandbox) -> None:
+        sandbox.configure("prophecy", refusal="login_page")
+        resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
+        with pytest.raises(UnexpectedResponseError, match=r"HTML where JSON was due.*Sign In.*login page") as raised:
+            start(resource)
+        # A proxy's page could come after the vendor has done what it was asked to.
+        assert raised.value.may_have_been_accepted
+
+    @pytest.mark.parametrize(
+        ("status", "body", "kind", "detail"),
+        [
+            (401, {"message": "expired"}, AuthenticationError, "expired"),
+            (401, {"error": "expired"}, AuthenticationError, "expired"),
+            (400, {"msg": "Left(a.b.SomeException: bad)"}, InvalidRequestError, "bad"),
+            (500, {"msg": None, "message": "boom"}, ServerError, "boom"),
+            (500, {"error": {"message": "boom"}}, ServerError, '{"error":{"message":"boom"}}'),
+            (500, ["x"], ServerError, '["x"]'),
+            (500, "boom", ServerError, "boom"),
+        ],
+    )
+    def test_an_error_status_is_read_in_every_shape(
+        self,
+        status: int,
+        body: Any,
+        kind: type[VendorError],
+        detail: str,
+        sandbox: Sandbox,
+        prophecy: ProphecyResource,
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=status, body=body))
+        with pytest.raises(kind) as raised:
+            start(prophecy)
+        assert raised.value.detail == detail
+
+
+class TestRefusedLooks:
+    def test_an_unknown_run(self, prophecy: ProphecyResource) -> None:
+        with pytest.raises(NotFoundError) as raised:
+            look(prophecy, "MDAw==")
+        assert raised.value.detail.startswith("error in fetching pipeline run status: Pipeline run not found (")
+
+    @pytest.mark.parametrize(
+        "msg",
+        [
+            "error in fetching pipeline run status: Project not found",
+            "error in fetching pipeline run status: Success(Left(a.b.MetadataException: Fabric `7` not found))",
+            "connection to metadata lost",
+            "",
+            None,
+        ],
+    )
+    def test_another_trouble_says_nothing_about_the_run(
+        self, msg: Any, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
+        with pytest.raises(VendorError) as raised:
+            told(sandbox, prophecy, {"success": False, "msg": msg})
+        assert not isinstance(raised.value, NotFoundError)
+        assert not raised.value.permanent
+
+
+class TestStates:
+    @pytest.mark.parametrize(
+        ("word", "state"),
+        [
+            ("RUNNING", RunState.RUNNING),
+            ("Running", RunState.RUNNING),
+            ("SUCCEEDED", RunState.SUCCEEDED),
+            ("succeeded", RunState.SUCCEEDED),
+            ("ERROR", RunState.FAILED),
+            ("error", RunState.FAILED),
+            ("QUEUED", RunState.UNKNOWN),
+            ("CANCELED", RunState.UNKNOWN),
+            ("NOT_SUCCEEDED", RunState.UNKNOWN),
+            ("SUCCESS", RunState.UNKNOWN),
+            ("🎉", RunState.UNKNOWN),
+            ("  ", RunState.UNKNOWN),
+        ],
+    )
+    def test_are_told_by_word(self, word: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        status = told(sandbox, prophecy, {"success": True, "runStatus": word, "updatedAt": "2026-01-01T00:00:00"})
+        assert (status.state, status.word) == (state, word)
+        # `updatedAt` is there all the time, so it is an end only where the word says so.
+        assert (status.finished_at is not None) is state.is_final
+
+    @pytest.mark.parametrize("times", ["naive", "zulu"])
+    def test_times_are_utc_with_and_without_a_zone(
+        self, times: str, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
+        sandbox.set_behaviour(PIPELINE, Behaviour(times=times, running_seconds=12))
+        run_id = start(prophecy)
+        sandbox.advance(60)
+        status = look(prophecy, run_id)
+        [run] = sandbox.runs("prophecy")
+        assert status.started_at is not None
+        assert status.started_at.tzinfo is timezone.utc
+        assert status.started_at.timestamp() == pytest.approx(run.created_at, abs=0.001)
+        assert status.duration_seconds == pytest.approx(12, abs=0.01)
+
+    def test_the_documented_example_is_read(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        body = {
+            "success": True,
+            "runId": "MDAw-xZGYzYzc3LTYzdsSdfx--LTQ3NTQ1ZYjI2Mw==",
+            "createdAt": "2025-06-17T18:01:49.275359",
+            "updatedAt": "2025-06-17T18:02:49.275359",
+            "projectId": "41459",
+            "pipelineName": "customer_360",
+            "fabricId": "33290",
+            "runStatus": "SUCCEEDED",
+        }
+        status = told(sandbox, prophecy, body)
+        assert status.started_at == datetime(2025, 6, 17, 18, 1, 49, 275359, tzinfo=timezone.utc)
+        assert status.duration_seconds == 60
+
+    def test_the_error_is_told_with_its_lines(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n  second\nthird"}
+        assert told(sandbox, prophecy, body).error == "first\n  second\nthird"
+
+    @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00", "soon", [], "9999-12-31T23:59:59-05:00"])
+    def test_a_strange_time_does_not_hide_the_state(
+        self, time: Any, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
+        body = {"success": True, "runStatus": "SUCCEEDED", "createdAt": time, "updatedAt": time}
+        status = told(sandbox, prophecy, body)
+        assert (status.state, status.started_at, status.finished_at) == (RunState.SUCCEEDED, None, None)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"success": True},
+            {"success": True, "runStatus": None},
+            {"success": True, "runStatus": ""},
+            {"success": True, "runStatus": 3},
+            {"runStatus": "SUCCEEDED"},
+            {"success": "perhaps", "runStatus": "SUCCEEDED"},
+            [],
+            5,
+        ],
+    )
+    def test_a_body_without_a_state_is_quoted(self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        with pytest.raises(UnexpectedResponseError) as raised:
+            told(sandbox, prophecy, body)
+        assert json.dumps(body) in str(raised.value)
+
+
+class TestLinks:
+    def test_to_the_pipeline(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        run_id = start(prophecy)
+        result = pipeline().fetch_result(prophecy, run_id, look(prophecy, run_id), None)
+        url = result.metadata["prophecy/pipeline_url"].value
+        assert url == f"{sandbox.url}/prophecy/metadata/sql/{PROJECT}?entity=pipeline&name={PIPELINE}"
+        page = requests.get(url, timeout=10)
+        assert page.status_code == 200
+        assert f"Project {PROJECT}, pipeline {PIPELINE}" in page.text
+
+    def test_to_the_run_history(self) -> None:
+        prophecy = ProphecyResource(access_token="pat-x", base_url="https://app.prophecy.io/api")
+        assert pipeline().run_url(prophecy, "r") == (
+            "https://app.prophecy.io/metadata/ide/observation"
+            f"?observationTab=run-history&prFabricId={FABRIC}&prProjectId={PROJECT}"
+        )
+
+    def test_hold_strange_names(self, prophecy: ProphecyResource) -> None:
+        run = pipeline(project_id="a/b?c", pipeline_name="d&e f#g")
+        url = run.fetch_result(prophecy, "r", RunStatus(RunState.SUCCEEDED, "x"), None).metadata[
+            "prophecy/pipeline_url"
+        ]
+        assert url.value.endswith("/metadata/sql/a%2Fb%3Fc?entity=pipeline&name=d%26e+f%23g")
+
+
+@pytest.fixture(scope="module")
+def at_origin(origin: Origin) -> ProphecyResource:
+    return ProphecyResource(access_token="t0ken", base_url=origin.url, max_retries=0)
+
+
+class TestAnyBody:
+    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
+
+    @few
+    @given(
+        body=close_to(
+            {
+                "success": st.booleans(),
+                "runId": st.text(max_size=5),
+                "createdAt": times,
+                "updatedAt": times,
+                "projectId": st.text(max_size=5),
+                "fabricId": st.text(max_size=5) | st.integers(),
+                "pipelineName": st.text(max_size=5),
+                "runStatus": st.sampled_from(["RUNNING", "ERROR", "SUCCEEDED", "QUEUED"]) | st.text(max_size=9),
+                "errorMessage": st.none() | st.text(max_size=9),
+                "msg": st.none() | st.text(max_size=9) | st.just("Pipeline run not found"),
+            }
+        )
+    )
+    @example(body={"success": True, "runStatus": "SUCCEEDED", "updatedAt": "9999-12-31T23:59:59-05:00"})
+    @example(body={"success": False, "runStatus": "SUCCEEDED"})
+    @example(body={"success": True, "runStatus": "ERROR", "errorMessage": ["x"]})
+    def test_of_a_status(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
+        origin.replies = [Reply(200, json.dumps(body))]
+        status, error = None, None
+        try:
+            status = look(at_origin, "r")
+        except VendorError as raised:
+            error = raised
+        if status is None:
+            # What is not the vendor's own refusal is quoted.
+            assert isinstance(error, UnexpectedResponseError) is (type(error) not in (VendorError, NotFoundError))
+            assert not isinstance(error, UnexpectedResponseError) or "it was" in error.detail
+            return
+        word = "".join(character for character in body["runStatus"].casefold() if character.isalnum())
+        assert (status.state is RunState.SUCCEEDED) is (word == "succeeded")
+        dg.AssetMaterialization("a", metadata=dict(pipeline().fetch_result(at_origin, "r", status, None).metadata))
+
+    @few
+    @given(
+        body=close_to(
+            {"success": st.booleans(), "runId": st.none() | st.text(max_size=5), "msg": st.none() | st.text(max_size=9)}
+        )
+    )
+    @example(body={"success": False, "runId": {}, "msg": ["Left("]})
+    def test_of_a_start(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
+        origin.replies = [Reply(200, json.dumps(body))]
+        run_id, error = "", None
+        try:
+            run_id = start(at_origin)
+        except VendorError as raised:
+            error = raised
+        if error is None:
+            assert run_id == body["runId"] != ""
+        else:
+            # Only a clear no is one.
+            assert error.may_have_been_accepted is isinstance(error, UnexpectedResponseError)
+
+    @few
+    @given(
+        body=close_to({"msg": anything, "message": anything, "error": anything}),
+        status=st.sampled_from([400, 401, 403, 404, 409, 422, 429, 500]),
+    )
+    def test_of_an_error(self, body: Any, status: int, origin: Origin, at_origin: ProphecyResource) -> None:
+        origin.replies = [Reply(status, json.dumps(body))]
+        with pytest.raises(VendorError) as raised:
+            start(at_origin)
+        assert raised.value.status == status

@@ -1,0 +1,538 @@
+"""Segmentflow journeys: what is sent, what is refused before it is sent, and what the answers mean."""
+
+import contextlib
+import json
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import dagster as dg
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dagster_runs import (
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    SegmentflowJourneyRun,
+    SegmentflowResource,
+    ServerError,
+    UnexpectedResponseError,
+    VendorError,
+    __version__,
+)
+from dagster_runs.remote_run.contract import DAY, StartAttempt
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import sandbox_resources
+from tests.transport.scripted import Origin, Reply
+from tests.vendors.any_json import anything, close_to, few, times
+
+JOURNEY, KEY = well_known.SEGMENTFLOW_JOURNEY, well_known.SEGMENTFLOW_JOURNEY_KEY
+ANNA = {"email": "anna@example.com"}
+ATTEMPT = StartAttempt(correlation_id="0123456789abcdef", starting_at=0.0, dagster_run_id="d")
+BY_ID, BY_KEY = {"journey_id": JOURNEY}, {"journey_key": KEY}
+BOTH = pytest.mark.parametrize("by", [BY_ID, BY_KEY], ids=["by id", "by key"])
+
+
+@pytest.fixture
+def segmentflow(sandbox: Sandbox) -> SegmentflowResource:
+    resource = sandbox_resources(sandbox.url)["segmentflow"]
+    assert isinstance(resource, SegmentflowResource)
+    return resource
+
+
+def journey(**fields: Any) -> SegmentflowJourneyRun:
+    named = {} if {"journey_id", "journey_key"} & set(fields) else BY_ID
+    return SegmentflowJourneyRun(**{"recipient": ANNA, **named, **fields})
+
+
+def start(resource: SegmentflowResource, **fields: Any) -> str:
+    return journey(**fields).start(resource, ATTEMPT)
+
+
+def look(resource: SegmentflowResource, run_id: str, **fields: Any) -> RunStatus:
+    return journey(**fields).fetch_status(resource, run_id)
+
+
+def told(sandbox: Sandbox, resource: SegmentflowResource, body: Any, **fields: Any) -> RunStatus:
+    """What a look makes of the answer ``body``."""
+    sandbox.add_fault(Fault("status", status=200, body=body))
+    return look(resource, "r", **fields)
+
+
+class TestConnection:
+    @pytest.mark.parametrize(
+        ("fields", "url"),
+        [
+            ({}, "https://api.segmentflow.ai"),
+            ({"base_url": " https://api.staging.segmentflow.ai/ "}, "https://api.staging.segmentflow.ai"),
+        ],
+    )
+    def test_address(self, fields: dict[str, Any], url: str) -> None:
+        assert SegmentflowResource(api_key="sk_live_x", **fields).http().base_url == url
+
+    def test_the_key_is_shown_nowhere(self) -> None:
+        assert "sk_live_x" not in repr(SegmentflowResource(api_key="sk_live_x"))
+
+    def test_a_run_of_days_is_not_looked_at_every_half_minute(self) -> None:
+        assert SegmentflowResource(api_key="sk_live_x").poll_interval == 300
+        assert SegmentflowJourneyRun.default_timeout == 30 * DAY
+
+
+class TestWhatIsSent:
+    def test_by_the_older_trigger(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        recipient = {"email": "anna@example.com", "userId": "7", "anonymousId": "a"}
+        run_id = start(segmentflow, journey_id=JOURNEY.upper(), recipient=recipient, variables={"offer": [1, {"a": 2}]})
+        [request] = sandbox.requests("segmentflow")
+        assert (request.method, request.path) == ("POST", f"/segmentflow/api/v1/public/journeys/{JOURNEY}/trigger")
+        assert request.body == {"recipient": recipient, "variables": {"offer": [1, {"a": 2}]}}
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["x-api-key"] == "valid"
+        assert request.headers["user-agent"] == f"dagster-runs/{__version__}"
+        assert "idempotency-key" not in request.headers
+        assert run_id == request.started_run
+
+    def test_by_the_newer_trigger(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        profile = {
+            "email": "a@example.com",
+            "externalId": "7",
+            "userId": "u",
+            "anonymousId": "x",
+            "properties": {"n": 1},
+        }
+        run_id = start(segmentflow, journey_key=KEY, recipient=profile, variables={"offer": "x"})
+        [request] = sandbox.requests("segmentflow")
+        assert (request.method, request.path) == ("POST", f"/segmentflow/api/v1/journeys/{KEY}/trigger")
+        assert request.body == {"profile": profile, "variables": {"offer": "x"}}
+        assert request.headers["idempotency-key"] == ATTEMPT.correlation_id
+        assert run_id == request.started_run
+
+    @BOTH
+    def test_variables_are_left_out_where_there_are_none(
+        self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        start(segmentflow, **by)
+        [request] = sandbox.requests("segmentflow")
+        assert list(request.body.values()) == [ANNA]
+
+    def test_a_journeys_key_stays_one_segment(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        with pytest.raises(NotFoundError):
+            start(segmentflow, journey_key="../public/ä b?c")
+        [request] = sandbox.requests("segmentflow")
+        assert len(request.path.split("/")) == 7
+
+    def test_the_status_is_asked_for_by_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        run_id = start(segmentflow)
+        look(segmentflow, run_id)
+        request = sandbox.requests("segmentflow")[-1]
+        assert request.path == f"/segmentflow/api/v1/public/journeys/runs/{run_id}"
+
+    @pytest.mark.parametrize("status", [202, 200])
+    @BOTH
+    def test_both_codes_of_success_are_taken(
+        self, by: dict[str, str], status: int, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        sandbox.set_behaviour(JOURNEY, Behaviour(start_status=status))
+        assert start(segmentflow, **by) == sandbox.runs("segmentflow")[-1].id
+
+
+class TestTheIdempotencyKey:
+    def test_the_same_again_is_the_same_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        assert start(segmentflow, **BY_KEY) == start(segmentflow, **BY_KEY)
+        assert sandbox.starts("segmentflow") == 1
+
+    @pytest.mark.parametrize("status", [422, 409])
+    def test_another_body_is_an_error_that_stays(
+        self, status: int, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        sandbox.configure("segmentflow", reuse_status=status)
+        start(segmentflow, **BY_KEY)
+        with pytest.raises(InvalidRequestError, match="re-execute all steps") as raised:
+            start(segmentflow, **BY_KEY, recipient={"userId": "ben"})
+        error = raised.value
+        assert (error.status, error.code, error.permanent) == (status, "idempotency_key_reuse", True)
+        assert not error.passes
+
+    def test_the_lock_of_an_earlier_try_passes(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        sandbox.add_fault(Fault("status", status=409))
+        with pytest.raises(ConflictError) as raised:
+            start(segmentflow, **BY_KEY)
+        assert raised.value.passes
+        assert raised.value.may_have_been_accepted
+
+    def test_a_409_of_the_older_trigger_is_a_refusal(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        sandbox.add_fault(Fault("status", status=409))
+        with pytest.raises(ConflictError) as raised:
+            start(segmentflow, **BY_ID)
+        assert not raised.value.may_have_been_accepted
+
+    def test_only_the_newer_trigger_is_repeatable(self) -> None:
+        assert [journey(**by).start_is_repeatable for by in (BY_ID, BY_KEY)] == [False, True]
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"journey_id": None}, "journey_id or journey_key"),
+            ({**BY_ID, **BY_KEY}, "journey_id or journey_key"),
+            ({"journey_id": "welcome-back"}, "is not a UUID"),
+            ({"journey_key": ""}, "journey_key"),
+            ({"journey_key": "k" * 121}, "journey_key"),
+            ({"recipient": {}}, "recipient"),
+            ({"recipient": "anna@example.com"}, "recipient"),
+            ({"recipient": {"email": ""}}, "nobody is meant"),
+            ({"recipient": {"email": " ", "userId": "\t"}}, "nobody is meant"),
+            ({"recipient": {"user_id": "7"}}, "no field 'user_id'; with journey_id it has email, userId, anonymousId"),
+            ({"recipient": {**ANNA, "phone": "1"}}, "no field 'phone'"),
+            ({"recipient": {**ANNA, "externalId": "7"}}, "no field 'externalId'"),
+            ({"recipient": {**ANNA, "properties": {}}}, "no field 'properties'"),
+            ({"recipient": {"userId": 7}}, "recipient.userId is a text, not 7"),
+            ({"recipient": {"email": None}}, "recipient.email is a text, not None"),
+            ({**BY_KEY, "recipient": {"properties": {"a": 1}}}, "nobody is meant"),
+            ({**BY_KEY, "recipient": {**ANNA, "properties": [1]}}, "recipient.properties is an object"),
+            ({**BY_KEY, "recipient": {**ANNA, "properties": {"at": datetime(2026, 1, 1)}}}, "written as JSON"),
+            ({"variables": [1]}, "variables"),
+            ({"variables": {"at": datetime(2026, 1, 1)}}, "written as JSON"),
+            ({"variables": {"x": float("nan")}}, "written as JSON"),
+            ({"on_exited": "ignore"}, "on_exited"),
+            ({"journey": KEY}, "journey"),
+        ],
+    )
+    def test_that_make_no_sense_are_refused(self, fields: dict[str, Any], says: str) -> None:
+        with pytest.raises(ValidationError, match=says):
+            journey(**fields)
+
+    @few
+    @given(
+        recipient=close_to(dict.fromkeys(("email", "userId", "externalId", "properties"), st.text(max_size=3))),
+        variables=anything,
+        by=st.sampled_from([BY_ID, BY_KEY]),
+    )
+    @example(recipient={"email": "a", "properties": {"n": 10**5000}}, variables={}, by=BY_KEY)
+    def test_take_anything_that_can_be_sent_or_nothing(self, recipient: Any, variables: Any, by: Any) -> None:
+        try:
+            run = journey(**by, recipient=recipient, variables=variables)
+        except ValidationError:
+            return
+        json.dumps({"recipient": run.recipient, "variables": run.variables}, allow_nan=False)
+        assert any(isinstance(value, str) and value.strip() for value in run.recipient.values())
+
+    def test_cannot_be_changed(self) -> None:
+        with pytest.raises(ValidationError):
+            journey().journey_key = "other"  # type: ignore[misc]
+
+    def test_the_journey_is_the_target(self) -> None:
+        assert [journey(**by).target for by in (BY_ID, BY_KEY)] == [JOURNEY, KEY]
+
+    def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, segmentflow: SegmentflowResource) -> None:
+        assert not journey().can_cancel
+        assert "https://dashboard.segmentflow.ai" in journey().where_to_stop
+        with pytest.raises(NotImplementedError):
+            journey().cancel(segmentflow, "r")
+
+    def test_the_vendor_lists_no_runs_and_shows_no_page_of_one(self, segmentflow: SegmentflowResource) -> None:
+        assert journey().find_started(segmentflow, ATTEMPT) is None
+        assert journey().run_url(segmentflow, "r") is None
+
+
+@BOTH
+class TestRefusals:
+    def test_a_wrong_key(self, by: dict[str, str], sandbox: Sandbox) -> None:
+        resource = SegmentflowResource(api_key="sk_live_wrong", base_url=f"{sandbox.url}/segmentflow")
+        with pytest.raises(AuthenticationError, match="invalid API key") as raised:
+            start(resource, **by)
+        assert raised.value.code == "unauthorized"
+
+    def test_a_missing_scope_is_named(
+        self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        sandbox.configure("segmentflow", scopes=["journeys:read"])
+        with pytest.raises(PermissionDeniedError, match="'required': \\['journeys:trigger'\\]") as raised:
+            start(segmentflow, **by)
+        assert raised.value.code == "insufficient_scope"
+
+    def test_a_key_that_may_not_send(
+        self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        sandbox.configure("segmentflow", allow_sends=False)
+        with pytest.raises(PermissionDeniedError, match="allowSends") as raised:
+            start(segmentflow, **by)
+        assert raised.value.code == "send_not_allowed"
+
+    def test_a_journey_without_an_api_entry(
+        self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        sandbox.add_target("segmentflow", "journey", JOURNEY, key=KEY, entry="event")
+        with pytest.raises(InvalidRequestError, match="API entry") as raised:
+            start(segmentflow, **by)
+        assert raised.value.code == "validation_failed"
+
+    def test_what_the_vendor_finds_wrong_with_the_body_is_shown(
+        self, by: dict[str, str], segmentflow: SegmentflowResource
+    ) -> None:
+        with pytest.raises(InvalidRequestError, match=r"is not an email address \{'field': '\w+.email'\}"):
+            start(segmentflow, **by, recipient={"email": "anna"})
+
+    def test_an_unknown_journey(self, by: dict[str, str], segmentflow: SegmentflowResource) -> None:
+        unknown = dict.fromkeys(by, "5e9f1c00-0000-4000-8000-00000000ffff")
+        with pytest.raises(NotFoundError) as raised:
+            start(segmentflow, **unknown)
+        assert raised.value.code == "not_found"
+
+    @pytest.mark.parametrize(
+        ("status", "body", "kind", "code", "detail"),
+        [
+            (403, {"error": "insufficient_scope", "message": "no", "required": ["a", "b"]},
+             PermissionDeniedError, "insufficient_scope", "no {'required': ['a', 'b']}"),
+            (403, {"error": "insufficient_scope", "message": "no", "details": {"required": "a"}},
+             PermissionDeniedError, "insufficient_scope", "no {'required': 'a'}"),
+            (422, {"error": "validation_failed", "message": "bad", "details": {"email": ["wrong"]}},
+             InvalidRequestError, "validation_failed", "bad {'email': ['wrong']}"),
+            (422, {"error": "validation_failed", "details": {"email": "wrong"}},
+             InvalidRequestError, "validation_failed", "{'email': 'wrong'}"),
+            (400, {"error": "bad_request"}, InvalidRequestError, "bad_request", '{"error":"bad_request"}'),
+            (400, {"error": {"a": 1}, "message": ["bad"]}, InvalidRequestError, None, "['bad']"),
+            (410, {"error": "gone", "message": "gone"}, VendorError, "gone", "gone"),
+            (501, {"error": "not_implemented", "message": "no"}, ServerError, "not_implemented", "no"),
+            (500, "boom", ServerError, None, "boom"),
+            (500, ["x"], ServerError, None, '["x"]'),
+        ],
+    )  # fmt: skip
+    def test_an_error_is_read_in_every_shape(
+        self,
+        by: dict[str, str],
+        status: int,
+        body: Any,
+        kind: type[VendorError],
+        code: str | None,
+        detail: str,
+        sandbox: Sandbox,
+        segmentflow: SegmentflowResource,
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=status, body=body))
+        with pytest.raises(kind) as raised:
+            start(segmentflow, **by)
+        assert type(raised.value) is kind
+        assert (raised.value.code, raised.value.detail) == (code, detail)
+
+
+class TestRefusedLooks:
+    def test_a_key_that_may_not_read(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        run_id = start(segmentflow)
+        sandbox.configure("segmentflow", scopes=["journeys:trigger"])
+        with pytest.raises(PermissionDeniedError, match="journeys:read"):
+            look(segmentflow, run_id)
+
+    def test_an_unknown_run(self, segmentflow: SegmentflowResource) -> None:
+        with pytest.raises(NotFoundError):
+            look(segmentflow, "5e9f1c00-0000-4000-8000-00000000ffff")
+
+    @pytest.mark.parametrize("run_id", ["../x", "..", "a/b", "?", "", "a%2Fb", "a\nb", "#", "../welcome-back/trigger"])
+    def test_no_run_id_reaches_another_endpoint(
+        self, run_id: str, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        with pytest.raises(VendorError):
+            look(segmentflow, run_id)
+        for request in sandbox.requests("segmentflow"):
+            assert request.path.split("/")[:7] == ["", "segmentflow", "api", "v1", "public", "journeys", "runs"]
+            assert len(request.path.split("/")) == 8
+
+
+class TestStates:
+    @pytest.mark.parametrize(
+        ("word", "state"),
+        [
+            ("queued", RunState.QUEUED),
+            ("running", RunState.RUNNING),
+            ("Running", RunState.RUNNING),
+            ("completed", RunState.SUCCEEDED),
+            ("COMPLETED", RunState.SUCCEEDED),
+            ("failed", RunState.FAILED),
+            ("exited", RunState.FAILED),
+            (" Exited ", RunState.FAILED),
+            ("succeeded", RunState.UNKNOWN),
+            ("canceled", RunState.UNKNOWN),
+            ("incomplete", RunState.UNKNOWN),
+            ("waiting", RunState.UNKNOWN),
+            ("🎉", RunState.UNKNOWN),
+            ("  ", RunState.UNKNOWN),
+        ],
+    )
+    def test_are_told_by_word(
+        self, word: str, state: RunState, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        status = told(sandbox, segmentflow, {"status": word})
+        assert (status.state, status.word) == (state, word)
+
+    @pytest.mark.parametrize(
+        ("on_exited", "state", "error"),
+        [("fail", RunState.FAILED, "on_exited='succeed' accepts that"), ("succeed", RunState.SUCCEEDED, None)],
+    )
+    def test_leaving_early_is_what_the_user_says(
+        self,
+        on_exited: Literal["fail", "succeed"],
+        state: RunState,
+        error: str | None,
+        sandbox: Sandbox,
+        segmentflow: SegmentflowResource,
+    ) -> None:
+        status = told(sandbox, segmentflow, {"status": "exited", "error": None}, on_exited=on_exited)
+        assert status.state is state
+        assert status.error is None if error is None else error in (status.error or "")
+
+    def test_leaving_early_by_default_fails(self) -> None:
+        assert journey().on_exited == "fail"
+
+    def test_the_vendors_own_reason_for_leaving_is_kept(
+        self, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        assert told(sandbox, segmentflow, {"status": "exited", "error": "unsubscribed"}).error == "unsubscribed"
+
+    @pytest.mark.parametrize("on_exited", ["fail", "succeed"])
+    def test_a_failure_is_one_whatever_leaving_means(
+        self, on_exited: str, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        status = told(sandbox, segmentflow, {"status": "failed", "error": "no sender"}, on_exited=on_exited)
+        assert (status.state, status.error) == (RunState.FAILED, "no sender")
+
+    def test_a_failure_without_a_reason_is_given_none(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        assert told(sandbox, segmentflow, {"status": "failed", "error": None}).error is None
+
+    @pytest.mark.parametrize("shape", ["A", "B"])
+    @pytest.mark.parametrize("completed_at", ["null", "absent", "present"])
+    def test_each_shape_says_the_same(
+        self, shape: str, completed_at: str, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        behaviour = Behaviour(shape=shape, completed_at=completed_at, queued_seconds=1, running_seconds=9)
+        sandbox.set_behaviour(JOURNEY, behaviour)
+        run_id = start(segmentflow)
+        states = [look(segmentflow, run_id).state]
+        sandbox.advance(5)
+        going = look(segmentflow, run_id)
+        assert (going.finished_at is None) is (completed_at != "present")
+        sandbox.advance(60)
+        ended = look(segmentflow, run_id)
+        assert [*states, going.state, ended.state] == [RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED]
+        assert ended.duration_seconds == pytest.approx(10, abs=0.01)
+        shown = journey().fetch_result(segmentflow, run_id, ended, None).metadata
+        assert ("segmentflow/workflow_id" in shown) is (shape == "B")
+        assert shown["segmentflow/journey_id"] == JOURNEY
+
+    def test_a_workflow_may_be_null(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        sandbox.set_behaviour(JOURNEY, Behaviour(workflow_id="null"))
+        run_id = start(segmentflow)
+        shown = journey().fetch_result(segmentflow, run_id, look(segmentflow, run_id), None).metadata
+        assert set(shown) == {"segmentflow/journey_id", "segmentflow/profile_id"}
+
+    def test_the_documented_example_is_read(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+        body = {
+            "runId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "journeyId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "profileId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "status": "completed",
+            "triggeredAt": "2023-11-07T05:31:56Z",
+            "completedAt": "2023-11-07T05:32:56.5Z",
+            "error": None,
+        }
+        status = told(sandbox, segmentflow, body)
+        assert status.started_at == datetime(2023, 11, 7, 5, 31, 56, tzinfo=timezone.utc)
+        assert status.duration_seconds == 60.5
+
+    @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00Z", "soon", [], "9999-12-31T23:59:59-05:00"])
+    def test_a_strange_time_does_not_hide_the_state(
+        self, time: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        status = told(sandbox, segmentflow, {"status": "running", "completedAt": time, "triggeredAt": time})
+        assert (status.state, status.finished_at, status.started_at) == (RunState.RUNNING, None, None)
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"status": None}, {"status": ""}, {"status": 3}, [], 5, {"Status": "completed"}, {"state": "x"}]
+    )
+    def test_a_body_without_a_state_is_quoted(
+        self, body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        with pytest.raises(UnexpectedResponseError) as raised:
+            told(sandbox, segmentflow, body)
+        assert json.dumps(body) in str(raised.value)
+
+    @pytest.mark.parametrize("body", [{}, {"runId": None}, {"runId": ""}, {"runId": 7}, {"id": "r"}, []])
+    @BOTH
+    def test_a_start_without_an_id_may_have_started_something(
+        self, by: dict[str, str], body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=202, body=body))
+        with pytest.raises(UnexpectedResponseError) as raised:
+            start(segmentflow, **by)
+        assert raised.value.may_have_been_accepted
+
+
+@pytest.fixture(scope="module")
+def at_origin(origin: Origin) -> SegmentflowResource:
+    return SegmentflowResource(api_key="sk_live_t0ken", base_url=origin.url, max_retries=0)
+
+
+class TestAnyBody:
+    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
+
+    @few
+    @given(
+        body=close_to(
+            {
+                "runId": st.text(max_size=5),
+                "journeyId": st.text(max_size=5),
+                "profileId": st.text(max_size=5),
+                "workflowId": st.none() | st.text(max_size=5),
+                "status": st.sampled_from(["queued", "running", "completed", "failed", "exited"]) | st.text(max_size=9),
+                "triggeredAt": times,
+                "completedAt": times,
+                "error": st.sampled_from([None, "", "boom", {"message": ""}]),
+            }
+        ),
+        on_exited=st.sampled_from(["fail", "succeed"]),
+    )
+    @example(body={"status": "exited", "completedAt": "9999-12-31T23:59:59-05:00", "error": {}}, on_exited="fail")
+    @example(body={"status": "completed!", "journeyId": 7}, on_exited="fail")
+    def test_of_a_status(self, body: Any, on_exited: Any, origin: Origin, at_origin: SegmentflowResource) -> None:
+        origin.replies = [Reply(200, json.dumps(body))]
+        run = journey(on_exited=on_exited)
+        status, problem = None, ""
+        try:
+            status = run.fetch_status(at_origin, "r")
+        except UnexpectedResponseError as error:
+            problem = error.detail
+        if status is None:
+            assert "it was" in problem
+            return
+        word = "".join(character for character in body["status"].casefold() if character.isalnum())
+        good = {"completed"} | ({"exited"} if on_exited == "succeed" else set())
+        assert (status.state is RunState.SUCCEEDED) is (word in good)
+        dg.AssetMaterialization("a", metadata=dict(run.fetch_result(at_origin, "r", status, None).metadata))
+
+    @few
+    @given(
+        body=close_to({"runId": st.text(max_size=5), "workflowId": st.text(max_size=5), "status": st.text(max_size=5)}),
+        by=st.sampled_from([BY_ID, BY_KEY]),
+    )
+    def test_of_a_start(self, body: Any, by: Any, origin: Origin, at_origin: SegmentflowResource) -> None:
+        origin.replies = [Reply(202, json.dumps(body))]
+        with contextlib.suppress(UnexpectedResponseError):
+            assert start(at_origin, **by)
+
+    @few
+    @given(
+        body=close_to({"error": anything, "message": anything, "details": anything, "required": anything}),
+        by=st.sampled_from([BY_ID, BY_KEY]),
+        status=st.sampled_from([400, 401, 403, 404, 409, 410, 422, 429, 500, 501]),
+    )
+    @example(body={"error": "idempotency_key_reuse"}, by=BY_KEY, status=409)
+    @example(body={"error": ["idempotency_key_reuse"], "required": "x"}, by=BY_KEY, status=422)
+    def test_of_an_error(self, body: Any, by: Any, status: int, origin: Origin, at_origin: SegmentflowResource) -> None:
+        origin.replies = [Reply(status, json.dumps(body))]
+        with pytest.raises(VendorError) as raised:
+            start(at_origin, **by)
+        assert raised.value.status == status

@@ -1,0 +1,436 @@
+"""Segmentflow journeys as assets: from the trigger to what the UI shows, one run for one recipient."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import SegmentflowJourneyRun, build_remote_run_asset
+from dagster_runs.remote_run.contract import DAY
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.clock import use_clock
+from tests.remote_run.materializing import checks, entries, failure, materialize, metadata
+from tests.vendors.reexecuting import KEY, AtPause, dies, execute, job_with, reexecute, terminate
+
+pytestmark = pytest.mark.usefixtures("clock")
+JOURNEY, JOURNEY_KEY = well_known.SEGMENTFLOW_JOURNEY, well_known.SEGMENTFLOW_JOURNEY_KEY
+ANNA = {"email": "anna@example.com"}
+BY_ID = SegmentflowJourneyRun(journey_id=JOURNEY, recipient=ANNA)
+BY_KEY = SegmentflowJourneyRun(journey_key=JOURNEY_KEY, recipient=ANNA)
+BOTH = pytest.mark.parametrize("run", [BY_ID, BY_KEY], ids=["by id", "by key"])
+
+
+def start(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> dg.ExecuteInProcessResult:
+    launch = {name: options.pop(name) for name in ("partition_key", "run_config", "tags") if name in options}
+    return materialize([build_remote_run_asset(run, key=KEY, **options)], sandbox, instance, **launch)
+
+
+def keys_sent(sandbox: Sandbox) -> list[str]:
+    posts = [request for request in sandbox.requests("segmentflow") if request.method == "POST"]
+    return [request.headers["idempotency-key"] for request in posts]
+
+
+def sent(sandbox: Sandbox) -> Any:
+    """The body of the newest start."""
+    return sandbox.runs("segmentflow")[-1].body
+
+
+class TestOutcome:
+    @BOTH
+    def test_a_good_run_is_a_materialization(
+        self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        result = start(run, sandbox, instance)
+        assert result.success
+        assert entries(instance, KEY) == ["starting", "started"]
+        [remote] = sandbox.runs("segmentflow")
+        shown = metadata(instance, KEY)
+        assert shown["dagster_runs/run_id"] == remote.id
+        assert shown["dagster_runs/state"] == "SUCCEEDED"
+        assert shown["dagster_runs/vendor"] == "Segmentflow"
+        assert shown["dagster_runs/duration_seconds"] == pytest.approx(10, abs=0.1)
+        assert shown["segmentflow/journey_id"] == JOURNEY
+        assert shown["segmentflow/workflow_id"].endswith(remote.id)
+        assert "segmentflow/profile_id" in shown
+        assert checks(result)["run_status"].passed
+        # Who the recipient is stands in the partition or in the code, and nowhere else.
+        assert "anna@example.com" not in repr(shown)
+
+    @pytest.mark.parametrize(
+        "named", [{"journey_id": well_known.SEGMENTFLOW_FAILING}, {"journey_key": well_known.SEGMENTFLOW_FAILING_KEY}]
+    )
+    def test_a_failed_run_shows_the_vendors_words(
+        self, named: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        result = start(SegmentflowJourneyRun(**named, recipient=ANNA), sandbox, instance)
+        assert not result.success
+        assert "ended failed: Step 2 (Send email): template 'welcome-back' has no sender profile" in failure(result)
+        status = checks(result)["run_status"]
+        assert not status.passed
+        assert "no sender profile" in status.metadata["error"].value
+        assert entries(instance, KEY)[-1] == "ended"
+
+    def test_leaving_early_fails_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_EXITING_KEY, recipient=ANNA)
+        result = start(run, sandbox, instance)
+        assert not result.success
+        assert "ended exited: the recipient left the journey before its end" in failure(result)
+        assert checks(result)["run_status"].metadata["word"].value == "exited"
+
+    def test_leaving_early_is_good_where_the_user_says_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        key = well_known.SEGMENTFLOW_EXITING_KEY
+        run = SegmentflowJourneyRun(journey_key=key, recipient=ANNA, on_exited="succeed")
+        result = start(run, sandbox, instance)
+        assert result.success
+        assert checks(result)["run_status"].metadata["word"].value == "exited"
+
+    def test_an_unknown_word_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("unknown_state", word="dozing", method="GET", times=3))
+        assert start(BY_KEY, sandbox, instance).success
+
+    def test_an_unknown_word_with_an_end_is_quoted(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("unknown_state", word="Evaporated", ended=True, method="GET"))
+        assert "'Evaporated'" in failure(start(BY_KEY, sandbox, instance))
+
+    def test_an_end_time_of_a_going_run_ends_nothing(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(JOURNEY, Behaviour(shape="A", completed_at="present"))
+        assert start(BY_ID, sandbox, instance).success
+        assert sandbox.runs("segmentflow")[0].ended_at is not None
+
+    def test_a_run_that_is_not_known_yet_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("not_found", method="GET", times=3))
+        assert start(BY_KEY, sandbox, instance).success
+        assert sandbox.starts("segmentflow") == 1
+
+
+class TestDays:
+    def test_a_run_of_half_a_day_costs_few_looks_and_few_observations(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=DAY / 2))
+        assert start(BY_KEY, sandbox, instance).success
+        looks = [request for request in sandbox.requests("segmentflow") if request.method == "GET"]
+        assert DAY / 600 <= len(looks) < DAY / 600 + 80
+        observed = instance.fetch_observations(dg.AssetKey(KEY), limit=1000).records
+        assert len(observed) <= 4
+        assert metadata(instance, KEY)["dagster_runs/duration_seconds"] == pytest.approx(DAY / 2, rel=0.01)
+
+    def test_the_timeout_is_thirty_days_unless_the_user_says_otherwise(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        for options, seconds in (({}, 30 * DAY), ({"timeout": 3600}, 3600)):
+            assert start(BY_KEY, sandbox, instance, **options).success
+            observed = instance.fetch_observations(dg.AssetKey(KEY), limit=10).records
+            kept = [record.asset_observation.metadata["dagster_runs/ledger"].value for record in observed]
+            started = next(entry for entry in kept if entry["entry"] == "started")
+            assert started["deadline"] - started["at"] == pytest.approx(seconds)
+
+    def test_it_cannot_be_cancelled_at_the_timeout(self) -> None:
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="no way to cancel a journey run"):
+            build_remote_run_asset(BY_KEY, key=KEY, on_timeout="cancel")
+
+
+class TestTermination:
+    def test_says_plainly_that_the_run_goes_on(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=DAY))
+        with use_clock(AtPause(sandbox, lambda: terminate(instance), pause=3)):
+            result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
+        [remote] = sandbox.runs("segmentflow")
+        said = failure(result)
+        assert f"Segmentflow offers no way to cancel a journey run: journey run {remote.id}" in said
+        assert "stop the journey at https://dashboard.segmentflow.ai" in said
+        assert remote.ended_at is None
+        assert sandbox.starts("segmentflow") == 1
+
+
+class TestAttaching:
+    @BOTH
+    def test_a_retry_attaches(self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        with use_clock(AtPause(sandbox, dies, pause=3)):
+            assert start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
+        assert sandbox.starts("segmentflow") == 1
+        assert metadata(instance, KEY)["dagster_runs/attached"] is True
+
+    @BOTH
+    def test_a_reexecution_from_failure_takes_the_result(
+        self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        job = job_with(run, sandbox, timeout=5)
+        first = execute(job, instance)
+        assert "did not end within" in failure(first)
+        sandbox.advance(60)
+        assert reexecute(job, instance, first.run_id).success
+        assert sandbox.starts("segmentflow") == 1
+
+    def test_a_failed_run_is_started_anew_with_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(JOURNEY, [Behaviour(outcome="fail"), Behaviour()])
+        assert start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
+        assert sandbox.starts("segmentflow") == 2
+        assert len(set(keys_sent(sandbox))) == 2
+
+    def test_materializing_again_is_a_new_run_with_a_new_key(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        for _ in range(2):
+            assert start(BY_KEY, sandbox, instance).success
+        assert sandbox.starts("segmentflow") == 2
+        assert len(set(keys_sent(sandbox))) == 2
+
+
+LOST = [
+    Fault("lost_answer", method="POST", times=1),
+    Fault("truncated", method="POST", times=1, variant="early_close"),
+    Fault("truncated", method="POST", times=1, variant="short_body"),
+    Fault("html", method="POST", times=1, processed=True),
+    Fault("not_json", method="POST", times=1),
+    Fault("status_after", method="POST", times=1, status=502),
+    Fault("missing_field", method="POST", times=1, field="runId"),
+    Fault("wrong_type", method="POST", times=1, field="runId", value=7),
+]
+
+
+def named(fault: Fault) -> str:
+    return f"{fault.kind}-{fault.variant}" if fault.variant else fault.kind
+
+
+class TestLostAnswers:
+    @pytest.mark.parametrize("fault", LOST, ids=named)
+    def test_the_newer_trigger_gives_the_same_run(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
+    ) -> None:
+        sandbox.add_fault(fault)
+        assert start(BY_KEY, sandbox, instance).success
+        assert sandbox.starts("segmentflow") == 1
+        first, second = keys_sent(sandbox)
+        assert first == second
+        assert metadata(instance, KEY)["dagster_runs/run_id"] == sandbox.runs("segmentflow")[0].id
+
+    @pytest.mark.parametrize("fault", LOST[::3], ids=named)
+    def test_nobody_can_tell_with_the_older_one(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
+    ) -> None:
+        sandbox.add_fault(fault)
+        job = job_with(BY_ID, sandbox, retry_policy=dg.RetryPolicy(max_retries=2))
+        result = execute(job, instance)
+        assert f"unknown whether a journey run of {JOURNEY} was started" in failure(result)
+        assert not [event for event in result.all_events if event.is_step_up_for_retry]
+        again = reexecute(job, instance, result.run_id)
+        assert "unknown whether" in failure(again)
+        assert sandbox.starts("segmentflow") == 1
+
+    def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(LOST[0])
+        assert start(BY_ID, sandbox, instance, on_uncertain_start="start_again").success
+        assert sandbox.starts("segmentflow") == 2
+
+    @pytest.mark.parametrize("how", ["retry", "from failure"])
+    def test_a_crash_between_the_request_and_its_note_sends_the_same_key(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, how: str
+    ) -> None:
+        # The answer is lost, and the process dies before it tries again.
+        sandbox.add_fault(LOST[0])
+        retries = dg.RetryPolicy(max_retries=1) if how == "retry" else None
+        job = job_with(BY_KEY, sandbox, retry_policy=retries)
+        with use_clock(AtPause(sandbox, dies, pause=1)):
+            result: Any = execute(job, instance)
+        if how == "from failure":
+            assert entries(instance, KEY) == ["starting"]
+            result = reexecute(job, instance, result.run_id)
+        assert result.success
+        assert sandbox.starts("segmentflow") == 1
+        first, second = keys_sent(sandbox)
+        assert first == second
+
+    def test_a_reexecution_of_all_steps_has_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(LOST[0])
+        job = job_with(BY_KEY, sandbox)
+        with use_clock(AtPause(sandbox, dies, pause=1)):
+            first = execute(job, instance)
+        assert reexecute(job, instance, first.run_id, from_failure=False).success
+        assert sandbox.starts("segmentflow") == 2
+
+    @pytest.mark.parametrize("times", [1, 4])
+    def test_the_lock_of_the_lost_try_is_waited_for(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, times: int
+    ) -> None:
+        sandbox.add_fault(LOST[0])
+        sandbox.add_fault(Fault("status", status=409, method="POST", times=times))
+        assert start(BY_KEY, sandbox, instance).success
+        assert sandbox.starts("segmentflow") == 1
+        assert len(set(keys_sent(sandbox))) == 1
+        assert entries(instance, KEY) == ["starting", "started"]
+
+    def test_a_lock_that_stays_is_tried_with_the_same_key_by_the_next_attempt(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(LOST[0])
+        sandbox.add_fault(Fault("status", status=409, method="POST"))
+        job = job_with(BY_KEY, sandbox)
+        locked = execute(job, instance)
+        assert "idempotency key is still going on" in failure(locked)
+        sandbox.clear_faults()
+        assert reexecute(job, instance, locked.run_id).success
+        assert sandbox.starts("segmentflow") == 1
+
+    @pytest.mark.parametrize("status", [401, 422, 429])
+    def test_a_refusal_of_the_second_try_does_not_undo_the_first(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, status: int
+    ) -> None:
+        sandbox.add_fault(LOST[0])
+        sandbox.add_fault(Fault("status", status=status, method="POST"))
+        job = job_with(BY_KEY, sandbox)
+        refused = execute(job, instance)
+        assert f"answered {status}" in failure(refused)
+        assert entries(instance, KEY) == ["starting"]
+        sandbox.clear_faults()
+        assert reexecute(job, instance, refused.run_id).success
+        assert sandbox.starts("segmentflow") == 1
+
+    @pytest.mark.parametrize("reuse_status", [422, 409])
+    def test_a_recipient_that_was_changed_meanwhile_is_not_started_unasked(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, reuse_status: int
+    ) -> None:
+        sandbox.configure("segmentflow", reuse_status=reuse_status)
+        sandbox.add_fault(LOST[0])
+        with use_clock(AtPause(sandbox, dies, pause=1)):
+            first = execute(job_with(BY_KEY, sandbox), instance)
+        changed = job_with(BY_KEY.with_fields({"recipient": {"userId": "ben"}}), sandbox)
+        again = reexecute(changed, instance, first.run_id)
+        assert "idempotency_key_reuse" in failure(again)
+        assert "re-execute all steps" in failure(again)
+        assert sandbox.starts("segmentflow") == 1
+        assert reexecute(changed, instance, again.run_id, from_failure=False).success
+
+    @pytest.mark.parametrize(("before", "now"), [(BY_ID, BY_KEY), (BY_KEY, BY_ID)], ids=["to key", "to id"])
+    def test_the_other_trigger_knows_nothing_of_the_lost_start(
+        self, before: SegmentflowJourneyRun, now: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(LOST[0])
+        with use_clock(AtPause(sandbox, dies, pause=1)):
+            first = execute(job_with(before, sandbox), instance)
+        again = reexecute(job_with(now, sandbox), instance, first.run_id)
+        assert "unknown whether" in failure(again)
+        assert before.target in failure(again)
+        assert sandbox.starts("segmentflow") == 1
+
+
+class TestRefusedStarts:
+    @pytest.mark.parametrize(
+        ("settings", "said"),
+        [
+            ({"scopes": []}, r"[insufficient_scope]: The API key lacks a required scope. {'required': ['journeys:tr"),
+            ({"allow_sends": False}, "[send_not_allowed]: The API key lacks the allowSends flag"),
+        ],
+    )
+    def test_say_why_and_are_not_retried(
+        self, settings: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.configure("segmentflow", **settings)
+        result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
+        assert said in failure(result)
+        assert entries(instance, KEY) == ["starting", "not_started"]
+        assert len(sandbox.requests("segmentflow")) == 1
+
+    @BOTH
+    def test_429_is_sent_again(
+        self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(Fault("status", method="POST", status=429, times=2))
+        assert start(run, sandbox, instance).success
+        assert sandbox.starts("segmentflow") == 1
+
+
+class TestOnePartitionForEachRecipient:
+    @BOTH
+    def test_that_is_static(self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        people = dg.StaticPartitionsDefinition(["anna@example.com", "ben+x@example.com"])
+        each = run.with_fields({"recipient": {"email": "{partition_key}"}})
+        for person in people.get_partition_keys():
+            assert start(each, sandbox, instance, partitions_def=people, partition_key=person).success
+            assert next(iter(sent(sandbox).values())) == {"email": person}
+        assert sandbox.starts("segmentflow") == 2
+        assert instance.get_materialized_partitions(dg.AssetKey(KEY)) == set(people.get_partition_keys())
+
+    def test_that_is_dynamic(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        people = dg.DynamicPartitionsDefinition(name="people")
+        each = BY_KEY.with_fields(
+            {
+                "recipient": {"externalId": "crm-{partition_key}", "properties": {"tags": ["vip", "{partition_key}"]}},
+                "variables": {"link": "https://example.com/?for={partition_key}", "number": 7},
+            }
+        )
+        instance.add_dynamic_partitions("people", ["7", "8"])
+        for person in ("7", "8"):
+            assert start(each, sandbox, instance, partitions_def=people, partition_key=person).success
+        assert sent(sandbox) == {
+            "profile": {"externalId": "crm-8", "properties": {"tags": ["vip", "8"]}},
+            "variables": {"link": "https://example.com/?for=8", "number": 7},
+        }
+
+    def test_one_recipients_failure_is_not_anothers(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(JOURNEY, [Behaviour(outcome="fail"), Behaviour()])
+        people = dg.StaticPartitionsDefinition(["a", "b"])
+        each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
+        ended = [start(each, sandbox, instance, partitions_def=people, partition_key=person).success for person in "ab"]
+        assert ended == [False, True]
+        assert instance.get_materialized_partitions(dg.AssetKey(KEY)) == {"b"}
+
+    def test_recipients_do_not_attach_to_each_other(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        people = dg.StaticPartitionsDefinition(["a", "b"])
+        each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
+        for person in "ab":
+            short = start(each, sandbox, instance, partitions_def=people, partition_key=person, timeout=2)
+            assert "did not end within" in failure(short)
+        assert [run.body["profile"]["userId"] for run in sandbox.runs("segmentflow")] == ["a", "b"]
+
+    def test_a_range_in_one_run_has_no_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        people = dg.StaticPartitionsDefinition(["a", "b", "c"])
+        each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
+        tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "c"}
+        policy = dg.BackfillPolicy.single_run()
+        result = start(each, sandbox, instance, partitions_def=people, backfill_policy=policy, tags=tags)
+        assert "no single partition" in failure(result)
+        assert not sandbox.requests("segmentflow")
+
+    def test_the_windows_ends_can_be_variables(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
+        run = BY_KEY.with_fields({"variables": {"from": "{window_start}", "to": "{window_end}"}})
+        assert start(run, sandbox, instance, partitions_def=days, partition_key="2026-11-03").success
+        assert sent(sandbox)["variables"] == {"from": "2026-11-03T00:00:00Z", "to": "2026-11-04T00:00:00Z"}
+
+
+class TestLaunchpad:
+    def launch(
+        self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance, **config: Any
+    ) -> dg.ExecuteInProcessResult:
+        return start(run, sandbox, instance, run_config={"ops": {KEY: {"config": config}}})
+
+    def test_overrides_recipient_and_variables(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        given = {"recipient": {"userId": "ben"}, "variables": {"offer": {"percent": 5}}}
+        assert self.launch(BY_KEY, sandbox, instance, **given).success
+        assert sent(sandbox) == {"profile": {"userId": "ben"}, "variables": {"offer": {"percent": 5}}}
+
+    def test_overrides_what_leaving_early_means(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = BY_KEY.with_fields({"journey_key": well_known.SEGMENTFLOW_EXITING_KEY})
+        assert self.launch(run, sandbox, instance, on_exited="succeed").success
+
+    def test_changes_to_the_other_trigger(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        assert self.launch(BY_ID, sandbox, instance, journey_id=None, journey_key=JOURNEY_KEY).success
+        assert len(keys_sent(sandbox)) == 1
+
+    @pytest.mark.parametrize(
+        ("config", "said"),
+        [
+            ({"recipient": {"user_id": "7"}}, "recipient has no field 'user_id'"),
+            ({"recipient": {"userId": 7}}, "recipient.userId is a text, not 7"),
+            ({"journey_id": JOURNEY}, "journey_id or journey_key, one of them"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused_before_the_start(
+        self, config: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        result = self.launch(BY_KEY, sandbox, instance, **config)
+        assert said in failure(result)
+        assert "Nothing was started" in failure(result)
+        assert not sandbox.requests("segmentflow")
