@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-real test-ui lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-kills test-real test-ui lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ materialize: install  ## the same without a browser: materialize everything, and
 
 test: install  ## unit and integration tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-kills: install  ## real processes of Dagster's executors, really killed
+	$(BIN)/python -m pytest tests/kills
 
 test-real: install  ## the assets against a real TestGen server, which is installed, started and taken down
 	$(BIN)/python -m pytest tests/real

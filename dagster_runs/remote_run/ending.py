@@ -93,7 +93,8 @@ def terminate(following: Following) -> NoReturn:
         said = (
             f"A start of {following.what} was under way; look at {run.vendor} whether it has begun. {run.where_to_stop}"
         )
-        found = find_ours(following, following.attempt_of(record)) if run.can_cancel else None
+        with following.resource.http().hurried():
+            found = find_ours(following, following.attempt_of(record)) if run.can_cancel else None
         if found is not None:
             _, said = cancel(following, _going(record, found.run_id), why="the Dagster run was terminated")
         else:

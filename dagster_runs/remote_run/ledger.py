@@ -111,6 +111,10 @@ class Ledger:
         """The newest entry that says something about a run, or ``None``."""
         return next(self._newest_first(), None)
 
+    def known_run_ids(self) -> set[str]:
+        """The remote runs that this step's attempts are known to have started."""
+        return {record.run_id for record in self._newest_first() if record.run_id}
+
     def _newest_first(self) -> Iterator[Record]:
         # Which of several entries is newest is the event log's order, not the clocks'.
         dagster_runs = set(self._step.dagster_run_ids)

@@ -69,6 +69,8 @@ def find_ours(following: Following, attempt: StartAttempt) -> FoundRun | None:
 
 def _search(following: Following, attempt: StartAttempt) -> Sequence[FoundRun] | None:
     """Look for the run of a lost start; ``None`` where the vendor offers no way to look."""
+    # A run that an earlier attempt of this step started is not the one whose start was lost.
+    known = following.ledger.known_run_ids()
     found: Sequence[FoundRun] | None = None
     for pause in (0.0, *_SEARCH_PAUSES):
         current_clock().sleep(pause)
@@ -76,6 +78,7 @@ def _search(following: Following, attempt: StartAttempt) -> Sequence[FoundRun] |
         found = following.run.find_started(following.resource, attempt)
         if found is None:
             return None
+        found = [candidate for candidate in found if candidate.run_id not in known]
         ours = [candidate for candidate in found if candidate.ours]
         if ours:
             return ours

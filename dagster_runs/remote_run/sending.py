@@ -15,19 +15,31 @@ def send(following: Following, attempt: StartAttempt) -> Going:
         VendorError: Refused, or lost: ``may_have_been_accepted`` tells which.
     """
     run = following.run
-    lost = False
+    lost = refused = False
 
     def send_once() -> Going:
-        nonlocal lost
+        nonlocal lost, refused
         with interrupts_held():
+            refused = False
             try:
-                return note_started(following, attempt, run.start(following.resource, attempt))
+                run_id = run.start(following.resource, attempt)
             except VendorError as error:
                 # The refusal of a second try tells nothing about a first one that was lost.
                 lost = error.may_have_been_accepted = lost or error.may_have_been_accepted
+                refused = not lost
                 raise
+            return note_started(following, attempt, run_id)
 
-    return following.resource.http().retrying(repeatable=run.start_is_repeatable)(send_once)
+    try:
+        return following.resource.http().retrying(repeatable=run.start_is_repeatable)(send_once)
+    except VendorError:
+        raise  # the caller notes it
+    except BaseException:
+        if refused:
+            with interrupts_held():
+                said = "Interrupted between two tries; the start had been refused"
+                following.note(Entry.NOT_STARTED, said, correlation_id=attempt.correlation_id)
+        raise
 
 
 def note_started(following: Following, attempt: StartAttempt, run_id: str, *, found: str | None = None) -> Going:

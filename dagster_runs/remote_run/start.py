@@ -44,6 +44,10 @@ def _start(following: Following) -> Going:
     while True:
         if following.step.was_terminated():
             raise RunTerminated(f"the Dagster run was terminated, so no {run.label} was started", vendor=run.vendor)
+        if following.step.was_written_off():
+            raise RunTerminated(
+                f"Dagster has given up this step's run, so no {run.label} was started", vendor=run.vendor
+            )
         attempt = following.new_attempt()
         following.note(
             Entry.STARTING,

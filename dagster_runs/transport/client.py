@@ -1,5 +1,6 @@
 """One vendor's API over HTTP: sends a call, retries what may be retried, turns every failure into a `VendorError`."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -81,7 +82,8 @@ class HttpClient:
         self.base_url = check_base_url(base_url, vendor=vendor, allow_plain_http=settings.allow_plain_http)
         self._account = f"{vendor} {self.base_url} {account}"
         self._auth = auth
-        self._settings = settings
+        self._patient = settings
+        self._hurry = threading.local()
         self._read_error = read_error
         self._user_agent = user_agent
 
@@ -118,18 +120,24 @@ class HttpClient:
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
-        """Inside the block calls are retried once at most, and answers waited for 10 s at most."""
-        patient = self._settings
-        self._settings = replace(
+        """Inside the block this thread's calls are retried once at most, and answers waited for 10 s at most."""
+        self._hurry.depth = getattr(self._hurry, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            self._hurry.depth -= 1
+
+    @property
+    def _settings(self) -> HttpSettings:
+        patient = self._patient
+        if not getattr(self._hurry, "depth", 0):
+            return patient
+        return replace(
             patient,
             max_retries=min(patient.max_retries, 1),
             request_timeout=min(patient.request_timeout, 10.0),
             overall_timeout=min(patient.overall_timeout, 20.0),
         )
-        try:
-            yield
-        finally:
-            self._settings = patient
 
     def retrying(self, *, repeatable: bool) -> "Retrying":
         """A retry loop with this client's patience, for a call that does or does not bear being sent twice."""

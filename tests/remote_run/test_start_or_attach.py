@@ -311,8 +311,43 @@ class TestLostAnswers:
         assert "project_code" in failure(result)
         assert sandbox.starts("testgen") == 1
 
+    def test_an_earlier_run_of_our_own_is_no_candidate(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        # The first run fails at once; the start of the second is lost on its way.
+        failing = Behaviour(outcome="fail", queued_seconds=0, running_seconds=0.1)
+        sandbox.set_behaviour(well_known.TABLE_GROUP, [failing, Behaviour()])
+        sandbox.add_fault(Fault("reset", method="POST", skip=1, times=1))
+        asset = build_remote_run_asset(PROFILING, key="profile", retry_policy=dg.RetryPolicy(max_retries=1))
+        assert materialize([asset], sandbox, instance).success
+        assert sandbox.starts("testgen") == 2
+
+    def test_a_job_that_is_deleted_meanwhile_hides_nothing(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        stranger = sandbox.begin_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")
+        sandbox.add_fault(Fault("not_found", method="GET", path=stranger.id))
+        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        assert run_tests(sandbox, instance).success
+        assert len(sandbox.runs("testgen")) == 2  # the colleague's, and ours
+
 
 class TestRefusedStarts:
+    def test_an_eviction_between_two_tries_leaves_nothing_uncertain(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        from dagster_runs.transport.clock import use_clock
+
+        class Evicted(SandboxClock):
+            def sleep(self, seconds: float) -> None:
+                super().sleep(seconds)
+                if len(self.pauses) == 1:
+                    raise dg.DagsterExecutionInterruptedError
+
+        sandbox.add_fault(Fault("status", method="POST", status=429, times=2))
+        with use_clock(Evicted(sandbox)):
+            result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1))
+        assert result.success
+        assert entries(instance, "features") == ["starting", "not_started", "starting", "started"]
+
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
     def test_what_no_retry_can_cure_is_not_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, status: int

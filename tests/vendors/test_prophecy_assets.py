@@ -228,7 +228,7 @@ class TestTermination:
             result = start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("prophecy")
         said = failure(result)
-        assert f"Prophecy offers no way to cancel a pipeline run: pipeline run {remote.id}" in said
+        assert f"Prophecy offers no way to cancel pipeline run {remote.id}" in said
         assert "stop it in Prophecy's run history" in said
         assert f"See {sandbox.url}/prophecy/metadata/ide/observation?" in said
         assert remote.ended_at is None

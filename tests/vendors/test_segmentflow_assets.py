@@ -138,7 +138,7 @@ class TestTermination:
             result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("segmentflow")
         said = failure(result)
-        assert f"Segmentflow offers no way to cancel a journey run: journey run {remote.id}" in said
+        assert f"Segmentflow offers no way to cancel journey run {remote.id}" in said
         assert "stop the journey at https://dashboard.segmentflow.ai" in said
         assert remote.ended_at is None
         assert sandbox.starts("segmentflow") == 1

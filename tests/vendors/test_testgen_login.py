@@ -13,8 +13,8 @@ import requests
 from dagster_runs import AuthenticationError, TestGenResource, VendorError
 from dagster_runs.sandbox import Fault, RecordedRequest, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
+from dagster_runs.transport import auth as auth_module
 from dagster_runs.transport.client import MOST_RENEWALS
-from dagster_runs.vendors.testgen import resource as resource_module
 from tests.remote_run.materializing import PROFILING, TESTS, failure, materialize
 from tests.vendors.conftest import TestGenMaker
 from tests.vendors.testgen_runs import attempt, suite_run
@@ -29,7 +29,7 @@ SECRETS = (well_known.TESTGEN_CLIENT_SECRET, well_known.TESTGEN_REFRESH_TOKEN, "
 
 @pytest.fixture(autouse=True)
 def _nobody_has_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource_module, "_shared_auths", {})
+    monkeypatch.setattr(auth_module, "_shared", {})
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_two_processes_that_share_a_refresh_token_both_get_through(
     sandbox: Sandbox, testgen: TestGenResource, login: TestGenMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = suite_run().start(testgen, attempt())
-    monkeypatch.setattr(resource_module, "_shared_auths", {})
+    monkeypatch.setattr(auth_module, "_shared", {})
     other = login()
 
     def look(resource: TestGenResource) -> list[str]:
@@ -148,7 +148,7 @@ def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: TestGe
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret", "refresh_token"])
 def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sandbox, login: TestGenMaker) -> None:
-    with pytest.raises(AuthenticationError, match="refresh token was refused") as raised:
+    with pytest.raises(AuthenticationError, match="no access token was given") as raised:
         suite_run().start(login(**{field: "wrong-one"}), attempt())
     assert "Log in to TestGen again" in str(raised.value)
     assert raised.value.permanent

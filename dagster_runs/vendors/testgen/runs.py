@@ -10,7 +10,7 @@ from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, state_of
 from dagster_runs.remote_run.values import Uuid
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import InvalidRequestError, VendorError
+from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
 from dagster_runs.vendors.testgen import outcomes
 from dagster_runs.vendors.testgen.models import FailingTest, ProfilingRun, TestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
@@ -92,7 +92,10 @@ class TestGenRun(RemoteRun[TestGenResource]):
         unsure = 0.0 if attempt.by_this_process else _CLOCKS_OF_MACHINES_DIFFER
         found: dict[str, FoundRun] = {}
         for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
-            candidate = self._compare(resource, job.id, attempt)
+            try:
+                candidate = self._compare(resource, job.id, attempt)
+            except NotFoundError:  # deleted since it was listed, or its record does not exist yet
+                candidate = FoundRun(job.id, ours=False, undecided=True, url=self.run_url(resource, job.id))
             if candidate is None:
                 continue
             late = created_at - attempt.starting_at

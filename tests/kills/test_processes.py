@@ -36,7 +36,7 @@ class Worker:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         log = (self.home / f"worker{len(self._processes)}.log").open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-c", f"from tests.remote_run.code_location import work; work(*{arguments})"],
+            [sys.executable, "-c", f"from tests.kills.code_location import work; work(*{arguments})"],
             cwd=REPOSITORY,
             env=self._environment,
             stdout=log,
