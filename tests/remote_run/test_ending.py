@@ -174,7 +174,7 @@ def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
 ) -> None:
     sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
     sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
-    sandbox.add_fault(Fault("status", path="/projects/", times=4))
+    sandbox.add_fault(Fault("status", path="/projects/", times=2))
 
     def terminated() -> None:
         mark_as_terminated(instance)
