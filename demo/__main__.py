@@ -72,13 +72,15 @@ Sandbox      {stand_ins}
 Logs         {home}
 
 What to do
-  1. Open {url}/asset-groups and press "Materialize all".
+  1. Open {url}/locations/customer_data/jobs/everything and press "Materialize all".
   2. While it runs, open {url}/assets/testgen/orders_quality?view=events
      The remote run's id, link, state and counts are there before it has ended; reload to see them grow.
   3. When it has ended, open the tab "Checks" there: the sandbox's orders are bad, so two checks fail,
      and revenue_report is held back. The features are good, so audience is materialized.
+     churn_report fails: what broke the pipeline is readable on its check run_status.
   4. Materialize once more, and press "Terminate" on the run's page: TestGen's runs are canceled,
      and the log says of RudderStack's, which nobody can cancel, where to stop it.
+  5. Open {url}/assets/amperity_ingest and materialize a range of days: one workflow over the whole range.
 
 Ctrl-C stops everything.
 """

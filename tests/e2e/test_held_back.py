@@ -14,10 +14,12 @@ def test_only_what_is_behind_the_failed_gate_is_held_back(demo: RunningDemo, pag
 
     assert demo.materialized(run_id) == {
         "audience",
+        "customer_360",
         "testgen/features_quality",
         "testgen/orders_quality",
         "testgen/warehouse_profile",
         "user_features",
+        "welcome_journey",
     }
     assert "revenue_report" not in demo.steps(run_id)
 
