@@ -20,6 +20,14 @@ ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
 
 DAY = 86_400.0
 
+# How far the time of a start, as the ledger has it, may be from the time that the vendor tells of the run.
+CLOCKS_DIFFER = 5.0
+"""Seconds between our clock and the vendor's, once the difference that an answer tells is taken off."""
+CLOCKS_OF_MACHINES_DIFFER = 600.0
+"""Seconds between the clocks of two machines of ours: another one may have noted the start."""
+START_TAKES_AT_MOST = 360.0
+"""Seconds between the note of a start and the last moment at which its request can have arrived."""
+
 
 @dataclass(frozen=True)
 class StartAttempt:

@@ -125,7 +125,7 @@ class Following:
         at: float | None = None,
         attached: bool = False,
         shown: dict[str, Any] | None = None,
-    ) -> Record:
+    ) -> None:
         """Write a ledger entry, with what people want to see of the run."""
         run_id = run_id or (going.run_id if going else None)
         metadata = dict(shown or {})
@@ -140,7 +140,7 @@ class Following:
                 ),
                 **metadata,
             }
-        return self.ledger.write(
+        self.ledger.write(
             entry,
             description,
             at=current_clock().wall() if at is None else at,

@@ -46,7 +46,6 @@ class Record:
         run_id: The vendor's id, from ``started`` on.
         correlation_id: Of the start attempt.
         dagster_run_id: The Dagster run that wrote it.
-        attempt: The step's retry number then.
         target: Kind and target of the run then.
         deadline: Epoch seconds at which waiting ends.
     """
@@ -56,7 +55,6 @@ class Record:
     run_id: str | None
     correlation_id: str
     dagster_run_id: str
-    attempt: int
     target: str
     deadline: float | None = None
 
@@ -78,25 +76,14 @@ class Ledger:
         run_id: str | None = None,
         deadline: float | None = None,
         shown: Mapping[str, Any] | None = None,
-    ) -> Record:
+    ) -> None:
         """Append an entry. It is stored when this returns."""
-        record = Record(
-            entry=entry,
-            at=at,
-            run_id=run_id,
-            correlation_id=correlation_id,
-            dagster_run_id=self._step.dagster_run_id,
-            attempt=self._step.attempt,
-            target=target,
-            deadline=deadline,
-        )
         kept = {
             "entry": entry.value,
             "at": at,
             "run_id": run_id,
             "correlation_id": correlation_id,
-            "dagster_run_id": record.dagster_run_id,
-            "attempt": record.attempt,
+            "dagster_run_id": self._step.dagster_run_id,
             "target": target,
             "deadline": deadline,
             "partition": self._step.partition,
@@ -105,7 +92,6 @@ class Ledger:
         # People look for a run on every asset that it fills; a start that was refused is only for us.
         keys = self._step.asset_keys if run_id is not None else self._step.asset_keys[:1]
         self._step.observe(keys, {**(shown or {}), LEDGER_KEY: dg.MetadataValue.json(kept)}, description)
-        return record
 
     def last(self) -> Record | None:
         """The newest entry that says something about a run, or ``None``."""

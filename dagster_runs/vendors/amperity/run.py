@@ -10,7 +10,16 @@ import dagster as dg
 from pydantic import field_validator, model_validator
 from typing_extensions import Self
 
-from dagster_runs.remote_run.contract import CheckOutcome, FoundRun, RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.contract import (
+    CLOCKS_DIFFER,
+    CLOCKS_OF_MACHINES_DIFFER,
+    START_TAKES_AT_MOST,
+    CheckOutcome,
+    FoundRun,
+    RemoteRun,
+    RunResult,
+    StartAttempt,
+)
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, state_of
@@ -49,9 +58,6 @@ _LISTED_STATES = (
 )
 """The specification gives the filter a default, `succeeded`. Whether servers apply it is not said, nor how they spell
 states of several words: so where the list could be one of successes only, ask for each."""
-_CLOCKS_DIFFER = 5.0
-_CLOCKS_OF_MACHINES_DIFFER = 600.0
-_START_TAKES_AT_MOST = 360.0
 _SKIPPED = "skipped"
 _CONFIG_ID = re.compile(f"({'|'.join(_KINDS)})-[A-Za-z0-9_-]+")
 
@@ -170,8 +176,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     def find_started(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[FoundRun] | None:
         """Workflows of this kind from the time of the start. Amperity does not tell which configuration they run."""
         # The list is filtered by the server's clock, so look a little wide.
-        unsure = _CLOCKS_DIFFER if attempt.by_this_process else _CLOCKS_OF_MACHINES_DIFFER
-        earliest, latest = attempt.starting_at - unsure, attempt.starting_at + _START_TAKES_AT_MOST + unsure
+        unsure = CLOCKS_DIFFER if attempt.by_this_process else CLOCKS_OF_MACHINES_DIFFER
+        earliest, latest = attempt.starting_at - unsure, attempt.starting_at + START_TAKES_AT_MOST + unsure
         window = {
             "created_from": iso(datetime.fromtimestamp(earliest, timezone.utc)),
             "created_to": iso(datetime.fromtimestamp(latest, timezone.utc)),
@@ -193,7 +199,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def _candidate(self, workflow: Workflow, attempt: StartAttempt) -> FoundRun:
         late = workflow.created_at.timestamp() - attempt.starting_at if workflow.created_at else 0.0
-        fits = -_CLOCKS_DIFFER <= late <= _START_TAKES_AT_MOST + _CLOCKS_DIFFER
+        fits = -CLOCKS_DIFFER <= late <= START_TAKES_AT_MOST + CLOCKS_DIFFER
         return FoundRun(workflow.id, ours=False, undecided=not fits)
 
 

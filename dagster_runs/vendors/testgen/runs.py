@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
-from dagster_runs.remote_run.contract import FoundRun, RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.contract import (
+    CLOCKS_DIFFER,
+    CLOCKS_OF_MACHINES_DIFFER,
+    START_TAKES_AT_MOST,
+    FoundRun,
+    RemoteRun,
+    RunResult,
+    StartAttempt,
+)
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, state_of
 from dagster_runs.remote_run.values import Uuid
@@ -39,11 +47,7 @@ SCORE_WITHIN = 30.0
 _SCORE_PAUSE = 1.0
 _LONGEST_EXTERNAL_URL = 2048
 _MOST_FAILING_TESTS = 100
-_CLOCKS_DIFFER = 5.0
-_CLOCKS_OF_MACHINES_DIFFER = 600.0
 _LOOKED_BACK = 3600.0
-_START_TAKES_AT_MOST = 360.0
-"""Seconds between the note of a start and the last moment at which its request can have arrived."""
 
 
 RunRecordT = TypeVar("RunRecordT", TestRun, ProfilingRun)
@@ -89,7 +93,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         """
         if resource.project_code is None:
             return None
-        unsure = 0.0 if attempt.by_this_process else _CLOCKS_OF_MACHINES_DIFFER
+        unsure = 0.0 if attempt.by_this_process else CLOCKS_OF_MACHINES_DIFFER
         found: dict[str, FoundRun] = {}
         for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
             try:
@@ -99,8 +103,8 @@ class TestGenRun(RemoteRun[TestGenResource]):
             if candidate is None:
                 continue
             late = created_at - attempt.starting_at
-            fits = -_CLOCKS_DIFFER <= late <= _START_TAKES_AT_MOST
-            may_fit = -_CLOCKS_DIFFER - unsure <= late <= _START_TAKES_AT_MOST + unsure
+            fits = -CLOCKS_DIFFER <= late <= START_TAKES_AT_MOST
+            may_fit = -CLOCKS_DIFFER - unsure <= late <= START_TAKES_AT_MOST + unsure
             if candidate.ours or may_fit:
                 # A job may come twice, when new ones shift the pages.
                 found[job.id] = candidate if candidate.ours or fits else replace(candidate, undecided=True)
