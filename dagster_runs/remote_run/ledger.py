@@ -15,7 +15,7 @@ from dagster_runs.remote_run.step import Step
 
 LEDGER_KEY = "dagster_runs/ledger"
 RUN_ID_KEY = "dagster_runs/run_id"
-CLOCKS_DIFFER = 3600.0
+_CLOCK_MARGIN = 3600.0
 _PAGE = 100
 
 
@@ -137,7 +137,7 @@ class Ledger:
             asset_key=self._step.asset_keys[0],
             asset_partitions=[partition] if partition is not None else None,
             # A margin for the clocks of several machines: the exact test is the Dagster run's id.
-            after_timestamp=self._step.begun_at - CLOCKS_DIFFER if self._step.begun_at else None,
+            after_timestamp=self._step.begun_at - _CLOCK_MARGIN if self._step.begun_at else None,
         )
 
     def was_published_before(self, run_id: str) -> bool:

@@ -1,6 +1,7 @@
 """The base of every vendor's resource: connection settings, secrets, and the one-line way to run something."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -97,13 +98,13 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             user_agent=f"dagster-runs/{__version__}",
         )
 
+    @abstractmethod
     def api_url(self) -> str:
         """Where the API is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def auth(self) -> Auth:
         """The credentials."""
-        raise NotImplementedError
 
     def account(self) -> str:
         """Names what shares a rate limit at one address; no secret."""

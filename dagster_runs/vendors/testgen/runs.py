@@ -1,6 +1,7 @@
 """TestGen's two kinds of runs: profiling a table group, and running a test suite."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
@@ -112,9 +113,9 @@ class TestGenRun(RemoteRun[TestGenResource]):
             return None  # another project's jobs were listed, which says nothing
         return list(found.values())
 
+    @abstractmethod
     def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
         """Whether the job may be ours."""
-        raise NotImplementedError
 
     def _fits(self, resource: TestGenResource, job_id: str, target_id: str | None) -> FoundRun | None:
         if target_id is not None and target_id.casefold() != self.target.casefold():
