@@ -47,6 +47,30 @@ class StartAttempt:
     dagster_url: str | None = None
     by_this_process: bool = True
 
+    @property
+    def earliest(self) -> float:
+        """Epoch seconds before which a run of this start cannot have been made."""
+        return self.starting_at - self._unsure
+
+    @property
+    def latest(self) -> float:
+        """Epoch seconds after which a run of this start cannot have been made."""
+        return self.starting_at + START_TAKES_AT_MOST + self._unsure
+
+    @property
+    def _unsure(self) -> float:
+        return CLOCKS_DIFFER if self.by_this_process else CLOCKS_DIFFER + CLOCKS_OF_MACHINES_DIFFER
+
+    def may_have_made(self, created_at: float) -> bool | None:
+        """Whether a run that was made then, in epoch seconds, is of this start by its time.
+
+        Returns:
+            ``None`` where only a difference between the clocks of two machines could explain it.
+        """
+        if -CLOCKS_DIFFER <= created_at - self.starting_at <= START_TAKES_AT_MOST + CLOCKS_DIFFER:
+            return True
+        return None if self.earliest <= created_at <= self.latest else False
+
 
 @dataclass(frozen=True)
 class FoundRun:

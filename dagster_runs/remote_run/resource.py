@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
+from typing_extensions import Self
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.following import Following
@@ -38,6 +39,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     vendor: ClassVar[str]
     secret_fields: ClassVar[tuple[str, ...]] = ()
+    oauth_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields of an OAuth client, where the vendor takes one instead of an ``access_token``."""
 
     request_timeout: float = Field(default=30.0, gt=0)
     connect_timeout: float = Field(default=5.0, gt=0)
@@ -68,6 +71,20 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def configure_at_launch(cls, **fields: Any) -> Any:
         """As Dagster's own, with literal secrets kept out of what is stored."""
         return super().configure_at_launch(**{name: cls._kept_secret(name, value) for name, value in fields.items()})
+
+    @model_validator(mode="after")
+    def _one_way_to_log_in(self) -> Self:
+        if not self.oauth_fields:
+            return self
+        *first, last = self.oauth_fields
+        client = f"{', '.join(first)} and {last}"
+        given = [getattr(self, name) is not None for name in self.oauth_fields]
+        has_token = getattr(self, "access_token", None) is not None
+        if not has_token and not all(given):
+            raise ValueError(f"{type(self).__name__} needs access_token, or {client}")
+        if has_token and any(given):
+            raise ValueError(f"{type(self).__name__} takes access_token, or {client}, but not both")
+        return self
 
     def secret(self, name: str) -> str | None:
         """The value of a secret field."""

@@ -44,6 +44,11 @@ UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
 """A time in a vendor's answer. One without a zone is UTC: Prophecy and TestGen's ``test_time`` send such times."""
 
 
+def seconds_between(begun: datetime | None, ended: datetime | None) -> float | None:
+    """How long something took, to the millisecond; ``None`` if either end is not known."""
+    return None if begun is None or ended is None else round((ended - begun).total_seconds(), 3)
+
+
 @dataclass(frozen=True)
 class RunStatus:
     """One look at a remote run.
@@ -75,7 +80,5 @@ class RunStatus:
     @property
     def duration_seconds(self) -> float | None:
         """Seconds from the run's start to its end, as the vendor tells them."""
-        begin = self.started_at or self.created_at
-        if begin is None or self.finished_at is None:
-            return None
-        return max(0.0, (self.finished_at - begin).total_seconds())
+        seconds = seconds_between(self.started_at or self.created_at, self.finished_at)
+        return None if seconds is None else max(0.0, seconds)

@@ -1,15 +1,29 @@
-"""Rows of a vendor's answer as a table in the UI."""
+"""Numbers and rows of a vendor's answer as metadata in the UI."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
 
 import dagster as dg
 
-Cell = str | int | float | bool | None
+Cell = str | int | float | bool | datetime | None
 LONGEST_CELL = 500
 
 
+def numbers(prefix: str, values: Mapping[str, float | None]) -> dict[str, Any]:
+    """Those of the values that are known, as metadata ``prefix/name`` that Dagster plots."""
+    return {
+        f"{prefix}/{name}": dg.MetadataValue.float(value) if isinstance(value, float) else dg.MetadataValue.int(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
-    """Rows with the same columns as a table. Numbers stay numbers; long texts are cut; an absent value is empty."""
+    """Rows with the same columns as a table. Numbers stay numbers; times are UTC; long texts are cut.
+
+    An absent value is empty.
+    """
     columns = list(rows[0]) if rows else []
     return dg.MetadataValue.table(
         records=[dg.TableRecord({name: _cell(row[name]) for name in columns}) for row in rows],
@@ -20,11 +34,13 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
 def _cell(value: Cell) -> str | int | float | bool:
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     return value[:LONGEST_CELL] if isinstance(value, str) else value
 
 
 def _type(values: Sequence[Cell]) -> str:
-    present = [value for value in values if value is not None]
-    if present and len(present) == len(values) and not any(isinstance(value, (str, bool)) for value in present):
-        return "int" if all(isinstance(value, int) for value in present) else "float"
+    are_numbers = not any(value is None or isinstance(value, (str, bool, datetime)) for value in values)
+    if values and are_numbers:
+        return "int" if all(isinstance(value, int) for value in values) else "float"
     return "string"

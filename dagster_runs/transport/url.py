@@ -36,6 +36,11 @@ def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> 
     return url.strip().rstrip("/")
 
 
+def trimmed(url: str, suffix: str = "") -> str:
+    """``url`` without blanks, trailing slashes and ``suffix``: users copy addresses in several forms."""
+    return url.strip().rstrip("/").removesuffix(suffix)
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is this machine."""
     if host == "localhost" or host.endswith(".localhost"):

@@ -518,13 +518,13 @@ TABLE = Table(
         used(
             "login",
             "`access_token`",
-            "resource:_TokenAnswer.access_token",
+            "dagster_runs.transport.oauth:_TokenAnswer.access_token",
             "login::test_the_first_call_logs_in_and_the_others_do_not",
         ),
         used(
             "login",
             "`expires_in`",
-            "resource:_TokenAnswer.expires_in",
+            "dagster_runs.transport.oauth:_TokenAnswer.expires_in",
             "login::test_a_token_is_renewed_before_it_ends answers::test_of_a_token",
         ),
         left_out("login", "`token_type`", "always Bearer"),

@@ -86,7 +86,7 @@ TABLE = Table(
             "calls::TestMatchSchemaName::test_is_refused_where_the_server_would_ignore_it",
             "The version is told by shape",
         ),
-        used("endpoint", "POST `/oauth/token`", "auth:refreshed_token", _LOGIN),
+        used("endpoint", "POST `/oauth/token`", "resource:TestGenResource.auth", _LOGIN),
         left_out(
             "endpoint",
             "GET `/health`",
@@ -453,15 +453,20 @@ TABLE = Table(
         used(
             "login",
             "grant `refresh_token`, confidential client",
-            f"{_R}.client_id {_R}.client_secret {_R}.refresh_token auth:refreshed_token",
+            f"{_R}.client_id {_R}.client_secret {_R}.refresh_token resource:TestGenResource.auth",
             f"{_LOGIN} {_SHARED} login::test_a_refresh_token_that_has_ended_is_refused",
         ),
-        used("login", "`access_token` of the answer", "auth:_Tokens.access_token", _LOGIN),
-        used("login", "`expires_in`", "auth:_Tokens.expires_in", "login::test_a_token_is_renewed_before_it_ends"),
+        used("login", "`access_token` of the answer", "dagster_runs.transport.oauth:_TokenAnswer.access_token", _LOGIN),
+        used(
+            "login",
+            "`expires_in`",
+            "dagster_runs.transport.oauth:_TokenAnswer.expires_in",
+            "login::test_a_token_is_renewed_before_it_ends",
+        ),
         used(
             "login",
             "`refresh_token` of the answer: rotates for public clients",
-            "auth:_Tokens.refresh_token",
+            "dagster_runs.transport.oauth:_TokenAnswer.refresh_token",
             "conformance/test_gaps.py::test_testgens_newest_refresh_token_is_sent_next",
             "The newest one is sent next",
         ),
@@ -482,7 +487,7 @@ TABLE = Table(
         used(
             "login",
             "`invalid_grant`, `invalid_client` and the other OAuth errors",
-            "auth:refreshed_token",
+            "resource:TestGenResource.auth",
             "login::test_a_login_that_is_refused_says_how_to_get_another "
             "login::test_a_token_endpoint_in_trouble_is_asked_again",
         ),

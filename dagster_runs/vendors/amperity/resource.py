@@ -3,22 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
+from pydantic import Field
 
-from dagster_runs.remote_run.lenient import VendorModel
 from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, Token, shared_token
+from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
 from dagster_runs.transport.client import ErrorReader
-from dagster_runs.transport.redaction import Redactor
+from dagster_runs.transport.oauth import exchanged_token
+from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.amperity.models import StartedWorkflow, Workflow, WorkflowPage
 
 _MOST_PAGES = 50
-
-
-class _TokenAnswer(VendorModel):
-    access_token: str = Field(min_length=1, repr=False)
-    expires_in: float = Field(default=3600.0, gt=0, allow_inf_nan=False)
 
 
 class AmperityResource(RemoteRunResource):
@@ -42,6 +36,7 @@ class AmperityResource(RemoteRunResource):
 
     vendor: ClassVar[str] = "Amperity"
     secret_fields: ClassVar[tuple[str, ...]] = ("access_token", "client_secret")
+    oauth_fields: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
 
     tenant: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     access_token: str | None = Field(default=None, repr=False)
@@ -52,18 +47,9 @@ class AmperityResource(RemoteRunResource):
     api_version: str = "2024-04-01"
     requests_per_second: float | None = Field(default=10.0, gt=0)
 
-    @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> Self:
-        client = (self.client_id, self.client_secret)
-        if self.access_token is None and None in client:
-            raise ValueError("AmperityResource needs access_token, or client_id and client_secret")
-        if self.access_token is not None and client != (None, None):
-            raise ValueError("AmperityResource takes access_token, or client_id and client_secret, but not both")
-        return self
-
     def api_url(self) -> str:
         """The API's address."""
-        return f"{self.base_url.strip().rstrip('/').removesuffix('/api')}/api"
+        return f"{trimmed(self.base_url, '/api')}/api"
 
     def account(self) -> str:
         """The tenant, which the rate limit is for."""
@@ -71,28 +57,27 @@ class AmperityResource(RemoteRunResource):
 
     def auth(self) -> Auth:
         """A bearer token for the tenant; one from client credentials is shared by all in this process."""
-        tenant = {"amperity-tenant": self.tenant, "api-version": self.api_version}
         token = self.secret("access_token")
         if token is not None:
-            return HeaderAuth({**tenant, "Authorization": f"Bearer {token}"}, secrets=(token,))
-        client_id, secret = self.secret("client_id") or "", self.secret("client_secret") or ""
+            return HeaderAuth({**self._tenant_headers(), "Authorization": f"Bearer {token}"}, secrets=(token,))
         url = self.token_url or f"https://{self.tenant}.amperity.com/api/v0/oauth2/token"
-        return shared_token(
-            (url, self.tenant, self.api_version, client_id, secret),
-            lambda: RenewedToken(
-                lambda: self._exchange(url, client_id, secret),
-                redactor=Redactor((secret,)),
-                more_headers=tenant,
-                cure="Check client_id, client_secret and token_url as Amperity shows them under API keys.",
-            ),
+        client = tuple(self.secret(name) or "" for name in self.oauth_fields)
+        return shared_token((url, self.tenant, self.api_version, *client), lambda: self._exchanged_token(url, *client))
+
+    def _exchanged_token(self, url: str, client_id: str, client_secret: str) -> RenewedToken:
+        base, _, name = url.rstrip("/").rpartition("/")
+        secrets = (client_secret,)
+        return exchanged_token(
+            self.new_client(base, HeaderAuth({"X-Amperity-Tenant": self.tenant}, secrets=secrets)),
+            [name],
+            {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret},
+            secrets=secrets,
+            cure="Check client_id, client_secret and token_url as Amperity shows them under API keys.",
+            more_headers=self._tenant_headers(),
         )
 
-    def _exchange(self, url: str, client_id: str, secret: str) -> Token:
-        base, _, name = url.rstrip("/").rpartition("/")
-        endpoint = self.new_client(base, HeaderAuth({"X-Amperity-Tenant": self.tenant}, secrets=(secret,)))
-        form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
-        answer = endpoint.post([name], form=form, keep_secrets=True).parse(_TokenAnswer)
-        return Token(answer.access_token, answer.expires_in)
+    def _tenant_headers(self) -> dict[str, str]:
+        return {"amperity-tenant": self.tenant, "api-version": self.api_version}
 
     def error_reader(self) -> ErrorReader:
         """``{status, message, request_id?, trace_id?}``."""

@@ -10,20 +10,11 @@ import dagster as dg
 from pydantic import field_validator, model_validator
 from typing_extensions import Self
 
-from dagster_runs.remote_run.contract import (
-    CLOCKS_DIFFER,
-    CLOCKS_OF_MACHINES_DIFFER,
-    START_TAKES_AT_MOST,
-    CheckOutcome,
-    FoundRun,
-    RemoteRun,
-    RunResult,
-    StartAttempt,
-)
+from dagster_runs.remote_run.contract import CheckOutcome, FoundRun, RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, state_of
-from dagster_runs.remote_run.tables import table
+from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, seconds_between, state_of
+from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.vendors.amperity.models import Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
@@ -175,12 +166,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def find_started(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[FoundRun] | None:
         """Workflows of this kind from the time of the start. Amperity does not tell which configuration they run."""
-        # The list is filtered by the server's clock, so look a little wide.
-        unsure = CLOCKS_DIFFER if attempt.by_this_process else CLOCKS_OF_MACHINES_DIFFER
-        earliest, latest = attempt.starting_at - unsure, attempt.starting_at + START_TAKES_AT_MOST + unsure
         window = {
-            "created_from": iso(datetime.fromtimestamp(earliest, timezone.utc)),
-            "created_to": iso(datetime.fromtimestamp(latest, timezone.utc)),
+            "created_from": iso(datetime.fromtimestamp(attempt.earliest, timezone.utc)),
+            "created_to": iso(datetime.fromtimestamp(attempt.latest, timezone.utc)),
         }
         found: dict[str, FoundRun] = {}
         for workflow_type in _TYPES[self.config_id[:2]]:
@@ -198,8 +186,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
                 yield from resource.list_workflows(**filters, state=state)
 
     def _candidate(self, workflow: Workflow, attempt: StartAttempt) -> FoundRun:
-        late = workflow.created_at.timestamp() - attempt.starting_at if workflow.created_at else 0.0
-        fits = -CLOCKS_DIFFER <= late <= START_TAKES_AT_MOST + CLOCKS_DIFFER
+        fits = workflow.created_at is None or attempt.may_have_made(workflow.created_at.timestamp())
         return FoundRun(workflow.id, ours=False, undecided=not fits)
 
 
@@ -239,13 +226,12 @@ def _outcome(task: Task) -> str:
     return "skipped" if task.state.strip().casefold() == _SKIPPED else "unclear"
 
 
-def _task_row(task: Task) -> dict[str, str | float | None]:
-    begun, ended = task.started_at, task.ended_at
+def _task_row(task: Task) -> dict[str, Cell]:
     return {
         "task": task.name,
         "state": task.state,
-        "started_at": begun.isoformat() if begun else None,
-        "finished_at": ended.isoformat() if ended else None,
-        "seconds": round((ended - begun).total_seconds(), 3) if begun and ended else None,
+        "started_at": task.started_at,
+        "finished_at": task.ended_at,
+        "seconds": seconds_between(task.started_at, task.ended_at),
         "error": task.error,
     }

@@ -10,6 +10,7 @@ from dagster_runs.transport.auth import Auth, HeaderAuth
 from dagster_runs.transport.body import Answer, excerpt
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
+from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.prophecy.messages import is_permanent, readable, says_run_not_found
 from dagster_runs.vendors.prophecy.models import PipelineRunAnswer, TriggerAnswer
 
@@ -34,7 +35,7 @@ class ProphecyResource(RemoteRunResource):
 
     def api_url(self) -> str:
         """The environment's address."""
-        return self.base_url.strip().rstrip("/").removesuffix("/api")
+        return trimmed(self.base_url, "/api")
 
     def auth(self) -> Auth:
         """The token in a header of its own."""

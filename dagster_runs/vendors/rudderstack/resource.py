@@ -9,6 +9,7 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, bearer
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import NotFoundError, as_outage
+from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, StartedRun
 
 _HOSTS = {"us": "https://api.rudderstack.com", "eu": "https://api.eu.rudderstack.com"}
@@ -35,8 +36,7 @@ class RudderStackResource(RemoteRunResource):
 
     def api_url(self) -> str:
         """Address of version 2 of the API."""
-        base = (self.base_url or _HOSTS[self.region]).strip().rstrip("/")
-        return base if base.endswith("/v2") else f"{base}/v2"
+        return f"{trimmed(self.base_url or _HOSTS[self.region], '/v2')}/v2"
 
     def auth(self) -> Auth:
         """A bearer token."""

@@ -10,8 +10,8 @@ from typing_extensions import Self
 from dagster_runs.remote_run.contract import RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, state_of
-from dagster_runs.remote_run.tables import table
+from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, seconds_between, state_of
+from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.transport.errors import ConflictError
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
 from dagster_runs.vendors.rudderstack.resource import RudderStackResource
@@ -122,10 +122,9 @@ def _metadata(answer: ProfilesRunStatus) -> dict[str, dg.MetadataValue[Any]]:
     return {"rudderstack/tasks": table([_task_row(task) for task in answer.tasks])}
 
 
-def _task_row(task: Task) -> dict[str, str | float | None]:
-    begun, ended = task.started_at, task.finished_at
+def _task_row(task: Task) -> dict[str, Cell]:
     return {
         "task": task.task_id,
-        "started_at": begun.strftime("%Y-%m-%d %H:%M:%S") if begun else None,
-        "seconds": round((ended - begun).total_seconds(), 3) if begun and ended else None,
+        "started_at": task.started_at,
+        "seconds": seconds_between(task.started_at, task.finished_at),
     }

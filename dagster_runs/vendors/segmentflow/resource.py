@@ -9,6 +9,7 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import ConflictError, InvalidRequestError, VendorError
+from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.segmentflow.models import JourneyRun, TriggeredRun
 
 
@@ -33,7 +34,7 @@ class SegmentflowResource(RemoteRunResource):
 
     def api_url(self) -> str:
         """The API's address."""
-        return self.base_url.strip().rstrip("/")
+        return trimmed(self.base_url)
 
     def auth(self) -> Auth:
         """The key in a header of its own."""

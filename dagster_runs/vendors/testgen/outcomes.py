@@ -11,11 +11,12 @@ import dagster as dg
 
 from dagster_runs.remote_run.contract import CheckOutcome
 from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.tables import table
+from dagster_runs.remote_run.judging import judged_counts, judged_score
+from dagster_runs.remote_run.tables import numbers, table
 from dagster_runs.vendors.testgen.models import FailingTest, IssueCounts, ProfilingResult, TestCounts, TestResult
 
-ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 _NOTHING_KNOWN = "TestGen's answer holds no counts, so nothing is known of the data"
+_NO_SCORE = "TestGen gave no score within the time that it usually takes"
 _NO_TESTS = "No tests ran, so nothing is known of the data (TestGen's score is 1.0 all the same)"
 _ALL_BROKEN = "No test judged the data, so nothing is known of it"
 _NO_TABLES = "No tables were profiled, so nothing is known of the data (TestGen's score is 1.0 all the same)"
@@ -26,36 +27,24 @@ def test_run_metadata(result: TestResult | None) -> dict[str, Any]:
     if result is None:
         return {}
     counts = result.counts.model_dump() if result.counts else {}
-    return _numbers({"score": result.score, **{f"tests_{name}": count for name, count in counts.items()}})
+    return numbers("testgen", {"score": result.score, **{f"tests_{name}": count for name, count in counts.items()}})
 
 
 def profiling_run_metadata(result: ProfilingResult | None) -> dict[str, Any]:
     """Score, sizes and issues of a profiling run, as far as they are known."""
     if result is None:
         return {}
-    issues = result.issues
-    return _numbers(
+    issues = result.issues.model_dump() if result.issues else {}
+    return numbers(
+        "testgen",
         {
             "score": result.score,
             "table_count": result.tables,
             "column_count": result.columns,
             "record_count": result.records,
-            "hygiene_definite": issues and issues.definite,
-            "hygiene_likely": issues and issues.likely,
-            "hygiene_possible": issues and issues.possible,
-            "hygiene_dismissed": issues and issues.dismissed,
-            "pii_high": issues and issues.pii_high,
-            "pii_moderate": issues and issues.pii_moderate,
-        }
+            **{name if name.startswith("pii") else f"hygiene_{name}": count for name, count in issues.items()},
+        },
     )
-
-
-def _numbers(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        f"testgen/{name}": dg.MetadataValue.float(value) if isinstance(value, float) else dg.MetadataValue.int(value)
-        for name, value in values.items()
-        if value is not None
-    }
 
 
 def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence[FailingTest] = ()) -> CheckOutcome:
@@ -76,7 +65,7 @@ def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence
         return CheckOutcome(name, passed=False, description=why_no_tests(counts), metadata=shown)
     said = f"{counts.passed} passed, {counts.failed} failed, {counts.error} broken, {counts.warning} with a warning"
     failures = counts.failed + counts.error
-    return _judged(name, said, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
+    return judged_counts(name, said, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
 
 
 def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOutcome:
@@ -88,7 +77,7 @@ def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOu
         return CheckOutcome(name, passed=False, description=_NO_TABLES)
     issues: IssueCounts = result.issues
     said = f"{issues.definite} definite, {issues.likely} likely and {issues.possible} possible issues"
-    return _judged(
+    return judged_counts(
         name,
         said,
         failures=issues.definite,
@@ -96,16 +85,6 @@ def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOu
         gate=gate,
         metadata=issues.model_dump(exclude_none=True),
     )
-
-
-def _judged(
-    name: str, said: str, *, failures: int, warnings: int, gate: QualityGate, metadata: dict[str, Any]
-) -> CheckOutcome:
-    if failures > gate.max_failures:
-        return CheckOutcome(name, passed=False, severity=ERROR, description=said, metadata=metadata)
-    if warnings > gate.max_warnings:
-        return CheckOutcome(name, passed=False, severity=WARN, description=said, metadata=metadata)
-    return CheckOutcome(name, passed=True, description=said, metadata=metadata)
 
 
 def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: str | None) -> CheckOutcome:
@@ -117,27 +96,11 @@ def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: s
         nothing_examined: Why the score means nothing, if it does.
     """
     name = "quality_score"
-    thresholds = {"min_score": gate.min_score, "warn_score": gate.warn_score}
-    metadata: dict[str, Any] = {key: value for key, value in thresholds.items() if value is not None}
-    if score is not None:
-        metadata["score"] = score
     if nothing_examined is not None:
-        return CheckOutcome(name, passed=False, description=nothing_examined, metadata=metadata)
-    if score is None:
-        return CheckOutcome(
-            name,
-            passed=False,
-            severity=WARN if gate.min_score is None else ERROR,
-            description="TestGen gave no score within the time that it usually takes",
-            metadata=metadata,
-        )
-    if gate.min_score is not None and score < gate.min_score:
-        said = f"Score {score:.4f} is below the required {gate.min_score:g}"
-        return CheckOutcome(name, passed=False, severity=ERROR, description=said, metadata=metadata)
-    if gate.warn_score is not None and score < gate.warn_score:
-        said = f"Score {score:.4f} is below {gate.warn_score:g}"
-        return CheckOutcome(name, passed=False, severity=WARN, description=said, metadata=metadata)
-    return CheckOutcome(name, passed=True, description=f"Score {score:.4f}", metadata=metadata)
+        # The score is shown, and judged by nobody.
+        shown = judged_score(name, score, gate, without_score="").metadata
+        return CheckOutcome(name, passed=False, description=nothing_examined, metadata=shown)
+    return judged_score(name, score, gate, without_score=_NO_SCORE)
 
 
 def why_no_tests(counts: TestCounts | None) -> str | None:

@@ -1,29 +1,20 @@
 """Connection to a TestGen server, and its calls."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
+from pydantic import Field
 
 from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.transport.auth import Auth, bearer, shared_token
+from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, bearer, shared_token
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, as_outage
-from dagster_runs.vendors.testgen.auth import refreshed_token
-from dagster_runs.vendors.testgen.models import (
-    FailingTest,
-    FailingTestPage,
-    Job,
-    JobPage,
-    ProfilingRun,
-    SubmittedJob,
-    Target,
-    TestRun,
-)
+from dagster_runs.transport.oauth import exchanged_token
+from dagster_runs.transport.url import trimmed
+from dagster_runs.vendors.testgen import models
 
 _PAGE = 100
 _MOST_PAGES = 50
@@ -51,6 +42,7 @@ class TestGenResource(RemoteRunResource):
 
     vendor: ClassVar[str] = "TestGen"
     secret_fields: ClassVar[tuple[str, ...]] = ("access_token", "client_secret", "refresh_token")
+    oauth_fields: ClassVar[tuple[str, ...]] = ("client_id", "client_secret", "refresh_token")
 
     base_url: str
     access_token: str | None = Field(default=None, repr=False)
@@ -60,17 +52,8 @@ class TestGenResource(RemoteRunResource):
     project_code: str | None = None
     ui_url: str | None = None
 
-    @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> Self:
-        client = (self.client_id, self.client_secret, self.refresh_token)
-        if self.access_token is None and None in client:
-            raise ValueError("TestGenResource needs access_token, or client_id, client_secret and refresh_token")
-        if self.access_token is not None and any(part is not None for part in client):
-            raise ValueError("TestGenResource takes access_token, or an OAuth client's three fields, but not both")
-        return self
-
     def _server_url(self) -> str:
-        return self.base_url.strip().rstrip("/").removesuffix("/api/v1")
+        return trimmed(self.base_url, "/api/v1")
 
     def api_url(self) -> str:
         """Address of version 1 of the API."""
@@ -81,15 +64,22 @@ class TestGenResource(RemoteRunResource):
         token = self.secret("access_token")
         if token is not None:
             return bearer(token)
-        parts = tuple(self.secret(name) or "" for name in ("client_id", "client_secret", "refresh_token"))
-        return shared_token(
-            (self._server_url(), *parts),
-            lambda: refreshed_token(
-                lambda basic: self.new_client(self._server_url(), basic),
-                client_id=parts[0],
-                client_secret=parts[1],
-                refresh_token=parts[2],
-            ),
+        client = tuple(self.secret(name) or "" for name in self.oauth_fields)
+        return shared_token((self._server_url(), *client), lambda: self._refreshed_token(*client))
+
+    def _refreshed_token(self, client_id: str, client_secret: str, refresh_token: str) -> RenewedToken:
+        # TestGen has no grant for machines. Somebody logs in once, and the refresh token then serves for 30 days; it
+        # is not extended. Each refresh revokes the access token before it, so processes that share a refresh token
+        # knock each other out, and each has to renew when it meets a 401.
+        basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
+        secrets = (client_secret, refresh_token, basic)
+        return exchanged_token(
+            self.new_client(self._server_url(), HeaderAuth({"Authorization": f"Basic {basic}"}, secrets=secrets)),
+            ["oauth", "token"],
+            {"grant_type": "refresh_token", "refresh_token": refresh_token},
+            secrets=secrets,
+            cure="Log in to TestGen again for a new refresh token: one lives 30 days. "
+            "Check client_id and client_secret too.",
         )
 
     def error_reader(self) -> ErrorReader:
@@ -99,20 +89,20 @@ class TestGenResource(RemoteRunResource):
     def submit_test_run(self, test_suite_id: str, body: Mapping[str, Any]) -> str:
         """POST ``/test-suites/{id}/test-runs``; returns the job's id. Servers before 5.134 ignore the body."""
         segments = ["test-suites", test_suite_id, "test-runs"]
-        return self.http().post_once(segments, json=dict(body)).parse(SubmittedJob).id
+        return self.http().post_once(segments, json=dict(body)).parse(models.SubmittedJob).id
 
     def submit_profiling_run(self, table_group_id: str) -> str:
         """POST ``/table-groups/{id}/profiling-runs``; returns the job's id."""
-        return self.http().post_once(["table-groups", table_group_id, "profiling-runs"]).parse(SubmittedJob).id
+        return self.http().post_once(["table-groups", table_group_id, "profiling-runs"]).parse(models.SubmittedJob).id
 
-    def get_job(self, job_id: str) -> Job:
+    def get_job(self, job_id: str) -> models.Job:
         """GET ``/jobs/{id}``.
 
         Raises:
             NotFoundError: TestGen itself says that it knows no such job, or that the token may not see it.
         """
         try:
-            return self.http().get(["jobs", job_id]).parse(Job)
+            return self.http().get(["jobs", job_id]).parse(models.Job)
         except NotFoundError as error:
             if error.code == "not_found":
                 raise
@@ -127,32 +117,32 @@ class TestGenResource(RemoteRunResource):
         """
         self.http().post(["jobs", job_id, "cancel"])
 
-    def get_test_run(self, job_id: str) -> TestRun:
+    def get_test_run(self, job_id: str) -> models.TestRun:
         """GET ``/test-runs/{id}``."""
-        return self.http().get(["test-runs", job_id]).parse(TestRun)
+        return self.http().get(["test-runs", job_id]).parse(models.TestRun)
 
-    def get_profiling_run(self, job_id: str) -> ProfilingRun:
+    def get_profiling_run(self, job_id: str) -> models.ProfilingRun:
         """GET ``/profiling-runs/{id}``."""
-        return self.http().get(["profiling-runs", job_id]).parse(ProfilingRun)
+        return self.http().get(["profiling-runs", job_id]).parse(models.ProfilingRun)
 
-    def list_failing_tests(self, job_id: str, status: str, most: int) -> list[FailingTest]:
+    def list_failing_tests(self, job_id: str, status: str, most: int) -> list[models.FailingTest]:
         """GET ``/test-runs/{id}/results`` of one status (``failed``, ``error``, ``warning``), at most ``most``.
 
         Raises:
             NotFoundError: Without a code: this server does not list results (before 5.70).
         """
-        found: list[FailingTest] = []
+        found: list[models.FailingTest] = []
         for page in range(1, _MOST_PAGES):
             answer = self.http().get(
                 ["test-runs", job_id, "results"], params={"status": status, "page": page, "limit": min(_PAGE, most)}
             )
-            listed = answer.parse(FailingTestPage)
+            listed = answer.parse(models.FailingTestPage)
             found += listed.items
             if not listed.items or len(found) >= min(listed.total, most):
                 break
         return found[:most]
 
-    def jobs_since(self, since: float, *, job_key: str) -> Iterator[tuple[Job, float]]:
+    def jobs_since(self, since: float, *, job_key: str) -> Iterator[tuple[models.Job, float]]:
         """GET ``/projects/{code}/jobs``: jobs that users of the API submitted, newest first.
 
         Args:
@@ -168,8 +158,8 @@ class TestGenResource(RemoteRunResource):
             answer = self.http().get(
                 ["projects", self.project_code, "jobs"], params={"job_key": job_key, "page": page, "limit": _PAGE}
             )
-            listed = answer.parse(JobPage)
-            ahead = _clock_difference(answer.headers)
+            listed = answer.parse(models.JobPage)
+            ahead = answer.clock_ahead
             for job in listed.items:
                 created_at = job.created_at.timestamp() - ahead if job.created_at else current_clock().wall()
                 if created_at < since:
@@ -186,7 +176,7 @@ class TestGenResource(RemoteRunResource):
             Its code; ``None`` where this server does not tell.
         """
         try:
-            return self.http().get([kind, target_id]).parse(Target).project_code
+            return self.http().get([kind, target_id]).parse(models.Target).project_code
         except NotFoundError:
             return None
 
@@ -201,13 +191,6 @@ class TestGenResource(RemoteRunResource):
             return None
         query = urlencode({"project_code": self.project_code, "run_id": job_id})
         return f"{self.ui_url.rstrip('/')}/{page}?{query}"
-
-
-def _clock_difference(headers: Mapping[str, str]) -> float:
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp() - current_clock().wall()
-    except (KeyError, TypeError, ValueError):
-        return 0.0
 
 
 def _read_error(body: Any) -> tuple[str | None, str | None]:

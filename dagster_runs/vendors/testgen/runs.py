@@ -6,15 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
-from dagster_runs.remote_run.contract import (
-    CLOCKS_DIFFER,
-    CLOCKS_OF_MACHINES_DIFFER,
-    START_TAKES_AT_MOST,
-    FoundRun,
-    RemoteRun,
-    RunResult,
-    StartAttempt,
-)
+from dagster_runs.remote_run.contract import FoundRun, RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, state_of
 from dagster_runs.remote_run.values import Uuid
@@ -94,7 +86,6 @@ class TestGenRun(RemoteRun[TestGenResource]):
         """
         if resource.project_code is None:
             return None
-        unsure = 0.0 if attempt.by_this_process else CLOCKS_OF_MACHINES_DIFFER
         found: dict[str, FoundRun] = {}
         for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
             try:
@@ -103,10 +94,8 @@ class TestGenRun(RemoteRun[TestGenResource]):
                 candidate = FoundRun(job.id, ours=False, undecided=True, url=self.run_url(resource, job.id))
             if candidate is None:
                 continue
-            late = created_at - attempt.starting_at
-            fits = -CLOCKS_DIFFER <= late <= START_TAKES_AT_MOST
-            may_fit = -CLOCKS_DIFFER - unsure <= late <= START_TAKES_AT_MOST + unsure
-            if candidate.ours or may_fit:
+            fits = attempt.may_have_made(created_at)
+            if candidate.ours or fits is not False:
                 # A job may come twice, when new ones shift the pages.
                 found[job.id] = candidate if candidate.ours or fits else replace(candidate, undecided=True)
         if not found and resource.project_of(self.targets, self.target) not in (None, resource.project_code):
