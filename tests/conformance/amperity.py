@@ -11,6 +11,8 @@ TABLE = Table(
     "amperity",
     {
         "calls": "vendors/test_amperity_calls.py",
+        "states": "vendors/test_amperity_states.py",
+        "ids": "vendors/test_run_ids.py",
         "answers": "vendors/test_amperity_answers.py",
         "login": "vendors/test_amperity_login.py",
         "lost": "vendors/test_amperity_lost_starts.py",
@@ -35,7 +37,7 @@ TABLE = Table(
             "endpoint",
             "POST `/workflow/runs/{workflow-id}/stop`",
             f"{_R}.stop_workflow",
-            "calls::TestWhatIsSent::test_a_stop_has_no_body calls::TestStates::test_a_stopped_run_is_canceled",
+            "calls::TestWhatIsSent::test_a_stop_has_no_body states::TestStates::test_a_stopped_run_is_canceled",
         ),
         used(
             "endpoint",
@@ -160,7 +162,7 @@ TABLE = Table(
             "parameter",
             "`workflow-id` in the path",
             f"{_R}.get_workflow",
-            "calls::TestWhatIsSent::test_no_run_id_reaches_another_endpoint",
+            "ids::test_no_run_id_reaches_another_endpoint",
             "Encoded",
         ),
         used(
@@ -168,19 +170,19 @@ TABLE = Table(
             "workflow: `id`",
             "models:StartedWorkflow.id models:Workflow.id",
             "calls::TestWhatIsSent::test_both_documented_answers_to_a_start_are_taken "
-            "calls::TestStates::test_an_id_is_all_that_a_start_needs",
+            "states::TestStates::test_an_id_is_all_that_a_start_needs",
         ),
         used(
             "field",
             "workflow: `state`",
             "models:Workflow.state",
-            "calls::TestStates::test_every_documented_one_in_every_spelling answers::test_of_a_workflow",
+            "states::TestStates::test_every_documented_one_in_every_spelling answers::test_of_a_workflow",
         ),
         used(
             "field",
             "workflow: `type`",
             "models:Workflow.type",
-            "calls::TestTasks::test_the_table_has_both_spellings_of_the_start",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         used(
             "field",
@@ -206,7 +208,7 @@ TABLE = Table(
             "field",
             "workflow: `name`",
             "models:Workflow.name",
-            "calls::TestTasks::test_the_table_has_both_spellings_of_the_start",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         used(
             "field",
@@ -214,26 +216,26 @@ TABLE = Table(
             "models:Workflow.created_at",
             "lost::TestInBothKindsOfList::test_one_candidate "
             "lost::TestInAStep::test_one_candidate_is_presumed_to_be_ours "
-            "calls::TestStates::test_the_life_of_a_run_in_both_pages_words answers::test_of_any_time",
+            "states::TestStates::test_the_life_of_a_run_in_both_pages_words answers::test_of_any_time",
         ),
         used(
             "field",
             "workflow: `ended_at`",
             "models:Workflow.ended_at",
-            "calls::TestStates::test_the_life_of_a_run_in_both_pages_words answers::test_of_any_time",
+            "states::TestStates::test_the_life_of_a_run_in_both_pages_words answers::test_of_any_time",
         ),
         used(
             "field",
             "workflow: `error`, with `verbose` only",
             "models:Workflow.error",
             "life::TestFailing::test_shows_the_vendors_words_and_the_tasks "
-            "calls::TestStates::test_the_error_of_a_failed_run_is_told",
+            "states::TestStates::test_the_error_of_a_failed_run_is_told",
         ),
         used(
             "field",
             "workflow: `task_instances[]`, with `verbose` only",
             "models:Workflow.tasks",
-            "calls::TestTasks::test_the_table_has_both_spellings_of_the_start",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         left_out(
             "field",
@@ -249,37 +251,37 @@ TABLE = Table(
             "field",
             "task: `id`",
             "models:Task.id",
-            "calls::TestTasks::test_those_that_did_not_succeed_are_named_as_text",
+            "states::TestTasks::test_those_that_did_not_succeed_are_named_as_text",
         ),
         used(
             "field",
             "task: `label`",
             "models:Task.label",
-            "calls::TestTasks::test_the_table_has_both_spellings_of_the_start",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         used(
             "field",
             "task: `task_definition_type`",
             "models:Task.task_definition_type",
-            "calls::TestTasks::test_those_that_did_not_succeed_are_named_as_text",
+            "states::TestTasks::test_those_that_did_not_succeed_are_named_as_text",
         ),
         used(
             "field",
             "task: `state`",
             "models:Task.state",
-            "calls::TestTasks::test_the_table_has_both_spellings_of_the_start calls::TestTasks::test_outcomes",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start states::TestTasks::test_outcomes",
         ),
         used(
             "field",
             "task: `created_at`, `started_at`",
             "models:Task.started_at",
-            "calls::TestTasks::test_the_table_has_both_spellings_of_the_start",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         used(
             "field",
             "task: `ended_at`",
             "models:Task.ended_at",
-            "calls::TestTasks::test_the_table_has_both_spellings_of_the_start",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         used(
             "field",
@@ -304,14 +306,14 @@ TABLE = Table(
             "field",
             "error: `type`, `message`, `attribution`, `data`",
             "dagster_runs.remote_run.lenient:ErrorText",
-            "calls::TestStates::test_the_error_of_a_failed_run_is_told",
+            "states::TestStates::test_the_error_of_a_failed_run_is_told",
             "The message",
         ),
         used(
             "field",
             "error `…/cancel` of a run that somebody stopped",
             f"{_RUN}.fetch_status",
-            "calls::TestStates::test_a_stopped_run_is_canceled "
+            "states::TestStates::test_a_stopped_run_is_canceled "
             "life::TestFailing::test_a_workflow_that_somebody_stops_is_no_success",
             "The state decides; the message is shown",
         ),
@@ -339,25 +341,25 @@ TABLE = Table(
             "state",
             "Scheduled",
             "run:_WORDS[scheduled]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
-            "state", "Started", "run:_WORDS[started]", "calls::TestStates::test_every_documented_one_in_every_spelling"
+            "state", "Started", "run:_WORDS[started]", "states::TestStates::test_every_documented_one_in_every_spelling"
         ),
         used(
             "state",
             "In progress, in every spelling",
             "run:_WORDS[inprogress]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
-            "state", "Running", "run:_WORDS[running]", "calls::TestStates::test_every_documented_one_in_every_spelling"
+            "state", "Running", "run:_WORDS[running]", "states::TestStates::test_every_documented_one_in_every_spelling"
         ),
         used(
             "state",
             "Running with failures",
             "run:_WORDS[runningwithfailures]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling "
+            "states::TestStates::test_every_documented_one_in_every_spelling "
             "life::TestMaterializing::test_words_that_are_no_end_are_waited_through",
             "Still going",
         ),
@@ -365,20 +367,20 @@ TABLE = Table(
             "state",
             "Finalizing",
             "run:_WORDS[finalizing]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Up for retry",
             "run:_WORDS[upforretry]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling "
+            "states::TestStates::test_every_documented_one_in_every_spelling "
             "life::TestMaterializing::test_words_that_are_no_end_are_waited_through",
         ),
         used(
             "state",
             "Paused",
             "run:_WORDS[paused]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling "
+            "states::TestStates::test_every_documented_one_in_every_spelling "
             "life::TestMaterializing::test_words_that_are_no_end_are_waited_through",
             "Waits for a person, until our timeout",
         ),
@@ -386,49 +388,50 @@ TABLE = Table(
             "state",
             "Stopping",
             "run:_WORDS[stopping]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Canceling",
             "run:_WORDS[canceling]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Succeeded",
             "run:_WORDS[succeeded]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Failed",
             "run:_WORDS[failed]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling "
-            "calls::TestStates::test_the_error_of_a_failed_run_is_told",
+            "states::TestStates::test_every_documented_one_in_every_spelling "
+            "states::TestStates::test_the_error_of_a_failed_run_is_told",
         ),
         used(
             "state",
             "Canceled",
             "run:_WORDS[canceled]",
-            "calls::TestStates::test_every_documented_one_in_every_spelling "
-            "calls::TestWhatIsSent::test_a_stop_has_no_body calls::TestStates::test_a_stopped_run_is_canceled",
+            "states::TestStates::test_every_documented_one_in_every_spelling "
+            "calls::TestWhatIsSent::test_a_stop_has_no_body states::TestStates::test_a_stopped_run_is_canceled",
         ),
         used(
-            "state", "Stopped", "run:_WORDS[stopped]", "calls::TestStates::test_every_documented_one_in_every_spelling"
+            "state", "Stopped", "run:_WORDS[stopped]", "states::TestStates::test_every_documented_one_in_every_spelling"
         ),
         used(
             "state",
             "Skipped, of a task",
             "run:tasks_succeeded",
-            "life::TestMaterializing::test_skipped_tasks_are_a_warning_that_names_them calls::TestTasks::test_outcomes",
+            "life::TestMaterializing::test_skipped_tasks_are_a_warning_that_names_them "
+            "states::TestTasks::test_outcomes",
             "A warning that names the task",
         ),
         used(
             "state",
             "any other word",
             "dagster_runs.remote_run.state:state_of",
-            "calls::TestStates::test_any_other_is_unknown answers::test_of_any_state "
+            "states::TestStates::test_any_other_is_unknown answers::test_of_any_state "
             "remote_run/test_waiting.py::test_an_unknown_word_with_an_end_is_an_error_that_quotes_it",
         ),
         used(
@@ -436,7 +439,7 @@ TABLE = Table(
             "stop: at once, or by way of Stopping",
             f"{_RUN}.cancel",
             "life::TestStopping::test_stops_the_workflow calls::TestWhatIsSent::test_a_stop_has_no_body "
-            "calls::TestStates::test_a_stopped_run_is_canceled",
+            "states::TestStates::test_a_stopped_run_is_canceled",
         ),
         used(
             "rule",

@@ -5,49 +5,54 @@ from tests.conformance.table import Table, left_out, used
 _START = "resource:RudderStackResource.start_profiles_run"
 _LOOK = "resource:RudderStackResource.get_profiles_run"
 _RUN = "run:RudderStackProfilesRun"
-_BOTH = "own::TestStates::test_both_spellings_say_the_same"
-_EXAMPLE = "own::TestStates::test_the_documented_example_is_read"
-_ERRORS = "own::TestRefusals::test_an_error_is_read_in_every_shape"
-_SENT = "own::TestWhatIsSent::test_each_parameter_is_flag_and_value_in_one_string"
-_WORD = "own::TestStates::test_are_told_by_word_and_error"
+_BOTH = "answers::TestStates::test_both_spellings_say_the_same"
+_EXAMPLE = "answers::TestStates::test_the_documented_example_is_read"
+_ERRORS = "calls::TestRefusals::test_an_error_is_read_in_every_shape"
+_SENT = "calls::TestWhatIsSent::test_each_parameter_is_flag_and_value_in_one_string"
+_WORD = "answers::TestStates::test_are_told_by_word_and_error"
 _OTHER_API = "another API of the vendor's, for other objects than Profiles projects"
 _NOT_OFFERED = "the Profiles API offers no such call"
 
 TABLE = Table(
     "RudderStack",
     "rudderstack",
-    {"own": "vendors/test_rudderstack.py"},
+    {
+        "calls": "vendors/test_rudderstack_calls.py",
+        "answers": "vendors/test_rudderstack_answers.py",
+        "assets": "vendors/test_rudderstack_assets.py",
+        "ids": "vendors/test_run_ids.py",
+    },
     [
         used(
             "endpoint",
             "POST `/sources/{profilesID}/start`",
             _START,
-            "own::TestWhatIsSent::test_without_parameters_there_is_no_body",
+            "calls::TestWhatIsSent::test_without_parameters_there_is_no_body",
         ),
         used(
             "endpoint",
             "GET `/sources/{profilesID}/runs/{runId}/status`",
             _LOOK,
-            "own::TestWhatIsSent::test_the_status_is_asked_for_by_project_and_run",
+            "calls::TestWhatIsSent::test_the_status_is_asked_for_by_project_and_run",
         ),
         used(
             "endpoint",
             "US and EU hosts",
             "resource:RudderStackResource.region",
-            "own::TestAddress::test_of_the_api own::TestAddress::test_of_another_region_is_refused",
+            "calls::TestAddress::test_of_the_api calls::TestAddress::test_of_another_region_is_refused",
         ),
         used(
             "endpoint",
             "host with or without `/v2`",
             "resource:RudderStackResource.base_url",
-            "own::TestAddress::test_of_the_api own::TestAddress::test_works_with_and_without_its_version",
+            "calls::TestAddress::test_of_the_api calls::TestAddress::test_works_with_and_without_its_version",
             "The docs and the vendor's clients differ",
         ),
         left_out(
             "endpoint",
             "stop, cancel or restart a Profiles run",
             f"{_NOT_OFFERED}; the run says where a person stops it",
-            "own::TestFields::test_it_cannot_be_cancelled_and_says_where_to_stop_it "
+            "calls::TestFields::test_it_cannot_be_cancelled_and_says_where_to_stop_it "
             "remote_run/test_ending.py::TestTerminatedByAPerson::test_says_plainly_where_the_vendor_cannot",
         ),
         left_out(
@@ -68,21 +73,21 @@ TABLE = Table(
             "parameter",
             "`profilesID`",
             f"{_RUN}.profiles_id",
-            "own::TestFields::test_that_the_vendor_would_refuse_are_refused "
-            "own::TestFields::test_the_project_is_the_target",
+            "calls::TestFields::test_that_the_vendor_would_refuse_are_refused "
+            "calls::TestFields::test_the_project_is_the_target",
         ),
         used(
             "parameter",
             "`runId` in the path",
             _LOOK,
-            "own::TestRefusals::test_no_run_id_reaches_another_endpoint",
+            "ids::test_no_run_id_reaches_another_endpoint",
             "Encoded",
         ),
         used(
             "parameter",
             "`parameters`, and none",
             f"{_RUN}.api_parameters {_START}",
-            f"{_SENT} own::TestWhatIsSent::test_without_parameters_there_is_no_body",
+            f"{_SENT} calls::TestWhatIsSent::test_without_parameters_there_is_no_body",
             "Without parameters there is no body",
         ),
         used("parameter", "`--model_refs`", f"{_RUN}.model_refs", _SENT),
@@ -103,7 +108,7 @@ TABLE = Table(
             "parameter",
             "parameters yet to come",
             f"{_RUN}.parameters",
-            f"{_SENT} own::TestRefusals::test_an_unknown_parameter_is_told_in_the_vendors_words",
+            f"{_SENT} calls::TestRefusals::test_an_unknown_parameter_is_told_in_the_vendors_words",
             "Appended as they are",
         ),
         left_out(
@@ -115,8 +120,8 @@ TABLE = Table(
             "field",
             "`runId` of the start's answer",
             "models:StartedRun.run_id",
-            "own::TestStates::test_both_spellings_of_the_runs_id_are_taken "
-            "own::TestStates::test_a_start_without_an_id_may_have_started_something",
+            "answers::TestStates::test_both_spellings_of_the_runs_id_are_taken "
+            "answers::TestStates::test_a_start_without_an_id_may_have_started_something",
         ),
         left_out(
             "field", "`jobId`, `job_id`; `tasks[].job_id`", "it repeats the project's id, which we sent", _EXAMPLE
@@ -126,28 +131,28 @@ TABLE = Table(
             "field",
             "`status`",
             "models:ProfilesRunStatus.status",
-            f"{_WORD} own::TestStates::test_a_body_without_a_state_is_quoted",
+            f"{_WORD} answers::TestStates::test_a_body_without_a_state_is_quoted",
         ),
         used("field", "`startedAt`, `started_at`", "models:ProfilesRunStatus.started_at", f"{_BOTH} {_EXAMPLE}"),
         used(
             "field",
             "`finishedAt`, `finished_at`; absent, null, Go's zero time",
             "models:ProfilesRunStatus.finished_at",
-            f"{_BOTH} own::TestStates::test_a_time_that_is_none_yet_does_not_hide_the_state",
+            f"{_BOTH} answers::TestStates::test_a_time_that_is_none_yet_does_not_hide_the_state",
         ),
         used(
             "field",
             "`error`",
             "models:ProfilesRunStatus.error",
-            "own::TestStates::test_the_error_is_told_in_the_vendors_words",
+            "answers::TestStates::test_the_error_is_told_in_the_vendors_words",
             "In no documented body, but the vendor's clients read it",
         ),
         used(
             "field",
             "`tasks[]`",
             "models:ProfilesRunStatus.tasks",
-            "own::TestAsAnAsset::test_a_good_run_shows_its_tasks "
-            "own::TestStates::test_strange_tasks_do_not_hide_the_state",
+            "assets::TestAsAnAsset::test_a_good_run_shows_its_tasks "
+            "answers::TestStates::test_strange_tasks_do_not_hide_the_state",
             "Metadata `rudderstack/tasks`",
         ),
         used("field", "`tasks[].taskId`, `task_id`", "models:Task.task_id", _BOTH),
@@ -162,7 +167,7 @@ TABLE = Table(
             "field",
             "`tasks[].startedAt`, `started_at`",
             "models:Task.started_at",
-            "own::TestAsAnAsset::test_a_good_run_shows_its_tasks",
+            "assets::TestAsAnAsset::test_a_good_run_shows_its_tasks",
         ),
         used("field", "`tasks[].finishedAt`, `finished_at`", "models:Task.finished_at", _BOTH),
         used("state", "`running`", "run:_WORDS[running]", _WORD),
@@ -172,34 +177,34 @@ TABLE = Table(
             "state",
             "`finished` with `error`",
             f"{_RUN}.fetch_status",
-            f"{_WORD} own::TestAsAnAsset::test_both_ways_to_fail_are_failures",
+            f"{_WORD} assets::TestAsAnAsset::test_both_ways_to_fail_are_failures",
             "A failure: the vendor's newest client tells it so",
         ),
         used(
             "state",
             "`failed`",
             "run:_WORDS[failed]",
-            f"{_WORD} own::TestAsAnAsset::test_both_ways_to_fail_are_failures",
+            f"{_WORD} assets::TestAsAnAsset::test_both_ways_to_fail_are_failures",
         ),
         used(
             "state",
             "any other word",
             "dagster_runs.remote_run.state:state_of",
-            f"{_WORD} own::TestAsAnAsset::test_an_unknown_word_with_an_end_is_an_error_that_quotes_it "
-            "own::TestAsAnAsset::test_an_unknown_word_without_an_end_is_waited_for",
+            f"{_WORD} assets::TestAsAnAsset::test_an_unknown_word_with_an_end_is_an_error_that_quotes_it "
+            "assets::TestAsAnAsset::test_an_unknown_word_without_an_end_is_waited_for",
             "No end; with an end time an error",
         ),
         used(
             "login",
             "`Authorization: Bearer <token>`",
             "resource:RudderStackResource.auth resource:RudderStackResource.access_token",
-            "own::TestWhatIsSent::test_without_parameters_there_is_no_body own::TestRefusals::test_a_wrong_token",
+            "calls::TestWhatIsSent::test_without_parameters_there_is_no_body calls::TestRefusals::test_a_wrong_token",
         ),
         used(
             "login",
             "service access token (Profiles → Edit), personal access token",
             "resource:RudderStackResource.access_token",
-            "own::TestWhatIsSent::test_without_parameters_there_is_no_body "
+            "calls::TestWhatIsSent::test_without_parameters_there_is_no_body "
             "test_secrets.py::test_nothing_that_is_stored_or_printed_holds_a_secret",
             "Both are sent alike; the docstring says which to take",
         ),
@@ -208,7 +213,7 @@ TABLE = Table(
             "error",
             "409: the project is already running",
             f"{_RUN}.is_conflict_with_going_run",
-            "own::TestRefusals::test_409_is_a_conflict_with_a_run_that_is_going "
+            "calls::TestRefusals::test_409_is_a_conflict_with_a_run_that_is_going "
             "remote_run/test_start_or_attach.py::TestRefusedStarts::test_a_strangers_run_is_waited_for_and_not_taken",
             "Waited for, never taken for ours",
         ),
@@ -216,14 +221,14 @@ TABLE = Table(
             "error",
             "401, also as plain text",
             "resource:RudderStackResource.error_reader",
-            f"own::TestRefusals::test_a_wrong_token {_ERRORS}",
+            f"calls::TestRefusals::test_a_wrong_token {_ERRORS}",
         ),
         used("error", "403: flag or feature not enabled", "resource:RudderStackResource.error_reader", _ERRORS),
         used(
             "error",
             "404 for an unknown project",
             "resource:RudderStackResource.error_reader",
-            "own::TestRefusals::test_an_unknown_project",
+            "calls::TestRefusals::test_an_unknown_project",
         ),
         used("error", "`error`, `message`, `code`, `details`", "resource:RudderStackResource.error_reader", _ERRORS),
         used(

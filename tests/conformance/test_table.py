@@ -79,7 +79,7 @@ def test_a_row_without_proof_is_found(row: Row, says: str) -> None:
 
 
 def test_what_counts_as_a_place_and_as_a_test() -> None:
-    table = Table("RudderStack", "rudderstack", {"main": "vendors/test_rudderstack.py"}, [])
+    table = Table("RudderStack", "rudderstack", {"main": "vendors/test_rudderstack_calls.py"}, [])
     assert exists(table, "run:_WORDS[running]")
     assert not exists(table, "run:_WORDS[walking]")
     assert exists(table, "resource:RudderStackResource.start_profiles_run")

@@ -2,15 +2,13 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import dagster as dg
 import pytest
 
 from dagster_runs import build_remote_run_asset
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import (
     PROFILES,
@@ -22,39 +20,10 @@ from tests.remote_run.materializing import (
     run_profiles,
     run_tests,
 )
+from tests.remote_run.reexecuting import AtPause, at_pause, mark_as_terminated, signalled, terminate
 
 pytestmark = pytest.mark.usefixtures("clock")
 RETRIES = dg.RetryPolicy(max_retries=3)
-
-
-class Interrupted(SandboxClock):
-    """Something happens to the Dagster run in the third pause."""
-
-    def __init__(self, sandbox: Sandbox, happens: Callable[[], None]) -> None:
-        super().__init__(sandbox)
-        self._happens = happens
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        if len(self.pauses) == 3:
-            self._happens()
-
-
-@contextmanager
-def interrupted(sandbox: Sandbox, happens: Callable[[], None]) -> Iterator[None]:
-    with use_clock(Interrupted(sandbox, happens)):
-        yield
-
-
-def mark_as_terminated(instance: dg.DagsterInstance) -> None:
-    """What *Terminate* does first; the signal comes after it, or never."""
-    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    instance.report_run_canceling(run)
-
-
-def signalled() -> None:
-    """What Dagster makes of a signal to the step's process."""
-    raise dg.DagsterExecutionInterruptedError
 
 
 @pytest.mark.parametrize("with_signal", [True, False], ids=["with a signal", "without a signal"])
@@ -71,7 +40,7 @@ class TestTerminatedByAPerson:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
         sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
-        with interrupted(sandbox, self.terminate(instance, with_signal)):
+        with at_pause(sandbox, self.terminate(instance, with_signal)):
             result = run_tests(sandbox, instance, retry_policy=RETRIES)
         assert "the Dagster run was terminated" in failure(result)
         [run] = sandbox.runs("testgen")
@@ -82,7 +51,7 @@ class TestTerminatedByAPerson:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
         sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=3600))
-        with interrupted(sandbox, self.terminate(instance, with_signal)):
+        with at_pause(sandbox, self.terminate(instance, with_signal)):
             result = run_profiles(sandbox, instance, retry_policy=RETRIES)
         [run] = sandbox.runs("rudderstack")
         assert run.state == "running"
@@ -96,7 +65,7 @@ class TestTerminatedByAPerson:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
         sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=36000, cancel_seconds=36000))
-        with interrupted(sandbox, self.terminate(instance, with_signal)):
+        with at_pause(sandbox, self.terminate(instance, with_signal)):
             result = run_tests(sandbox, instance)
         assert "has not confirmed within 60 s" in failure(result)
 
@@ -109,7 +78,7 @@ class TestTerminatedByAPerson:
             sandbox.advance(3600)
             terminate()
 
-        with interrupted(sandbox, happens):
+        with at_pause(sandbox, happens):
             result = run_tests(sandbox, instance)
         if with_signal:
             assert "ended completed" in failure(result)
@@ -118,7 +87,7 @@ class TestTerminatedByAPerson:
 
 
 def test_an_eviction_leaves_the_run_and_the_retry_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    with interrupted(sandbox, signalled):
+    with at_pause(sandbox, signalled):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert result.success
     [run] = sandbox.runs("testgen")
@@ -141,17 +110,13 @@ def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterI
 def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
 
-    class Insistent(Interrupted):
+    class Insistent(AtPause):
         def sleep(self, seconds: float) -> None:
             if len(self.pauses) > 3:
                 os.kill(os.getpid(), signal.SIGTERM)  # while the cancellation is waited for
             super().sleep(seconds)
 
-    def terminated() -> None:
-        mark_as_terminated(instance)
-        signalled()
-
-    with use_clock(Insistent(sandbox, terminated)):
+    with use_clock(Insistent(sandbox, lambda: terminate(instance), pause=3)):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert "ended canceled" in failure(result)
     assert entries(instance, "quality")[-1] == "ended"
@@ -162,7 +127,7 @@ def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox,
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         instance.report_run_failed(run)  # as run monitoring does
 
-    with interrupted(sandbox, given_up):
+    with at_pause(sandbox, given_up):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert "has given up the Dagster run" in failure(result)
     [run] = sandbox.runs("testgen")
@@ -176,11 +141,7 @@ def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
     sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
     sandbox.add_fault(Fault("status", path="/projects/", times=2))
 
-    def terminated() -> None:
-        mark_as_terminated(instance)
-        signalled()
-
-    with interrupted(sandbox, terminated):
+    with at_pause(sandbox, lambda: terminate(instance)):
         run_tests(sandbox, instance)
     assert [run.state for run in sandbox.runs("testgen")] == ["canceled"]
 

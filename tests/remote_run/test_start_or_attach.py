@@ -5,12 +5,18 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run
 
-from dagster_runs import RudderStackResource, TestGenProfilingRun, TestGenTestRun, build_remote_run_asset
+from dagster_runs import (
+    QualityGate,
+    RudderStackResource,
+    TestGenProfilingRun,
+    TestGenResource,
+    TestGenTestRun,
+    build_remote_run_asset,
+)
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.testing import SandboxClock, sandbox_resources
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import (
     PROFILES,
     PROFILING,
@@ -22,29 +28,19 @@ from tests.remote_run.materializing import (
     run_profiles,
     run_tests,
 )
+from tests.remote_run.reexecuting import at_pause, dies, execute, job_with, reexecute, signalled
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def job_with(sandbox: Sandbox, **options: Any) -> dg.JobDefinition:
-    asset = build_remote_run_asset(options.pop("run", PROFILES), key="features", **options)
-    defs = dg.Definitions(assets=[asset], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor)
-    return defs.resolve_implicit_global_asset_job_def()
-
-
-def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, *, from_failure: bool) -> Any:
-    """What the UI's button does. Dagster has no public function for it without a running code server."""
-    tags = {"dagster/parent_run_id": parent, "dagster/root_run_id": parent}
-    if from_failure:
-        tags["dagster/is_resume_retry"] = "true"
-    run = instance.create_run_for_job(job, parent_run_id=parent, root_run_id=parent, tags=tags)
-    return execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
+def features_job(sandbox: Sandbox, run: Any = PROFILES, **options: Any) -> dg.JobDefinition:
+    return job_with(run, sandbox, key="features", **options)
 
 
 def leave_going(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> tuple[dg.JobDefinition, str]:
     """A Dagster run that failed while its remote run goes on."""
-    job = job_with(sandbox, timeout=5, **options)
-    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    job = features_job(sandbox, timeout=5, **options)
+    result = execute(job, instance)
     assert not result.success
     assert "did not end within" in failure(result)
     return job, result.run_id
@@ -65,11 +61,11 @@ def test_the_note_of_a_start_is_stored_before_the_request(sandbox: Sandbox, inst
 
 def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
-    result = reexecute(job, instance, parent, from_failure=True)
+    result = reexecute(job, instance, parent)
     # The deadline begins anew: whoever re-executes wants to wait again. Five seconds are still too short.
     assert "did not end within" in failure(result)
     while not result.success:
-        result = reexecute(job, instance, result.run_id, from_failure=True)
+        result = reexecute(job, instance, result.run_id)
     assert sandbox.starts("rudderstack") == 1
     assert metadata(instance, "features")["dagster_runs/attached"] is True
 
@@ -77,7 +73,7 @@ def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg
 def test_a_run_that_has_succeeded_meanwhile_gives_its_result(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
-    assert reexecute(job, instance, parent, from_failure=True).success
+    assert reexecute(job, instance, parent).success
     [run] = sandbox.runs("rudderstack")
     assert metadata(instance, "features")["dagster_runs/run_id"] == run.id
 
@@ -86,7 +82,7 @@ def test_a_run_that_has_failed_meanwhile_is_started_anew(sandbox: Sandbox, insta
     sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
-    reexecute(job, instance, parent, from_failure=True)
+    reexecute(job, instance, parent)
     assert sandbox.starts("rudderstack") == 2
 
 
@@ -95,7 +91,7 @@ def test_a_run_that_the_vendor_forgot_is_started_anew(sandbox: Sandbox, instance
     sandbox.advance(3600)
     [lost] = sandbox.runs("rudderstack")
     sandbox.add_fault(Fault("not_found", path=lost.id))
-    assert not reexecute(job, instance, parent, from_failure=True).success  # 5 s are too short for the new one
+    assert not reexecute(job, instance, parent).success  # 5 s are too short for the new one
     assert entries(instance, "features")[2:] == ["gone", "starting", "started"]
     assert sandbox.starts("rudderstack") == 2
 
@@ -120,29 +116,9 @@ def test_materializing_again_is_a_fresh_start(sandbox: Sandbox, instance: dg.Dag
     assert sandbox.starts("rudderstack") == 2
 
 
-class DyingOnce(SandboxClock):
-    """The first attempt's process dies in its third pause."""
-
-    dies_at = 3
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        if len(self.pauses) == self.dies_at:
-            raise MemoryError("this attempt dies while it waits")
-
-
-@pytest.fixture
-def dying(sandbox: Sandbox, clock: SandboxClock) -> Iterator[DyingOnce]:
-    from dagster_runs.transport.clock import use_clock
-
-    clock = DyingOnce(sandbox)
-    with use_clock(clock):
-        yield clock
-
-
-@pytest.mark.usefixtures("dying")
 def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
+    with at_pause(sandbox, dies):
+        result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
     assert result.success
     assert sandbox.starts("rudderstack") == 1
     assert entries(instance, "features") == ["starting", "started", "started"]
@@ -151,15 +127,13 @@ def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance:
 
 def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # The data is mended, and the run re-executed from failure: that must test the data again.
-    from dagster_runs import QualityGate
-
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
-    job = job_with(sandbox, run=orders, gate=QualityGate(min_score=0.95, blocking=True))
-    first = job.execute_in_process(instance=instance, raise_on_error=False)
+    job = features_job(sandbox, orders, gate=QualityGate(min_score=0.95, blocking=True))
+    first = execute(job, instance)
     assert not first.success
     assert checks(first)["quality_score"].passed is False
     sandbox.set_behaviour(orders.target, Behaviour(score=0.99, counts={"passed": 48, "failed": 0, "warning": 0}))
-    assert reexecute(job, instance, first.run_id, from_failure=True).success
+    assert reexecute(job, instance, first.run_id).success
     assert sandbox.starts("testgen") == 2
 
 
@@ -169,7 +143,7 @@ def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.Dag
     _, parent = leave_going(sandbox, instance, run=clean)
     sandbox.advance(3600)
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
-    assert reexecute(job_with(sandbox, run=orders), instance, parent, from_failure=True).success
+    assert reexecute(features_job(sandbox, orders), instance, parent).success
     assert metadata(instance, "features")["testgen/tests_failed"] == 5
 
 
@@ -179,17 +153,15 @@ def test_clocks_of_two_machines_may_differ(sandbox: Sandbox, instance: dg.Dagste
     suite = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
     sandbox.add_fault(Fault("lost_answer", method="POST"))
     sandbox.add_fault(Fault("status", path="/projects/"))
-    first = job_with(sandbox, run=suite).execute_in_process(instance=instance, raise_on_error=False)
+    first = execute(features_job(sandbox, suite), instance)
     sandbox.clear_faults()
 
     class AnotherMachine(SandboxClock):
         def wall(self) -> float:
             return super().wall() - ahead
 
-    from dagster_runs.transport.clock import use_clock
-
     with use_clock(AnotherMachine(sandbox)):
-        assert reexecute(job_with(sandbox, run=suite), instance, first.run_id, from_failure=True).success
+        assert reexecute(features_job(sandbox, suite), instance, first.run_id).success
     assert sandbox.starts("testgen") == 1
 
 
@@ -233,8 +205,8 @@ class TestLostAnswers:
         assert "on_uncertain_start" in said
         # Not retried, and a re-execution from failure does not start a second one either.
         assert [event for event in result.all_events if event.is_step_up_for_retry] == []
-        job = job_with(sandbox)
-        again = reexecute(job, instance, result.run_id, from_failure=True)
+        job = features_job(sandbox)
+        again = reexecute(job, instance, result.run_id)
         assert "unknown whether" in failure(again)
         assert sandbox.starts("rudderstack") == 1
 
@@ -302,8 +274,6 @@ class TestLostAnswers:
         assert targets == [well_known.TABLE_GROUP_NOWHERE, well_known.TABLE_GROUP]
 
     def test_without_a_project_nothing_can_be_found(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        from dagster_runs import TestGenResource
-
         sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
         testgen = TestGenResource(base_url=f"{sandbox.url}/testgen", access_token=well_known.TESTGEN_TOKEN)
         asset = build_remote_run_asset(TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP), key="profile")
@@ -334,16 +304,8 @@ class TestRefusedStarts:
     def test_an_eviction_between_two_tries_leaves_nothing_uncertain(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        from dagster_runs.transport.clock import use_clock
-
-        class Evicted(SandboxClock):
-            def sleep(self, seconds: float) -> None:
-                super().sleep(seconds)
-                if len(self.pauses) == 1:
-                    raise dg.DagsterExecutionInterruptedError
-
         sandbox.add_fault(Fault("status", method="POST", status=429, times=2))
-        with use_clock(Evicted(sandbox)):
+        with at_pause(sandbox, signalled, pause=1):
             result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1))
         assert result.success
         assert entries(instance, "features") == ["starting", "not_started", "starting", "started"]
@@ -366,9 +328,9 @@ class TestRefusedStarts:
 
     def test_after_a_refusal_the_next_attempt_starts(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=401, times=1))
-        job = job_with(sandbox)
-        refused = job.execute_in_process(instance=instance, raise_on_error=False)
-        assert reexecute(job, instance, refused.run_id, from_failure=True).success
+        job = features_job(sandbox)
+        refused = execute(job, instance)
+        assert reexecute(job, instance, refused.run_id).success
         assert sandbox.starts("rudderstack") == 1
 
     def test_a_strangers_run_is_waited_for_and_not_taken(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -3,8 +3,15 @@ from typing import Any
 
 import pytest
 
-from dagster_runs import AmperityResource, RudderStackResource, TestGenResource
+from dagster_runs import (
+    AmperityResource,
+    ProphecyResource,
+    RudderStackResource,
+    SegmentflowResource,
+    TestGenResource,
+)
 from dagster_runs.sandbox import Sandbox, well_known
+from dagster_runs.transport import auth as auth_module
 from tests.transport.scripted import Origin
 
 TestGenMaker = Callable[..., TestGenResource]
@@ -64,6 +71,22 @@ def amperity_at(sandbox: Sandbox) -> AmperityMaker:
 @pytest.fixture
 def amperity(amperity_at: AmperityMaker) -> AmperityResource:
     return amperity_at()
+
+
+@pytest.fixture
+def segmentflow(sandbox: Sandbox) -> SegmentflowResource:
+    return SegmentflowResource(api_key=well_known.SEGMENTFLOW_API_KEY, base_url=f"{sandbox.url}/segmentflow")
+
+
+@pytest.fixture
+def prophecy(sandbox: Sandbox) -> ProphecyResource:
+    return ProphecyResource(access_token=well_known.PROPHECY_TOKEN, base_url=f"{sandbox.url}/prophecy")
+
+
+@pytest.fixture
+def nobody_has_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens are kept for the whole process: earlier tests' too."""
+    monkeypatch.setattr(auth_module, "_shared", {})
 
 
 @pytest.fixture(scope="module")

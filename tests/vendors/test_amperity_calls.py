@@ -1,49 +1,26 @@
-"""Amperity: what is sent, what is refused before it is sent, and what the answers mean."""
+"""Amperity: what is sent, what is refused before it is sent, and what a refusal says."""
 
-import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import dagster as dg
 import pytest
 from pydantic import ValidationError
 
 from dagster_runs import (
     AmperityResource,
-    AmperityWorkflowRun,
     AuthenticationError,
     ConflictError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
     ServerError,
-    UnexpectedResponseError,
     VendorError,
     __version__,
 )
-from dagster_runs.remote_run.contract import StartAttempt
-from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.vendors.amperity.models import Task
-from dagster_runs.vendors.amperity.run import tasks_succeeded
+from tests.vendors.amperity_runs import CAMPAIGN, COURIERS, DAY, FILES, ORCHESTRATION, look, run_of, start
 from tests.vendors.conftest import AmperityMaker
-
-COURIERS, FILES = well_known.AMPERITY_COURIERS, well_known.AMPERITY_FILES
-ORCHESTRATION, CAMPAIGN = well_known.AMPERITY_ORCHESTRATION, well_known.AMPERITY_CAMPAIGN
-ATTEMPT = StartAttempt(correlation_id="c", starting_at=0.0, dagster_run_id="d")
-DAY = (datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc))
-
-
-def run_of(config_id: str = COURIERS, **fields: Any) -> AmperityWorkflowRun:
-    return AmperityWorkflowRun(**{"config_id": config_id, **fields})
-
-
-def start(resource: AmperityResource, config_id: str = COURIERS, **fields: Any) -> str:
-    return run_of(config_id, **fields).start(resource, ATTEMPT)
-
-
-def look(resource: AmperityResource, run_id: str) -> RunStatus:
-    return run_of().fetch_status(resource, run_id)
 
 
 class TestAddress:
@@ -154,16 +131,6 @@ class TestWhatIsSent:
         request = sandbox.requests("amperity")[-1]
         assert (request.method, request.path) == ("POST", f"/amperity/api/workflow/runs/{run_id}/stop")
         assert request.body is None
-
-    @pytest.mark.parametrize("run_id", ["../x", "..", "a/b", "?", "x?y", "", "a%2Fb", "a\nb", "#"])
-    def test_no_run_id_reaches_another_endpoint(
-        self, run_id: str, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        with pytest.raises(VendorError):
-            look(amperity, run_id)
-        for request in sandbox.requests("amperity"):
-            assert request.path.startswith("/amperity/api/workflow/runs/")
-            assert len(request.path.split("/")) == 6
 
 
 class TestFields:
@@ -307,217 +274,3 @@ class TestRefusals:
             start(amperity)
         assert type(raised.value) is kind
         assert raised.value.detail.replace(": ", ":") == detail.replace(": ", ":")
-
-
-def answer(sandbox: Sandbox, body: Any) -> None:
-    # A text as a fault's body would be sent as text.
-    sandbox.add_fault(Fault("status", status=200, body=json.dumps(body) if isinstance(body, str) else body))
-
-
-LABELS = {
-    RunState.QUEUED: ["Scheduled"],
-    RunState.RUNNING: [
-        "Started",
-        "In progress",
-        "Running",
-        "Running with failures",
-        "Finalizing",
-        "Up for retry",
-        "Paused",
-        "Stopping",
-        "Canceling",
-    ],
-    RunState.SUCCEEDED: ["Succeeded"],
-    RunState.FAILED: ["Failed"],
-    RunState.CANCELED: ["Canceled", "Stopped"],
-}
-SPELLINGS = [
-    (spelled, state)
-    for state, labels in LABELS.items()
-    for label in labels
-    for spelled in sorted(
-        {
-            label,
-            label.lower(),
-            label.upper(),
-            label.lower().replace(" ", "-"),
-            label.lower().replace(" ", "_"),
-            label.title().replace(" ", ""),
-        }
-    )
-]
-
-
-class TestStates:
-    @pytest.mark.parametrize(("word", "state"), SPELLINGS)
-    def test_every_documented_one_in_every_spelling(
-        self, word: str, state: RunState, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        answer(sandbox, {"id": "wf-1", "state": word})
-        status = look(amperity, "wf-1")
-        assert (status.state, status.word) == (state, word)
-
-    @pytest.mark.parametrize("word", ["done", "success", "not succeeded", "skipped", "🎉", " ", "succeeded2", "完了"])
-    def test_any_other_is_unknown(self, word: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        answer(sandbox, {"id": "wf-1", "state": word})
-        assert look(amperity, "wf-1").state is RunState.UNKNOWN
-
-    @pytest.mark.parametrize("spelling", ["lower", "title", "kebab", "snake"])
-    @pytest.mark.parametrize("words", ["fetch", "stop"])
-    def test_the_life_of_a_run_in_both_pages_words(
-        self, spelling: str, words: str, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(spelling=spelling, words=words, running_seconds=10))
-        run_id = start(amperity)
-        seen = []
-        for _ in range(5):
-            seen.append(look(amperity, run_id).state)
-            sandbox.advance(2.9)
-        assert seen == [RunState.QUEUED, *[RunState.RUNNING] * 4]
-        sandbox.advance(60)
-        status = look(amperity, run_id)
-        assert status.state is RunState.SUCCEEDED
-        assert status.duration_seconds == pytest.approx(12, abs=0.01)
-
-    def test_a_failure_that_a_person_resolves_between_two_answers_is_no_end(
-        self, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        run_id = start(amperity)
-        sandbox.add_fault(Fault("unknown_state", word="failed", times=1))
-        assert look(amperity, run_id).state is RunState.QUEUED
-
-    @pytest.mark.parametrize("attribution", ["customer", "platform", None])
-    @pytest.mark.parametrize("data", [{}, {"error_data": None}, {"error_data": {"table": "x"}}])
-    def test_the_error_of_a_failed_run_is_told(
-        self, attribution: str | None, data: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(outcome="fail", error="boom <b>", attribution=attribution, **data))
-        run_id = start(amperity)
-        sandbox.advance(3600)
-        status = look(amperity, run_id)
-        assert (status.state, status.error) == (RunState.FAILED, "boom <b>")
-
-    @pytest.mark.parametrize("stopped_as", ["canceled", "stopped"])
-    def test_a_stopped_run_is_canceled(self, stopped_as: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(stopped_as=stopped_as))
-        run_id = start(amperity)
-        run_of().cancel(amperity, run_id)
-        sandbox.advance(60)
-        status = look(amperity, run_id)
-        assert (status.state, status.word) == (RunState.CANCELED, stopped_as)
-        assert status.error == "Workflow manually stopped"
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            {},
-            {"id": "w"},
-            {"state": "failed"},
-            {"id": "w", "state": ""},
-            {"id": "w", "state": None},
-            {"id": "w", "state": 3},
-            {"id": "w", "state": ["failed"]},
-            {"id": 7, "state": "failed"},
-            [],
-            "failed",
-            5,
-        ],
-    )
-    def test_a_body_without_id_and_state_is_quoted(
-        self, body: Any, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        answer(sandbox, body)
-        with pytest.raises(UnexpectedResponseError) as raised:
-            look(amperity, "w")
-        assert json.dumps(body) in str(raised.value)
-
-    @pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, {"id": 7}, [], {"workflow_id": "w"}])
-    def test_a_start_without_an_id_may_have_started_something(
-        self, body: Any, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        answer(sandbox, body)
-        with pytest.raises(UnexpectedResponseError) as raised:
-            start(amperity)
-        assert raised.value.may_have_been_accepted
-
-    def test_an_id_is_all_that_a_start_needs(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        answer(sandbox, {"id": "wf-7"})
-        assert start(amperity) == "wf-7"
-
-
-def tasks(*states: str) -> list[Task]:
-    return [Task(id=f"wft-{number}", state=state, label=f"task {number}") for number, state in enumerate(states)]
-
-
-ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-
-
-class TestTasks:
-    @pytest.mark.parametrize(
-        ("states", "passed", "severity", "said"),
-        [
-            (["succeeded", "Succeeded"], True, None, "2 of 2 tasks succeeded"),
-            (["succeeded", "failed"], False, ERROR, "1 of 2 tasks succeeded, 1 failed"),
-            (["canceled", "stopped", "Failed"], False, ERROR, "0 of 3 tasks succeeded, 3 failed"),
-            (["succeeded", "skipped"], False, WARN, "1 of 2 tasks succeeded, 1 skipped"),
-            (["Skipped"], False, WARN, "0 of 1 tasks succeeded, 1 skipped"),
-            (["failed", "skipped", "succeeded"], False, ERROR, "1 of 3 tasks succeeded, 1 failed, 1 skipped"),
-            (["succeeded", "running"], False, WARN, "1 of 2 tasks succeeded, 1 unclear"),
-            (["succeeded", "new-word"], False, WARN, "1 of 2 tasks succeeded, 1 unclear"),
-            ([], False, WARN, "Amperity told of no tasks"),
-        ],
-    )
-    def test_outcomes(self, states: list[str], passed: bool, severity: Any, said: str) -> None:
-        outcome = tasks_succeeded(tasks(*states))
-        assert (outcome.passed, outcome.description) == (passed, said)
-        if not passed:
-            assert outcome.severity == severity
-
-    def test_none_told(self) -> None:
-        outcome = tasks_succeeded(None)
-        assert (outcome.passed, outcome.severity) == (False, WARN)
-
-    def test_those_that_did_not_succeed_are_named_as_text(self) -> None:
-        named = [
-            Task(state="failed", label="<b>Stitch</b>"),
-            Task(state="failed", task_definition_type="bridge.sync"),
-            Task(state="skipped", id="wft-1"),
-            Task(state="skipped"),
-            Task(state="succeeded", label="good"),
-        ]
-        outcome = tasks_succeeded(named)
-        assert {name: value.value for name, value in outcome.metadata.items()} == {
-            "failed": "<b>Stitch</b>, bridge.sync",
-            "skipped": "wft-1, (unnamed)",
-        }
-        assert "<b>" not in str(outcome.description)
-
-    @pytest.mark.parametrize("order", [("failed", "succeeded"), ("succeeded", "failed")])
-    def test_two_of_one_name_do_not_hide_each_other(self, order: tuple[str, str]) -> None:
-        outcome = tasks_succeeded([Task(state=state, label="same") for state in order])
-        assert not outcome.passed
-        assert outcome.description == "1 of 2 tasks succeeded, 1 failed"
-
-    @pytest.mark.parametrize("task_start", ["created_at", "started_at"])
-    def test_the_table_has_both_spellings_of_the_start(
-        self, task_start: str, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
-        behaviour = Behaviour(running_seconds=10, task_start=task_start, tasks=["succeeded", "succeeded"])
-        sandbox.set_behaviour(COURIERS, behaviour)
-        run_id = start(amperity)
-        sandbox.advance(60)
-        result = run_of().fetch_result(amperity, run_id, look(amperity, run_id), None)
-        assert result.metadata["amperity/name"] == "Daily"
-        assert result.metadata["amperity/type"] == "courier.group/run"
-        rows = [record.data for record in result.metadata["amperity/tasks"].records]
-        assert [row["seconds"] for row in rows] == [5, 5]
-        assert [row["task"] for row in rows] == ["Updating domain tables", "Generating database"]
-        assert all(row["started_at"] and row["finished_at"] for row in rows)
-
-    @pytest.mark.parametrize("told", [None, "x", 7, {}, [None], ["a"], [[]], [{}], [{"id": "t"}], [{"state": 7}]])
-    def test_strange_tasks_do_not_hide_the_state(self, told: Any, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        answer(sandbox, {"id": "wf-1", "state": "succeeded", "task_instances": told})
-        status = look(amperity, "wf-1")
-        assert status.state is RunState.SUCCEEDED
-        result = run_of().fetch_result(amperity, "wf-1", status, None)
-        assert not [outcome for outcome in result.checks if outcome.passed]

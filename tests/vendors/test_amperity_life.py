@@ -8,10 +8,8 @@ import pytest
 from dagster_runs import AmperityWorkflowRun, QualityGate
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import checks, entries, failure, metadata
-from tests.remote_run.test_ending import interrupted, mark_as_terminated, signalled
-from tests.remote_run.test_start_or_attach import DyingOnce, reexecute
+from tests.remote_run.reexecuting import at_pause, dies, execute, reexecute, signalled, terminate
 from tests.vendors.amperity_assets import COURIERS, run_workflow, unlimited, workflow_asset
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -152,18 +150,15 @@ class TestFailing:
 
 
 class TestStopping:
-    @pytest.mark.parametrize("stopped_as", ["canceled", "stopped"])
-    @KINDS
+    @pytest.mark.parametrize(
+        ("run", "stopped_as"), [(COURIERS, "canceled"), (ORCHESTRATION, "stopped"), (CAMPAIGN, "canceled")]
+    )
     def test_stops_the_workflow(
         self, run: AmperityWorkflowRun, stopped_as: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behaviour(run.target, Behaviour(running_seconds=3600, stopped_as=stopped_as))
 
-        def terminated() -> None:
-            mark_as_terminated(instance)
-            signalled()
-
-        with interrupted(sandbox, terminated):
+        with at_pause(sandbox, lambda: terminate(instance)):
             result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
         said = failure(result)
         assert f"ended {stopped_as}" in said
@@ -174,10 +169,9 @@ class TestStopping:
     def test_bears_a_workflow_that_has_ended_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         def terminated() -> None:
             sandbox.advance(3600)
-            mark_as_terminated(instance)
-            signalled()
+            terminate(instance)
 
-        with interrupted(sandbox, terminated):
+        with at_pause(sandbox, terminated):
             result = run_workflow(sandbox, instance)
         assert "ended succeeded" in failure(result)
         stop = next(one for one in sandbox.requests("amperity") if one.path.endswith("/stop"))
@@ -190,7 +184,7 @@ class TestStopping:
         assert "ended canceled" in failure(result)
 
     def test_an_eviction_leaves_it(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        with interrupted(sandbox, signalled):
+        with at_pause(sandbox, signalled):
             result = run_workflow(sandbox, instance, retry_policy=RETRIES)
         assert result.success
         assert sandbox.starts("amperity") == 1
@@ -199,7 +193,7 @@ class TestStopping:
 
 class TestAttaching:
     def test_a_retry_of_the_step_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        with use_clock(DyingOnce(sandbox)):
+        with at_pause(sandbox, dies):
             assert run_workflow(sandbox, instance, retry_policy=RETRIES).success
         assert sandbox.starts("amperity") == 1
         assert entries(instance, "customers") == ["starting", "started", "started"]
@@ -214,7 +208,7 @@ class TestAttaching:
         )
         job = defs.resolve_implicit_global_asset_job_def()
         sandbox.set_behaviour(COURIERS.target, [Behaviour(running_seconds=300), Behaviour()])
-        first = job.execute_in_process(instance=instance, raise_on_error=False)
+        first = execute(job, instance)
         assert "did not end within" in failure(first)
         sandbox.advance(600)
         assert reexecute(job, instance, first.run_id, from_failure=from_failure).success

@@ -22,24 +22,20 @@ from dagster_runs import (
 from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.sandbox import Fault, RecordedRequest, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from dagster_runs.transport import auth as auth_module
 from dagster_runs.transport.client import MOST_RENEWALS
 from tests.remote_run.materializing import failure, materialize
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.conftest import AmperityMaker
+from tests.vendors.logging_in import indiscreet, kept_by_dagster, lasting, name, passing, shown_by
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = pytest.mark.usefixtures("clock", "nobody_has_logged_in")
 
 RUN = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
 ATTEMPT = StartAttempt(correlation_id="c", starting_at=0.0, dagster_run_id="d")
 SECRET = well_known.AMPERITY_CLIENT_SECRET
 SECRETS = (SECRET, "sandbox-amperity-")
+TOKEN = "/oauth2/token"
 CLIENT = {"client_id": well_known.AMPERITY_CLIENT_ID, "client_secret": SECRET}
-
-
-@pytest.fixture(autouse=True)
-def _nobody_has_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth_module, "_shared", {})
 
 
 @pytest.fixture
@@ -202,28 +198,17 @@ def test_a_client_of_another_tenant_is_refused(login: AmperityMaker) -> None:
         start(login(tenant="other"))
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [Fault("status", status=503, times=2), Fault("reset", times=2), Fault("status", status=429, times=2)],
-    ids=lambda fault: f"{fault.kind} {fault.status}",
-)
+@pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
 def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
-    sandbox.add_fault(Fault(**{**fault.as_dict(), "path": "/oauth2/token"}))
+    sandbox.add_fault(fault)
     start(amperity)
     assert sandbox.starts("amperity") == 1
 
 
-TROUBLE = [
-    Fault("status", status=503, path="/oauth2/token"),
-    Fault("reset", path="/oauth2/token"),
-    Fault("lost_answer", path="/oauth2/token"),
-    Fault("html", path="/oauth2/token"),
-    Fault("missing_field", field="access_token", path="/oauth2/token"),
-    Fault("wrong_type", field="expires_in", value="soon", path="/oauth2/token"),
-]
+TROUBLE = [*lasting(TOKEN), Fault("wrong_type", field="expires_in", value="soon", path=TOKEN)]
 
 
-@pytest.mark.parametrize("fault", TROUBLE, ids=lambda fault: f"{fault.kind} {fault.field}")
+@pytest.mark.parametrize("fault", TROUBLE, ids=name)
 def test_without_a_token_nothing_was_started_for_certain(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
 ) -> None:
@@ -261,24 +246,13 @@ class TestSecrets:
         yield caplog
         assert not [secret for secret in SECRETS if secret in caplog.text]
 
-    @pytest.mark.parametrize(
-        "fault",
-        [
-            Fault("echo_secret"),
-            Fault("echo_secret", path="/oauth2/token"),
-            Fault("truncated", path="/oauth2/token"),
-            Fault("wrong_type", field="expires_in", value="soon", path="/oauth2/token"),
-            Fault("status", status=400, body={"error": SECRET, "message": SECRET}),
-        ],
-        ids=lambda fault: f"{fault.kind} {fault.path}",
-    )
+    @pytest.mark.parametrize("fault", indiscreet(TOKEN, error=SECRET, message=SECRET), ids=name)
     @pytest.mark.usefixtures("logged")
     def test_are_in_no_error(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.add_fault(fault)
         with pytest.raises(VendorError) as raised:
             start(amperity)
-        text = f"{raised.value} {raised.value!r} {vars(raised.value)}"
-        assert not [secret for secret in SECRETS if secret in text]
+        assert not [secret for secret in SECRETS if secret in shown_by(raised.value)]
 
     def test_are_in_no_repr(self, amperity: AmperityResource, amperity_at: AmperityMaker) -> None:
         start(amperity)
@@ -294,12 +268,8 @@ class TestSecrets:
         asset = build_remote_run_asset(RUN, key="customers")
         result = materialize([asset], sandbox, instance, resources={"amperity": login()})
         assert result.success
-        run = instance.get_run_by_id(result.run_id)
-        assert run is not None
-        kept = [repr(entry) for entry in instance.all_logs(result.run_id)]
-        snapshot = dg.serialize_value(instance.get_job_snapshot(str(run.job_snapshot_id)))
-        for text in (*kept, snapshot, repr(run)):
-            assert not [secret for secret in SECRETS if secret in text]
+        kept = kept_by_dagster(instance, result.run_id)
+        assert not [secret for secret in SECRETS if secret in kept]
 
     def test_may_come_from_the_environment(
         self, sandbox: Sandbox, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch

@@ -8,32 +8,11 @@ import pytest
 from dagster_runs import SegmentflowJourneyRun, build_remote_run_asset
 from dagster_runs.remote_run.contract import DAY
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.testing import SandboxClock
-from dagster_runs.transport.clock import use_clock
-from tests.remote_run.materializing import checks, entries, failure, materialize, metadata
-from tests.vendors.reexecuting import KEY, AtPause, dies, execute, job_with, reexecute, terminate
+from tests.remote_run.materializing import checks, entries, failure, metadata
+from tests.remote_run.reexecuting import KEY, at_pause, dies, execute, job_with, reexecute, terminate
+from tests.vendors.segmentflow_assets import ANNA, BOTH, BY_ID, BY_KEY, JOURNEY, JOURNEY_KEY, keys_sent, sent, start
 
 pytestmark = pytest.mark.usefixtures("clock")
-JOURNEY, JOURNEY_KEY = well_known.SEGMENTFLOW_JOURNEY, well_known.SEGMENTFLOW_JOURNEY_KEY
-ANNA = {"email": "anna@example.com"}
-BY_ID = SegmentflowJourneyRun(journey_id=JOURNEY, recipient=ANNA)
-BY_KEY = SegmentflowJourneyRun(journey_key=JOURNEY_KEY, recipient=ANNA)
-BOTH = pytest.mark.parametrize("run", [BY_ID, BY_KEY], ids=["by id", "by key"])
-
-
-def start(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> dg.ExecuteInProcessResult:
-    launch = {name: options.pop(name) for name in ("partition_key", "run_config", "tags") if name in options}
-    return materialize([build_remote_run_asset(run, key=KEY, **options)], sandbox, instance, **launch)
-
-
-def keys_sent(sandbox: Sandbox) -> list[str]:
-    posts = [request for request in sandbox.requests("segmentflow") if request.method == "POST"]
-    return [request.headers["idempotency-key"] for request in posts]
-
-
-def sent(sandbox: Sandbox) -> Any:
-    """The body of the newest start."""
-    return sandbox.runs("segmentflow")[-1].body
 
 
 class TestOutcome:
@@ -134,7 +113,7 @@ class TestDays:
 class TestTermination:
     def test_says_plainly_that_the_run_goes_on(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=DAY))
-        with use_clock(AtPause(sandbox, lambda: terminate(instance), pause=3)):
+        with at_pause(sandbox, lambda: terminate(instance)):
             result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("segmentflow")
         said = failure(result)
@@ -147,7 +126,7 @@ class TestTermination:
 class TestAttaching:
     @BOTH
     def test_a_retry_attaches(self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        with use_clock(AtPause(sandbox, dies, pause=3)):
+        with at_pause(sandbox, dies):
             assert start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("segmentflow") == 1
         assert metadata(instance, KEY)["dagster_runs/attached"] is True
@@ -176,143 +155,6 @@ class TestAttaching:
             assert start(BY_KEY, sandbox, instance).success
         assert sandbox.starts("segmentflow") == 2
         assert len(set(keys_sent(sandbox))) == 2
-
-
-LOST = [
-    Fault("lost_answer", method="POST", times=1),
-    Fault("truncated", method="POST", times=1, variant="early_close"),
-    Fault("truncated", method="POST", times=1, variant="short_body"),
-    Fault("html", method="POST", times=1, processed=True),
-    Fault("not_json", method="POST", times=1),
-    Fault("status_after", method="POST", times=1, status=502),
-    Fault("missing_field", method="POST", times=1, field="runId"),
-    Fault("wrong_type", method="POST", times=1, field="runId", value=7),
-]
-
-
-def named(fault: Fault) -> str:
-    return f"{fault.kind}-{fault.variant}" if fault.variant else fault.kind
-
-
-class TestLostAnswers:
-    @pytest.mark.parametrize("fault", LOST, ids=named)
-    def test_the_newer_trigger_gives_the_same_run(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
-    ) -> None:
-        sandbox.add_fault(fault)
-        assert start(BY_KEY, sandbox, instance).success
-        assert sandbox.starts("segmentflow") == 1
-        first, second = keys_sent(sandbox)
-        assert first == second
-        assert metadata(instance, KEY)["dagster_runs/run_id"] == sandbox.runs("segmentflow")[0].id
-
-    @pytest.mark.parametrize("fault", LOST[::3], ids=named)
-    def test_nobody_can_tell_with_the_older_one(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
-    ) -> None:
-        sandbox.add_fault(fault)
-        job = job_with(BY_ID, sandbox, retry_policy=dg.RetryPolicy(max_retries=2))
-        result = execute(job, instance)
-        assert f"unknown whether a journey run of {JOURNEY} was started" in failure(result)
-        assert not [event for event in result.all_events if event.is_step_up_for_retry]
-        again = reexecute(job, instance, result.run_id)
-        assert "unknown whether" in failure(again)
-        assert sandbox.starts("segmentflow") == 1
-
-    def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(LOST[0])
-        assert start(BY_ID, sandbox, instance, on_uncertain_start="start_again").success
-        assert sandbox.starts("segmentflow") == 2
-
-    @pytest.mark.parametrize("how", ["retry", "from failure"])
-    def test_a_crash_between_the_request_and_its_note_sends_the_same_key(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, how: str
-    ) -> None:
-        # The answer is lost, and the process dies before it tries again.
-        sandbox.add_fault(LOST[0])
-        retries = dg.RetryPolicy(max_retries=1) if how == "retry" else None
-        job = job_with(BY_KEY, sandbox, retry_policy=retries)
-        with use_clock(AtPause(sandbox, dies, pause=1)):
-            result: Any = execute(job, instance)
-        if how == "from failure":
-            assert entries(instance, KEY) == ["starting"]
-            result = reexecute(job, instance, result.run_id)
-        assert result.success
-        assert sandbox.starts("segmentflow") == 1
-        first, second = keys_sent(sandbox)
-        assert first == second
-
-    def test_a_reexecution_of_all_steps_has_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(LOST[0])
-        job = job_with(BY_KEY, sandbox)
-        with use_clock(AtPause(sandbox, dies, pause=1)):
-            first = execute(job, instance)
-        assert reexecute(job, instance, first.run_id, from_failure=False).success
-        assert sandbox.starts("segmentflow") == 2
-
-    @pytest.mark.parametrize("times", [1, 4])
-    def test_the_lock_of_the_lost_try_is_waited_for(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, times: int
-    ) -> None:
-        sandbox.add_fault(LOST[0])
-        sandbox.add_fault(Fault("status", status=409, method="POST", times=times))
-        assert start(BY_KEY, sandbox, instance).success
-        assert sandbox.starts("segmentflow") == 1
-        assert len(set(keys_sent(sandbox))) == 1
-        assert entries(instance, KEY) == ["starting", "started"]
-
-    def test_a_lock_that_stays_is_tried_with_the_same_key_by_the_next_attempt(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
-        sandbox.add_fault(LOST[0])
-        sandbox.add_fault(Fault("status", status=409, method="POST"))
-        job = job_with(BY_KEY, sandbox)
-        locked = execute(job, instance)
-        assert "idempotency key is still going on" in failure(locked)
-        sandbox.clear_faults()
-        assert reexecute(job, instance, locked.run_id).success
-        assert sandbox.starts("segmentflow") == 1
-
-    @pytest.mark.parametrize("status", [401, 422, 429])
-    def test_a_refusal_of_the_second_try_does_not_undo_the_first(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, status: int
-    ) -> None:
-        sandbox.add_fault(LOST[0])
-        sandbox.add_fault(Fault("status", status=status, method="POST"))
-        job = job_with(BY_KEY, sandbox)
-        refused = execute(job, instance)
-        assert f"answered {status}" in failure(refused)
-        assert entries(instance, KEY) == ["starting"]
-        sandbox.clear_faults()
-        assert reexecute(job, instance, refused.run_id).success
-        assert sandbox.starts("segmentflow") == 1
-
-    @pytest.mark.parametrize("reuse_status", [422, 409])
-    def test_a_recipient_that_was_changed_meanwhile_is_not_started_unasked(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, reuse_status: int
-    ) -> None:
-        sandbox.configure("segmentflow", reuse_status=reuse_status)
-        sandbox.add_fault(LOST[0])
-        with use_clock(AtPause(sandbox, dies, pause=1)):
-            first = execute(job_with(BY_KEY, sandbox), instance)
-        changed = job_with(BY_KEY.with_fields({"recipient": {"userId": "ben"}}), sandbox)
-        again = reexecute(changed, instance, first.run_id)
-        assert "idempotency_key_reuse" in failure(again)
-        assert "re-execute all steps" in failure(again)
-        assert sandbox.starts("segmentflow") == 1
-        assert reexecute(changed, instance, again.run_id, from_failure=False).success
-
-    @pytest.mark.parametrize(("before", "now"), [(BY_ID, BY_KEY), (BY_KEY, BY_ID)], ids=["to key", "to id"])
-    def test_the_other_trigger_knows_nothing_of_the_lost_start(
-        self, before: SegmentflowJourneyRun, now: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
-        sandbox.add_fault(LOST[0])
-        with use_clock(AtPause(sandbox, dies, pause=1)):
-            first = execute(job_with(before, sandbox), instance)
-        again = reexecute(job_with(now, sandbox), instance, first.run_id)
-        assert "unknown whether" in failure(again)
-        assert before.target in failure(again)
-        assert sandbox.starts("segmentflow") == 1
 
 
 class TestRefusedStarts:

@@ -17,19 +17,16 @@ from dagster_runs.transport import auth as auth_module
 from dagster_runs.transport.client import MOST_RENEWALS
 from tests.remote_run.materializing import PROFILING, TESTS, failure, materialize
 from tests.vendors.conftest import TestGenMaker
+from tests.vendors.logging_in import indiscreet, kept_by_dagster, lasting, name, passing, shown_by
 from tests.vendors.testgen_runs import attempt, suite_run
 
 from dagster_runs import build_remote_run_asset  # isort: skip
 
-pytestmark = pytest.mark.usefixtures("clock")
+pytestmark = pytest.mark.usefixtures("clock", "nobody_has_logged_in")
 
 CLIENT = (well_known.TESTGEN_CLIENT_ID, well_known.TESTGEN_CLIENT_SECRET)
 SECRETS = (well_known.TESTGEN_CLIENT_SECRET, well_known.TESTGEN_REFRESH_TOKEN, "sandbox-access-")
-
-
-@pytest.fixture(autouse=True)
-def _nobody_has_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth_module, "_shared", {})
+TOKEN = "/oauth/token"
 
 
 @pytest.fixture
@@ -166,27 +163,17 @@ def test_a_refresh_token_that_has_ended_is_refused(
         testgen.get_job(run_id)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [Fault("status", status=503, times=2), Fault("reset", times=2), Fault("status", status=429, times=2)],
-    ids=lambda fault: f"{fault.kind} {fault.status}",
-)
+@pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
 def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
-    sandbox.add_fault(Fault(**{**fault.as_dict(), "path": "/oauth/token"}))
+    sandbox.add_fault(fault)
     suite_run().start(testgen, attempt())
     assert sandbox.starts("testgen") == 1
 
 
-TROUBLE = [
-    Fault("status", status=503, path="/oauth/token"),
-    Fault("reset", path="/oauth/token"),
-    Fault("lost_answer", path="/oauth/token"),
-    Fault("html", path="/oauth/token"),
-    Fault("missing_field", field="access_token", path="/oauth/token"),
-]
+TROUBLE = lasting(TOKEN)
 
 
-@pytest.mark.parametrize("fault", TROUBLE, ids=lambda fault: fault.kind)
+@pytest.mark.parametrize("fault", TROUBLE, ids=name)
 def test_without_a_token_nothing_was_started_for_certain(
     fault: Fault, sandbox: Sandbox, testgen: TestGenResource
 ) -> None:
@@ -196,7 +183,7 @@ def test_without_a_token_nothing_was_started_for_certain(
     assert not raised.value.may_have_been_accepted
 
 
-@pytest.mark.parametrize("fault", TROUBLE, ids=lambda fault: fault.kind)
+@pytest.mark.parametrize("fault", TROUBLE, ids=name)
 def test_a_step_that_cannot_log_in_does_not_wonder_whether_it_has_started_something(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: TestGenMaker
 ) -> None:
@@ -217,24 +204,13 @@ class TestSecrets:
         yield caplog
         assert not [secret for secret in SECRETS if secret in caplog.text]
 
-    @pytest.mark.parametrize(
-        "fault",
-        [
-            Fault("echo_secret"),
-            Fault("echo_secret", path="/oauth/token"),
-            Fault("truncated", path="/oauth/token"),
-            Fault("wrong_type", field="expires_in", value="soon", path="/oauth/token"),
-            Fault("status", status=400, body={"error": SECRETS[1], "error_description": SECRETS[0]}),
-        ],
-        ids=lambda fault: f"{fault.kind} {fault.path}",
-    )
+    @pytest.mark.parametrize("fault", indiscreet(TOKEN, error=SECRETS[1], error_description=SECRETS[0]), ids=name)
     @pytest.mark.usefixtures("logged")
     def test_are_in_no_error(self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(fault)
         with pytest.raises(VendorError) as raised:
             suite_run().start(testgen, attempt())
-        text = f"{raised.value} {raised.value!r} {vars(raised.value)}"
-        assert not [secret for secret in SECRETS if secret in text]
+        assert not [secret for secret in SECRETS if secret in shown_by(raised.value)]
 
     def test_the_access_token_is_hidden_when_a_server_repeats_it(
         self, sandbox: Sandbox, testgen: TestGenResource
@@ -259,12 +235,8 @@ class TestSecrets:
         asset = build_remote_run_asset(TESTS, key="quality")
         result = materialize([asset], sandbox, instance, resources={"testgen": login()})
         assert result.success
-        run = instance.get_run_by_id(result.run_id)
-        assert run is not None
-        kept = [repr(entry) for entry in instance.all_logs(result.run_id)]
-        snapshot = dg.serialize_value(instance.get_job_snapshot(str(run.job_snapshot_id)))
-        for text in (*kept, snapshot, repr(run)):
-            assert not [secret for secret in SECRETS if secret in text]
+        kept = kept_by_dagster(instance, result.run_id)
+        assert not [secret for secret in SECRETS if secret in kept]
 
     def test_may_come_from_the_environment(
         self, sandbox: Sandbox, login: TestGenMaker, monkeypatch: pytest.MonkeyPatch

@@ -1,11 +1,9 @@
-"""Segmentflow journeys: what is sent, what is refused before it is sent, and what the answers mean."""
+"""Segmentflow journeys: what is sent, what is refused before it is sent, and what a refusal says."""
 
-import contextlib
 import json
-from datetime import datetime, timezone
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
-import dagster as dg
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -20,48 +18,13 @@ from dagster_runs import (
     SegmentflowJourneyRun,
     SegmentflowResource,
     ServerError,
-    UnexpectedResponseError,
     VendorError,
     __version__,
 )
-from dagster_runs.remote_run.contract import DAY, StartAttempt
-from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.testing import sandbox_resources
-from tests.transport.scripted import Origin, Reply
-from tests.vendors.any_json import anything, close_to, few, times
-
-JOURNEY, KEY = well_known.SEGMENTFLOW_JOURNEY, well_known.SEGMENTFLOW_JOURNEY_KEY
-ANNA = {"email": "anna@example.com"}
-ATTEMPT = StartAttempt(correlation_id="0123456789abcdef", starting_at=0.0, dagster_run_id="d")
-BY_ID, BY_KEY = {"journey_id": JOURNEY}, {"journey_key": KEY}
-BOTH = pytest.mark.parametrize("by", [BY_ID, BY_KEY], ids=["by id", "by key"])
-
-
-@pytest.fixture
-def segmentflow(sandbox: Sandbox) -> SegmentflowResource:
-    resource = sandbox_resources(sandbox.url)["segmentflow"]
-    assert isinstance(resource, SegmentflowResource)
-    return resource
-
-
-def journey(**fields: Any) -> SegmentflowJourneyRun:
-    named = {} if {"journey_id", "journey_key"} & set(fields) else BY_ID
-    return SegmentflowJourneyRun(**{"recipient": ANNA, **named, **fields})
-
-
-def start(resource: SegmentflowResource, **fields: Any) -> str:
-    return journey(**fields).start(resource, ATTEMPT)
-
-
-def look(resource: SegmentflowResource, run_id: str, **fields: Any) -> RunStatus:
-    return journey(**fields).fetch_status(resource, run_id)
-
-
-def told(sandbox: Sandbox, resource: SegmentflowResource, body: Any, **fields: Any) -> RunStatus:
-    """What a look makes of the answer ``body``."""
-    sandbox.add_fault(Fault("status", status=200, body=body))
-    return look(resource, "r", **fields)
+from dagster_runs.remote_run.contract import DAY
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from tests.vendors.any_json import anything, close_to, few
+from tests.vendors.segmentflow_runs import ANNA, ATTEMPT, BOTH, BY_ID, BY_KEY, JOURNEY, KEY, journey, look, start
 
 
 class TestConnection:
@@ -331,208 +294,3 @@ class TestRefusedLooks:
     def test_an_unknown_run(self, segmentflow: SegmentflowResource) -> None:
         with pytest.raises(NotFoundError):
             look(segmentflow, "5e9f1c00-0000-4000-8000-00000000ffff")
-
-    @pytest.mark.parametrize("run_id", ["../x", "..", "a/b", "?", "", "a%2Fb", "a\nb", "#", "../welcome-back/trigger"])
-    def test_no_run_id_reaches_another_endpoint(
-        self, run_id: str, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        with pytest.raises(VendorError):
-            look(segmentflow, run_id)
-        for request in sandbox.requests("segmentflow"):
-            assert request.path.split("/")[:7] == ["", "segmentflow", "api", "v1", "public", "journeys", "runs"]
-            assert len(request.path.split("/")) == 8
-
-
-class TestStates:
-    @pytest.mark.parametrize(
-        ("word", "state"),
-        [
-            ("queued", RunState.QUEUED),
-            ("running", RunState.RUNNING),
-            ("Running", RunState.RUNNING),
-            ("completed", RunState.SUCCEEDED),
-            ("COMPLETED", RunState.SUCCEEDED),
-            ("failed", RunState.FAILED),
-            ("exited", RunState.FAILED),
-            (" Exited ", RunState.FAILED),
-            ("succeeded", RunState.UNKNOWN),
-            ("canceled", RunState.UNKNOWN),
-            ("incomplete", RunState.UNKNOWN),
-            ("waiting", RunState.UNKNOWN),
-            ("🎉", RunState.UNKNOWN),
-            ("  ", RunState.UNKNOWN),
-        ],
-    )
-    def test_are_told_by_word(
-        self, word: str, state: RunState, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        status = told(sandbox, segmentflow, {"status": word})
-        assert (status.state, status.word) == (state, word)
-
-    @pytest.mark.parametrize(
-        ("on_exited", "state", "error"),
-        [("fail", RunState.FAILED, "on_exited='succeed' accepts that"), ("succeed", RunState.SUCCEEDED, None)],
-    )
-    def test_leaving_early_is_what_the_user_says(
-        self,
-        on_exited: Literal["fail", "succeed"],
-        state: RunState,
-        error: str | None,
-        sandbox: Sandbox,
-        segmentflow: SegmentflowResource,
-    ) -> None:
-        status = told(sandbox, segmentflow, {"status": "exited", "error": None}, on_exited=on_exited)
-        assert status.state is state
-        assert status.error is None if error is None else error in (status.error or "")
-
-    def test_leaving_early_by_default_fails(self) -> None:
-        assert journey().on_exited == "fail"
-
-    def test_the_vendors_own_reason_for_leaving_is_kept(
-        self, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        assert told(sandbox, segmentflow, {"status": "exited", "error": "unsubscribed"}).error == "unsubscribed"
-
-    @pytest.mark.parametrize("on_exited", ["fail", "succeed"])
-    def test_a_failure_is_one_whatever_leaving_means(
-        self, on_exited: str, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        status = told(sandbox, segmentflow, {"status": "failed", "error": "no sender"}, on_exited=on_exited)
-        assert (status.state, status.error) == (RunState.FAILED, "no sender")
-
-    def test_a_failure_without_a_reason_is_given_none(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
-        assert told(sandbox, segmentflow, {"status": "failed", "error": None}).error is None
-
-    @pytest.mark.parametrize("shape", ["A", "B"])
-    @pytest.mark.parametrize("completed_at", ["null", "absent", "present"])
-    def test_each_shape_says_the_same(
-        self, shape: str, completed_at: str, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        behaviour = Behaviour(shape=shape, completed_at=completed_at, queued_seconds=1, running_seconds=9)
-        sandbox.set_behaviour(JOURNEY, behaviour)
-        run_id = start(segmentflow)
-        states = [look(segmentflow, run_id).state]
-        sandbox.advance(5)
-        going = look(segmentflow, run_id)
-        assert (going.finished_at is None) is (completed_at != "present")
-        sandbox.advance(60)
-        ended = look(segmentflow, run_id)
-        assert [*states, going.state, ended.state] == [RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED]
-        assert ended.duration_seconds == pytest.approx(10, abs=0.01)
-        shown = journey().fetch_result(segmentflow, run_id, ended, None).metadata
-        assert ("segmentflow/workflow_id" in shown) is (shape == "B")
-        assert shown["segmentflow/journey_id"] == JOURNEY
-
-    def test_a_workflow_may_be_null(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
-        sandbox.set_behaviour(JOURNEY, Behaviour(workflow_id="null"))
-        run_id = start(segmentflow)
-        shown = journey().fetch_result(segmentflow, run_id, look(segmentflow, run_id), None).metadata
-        assert set(shown) == {"segmentflow/journey_id", "segmentflow/profile_id"}
-
-    def test_the_documented_example_is_read(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
-        body = {
-            "runId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
-            "journeyId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
-            "profileId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
-            "status": "completed",
-            "triggeredAt": "2023-11-07T05:31:56Z",
-            "completedAt": "2023-11-07T05:32:56.5Z",
-            "error": None,
-        }
-        status = told(sandbox, segmentflow, body)
-        assert status.started_at == datetime(2023, 11, 7, 5, 31, 56, tzinfo=timezone.utc)
-        assert status.duration_seconds == 60.5
-
-    @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00Z", "soon", [], "9999-12-31T23:59:59-05:00"])
-    def test_a_strange_time_does_not_hide_the_state(
-        self, time: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        status = told(sandbox, segmentflow, {"status": "running", "completedAt": time, "triggeredAt": time})
-        assert (status.state, status.finished_at, status.started_at) == (RunState.RUNNING, None, None)
-
-    @pytest.mark.parametrize(
-        "body", [{}, {"status": None}, {"status": ""}, {"status": 3}, [], 5, {"Status": "completed"}, {"state": "x"}]
-    )
-    def test_a_body_without_a_state_is_quoted(
-        self, body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        with pytest.raises(UnexpectedResponseError) as raised:
-            told(sandbox, segmentflow, body)
-        assert json.dumps(body) in str(raised.value)
-
-    @pytest.mark.parametrize("body", [{}, {"runId": None}, {"runId": ""}, {"runId": 7}, {"id": "r"}, []])
-    @BOTH
-    def test_a_start_without_an_id_may_have_started_something(
-        self, by: dict[str, str], body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
-        sandbox.add_fault(Fault("status", status=202, body=body))
-        with pytest.raises(UnexpectedResponseError) as raised:
-            start(segmentflow, **by)
-        assert raised.value.may_have_been_accepted
-
-
-@pytest.fixture(scope="module")
-def at_origin(origin: Origin) -> SegmentflowResource:
-    return SegmentflowResource(api_key="sk_live_t0ken", base_url=origin.url, max_retries=0)
-
-
-class TestAnyBody:
-    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
-
-    @few
-    @given(
-        body=close_to(
-            {
-                "runId": st.text(max_size=5),
-                "journeyId": st.text(max_size=5),
-                "profileId": st.text(max_size=5),
-                "workflowId": st.none() | st.text(max_size=5),
-                "status": st.sampled_from(["queued", "running", "completed", "failed", "exited"]) | st.text(max_size=9),
-                "triggeredAt": times,
-                "completedAt": times,
-                "error": st.sampled_from([None, "", "boom", {"message": ""}]),
-            }
-        ),
-        on_exited=st.sampled_from(["fail", "succeed"]),
-    )
-    @example(body={"status": "exited", "completedAt": "9999-12-31T23:59:59-05:00", "error": {}}, on_exited="fail")
-    @example(body={"status": "completed!", "journeyId": 7}, on_exited="fail")
-    def test_of_a_status(self, body: Any, on_exited: Any, origin: Origin, at_origin: SegmentflowResource) -> None:
-        origin.replies = [Reply(200, json.dumps(body))]
-        run = journey(on_exited=on_exited)
-        status, problem = None, ""
-        try:
-            status = run.fetch_status(at_origin, "r")
-        except UnexpectedResponseError as error:
-            problem = error.detail
-        if status is None:
-            assert "it was" in problem
-            return
-        word = "".join(character for character in body["status"].casefold() if character.isalnum())
-        good = {"completed"} | ({"exited"} if on_exited == "succeed" else set())
-        assert (status.state is RunState.SUCCEEDED) is (word in good)
-        dg.AssetMaterialization("a", metadata=dict(run.fetch_result(at_origin, "r", status, None).metadata))
-
-    @few
-    @given(
-        body=close_to({"runId": st.text(max_size=5), "workflowId": st.text(max_size=5), "status": st.text(max_size=5)}),
-        by=st.sampled_from([BY_ID, BY_KEY]),
-    )
-    def test_of_a_start(self, body: Any, by: Any, origin: Origin, at_origin: SegmentflowResource) -> None:
-        origin.replies = [Reply(202, json.dumps(body))]
-        with contextlib.suppress(UnexpectedResponseError):
-            assert start(at_origin, **by)
-
-    @few
-    @given(
-        body=close_to({"error": anything, "message": anything, "details": anything, "required": anything}),
-        by=st.sampled_from([BY_ID, BY_KEY]),
-        status=st.sampled_from([400, 401, 403, 404, 409, 410, 422, 429, 500, 501]),
-    )
-    @example(body={"error": "idempotency_key_reuse"}, by=BY_KEY, status=409)
-    @example(body={"error": ["idempotency_key_reuse"], "required": "x"}, by=BY_KEY, status=422)
-    def test_of_an_error(self, body: Any, by: Any, status: int, origin: Origin, at_origin: SegmentflowResource) -> None:
-        origin.replies = [Reply(status, json.dumps(body))]
-        with pytest.raises(VendorError) as raised:
-            start(at_origin, **by)
-        assert raised.value.status == status

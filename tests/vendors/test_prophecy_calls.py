@@ -1,11 +1,10 @@
-"""Prophecy pipelines: what is sent, what is refused before it is sent, and what the answers mean."""
+"""Prophecy pipelines: what is sent, what is refused before it is sent, and what a refusal says."""
 
 import json
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-import dagster as dg
 import pytest
 import requests
 from hypothesis import example, given
@@ -16,50 +15,17 @@ from dagster_runs import (
     AuthenticationError,
     InvalidRequestError,
     NotFoundError,
-    ProphecyPipelineRun,
     ProphecyResource,
     ServerError,
     UnexpectedResponseError,
     VendorError,
     __version__,
 )
-from dagster_runs.remote_run.contract import StartAttempt
-from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.testing import sandbox_resources
+from dagster_runs.remote_run.state import RunState
+from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.vendors.prophecy.messages import is_permanent, readable, says_run_not_found
-from tests.transport.scripted import Origin, Reply
-from tests.vendors.any_json import anything, close_to, few, times
-
-PIPELINE, PROJECT, FABRIC = well_known.PROPHECY_PIPELINE, well_known.PROPHECY_PROJECT, well_known.PROPHECY_FABRIC
-ATTEMPT = StartAttempt(correlation_id="c", starting_at=0.0, dagster_run_id="d")
-REQUIRED = {"fabricId": FABRIC, "projectId": PROJECT, "pipelineName": PIPELINE}
-
-
-@pytest.fixture
-def prophecy(sandbox: Sandbox) -> ProphecyResource:
-    resource = sandbox_resources(sandbox.url)["prophecy"]
-    assert isinstance(resource, ProphecyResource)
-    return resource
-
-
-def pipeline(**fields: Any) -> ProphecyPipelineRun:
-    usual = {"fabric_id": FABRIC, "project_id": PROJECT, "pipeline_name": PIPELINE}
-    return ProphecyPipelineRun(**{**usual, **fields})
-
-
-def start(resource: ProphecyResource, **fields: Any) -> str:
-    return pipeline(**fields).start(resource, ATTEMPT)
-
-
-def look(resource: ProphecyResource, run_id: str) -> RunStatus:
-    return pipeline().fetch_status(resource, run_id)
-
-
-def told(sandbox: Sandbox, resource: ProphecyResource, body: Any) -> RunStatus:
-    """What a look makes of the answer ``body``."""
-    sandbox.add_fault(Fault("status", status=200, body=body))
-    return look(resource, "r")
+from tests.vendors.any_json import anything, few
+from tests.vendors.prophecy_runs import ATTEMPT, FABRIC, PIPELINE, PROJECT, REQUIRED, look, pipeline, start, told
 
 
 class TestConnection:
@@ -134,16 +100,6 @@ class TestWhatIsSent:
         path = sandbox.requests("prophecy")[-1].path
         assert path == f"/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
 
-    @pytest.mark.parametrize("run_id", ["../x", "..", "a/b", "?", "x?y", "", "a%2Fb", "a\nb", "#", "../../deploy"])
-    def test_no_run_id_reaches_another_endpoint(
-        self, run_id: str, sandbox: Sandbox, prophecy: ProphecyResource
-    ) -> None:
-        with pytest.raises(VendorError):
-            look(prophecy, run_id)
-        for request in sandbox.requests("prophecy"):
-            assert request.path.startswith("/prophecy/api/trigger/pipeline/")
-            assert len(request.path.split("/")) == 6
-
 
 class TestFields:
     @pytest.mark.parametrize(
@@ -206,6 +162,8 @@ SCALA = (
     "error in triggering pipeline: "
     "Success(Left(sdl.md.client.package$MetadataException: {})) (of class scala.util.Success)"
 )
+
+
 PLAY = (
     "error in triggering pipeline: JsResultException(errors:List((/fabricId,"
     "List(JsonValidationError(List(error.expected.jsnumber),ArraySeq()))), "
@@ -379,189 +337,3 @@ class TestRefusedLooks:
             told(sandbox, prophecy, {"success": False, "msg": msg})
         assert not isinstance(raised.value, NotFoundError)
         assert not raised.value.permanent
-
-
-class TestStates:
-    @pytest.mark.parametrize(
-        ("word", "state"),
-        [
-            ("RUNNING", RunState.RUNNING),
-            ("Running", RunState.RUNNING),
-            ("SUCCEEDED", RunState.SUCCEEDED),
-            ("succeeded", RunState.SUCCEEDED),
-            ("ERROR", RunState.FAILED),
-            ("error", RunState.FAILED),
-            ("QUEUED", RunState.UNKNOWN),
-            ("CANCELED", RunState.UNKNOWN),
-            ("NOT_SUCCEEDED", RunState.UNKNOWN),
-            ("SUCCESS", RunState.UNKNOWN),
-            ("🎉", RunState.UNKNOWN),
-            ("  ", RunState.UNKNOWN),
-        ],
-    )
-    def test_are_told_by_word(self, word: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
-        status = told(sandbox, prophecy, {"success": True, "runStatus": word, "updatedAt": "2026-01-01T00:00:00"})
-        assert (status.state, status.word) == (state, word)
-        # `updatedAt` is there all the time, so it is an end only where the word says so.
-        assert (status.finished_at is not None) is state.is_final
-
-    @pytest.mark.parametrize("times", ["naive", "zulu"])
-    def test_times_are_utc_with_and_without_a_zone(
-        self, times: str, sandbox: Sandbox, prophecy: ProphecyResource
-    ) -> None:
-        sandbox.set_behaviour(PIPELINE, Behaviour(times=times, running_seconds=12))
-        run_id = start(prophecy)
-        sandbox.advance(60)
-        status = look(prophecy, run_id)
-        [run] = sandbox.runs("prophecy")
-        assert status.started_at is not None
-        assert status.started_at.tzinfo is timezone.utc
-        assert status.started_at.timestamp() == pytest.approx(run.created_at, abs=0.001)
-        assert status.duration_seconds == pytest.approx(12, abs=0.01)
-
-    def test_the_documented_example_is_read(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
-        body = {
-            "success": True,
-            "runId": "MDAw-xZGYzYzc3LTYzdsSdfx--LTQ3NTQ1ZYjI2Mw==",
-            "createdAt": "2025-06-17T18:01:49.275359",
-            "updatedAt": "2025-06-17T18:02:49.275359",
-            "projectId": "41459",
-            "pipelineName": "customer_360",
-            "fabricId": "33290",
-            "runStatus": "SUCCEEDED",
-        }
-        status = told(sandbox, prophecy, body)
-        assert status.started_at == datetime(2025, 6, 17, 18, 1, 49, 275359, tzinfo=timezone.utc)
-        assert status.duration_seconds == 60
-
-    def test_the_error_is_told_with_its_lines(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
-        body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n  second\nthird"}
-        assert told(sandbox, prophecy, body).error == "first\n  second\nthird"
-
-    @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00", "soon", [], "9999-12-31T23:59:59-05:00"])
-    def test_a_strange_time_does_not_hide_the_state(
-        self, time: Any, sandbox: Sandbox, prophecy: ProphecyResource
-    ) -> None:
-        body = {"success": True, "runStatus": "SUCCEEDED", "createdAt": time, "updatedAt": time}
-        status = told(sandbox, prophecy, body)
-        assert (status.state, status.started_at, status.finished_at) == (RunState.SUCCEEDED, None, None)
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            {},
-            {"success": True},
-            {"success": True, "runStatus": None},
-            {"success": True, "runStatus": ""},
-            {"success": True, "runStatus": 3},
-            {"runStatus": "SUCCEEDED"},
-            {"success": "perhaps", "runStatus": "SUCCEEDED"},
-            [],
-            5,
-        ],
-    )
-    def test_a_body_without_a_state_is_quoted(self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
-        with pytest.raises(UnexpectedResponseError) as raised:
-            told(sandbox, prophecy, body)
-        assert json.dumps(body) in str(raised.value)
-
-
-class TestLinks:
-    def test_to_the_pipeline(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
-        run_id = start(prophecy)
-        result = pipeline().fetch_result(prophecy, run_id, look(prophecy, run_id), None)
-        url = result.metadata["prophecy/pipeline_url"].value
-        assert url == f"{sandbox.url}/prophecy/metadata/sql/{PROJECT}?entity=pipeline&name={PIPELINE}"
-        page = requests.get(url, timeout=10)
-        assert page.status_code == 200
-        assert f"Project {PROJECT}, pipeline {PIPELINE}" in page.text
-
-    def test_to_the_run_history(self) -> None:
-        prophecy = ProphecyResource(access_token="pat-x", base_url="https://app.prophecy.io/api")
-        assert pipeline().run_url(prophecy, "r") == (
-            "https://app.prophecy.io/metadata/ide/observation"
-            f"?observationTab=run-history&prFabricId={FABRIC}&prProjectId={PROJECT}"
-        )
-
-    def test_hold_strange_names(self, prophecy: ProphecyResource) -> None:
-        run = pipeline(project_id="a/b?c", pipeline_name="d&e f#g")
-        url = run.fetch_result(prophecy, "r", RunStatus(RunState.SUCCEEDED, "x"), None).metadata[
-            "prophecy/pipeline_url"
-        ]
-        assert url.value.endswith("/metadata/sql/a%2Fb%3Fc?entity=pipeline&name=d%26e+f%23g")
-
-
-@pytest.fixture(scope="module")
-def at_origin(origin: Origin) -> ProphecyResource:
-    return ProphecyResource(access_token="t0ken", base_url=origin.url, max_retries=0)
-
-
-class TestAnyBody:
-    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
-
-    @few
-    @given(
-        body=close_to(
-            {
-                "success": st.booleans(),
-                "runId": st.text(max_size=5),
-                "createdAt": times,
-                "updatedAt": times,
-                "projectId": st.text(max_size=5),
-                "fabricId": st.text(max_size=5) | st.integers(),
-                "pipelineName": st.text(max_size=5),
-                "runStatus": st.sampled_from(["RUNNING", "ERROR", "SUCCEEDED", "QUEUED"]) | st.text(max_size=9),
-                "errorMessage": st.none() | st.text(max_size=9),
-                "msg": st.none() | st.text(max_size=9) | st.just("Pipeline run not found"),
-            }
-        )
-    )
-    @example(body={"success": True, "runStatus": "SUCCEEDED", "updatedAt": "9999-12-31T23:59:59-05:00"})
-    @example(body={"success": False, "runStatus": "SUCCEEDED"})
-    @example(body={"success": True, "runStatus": "ERROR", "errorMessage": ["x"]})
-    def test_of_a_status(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
-        origin.replies = [Reply(200, json.dumps(body))]
-        status, error = None, None
-        try:
-            status = look(at_origin, "r")
-        except VendorError as raised:
-            error = raised
-        if status is None:
-            # What is not the vendor's own refusal is quoted.
-            assert isinstance(error, UnexpectedResponseError) is (type(error) not in (VendorError, NotFoundError))
-            assert not isinstance(error, UnexpectedResponseError) or "it was" in error.detail
-            return
-        word = "".join(character for character in body["runStatus"].casefold() if character.isalnum())
-        assert (status.state is RunState.SUCCEEDED) is (word == "succeeded")
-        dg.AssetMaterialization("a", metadata=dict(pipeline().fetch_result(at_origin, "r", status, None).metadata))
-
-    @few
-    @given(
-        body=close_to(
-            {"success": st.booleans(), "runId": st.none() | st.text(max_size=5), "msg": st.none() | st.text(max_size=9)}
-        )
-    )
-    @example(body={"success": False, "runId": {}, "msg": ["Left("]})
-    def test_of_a_start(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
-        origin.replies = [Reply(200, json.dumps(body))]
-        run_id, error = "", None
-        try:
-            run_id = start(at_origin)
-        except VendorError as raised:
-            error = raised
-        if error is None:
-            assert run_id == body["runId"] != ""
-        else:
-            # Only a clear no is one.
-            assert error.may_have_been_accepted is isinstance(error, UnexpectedResponseError)
-
-    @few
-    @given(
-        body=close_to({"msg": anything, "message": anything, "error": anything}),
-        status=st.sampled_from([400, 401, 403, 404, 409, 422, 429, 500]),
-    )
-    def test_of_an_error(self, body: Any, status: int, origin: Origin, at_origin: ProphecyResource) -> None:
-        origin.replies = [Reply(status, json.dumps(body))]
-        with pytest.raises(VendorError) as raised:
-            start(at_origin)
-        assert raised.value.status == status

@@ -1,6 +1,7 @@
 """Dagster runs that are re-executed, die, or are terminated while a remote run goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -10,14 +11,16 @@ from dagster._core.execution.api import execute_run
 from dagster_runs import build_remote_run_asset
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
+from dagster_runs.transport.clock import use_clock
 
 KEY = "remote"
 
 
-def job_with(run: Any, sandbox: Sandbox, **options: Any) -> dg.JobDefinition:
-    asset = build_remote_run_asset(run, key=KEY, **options)
-    resources = sandbox_resources(sandbox.url)
-    defs = dg.Definitions(assets=[asset], resources=resources, executor=dg.in_process_executor)
+def job_with(run: Any, sandbox: Sandbox, *, key: str = KEY, resources: Any = None, **options: Any) -> dg.JobDefinition:
+    """A job of one asset. `options` are the asset's."""
+    asset = build_remote_run_asset(run, key=key, **options)
+    given = resources or sandbox_resources(sandbox.url)
+    defs = dg.Definitions(assets=[asset], resources=given, executor=dg.in_process_executor)
     return defs.resolve_implicit_global_asset_job_def()
 
 
@@ -47,12 +50,31 @@ class AtPause(SandboxClock):
             self._happens()
 
 
+@contextmanager
+def at_pause(sandbox: Sandbox, happens: Callable[[], None], *, pause: int = 3) -> Iterator[AtPause]:
+    """Something happens in this pause of all that are made in the block."""
+    clock = AtPause(sandbox, happens, pause=pause)
+    with use_clock(clock):
+        yield clock
+
+
 def dies() -> None:
+    """What ends an attempt without a word to the vendor."""
     raise MemoryError("this process dies")
+
+
+def signalled() -> None:
+    """What Dagster makes of a signal to the step's process."""
+    raise dg.DagsterExecutionInterruptedError
+
+
+def mark_as_terminated(instance: dg.DagsterInstance) -> None:
+    """What *Terminate* does first; the signal comes after it, or never."""
+    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    instance.report_run_canceling(run)
 
 
 def terminate(instance: dg.DagsterInstance) -> None:
     """What *Terminate* does, with the signal that follows it."""
-    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    instance.report_run_canceling(run)
-    raise dg.DagsterExecutionInterruptedError
+    mark_as_terminated(instance)
+    signalled()

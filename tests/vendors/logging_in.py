@@ -1,0 +1,54 @@
+"""What the tests of two vendors' OAuth have in common: troubles of the token endpoint, and where secrets could show."""
+
+import dagster as dg
+
+from dagster_runs.sandbox import Fault
+
+
+def passing(path: str) -> list[Fault]:
+    """Troubles of the token endpoint that are over at the third try."""
+    return [
+        Fault("status", status=503, times=2, path=path),
+        Fault("reset", times=2, path=path),
+        Fault("status", status=429, times=2, path=path),
+    ]
+
+
+def lasting(path: str) -> list[Fault]:
+    """Troubles that leave us without a token."""
+    return [
+        Fault("status", status=503, path=path),
+        Fault("reset", path=path),
+        Fault("lost_answer", path=path),
+        Fault("html", path=path),
+        Fault("missing_field", field="access_token", path=path),
+    ]
+
+
+def indiscreet(path: str, **said: str) -> list[Fault]:
+    """Errors that repeat our secrets, or come of an answer that holds one."""
+    return [
+        Fault("echo_secret"),
+        Fault("echo_secret", path=path),
+        Fault("truncated", path=path),
+        Fault("wrong_type", field="expires_in", value="soon", path=path),
+        Fault("status", status=400, body=said),
+    ]
+
+
+def name(fault: Fault) -> str:
+    return " ".join(str(part) for part in (fault.kind, fault.status, fault.field, fault.path) if part)
+
+
+def shown_by(error: Exception) -> str:
+    return f"{error} {error!r} {vars(error)}"
+
+
+def kept_by_dagster(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Events, run and snapshot of the job."""
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    events = [repr(entry) for entry in instance.all_logs(run_id)]
+    assert events
+    snapshot = dg.serialize_value(instance.get_job_snapshot(str(run.job_snapshot_id)))
+    return "\n".join((*events, snapshot, repr(run)))

@@ -1,0 +1,228 @@
+"""What RudderStack's answers mean, and that no answer does harm."""
+
+import contextlib
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+import dagster as dg
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dagster_runs import ConflictError, RudderStackProfilesRun, RudderStackResource, UnexpectedResponseError
+from dagster_runs.remote_run.state import RunState
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from tests.transport.scripted import Origin, Reply
+from tests.vendors.any_json import anything, close_to, few, times
+from tests.vendors.rudderstack_runs import PROJECT, look, start
+
+
+class TestStates:
+    @pytest.mark.parametrize(
+        ("word", "error", "state"),
+        [
+            ("running", None, RunState.RUNNING),
+            ("processing", None, RunState.RUNNING),
+            ("Running", None, RunState.RUNNING),
+            ("finished", None, RunState.SUCCEEDED),
+            ("FINISHED", "", RunState.SUCCEEDED),
+            ("finished", {}, RunState.SUCCEEDED),
+            ("finished", [], RunState.SUCCEEDED),
+            ("finished", "boom", RunState.FAILED),
+            ("finished", {"message": "boom"}, RunState.FAILED),
+            ("finished", {"code": 7}, RunState.FAILED),
+            ("finished", {"message": "", "code": 7}, RunState.FAILED),
+            ("finished", ["boom"], RunState.FAILED),
+            ("finished", 7, RunState.FAILED),
+            ("failed", None, RunState.FAILED),
+            ("Failed", "boom", RunState.FAILED),
+            ("canceled", None, RunState.UNKNOWN),
+            ("succeeded", None, RunState.UNKNOWN),
+            ("finished!", None, RunState.SUCCEEDED),
+            ("unfinished", None, RunState.UNKNOWN),
+            ("🎉", None, RunState.UNKNOWN),
+            ("  ", None, RunState.UNKNOWN),
+        ],
+    )
+    def test_are_told_by_word_and_error(
+        self, word: str, error: Any, state: RunState, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        body = {"status": word} if error is None else {"status": word, "error": error}
+        sandbox.add_fault(Fault("status", status=200, body=body))
+        status = look(rudderstack, "r")
+        assert (status.state, status.word) == (state, word)
+
+    @pytest.mark.parametrize(
+        ("error", "text"),
+        [
+            ("boom", "boom"),
+            ({"message": "boom", "code": 7}, "boom"),
+            ({"error": "boom"}, "boom"),
+            (["boom"], "['boom']"),
+        ],
+    )
+    def test_the_error_is_told_in_the_vendors_words(
+        self, error: Any, text: str, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=200, body={"status": "failed", "error": error}))
+        assert look(rudderstack, "r").error == text
+
+    @pytest.mark.parametrize("spelling", ["camel", "snake"])
+    def test_both_spellings_say_the_same(
+        self, spelling: str, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        sandbox.set_behaviour(PROJECT, Behaviour(spelling=spelling, tasks=["a", "b"], running_seconds=10))
+        run_id = start(rudderstack)
+        sandbox.advance(7)
+        going = look(rudderstack, run_id)
+        assert going.state is RunState.RUNNING
+        assert going.started_at is not None
+        assert going.finished_at is None
+        assert [task.task_id for task in going.answer.tasks] == ["a", "b"]
+        assert [task.finished_at is not None for task in going.answer.tasks] == [True, False]
+        sandbox.advance(60)
+        ended = look(rudderstack, run_id)
+        assert ended.state is RunState.SUCCEEDED
+        assert ended.duration_seconds == pytest.approx(10, abs=0.01)
+
+    @pytest.mark.parametrize("mixed", [True, False])
+    def test_the_documented_example_is_read(
+        self, mixed: bool, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        camel = {
+            "jobId": PROJECT,
+            "jobRunId": "cqf7pvv8sp57cfhreg0g",
+            "status": "finished",
+            "startedAt": "2024-05-31T06:48:08.228Z",
+            "finishedAt": "2024-05-31T06:49:08.228Z",
+            "tasks": [{"taskId": "wht", "taskRunId": "x", "startedAt": "2024-05-31T06:48:08.228Z", "finishedAt": None}],
+        }
+        extra = {"newField": {"a": 1}, "started_at": "2020-01-01T00:00:00Z"} if mixed else {}
+        sandbox.add_fault(Fault("status", status=200, body={**camel, **extra}))
+        status = look(rudderstack, "r")
+        assert status.started_at == datetime(2024, 5, 31, 6, 48, 8, 228000, tzinfo=timezone.utc)
+        assert status.duration_seconds == 60
+
+    @pytest.mark.parametrize(
+        "time", [None, "", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00", "soon", [], {}, True]
+    )
+    def test_a_time_that_is_none_yet_does_not_hide_the_state(
+        self, time: Any, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=200, body={"status": "running", "finishedAt": time}))
+        status = look(rudderstack, "r")
+        assert status.state is RunState.RUNNING
+        assert status.finished_at is None
+
+    def test_a_time_at_the_end_of_times_does_not_hide_the_state(
+        self, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        body = {"status": "running", "finishedAt": "9999-12-31T23:59:59-05:00"}
+        sandbox.add_fault(Fault("status", status=200, body=body))
+        assert look(rudderstack, "r").state is RunState.RUNNING
+
+    @pytest.mark.parametrize(
+        "tasks", [None, "wht", 7, {}, {"taskId": "a"}, [None], ["a"], [[]], [{"taskId": 7, "startedAt": "x"}], [{}]]
+    )
+    def test_strange_tasks_do_not_hide_the_state(
+        self, tasks: Any, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=200, body={"status": "finished", "tasks": tasks}))
+        status = look(rudderstack, "r")
+        assert status.state is RunState.SUCCEEDED
+        run = RudderStackProfilesRun(profiles_id=PROJECT)
+        assert set(run.fetch_result(rudderstack, "r", status, None).metadata) <= {"rudderstack/tasks"}
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"status": None},
+            {"status": ""},
+            {"status": 3},
+            {"status": ["finished"]},
+            [],
+            "finished",
+            5,
+            {"Status": "x"},
+        ],
+    )
+    def test_a_body_without_a_state_is_quoted(
+        self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        # A text as a fault's body would be sent as text.
+        given = json.dumps(body) if isinstance(body, str) else body
+        sandbox.add_fault(Fault("status", status=200, body=given))
+        with pytest.raises(UnexpectedResponseError) as raised:
+            look(rudderstack, "r")
+        assert json.dumps(body) in str(raised.value)
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"runId": None}, {"runId": ""}, {"runId": 7}, {"id": "r"}, [], {"runId": {"id": "r"}}]
+    )
+    def test_a_start_without_an_id_may_have_started_something(
+        self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=200, body=body))
+        with pytest.raises(UnexpectedResponseError) as raised:
+            start(rudderstack)
+        assert raised.value.may_have_been_accepted
+
+    @pytest.mark.parametrize("name", ["runId", "run_id"])
+    def test_both_spellings_of_the_runs_id_are_taken(
+        self, name: str, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=200, body={name: "r7"}))
+        assert start(rudderstack) == "r7"
+
+
+@pytest.fixture(scope="module")
+def at_origin(origin: Origin) -> RudderStackResource:
+    return RudderStackResource(access_token="t0ken", base_url=origin.url)
+
+
+class TestAnyBody:
+    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
+
+    @few
+    @given(
+        body=close_to(
+            {
+                "status": st.sampled_from(["running", "finished", "failed", "Finished"]),
+                "error": st.sampled_from([None, "", "boom", {}, {"message": ""}]),
+                "startedAt": times,
+                "finishedAt": times,
+                "finished_at": times,
+                "tasks": st.lists(
+                    close_to({"taskId": st.text(max_size=5), "startedAt": times, "finished_at": times}), max_size=3
+                ),
+            }
+        )
+    )
+    @example(body={"status": "finished", "finishedAt": "9999-12-31T23:59:59-05:00"})
+    def test_of_a_status(self, body: Any, origin: Origin, at_origin: RudderStackResource) -> None:
+        origin.replies = [Reply(200, json.dumps(body))]
+        run = RudderStackProfilesRun(profiles_id=PROJECT)
+        try:
+            status = run.fetch_status(at_origin, "r")
+        except UnexpectedResponseError:
+            return
+        if status.state is RunState.SUCCEEDED:
+            assert not body.get("error")
+        result = run.fetch_result(at_origin, "r", status, None)
+        dg.AssetMaterialization("a", metadata=dict(result.metadata))
+
+    @few
+    @given(body=close_to({"runId": st.text(max_size=5), "run_id": st.text(max_size=5)}))
+    def test_of_a_start(self, body: Any, origin: Origin, at_origin: RudderStackResource) -> None:
+        origin.replies = [Reply(200, json.dumps(body))]
+        with contextlib.suppress(UnexpectedResponseError):
+            assert start(at_origin)
+
+    @few
+    @given(body=close_to({"error": anything, "message": anything, "code": anything, "details": anything}))
+    def test_of_an_error(self, body: Any, origin: Origin, at_origin: RudderStackResource) -> None:
+        origin.replies = [Reply(409, json.dumps(body))]
+        with pytest.raises(ConflictError):
+            start(at_origin)

@@ -1,0 +1,51 @@
+"""RudderStack Profiles as an asset: what the UI shows of it."""
+
+import dagster as dg
+import pytest
+
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from tests.remote_run.materializing import checks, failure, metadata, run_profiles
+from tests.vendors.rudderstack_runs import PROJECT
+
+
+@pytest.mark.usefixtures("clock")
+class TestAsAnAsset:
+    def test_a_good_run_shows_its_tasks(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.set_behaviour(PROJECT, Behaviour(tasks=["wht", "features"], running_seconds=8))
+        result = run_profiles(sandbox, instance)
+        assert result.success
+        table = metadata(instance, "features")["rudderstack/tasks"]
+        assert [record.data["task"] for record in table.records] == ["wht", "features"]
+        assert [record.data["seconds"] for record in table.records] == [4.0, 4.0]
+        assert checks(result)["run_status"].passed
+
+    @pytest.mark.parametrize("style", ["failed", "finished_with_error"])
+    @pytest.mark.parametrize("spelling", ["camel", "snake"])
+    def test_both_ways_to_fail_are_failures(
+        self, style: str, spelling: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        behaviour = Behaviour(outcome="fail", error="no column AMOUNT", failure_style=style, spelling=spelling)
+        sandbox.set_behaviour(PROJECT, behaviour)
+        result = run_profiles(sandbox, instance)
+        assert not result.success
+        assert "no column AMOUNT" in failure(result)
+
+    def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(Fault("unknown_state", word="Vaporized", ended=True, method="GET"))
+        result = run_profiles(sandbox, instance)
+        assert not result.success
+        assert "'Vaporized'" in failure(result)
+
+    def test_an_unknown_word_without_an_end_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(Fault("unknown_state", word="pondering", method="GET", times=3))
+        assert run_profiles(sandbox, instance).success
+
+    @pytest.mark.parametrize("where", ["jobs that are going", "the end"])
+    def test_a_strange_answer_is_looked_past(self, where: str, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        skip = 0 if where == "jobs that are going" else 4
+        sandbox.add_fault(Fault("missing_field", field="status", method="GET", times=2, skip=skip))
+        sandbox.add_fault(Fault("wrong_type", field="status", value=None, method="GET", times=2, skip=skip))
+        assert run_profiles(sandbox, instance).success
+        assert sandbox.starts("rudderstack") == 1

@@ -1,0 +1,238 @@
+"""RudderStack Profiles: what is sent, what is refused before it is sent, and what a refusal says."""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from dagster_runs import (
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RudderStackProfilesRun,
+    RudderStackResource,
+    ServerError,
+    VendorError,
+    __version__,
+)
+from dagster_runs.sandbox import Fault, Sandbox, well_known
+from tests.vendors.rudderstack_runs import PROJECT, look, start
+
+
+class TestAddress:
+    @pytest.mark.parametrize(
+        ("fields", "url"),
+        [
+            ({}, "https://api.rudderstack.com/v2"),
+            ({"region": "us"}, "https://api.rudderstack.com/v2"),
+            ({"region": "eu"}, "https://api.eu.rudderstack.com/v2"),
+            ({"base_url": "https://rs.example.com"}, "https://rs.example.com/v2"),
+            ({"base_url": "https://rs.example.com/"}, "https://rs.example.com/v2"),
+            ({"base_url": "https://rs.example.com/v2"}, "https://rs.example.com/v2"),
+            ({"base_url": " https://rs.example.com/v2/ "}, "https://rs.example.com/v2"),
+            ({"base_url": "https://rs.example.com/proxy/v2"}, "https://rs.example.com/proxy/v2"),
+            ({"base_url": "https://rs.example.com", "region": "eu"}, "https://rs.example.com/v2"),
+        ],
+    )
+    def test_of_the_api(self, fields: dict[str, Any], url: str) -> None:
+        resource = RudderStackResource(access_token="t0ken", **fields)
+        assert resource.api_url() == url
+        assert resource.http().base_url == url
+
+    @pytest.mark.parametrize("region", ["EU", "asia", ""])
+    def test_of_another_region_is_refused(self, region: str) -> None:
+        with pytest.raises(ValidationError, match="region"):
+            RudderStackResource(access_token="t0ken", region=region)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("suffix", ["", "/", "/v2", "/v2/"])
+    def test_works_with_and_without_its_version(self, suffix: str, sandbox: Sandbox) -> None:
+        resource = RudderStackResource(
+            access_token=well_known.RUDDERSTACK_TOKEN, base_url=f"{sandbox.url}/rudderstack{suffix}"
+        )
+        start(resource)
+        assert sandbox.starts("rudderstack") == 1
+
+
+class TestWhatIsSent:
+    def test_without_parameters_there_is_no_body(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
+        run_id = start(rudderstack)
+        [request] = sandbox.requests("rudderstack")
+        assert (request.method, request.path) == ("POST", f"/rudderstack/v2/sources/{PROJECT}/start")
+        assert request.body is None
+        assert "content-type" not in request.headers
+        assert request.headers["authorization"] == "valid"
+        assert request.headers["user-agent"] == f"dagster-runs/{__version__}"
+        assert run_id == request.started_run
+
+    def test_the_status_is_asked_for_by_project_and_run(
+        self, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        run_id = start(rudderstack)
+        look(rudderstack, run_id)
+        path = sandbox.requests("rudderstack")[-1].path
+        assert path == f"/rudderstack/v2/sources/{PROJECT}/runs/{run_id}/status"
+
+    @pytest.mark.parametrize(
+        ("fields", "parameters"),
+        [
+            ({"model_refs": ["models/id_graph"]}, ["--model_refs models/id_graph"]),
+            ({"model_refs": ["models/a", "models/b"]}, ["--model_refs models/a", "--model_refs models/b"]),
+            ({"begin_time": "2026-01-02T03:04:05Z"}, ["--begin_time 2026-01-02T03:04:05Z"]),
+            ({"begin_time": "2026-01-02T03:04:05"}, ["--begin_time 2026-01-02T03:04:05Z"]),
+            ({"begin_time": "2026-01-02T03:04:05+02:00"}, ["--begin_time 2026-01-02T01:04:05Z"]),
+            ({"begin_time": "2026-01-02"}, ["--begin_time 2026-01-02T00:00:00Z"]),
+            (
+                {"begin_time": datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-5)))},
+                ["--begin_time 2026-01-02T05:00:00Z"],
+            ),
+            ({"end_time": "2026-01-02T03:04:05Z"}, ["--end_time 2026-01-02T03:04:05Z"]),
+            ({"rebase_incremental": True}, ["--rebase_incremental"]),
+            ({"rebase_incremental": False, "parameters": ["--rebase_incremental"]}, ["--rebase_incremental"]),
+            (
+                {
+                    "parameters": ["--rebase_incremental true"],
+                    "end_time": "2026-01-03",
+                    "begin_time": "2026-01-02",
+                    "model_refs": ["m"],
+                },
+                [
+                    "--model_refs m",
+                    "--begin_time 2026-01-02T00:00:00Z",
+                    "--end_time 2026-01-03T00:00:00Z",
+                    "--rebase_incremental true",
+                ],
+            ),
+        ],
+    )
+    def test_each_parameter_is_flag_and_value_in_one_string(
+        self, fields: dict[str, Any], parameters: list[str], sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        start(rudderstack, **fields)
+        [request] = sandbox.requests("rudderstack")
+        assert request.body == {"parameters": parameters}
+        assert request.headers["content-type"] == "application/json"
+        assert request.status == 200
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("fields", "says"),
+        [
+            ({"profiles_id": ""}, "profiles_id"),
+            ({"profiles_id": "a/b"}, "profiles_id"),
+            ({"profiles_id": "../x"}, "profiles_id"),
+            ({"profiles_id": "a b"}, "profiles_id"),
+            ({"profiles_id": f"{PROJECT}\n"}, "profiles_id"),
+            ({"profiles_id": "x" * 201}, "profiles_id"),
+            ({"profiles_id": None}, "profiles_id"),
+            ({"model_refs": "models/a"}, "model_refs"),
+            ({"model_refs": [""]}, "model_refs"),
+            ({"model_refs": ["models/a models/b"]}, "model_refs"),
+            ({"model_refs": ["--begin_time"]}, "model_refs"),
+            ({"begin_time": "yesterday"}, "begin_time"),
+            ({"begin_time": "2026-02-30"}, "begin_time"),
+            ({"end_time": "{window_end"}, "end_time"),
+            ({"begin_time": "2026-01-02", "end_time": "2026-01-01"}, r"begin_time .* must lie before end_time"),
+            ({"begin_time": "2026-01-02", "end_time": "2026-01-02"}, r"begin_time .* must lie before end_time"),
+            (
+                {"begin_time": "2026-01-02T00:00:00+00:00", "end_time": "2026-01-02T01:00:00+02:00"},
+                r"begin_time .* must lie before end_time",
+            ),
+            ({"rebase_incremental": "perhaps"}, "rebase_incremental"),
+            ({"parameters": ["model_refs a"]}, "parameters"),
+            ({"parameters": "--model_refs a"}, "parameters"),
+            ({"parameters": [1]}, "parameters"),
+            ({"profile_id": "x"}, "profile_id"),
+        ],
+    )
+    def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
+        with pytest.raises(ValidationError, match=says):
+            RudderStackProfilesRun(**{"profiles_id": PROJECT, **fields})
+
+    def test_cannot_be_changed(self) -> None:
+        with pytest.raises(ValidationError):
+            RudderStackProfilesRun(profiles_id=PROJECT).profiles_id = "other"  # type: ignore[misc]
+
+    def test_the_project_is_the_target(self) -> None:
+        assert RudderStackProfilesRun(profiles_id=PROJECT).target == PROJECT
+
+    def test_a_window_fills_what_the_user_left_open(self) -> None:
+        begin, end = datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc)
+        filled = RudderStackProfilesRun(profiles_id=PROJECT, end_time="2026-01-01T12:00:00Z").in_window(begin, end)
+        assert filled.api_parameters() == ["--begin_time 2026-01-01T00:00:00Z", "--end_time 2026-01-01T12:00:00Z"]
+
+    def test_it_takes_no_gate(self) -> None:
+        assert not RudderStackProfilesRun.data_checks
+
+    def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, rudderstack: RudderStackResource) -> None:
+        run = RudderStackProfilesRun(profiles_id=PROJECT)
+        assert not run.can_cancel
+        assert "https://app.rudderstack.com" in run.where_to_stop
+        with pytest.raises(NotImplementedError):
+            run.cancel(rudderstack, "r")
+
+
+class TestRefusals:
+    def test_409_is_a_conflict_with_a_run_that_is_going(
+        self, sandbox: Sandbox, rudderstack: RudderStackResource
+    ) -> None:
+        start(rudderstack)
+        with pytest.raises(ConflictError, match="already running") as raised:
+            start(rudderstack)
+        run = RudderStackProfilesRun(profiles_id=PROJECT)
+        assert run.is_conflict_with_going_run(raised.value)
+        assert not run.is_conflict_with_going_run(ServerError("x", vendor="RudderStack"))
+        assert not raised.value.may_have_been_accepted
+        assert sandbox.starts("rudderstack") == 1
+
+    def test_a_wrong_token(self, sandbox: Sandbox) -> None:
+        resource = RudderStackResource(access_token="wrong-token", base_url=f"{sandbox.url}/rudderstack")
+        with pytest.raises(AuthenticationError, match="credentials"):
+            start(resource)
+
+    def test_an_unknown_project(self, rudderstack: RudderStackResource) -> None:
+        with pytest.raises(NotFoundError, match="2hkeNone"):
+            start(rudderstack, profiles_id="2hkeNone")
+
+    def test_an_unknown_parameter_is_told_in_the_vendors_words(self, rudderstack: RudderStackResource) -> None:
+        with pytest.raises(InvalidRequestError, match=r"--verbose.*not allowed"):
+            start(rudderstack, parameters=["--verbose yes"])
+
+    @pytest.mark.parametrize(
+        ("status", "body", "kind", "code", "detail"),
+        [
+            (400, {"message": "bad"}, InvalidRequestError, None, "bad"),
+            (400, {"error": "bad"}, InvalidRequestError, None, "bad"),
+            (400, {"message": "bad", "code": "E1"}, InvalidRequestError, "E1", "bad"),
+            (400, {"message": "bad", "code": 17}, InvalidRequestError, "17", "bad"),
+            (400, {"message": "bad", "details": {"a": "b"}}, InvalidRequestError, None, "bad {'a': 'b'}"),
+            (400, {"error": {"message": "bad", "code": "E2"}}, InvalidRequestError, "E2", "bad"),
+            (400, {"error": {"error": "bad"}}, InvalidRequestError, None, "bad"),
+            (400, {"error": ["bad"]}, InvalidRequestError, None, "['bad']"),
+            (401, "Invalid Authorization Header", AuthenticationError, None, "Invalid Authorization Header"),
+            (403, {"message": "Feature is not enabled for your account"}, PermissionDeniedError, None, None),
+            (500, {"error": {}}, ServerError, None, '{"error":{}}'),
+            (500, ["x"], ServerError, None, '["x"]'),
+            (500, "boom", ServerError, None, None),
+        ],
+    )
+    def test_an_error_is_read_in_every_shape(
+        self,
+        status: int,
+        body: Any,
+        kind: type[VendorError],
+        code: str | None,
+        detail: str | None,
+        sandbox: Sandbox,
+        rudderstack: RudderStackResource,
+    ) -> None:
+        sandbox.add_fault(Fault("status", status=status, body=body))
+        with pytest.raises(kind) as raised:
+            start(rudderstack)
+        assert type(raised.value) is kind
+        assert raised.value.code == code
+        if detail is not None:
+            assert raised.value.detail == detail
