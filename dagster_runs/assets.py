@@ -11,6 +11,7 @@ from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.reporting import check_specs
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.step import Step
 
 AssetKeyLike = str | Sequence[str] | dg.AssetKey
 RunOrFunction = RemoteRun[Any] | Callable[[dg.AssetExecutionContext], RemoteRun[Any]]
@@ -68,8 +69,7 @@ def build_remote_run_asset(
         timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
         on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.
         on_uncertain_start: ``"fail"`` when a start's answer is lost and the run cannot be found, or
-        ``"start_again"``, at
-            the risk of a second run.
+            ``"start_again"``, at the risk of a second run.
         on_conflict: ``"wait"`` when somebody else's run is in the way, or ``"fail"``.
         gate: How quality results are judged; for runs that have some.
 
@@ -124,15 +124,8 @@ def build_remote_run_asset(
                 f"The resource {resource!r} is a {type(vendor_resource).__name__}; a {run_class.__name__} needs "
                 f"{run_class.vendor}'s. Set resource_key to the key of such a resource."
             )
-        yield from vendor_resource.run(
-            context,
-            wanted.changed_for_launch(context.op_execution_context.op_config or {}, by="The launch's config"),
-            gate=gate,
-            timeout=timeout,
-            on_timeout=on_timeout,
-            on_uncertain_start=on_uncertain_start,
-            on_conflict=on_conflict,
-        )
+        wanted = wanted.changed_for_launch(context.op_execution_context.op_config or {}, by="The launch's config")
+        yield from vendor_resource.follow(Step(context), wanted, options, is_fixed=isinstance(run, RemoteRun))
 
     return remote_run
 

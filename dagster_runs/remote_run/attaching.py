@@ -19,8 +19,9 @@ def attach(following: Following, record: Record) -> Going | None:
         record: A ``started`` entry of this Dagster run, or of one that it resumes from failure.
     """
     log, run_id = following.step.log, record.run_id or ""
-    if record.target != following.target:
-        log.warning("The earlier run %s was a %s; starting a %s", run_id, record.target, following.target)
+    if not record.is_of(following.target, following.fields):
+        changed = "with other fields" if record.target == following.target else f"a {record.target}"
+        log.warning("The earlier run %s was %s; starting a %s", run_id, changed, following.target)
         return None
     status = _look(following, run_id)
     if status is None:

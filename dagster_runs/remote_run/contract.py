@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.transport.errors import NotFoundError, as_outage
 
 if TYPE_CHECKING:
     from dagster_runs.remote_run.resource import RemoteRunResource
@@ -49,27 +50,23 @@ class StartAttempt:
 
     @property
     def earliest(self) -> float:
-        """Epoch seconds before which a run of this start cannot have been made."""
-        return self.starting_at - self._unsure
+        """Epoch seconds from which on to look for a run of this start, by a clock that may not be ours."""
+        return self.starting_at - CLOCKS_DIFFER - CLOCKS_OF_MACHINES_DIFFER
 
     @property
     def latest(self) -> float:
-        """Epoch seconds after which a run of this start cannot have been made."""
-        return self.starting_at + START_TAKES_AT_MOST + self._unsure
-
-    @property
-    def _unsure(self) -> float:
-        return CLOCKS_DIFFER if self.by_this_process else CLOCKS_DIFFER + CLOCKS_OF_MACHINES_DIFFER
+        """Epoch seconds up to which to look for it."""
+        return self.starting_at + START_TAKES_AT_MOST + CLOCKS_DIFFER + CLOCKS_OF_MACHINES_DIFFER
 
     def may_have_made(self, created_at: float) -> bool | None:
-        """Whether a run that was made then, in epoch seconds, is of this start by its time.
+        """Whether a run that was made then, in epoch seconds by our clock, is of this start by its time.
 
         Returns:
             ``None`` where only a difference between the clocks of two machines could explain it.
         """
         if -CLOCKS_DIFFER <= created_at - self.starting_at <= START_TAKES_AT_MOST + CLOCKS_DIFFER:
             return True
-        return None if self.earliest <= created_at <= self.latest else False
+        return None if not self.by_this_process and self.earliest <= created_at <= self.latest else False
 
 
 @dataclass(frozen=True)
@@ -183,6 +180,19 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
             VendorError: The look failed; this says nothing about the run.
         """
 
+    def look(self, resource: ResourceT, run_id: str) -> RunStatus:
+        """As `fetch_status`, but only the API itself can say that it does not know the run.
+
+        Raises:
+            NotFoundError: It says so.
+            VendorError: The look failed; this says nothing about the run.
+        """
+        try:
+            return self.fetch_status(resource, run_id)
+        except NotFoundError as error:
+            # A proxy's or login page, which must not make a healthy run pass for lost.
+            raise error if error.is_from_api else as_outage(error) from None
+
     def fetch_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """Metadata of a run that is still going; empty where the vendor tells nothing."""
         return {}
@@ -208,12 +218,14 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         return None
 
     def in_window(self, start: datetime, end: datetime) -> Self:
-        """This run over the partition's time window, where the vendor's run has one. Fields that the user set stay."""
+        """This run over the partition's time window, where the vendor's run has one and the user set no end of it."""
         if self.partition_window_fields is None:
             return self
         fields = dict(zip(self.partition_window_fields, (start, end), strict=True))
-        empty = {name: value for name, value in fields.items() if getattr(self, name) is None}
-        return self.changed_for_launch(empty, by="The partition")
+        # Half a window of the user's own means something else; and so does one that was taken away by null.
+        if self.model_fields_set.intersection(fields):
+            return self
+        return self.changed_for_launch(fields, by="The partition")
 
     def with_fields(self, changes: Mapping[str, Any]) -> Self:
         """A copy with other values, validated as if it had been written so."""

@@ -50,6 +50,7 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
         run_id=going.run_id,
         cure=f"See {following.url(going.run_id)}." if following.url(going.run_id) else "",
         metadata={**metadata, **shown},
+        retry_helps=status.retry_helps,
     )
 
 
@@ -139,9 +140,9 @@ def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus |
         status = _wait_for_end(following, going)
     if status is None:
         within = f"within {CANCEL_CONFIRMED_WITHIN:.0f} s"
-        said = f"{run.vendor} has not confirmed {within} that {named} has ended; look there"
-        log.warning("%s. %s", said, following.url(going.run_id) or "")
-        return None, said
+        said = f"{run.vendor} has not confirmed {within} that {named} has ended; look there. {run.cancel_caveat}"
+        log.warning("%s %s", said.rstrip(), following.url(going.run_id) or "")
+        return None, said.rstrip(" .")
     if status.state is not RunState.SUCCEEDED:  # a result that is there can still be taken
         following.note(
             Entry.ENDED,

@@ -25,11 +25,12 @@ class RemoteRunError(VendorError, dg.Failure):
         run_id: str | None = None,
         cure: str = "",
         metadata: dict[str, Any] | None = None,
+        retry_helps: bool = True,
     ) -> None:
         self.run_id = run_id
         VendorError.__init__(self, detail, vendor=vendor, cure=cure)
         message = str(self)
-        dg.Failure.__init__(self, description=message, metadata=metadata, allow_retries=self.retryable)
+        dg.Failure.__init__(self, description=message, metadata=metadata, allow_retries=self.retryable and retry_helps)
         self.args = (message,)
 
 

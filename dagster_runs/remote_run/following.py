@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -44,12 +45,22 @@ class Going:
 
 @dataclass(frozen=True)
 class Following:
-    """A step, the run it wants, the resource to run it with, and the user's choices."""
+    """A step, the run it wants, the resource to run it with, and the user's choices.
+
+    Attributes:
+        step: The step.
+        resource: The vendor's resource.
+        run: What is wanted.
+        options: The user's choices.
+        is_fixed: Whether each attempt wants the same fields, unless somebody changes the definition or the launch. A
+            run that user code makes anew may hold the time of day.
+    """
 
     step: Step
     resource: "RemoteRunResource"
     run: RemoteRun[Any]
     options: RunOptions
+    is_fixed: bool = False
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -60,6 +71,13 @@ class Following:
     def target(self) -> str:
         """Kind and target of the run, which tell whether an earlier run is the one that is wanted now."""
         return f"{type(self.run).__name__} {self.run.target}"
+
+    @cached_property
+    def fields(self) -> str | None:
+        """Digest of the fields that are wanted, where they are fixed."""
+        if not self.is_fixed:
+            return None
+        return sha256(self.run.model_dump_json().encode()).hexdigest()[:16]
 
     @property
     def timeout(self) -> float:
@@ -81,7 +99,7 @@ class Following:
 
     def look(self, run_id: str) -> RunStatus:
         """Ask the vendor how a run stands."""
-        return self.run.fetch_status(self.resource, run_id)
+        return self.run.look(self.resource, run_id)
 
     def new_attempt(self) -> StartAttempt:
         """An attempt to start the run, beginning now."""
@@ -146,6 +164,7 @@ class Following:
             at=current_clock().wall() if at is None else at,
             correlation_id=correlation_id,
             target=self.target,
+            fields=self.fields,
             run_id=run_id,
             deadline=deadline if deadline is not None else (going.deadline if going else None),
             shown=metadata,

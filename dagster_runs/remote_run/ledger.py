@@ -47,7 +47,10 @@ class Record:
         correlation_id: Of the start attempt.
         dagster_run_id: The Dagster run that wrote it.
         target: Kind and target of the run then.
+        partition: The partition, ``first...last`` for a range.
+        name: Tells several runs in one step apart.
         deadline: Epoch seconds at which waiting ends.
+        fields: Digest of the run's fields, where another one would mean that somebody changed them.
     """
 
     entry: Entry
@@ -56,7 +59,27 @@ class Record:
     correlation_id: str
     dagster_run_id: str
     target: str
+    partition: str | None
+    name: str
     deadline: float | None = None
+    fields: str | None = None
+
+    @classmethod
+    def of(cls, event: dg.EventLogRecord) -> "Record | None":
+        """The entry that an event holds, if it holds one that we can read."""
+        observation = event.event_log_entry.asset_observation
+        kept = observation.metadata.get(LEDGER_KEY) if observation is not None else None
+        if not isinstance(kept, dg.JsonMetadataValue) or not isinstance(kept.value, dict):
+            return None
+        entry: dict[str, Any] = {name: kept.value.get(name) for name in cls.__dataclass_fields__}
+        try:
+            return cls(**{**entry, "entry": Entry(entry["entry"]), "at": float(entry["at"])})
+        except (TypeError, ValueError):
+            return None  # written by another version of this package, or not by us
+
+    def is_of(self, target: str, fields: str | None) -> bool:
+        """Whether it is of a run of this target, and with these fields where both are known."""
+        return self.target == target and (fields == self.fields or None in (fields, self.fields))
 
 
 class Ledger:
@@ -75,6 +98,7 @@ class Ledger:
         target: str,
         run_id: str | None = None,
         deadline: float | None = None,
+        fields: str | None = None,
         shown: Mapping[str, Any] | None = None,
     ) -> None:
         """Append an entry. It is stored when this returns."""
@@ -86,6 +110,7 @@ class Ledger:
             "dagster_run_id": self._step.dagster_run_id,
             "target": target,
             "deadline": deadline,
+            "fields": fields,
             "partition": self._step.partition,
             "name": self._step.name,
         }
@@ -109,27 +134,15 @@ class Ledger:
         while True:
             page = self._step.instance.fetch_observations(filters, limit=_PAGE, cursor=cursor)
             for event in page.records:
-                if event.run_id not in dagster_runs or event.event_log_entry.asset_observation is None:
-                    continue
-                kept = event.event_log_entry.asset_observation.metadata.get(LEDGER_KEY)
-                record = self._read(kept.value) if isinstance(kept, dg.JsonMetadataValue) else None
-                if record is not None:
+                record = Record.of(event) if event.run_id in dagster_runs else None
+                if record is not None and record.entry is not Entry.PROGRESS and self._is_ours(record):
                     yield record
             if not page.has_more:
                 return
             cursor = page.cursor
 
-    def _read(self, kept: Any) -> Record | None:
-        try:
-            if kept["partition"] != self._step.partition or kept["name"] != self._step.name:
-                return None
-            entry = Entry(kept["entry"])
-            if entry is Entry.PROGRESS:
-                return None
-            fields = {name: kept[name] for name in Record.__dataclass_fields__ if name != "entry"}
-        except (KeyError, TypeError, ValueError):
-            return None  # written by another version of this package, or not by us
-        return Record(entry=entry, **fields)
+    def _is_ours(self, record: Record) -> bool:
+        return (record.partition, record.name) == (self._step.partition, self._step.name)
 
     def _filter(self) -> dg.AssetRecordsFilter:
         partition = self._step.single_partition

@@ -11,12 +11,13 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.step import Step
 
 RunT = TypeVar("RunT", bound=RemoteRun[Any])
-_PLACEHOLDER = re.compile(r"\{(partition_key|window_start|window_end)\}")
+_PLACEHOLDER = re.compile(r"\{(partition_key(?:\.\w+)?|window_start|window_end)\}")
 
 
 def fill_from_partition(run: RunT, step: Step) -> RunT:
     """``run`` with its window and its ``{partition_key}``, ``{window_start}``, ``{window_end}`` filled in.
 
+    Of an asset with several dimensions, ``{partition_key.recipient}`` is the key of the dimension ``recipient``.
     Times are ISO 8601, UTC. A range of partitions in one step fills one window over the whole range.
 
     Raises:
@@ -26,6 +27,9 @@ def fill_from_partition(run: RunT, step: Step) -> RunT:
     if window is not None:
         run = run.in_window(*window)
     values = {"partition_key": step.single_partition}
+    if step.single_partition is not None and isinstance(step.context.partition_key, dg.MultiPartitionKey):
+        dimensions = step.context.partition_key.keys_by_dimension
+        values |= {f"partition_key.{name}": key for name, key in dimensions.items()}
     if window is not None:
         values |= {"window_start": iso(window[0]), "window_end": iso(window[1])}
     dumped = {name: getattr(run, name) for name in run.model_fields_set}
@@ -61,7 +65,9 @@ def _fill(value: Any, values: Mapping[str, str | None]) -> Any:
 def _known(name: str, values: Mapping[str, str | None]) -> str:
     value = values.get(name)
     if value is None:
-        has_none = "no single partition in this run" if name == "partition_key" else "no partitions by time"
+        has_none = "no partitions by time"
+        if name.startswith("partition_key"):
+            has_none = f"no dimension {name.partition('.')[2]}" if "." in name else "no single partition in this run"
         raise dg.Failure(
             description=f"A field of the run asks for {{{name}}}, but the asset has {has_none}. Nothing was started.",
             allow_retries=False,

@@ -1,12 +1,14 @@
 """Going on after a start whose answer was lost, without ever starting a second run unasked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dagster_runs.remote_run.contract import FoundRun, StartAttempt
 from dagster_runs.remote_run.errors import StartOutcomeUnknown
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.ledger import Entry
+from dagster_runs.remote_run.neighbours import neighbours_of
 from dagster_runs.remote_run.sending import note_started, send
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
@@ -15,21 +17,24 @@ _SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between looks for a run whose start's answer was lost: the request may still be under way at the vendor."""
 
 
-def recover(following: Following, attempt: StartAttempt, *, why: str, target: str | None = None) -> Going | None:
+_SETTLES = 7.0
+"""Seconds of looking before a run that only fits is taken: ours may be under way still, or a neighbour's not noted."""
+
+
+def recover(following: Following, attempt: StartAttempt, *, why: str, is_same: bool = True) -> Going | None:
     """The run of a start whose outcome is not known; ``None`` if none began, so that it may be started again.
 
     Args:
         following: What this step wants.
         attempt: The start.
         why: Why its outcome is not known.
-        target: What it was a start of, if that may be another than the one that is wanted now.
+        is_same: Whether it was a start of what is wanted now.
 
     Raises:
         StartOutcomeUnknown: That cannot be told, and the user has not said that a second run does no harm.
     """
     run, log = following.run, following.step.log
-    # Of another target neither the idempotency key nor the search tells anything: the definition was changed.
-    is_same = target in (None, following.target)
+    # Of another one neither the idempotency key nor the search tells anything: the definition was changed.
     if run.start_is_repeatable and is_same:
         log.warning("Sending the start of %s again with the same idempotency key: %s", following.what, why)
         return send(following, attempt)
@@ -71,18 +76,28 @@ def _search(following: Following, attempt: StartAttempt) -> Sequence[FoundRun] |
     """Look for the run of a lost start; ``None`` where the vendor offers no way to look."""
     # A run that an earlier attempt of this step started is not the one whose start was lost.
     known = following.ledger.known_run_ids()
-    found: Sequence[FoundRun] | None = None
+    found: Sequence[FoundRun] = ()
+    waited = 0.0
     for pause in (0.0, *_SEARCH_PAUSES):
         current_clock().sleep(pause)
+        waited += pause
         following.raise_if_terminated()
-        found = following.run.find_started(following.resource, attempt)
-        if found is None:
+        candidates = following.run.find_started(following.resource, attempt)
+        if candidates is None:
             return None
-        found = [candidate for candidate in found if candidate.run_id not in known]
+        found = [candidate for candidate in candidates if candidate.run_id not in known]
         ours = [candidate for candidate in found if candidate.ours]
         if ours:
             return ours
-        if found and not any(candidate.undecided for candidate in found):
+        if found:
+            # What is known of it is its kind and time; so do not take what a neighbour's start has begun.
+            others = neighbours_of(following, attempt)
+            found = [
+                replace(candidate, undecided=candidate.undecided or others.are_starting)
+                for candidate in found
+                if candidate.run_id not in others.run_ids
+            ]
+        if found and waited >= _SETTLES and not any(candidate.undecided for candidate in found):
             return found
     return found
 

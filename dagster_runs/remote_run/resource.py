@@ -179,5 +179,15 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             on_conflict=on_conflict,
         )
         options.check_for(type(run))
-        step = Step(context, name=name, filled=tuple(assets))
-        yield from follow(Following(step, self, fill_from_partition(run, step), options))
+        yield from self.follow(Step(context, name=name, filled=tuple(assets)), run, options)
+
+    def follow(self, step: Step, run: RemoteRun[Any], options: RunOptions, *, is_fixed: bool = False) -> Iterator[Any]:
+        """As `run`, for what is made of it already.
+
+        Args:
+            step: The step.
+            run: What to run.
+            options: The user's choices.
+            is_fixed: Whether each attempt wants the same fields, unless somebody changes the definition or the launch.
+        """
+        yield from follow(Following(step, self, fill_from_partition(run, step), options, is_fixed))

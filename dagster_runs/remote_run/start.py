@@ -9,6 +9,7 @@ from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.pacing import next_pause
 from dagster_runs.remote_run.recovering import recover
 from dagster_runs.remote_run.sending import send
+from dagster_runs.remote_run.step import Verdict
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
@@ -32,7 +33,8 @@ def start_or_attach(following: Following) -> Going:
         going = attach(following, record)
     elif record is not None and record.entry is Entry.STARTING:
         why = f"this step's last attempt ended in the middle of starting {record.target}"
-        going = recover(following, following.attempt_of(record), why=why, target=record.target)
+        is_same = record.is_of(following.target, following.fields)
+        going = recover(following, following.attempt_of(record), why=why, is_same=is_same)
     return going or _start(following)
 
 
@@ -42,9 +44,10 @@ def _start(following: Following) -> Going:
     begun = clock.wall()
     lost = 0
     while True:
-        if following.step.was_terminated():
+        verdict = following.step.verdict()
+        if verdict is Verdict.TERMINATED:
             raise RunTerminated(f"the Dagster run was terminated, so no {run.label} was started", vendor=run.vendor)
-        if following.step.was_written_off():
+        if verdict is Verdict.WRITTEN_OFF:
             raise RunTerminated(
                 f"Dagster has given up this step's run, so no {run.label} was started", vendor=run.vendor
             )

@@ -37,7 +37,12 @@ def state_of(word: str, words: Mapping[str, RunState]) -> RunState:
 
 
 def _as_utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
+    if time.tzinfo is None:
+        return time.replace(tzinfo=timezone.utc)
+    try:
+        return time.astimezone(timezone.utc)
+    except OverflowError:
+        raise ValueError(f"{time} lies outside the years 1 to 9999 in UTC") from None
 
 
 UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
@@ -60,6 +65,7 @@ class RunStatus:
         created_at: When the vendor accepted it.
         started_at: When it began to work.
         finished_at: When it ended.
+        retry_helps: Whether a run that ended like this may end well when it is started again.
         answer: The vendor's whole answer, for the vendor's own code.
     """
 
@@ -69,6 +75,7 @@ class RunStatus:
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    retry_helps: bool = True
     answer: Any = field(default=None, repr=False)
 
     @property

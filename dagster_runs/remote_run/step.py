@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,15 @@ _MOST_ANCESTORS = 64
 _ENDED_BY_A_PERSON = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _TERMINATION_SETTLES = 2.0
 """Seconds. Dagster marks a run as CANCELING before it signals, but a replica of its database may lag."""
+
+
+class Verdict(Enum):
+    """What became of a Dagster run whose step goes on."""
+
+    TERMINATED = "terminated"
+    """A person or a limit ended it."""
+    WRITTEN_OFF = "written off"
+    """It counts as failed: run monitoring lost sight of it."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +126,12 @@ class Step:
         current_clock().sleep(_TERMINATION_SETTLES)
         return self._status() in _ENDED_BY_A_PERSON
 
-    def was_written_off(self) -> bool:
-        """Whether the Dagster run counts as failed though this step goes on: run monitoring lost sight of it."""
-        return self._status() is dg.DagsterRunStatus.FAILURE
+    def verdict(self) -> Verdict | None:
+        """What became of the Dagster run while this step goes on; one query for both."""
+        status = self._status()
+        if status in _ENDED_BY_A_PERSON:
+            return Verdict.TERMINATED
+        return Verdict.WRITTEN_OFF if status is dg.DagsterRunStatus.FAILURE else None
 
     def _status(self) -> dg.DagsterRunStatus | None:
         run = self.instance.get_run_by_id(self.dagster_run_id)

@@ -1,9 +1,12 @@
 """Kinds of values that the fields of several vendors' runs have."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
+
+from dagster_runs.remote_run.state import UtcTime
 
 
 def _canonical_uuid(text: str) -> str:
@@ -15,3 +18,14 @@ def _canonical_uuid(text: str) -> str:
 
 Uuid = Annotated[str, AfterValidator(_canonical_uuid)]
 """A UUID in any of its spellings."""
+
+
+def _written_as_time(value: Any) -> Any:
+    if isinstance(value, datetime) or (isinstance(value, str) and not value.strip().lstrip("+-").isdigit()):
+        return value
+    # pydantic would take it for seconds since 1970.
+    raise ValueError(f"{value!r} is no time; write it as 2026-11-01 or 2026-11-01T06:00:00Z")
+
+
+Time = Annotated[UtcTime, BeforeValidator(_written_as_time)]
+"""A time that a user writes, ISO 8601; one without a zone is UTC."""

@@ -8,10 +8,11 @@ import dagster as dg
 
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
 from dagster_runs.remote_run.errors import RunLost, RunTerminated, RunTimedOut
-from dagster_runs.remote_run.following import Following, Going
+from dagster_runs.remote_run.following import Following, Going, Terminated
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.pacing import next_pause
 from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.step import Verdict
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
 
@@ -53,8 +54,10 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
                 if following.options.on_timeout == "leave"
                 else "",
             )
-        following.raise_if_terminated()
-        if following.step.was_written_off():
+        verdict = following.step.verdict()
+        if verdict is Verdict.TERMINATED:
+            raise Terminated
+        if verdict is Verdict.WRITTEN_OFF:
             raise RunTerminated(
                 f"Dagster has given up the Dagster run of this step. {following.named(going.run_id)} goes on; "
                 "re-execute from failure to attach to it",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError
+from dagster_runs.transport.errors import AuthenticationError, VendorError
 from dagster_runs.transport.redaction import Redactor
 
 _EARLY = 60.0
@@ -17,7 +17,13 @@ _FIGHT = 2.0
 
 
 class Auth(Protocol):
-    """Credentials as headers, and what to do when the vendor refuses them."""
+    """Credentials as headers, and what to do when the vendor refuses them.
+
+    Attributes:
+        most_renewals: How often one call may renew them.
+    """
+
+    most_renewals: int
 
     def headers(self) -> Mapping[str, str]:
         """The headers that carry the credentials now."""
@@ -35,6 +41,8 @@ class Auth(Protocol):
 
 class HeaderAuth:
     """Credentials that never change: a token in a header."""
+
+    most_renewals = 0
 
     def __init__(self, headers: Mapping[str, str], *, secrets: tuple[str, ...]) -> None:
         self._headers = dict(headers)
@@ -74,6 +82,8 @@ class RenewedToken:
         redactor: Hides what `fetch` authenticates with; the tokens are added to it.
         cure: What the user can do when the vendor refuses to give a token.
         more_headers: Headers that go along with the token's.
+        most_renewals: How often one call may renew the token: more than once where processes with the same credentials
+            revoke each other's.
     """
 
     def __init__(
@@ -83,7 +93,9 @@ class RenewedToken:
         redactor: Redactor,
         cure: str,
         more_headers: Mapping[str, str] | None = None,
+        most_renewals: int = 1,
     ) -> None:
+        self.most_renewals = most_renewals
         self._fetch_token = fetch
         self._redactor = redactor
         self._cure = cure
@@ -91,12 +103,12 @@ class RenewedToken:
         self._lock = threading.Lock()
         self._headers: Mapping[str, str] = {}
         self._renewed_at = 0.0
-        self._ends_at = 0.0
+        self._renew_at = 0.0
 
     def headers(self) -> Mapping[str, str]:
-        """The headers with a token that has at least a minute to live."""
+        """The headers with a token that has at least a minute to live, or half of its short life."""
         with self._lock:
-            if current_clock().wall() > self._ends_at - _EARLY:
+            if current_clock().wall() >= self._renew_at:
                 self._fetch()
             return self._headers
 
@@ -116,7 +128,10 @@ class RenewedToken:
     def _fetch(self) -> None:
         try:
             token = self._fetch_token()
-        except (InvalidRequestError, AuthenticationError) as error:
+        except VendorError as error:
+            # A 404, say, is about the token's endpoint, and must not be taken for one about what was asked for.
+            if not error.permanent:
+                raise
             raise AuthenticationError(
                 f"no access token was given: {error.detail}",
                 vendor=error.vendor,
@@ -129,7 +144,7 @@ class RenewedToken:
         self._redactor.add(token.value)
         self._headers = {**self._more_headers, "Authorization": f"Bearer {token.value}"}
         self._renewed_at = current_clock().wall()
-        self._ends_at = self._renewed_at + token.lives_for
+        self._renew_at = self._renewed_at + max(token.lives_for - _EARLY, token.lives_for / 2)
 
 
 _shared: dict[Hashable, RenewedToken] = {}

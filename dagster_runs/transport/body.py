@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -108,14 +107,6 @@ class Answer:
                 for problem in error.errors(include_url=False, include_input=False, include_context=False)[:5]
             )
             raise self.unexpected(f"{problems}; it was {self.quoted()}") from None
-
-    @property
-    def clock_ahead(self) -> float:
-        """Seconds by which the vendor's clock is ahead of ours, by the answer's ``Date``; 0 where it has none."""
-        try:
-            return parsedate_to_datetime(self.headers["date"]).timestamp() - current_clock().wall()
-        except (KeyError, TypeError, ValueError):
-            return 0.0
 
     def quoted(self) -> str:
         """The beginning of the JSON, for an error."""

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -26,8 +27,6 @@ ErrorReader = Callable[[Any], tuple[str | None, str | None]]
 """From a vendor's decoded error body to its (code, message)."""
 
 MOST_REDIRECTS = 3
-MOST_RENEWALS = 3
-"""Processes that share a refresh token revoke each other's access token: renewing once can be too little."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class HttpClient:
     Args:
         vendor: The vendor's name, for errors.
         base_url: Address of the API, without a trailing slash.
-        account: Names what shares one rate limit at this address (a tenant, a client id); no secret.
+        account: Names what shares one rate limit (a tenant), whatever the address; no secret. Empty: all at this
+            address.
         auth: The credentials.
         settings: Timeouts, retries, rate limit.
         read_error: Finds code and message in the vendor's error bodies.
@@ -80,7 +80,9 @@ class HttpClient:
     ) -> None:
         self.vendor = vendor
         self.base_url = check_base_url(base_url, vendor=vendor, allow_plain_http=settings.allow_plain_http)
-        self._account = f"{vendor} {self.base_url} {account}"
+        self._account = f"{vendor} {account or self.base_url}"
+        self.clock_ahead: float | None = None
+        """Seconds by which the vendor's clock was last seen ahead of ours, by an answer's ``Date``."""
         self._auth = auth
         self._patient = settings
         self._hurry = threading.local()
@@ -174,12 +176,12 @@ class HttpClient:
 
     def _send_authenticated(self, method: str, path: str, **request: Any) -> Answer:
         """One try. A 401 is no failure yet while the credentials can be renewed: the vendor did nothing but refuse."""
-        for renewal in range(MOST_RENEWALS + 1):
+        for renewal in range(self._auth.most_renewals + 1):
             credentials = self._auth.headers()
             try:
                 return self._send(method, path, credentials=credentials, **request)
             except AuthenticationError:
-                if renewal == MOST_RENEWALS or not self._auth.renew(credentials):
+                if renewal == self._auth.most_renewals or not self._auth.renew(credentials):
                     raise
         raise AssertionError("unreachable")
 
@@ -217,6 +219,7 @@ class HttpClient:
             prepared = session.prepare_request(request)
             response = self._follow(session, prepared, call)
             with response:
+                self._look_at_clock(response.headers)
                 return answers.read(
                     response,
                     call,
@@ -260,6 +263,12 @@ class HttpClient:
                 raise answers.redirected(response.status_code, target, call)
             prepared.url = target
         raise answers.redirected(response.status_code, target, call, too_often=True)
+
+    def _look_at_clock(self, headers: Mapping[str, str]) -> None:
+        try:
+            self.clock_ahead = parsedate_to_datetime(headers["date"]).timestamp() - current_clock().wall()
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return
 
     @cached_property
     def _session(self) -> "Session":

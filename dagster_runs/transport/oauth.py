@@ -8,12 +8,15 @@ from dagster_runs.transport.auth import RenewedToken, Token
 from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.redaction import Redactor
 
+_USUAL_LIFE = 3600.0
+"""Seconds that a token is taken to live where the answer does not tell: a 401 corrects it."""
+
 
 class _TokenAnswer(BaseModel):
     model_config = ConfigDict(defer_build=True)
 
     access_token: str = Field(min_length=1, repr=False)
-    expires_in: float = Field(default=3600.0, gt=0, allow_inf_nan=False)
+    expires_in: float | None = Field(default=None, allow_inf_nan=False)
     refresh_token: str | None = Field(default=None, repr=False)
 
 
@@ -25,6 +28,7 @@ def exchanged_token(
     secrets: Sequence[str],
     cure: str,
     more_headers: Mapping[str, str] | None = None,
+    most_renewals: int = 1,
 ) -> RenewedToken:
     """Access tokens from the vendor's token endpoint (section 4.4 or 6 of the RFC).
 
@@ -35,6 +39,7 @@ def exchanged_token(
         secrets: What of all this must not be shown.
         cure: What the user can do when the vendor refuses.
         more_headers: Headers that go along with the token's.
+        most_renewals: How often one call may renew the token.
     """
     redactor = Redactor(secrets)
     newest = dict(form)
@@ -45,6 +50,7 @@ def exchanged_token(
             # A public client's refresh token changes with each use; the old one is soon refused.
             newest["refresh_token"] = tokens.refresh_token
             redactor.add(tokens.refresh_token)
-        return Token(tokens.access_token, tokens.expires_in)
+        lives_for = tokens.expires_in if tokens.expires_in is not None and tokens.expires_in > 0 else _USUAL_LIFE
+        return Token(tokens.access_token, lives_for)
 
-    return RenewedToken(fetch, redactor=redactor, cure=cure, more_headers=more_headers)
+    return RenewedToken(fetch, redactor=redactor, cure=cure, more_headers=more_headers, most_renewals=most_renewals)

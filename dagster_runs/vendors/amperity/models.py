@@ -9,7 +9,7 @@ class Task(VendorModel):
     """One task of a workflow; told with ``view=verbose`` only. Two pages name its start differently."""
 
     id: Lenient[str] = None
-    state: str = Field(min_length=1)
+    state: Lenient[str] = None
     label: Lenient[str] = None
     task_definition_type: Lenient[str] = None
     execution_type: Lenient[str] = None

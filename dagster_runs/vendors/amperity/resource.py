@@ -9,7 +9,7 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.oauth import exchanged_token
-from dagster_runs.transport.url import trimmed
+from dagster_runs.transport.url import check_base_url, trimmed
 from dagster_runs.vendors.amperity.models import StartedWorkflow, Workflow, WorkflowPage
 
 _MOST_PAGES = 50
@@ -65,7 +65,8 @@ class AmperityResource(RemoteRunResource):
         return shared_token((url, self.tenant, self.api_version, *client), lambda: self._exchanged_token(url, *client))
 
     def _exchanged_token(self, url: str, client_id: str, client_secret: str) -> RenewedToken:
-        base, _, name = url.rstrip("/").rpartition("/")
+        url = check_base_url(url, vendor=self.vendor, allow_plain_http=self.allow_plain_http)
+        base, _, name = url.rpartition("/")
         secrets = (client_secret,)
         return exchanged_token(
             self.new_client(base, HeaderAuth({"X-Amperity-Tenant": self.tenant}, secrets=secrets)),

@@ -10,12 +10,20 @@ import dagster as dg
 from pydantic import field_validator, model_validator
 from typing_extensions import Self
 
-from dagster_runs.remote_run.contract import CheckOutcome, FoundRun, RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.contract import (
+    CLOCKS_OF_MACHINES_DIFFER,
+    CheckOutcome,
+    FoundRun,
+    RemoteRun,
+    RunResult,
+    StartAttempt,
+)
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, seconds_between, state_of
+from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, state_of
 from dagster_runs.remote_run.tables import Cell, table
-from dagster_runs.transport.errors import InvalidRequestError
+from dagster_runs.remote_run.values import Time
+from dagster_runs.transport.errors import InvalidRequestError, VendorError
 from dagster_runs.vendors.amperity.models import Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
 
@@ -77,8 +85,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("range_from", "range_to")
 
     config_id: str
-    range_from: UtcTime | None = None
-    range_to: UtcTime | None = None
+    range_from: Time | None = None
+    range_to: Time | None = None
     run_mode: Literal["source", "refresh", "full"] | None = None
 
     @field_validator("config_id")
@@ -138,7 +146,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         """GET the workflow; once it has ended, once more for its error and its tasks."""
         workflow = resource.get_workflow(run_id, verbose=False)
         if state_of(workflow.state, _WORDS).is_final:
-            workflow = resource.get_workflow(run_id, verbose=True)
+            # Whether it has ended must not depend on whether all of it can be told: its tasks may be very many.
+            with suppress(VendorError):
+                workflow = resource.get_workflow(run_id, verbose=True)
         return RunStatus(
             # A person may have resolved a failure between the two answers, so that the workflow goes on.
             state=state_of(workflow.state, _WORDS),
@@ -166,14 +176,25 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def find_started(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[FoundRun] | None:
         """Workflows of this kind from the time of the start. Amperity does not tell which configuration they run."""
+        client = resource.http()
+        assumed = client.clock_ahead or 0.0
+        found = self._candidates(resource, attempt, assumed)
+        if abs((client.clock_ahead or 0.0) - assumed) > CLOCKS_OF_MACHINES_DIFFER / 2:
+            found = self._candidates(resource, attempt, client.clock_ahead or 0.0)  # it was the wrong window
+        return found
+
+    def _candidates(self, resource: AmperityResource, attempt: StartAttempt, ahead: float) -> Sequence[FoundRun]:
+        # The list is filtered by the vendor's clock.
         window = {
-            "created_from": iso(datetime.fromtimestamp(attempt.earliest, timezone.utc)),
-            "created_to": iso(datetime.fromtimestamp(attempt.latest, timezone.utc)),
+            "created_from": iso(datetime.fromtimestamp(attempt.earliest + ahead, timezone.utc)),
+            "created_to": iso(datetime.fromtimestamp(attempt.latest + ahead, timezone.utc)),
         }
         found: dict[str, FoundRun] = {}
         for workflow_type in _TYPES[self.config_id[:2]]:
             for workflow in self._listed(resource, {"type": workflow_type, **window}):
-                found[workflow.id] = self._candidate(workflow, attempt)
+                fits = _fits(workflow, attempt, resource.http().clock_ahead)
+                if fits is not False:
+                    found[workflow.id] = FoundRun(workflow.id, ours=False, undecided=fits is None)
         return list(found.values())
 
     def _listed(self, resource: AmperityResource, filters: Mapping[str, str]) -> Iterator[Workflow]:
@@ -185,9 +206,12 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
             with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
                 yield from resource.list_workflows(**filters, state=state)
 
-    def _candidate(self, workflow: Workflow, attempt: StartAttempt) -> FoundRun:
-        fits = workflow.created_at is None or attempt.may_have_made(workflow.created_at.timestamp())
-        return FoundRun(workflow.id, ours=False, undecided=not fits)
+
+def _fits(workflow: Workflow, attempt: StartAttempt, ahead: float | None) -> bool | None:
+    """Whether the workflow is of the start by its time; ``None`` where that cannot be told."""
+    if workflow.created_at is None or ahead is None:
+        return None
+    return attempt.may_have_made(workflow.created_at.timestamp() - ahead)
 
 
 def _moment(time: datetime) -> str:
@@ -218,12 +242,13 @@ def tasks_succeeded(tasks: Sequence[Task] | None) -> CheckOutcome:
 
 
 def _outcome(task: Task) -> str:
-    state = state_of(task.state, _WORDS)
+    word = task.state or ""
+    state = state_of(word, _WORDS)
     if state is RunState.SUCCEEDED:
         return "succeeded"
     if state in (RunState.FAILED, RunState.CANCELED):
         return "failed"
-    return "skipped" if task.state.strip().casefold() == _SKIPPED else "unclear"
+    return "skipped" if word.strip().casefold() == _SKIPPED else "unclear"
 
 
 def _task_row(task: Task) -> dict[str, Cell]:

@@ -8,8 +8,16 @@ _CLASS = re.compile(r"\b(?:[\w$]+\.)+[\w$]*(?:Exception|Error):\s+(?!null\b)(?=\
 _OF_CLASS = re.compile(r"\s*\(of class [\w.$]+\)")
 _BODY_PROBLEM = re.compile(r"\(([^(),]*),List\(JsonValidationError\(List\(([^()]*)\)")
 _PERMANENT = re.compile(r"\bnot found\b|JsonValidationError|JsonParseException", re.IGNORECASE)
-# Not a run's project or fabric, whose absence tells nothing of the run.
-_RUN_NOT_FOUND = re.compile(r"\brun\b[^:]*\bnot found\b", re.IGNORECASE)
+# The absence of a run's project, fabric or status tells nothing of the run: so the run itself must be what is missed.
+_RUN = r"\brun(?:\s+with)?(?:\s*id)?[\s:='\"`(\[]*(?:{id})?[\s'\"`)\]]*"
+_RUN_NOT_FOUND = (
+    _RUN + r"(?:(?:was|is|could)\s+)?not\s+(?:be\s+)?found\b",
+    _RUN + r"does(?:\s+not|n't)\s+exist\b",
+    r"\b(?:cannot|can't|could\s+not|couldn't|unable\s+to)\s+find\s+(?:(?:the|a|any|pipeline)\s+)*"
+    + _RUN
+    + r"(?=$|[.,;!])",
+    r"\bno\s+(?:such\s+)?(?:pipeline\s+)?" + _RUN + r"(?=$|[.,;!]|found\b)",
+)
 
 
 def readable(msg: str) -> str:
@@ -39,6 +47,7 @@ def is_permanent(msg: str) -> bool:
     return _PERMANENT.search(msg) is not None
 
 
-def says_run_not_found(msg: str) -> bool:
-    """Whether there is no such run."""
-    return _RUN_NOT_FOUND.search(msg) is not None
+def says_run_not_found(msg: str, run_id: str) -> bool:
+    """Whether there is no such run. Prophecy documents no words for it, so several ways to say it are known."""
+    patterns = (pattern.replace("{id}", re.escape(run_id)) for pattern in _RUN_NOT_FOUND)
+    return any(re.search(pattern, msg, re.IGNORECASE) for pattern in patterns)

@@ -72,7 +72,7 @@ class ProphecyResource(RemoteRunResource):
         answer = self.http().get(["api", "trigger", "pipeline", run_id])
         parsed = answer.parse(PipelineRunAnswer)
         if not parsed.success:
-            if says_run_not_found(parsed.msg or ""):
+            if says_run_not_found(readable(parsed.msg or ""), run_id):
                 raise _refusal(NotFoundError, answer, f"{parsed.msg} {_PERHAPS_NEVER_BEGAN}")
             raise _refusal(VendorError, answer, parsed.msg)
         if not parsed.run_status:

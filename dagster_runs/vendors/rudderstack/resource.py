@@ -8,7 +8,6 @@ from pydantic import Field
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, bearer
 from dagster_runs.transport.client import ErrorReader
-from dagster_runs.transport.errors import NotFoundError, as_outage
 from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, StartedRun
 
@@ -57,15 +56,8 @@ class RudderStackResource(RemoteRunResource):
         return self.http().post_once(["sources", profiles_id, "start"], json=body).parse(StartedRun).run_id
 
     def get_profiles_run(self, profiles_id: str, run_id: str) -> ProfilesRunStatus:
-        """GET ``/sources/{profilesID}/runs/{runId}/status``.
-
-        Raises:
-            NotFoundError: RudderStack itself says that it knows no such run.
-        """
-        try:
-            return self.http().get(["sources", profiles_id, "runs", run_id, "status"]).parse(ProfilesRunStatus)
-        except NotFoundError as error:
-            raise error if error.is_from_api else as_outage(error) from None
+        """GET ``/sources/{profilesID}/runs/{runId}/status``."""
+        return self.http().get(["sources", profiles_id, "runs", run_id, "status"]).parse(ProfilesRunStatus)
 
 
 def _read_error(body: Any) -> tuple[str | None, str | None]:

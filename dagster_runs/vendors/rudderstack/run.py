@@ -10,8 +10,9 @@ from typing_extensions import Self
 from dagster_runs.remote_run.contract import RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, seconds_between, state_of
+from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, state_of
 from dagster_runs.remote_run.tables import Cell, table
+from dagster_runs.remote_run.values import Time
 from dagster_runs.transport.errors import ConflictError
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
 from dagster_runs.vendors.rudderstack.resource import RudderStackResource
@@ -55,8 +56,8 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
 
     profiles_id: Id
     model_refs: tuple[ModelRef, ...] = ()
-    begin_time: UtcTime | None = None
-    end_time: UtcTime | None = None
+    begin_time: Time | None = None
+    end_time: Time | None = None
     rebase_incremental: bool = False
     parameters: tuple[RawParameter, ...] = Field(default=())
 

@@ -107,7 +107,8 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         answer = resource.get_journey_run(run_id)
         exited = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
         state, error = state_of(answer.status, {**_WORDS, _EXITED: exited}), answer.error
-        if state is RunState.FAILED and state_of(answer.status, _WORDS) is not state:
+        left_early = state is RunState.FAILED and state_of(answer.status, _WORDS) is not state
+        if left_early:
             error = error or "the recipient left the journey before its end (on_exited='succeed' accepts that)"
         return RunStatus(
             state=state,
@@ -115,6 +116,8 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
             error=error,
             started_at=answer.triggered_at,
             finished_at=answer.completed_at,
+            # Whoever has left by a purchase, say, is not to be sent through the journey once more.
+            retry_helps=not left_early,
             answer=answer,
         )
 

@@ -18,6 +18,8 @@ from dagster_runs.vendors.testgen import models
 
 _PAGE = 100
 _MOST_PAGES = 50
+_MOST_RENEWALS = 3
+"""A refresh revokes the access tokens of the other processes that share it: renewing once can be too little."""
 
 
 class TestGenResource(RemoteRunResource):
@@ -80,6 +82,7 @@ class TestGenResource(RemoteRunResource):
             secrets=secrets,
             cure="Log in to TestGen again for a new refresh token: one lives 30 days. "
             "Check client_id and client_secret too.",
+            most_renewals=_MOST_RENEWALS,
         )
 
     def error_reader(self) -> ErrorReader:
@@ -159,7 +162,7 @@ class TestGenResource(RemoteRunResource):
                 ["projects", self.project_code, "jobs"], params={"job_key": job_key, "page": page, "limit": _PAGE}
             )
             listed = answer.parse(models.JobPage)
-            ahead = answer.clock_ahead
+            ahead = self.http().clock_ahead or 0.0
             for job in listed.items:
                 created_at = job.created_at.timestamp() - ahead if job.created_at else current_clock().wall()
                 if created_at < since:

@@ -1,0 +1,55 @@
+"""What else this Dagster instance has started at the vendor: whose run is it that a lost start may have begun?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, START_TAKES_AT_MOST, StartAttempt
+from dagster_runs.remote_run.following import Following
+from dagster_runs.remote_run.ledger import Entry, Record
+
+_LOOKED_BACK = 3600.0
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Starts of the same kind by other steps, assets and partitions, from around the same time.
+
+    Attributes:
+        run_ids: The runs that they are known to have begun.
+        are_starting: Whether one of them does not know yet, or cannot know, what it has begun.
+    """
+
+    run_ids: frozenset[str]
+    are_starting: bool
+
+
+def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
+    """Look into the ledgers of all assets; only a lost start makes this worth its many queries."""
+    run_ids: set[str] = set()
+    newest: dict[str, Entry] = {}
+    kind = following.target.partition(" ")[0]
+    for key in following.step.instance.get_asset_keys():
+        for record in _records(following.step.instance, key, attempt.starting_at - _LOOKED_BACK):
+            if record.correlation_id == attempt.correlation_id or record.target.partition(" ")[0] != kind:
+                continue
+            newest.setdefault(record.correlation_id, record.entry)
+            if record.run_id is not None:
+                run_ids.add(record.run_id)
+            if abs(record.at - attempt.starting_at) > START_TAKES_AT_MOST + CLOCKS_OF_MACHINES_DIFFER:
+                newest[record.correlation_id] = Entry.NOT_STARTED  # too long ago, or too late, to be mistaken for ours
+    return Neighbours(frozenset(run_ids), Entry.STARTING in newest.values())
+
+
+def _records(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[Record]:
+    """The asset's ledger entries since then, newest first."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since)
+    cursor: str | None = None
+    while True:
+        page = instance.fetch_observations(wanted, limit=_PAGE, cursor=cursor)
+        yield from filter(None, (Record.of(event) for event in page.records))
+        if not page.has_more:
+            return
+        cursor = page.cursor
