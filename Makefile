@@ -25,7 +25,7 @@ materialize: install  ## the same without a browser: materialize everything, and
 	$(BIN)/python -m demo.materialize
 
 test: install  ## unit and integration tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-kills: install  ## real processes of Dagster's executors, really killed
 	$(BIN)/python -m pytest tests/kills

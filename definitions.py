@@ -4,7 +4,7 @@ Each vendor is the real one where its credentials are in the environment, and th
 
 | Vendor | Credentials | What to run |
 |---|---|---|
-| Amperity | `AMPERITY_TENANT` and `AMPERITY_ACCESS_TOKEN` | `AMPERITY_CONFIG_ID` (a courier group) |
+| Amperity | `AMPERITY_TENANT`, and `AMPERITY_ACCESS_TOKEN`, or `AMPERITY_CLIENT_ID` and `AMPERITY_CLIENT_SECRET` (and `AMPERITY_TOKEN_URL`); `AMPERITY_BASE_URL` for Azure and Australia | `AMPERITY_CONFIG_ID` (a courier group) |
 | Prophecy | `PROPHECY_ACCESS_TOKEN` (and `PROPHECY_BASE_URL`) | `PROPHECY_FABRIC_ID`, `PROPHECY_PROJECT_ID`, `PROPHECY_PIPELINE_NAME`, `PROPHECY_REPORT_NAME` |
 | RudderStack | `RUDDERSTACK_ACCESS_TOKEN` (and `RUDDERSTACK_REGION`) | `RUDDERSTACK_PROFILES_ID` |
 | Segmentflow | `SEGMENTFLOW_API_KEY` | `SEGMENTFLOW_JOURNEY_KEY` |
@@ -57,14 +57,14 @@ _SANDBOX_TOKENS = {
 
 
 def _is_real(vendor: str) -> bool:
-    variable = {
-        "amperity": "AMPERITY_ACCESS_TOKEN",
-        "prophecy": "PROPHECY_ACCESS_TOKEN",
-        "rudderstack": "RUDDERSTACK_ACCESS_TOKEN",
-        "segmentflow": "SEGMENTFLOW_API_KEY",
-        "testgen": "TESTGEN_BASE_URL",
+    variables = {
+        "amperity": ("AMPERITY_TENANT", "AMPERITY_ACCESS_TOKEN", "AMPERITY_CLIENT_ID"),
+        "prophecy": ("PROPHECY_ACCESS_TOKEN",),
+        "rudderstack": ("RUDDERSTACK_ACCESS_TOKEN",),
+        "segmentflow": ("SEGMENTFLOW_API_KEY",),
+        "testgen": ("TESTGEN_BASE_URL",),
     }[vendor]
-    return variable in os.environ
+    return any(variable in os.environ for variable in variables)
 
 
 def _id(name: str) -> str:
@@ -76,6 +76,13 @@ def _id(name: str) -> str:
     return os.environ[name]
 
 
+def _fabric_id() -> int:
+    text = _id("PROPHECY_FABRIC_ID")
+    if not text.isdecimal():
+        raise dg.DagsterInvalidDefinitionError(f"PROPHECY_FABRIC_ID is {text!r}; it is a number")
+    return int(text)
+
+
 def _if_set(name: str) -> dg.EnvVar | None:
     return dg.EnvVar(name) if name in os.environ else None
 
@@ -83,7 +90,14 @@ def _if_set(name: str) -> dg.EnvVar | None:
 def amperity() -> AmperityResource:
     """Amperity, or its stand-in."""
     if _is_real("amperity"):
-        return AmperityResource(tenant=os.environ["AMPERITY_TENANT"], access_token=dg.EnvVar("AMPERITY_ACCESS_TOKEN"))
+        return AmperityResource(
+            tenant=_id("AMPERITY_TENANT"),
+            access_token=_if_set("AMPERITY_ACCESS_TOKEN"),
+            client_id=_if_set("AMPERITY_CLIENT_ID"),
+            client_secret=_if_set("AMPERITY_CLIENT_SECRET"),
+            token_url=_if_set("AMPERITY_TOKEN_URL"),
+            base_url=os.environ.get("AMPERITY_BASE_URL", "https://app.amperity.com"),
+        )
     return AmperityResource(
         tenant="sandbox", access_token=dg.EnvVar("SANDBOX_AMPERITY_TOKEN"), base_url=f"{SANDBOX_URL}/amperity"
     )
@@ -165,7 +179,7 @@ warehouse_profile = build_remote_run_asset(
 
 customer_360 = build_remote_run_asset(
     ProphecyPipelineRun(
-        fabric_id=int(_id("PROPHECY_FABRIC_ID")),
+        fabric_id=_fabric_id(),
         project_id=_id("PROPHECY_PROJECT_ID"),
         pipeline_name=_id("PROPHECY_PIPELINE_NAME"),
         parameters={"currency": "EUR"},
@@ -179,7 +193,7 @@ customer_360 = build_remote_run_asset(
 
 churn_report = build_remote_run_asset(
     ProphecyPipelineRun(
-        fabric_id=int(_id("PROPHECY_FABRIC_ID")),
+        fabric_id=_fabric_id(),
         project_id=_id("PROPHECY_PROJECT_ID"),
         pipeline_name=_id("PROPHECY_REPORT_NAME"),
     ),
