@@ -127,6 +127,8 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         resource_key: The default key of the resource.
         asset_kinds: Dagster ``kinds`` of the asset.
         data_checks: Checks on the run's data, by name, with a description each; ``run_status`` comes by itself.
+        checks_of_failed_runs: Those of them that a run which did not succeed reports too. Not those that judge data: a
+            scan that did not run is no bad data.
         default_timeout: Seconds until a run counts as lost in waiting.
         has_quality_results: Whether a `QualityGate` makes sense for it.
         can_cancel: Whether the vendor can stop a run.
@@ -142,6 +144,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     resource_key: ClassVar[str]
     asset_kinds: ClassVar[frozenset[str]] = frozenset()
     data_checks: ClassVar[Mapping[str, str]] = {}
+    checks_of_failed_runs: ClassVar[frozenset[str]] = frozenset()
     default_timeout: ClassVar[float] = DAY
     has_quality_results: ClassVar[bool] = False
     can_cancel: ClassVar[bool] = False
@@ -198,7 +201,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         return {}
 
     def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
-        """What the finished run brought. For a failed or cancelled run, only its metadata is shown."""
+        """What the finished run brought. Of one that failed, metadata and ``checks_of_failed_runs`` are shown."""
         return RunResult()
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from dagster_runs.remote_run.contract import RunResult
 from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.interrupts import interrupts_held
@@ -33,35 +34,35 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
         yield from materializations(following.step, metadata, result, outcome)
         return
 
-    shown = _known_of(following, going, status)
+    known = _known_of(following, going, status)
     following.note(
         Entry.ENDED,
         f"The {following.what} ended {status.plain_word}",
         correlation_id=going.correlation_id,
         going=going,
         status=status,
-        shown=shown,
+        shown=dict(known.metadata),
     )
-    yield from check_results(following.step, [outcome])
+    told = [check for check in known.checks if check.name in run.checks_of_failed_runs]
+    yield from check_results(following.step, [outcome, *told])
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
     raise kind(
         f"{following.named(going.run_id)} ended {status.word}" + (f": {status.error}" if status.error else ""),
         vendor=run.vendor,
         run_id=going.run_id,
         cure=f"See {following.url(going.run_id)}." if following.url(going.run_id) else "",
-        metadata={**metadata, **shown},
+        metadata={**metadata, **known.metadata},
         retry_helps=status.retry_helps,
     )
 
 
-def _known_of(following: Following, going: Going, status: RunStatus) -> dict[str, Any]:
+def _known_of(following: Following, going: Going, status: RunStatus) -> RunResult:
     """What is known of a run that did not succeed; not being able to fetch it must not hide the failure."""
     try:
-        result = following.run.fetch_result(following.resource, going.run_id, status, following.options.gate)
+        return following.run.fetch_result(following.resource, going.run_id, status, following.options.gate)
     except VendorError as error:
         following.step.log.warning("The result of run %s could not be fetched: %s", going.run_id, error)
-        return {}
-    return dict(result.metadata)
+        return RunResult()
 
 
 def time_out(following: Following, going: Going, error: RunTimedOut) -> Iterator[Any]:

@@ -115,7 +115,7 @@ class TestStates:
             "error": None,
         }
         status = told(sandbox, segmentflow, body)
-        assert status.started_at == datetime(2023, 11, 7, 5, 31, 56, tzinfo=timezone.utc)
+        assert status.created_at == datetime(2023, 11, 7, 5, 31, 56, tzinfo=timezone.utc)
         assert status.duration_seconds == 60.5
 
     @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00Z", "soon", [], "9999-12-31T23:59:59-05:00"])
@@ -123,7 +123,7 @@ class TestStates:
         self, time: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         status = told(sandbox, segmentflow, {"status": "running", "completedAt": time, "triggeredAt": time})
-        assert (status.state, status.finished_at, status.started_at) == (RunState.RUNNING, None, None)
+        assert (status.state, status.finished_at, status.created_at) == (RunState.RUNNING, None, None)
 
     @pytest.mark.parametrize(
         "body", [{}, {"status": None}, {"status": ""}, {"status": 3}, [], 5, {"Status": "completed"}, {"state": "x"}]

@@ -81,6 +81,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     data_checks: ClassVar[Mapping[str, str]] = {
         "tasks_succeeded": "Whether every task of the workflow succeeded; failed and skipped tasks are named."
     }
+    checks_of_failed_runs: ClassVar[frozenset[str]] = frozenset({"tasks_succeeded"})
     can_cancel: ClassVar[bool] = True
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("range_from", "range_to")
 

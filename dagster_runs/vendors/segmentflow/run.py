@@ -114,7 +114,8 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
             state=state,
             word=answer.status,
             error=error,
-            started_at=answer.triggered_at,
+            # Triggered is taken on; when it began to work, Segmentflow does not tell.
+            created_at=answer.triggered_at,
             finished_at=answer.completed_at,
             # Whoever has left by a purchase, say, is not to be sent through the journey once more.
             retry_helps=not left_early,
