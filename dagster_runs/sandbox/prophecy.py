@@ -25,7 +25,7 @@ import json
 import math
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, ClassVar
 
@@ -99,7 +99,8 @@ class Prophecy(Vendor):
         return [
             Route("POST", "/api/trigger/pipeline", self._trigger),
             Route("GET", "/api/trigger/pipeline/{run_id}", self._status),
-            Route("GET", "/metadata/sql/{project_id}", self._link, public=True),
+            Route("GET", "/metadata/sql/{project_id}", self._pipeline_page, public=True),
+            Route("GET", "/metadata/ide/observation", self._history_page, public=True),
         ]
 
     @override
@@ -195,7 +196,7 @@ class Prophecy(Vendor):
         run, now = self.runs.get(run_id), self.clock.now()
         if run is None:
             return self.not_found()
-        sent, fields = run.body or {}, self.targets[run.target_id].fields
+        project, fabric = self._place(run)
         show = _zulu if run.plan.options.get("times") == "zulu" else _time
         changed = [run.created_at, run.started_at(now), run.ended_at(now)]
         answer = {
@@ -203,23 +204,37 @@ class Prophecy(Vendor):
             "runId": run.id,
             "createdAt": show(run.created_at),
             "updatedAt": show(max(at for at in changed if at is not None)),
-            "projectId": str(fields["project_id"]),
-            "pipelineName": str(fields["name"]),
-            "fabricId": str(sent.get("fabricId", fields["fabric_id"])),
+            "projectId": project,
+            "pipelineName": str(self.targets[run.target_id].fields["name"]),
+            "fabricId": fabric,
             "runStatus": self.word(run, now),
         }
         if answer["runStatus"] == "ERROR":
             answer["errorMessage"] = _ERROR if run.plan.error is None else run.plan.error
         return Answer(200, answer)
 
-    def _link(self, call: Call, project_id: str) -> Answer:
+    def _pipeline_page(self, call: Call, project_id: str) -> Answer:
         """What a deep link to a pipeline leads to."""
         name = call.query.get("name", "")
-        shown = [run for run in self.runs.values() if run.target_id == name]
-        rows = "".join(f"<li>{escape(run.id)}: {escape(self.word(run, self.clock.now()))}</li>" for run in shown)
+        runs = [run for run in self.runs.values() if run.target_id == name and self._place(run)[0] == project_id]
+        return self._page(f"Project {project_id}, pipeline {name}", runs)
+
+    def _history_page(self, call: Call) -> Answer:
+        """What a deep link to a run leads to: the run history of the project on the fabric, newest first."""
+        project, fabric = call.query.get("prProjectId", ""), call.query.get("prFabricId", "")
+        runs = [run for run in reversed(self.runs.values()) if self._place(run) == (project, fabric)]
+        return self._page(f"Run history of project {project} on fabric {fabric}", runs)
+
+    def _place(self, run: Run) -> tuple[str, str]:
+        """The project and the fabric, as the answers have them."""
+        fields = self.targets[run.target_id].fields
+        return str(fields["project_id"]), str((run.body or {}).get("fabricId", fields["fabric_id"]))
+
+    def _page(self, what: str, runs: Sequence[Run]) -> Answer:
         title = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: stand-in</h1>"
-        place = f"<p>Project {escape(project_id)}, pipeline {escape(name)}</p>"
-        return Answer(200, f"{title}{place}<ul>{rows}</ul>", content_type="text/html")
+        told = [f"{run.id}, {run.target_id}: {self.word(run, self.clock.now())}" for run in runs]
+        rows = "".join(f"<li>{escape(one)}</li>" for one in told)
+        return Answer(200, f"{title}<p>{escape(what)}</p><ul>{rows}</ul>", content_type="text/html")
 
 
 def _is_integer(value: Any) -> bool:

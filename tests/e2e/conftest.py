@@ -1,4 +1,4 @@
-"""One demo and one browser for all tests of this folder; a page and a fresh sandbox for each."""
+"""One demo and one browser for all tests of this folder; a page and a fresh sandbox for each module."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def session_browser() -> Iterator[BrowserContext]:
         yield context
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def demo(session_demo: RunningDemo) -> Iterator[RunningDemo]:
-    """The demo, with a sandbox that knows nothing of the tests before."""
+    """The demo, with a sandbox that knows nothing of the modules before."""
     session_demo.sandbox.reset()
     session_demo.sandbox.set_speed(1)
     yield session_demo
-    # What a test has left going must not wait for a vendor that has forgotten it.
+    # What a module has left going must not wait for a vendor that has forgotten it.
     session_demo.end_all_runs()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(session_browser: BrowserContext) -> Iterator[Page]:
     page = session_browser.new_page()
     yield page

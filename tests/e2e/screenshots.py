@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from playwright.sync_api import Page, expect  # noqa: E402
-from ui_browser import browser, metadata, metadata_row, open_until_shown  # noqa: E402
+from ui_browser import browser, metadata, metadata_row, open_launchpad, open_until_shown, write_config  # noqa: E402
 from ui_demo import ROOT, RunningDemo, running_demo, wait_for  # noqa: E402
 
 from dagster_runs.sandbox import Behaviour, well_known  # noqa: E402
@@ -67,23 +67,10 @@ def lineage(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None
 
 def launchpad(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None:
     """The launchpad, with one field overridden."""
-    page.goto(demo.asset_url(*ORDERS))
-    button = page.get_by_role("button", name="Materialize").locator("visible=true").first
-    button.wait_for()
-    page.wait_for_timeout(1_000)
-    box = button.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] + 15, box["y"] + box["height"] / 2)  # the arrow beside it has no name
-    page.get_by_role("menuitem", name="Open launchpad").click()
-    editor = page.get_by_role("dialog").locator(".CodeMirror")
-    editor.wait_for()
-    page.wait_for_timeout(2_000)
+    dialog = open_launchpad(page, demo.asset_url(*ORDERS))
+    write_config(page, dialog, OVERRIDE)
     # With the cursor among the run's fields, so that the panel beside shows those.
-    editor.evaluate(
-        "(element, text) => { const editor = element.CodeMirror; editor.setValue(text); editor.focus();"
-        " editor.setCursor(3, 6) }",
-        OVERRIDE,
-    )
+    dialog.locator(".CodeMirror").evaluate("element => element.CodeMirror.setCursor(3, 6)")
     page.wait_for_timeout(2_000)
     shoot("launchpad")
 

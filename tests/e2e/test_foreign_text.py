@@ -15,7 +15,7 @@ ERROR = f"oops {HTML} {MARKDOWN}"
 ORDERS = ("testgen", "orders_quality")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def failed(demo: RunningDemo) -> str:
     """A Dagster run whose remote run has failed with such an error."""
     demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(running_seconds=2, outcome="fail", error=ERROR))
@@ -45,7 +45,7 @@ def test_in_the_runs_log(demo: RunningDemo, page: Page, failed: str) -> None:
 
 
 def test_of_a_refused_start(demo: RunningDemo, page: Page) -> None:
-    refusal = Fault("status", status=422, body={"detail": ERROR}, method="POST", path="/test-runs$")
+    refusal = Fault("status", status=422, body={"detail": ERROR}, method="POST", path="/test-runs$", times=1)
     demo.sandbox.add_fault(refusal)
     assert demo.wait_until_ended(demo.launch("/".join(ORDERS))) == "FAILURE"
     open_until_shown(page, demo.asset_url(*ORDERS, view="events"), page.get_by_text("oops"))

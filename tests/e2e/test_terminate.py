@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
-from ui_demo import RunningDemo, wait_for
+from ui_browser import press_terminate
+from ui_demo import AMPERITY, FIVE, HOURS, PROPHECY, RUDDERSTACK, SEGMENTFLOW, TESTGEN, Asset, RunningDemo
 
-from dagster_runs.sandbox import Behaviour, SandboxRun, well_known
+from dagster_runs.sandbox import Behaviour
 
-
-def going(demo: RunningDemo, vendor: str) -> SandboxRun:
-    """The vendor's run, once it is really going."""
-    return wait_for(lambda: next((run for run in demo.sandbox.runs(vendor) if run.state == "running"), None))
-
-
-def press_terminate(demo: RunningDemo, page: Page, run_id: str) -> None:
-    """The way a person does: the button, and the dialog that asks whether it is meant."""
-    page.goto(f"{demo.url}/runs/{run_id}")
-    page.get_by_role("button", name="Terminate").click()
-    page.get_by_role("dialog").get_by_role("button", name="Terminate").click()
+_WHERE = {
+    PROPHECY: "stop it in Prophecy's run history. See ",
+    RUDDERSTACK: "open the project at https://app.rudderstack.com and stop the run there",
+    SEGMENTFLOW: "stop the journey at https://dashboard.segmentflow.ai",
+}
 
 
-def test_a_testgen_run_is_cancelled(demo: RunningDemo, page: Page) -> None:
-    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(running_seconds=3600))
-    run_id = demo.launch("testgen/orders_quality")
-    remote = going(demo, "testgen")
+@pytest.fixture(scope="module")
+def terminated(demo: RunningDemo, page: Page) -> dict[Asset, str]:
+    """Dagster runs that a person has terminated while their remote runs were going."""
+    launched = demo.launch_all(FIVE, Behaviour(running_seconds=HOURS))
+    for run_id in launched.values():
+        demo.wait_until_logged(run_id, "INFO Started the")
+        press_terminate(page, demo.run_url(run_id))
+    for run_id in launched.values():
+        assert demo.wait_until_ended(run_id) == "CANCELED"
+    return launched
 
-    press_terminate(demo, page, run_id)
 
-    assert demo.wait_until_ended(run_id) == "CANCELED"
-    (canceled,) = demo.sandbox.runs("testgen")
-    assert (canceled.id, canceled.state) == (remote.id, "canceled")
-    assert f"test run {remote.id} of {remote.target_id} ended canceled" in demo.log(run_id)
-    page.goto(f"{demo.url}/runs/{run_id}")
+@pytest.mark.parametrize("asset", [AMPERITY, TESTGEN], ids=str)
+def test_the_remote_run_is_cancelled(demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset) -> None:
+    remote = demo.only_remote(asset)
+    assert remote.state == "canceled"
+    page.goto(demo.run_url(terminated[asset]))
     expect(page.get_by_text("Canceled").first).to_be_visible()
+    expect(page.get_by_text(f"{remote.id} of {asset.target_id} ended canceled").first).to_be_visible()
 
 
-def test_a_rudderstack_run_is_left_going_and_the_log_says_where_to_stop_it(demo: RunningDemo, page: Page) -> None:
-    demo.sandbox.set_behaviour(well_known.PROFILES_FEATURES, Behaviour(running_seconds=3600))
-    run_id = demo.launch("user_features")
-    remote = going(demo, "rudderstack")
+@pytest.mark.parametrize("asset", list(_WHERE), ids=str)
+def test_a_remote_run_that_cannot_be_cancelled_goes_on_and_the_log_says_where_to_stop_it(
+    demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset
+) -> None:
+    remote = demo.only_remote(asset)
+    assert (remote.cancel_requested_at, remote.ended_at) == (None, None)
+    line = demo.wait_until_logged(terminated[asset], "offers no way to cancel")
+    assert line.startswith("WARNING ")
+    assert remote.id in line
+    assert _WHERE[asset] in line
+    page.goto(demo.run_url(terminated[asset]))
+    expect(page.get_by_text("Canceled").first).to_be_visible()
+    expect(page.get_by_text(line.removeprefix("WARNING ")).first).to_be_visible()
 
-    press_terminate(demo, page, run_id)
 
-    assert demo.wait_until_ended(run_id) == "CANCELED"
-    (left,) = demo.sandbox.runs("rudderstack")
-    assert left.state == "running"
-    said = f"RudderStack offers no way to cancel Profiles run {remote.id}"
-    page.goto(f"{demo.url}/runs/{run_id}")
-    expect(page.get_by_text(said).first).to_be_attached()
-    (line,) = [line for line in demo.log(run_id).splitlines() if line.startswith(f"WARNING {said}")]
-    assert "open the project at https://app.rudderstack.com and stop the run there" in line
+def test_the_address_in_prophecys_line_leads_to_the_run(
+    demo: RunningDemo, page: Page, terminated: dict[Asset, str]
+) -> None:
+    line = demo.wait_until_logged(terminated[PROPHECY], _WHERE[PROPHECY])
+    page.goto(line.partition("See ")[2])
+    expect(page.get_by_text(f"{demo.only_remote(PROPHECY).id}, {PROPHECY.key}: RUNNING")).to_be_visible()

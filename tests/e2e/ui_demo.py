@@ -7,13 +7,13 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from dagster_runs.sandbox import SandboxClient
+from dagster_runs.sandbox import Behaviour, SandboxClient, SandboxRun, well_known
 from demo.network import ask, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,7 @@ query Log($run: ID!) { logsForRun(runId: $run, limit: 1000) { ... on EventConnec
     ... on MessageEvent { message level stepKey }
 } } } }
 """
+_RUNS = "{ runsOrError { ... on Runs { results { runId } } } }"
 _GOING = """
 { runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}) {
     ... on Runs { results { runId } }
@@ -52,6 +53,36 @@ query Materialized($run: ID!) { runOrError(runId: $run) { ... on Run {
 
 
 @dataclass(frozen=True)
+class Asset:
+    """An asset of the demo, and what its remote run is a run of.
+
+    Attributes:
+        key: With slashes.
+        vendor: As the sandbox calls it.
+        target_id: As the sandbox knows it.
+        partition: One of its days, where it has days.
+    """
+
+    key: str
+    vendor: str
+    target_id: str
+    partition: str | None = None
+
+    def __str__(self) -> str:
+        return self.vendor
+
+
+AMPERITY = Asset("amperity_ingest", "amperity", well_known.AMPERITY_COURIERS, "2026-11-02")
+PROPHECY = Asset("customer_360", "prophecy", well_known.PROPHECY_PIPELINE)
+RUDDERSTACK = Asset("user_features", "rudderstack", well_known.PROFILES_FEATURES)
+SEGMENTFLOW = Asset("welcome_journey", "segmentflow", well_known.SEGMENTFLOW_JOURNEY)
+TESTGEN = Asset("testgen/features_quality", "testgen", well_known.SUITE_FEATURES)
+FIVE = (AMPERITY, PROPHECY, RUDDERSTACK, SEGMENTFLOW, TESTGEN)
+HOURS = 7200.0
+"""Longer than anybody waits: such a run goes on until somebody ends it, or the sandbox's time is moved on."""
+
+
+@dataclass(frozen=True)
 class RunningDemo:
     """A demo that is up."""
 
@@ -62,7 +93,10 @@ class RunningDemo:
     def asset_url(self, *key: str, view: str | None = None) -> str:
         return f"{self.url}/assets/{'/'.join(key)}" + (f"?view={view}" if view else "")
 
-    def launch(self, *keys: str) -> str:
+    def run_url(self, run_id: str) -> str:
+        return f"{self.url}/runs/{run_id}"
+
+    def launch(self, *keys: str, partition: str | None = None) -> str:
         """Materialize assets (keys with slashes), or everything; the id of the Dagster run."""
         (repository,) = self._ask(_LOCATIONS)["repositoriesOrError"]["nodes"]
         selector: dict[str, Any] = {
@@ -72,9 +106,30 @@ class RunningDemo:
         }
         if keys:
             selector["assetSelection"] = [{"path": key.split("/")} for key in keys]
-        launched = self._ask(_LAUNCH, params={"selector": selector, "runConfigData": "{}"})["launchRun"]
+        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
+        params = {"selector": selector, "runConfigData": "{}", "executionMetadata": {"tags": tags}}
+        launched = self._ask(_LAUNCH, params=params)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
+
+    def launch_all(self, assets: Iterable[Asset], behaviour: Behaviour) -> dict[Asset, str]:
+        """Materialize assets at the same time, a Dagster run each, with such remote runs; the Dagster runs' ids."""
+        launched = {}
+        for asset in assets:
+            self.sandbox.set_behaviour(asset.target_id, behaviour)
+            launched[asset] = self.launch(asset.key, partition=asset.partition)
+        return launched
+
+    def launched_by(self, act: Callable[[], None]) -> str:
+        """The id of the Dagster run that an action in the UI leads to."""
+        before = self._run_ids()
+        act()
+        return wait_for(lambda: next(iter(self._run_ids() - before), None))
+
+    def only_remote(self, asset: Asset) -> SandboxRun:
+        """The asset's only run at its vendor."""
+        (remote,) = self.sandbox.runs(asset.vendor)
+        return remote
 
     def status(self, run_id: str) -> str:
         return str(self._ask(_STATUS, run=run_id)["runOrError"]["status"])
@@ -97,6 +152,17 @@ class RunningDemo:
         events = self._ask(_LOG, run=run_id)["logsForRun"]["events"]
         return "\n".join(f"{event['level']} {event['message']}" for event in events if event)
 
+    def wait_until_logged(self, run_id: str, said: str, seconds: float = 120) -> str:
+        """The first line of the run's log that says so."""
+        return wait_for(lambda: next((line for line in self.log(run_id).splitlines() if said in line), None), seconds)
+
+    def pid_of(self, run_id: str, which: Literal["run", "step"]) -> int:
+        """The run's worker, or the process of its only step."""
+        said = {"run": "Started process for run", "step": "Capturing logs for process"}[which]
+        found = re.search(r"pid: (\d+)", self.wait_until_logged(run_id, said))
+        assert found is not None
+        return int(found[1])
+
     def going(self) -> list[str]:
         """The Dagster runs that have not ended."""
         return [run["runId"] for run in self._ask(_GOING)["runsOrError"]["results"]]
@@ -105,6 +171,9 @@ class RunningDemo:
         """Terminate what is still going, without asking the steps."""
         for run_id in self.going():
             self._ask(_TERMINATE, run=run_id)
+
+    def _run_ids(self) -> set[str]:
+        return {run["runId"] for run in self._ask(_RUNS)["runsOrError"]["results"]}
 
     def _ask(self, query: str, **variables: Any) -> Any:
         answer = ask(f"{self.url}/graphql", {"query": query, "variables": variables}, timeout=60)
@@ -159,5 +228,7 @@ def _said_until_up(process: subprocess.Popen[str]) -> str:
 
 def demo_environment() -> dict[str, str]:
     """The environment without real vendors' credentials, and without somebody else's sandbox or Dagster."""
-    strange = ("RUDDERSTACK_", "TESTGEN_", "SANDBOX_", "DAGSTER_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(strange)}
+    vendors = ("AMPERITY_", "PROPHECY_", "RUDDERSTACK_", "SEGMENTFLOW_", "TESTGEN_")
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith((*vendors, "SANDBOX_", "DAGSTER_"))
+    }

@@ -217,14 +217,44 @@ def test_pipelines_of_ones_own(sandbox: Sandbox, prophecy: Any) -> None:
             wrong()
 
 
-def test_where_a_deep_link_leads(sandbox: Sandbox, prophecy: Any) -> None:
+PIPELINE_PAGE = "/metadata/sql/{project}?entity=pipeline&name={name}"
+HISTORY_PAGE = "/metadata/ide/observation?observationTab=run-history&prFabricId={fabric}&prProjectId={project}"
+USUAL = {"project": PROJECT, "fabric": FABRIC, "name": PIPELINE}
+
+
+@pytest.mark.parametrize(
+    ("page", "elsewhere"),
+    [
+        (PIPELINE_PAGE, {"name": FAILING}),
+        (PIPELINE_PAGE, {"project": "1"}),
+        (HISTORY_PAGE, {"project": "1"}),
+        (HISTORY_PAGE, {"fabric": 1}),
+    ],
+)
+def test_where_a_deep_link_leads(sandbox: Sandbox, prophecy: Any, page: str, elsewhere: dict[str, Any]) -> None:
     run_id = trigger(prophecy)
-    link = f"/metadata/sql/{PROJECT}?entity=pipeline&name={PIPELINE}"
+    # A browser has no token.
+    prophecy.base_url, prophecy.session.headers["X-AUTH-TOKEN"] = f"{sandbox.url}/prophecy", None
+
+    def shown(**place: Any) -> str:
+        answer = prophecy("GET", page.format(**{**USUAL, **place}))
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert "stand-in" in answer.text
+        return str(answer.text)
+
+    assert f"{run_id}, {PIPELINE}: RUNNING" in shown()
+    sandbox.advance(3600)
+    assert f"{run_id}, {PIPELINE}: SUCCEEDED" in shown()
+    assert run_id not in shown(**elsewhere)
+    assert "<script>" not in shown(project="%3Cscript%3E", name="%3Cscript%3E", fabric="%3Cscript%3E")
+
+
+def test_the_run_history_lists_the_newest_run_first(sandbox: Sandbox, prophecy: Any) -> None:
+    first, second = trigger(prophecy), trigger(prophecy, pipelineName=FAILING)
+    elsewhere = sandbox.begin_run(PIPELINE).id  # nobody said where, so on the usual fabric
     prophecy.base_url = f"{sandbox.url}/prophecy"
-    page = prophecy("GET", link, headers={"X-AUTH-TOKEN": None})
-    assert "stand-in" in page.text
-    assert run_id in page.text
-    assert "<script>" not in prophecy("GET", "/metadata/sql/%3Cscript%3E?name=%3Cscript%3E").text
+    text = prophecy("GET", HISTORY_PAGE.format(**USUAL)).text
+    assert sorted((first, second, elsewhere), key=text.index) == [elsewhere, second, first]
 
 
 # --- faults

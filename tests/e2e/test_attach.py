@@ -1,0 +1,54 @@
+"""A run whose process died is re-executed from failure: the remote run that went on meanwhile is found again."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from playwright.sync_api import Page, expect
+from ui_browser import metadata, open_until_shown, press_reexecute_from_failure
+from ui_demo import AMPERITY, FIVE, PROPHECY, RUDDERSTACK, SEGMENTFLOW, TESTGEN, Asset, RunningDemo
+
+from dagster_runs.sandbox import Behaviour
+
+_CRASHED = (AMPERITY, PROPHECY, SEGMENTFLOW)
+_EVICTED = (RUDDERSTACK, TESTGEN)
+
+
+@pytest.fixture(scope="module")
+def resumed(demo: RunningDemo, page: Page) -> dict[Asset, str]:
+    """Dagster runs, re-executed from the failure of others that have lost a process in the middle of a remote run."""
+    demo.sandbox.set_speed(0)  # time stands still, so every remote run goes on, and takes no longer than usual
+    lost = demo.launch_all(FIVE, Behaviour())
+    for asset, run_id in lost.items():
+        demo.wait_until_logged(run_id, "INFO Started the")
+        if asset in _CRASHED:
+            os.kill(demo.pid_of(run_id, "step"), signal.SIGKILL)
+        else:
+            os.kill(demo.pid_of(run_id, "run"), signal.SIGTERM)
+    resumed = {}
+    for asset, run_id in lost.items():
+        assert demo.wait_until_ended(run_id) == "FAILURE"
+        url = demo.run_url(run_id)
+        resumed[asset] = demo.launched_by(lambda url=url: press_reexecute_from_failure(page, url))
+    for asset, run_id in resumed.items():
+        demo.wait_until_logged(run_id, "INFO Attaching to")
+        assert demo.only_remote(asset).ended_at is None, "it went on all the time"
+    demo.sandbox.advance(60)
+    for run_id in resumed.values():
+        assert demo.wait_until_ended(run_id) == "SUCCESS"
+    return resumed
+
+
+@pytest.mark.parametrize("asset", FIVE, ids=str)
+def test_the_only_remote_run_is_attached_to_and_its_result_reported(
+    demo: RunningDemo, page: Page, resumed: dict[Asset, str], asset: Asset
+) -> None:
+    assert demo.sandbox.starts(asset.vendor) == 1
+    assert demo.materialized(resumed[asset]) == {asset.key}
+    remote = demo.only_remote(asset)
+    day = f"partitions&partition={asset.partition}" if asset.partition else None
+    open_until_shown(page, demo.asset_url(asset.key, view=day), metadata(page, "dagster_runs/run_id", remote.id))
+    expect(metadata(page, "dagster_runs/attached", "true")).to_be_visible()
+    expect(metadata(page, "dagster_runs/state", "SUCCEEDED")).to_be_visible()

@@ -1,0 +1,96 @@
+"""After one run of the job *everything*: every vendor's asset, its checks, its links, and what bad data holds back."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+from ui_browser import metadata, metadata_row, open_until_shown
+from ui_demo import PROPHECY, TESTGEN, Asset, RunningDemo
+
+ORDERS = "testgen/orders_quality"
+
+
+@pytest.fixture(scope="module")
+def run_id(demo: RunningDemo) -> str:
+    demo.sandbox.set_speed(10)
+    run_id = demo.launch()
+    assert demo.wait_until_ended(run_id, 200) == "FAILURE"
+    return run_id
+
+
+def test_only_what_is_behind_the_failed_gate_is_held_back(demo: RunningDemo, page: Page, run_id: str) -> None:
+    assert demo.materialized(run_id) == {
+        "audience",
+        "customer_360",
+        "testgen/features_quality",
+        "testgen/orders_quality",
+        "testgen/warehouse_profile",
+        "user_features",
+        "welcome_journey",
+    }
+    assert "revenue_report" not in demo.steps(run_id)
+
+    open_until_shown(page, demo.asset_url("audience"), metadata(page, "audiences", 3))
+    page.goto(demo.asset_url("revenue_report"))
+    expect(page.get_by_text("Never materialized").or_(page.get_by_text("Failed")).first).to_be_visible()
+    expect(page.get_by_text("currency")).to_have_count(0)
+
+    page.goto(demo.run_url(run_id))
+    page.get_by_text("Not executed (1)").click()
+    expect(page.get_by_text("revenue_report").last).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("customer_360", "prophecy/pipeline_url"),
+        ("testgen/features_quality", "testgen/score"),
+        ("user_features", "rudderstack/tasks"),
+        ("welcome_journey", "segmentflow/journey_id"),
+    ],
+)
+def test_what_a_run_brought_is_on_the_assets_page(
+    demo: RunningDemo, page: Page, run_id: str, key: str, entry: str
+) -> None:
+    open_until_shown(page, demo.asset_url(key), metadata_row(page, entry))
+    expect(metadata_row(page, "dagster_runs/run_id")).to_be_visible()
+    page.goto(demo.asset_url(key, view="checks"))
+    expect(page.get_by_text("run_status", exact=True).first).to_be_visible()
+
+
+def test_a_failed_pipelines_error_is_readable_on_its_check(demo: RunningDemo, page: Page, run_id: str) -> None:
+    said = page.get_by_text("cannot be resolved")
+    open_until_shown(page, demo.asset_url("churn_report", view="checks") + "&checkDetail=run_status", said)
+    expect(page.get_by_text("The Prophecy pipeline run ended ERROR").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("asset", "entry"),
+    [(TESTGEN, "dagster_runs/url"), (PROPHECY, "dagster_runs/url"), (PROPHECY, "prophecy/pipeline_url")],
+    ids=str,
+)
+def test_a_link_leads_to_the_vendors_page_of_the_run(
+    demo: RunningDemo, page: Page, run_id: str, asset: Asset, entry: str
+) -> None:
+    link = metadata_row(page, entry).get_by_role("link", name="http").first
+    open_until_shown(page, demo.asset_url(asset.key), link)
+    address = link.get_attribute("href")
+    assert address is not None
+    answer = page.goto(address)
+    assert answer is not None
+    assert answer.ok
+    (remote,) = [run for run in demo.sandbox.runs(asset.vendor) if run.target_id == asset.target_id]
+    expect(page.get_by_text(remote.id).first).to_be_visible()
+
+
+def test_the_checks_show_their_numbers(demo: RunningDemo, page: Page, run_id: str) -> None:
+    url = demo.asset_url(ORDERS, view="checks")
+    open_until_shown(page, f"{url}&checkDetail=quality_score", page.get_by_text("Score 0.8713 is below the required"))
+    expect(page.get_by_text("This is a blocking asset check")).to_be_visible()
+    expect(metadata(page, "min_score", "0.95")).to_be_visible()
+    expect(metadata(page, "score", "0.8713")).to_be_visible()
+
+    said = page.get_by_text("41 passed, 5 failed, 0 broken, 2 with a warning")
+    open_until_shown(page, f"{url}&checkDetail=tests_passed", said)
+    for name, count in (("passed", 41), ("failed", 5), ("warning", 2)):
+        expect(metadata(page, name, count)).to_be_visible()
