@@ -7,11 +7,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
 from dagster_runs import (
+    AmperityWorkflowRun,
+    ProphecyPipelineRun,
     QualityGate,
+    RemoteRun,
     RudderStackProfilesRun,
     RudderStackResource,
+    SegmentflowJourneyRun,
     TestGenResource,
     TestGenTestRun,
     build_remote_run_asset,
@@ -146,7 +151,7 @@ class TestPartitions:
         run = PROFILES.with_fields({"begin_time": datetime(2025, 1, 1, tzinfo=timezone.utc)})
         asset = build_remote_run_asset(run, key="features", partitions_def=DAYS)
         assert materialize([asset], sandbox, instance, partition_key="2026-11-03").success
-        assert sent(sandbox)[0] == "--begin_time 2025-01-01T00:00:00Z"
+        assert sent(sandbox) == ["--begin_time 2025-01-01T00:00:00Z"]
 
     def test_a_zone_is_turned_into_utc(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-07-01", timezone="Europe/Berlin")
@@ -207,6 +212,22 @@ def test_a_function_chooses_the_run(sandbox: Sandbox, instance: dg.DagsterInstan
     asset = build_remote_run_asset(by_region, key="quality", partitions_def=regions)
     assert materialize([asset], sandbox, instance, partition_key="us").success
     assert sandbox.runs("testgen")[-1].target_id == well_known.SUITE_FEATURES
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (AmperityWorkflowRun, {"config_id": "cg-{partition_key}"}),
+        (ProphecyPipelineRun, {"fabric_id": "{partition_key}", "project_id": "1", "pipeline_name": "p"}),
+        (RudderStackProfilesRun, {"profiles_id": "{partition_key}"}),
+        (SegmentflowJourneyRun, {"journey_id": "{partition_key}", "recipient": {"userId": "7"}}),
+        (TestGenTestRun, {"test_suite_id": "{partition_key}"}),
+    ],
+)
+def test_an_id_takes_no_placeholder(kind: type[RemoteRun[Any]], fields: dict[str, Any]) -> None:
+    # It is checked where it is written; a function can choose one by the partition.
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        kind(**fields)
 
 
 def test_an_asset_of_ones_own_in_one_line(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

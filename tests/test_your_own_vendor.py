@@ -35,6 +35,7 @@ class Acme:
         self.outcome: dict[str, Any] = {"phase": "done", "rows": 365}
         self.answers_to_lose = 0
         self.looks_to_refuse = 0
+        self.refusal: tuple[int, Any] = (503, {})
         acme = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,7 +48,7 @@ class Acme:
             def reply(self, status: int, body: Any) -> None:
                 if status == 0:
                     return  # hang up
-                payload = json.dumps(body).encode()
+                payload = (body if isinstance(body, str) else json.dumps(body)).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
@@ -77,7 +78,7 @@ class Acme:
             return 200, {"forecasts": [forecast for forecast in self.forecasts.values() if forecast["note"] == note]}
         if self.looks_to_refuse:
             self.looks_to_refuse -= 1
-            return 503, {}
+            return self.refusal
         forecast = self.forecasts[url.path.rpartition("/")[2]]
         forecast["looks"] += 1
         if forecast["phase"] == "computing" and forecast["looks"] > self.looks:
@@ -235,6 +236,12 @@ def test_a_lost_answer_starts_no_second_run(acme: Acme, instance: dg.DagsterInst
 def test_an_outage_ends_nothing(acme: Acme, instance: dg.DagsterInstance) -> None:
     acme.looks_to_refuse = 5
     assert materialize(acme, instance).success
+    assert len(acme.starts) == 1
+
+
+def test_a_proxys_404_page_is_no_lost_run(acme: Acme, instance: dg.DagsterInstance) -> None:
+    acme.looks_to_refuse, acme.refusal = 45, (404, "<html>Log in to go on</html>")
+    assert materialize(acme, instance, asset=with_retries()).success
     assert len(acme.starts) == 1
 
 

@@ -117,7 +117,8 @@ TABLE = Table(
             "parameter",
             "`view`: `overview`, `verbose`",
             f"{_R}.get_workflow",
-            "calls::TestWhatIsSent::test_a_look_is_an_overview_until_the_end_and_then_verbose_once",
+            "calls::TestWhatIsSent::test_a_look_is_an_overview_until_the_end_and_then_verbose_once "
+            "answers::test_an_end_is_seen_where_not_all_of_it_can_be_told",
             "Verbose once, at the end",
         ),
         used(
@@ -125,7 +126,9 @@ TABLE = Table(
             "`created_from`, `created_to`",
             f"{_RUN}.find_started",
             "lost::test_no_state_is_asked_for_where_the_list_is_of_all "
-            "lost::TestInBothKindsOfList::test_runs_from_before_and_long_after_are_none",
+            "lost::TestInBothKindsOfList::test_runs_from_before_and_long_after_are_none "
+            "lost::TestInAStep::test_is_found_however_wrong_our_clock_is",
+            "By Amperity's clock, which an answer's `Date` tells",
         ),
         used(
             "parameter",
@@ -269,7 +272,8 @@ TABLE = Table(
             "field",
             "task: `state`",
             "models:Task.state",
-            "states::TestTasks::test_the_table_has_both_spellings_of_the_start states::TestTasks::test_outcomes",
+            "states::TestTasks::test_the_table_has_both_spellings_of_the_start states::TestTasks::test_outcomes "
+            "answers::test_one_odd_task_does_not_hide_a_failed_one",
         ),
         used(
             "field",
@@ -486,7 +490,8 @@ TABLE = Table(
             "login",
             "hosts of AWS, Azure, Australia; with or without `/api`",
             f"{_R}.base_url",
-            "calls::TestAddress::test_of_the_api calls::TestAddress::test_works_with_and_without_api",
+            "calls::TestAddress::test_of_the_api calls::TestAddress::test_works_with_and_without_api "
+            "test_definitions.py::test_amperity_of_azure_and_australia",
         ),
         used(
             "login",
@@ -528,7 +533,8 @@ TABLE = Table(
             "login",
             "`expires_in`",
             "dagster_runs.transport.oauth:_TokenAnswer.expires_in",
-            "login::test_a_token_is_renewed_before_it_ends answers::test_of_a_token",
+            "login::test_a_token_is_renewed_before_it_ends "
+            "login::test_a_token_of_a_short_life_is_renewed_at_its_half answers::test_of_a_token",
         ),
         left_out("login", "`token_type`", "always Bearer"),
         used(
@@ -536,7 +542,8 @@ TABLE = Table(
             "an expired token: 401",
             "dagster_runs.transport.auth:RenewedToken.renew",
             "login::test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds "
-            "login::test_a_start_with_a_token_that_is_refused_starts_one_run",
+            "login::test_a_start_with_a_token_that_is_refused_starts_one_run "
+            "login::test_a_token_is_renewed_once_for_a_call",
         ),
         used(
             "error",

@@ -173,7 +173,9 @@ TABLE = Table(
             "run: `msg`",
             "models:PipelineRunAnswer.msg",
             "calls::TestRefusedLooks::test_an_unknown_run "
-            "calls::TestRefusedLooks::test_another_trouble_says_nothing_about_the_run",
+            "calls::TestRefusedLooks::test_another_trouble_says_nothing_about_the_run "
+            "calls::TestMessages::test_that_miss_the_run_itself "
+            "calls::TestMessages::test_that_miss_something_else_say_nothing_of_the_run",
         ),
         left_out(
             "field",

@@ -12,6 +12,7 @@ from dagster_runs import build_remote_run_asset
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.transport.clock import use_clock
+from tests.remote_run.materializing import PROFILES, failure
 
 KEY = "remote"
 
@@ -50,6 +51,17 @@ class AtPause(SandboxClock):
             self._happens()
 
 
+class ClockOff(SandboxClock):
+    """The clock of a machine that is ahead of the vendor's by these seconds, or behind it."""
+
+    def __init__(self, sandbox: Sandbox, ahead: float) -> None:
+        super().__init__(sandbox)
+        self._off = ahead
+
+    def wall(self) -> float:
+        return super().wall() + self._off
+
+
 @contextmanager
 def at_pause(sandbox: Sandbox, happens: Callable[[], None], *, pause: int = 3) -> Iterator[AtPause]:
     """Something happens in this pause of all that are made in the block."""
@@ -78,3 +90,16 @@ def terminate(instance: dg.DagsterInstance) -> None:
     """What *Terminate* does, with the signal that follows it."""
     mark_as_terminated(instance)
     signalled()
+
+
+def features_job(sandbox: Sandbox, run: Any = PROFILES, **options: Any) -> dg.JobDefinition:
+    return job_with(run, sandbox, key="features", **options)
+
+
+def leave_going(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> tuple[dg.JobDefinition, str]:
+    """A Dagster run that failed while its remote run goes on."""
+    job = features_job(sandbox, timeout=5, **options)
+    result = execute(job, instance)
+    assert not result.success
+    assert "did not end within" in failure(result)
+    return job, result.run_id

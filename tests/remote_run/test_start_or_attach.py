@@ -28,22 +28,18 @@ from tests.remote_run.materializing import (
     run_profiles,
     run_tests,
 )
-from tests.remote_run.reexecuting import at_pause, dies, execute, job_with, reexecute, signalled
+from tests.remote_run.reexecuting import (
+    ClockOff,
+    at_pause,
+    dies,
+    execute,
+    features_job,
+    leave_going,
+    reexecute,
+    signalled,
+)
 
 pytestmark = pytest.mark.usefixtures("clock")
-
-
-def features_job(sandbox: Sandbox, run: Any = PROFILES, **options: Any) -> dg.JobDefinition:
-    return job_with(run, sandbox, key="features", **options)
-
-
-def leave_going(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> tuple[dg.JobDefinition, str]:
-    """A Dagster run that failed while its remote run goes on."""
-    job = features_job(sandbox, timeout=5, **options)
-    result = execute(job, instance)
-    assert not result.success
-    assert "did not end within" in failure(result)
-    return job, result.run_id
 
 
 def test_with_nothing_in_the_ledger_it_notes_posts_and_notes(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -156,11 +152,7 @@ def test_clocks_of_two_machines_may_differ(sandbox: Sandbox, instance: dg.Dagste
     first = execute(features_job(sandbox, suite), instance)
     sandbox.clear_faults()
 
-    class AnotherMachine(SandboxClock):
-        def wall(self) -> float:
-            return super().wall() - ahead
-
-    with use_clock(AnotherMachine(sandbox)):
+    with use_clock(ClockOff(sandbox, -ahead)):
         assert reexecute(features_job(sandbox, suite), instance, first.run_id).success
     assert sandbox.starts("testgen") == 1
 

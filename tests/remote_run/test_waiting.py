@@ -6,7 +6,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs import build_remote_run_asset
+from dagster_runs import (
+    AmperityWorkflowRun,
+    ProphecyPipelineRun,
+    RemoteRun,
+    SegmentflowJourneyRun,
+    build_remote_run_asset,
+)
 from dagster_runs.remote_run.pacing import FIRST_PAUSE, next_pause
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
@@ -103,11 +109,37 @@ def test_one_404_after_an_outage_is_no_lost_run(sandbox: Sandbox, instance: dg.D
     assert sandbox.starts("rudderstack") == 1
 
 
-def test_a_proxys_404_page_is_no_lost_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
-    sandbox.add_fault(Fault("html", path=STATUS, status=404, skip=2, times=30))
-    assert run_profiles(sandbox, instance).success
-    assert sandbox.starts("rudderstack") == 1
+@pytest.mark.parametrize(
+    ("run", "target"),
+    [
+        (AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS), well_known.AMPERITY_COURIERS),
+        (
+            ProphecyPipelineRun(
+                fabric_id=well_known.PROPHECY_FABRIC,
+                project_id=well_known.PROPHECY_PROJECT,
+                pipeline_name=well_known.PROPHECY_PIPELINE,
+            ),
+            well_known.PROPHECY_PIPELINE,
+        ),
+        (PROFILES, PROFILES.target),
+        (
+            SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_JOURNEY_KEY, recipient={"userId": "7"}),
+            well_known.SEGMENTFLOW_JOURNEY,
+        ),
+        (TESTS, TESTS.target),
+    ],
+    ids=lambda given: getattr(given, "vendor", ""),
+)
+def test_a_proxys_404_page_is_no_lost_run(
+    run: RemoteRun[Any], target: str, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.configure("amperity", requests_per_second=None)
+    sandbox.set_behaviour(target, Behaviour(running_seconds=600))
+    sandbox.add_fault(Fault("html", method="GET", status=404, skip=2, times=45))
+    asset = build_remote_run_asset(run, key="remote", retry_policy=dg.RetryPolicy(max_retries=1))
+    assert materialize([asset], sandbox, instance, settings={"requests_per_second": None}).success
+    assert sandbox.starts(run.vendor.lower()) == 1
+    assert entries(instance, "remote") == ["starting", "started"]
 
 
 class TestTimeout:

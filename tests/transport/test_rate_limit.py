@@ -90,6 +90,13 @@ def test_clients_of_one_account_share_it(origin: Origin, client_of: ClientMaker)
     assert time.monotonic() - begun > 0.9 * WINDOW
 
 
+def test_an_account_at_several_addresses_is_one(origin: Origin, other_origin: Origin, client_of: ClientMaker) -> None:
+    begun = time.monotonic()
+    client_of(origin.url, requests_per_second=RATE).get(["x"])
+    client_of(other_origin.url, requests_per_second=RATE).get(["x"])
+    assert time.monotonic() - begun > 0.9 * WINDOW
+
+
 def test_each_try_counts(origin: Origin, client_of: ClientMaker) -> None:
     from tests.transport.scripted import Reply
 

@@ -14,7 +14,7 @@ from dagster_runs import AmperityResource, AmperityWorkflowRun, ConflictError, U
 from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.transport import auth as auth_module
-from tests.transport.scripted import Origin, Reply
+from tests.transport.scripted import Origin, Reply, huge
 from tests.vendors.any_json import anything, close_to, few, times
 
 RUN = AmperityWorkflowRun(config_id="cg-1")
@@ -92,6 +92,35 @@ def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -
     dg.AssetCheckResult(passed=outcome.passed, metadata=dict(outcome.metadata))
     if outcome.passed:
         assert {task["state"] for task in body["task_instances"]} == {"succeeded"}
+
+
+@pytest.mark.parametrize("odd", [{"state": None}, {}, {"state": 7}, {"state": "failing", "label": 7}])
+def test_one_odd_task_does_not_hide_a_failed_one(odd: Any, origin: Origin, at_origin: AmperityResource) -> None:
+    tasks = [{"state": "failed", "label": "load"}, odd]
+    answer(origin, {"id": "w", "state": "succeeded", "task_instances": tasks})
+    result = RUN.fetch_result(at_origin, "w", RUN.fetch_status(at_origin, "w"), None)
+    [check] = result.checks
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert check.metadata["failed"].value == "load"
+    assert "1 failed, 1 unclear" in (check.description or "")
+    assert len(result.metadata["amperity/tasks"].records) == 2
+
+
+@pytest.mark.parametrize(
+    "verbose",
+    [Reply(200, "<html>"), Reply(413, {"message": "too large"}), huge(200, 20_000_000)],
+    ids=["no JSON", "refused", "huge"],
+)
+@pytest.mark.parametrize(("word", "state"), [("succeeded", RunState.SUCCEEDED), ("failed", RunState.FAILED)])
+def test_an_end_is_seen_where_not_all_of_it_can_be_told(
+    word: str, state: RunState, verbose: Any, origin: Origin, at_origin: AmperityResource
+) -> None:
+    origin.replies = [Reply(200, {"id": "w", "state": word}), verbose]
+    status = RUN.fetch_status(at_origin, "w")
+    assert (status.state, status.word) == (state, word)
+    [check] = RUN.fetch_result(at_origin, "w", status, None).checks
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "told of no tasks" in (check.description or "")
 
 
 @few

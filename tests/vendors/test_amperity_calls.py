@@ -162,6 +162,12 @@ class TestFields:
             ),
             ({"range_from": "yesterday"}, "range_from"),
             ({"range_from": "2026-02-30"}, "range_from"),
+            # Digits alone would be seconds since 1970.
+            ({"range_from": "20261101"}, "'20261101' is no time; write it as 2026-11-01"),
+            ({"range_from": " 2026 "}, "is no time"),
+            ({"range_from": 20261101}, "is no time"),
+            ({"range_from": 1.5}, "is no time"),
+            ({"range_from": "0001-01-01T00:00:00+05:00"}, "outside the years 1 to 9999 in UTC"),
             ({"run_mode": "FULL"}, "run_mode"),
             ({"run_mode": ""}, "run_mode"),
             ({"mode": "full"}, "mode"),
@@ -192,10 +198,21 @@ class TestFields:
         start(amperity, FILES, range_from="2026-01-01")
         assert sandbox.starts("amperity") == 1
 
-    def test_a_window_fills_what_the_user_left_open(self) -> None:
-        filled = run_of(range_from="2026-01-01T12:00:00Z").in_window(*DAY)
-        assert (filled.range_from, filled.range_to) == (DAY[0] + timedelta(hours=12), DAY[1])
-        assert run_of(run_mode="full").in_window(*DAY).run_mode == "full"
+    def test_a_window_is_filled_where_the_user_set_none(self) -> None:
+        filled = run_of(run_mode="full").in_window(*DAY)
+        assert (filled.range_from, filled.range_to, filled.run_mode) == (*DAY, "full")
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"range_from": "2026-01-01T12:00:00Z"},  # which means one day
+            {"range_from": "2025-01-01", "range_to": "2025-01-02"},
+            {"range_from": None},
+            {"range_from": None, "range_to": None},
+        ],
+    )
+    def test_a_window_of_the_users_own_stays_whole(self, fields: dict[str, Any]) -> None:
+        assert run_of(**fields).in_window(*DAY) == run_of(**fields)
 
     @pytest.mark.parametrize("config_id", [ORCHESTRATION, CAMPAIGN])
     def test_only_courier_groups_take_a_window(self, config_id: str) -> None:

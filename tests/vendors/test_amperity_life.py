@@ -125,7 +125,9 @@ class TestFailing:
         status = checks(result)["run_status"]
         assert status.passed is False
         assert status.metadata["error"].value == "<b>table</b> is gone"
-        assert set(checks(result)) == {"run_status"}
+        tasks = checks(result)["tasks_succeeded"]
+        assert (tasks.passed, tasks.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        assert tasks.metadata["failed"].value
         [ended] = instance.fetch_observations(dg.AssetKey("customers"), limit=1).records
         rows = [row.data for row in ended.asset_observation.metadata["amperity/tasks"].value.records]
         assert [row["state"] for row in rows] == ["succeeded", "failed", "skipped"]
@@ -182,6 +184,15 @@ class TestStopping:
         result = run_workflow(sandbox, instance, timeout=60, on_timeout="cancel")
         assert "did not end within" in failure(result)
         assert "ended canceled" in failure(result)
+
+    def test_says_what_may_go_on_where_the_stop_is_not_confirmed(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        # A task that has started keeps the workflow from ending.
+        sandbox.set_behaviour(ORCHESTRATION.target, Behaviour(running_seconds=3600, cancel_seconds=600))
+        said = failure(run_workflow(sandbox, instance, ORCHESTRATION, timeout=60, on_timeout="cancel"))
+        assert "has not confirmed within 60 s" in said
+        assert "Orchestration tasks that had started cannot be stopped" in said
 
     def test_an_eviction_leaves_it(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with at_pause(sandbox, signalled):
@@ -279,14 +290,11 @@ class TestPartitions:
         assert run_workflow(sandbox, instance, partitions_def=static, partition_key="emea").success
         assert body(sandbox) == {"config_id": COURIERS.config_id}
 
-    def test_a_window_that_the_users_own_field_makes_impossible_is_refused(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
-        run = AmperityWorkflowRun(config_id=COURIERS.config_id, range_from="2026-02-05")
-        result = run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31")
-        assert "The partition makes no valid AmperityWorkflowRun" in failure(result)
-        assert "must be after range_from" in failure(result)
-        assert sandbox.requests("amperity") == []
+    def test_half_a_window_of_the_users_own_is_left_alone(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        run = AmperityWorkflowRun(config_id=COURIERS.config_id, range_from="2025-10-01")
+        assert run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31").success
+        # One day. With the partition's end it would be four months, again for each partition.
+        assert body(sandbox) == {"config_id": COURIERS.config_id, "range_from": "2025-10-01T00:00:00Z"}
 
 
 class TestLaunchpad:
@@ -311,11 +319,19 @@ class TestLaunchpad:
         assert run_workflow(sandbox, instance, launch=launch).success
         assert body(sandbox) == sent
 
-    def test_wins_over_the_partition(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        launch = {"range_from": "2026-01-31T06:00:00Z"}
-        run_workflow(sandbox, instance, launch=launch, partitions_def=DAILY, partition_key="2026-01-31")
-        sent = body(sandbox)
-        assert (sent["range_from"], sent["range_to"]) == ("2026-01-31T06:00:00Z", "2026-02-01T00:00:00Z")
+    @pytest.mark.parametrize(
+        ("launch", "sent"),
+        [
+            ({"range_from": "2026-01-31T06:00:00Z"}, {"range_from": "2026-01-31T06:00:00Z"}),
+            ({"range_from": None, "range_to": None}, {}),
+        ],
+    )
+    def test_wins_over_the_partition(
+        self, launch: dict[str, Any], sent: dict[str, str], sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        result = run_workflow(sandbox, instance, launch=launch, partitions_def=DAILY, partition_key="2026-01-31")
+        assert result.success
+        assert body(sandbox) == {"config_id": COURIERS.config_id, **sent}
 
     @pytest.mark.parametrize(
         ("launch", "says"),

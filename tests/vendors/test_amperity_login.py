@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -15,15 +16,13 @@ from dagster_runs import (
     AmperityResource,
     AmperityWorkflowRun,
     AuthenticationError,
-    PermissionDeniedError,
     VendorError,
     build_remote_run_asset,
 )
 from dagster_runs.remote_run.contract import StartAttempt
-from dagster_runs.sandbox import Fault, RecordedRequest, Sandbox, well_known
+from dagster_runs.sandbox import Behaviour, Fault, RecordedRequest, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from dagster_runs.transport.client import MOST_RENEWALS
-from tests.remote_run.materializing import failure, materialize
+from tests.remote_run.materializing import entries, failure, materialize
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.conftest import AmperityMaker
 from tests.vendors.logging_in import indiscreet, kept_by_dagster, lasting, name, passing, shown_by
@@ -166,11 +165,12 @@ def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, a
     assert len(logins(sandbox)) == 2
 
 
-def test_renewing_does_not_go_on_for_ever(sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_a_token_is_renewed_once_for_a_call(sandbox: Sandbox, amperity: AmperityResource) -> None:
     sandbox.add_fault(Fault("expired_token", path="/workflow/"))
     with pytest.raises(AuthenticationError):
         look(amperity, "x")
-    assert len(sandbox.requests("amperity")) - len(logins(sandbox)) == 1 + MOST_RENEWALS
+    assert len(logins(sandbox)) == 2
+    assert len(sandbox.requests("amperity")) == 4
 
 
 def test_a_token_from_the_settings_is_not_renewed(sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
@@ -194,8 +194,9 @@ def test_a_login_that_is_refused_says_what_to_check(field: str, sandbox: Sandbox
 
 
 def test_a_client_of_another_tenant_is_refused(login: AmperityMaker) -> None:
-    with pytest.raises(PermissionDeniedError, match="Not authorized for tenant 'other'"):
+    with pytest.raises(AuthenticationError, match="Not authorized for tenant 'other'") as raised:
         start(login(tenant="other"))
+    assert (raised.value.status, raised.value.permanent) == (403, True)
 
 
 @pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
@@ -203,6 +204,20 @@ def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandb
     sandbox.add_fault(fault)
     start(amperity)
     assert sandbox.starts("amperity") == 1
+
+
+@pytest.mark.parametrize("fault", [Fault("html", status=404), Fault("not_found")], ids=name)
+def test_a_token_endpoint_that_is_not_there_says_nothing_of_the_run(
+    fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
+) -> None:
+    sandbox.set_behaviour(well_known.AMPERITY_COURIERS, Behaviour(running_seconds=300))
+    # For about four minutes: longer than a run may be unknown, and not so long that refusals end the step.
+    sandbox.add_fault(replace(fault, path=TOKEN, skip=1, times=45))
+    sandbox.add_fault(Fault("expired_token", path="/workflow/runs/", times=45))
+    asset = build_remote_run_asset(RUN, key="customers", retry_policy=dg.RetryPolicy(max_retries=1))
+    assert materialize([asset], sandbox, instance, resources={"amperity": login()}).success
+    assert sandbox.starts("amperity") == 1
+    assert entries(instance, "customers") == ["starting", "started"]
 
 
 TROUBLE = [*lasting(TOKEN), Fault("wrong_type", field="expires_in", value="soon", path=TOKEN)]
@@ -229,6 +244,9 @@ def test_without_a_token_nothing_was_started_for_certain(
         {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"},
         {"access_token": "t", "expires_in": "3600"},
         {"access_token": "t", "expires_in": 3600.5, "scope": None},
+        {"access_token": "t", "expires_in": None},
+        {"access_token": "t", "expires_in": 0},
+        {"access_token": "t", "expires_in": -1},
     ],
 )
 def test_a_token_needs_no_more_than_itself(answer: Any, origin: Origin, login: AmperityMaker) -> None:
@@ -237,6 +255,27 @@ def test_a_token_needs_no_more_than_itself(answer: Any, origin: Origin, login: A
     resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
     assert look(resource, "wf-1") == "wf-1"
     assert [seen.headers.get("authorization") for seen in origin.seen] == [None, "Bearer t"]
+
+
+def test_a_token_of_a_short_life_is_renewed_at_its_half(
+    origin: Origin, login: AmperityMaker, clock: SandboxClock
+) -> None:
+    token, workflow = Reply(200, {"access_token": "t", "expires_in": 30}), {"id": "wf-1", "state": "scheduled"}
+    origin.replies = [token, Reply(200, workflow), Reply(200, workflow), token, Reply(200, workflow)]
+    origin.seen.clear()
+    resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
+    look(resource, "wf-1")
+    look(resource, "wf-1")
+    clock.sleep(16)
+    look(resource, "wf-1")
+    assert [seen.method for seen in origin.seen] == ["POST", "GET", "GET", "POST", "GET"]
+
+
+def test_a_token_url_with_a_query_is_refused(sandbox: Sandbox, login: AmperityMaker) -> None:
+    resource = login(token_url=f"{sandbox.url}/amperity/api/v0/oauth2/token?realm=x")
+    with pytest.raises(VendorError, match="a query or a fragment, which do not belong there"):
+        start(resource)
+    assert sandbox.requests("amperity") == []
 
 
 class TestSecrets:

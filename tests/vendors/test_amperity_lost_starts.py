@@ -1,5 +1,6 @@
 """Finding our own workflow again when the answer to its start was lost, and nobody else's."""
 
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,9 +11,11 @@ import pytest
 from dagster_runs import AmperityResource, AmperityWorkflowRun, UnexpectedResponseError, VendorError
 from dagster_runs.remote_run.contract import FoundRun, StartAttempt
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.transport.clock import current_clock
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.clock import Clock, current_clock, use_clock
 from dagster_runs.vendors.amperity.resource import _MOST_PAGES
 from tests.remote_run.materializing import entries, failure, metadata
+from tests.remote_run.reexecuting import ClockOff
 from tests.transport.scripted import Origin, Reply, send
 from tests.vendors.amperity_assets import run_workflow
 from tests.vendors.conftest import AmperityMaker
@@ -157,6 +160,14 @@ def test_no_state_is_asked_for_where_the_list_is_of_all(sandbox: Sandbox, amperi
     assert set(listed.query) == {"type", "created_from", "created_to"}
 
 
+@pytest.fixture
+def real_time(clock: SandboxClock) -> Iterator[None]:
+    """The time that is in the `Date` of the scripted server's answers."""
+    with use_clock(Clock()):
+        yield
+
+
+@pytest.mark.usefixtures("real_time")
 def test_a_state_that_the_server_does_not_know_is_no_reason_to_give_up(
     origin: Origin, amperity_at: AmperityMaker
 ) -> None:
@@ -171,6 +182,7 @@ def test_a_state_that_the_server_does_not_know_is_no_reason_to_give_up(
     assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False)]
 
 
+@pytest.mark.usefixtures("real_time")
 @pytest.mark.parametrize(
     "word",
     [
@@ -250,6 +262,16 @@ class TestInAStep:
         assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
         assert entries(instance, "customers") == ["starting", "not_started", "starting", "started"]
+
+    @pytest.mark.parametrize("ahead", [-7200, -370, 6, 30, 7200])
+    def test_is_found_however_wrong_our_clock_is(
+        self, ahead: float, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        # The list is filtered by the vendor's clock.
+        sandbox.add_fault(LOST)
+        with use_clock(ClockOff(sandbox, ahead)):
+            assert run_workflow(sandbox, instance).success
+        assert sandbox.starts("amperity") == 1
 
     def test_what_cannot_be_looked_for_is_not_started_again(
         self, sandbox: Sandbox, instance: dg.DagsterInstance

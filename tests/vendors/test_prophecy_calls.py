@@ -203,7 +203,38 @@ class TestMessages:
         assert isinstance(readable(msg), str)
         assert len(readable(msg)) <= len(msg) + 100
         is_permanent(msg)
-        says_run_not_found(msg)
+        says_run_not_found(msg, "r")
+
+    @pytest.mark.parametrize(
+        "msg",
+        [
+            "Pipeline run not found",
+            "Run MDAw== not found",
+            "Run with id `MDAw==` was not found",
+            "run MDAw== could not be found",
+            "No run with id MDAw==",
+            "run MDAw== does not exist",
+            "Cannot find run MDAw==.",
+        ],
+    )
+    def test_that_miss_the_run_itself(self, msg: str) -> None:
+        assert says_run_not_found(msg, "MDAw==")
+
+    @pytest.mark.parametrize(
+        "msg",
+        [
+            "The run's project 41459 was not found",
+            "Could not run the status query, fabric 33290 was not found",
+            "Failed to fetch run status, token not found",
+            "Failed to get run: session not found",
+            "Cannot run request as user not found",
+            "Pipeline run service: host not found",
+            "Run MDBx== not found",
+            "Cannot find run MDAw== in the cache, asking the fabric",
+        ],
+    )
+    def test_that_miss_something_else_say_nothing_of_the_run(self, msg: str) -> None:
+        assert not says_run_not_found(msg, "MDAw==")
 
 
 class TestRefusals:

@@ -134,6 +134,8 @@ class TestFields:
             ({"model_refs": ["--begin_time"]}, "model_refs"),
             ({"begin_time": "yesterday"}, "begin_time"),
             ({"begin_time": "2026-02-30"}, "begin_time"),
+            ({"begin_time": "20261101"}, "is no time; write it as 2026-11-01"),
+            ({"end_time": 20261101}, "is no time; write it as 2026-11-01"),
             ({"end_time": "{window_end"}, "end_time"),
             ({"begin_time": "2026-01-02", "end_time": "2026-01-01"}, r"begin_time .* must lie before end_time"),
             ({"begin_time": "2026-01-02", "end_time": "2026-01-02"}, r"begin_time .* must lie before end_time"),
@@ -159,10 +161,18 @@ class TestFields:
     def test_the_project_is_the_target(self) -> None:
         assert RudderStackProfilesRun(profiles_id=PROJECT).target == PROJECT
 
-    def test_a_window_fills_what_the_user_left_open(self) -> None:
+    @pytest.mark.parametrize(
+        ("fields", "sent"),
+        [
+            ({}, ["--begin_time 2026-01-01T00:00:00Z", "--end_time 2026-01-02T00:00:00Z"]),
+            ({"end_time": "2026-01-01T12:00:00Z"}, ["--end_time 2026-01-01T12:00:00Z"]),
+            ({"begin_time": None}, []),
+        ],
+    )
+    def test_a_window_is_filled_where_the_user_set_none(self, fields: dict[str, Any], sent: list[str]) -> None:
         begin, end = datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc)
-        filled = RudderStackProfilesRun(profiles_id=PROJECT, end_time="2026-01-01T12:00:00Z").in_window(begin, end)
-        assert filled.api_parameters() == ["--begin_time 2026-01-01T00:00:00Z", "--end_time 2026-01-01T12:00:00Z"]
+        filled = RudderStackProfilesRun(profiles_id=PROJECT, **fields).in_window(begin, end)
+        assert filled.api_parameters() == sent
 
     def test_it_takes_no_gate(self) -> None:
         assert not RudderStackProfilesRun.data_checks

@@ -52,9 +52,11 @@ class TestOutcome:
 
     def test_leaving_early_fails_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_EXITING_KEY, recipient=ANNA)
-        result = start(run, sandbox, instance)
+        result = start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
         assert not result.success
         assert "ended exited: the recipient left the journey before its end" in failure(result)
+        # Whoever has left is not sent through the journey once more.
+        assert sandbox.starts("segmentflow") == 1
         assert checks(result)["run_status"].metadata["word"].value == "exited"
 
     def test_leaving_early_is_good_where_the_user_says_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -209,6 +211,35 @@ class TestOnePartitionForEachRecipient:
             "profile": {"externalId": "crm-8", "properties": {"tags": ["vip", "8"]}},
             "variables": {"link": "https://example.com/?for=8", "number": 7},
         }
+
+    def test_that_is_one_of_two_dimensions(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
+        both = dg.MultiPartitionsDefinition({"day": days, "who": dg.StaticPartitionsDefinition(["anna@example.com"])})
+        each = BY_KEY.with_fields(
+            {
+                "recipient": {"email": "{partition_key.who}"},
+                "variables": {"day": "{partition_key.day}", "from": "{window_start}", "both": "{partition_key}"},
+            }
+        )
+        key = dg.MultiPartitionKey({"day": "2026-11-03", "who": "anna@example.com"})
+        assert start(each, sandbox, instance, partitions_def=both, partition_key=key).success
+        assert sent(sandbox) == {
+            "profile": ANNA,
+            "variables": {"day": "2026-11-03", "from": "2026-11-03T00:00:00Z", "both": "2026-11-03|anna@example.com"},
+        }
+
+    @pytest.mark.parametrize("dimensions", [1, 2])
+    def test_a_dimension_that_is_not_there_is_an_error(
+        self, dimensions: int, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        people = dg.StaticPartitionsDefinition(["a"])
+        both = dg.MultiPartitionsDefinition({"who": people, "where": people})
+        each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key.whom}"}})
+        partitions = {"partitions_def": both, "partition_key": dg.MultiPartitionKey({"who": "a", "where": "a"})}
+        if dimensions == 1:
+            partitions = {"partitions_def": people, "partition_key": "a"}
+        assert "no dimension whom" in failure(start(each, sandbox, instance, **partitions))
+        assert not sandbox.requests("segmentflow")
 
     def test_one_recipients_failure_is_not_anothers(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(JOURNEY, [Behaviour(outcome="fail"), Behaviour()])

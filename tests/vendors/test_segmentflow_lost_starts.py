@@ -122,12 +122,27 @@ class TestLostAnswers:
         sandbox.add_fault(LOST[0])
         with at_pause(sandbox, dies, pause=1):
             first = execute(job_with(BY_KEY, sandbox), instance)
-        changed = job_with(BY_KEY.with_fields({"recipient": {"userId": "ben"}}), sandbox)
+
+        def choose(_context: dg.AssetExecutionContext) -> SegmentflowJourneyRun:
+            return BY_KEY.with_fields({"recipient": {"userId": "ben"}})
+
+        # Of what a function chooses only Segmentflow can tell that it has changed.
+        changed = job_with(choose, sandbox)
         again = reexecute(changed, instance, first.run_id)
         assert "idempotency_key_reuse" in failure(again)
         assert "re-execute all steps" in failure(again)
         assert sandbox.starts("segmentflow") == 1
         assert reexecute(changed, instance, again.run_id, from_failure=False).success
+
+    def test_a_recipient_that_was_changed_in_the_definition_is_not_even_sent(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(LOST[0])
+        with at_pause(sandbox, dies, pause=1):
+            first = execute(job_with(BY_KEY, sandbox), instance)
+        changed = job_with(BY_KEY.with_fields({"recipient": {"userId": "ben"}}), sandbox)
+        assert "unknown whether" in failure(reexecute(changed, instance, first.run_id))
+        assert len(sandbox.requests("segmentflow")) == 1
 
     @pytest.mark.parametrize(("before", "now"), [(BY_ID, BY_KEY), (BY_KEY, BY_ID)], ids=["to key", "to id"])
     def test_the_other_trigger_knows_nothing_of_the_lost_start(
