@@ -1,19 +1,147 @@
-"""How long to pause between two looks at a run."""
+"""When to look at a run: seldom while it cannot have ended, often where earlier runs ended."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import exp, inf, isfinite, log
+from statistics import median
 
 FIRST_PAUSE = 0.5
+_SHORTEST = 1.0
+"""Seconds between two looks at least, where a run is likely to end."""
+_PER_CALL = 10.0
+"""A run may cost one status call per so many seconds: the fixed pace of other integrations."""
+_WORTH = 1 / 400
+"""No look is made with a smaller chance than this of finding the run ended, however many calls were saved."""
+_LONE_WINDOW = 0.05
+"""Where one or two earlier runs do not tell how much durations vary: this share of them."""
+_LEAST_WINDOW = 0.5
+_TELLS_GROWTH = 8
+"""Earlier runs from which on they tell whether durations grow."""
 _SHARE_OF_AGE = 0.1
-_SHARE_OF_REST = 0.5
 
 
-def next_pause(age: float, *, longest: float, usual: float | None = None) -> float:
-    """Seconds until the next look: short at first, long in the middle, short near the end that earlier runs suggest.
+def growing_pause(waited: float, *, longest: float) -> float:
+    """Seconds until the next try of something whose end nobody can foresee: a tenth of the time waited so far."""
+    return min(longest, max(FIRST_PAUSE, waited * _SHARE_OF_AGE))
 
-    Args:
-        age: Seconds since the run was started.
+
+@dataclass(frozen=True)
+class Pace:
+    """The ages at which to look at a run, counted in seconds from its start.
+
+    Calls that are not made while the run is unlikely to end are made where it is likely to. Whatever time a run takes,
+    it costs no more calls than one at its start and one every ten seconds; only a ``poll_interval`` below ten seconds
+    asks for more.
+
+    A first run has nothing to go by, so a pause above ten seconds would only find its end later: it is looked at every
+    ten seconds. Only with a ``poll_interval`` of more than 30 s does that pause grow, to a third of it.
+
+    Attributes:
         longest: The longest pause, from the resource's ``poll_interval``.
-        usual: Seconds that earlier runs of the asset took; ``None`` for a first run.
+        looks: The planned ages.
+        first: Whether there is no earlier run to go by.
     """
-    pause = max(FIRST_PAUSE, age * _SHARE_OF_AGE)
-    if usual is not None and age < usual:
-        pause = max(FIRST_PAUSE, min(max(pause, usual * _SHARE_OF_AGE), (usual - age) * _SHARE_OF_REST))
-    return min(pause, longest)
+
+    longest: float
+    looks: tuple[float, ...] = (_PER_CALL / 2, _PER_CALL)
+    first: bool = True
+
+    @classmethod
+    def after(cls, earlier: Sequence[float], *, longest: float) -> "Pace":
+        """The pace of a run whose asset's earlier runs took ``earlier`` seconds, oldest first."""
+        ends = [end for end in earlier if isfinite(end) and end > 0]
+        if not ends or longest <= _SHORTEST:
+            return cls(longest)
+        return cls(longest, tuple(_plan(_brought_up_to_date(ends), longest)), first=False)
+
+    @property
+    def pause_in_queue(self) -> float:
+        """Seconds until the next look at a run that has not begun to work: it cannot end before it has."""
+        return max(self.pause(0.0), min(_PER_CALL, self.longest))
+
+    def pause(self, age: float) -> float:
+        """Seconds until the next look at a run that has just been looked at, at this age."""
+        shortest = min(_SHORTEST, self.longest)
+        planned = bisect_right(self.looks, age + shortest / 2)
+        if planned < len(self.looks):
+            pause = self.looks[planned] - age
+        elif self.first:
+            pause = max(_PER_CALL, min(age / 100, self.longest / 3))
+        else:
+            # It takes longer than any run before: it may hang, and end in a minute or in a day.
+            pause = max(_PER_CALL, (age - self.looks[-1]) * _SHARE_OF_AGE)
+        return min(self.longest, pause)
+
+
+def _brought_up_to_date(ends: Sequence[float]) -> list[float]:
+    """The durations as they would be now, where they grow or shrink from run to run by about the same share.
+
+    The share is the median over all pairs of runs (Theil and Sen), which runs out of the ordinary do not change.
+    """
+    if len(ends) < _TELLS_GROWTH:
+        return list(ends)
+    growth = median(log(late / early) / (j - i) for (i, early), (j, late) in combinations(enumerate(ends), 2))
+    return [end * exp(growth * (len(ends) - run)) for run, end in enumerate(ends)]
+
+
+def _plan(ends: Sequence[float], longest: float) -> list[float]:
+    """Looks with the same chance each of finding the run ended, within what calls may cost."""
+    per_call, shortest = min(_PER_CALL, longest), min(_SHORTEST, longest)
+    expected = _Expected(ends)
+    # What a usual run saves by pausing as long as it may is spent where it ends.
+    saved = 1 + median(ends) * (1 / per_call - 1 / longest)
+    chance = min(0.5, max(_WORTH, 1 / saved))
+    looks: list[float] = []
+    age = 0.0
+    while age < expected.until:
+        due = min(expected.when_ended(age, chance), age + longest)
+        # Saving more where an end is not unlikely would only find it later than the fixed pace does.
+        if due > age + per_call and expected.when_ended(age, chance / 4) <= age + per_call:
+            due = age + per_call
+        age = max(due, age + shortest, per_call * len(looks))
+        looks.append(age)
+    return looks
+
+
+class _Expected:
+    """When a run ends, as its asset's earlier runs tell.
+
+    A new run ends before, between or after ``n`` earlier ones with equal chances, 1 in ``n + 1`` each. So each earlier
+    end stands for that chance, spread evenly over a window around it that is as wide as its neighbours are far: narrow
+    where ends are alike, wide for one that stands alone. The rest stands for an end later than all windows.
+    """
+
+    def __init__(self, ends: Sequence[float]) -> None:
+        chance = 1 / (len(ends) + 1)
+        windows = [(max(0.0, end - reach), end + reach) for end, reach in zip(ends, _reaches(ends), strict=True)]
+        self._ages = sorted({0.0, *(age for window in windows for age in window)})
+        self._ended = [
+            chance * sum(min(1.0, max(0.0, (age - begin) / (end - begin))) for begin, end in windows)
+            for age in self._ages
+        ]
+        self.until = self._ages[-1]
+
+    def when_ended(self, age: float, chance: float) -> float:
+        """The age by which a run that is going at ``age`` has ended with this chance; infinite if none is known."""
+        ended = _between(age, self._ages, self._ended)
+        sought = ended + (1 - ended) * chance
+        return _between(sought, self._ended, self._ages) if sought <= self._ended[-1] else inf
+
+
+def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The value at ``x`` of the line through the points, the first of which is at 0; ``x`` is not beyond the last."""
+    after = max(1, bisect_left(xs, x))
+    step = xs[after] - xs[after - 1]
+    return ys[after - 1] + (ys[after] - ys[after - 1]) * (x - xs[after - 1]) / step
+
+
+def _reaches(ends: Sequence[float]) -> list[float]:
+    """How far the window around each end reaches: to the nearest third of the others."""
+    reaches = []
+    for end in ends:
+        away = sorted(abs(end - other) for other in ends)
+        reach = away[max(1, round(len(ends) / 3))] if len(ends) > 1 else 0.0
+        reaches.append(max(_LEAST_WINDOW, reach, _LONE_WINDOW * end if len(ends) < 3 else 0.0))
+    return reaches

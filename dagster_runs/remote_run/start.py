@@ -6,7 +6,7 @@ from dagster_runs.remote_run.attaching import attach
 from dagster_runs.remote_run.errors import RunConflict, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.ledger import Entry
-from dagster_runs.remote_run.pacing import next_pause
+from dagster_runs.remote_run.pacing import growing_pause
 from dagster_runs.remote_run.recovering import recover
 from dagster_runs.remote_run.sending import send
 from dagster_runs.remote_run.step import Verdict
@@ -98,4 +98,4 @@ def _wait_until_free(following: Following, error: VendorError, begun: float) -> 
         "Another run of %s is going; waiting until it has ended (%.0f s so far)", run.target, waited
     )
     longest = max(following.resource.poll_interval, _LONGEST_CONFLICT_PAUSE)
-    clock.sleep(next_pause(waited, longest=longest))
+    clock.sleep(growing_pause(waited, longest=longest))

@@ -13,7 +13,6 @@ from dagster_runs import (
     SegmentflowJourneyRun,
     build_remote_run_asset,
 )
-from dagster_runs.remote_run.pacing import FIRST_PAUSE, next_pause
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import (
@@ -23,7 +22,6 @@ from tests.remote_run.materializing import (
     entries,
     failure,
     materialize,
-    metadata,
     run_profiles,
     run_tests,
 )
@@ -218,30 +216,3 @@ def test_a_long_run_writes_few_observations(sandbox: Sandbox, instance: dg.Dagst
     looks = [request for request in sandbox.requests("testgen") if "/jobs/" in request.path]
     assert len(looks) > 100
     assert len(instance.fetch_observations(dg.AssetKey("quality"), limit=1000).records) < 25
-
-
-class TestPacing:
-    def test_is_short_at_first_and_long_in_the_middle(self) -> None:
-        assert next_pause(0, longest=30) == FIRST_PAUSE
-        assert next_pause(60, longest=30) == pytest.approx(6)
-        assert next_pause(3600, longest=30) == 30
-
-    def test_is_short_again_where_earlier_runs_ended(self) -> None:
-        assert next_pause(300, longest=30, usual=600) == 30
-        assert next_pause(590, longest=30, usual=600) == pytest.approx(5)
-        assert next_pause(599.9, longest=30, usual=600) == FIRST_PAUSE
-
-    def test_keeps_to_a_short_poll_interval(self) -> None:
-        assert next_pause(1000, longest=0.1) == 0.1
-
-
-def test_earlier_durations_are_read_from_the_materializations(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
-) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=300))
-    run_profiles(sandbox, instance)
-    assert metadata(instance, "features")["dagster_runs/duration_seconds"] == pytest.approx(300)
-    begun = len(clock.pauses)
-    run_profiles(sandbox, instance)
-    assert clock.pauses[begun] > FIRST_PAUSE  # it knows that there is no hurry
-    assert clock.pauses[-1] < 30  # and looks often when the end is near
