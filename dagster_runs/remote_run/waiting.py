@@ -37,9 +37,11 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
     watch = _Watch(following, going)
     clock = current_clock()
     pace = Pace.after(earlier_durations(following), longest=following.resource.poll_interval)
+    # A run that was just started has not ended yet; of one that was attached to, nobody knows.
+    pause = 0.0 if going.attached else watch.pause(pace)
     while True:
-        # A run that was just started, or attached to, has not ended: the first look comes after a pause, too.
-        clock.sleep(max(0.0, min(watch.pause(pace), going.deadline - clock.wall())))
+        _check_own_run(following, going)
+        clock.sleep(max(0.0, min(pause, going.deadline - clock.wall())))
         status = watch.look()
         if status is not None and status.state.is_final:
             return status
@@ -55,16 +57,20 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
                 if following.options.on_timeout == "leave"
                 else "",
             )
-        verdict = following.step.verdict()
-        if verdict is Verdict.TERMINATED:
-            raise Terminated
-        if verdict is Verdict.WRITTEN_OFF:
-            raise RunTerminated(
-                f"Dagster has given up the Dagster run of this step. {following.named(going.run_id)} goes on; "
-                "re-execute from failure to attach to it",
-                vendor=following.run.vendor,
-                run_id=going.run_id,
-            )
+        pause = watch.pause(pace)
+
+
+def _check_own_run(following: Following, going: Going) -> None:
+    verdict = following.step.verdict()
+    if verdict is Verdict.TERMINATED:
+        raise Terminated
+    if verdict is Verdict.WRITTEN_OFF:
+        raise RunTerminated(
+            f"Dagster has given up the Dagster run of this step. {following.named(going.run_id)} goes on; "
+            "re-execute from failure to attach to it",
+            vendor=following.run.vendor,
+            run_id=going.run_id,
+        )
 
 
 class _Watch:

@@ -127,6 +127,7 @@ def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox,
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         instance.report_run_failed(run)  # as run monitoring does
 
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
     with at_pause(sandbox, given_up):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert "has given up the Dagster run" in failure(result)
