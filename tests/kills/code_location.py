@@ -3,66 +3,93 @@
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
 
-from dagster_runs import RemoteRunResource, TestGenTestRun, build_remote_run_asset
-from dagster_runs.sandbox import well_known
-from dagster_runs.testing import sandbox_resources
-from tests.remote_run.materializing import PROFILES
+from dagster_runs import (
+    AmperityWorkflowRun,
+    ProphecyPipelineRun,
+    RemoteRun,
+    SegmentflowJourneyRun,
+    TestGenTestRun,
+    build_remote_run_asset,
+)
+from dagster_runs.sandbox import SandboxClient, well_known
+from dagster_runs.testing import fast_forward, sandbox_resources
+from tests.remote_run.materializing import PROFILES, TESTS
 
 RETRIES = dg.RetryPolicy(max_retries=2)
 SLOW = TestGenTestRun(test_suite_id=well_known.SUITE_SLOW)
+STARTS: dict[str, RemoteRun[Any]] = {
+    "testgen": TESTS,
+    "amperity": AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS),
+    "segmentflow": SegmentflowJourneyRun(
+        journey_key=well_known.SEGMENTFLOW_JOURNEY_KEY, recipient={"email": "anna@example.com"}
+    ),
+    "rudderstack": PROFILES,
+    "prophecy": ProphecyPipelineRun(
+        fabric_id=well_known.PROPHECY_FABRIC,
+        project_id=well_known.PROPHECY_PROJECT,
+        pipeline_name=well_known.PROPHECY_PIPELINE,
+    ),
+}
+"""A run of each vendor, by the vendor's resource key."""
+
+_for_ever = ExitStack()
+if "FAST_FORWARD" in os.environ:
+    # In the steps' processes too, which import this. Only one of them may wait at a time: the others' clocks would lag.
+    _for_ever.enter_context(fast_forward(SandboxClient(os.environ["SANDBOX_URL"])))
 
 
-class ReportingPid(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Lets a test know the process of a step."""
-
-    def report(self) -> None:
-        Path(os.environ["STEP_PID_FILE"]).write_text(str(os.getpid()))
-
-
-def _resources() -> dict[str, RemoteRunResource]:
-    return sandbox_resources(os.environ["SANDBOX_URL"], poll_interval=0.3)
-
-
-def _job(executor: dg.ExecutorDefinition, *assets: Any) -> dg.JobDefinition:
+def _job(executor: dg.ExecutorDefinition, *assets: Any, **settings: Any) -> dg.JobDefinition:
     defs = dg.Definitions(
         assets=assets,
         jobs=[dg.define_asset_job("remote")],
-        resources={**_resources(), "pid": ReportingPid()},
+        resources=sandbox_resources(os.environ["SANDBOX_URL"], **settings),
         executor=executor,
     )
     return defs.resolve_job_def("remote")
 
 
 @dg.asset(name="quality", retry_policy=RETRIES)
-def own_quality(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any], pid: ReportingPid) -> Iterator[Any]:
+def own_quality(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Iterator[Any]:
     """An asset of the user's own, with a remote run in it."""
-    pid.report()
     yield from testgen.run(context, SLOW)
 
 
 def tests_in_processes() -> dg.JobDefinition:
-    return _job(dg.multiprocess_executor, own_quality)
+    return _job(dg.multiprocess_executor, own_quality, poll_interval=0.3)
 
 
 def tests_in_process() -> dg.JobDefinition:
-    return _job(dg.in_process_executor, own_quality)
+    return _job(dg.in_process_executor, own_quality, poll_interval=0.3)
 
 
-def profiles_in_processes() -> dg.JobDefinition:
-    return _job(dg.multiprocess_executor, build_remote_run_asset(PROFILES, key="features", retry_policy=RETRIES))
+def _starts(executor: dg.ExecutorDefinition) -> dg.JobDefinition:
+    # The answers are held back until the process is killed.
+    assets = [build_remote_run_asset(run, key=vendor) for vendor, run in STARTS.items()]
+    return _job(executor, *assets, request_timeout=600)
 
 
-def work(job: str, resumes: str | None = None) -> None:
+def starts_in_processes() -> dg.JobDefinition:
+    return _starts(dg.multiprocess_executor)
+
+
+def starts_in_process() -> dg.JobDefinition:
+    return _starts(dg.in_process_executor)
+
+
+def work(job: str, resumes: str | None = None, asset: str | None = None) -> None:
     """Execute a job, or resume a failed run of it, as a run worker does; exits with 0 if it succeeds."""
     with dg.DagsterInstance.get() as instance:
         options = dg.ReexecutionOptions.from_failure(resumes, instance) if resumes else None
         made = dg.reconstructable(globals()[job])
         # Set by the UI and by the daemon; not by this function of Dagster's.
         tags = {"dagster/is_resume_retry": "true"} if resumes else None
-        with dg.execute_job(made, instance=instance, reexecution_options=options, tags=tags) as result:
+        selection = [dg.AssetKey(asset)] if asset else None
+        with dg.execute_job(
+            made, instance=instance, reexecution_options=options, tags=tags, asset_selection=selection
+        ) as result:
             sys.exit(0 if result.success else 1)
