@@ -8,14 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import amperity_burst, pacing
-from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
-from dagster_runs.testing import fast_forward, sandbox_resources
+from benchmarks import amperity_burst, ledger, pacing
 
 
 @dataclass(frozen=True)
@@ -38,35 +34,19 @@ def import_cost(statement: str) -> list[float]:
     return [float(subprocess.check_output([sys.executable, "-c", code], env=environment)) for _ in range(10)][1:]
 
 
-def _materialize(
-    asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance
-) -> dg.ExecuteInProcessResult:
-    return dg.materialize([asset], resources=sandbox_resources(sandbox.url), instance=instance)
-
-
-def time_to_post() -> list[float]:
-    """Milliseconds from a step's start to its POST, on SQLite: what looking into and writing the ledger costs."""
-    found: list[float] = []
-    asset = build_remote_run_asset(RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES), key="features")
-    with Sandbox() as sandbox, dg.instance_for_test() as instance, fast_forward(sandbox):
-        sandbox.set_behaviour(well_known.PROFILES_FEATURES, Behaviour(running_seconds=1))
-        for _ in range(9):
-            result = _materialize(asset, sandbox, instance)
-            [start] = [
-                entry
-                for entry in instance.all_logs(result.run_id)
-                if entry.dagster_event is not None and entry.dagster_event.event_type_value == "STEP_START"
-            ]
-            post = next(request for request in reversed(sandbox.requests("rudderstack")) if request.method == "POST")
-            found.append(1000 * (post.wall_at - start.timestamp))
-    return found
-
-
 _EVERYTHING = "import dagster_runs; [getattr(dagster_runs, name) for name in dir(dagster_runs)]"
 FIGURES = [
     Figure("import dagster_runs, after import dagster", "ms", 50, partial(import_cost, "import dagster_runs")),
     Figure("the same with every name in it", "ms", None, partial(import_cost, _EVERYTHING)),
-    Figure("from the step's start to the vendor's POST (SQLite)", "ms", None, time_to_post),
+    *(
+        Figure(f"{name} ({storage})", "ms", limit, partial(measure, kind))
+        for storage, kind in (("SQLite", "sqlite"), ("PostgreSQL", "postgres"))
+        for name, limit, measure in (
+            ("from the step's start to the vendor's POST", None, ledger.to_post),
+            ("the ledger of one run: all its writes and reads", 30, ledger.in_ledger),
+            ("for comparison: one bare event", None, ledger.bare),
+        )
+    ),
     Figure(
         "a burst of 100 status calls to Amperity: busiest second", "calls", 10, amperity_burst.calls_in_busiest_second
     ),

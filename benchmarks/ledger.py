@@ -1,0 +1,112 @@
+"""What the ledger costs one materialization, with Dagster's event log on SQLite and on PostgreSQL."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import dagster as dg
+
+from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
+from dagster_runs.remote_run.ledger import Ledger
+from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.testing import fast_forward, sandbox_resources
+from tests.chaos.storage import StorageKind, dagster_home
+
+RUNS, WARM_UP = 40, 5
+_CALLS = ("write", "last", "known_run_ids", "was_published_before")
+"""All of the ledger that reads or writes the event log."""
+
+
+@dataclass
+class Costs:
+    """Milliseconds, one value for each run.
+
+    Attributes:
+        to_post: From the step's start to the vendor's POST.
+        in_ledger: In all writes and reads of the ledger.
+        bare: In one `log_event` of a small observation, for comparison.
+    """
+
+    to_post: list[float] = field(default_factory=list)
+    in_ledger: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+
+
+def to_post(kind: StorageKind) -> list[float]:
+    return _costs(kind).to_post
+
+
+def in_ledger(kind: StorageKind) -> list[float]:
+    return _costs(kind).in_ledger
+
+
+def bare(kind: StorageKind) -> list[float]:
+    return _costs(kind).bare
+
+
+@cache
+def _costs(kind: StorageKind) -> Costs:
+    """Runs in turn with bare events, so that both meet the same load of the machine."""
+    costs = Costs()
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "home"
+        stack.enter_context(dagster_home(kind, home))
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
+        sandbox = stack.enter_context(Sandbox())
+        stack.enter_context(fast_forward(sandbox))
+        sandbox.set_behaviour(well_known.PROFILES_FEATURES, Behaviour(running_seconds=1))
+        for number in range(WARM_UP + RUNS):
+            one = _one_run(sandbox, instance)
+            if number >= WARM_UP:
+                costs.to_post.append(one[0])
+                costs.in_ledger.append(one[1])
+                costs.bare.append(one[2])
+    return costs
+
+
+def _one_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> tuple[float, float, float]:
+    spent: list[float] = []
+    run = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
+    asset = build_remote_run_asset(run, key="features")
+    with _timed(spent):
+        result = dg.materialize([asset], resources=sandbox_resources(sandbox.url), instance=instance)
+    [start] = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.STEP_START)
+    post = next(request for request in reversed(sandbox.requests("rudderstack")) if request.method == "POST")
+    bare = dg.materialize([_bare], instance=instance).output_for_node("bare")
+    return 1000 * (post.wall_at - start.timestamp), 1000 * sum(spent), 1000 * bare
+
+
+@dg.asset(name="bare")
+def _bare(context: dg.AssetExecutionContext) -> float:
+    return _seconds(lambda: context.log_event(dg.AssetObservation(asset_key="bare", metadata={"number": 1})))
+
+
+def _seconds(does: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    does()
+    return time.perf_counter() - begun
+
+
+@contextmanager
+def _timed(spent: list[float]) -> Iterator[None]:
+    """Note how long each call of the ledger takes."""
+
+    def timing(call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def timed(*args: Any, **options: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return call(*args, **options)
+            finally:
+                spent.append(time.perf_counter() - begun)
+
+        return timed
+
+    with patch.multiple(Ledger, **{name: timing(getattr(Ledger, name)) for name in _CALLS}):
+        yield
