@@ -22,9 +22,7 @@ def _answers_are_held_back(sandbox: Sandbox) -> None:
 
 def step_error(worker: Worker, step: str) -> dg.DagsterEvent:
     """How the step of the newest run ended."""
-    run = worker.the_run()
-    with worker.instance() as instance:
-        failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    failures = worker.events(dg.DagsterEventType.STEP_FAILURE)
     [event] = [entry.get_dagster_event() for entry in failures if entry.step_key == step]
     return event
 

@@ -10,7 +10,6 @@ from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from tests.kills.worker import PATIENCE, Worker
 
 pytestmark = pytest.mark.timeout(5 * PATIENCE)
-each_executor = pytest.mark.parametrize("job", ["tests_in_processes", "tests_in_process"])
 HOUR = 3600.0
 
 
@@ -37,20 +36,30 @@ def test_a_killed_step_process_is_retried_and_attaches(worker: Worker, sandbox: 
     assert ends_well_once(worker)
 
 
-@each_executor
-def test_an_evicted_worker_leaves_the_run_and_a_resumption_attaches(worker: Worker, sandbox: Sandbox, job: str) -> None:
-    process = worker.start(job)
+def test_an_evicted_worker_leaves_the_run_and_a_resumption_attaches(worker: Worker, sandbox: Sandbox) -> None:
+    process = worker.start("tests_in_processes")
     worker.until_going("testgen")
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) != 0
     evicted = worker.the_run()
     assert evicted.status is dg.DagsterRunStatus.FAILURE
     sandbox.advance(2 * HOUR)
-    assert worker.start(job, resumes=evicted.run_id).wait(PATIENCE) == 0, worker.said()
+    assert worker.start("tests_in_processes", resumes=evicted.run_id).wait(PATIENCE) == 0, worker.said()
     assert ends_well_once(worker)
 
 
-@each_executor
+def test_an_evicted_worker_that_retries_its_step_itself_attaches(worker: Worker, sandbox: Sandbox) -> None:
+    # With a retry policy, Dagster's in-process executor runs an interrupted step again, until it is killed.
+    process = worker.start("tests_in_process")
+    worker.until_going("testgen")
+    process.send_signal(signal.SIGTERM)
+    worker.until(lambda: worker.events(dg.DagsterEventType.STEP_UP_FOR_RETRY))
+    sandbox.advance(2 * HOUR)
+    assert process.wait(PATIENCE) == 0, worker.said()
+    assert ends_well_once(worker)
+
+
+@pytest.mark.parametrize("job", ["tests_in_processes", "tests_in_process"])
 def test_a_terminated_run_cancels_the_job_and_is_not_retried(worker: Worker, sandbox: Sandbox, job: str) -> None:
     # The asset has a retry policy, by which Dagster's in-process executor would run the terminated step again.
     process = worker.start(job)

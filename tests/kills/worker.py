@@ -49,12 +49,16 @@ class Worker:
         with self.instance() as instance:
             return instance.get_runs(limit=1)[0]
 
-    def step_processes(self) -> list[int]:
-        """The processes that the multiprocess executor has started for the newest run's steps."""
+    def events(self, kind: dg.DagsterEventType) -> list[dg.EventLogEntry]:
+        """The newest run's events of this kind."""
         with self.instance() as instance:
             run = instance.get_runs(limit=1)[0]
-            begun = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTED)
-        return [int(str(entry.get_dagster_event().engine_event_data.metadata["pid"].value)) for entry in begun]
+            return list(instance.all_logs(run.run_id, of_type=kind))
+
+    def step_processes(self) -> list[int]:
+        """The processes that the multiprocess executor has started for the newest run's steps."""
+        begun = [entry.get_dagster_event() for entry in self.events(dg.DagsterEventType.STEP_WORKER_STARTED)]
+        return [int(str(event.engine_event_data.metadata["pid"].value)) for event in begun]
 
     def materializations(self, asset: str) -> list[str]:
         """The remote runs that the asset's materializations report."""
