@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import replace
 from email.utils import format_datetime
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -74,7 +75,7 @@ class Front:
         world, now = self._world, self._world.clock.now()
         credentials = vendor.credentials(call)
         record = world.log.open(call, vendor.name, credentials, now, credential_header=vendor.credential_header)
-        active = world.faults.choose(call.method, call.path, now)
+        active = world.faults.choose(call.method, call.path, now, cache(lambda: vendor.named_in(call)))
         try:
             answer = self._answer(request, call, vendor, active, record, refusal=refusal)
             fault = active.fault if active and record.fault else None

@@ -42,9 +42,10 @@ class SandboxClient:
         """The simulated time in epoch seconds."""
         return float(self.health()["now"])
 
-    def requests(self, vendor: str | None = None) -> list[RecordedRequest]:
-        """Every request to a vendor, oldest first."""
-        return [RecordedRequest(**record) for record in self._call("GET", "requests", vendor=vendor)]
+    def requests(self, vendor: str | None = None, *, after: int = 0) -> list[RecordedRequest]:
+        """Every request to a vendor, oldest first; only those after the one with the `seq` that is given."""
+        listed = self._call("GET", "requests", vendor=vendor, after=str(after))
+        return [RecordedRequest(**record) for record in listed]
 
     def runs(self, vendor: str | None = None) -> list[SandboxRun]:
         """Every run, oldest first."""

@@ -35,7 +35,7 @@ def _health(world: World, given: Given) -> Any:
 
 
 def _requests(world: World, given: Given) -> Any:
-    return [record.as_dict() for record in world.log.list(given.get("vendor"))]
+    return [record.as_dict() for record in world.log.list(given.get("vendor"), after=int(given.get("after", 0)))]
 
 
 def _runs(world: World, given: Given) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Set
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -80,6 +81,7 @@ class Fault:
     Attributes:
         method: Only requests with this method.
         path: Only requests where this regular expression is found in the path as sent (with the mount, no query).
+        target: Only requests that name this target or a run of it, in the path or in the body; lists name none.
         times: For so many requests; None for all.
         skip: So many matching requests pass first.
         processed: Overrides whether the vendor does what it was asked to.
@@ -88,6 +90,7 @@ class Fault:
     kind: FaultKind
     method: str | None = None
     path: str | None = None
+    target: str | None = None
     times: int | None = None
     skip: int = 0
     processed: bool | None = None
@@ -146,11 +149,13 @@ class ActiveFault:
         self._until = now + fault.seconds if fault.kind == "down" and fault.seconds is not None else None
         self._path = re.compile(fault.path) if fault.path is not None else None
 
-    def matches(self, method: str, path: str, now: float) -> bool:
+    def matches(self, method: str, path: str, now: float, named: Callable[[], Set[str]] = frozenset) -> bool:
         """Whether it is about such requests."""
         if self._until is not None and now >= self._until:
             return False
         if self.fault.method is not None and self.fault.method.upper() != method:
+            return False
+        if self.fault.target is not None and self.fault.target not in named():
             return False
         return self._path is None or self._path.search(path) is not None
 
@@ -181,14 +186,22 @@ class FaultBook:
         """Switch all off."""
         self.active.clear()
 
-    def choose(self, method: str, path: str, now: float) -> ActiveFault | None:
+    def choose(
+        self, method: str, path: str, now: float, named: Callable[[], Set[str]] = frozenset
+    ) -> ActiveFault | None:
         """The fault for this request: of those that are due, the one that was added first.
 
         The others count the request as well (`skip`), but are not used up by it.
+
+        Args:
+            method: Of the request.
+            path: As sent.
+            now: Simulated time.
+            named: Tells which targets the request names.
         """
         chosen = None
         for active in self.active:
-            if not active.matches(method, path, now):
+            if not active.matches(method, path, now, named):
                 continue
             active.matched += 1
             if chosen is None and active.is_due:

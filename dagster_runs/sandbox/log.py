@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from dagster_runs.sandbox.exchange import Call
@@ -101,9 +102,11 @@ class RequestLog:
         self._records.append(record)
         return record
 
-    def list(self, vendor: str | None = None) -> list[RecordedRequest]:
-        """Those for a vendor, or all."""
-        return [record for record in self._records if vendor is None or record.vendor == vendor]
+    def list(self, vendor: str | None = None, *, after: int = 0) -> list[RecordedRequest]:
+        """Those for a vendor, or all; of them, those that came after the one with this `seq`."""
+        skipped = max(0, after - self._records[0].seq + 1) if self._records else 0
+        newer = islice(self._records, skipped, None)
+        return [record for record in newer if vendor is None or record.vendor == vendor]
 
     def clear(self) -> None:
         """Forget them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -104,6 +105,17 @@ class Vendor(ABC):
     def account(self, call: Call) -> str | None:
         """Whose requests a rate limit counts together; None for a request that it does not count."""
         return ""
+
+    def named_in(self, call: Call) -> frozenset[str]:
+        """The targets that a request names, themselves or by a run of theirs, in the path or in the body's fields."""
+        try:
+            body = json.loads(call.body) if call.body else None
+        except ValueError:
+            body = None
+        fields = body.values() if isinstance(body, dict) else ()
+        texts = {*call.segments, *(value for value in fields if isinstance(value, str))}
+        runs = (self.runs[text].target_id for text in texts if text in self.runs)
+        return frozenset({*(text for text in texts if text in self.targets), *runs})
 
     def not_found(self) -> Answer:
         """The answer where there is no such run."""

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs import TestGenProfilingRun, TestGenResource, TestGenTestRun, build_remote_run_asset
+from tests.dagster_ui import failure_message
 
 KEY = dg.AssetKey(["testgen", "asset"])
 DOWNSTREAM = dg.AssetKey("downstream")
@@ -61,14 +62,6 @@ def _metadata(instance: dg.DagsterInstance) -> dict[str, Any]:
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:
     return "\n".join(failure_message(event) for event in result.filter_events(lambda event: event.is_step_failure))
-
-
-def failure_message(event: dg.DagsterEvent) -> str:
-    """Why a step failed, in the words of what it raised."""
-    failure = event.step_failure_data
-    if failure.user_failure_data is not None:
-        return str(failure.user_failure_data.description)
-    return failure.error.to_string() if failure.error is not None else ""
 
 
 def _job_ids(instance: dg.DagsterInstance) -> list[str]:

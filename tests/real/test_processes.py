@@ -14,9 +14,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import testgen_fixtures as ids
-from dagster_ui import DagsterUI, dagster_ui
 from lossy_proxy import LossyProxy, lossy_proxy
 from real_testgen import RealTestGen
+
+from tests.dagster_ui import DagsterUI, dagster_ui
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first test may have to install TestGen
 
@@ -73,15 +74,6 @@ def step_process(ui: Ui, run_id: str) -> int:
     raise AssertionError(f"no step process:\n{ui.dagster.log(run_id)}")
 
 
-def run_worker(ui: Ui, run_id: str) -> int:
-    """The process of the whole run, which is the parent of its steps'."""
-    for entry in ui.dagster.instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        assert entry.dagster_event is not None
-        if "pid" in (metadata := entry.dagster_event.engine_event_data.metadata):
-            return int(str(metadata["pid"].value))
-    raise AssertionError(f"no process of the run:\n{ui.dagster.log(run_id)}")
-
-
 def jobs_of_suite(server: RealTestGen, suite_id: str) -> list[str]:
     jobs = [job["id"] for job in server.api.jobs() if job["job_key"] == "run-tests" and job["source"] == "api"]
     return [job_id for job_id in jobs if server.api.get(f"/test-runs/{job_id}")["test_suite_id"] == suite_id]
@@ -129,7 +121,9 @@ def test_an_evicted_run_is_left_going_and_resumed(testgen_server: RealTestGen, u
     job_id = job_of(ui, "nap", evicted)
     testgen_server.api.wait_for(job_id, "running")
     # What an eviction does: the processes get a signal, and nobody tells Dagster.
-    os.kill(run_worker(ui, evicted), signal.SIGTERM)
+    worker = ui.dagster.run_worker(evicted)
+    assert worker is not None, ui.dagster.log(evicted)
+    os.kill(worker, signal.SIGTERM)
     assert ui.dagster.wait_until_ended(evicted) != dg.DagsterRunStatus.SUCCESS
     assert testgen_server.api.get(f"/jobs/{job_id}")["status"] in ("running", "completed")
 

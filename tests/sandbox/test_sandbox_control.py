@@ -80,6 +80,8 @@ def test_what_is_written_down(sandbox: Sandbox, rudderstack: Any, testgen: Any) 
     assert listing.query == {"page": "1", "status": "pending"}
     assert [one.headers["authorization"] for one in (start, wrong, health)] == ["valid", "invalid", "missing"]
     assert sandbox.requests("testgen") == [listing, wrong, health]
+    assert sandbox.requests("testgen", after=2) == [wrong, health]
+    assert sandbox.requests(after=health.seq) == []
     assert well_known.TESTGEN_TOKEN not in repr(sandbox.requests())
 
 

@@ -275,3 +275,34 @@ def test_stopping_is_quick_whatever_is_going_on() -> None:
     assert time.monotonic() - began < 0.3
     for thread in threads:
         thread.join()
+
+
+class TestOfOneTarget:
+    """A fault may be about one target: its starts, and its runs."""
+
+    def test_named_in_the_path(self, sandbox: Sandbox, rudderstack: Any) -> None:
+        sandbox.add_fault(Fault("status", target=PROJECT, status=503))
+        assert rudderstack("POST", START).status_code == 503
+        assert rudderstack("POST", f"/sources/{well_known.PROFILES_SNAKE}/start").status_code == 200
+
+    def test_named_in_the_body(self, sandbox: Sandbox, prophecy: Any) -> None:
+        sandbox.add_fault(Fault("status", target=well_known.PROPHECY_PIPELINE, status=503))
+        body = {"fabricId": well_known.PROPHECY_FABRIC, "projectId": well_known.PROPHECY_PROJECT}
+        start = {**body, "pipelineName": well_known.PROPHECY_PIPELINE}
+        assert prophecy("POST", "", json=start).status_code == 503
+        other = {**body, "pipelineName": well_known.PROPHECY_PIPELINE_FAILING}
+        assert prophecy("POST", "", json=other).status_code == 200
+
+    def test_named_by_a_run(self, sandbox: Sandbox, amperity: Any) -> None:
+        runs = "/workflow/runs"
+        ours = amperity.json("POST", runs, json={"config_id": well_known.AMPERITY_COURIERS})["id"]
+        other = amperity.json("POST", runs, json={"config_id": well_known.AMPERITY_CAMPAIGN})["id"]
+        sandbox.add_fault(Fault("status", method="GET", target=well_known.AMPERITY_COURIERS, status=503))
+        assert amperity("GET", f"{runs}/{ours}").status_code == 503
+        assert amperity("GET", f"{runs}/{other}").status_code == 200
+        assert amperity("GET", runs).status_code == 200, "a list names no target"
+
+    def test_a_body_that_is_no_object_names_nothing(self, sandbox: Sandbox, rudderstack: Any) -> None:
+        sandbox.add_fault(Fault("status", target=well_known.PROFILES_SNAKE, status=503))
+        for body in ("[1]", "{", '"text"'):
+            assert rudderstack("POST", START, data=body).status_code == 400

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
-from materializing import failure_message
 
 _LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -50,6 +49,9 @@ run_coordinator:
 """
 
 
+_NO_TAGS: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True)
 class DagsterUI:
     """A web server, and the instance behind it."""
@@ -60,22 +62,32 @@ class DagsterUI:
 
     def launch(self, *asset: str) -> str:
         """Materialize one asset; the id of the Dagster run."""
+        return self.launch_job("__ASSET_JOB", [asset])
+
+    def launch_job(self, job: str, assets: Sequence[Sequence[str]], tags: Mapping[str, str] = _NO_TAGS) -> str:
+        """Materialize some of a job's assets; the id of the Dagster run."""
         (location,) = self._ask(_REPOSITORIES)["workspaceOrError"]["locationEntries"]
         loaded = location["locationOrLoadError"]
         assert "repositories" in loaded, "".join([loaded["message"], *loaded["stack"]])
         selector = {
             "repositoryLocationName": location["name"],
             "repositoryName": loaded["repositories"][0]["name"],
-            "jobName": "__ASSET_JOB",
-            "assetSelection": [{"path": asset}],
+            "jobName": job,
+            "assetSelection": [{"path": asset} for asset in assets],
         }
-        answer = self._ask(_LAUNCH, params={"selector": selector, "runConfigData": "{}"})["launchRun"]
+        metadata = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+        params = {"selector": selector, "runConfigData": "{}", "executionMetadata": metadata}
+        answer = self._ask(_LAUNCH, params=params)["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
 
     def re_execute_from_failure(self, run_id: str) -> str:
         """Press "Re-execute from failure"; the id of the new Dagster run."""
-        params = {"parentRunId": run_id, "strategy": "FROM_FAILURE"}
+        return self.re_execute(run_id, "FROM_FAILURE")
+
+    def re_execute(self, run_id: str, strategy: Literal["FROM_FAILURE", "ALL_STEPS"]) -> str:
+        """Press one of the buttons to re-execute; the id of the new Dagster run."""
+        params = {"parentRunId": run_id, "strategy": strategy}
         answer = self._ask(_RESUME, params=params)["launchRunReexecution"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
@@ -84,6 +96,14 @@ class DagsterUI:
         """Press "Terminate"."""
         answer = self._ask(_TERMINATE, run=run_id)["terminateRun"]
         assert answer["__typename"] == "TerminateRunSuccess", answer
+
+    def run_worker(self, run_id: str) -> int | None:
+        """The process of the whole run, which is the parent of its steps', once there is one."""
+        for entry in self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+            assert entry.dagster_event is not None
+            if "pid" in (metadata := entry.dagster_event.engine_event_data.metadata):
+                return int(str(metadata["pid"].value))
+        return None
 
     def wait_until_ended(self, run_id: str, timeout: float = 60) -> dg.DagsterRunStatus:
         """How the run ended."""
@@ -117,14 +137,23 @@ class DagsterUI:
         return body["data"]
 
 
+def failure_message(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in the words of what it raised."""
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None:
+        return str(failure.user_failure_data.description)
+    return failure.error.to_string() if failure.error is not None else ""
+
+
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager
 def dagster_ui(definitions: Path, home: Path, env: Mapping[str, str]) -> Iterator[DagsterUI]:
-    """Serve the file ``definitions`` with an instance of its own in ``home``."""
+    """Serve the file ``definitions`` with the instance in ``home``, or a new one there."""
     home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text(_INSTANCE)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(_INSTANCE)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -133,7 +162,7 @@ def dagster_ui(definitions: Path, home: Path, env: Mapping[str, str]) -> Iterato
         server = subprocess.Popen(
             [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-f", str(definitions)],
             # The package need not be installed: it is in the root of the repository.
-            env={**os.environ, **env, "DAGSTER_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, **env, "DAGSTER_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[1])},
             cwd=home,
             stdout=output,
             stderr=subprocess.STDOUT,

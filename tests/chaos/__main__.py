@@ -1,0 +1,95 @@
+"""`python -m tests.chaos`: hundreds of materializations while everything goes wrong, and what came of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+import click
+from rich.console import Console
+
+from tests.chaos import sabotage
+from tests.chaos.campaign import Campaign, conduct
+from tests.chaos.plan import plan, weather
+from tests.chaos.reconcile import reconcile
+from tests.chaos.report import show
+
+
+@click.command()
+@click.option("--materializations", default=100, show_default=True, help="At least so many.")
+@click.option("--seed", type=int, help="Of an earlier campaign, to have the same again; by default a new one.")
+@click.option("--storage", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
+@click.option("--minutes", type=float, help="Begin no group after so many.")
+@click.option("--web-groups", default=0, show_default=True, help="Groups that go through a Dagster web server.")
+@click.option("--at-once", default=10, show_default=True, help="Groups that are executed at the same time.")
+@click.option("--group", "only", type=int, multiple=True, help="Only this group of the campaign.")
+@click.option("--calm", is_flag=True, help="No troubles of whole vendors.")
+@click.option("--sabotage", "sabotaged", type=click.Choice(sorted(sabotage.CHOICES)), help="Break the product.")
+@click.option("--keep", is_flag=True, help="Keep the folder with the storage and the logs.")
+def main(
+    materializations: int,
+    seed: int | None,
+    storage: Any,
+    minutes: float | None,
+    web_groups: int,
+    at_once: int,
+    only: tuple[int, ...],
+    calm: bool,
+    sabotaged: str | None,
+    keep: bool,
+) -> None:
+    """Materialize through real Dagster processes, with faulty vendors, while processes are killed; then reconcile."""
+    console = Console(soft_wrap=True)
+    seed = SystemRandom().randrange(10**6) if seed is None else seed
+    replay = f"python -m tests.chaos --seed {seed} --materializations {materializations} --storage {storage}"
+    replay += f" --web-groups {web_groups}" if web_groups else ""
+    console.print(f"seed {seed}; again: {replay}", markup=False)
+    os.environ.pop(sabotage.VARIABLE, None)
+    if sabotaged:
+        os.environ[sabotage.VARIABLE] = sabotaged
+    groups = [
+        group for group in plan(seed, materializations, web_groups=web_groups) if not only or group.number in only
+    ]
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    began, told = time.monotonic(), [0]
+
+    def progress(campaign: Campaign) -> None:
+        if campaign.done // 50 == told[0]:
+            return
+        told[0] = campaign.done // 50
+        console.print(f"{time.monotonic() - began:6.0f} s  {campaign.done} materializations", markup=False)
+
+    for number in (signal.SIGINT, signal.SIGTERM):  # which a shell may have set to be ignored
+        signal.signal(number, signal.default_int_handler)
+    try:
+        campaign = conduct(
+            groups,
+            storage=storage,
+            folder=folder / "campaign",
+            at_once=at_once,
+            forecast=None if calm else weather(seed),
+            seconds=minutes * 60 if minutes else float("inf"),
+            progress=progress,
+        )
+    finally:
+        if keep:
+            console.print(f"kept: {folder}", markup=False)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    account = reconcile(campaign.facts)
+    took = time.monotonic() - began
+    show(account, console, title=f"seed {seed}, {storage}, {took:.0f} s", replay=replay)
+    for trouble in campaign.troubles:
+        console.print(trouble, style="red", markup=False)
+    sys.exit(1 if account.findings or campaign.troubles else 0)
+
+
+if __name__ == "__main__":
+    main()

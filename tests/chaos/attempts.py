@@ -1,0 +1,141 @@
+"""One attempt of a group: a Dagster run in processes of its own, and its untimely end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import dagster as dg
+
+from tests.chaos.plan import Disturbance, Group
+from tests.chaos.processes import end_group
+from tests.chaos.watch import Watch
+from tests.chaos.worker import ATTEMPT_TAG, Order, work
+
+LONGEST = 900.0
+"""Real seconds for one Dagster run; a run that takes longer hangs."""
+_GRACE = 20.0
+"""Real seconds from an eviction's SIGTERM to the SIGKILL, as a cluster has it."""
+_forkserver = multiprocessing.get_context("forkserver")
+
+
+def prepare_processes() -> None:
+    """Import once what each run worker needs. To be called when the environment is as the workers need it."""
+    _forkserver.set_forkserver_preload(["tests.chaos.code_location", "dagster._core.executor.multiprocess"])
+
+
+class HarnessError(Exception):
+    """The harness itself, or Dagster, did not do what was expected."""
+
+
+class Attempt:
+    """A run worker, in a session of its own."""
+
+    def __init__(self, order: Order, instance: dg.DagsterInstance) -> None:
+        self._order = order
+        self._instance = instance
+        self._process = _forkserver.Process(target=work, args=(order,), daemon=False)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def run(self) -> dg.DagsterRun | None:
+        """The Dagster run, once there is one."""
+        runs = self._instance.get_runs(dg.RunsFilter(tags={ATTEMPT_TAG: self._order.attempt}), limit=1)
+        return runs[0] if runs else None
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """What the UI's *Terminate* does with the default launcher: mark the run, then signal its worker."""
+        run = self.run
+        if run is not None and not run.is_finished:
+            self._instance.report_run_canceling(run)
+            self.signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it ended in time."""
+        self._process.join(seconds)
+        return not self._process.is_alive()
+
+    def close(self) -> dg.DagsterRun | None:
+        """End what is left of it, and write down how it ended, as Dagster's run monitoring does."""
+        self.signal(signal.SIGKILL)
+        self._process.join()
+        self._process.close()
+        run = self.run
+        if run is not None and not run.is_finished:
+            if run.status is dg.DagsterRunStatus.CANCELING:
+                self._instance.report_run_canceled(run)
+            else:
+                self._instance.report_run_failed(run)
+            run = self.run
+        return run
+
+    def kill_all(self) -> None:
+        """All its processes, also those that outlived the run worker."""
+        end_group(self.pid)
+
+
+class AnyAttempt(Protocol):
+    """A Dagster run under way, and ways to end it."""
+
+    @property
+    def run(self) -> dg.DagsterRun | None: ...
+    def is_alive(self) -> bool: ...
+    def signal(self, number: int) -> None: ...
+    def terminate(self) -> None: ...
+    def wait(self, seconds: float) -> bool: ...
+    def close(self) -> dg.DagsterRun | None: ...
+    def kill_all(self) -> None: ...
+
+
+def disturb(
+    attempt: AnyAttempt, disturbance: Disturbance, group: Group, watch: Watch, step_pid: Callable[[int], Path]
+) -> bool:
+    """Wait for the moment, then interrupt the attempt; whether it was still going."""
+    if disturbance.at_start_of is not None:
+        [target] = [one.target for one in group.materializations if one.slot.number == disturbance.at_start_of]
+        _until(lambda: watch.has_arrived(target) or not attempt.is_alive())
+    else:
+        attempt.wait(disturbance.after)
+    if not attempt.is_alive():
+        return False
+    if disturbance.how == "kill step":
+        slot = disturbance.at_start_of
+        numbers = [one.number for one in group.materializations if slot in (None, one.slot.number)]
+        written = [path for path in map(step_pid, numbers) if path.exists()]
+        if written:
+            newest = max(written, key=lambda path: path.stat().st_mtime)
+            with suppress(ProcessLookupError):
+                os.kill(int(newest.read_text()), signal.SIGKILL)
+        return True
+    if disturbance.how == "kill":
+        attempt.signal(signal.SIGKILL)
+    elif disturbance.how == "kill machine":
+        attempt.kill_all()
+    elif disturbance.how == "terminate":
+        attempt.terminate()
+    else:
+        attempt.signal(signal.SIGTERM)
+        attempt.wait(_GRACE)
+        attempt.kill_all()
+    return True
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.1)

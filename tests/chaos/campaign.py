@@ -1,0 +1,265 @@
+"""A campaign: all groups, several at a time, disturbed, executed again until they end, and reconciled."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_runs.sandbox import Fault, SandboxClient
+from tests.chaos import gather, leaks
+from tests.chaos.attempts import LONGEST, AnyAttempt, Attempt, HarnessError, disturb, prepare_processes
+from tests.chaos.facts import Asked, Facts
+from tests.chaos.kinds import BRIEF
+from tests.chaos.plan import FOR_EVER, Disturbance, Group, Materialization
+from tests.chaos.processes import sandbox_process
+from tests.chaos.storage import StorageKind, dagster_home
+from tests.chaos.timing import SPEED, VARIABLE, Anchor
+from tests.chaos.watch import Watch
+from tests.chaos.web import WebAttempt
+from tests.chaos.worker import Order
+from tests.dagster_ui import DagsterUI, dagster_ui
+
+_CALM_ATTEMPTS = 4
+"""After the disturbed ones; whatever can end well has ended then."""
+
+
+@dataclass
+class Campaign:
+    """A campaign under way.
+
+    Attributes:
+        troubles: What went wrong with the harness itself.
+    """
+
+    instance: dg.DagsterInstance
+    sandbox: SandboxClient
+    watch: Watch
+    folder: Path
+    web_server: DagsterUI | None = None
+    until: float = float("inf")
+    facts: Facts = field(default_factory=Facts)
+    troubles: list[str] = field(default_factory=list)
+    done: int = 0
+    aborted: bool = False
+    under_way: set[AnyAttempt] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ui(self) -> DagsterUI:
+        assert self.web_server is not None
+        return self.web_server
+
+    def execute(self, group: Group) -> None:
+        """A group, from its first attempt to its last."""
+        if self.aborted or time.time() > self.until:
+            return
+        try:
+            facts = _Execution(self, group).run()
+        except Exception:
+            with self._lock:
+                self.troubles.append(f"group {group.number}: {traceback.format_exc()}")
+            return
+        with self._lock:
+            gather.merge(self.facts, facts)
+            self.done += len(group.materializations)
+
+    def abort(self) -> None:
+        """End everything now."""
+        self.aborted = True
+        for attempt in list(self.under_way):
+            attempt.kill_all()
+
+
+class _Execution:
+    """A group's attempts."""
+
+    def __init__(self, campaign: Campaign, group: Group) -> None:
+        self._campaign = campaign
+        self._group = group
+        self._attempts: list[AnyAttempt] = []
+        self._dagster_runs: list[str] = []
+        self._chains: list[float] = []
+        self._interrupted: dict[str, int] = {}
+
+    def run(self) -> Facts:
+        for one in self._group.materializations:
+            _set_up(one, self._campaign.sandbox, self._campaign.watch)
+        try:
+            self._to_the_end(list(self._group.disturbances))
+            if self._group.anew:
+                self._to_the_end([None], anew=True)
+        finally:
+            for attempt in self._attempts:
+                attempt.kill_all()
+        facts = gather.from_dagster(self._campaign.instance, self._group, self._dagster_runs)
+        facts.interrupted = self._interrupted
+        drilled = {one.at_start_of for one in self._group.disturbances if one and one.how.startswith("kill")}
+        facts.asked = [
+            Asked(
+                one.number,
+                one.slot.kind.name,
+                one.target,
+                tuple(self._chains),
+                BRIEF / SPEED if one.slot.on_timeout == "cancel" else None,
+                one.slot.number in drilled,
+            )
+            for one in self._group.materializations
+        ]
+        return facts
+
+    def _to_the_end(self, disturbances: Sequence[Disturbance | None], *, anew: bool = False) -> None:
+        self._chains.append(time.time())
+        plan = [*disturbances, *[None] * _CALM_ATTEMPTS]
+        parent = self._dagster_runs[-1] if self._dagster_runs else None
+        for index, disturbance in enumerate(plan):
+            run = self._attempt(disturbance, parent, from_failure=not (anew and index == 0))
+            if run is None:
+                continue  # killed before there was a Dagster run
+            parent = run.run_id
+            calm = index >= len(disturbances)
+            if run.status is dg.DagsterRunStatus.SUCCESS or (calm and self._is_final(run)):
+                return
+
+    def _attempt(
+        self, disturbance: Disturbance | None, parent: str | None, *, from_failure: bool
+    ) -> dg.DagsterRun | None:
+        campaign, group = self._campaign, self._group
+        name = f"{group.number}-{len(self._attempts)}"
+        order = Order(
+            job=group.executor,
+            partition=str(group.number),
+            assets=tuple(one.slot.asset for one in group.materializations),
+            attempt=name,
+            log=campaign.folder / "logs" / f"{name}.log",
+            parent=parent,
+            from_failure=from_failure,
+        )
+        if campaign.aborted:
+            raise HarnessError("the campaign was ended")
+        attempt = self._begin(order)
+        campaign.under_way.add(attempt)
+        self._attempts.append(attempt)
+        if disturbance is not None and disturb(attempt, disturbance, group, campaign.watch, step_pid):
+            self._interrupted[disturbance.how] = self._interrupted.get(disturbance.how, 0) + 1
+        in_time = attempt.wait(LONGEST)
+        run = attempt.close()
+        campaign.under_way.discard(attempt)
+        if run is not None:
+            self._dagster_runs.append(run.run_id)
+        if not in_time:
+            raise HarnessError(f"attempt {name} did not end within {LONGEST:.0f} s")
+        return run
+
+    def _begin(self, order: Order) -> AnyAttempt:
+        if self._group.executor == "web":
+            return WebAttempt(order, self._campaign.ui())
+        return Attempt(order, self._campaign.instance)
+
+    def _is_final(self, run: dg.DagsterRun) -> bool:
+        """Whether another attempt would end as this one."""
+        facts = gather.from_dagster(self._campaign.instance, self._group, [run.run_id])
+        last = {told.number: told.kind for told in facts.told}
+        wanted = {one.number: one for one in self._group.materializations}
+        return bool(last) and all(_stays(kind, wanted[number]) for number, kind in last.items())
+
+
+def _stays(error: str, one: Materialization) -> bool:
+    """Whether executing from failure once more ends in the same error."""
+    if error == "RunTimedOut":
+        never_ends = any(behaviour.core.get("running_seconds") == FOR_EVER for behaviour in one.behaviours)
+        return one.slot.on_timeout == "leave" and never_ends
+    return error == "StartOutcomeUnknown" or (error == "RunFailed" and one.behaviours[-1].core["outcome"] == "fail")
+
+
+def step_pid(number: int) -> Path:
+    return Path(os.environ["CHAOS_STEPS"]) / f"{number}.pid"
+
+
+def _set_up(one: Materialization, sandbox: SandboxClient, watch: Watch) -> None:
+    kind = one.slot.kind
+    sandbox.add_target(kind.vendor, kind.target_kind, one.target, one.behaviours)
+    for fault in one.faults:
+        sandbox.add_fault(fault)
+    if one.forgotten_after is not None:
+        watch.forget_first_run(one.target, one.forgotten_after)
+
+
+@contextmanager
+def _weather(forecast: Iterator[tuple[float, Fault]] | None, sandbox: SandboxClient) -> Iterator[None]:
+    """Troubles of whole vendors, inside the block."""
+    over = threading.Event()
+
+    def make() -> None:
+        for pause, fault in forecast or ():
+            if over.wait(pause):
+                return
+            sandbox.add_fault(fault)
+
+    thread = threading.Thread(target=make, name="weather", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def conduct(
+    groups: Sequence[Group],
+    *,
+    storage: StorageKind,
+    folder: Path,
+    at_once: int,
+    forecast: Iterator[tuple[float, Fault]] | None = None,
+    seconds: float = float("inf"),
+    progress: Callable[[Campaign], None] = lambda campaign: None,
+) -> Campaign:
+    """Execute the groups, and collect the facts."""
+    (folder / "logs").mkdir(parents=True)
+    (folder / "steps").mkdir()
+    with (
+        dagster_home(storage, folder / "home") as kept,
+        sandbox_process(folder / "sandbox.log") as (sandbox, anchor),
+    ):
+        _tell_workers(groups, kept.home, folder, sandbox, anchor)
+        watch = Watch(sandbox)
+        with dg.DagsterInstance.from_config(str(kept.home)) as instance, ExitStack() as stack:
+            server = None
+            if any(group.executor == "web" for group in groups):
+                location = Path(__file__).with_name("web_location.py")
+                server = stack.enter_context(dagster_ui(location, kept.home, {}))
+            campaign = Campaign(instance, sandbox, watch, folder, server, time.time() + seconds)
+            with watch.going(), _weather(forecast, sandbox), ThreadPoolExecutor(at_once) as pool:
+                try:
+                    for _ in pool.map(campaign.execute, groups):
+                        progress(campaign)
+                except BaseException:
+                    campaign.abort()
+                    raise
+        watch.read()
+        runs = sandbox.runs()
+        gather.merge(campaign.facts, gather.from_sandbox(runs, watch.requests, watch.forgotten, anchor))
+        campaign.facts.leaks += [*leaks.in_files(kept.home), *leaks.in_files(folder / "logs")]
+        campaign.facts.leaks += leaks.in_rows(kept.rows())
+    return campaign
+
+
+def _tell_workers(groups: Sequence[Group], home: Path, folder: Path, sandbox: SandboxClient, anchor: Anchor) -> None:
+    os.environ.update(
+        {
+            "DAGSTER_HOME": str(home),
+            "CHAOS_GROUPS": str(max(group.number for group in groups) + 1),
+            "CHAOS_SANDBOX": sandbox.url,
+            "CHAOS_STEPS": str(folder / "steps"),
+            VARIABLE: anchor.as_text(),
+        }
+    )
+    prepare_processes()

@@ -1,0 +1,129 @@
+"""From Dagster's event log and the sandbox's log to `Facts`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import unquote
+
+import dagster as dg
+
+from dagster_runs.remote_run.ledger import LEDGER_KEY, RUN_ID_KEY
+from dagster_runs.sandbox import RecordedRequest, SandboxRun
+from tests.chaos.facts import Cancellation, Facts, Materialized, Noted, Outcome, RemoteRun, Termination, Told
+from tests.chaos.kinds import SLOTS
+from tests.chaos.plan import Group
+from tests.chaos.timing import Anchor
+
+_SUCCEEDED = {"finished", "succeeded", "completed", "SUCCEEDED"}
+_FAILED = {"failed", "ERROR", "error"}
+_OF_INTEREST = {
+    dg.DagsterEventType.ASSET_OBSERVATION,
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+    dg.DagsterEventType.RUN_CANCELING,
+}
+_SLOT_OF_ASSET = {slot.asset: slot.number for slot in SLOTS}
+
+
+def from_dagster(instance: dg.DagsterInstance, group: Group, dagster_runs: Iterable[str]) -> Facts:
+    """What the Dagster runs of a group have written."""
+    facts = Facts()
+    numbers = {one.slot.number: one.number for one in group.materializations}
+    for run_id in dagster_runs:
+        facts.dagster_runs += 1
+        for entry in instance.all_logs(run_id, of_type=_OF_INTEREST):
+            _read(entry, run_id, numbers, facts)
+    return facts
+
+
+def _read(entry: dg.EventLogEntry, run_id: str, numbers: Mapping[int, int], facts: Facts) -> None:
+    event, at = entry.dagster_event, entry.timestamp
+    assert event is not None
+    kind = event.event_type
+    if kind is dg.DagsterEventType.RUN_CANCELING:
+        facts.terminations.append(Termination(run_id, at, frozenset(numbers.values())))
+    elif kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY):
+        slot = _SLOT_OF_ASSET.get(event.step_key or "")
+        if slot in numbers:
+            facts.told.append(_told(event, numbers[slot], at, run_id))
+    elif kind is dg.DagsterEventType.ASSET_MATERIALIZATION:
+        materialization = event.step_materialization_data.materialization
+        known = materialization.metadata.get(RUN_ID_KEY)
+        number = numbers[_SLOT_OF_ASSET[materialization.asset_key.path[-1]]]
+        facts.materialized.append(Materialized(number, str(known.value) if known else None, at, run_id))
+    else:
+        observation = event.asset_observation_data.asset_observation
+        kept = observation.metadata.get(LEDGER_KEY)
+        if kept is None or not isinstance(kept.value, dict) or kept.value["entry"] == "progress":
+            return
+        attached = observation.metadata.get("dagster_runs/attached")
+        facts.noted.append(
+            Noted(
+                number=numbers[_SLOT_OF_ASSET[observation.asset_key.path[-1]]],
+                entry=kept.value["entry"],
+                at=at,
+                dagster_run=run_id,
+                correlation_id=kept.value["correlation_id"],
+                run_id=kept.value["run_id"],
+                attached=bool(attached and attached.value),
+            )
+        )
+
+
+def _told(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> Told:
+    texts, kinds = [], []
+    error = event.event_specific_data.error  # type: ignore[union-attr]
+    while error is not None:
+        texts.append(error.message)
+        kinds.append(error.cls_name or "")
+        error = error.cause
+    # The first that is not Dagster's own wrapping.
+    kind = next((kind for kind in kinds if kind and not kind.startswith("Dagster")), kinds[0] if kinds else "")
+    return Told(number, kind, "\n".join(texts), at, run_id)
+
+
+def from_sandbox(
+    runs: Sequence[SandboxRun], requests: Sequence[RecordedRequest], forgotten: Iterable[str], anchor: Anchor
+) -> Facts:
+    """What the sandbox did."""
+    facts = Facts()
+    forgotten = set(forgotten)
+    forgotten_at: dict[str, float] = {}
+    for request in requests:
+        parts = [unquote(part) for part in request.path.split("/")]
+        if request.method == "POST" and parts[-1] in ("cancel", "stop"):
+            facts.cancellations.append(Cancellation(parts[-2], request.wall_at))
+        if request.fault == "not_found":
+            for run_id in forgotten.intersection(parts):
+                forgotten_at.setdefault(run_id, request.wall_at)
+    for run in runs:
+        ended_at = None if run.ended_at is None else anchor.to_real(run.ended_at)
+        facts.remote_runs.append(
+            RemoteRun(
+                run.id,
+                run.target_id,
+                anchor.to_real(run.created_at),
+                _outcome(run),
+                ended_at,
+                forgotten_at.get(run.id),
+            )
+        )
+    return facts
+
+
+def _outcome(run: SandboxRun) -> Outcome:
+    if run.ended_at is None:
+        return "going"
+    if run.state in _SUCCEEDED:
+        return "succeeded"
+    return "failed" if run.state in _FAILED else "canceled"
+
+
+def merge(into: Facts, other: Facts) -> None:
+    """Add what another one knows."""
+    for name in ("asked", "remote_runs", "cancellations", "noted", "materialized", "told", "terminations", "leaks"):
+        getattr(into, name).extend(getattr(other, name))
+    into.dagster_runs += other.dagster_runs
+    for how, times in other.interrupted.items():
+        into.interrupted[how] = into.interrupted.get(how, 0) + times

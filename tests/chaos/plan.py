@@ -1,0 +1,227 @@
+"""What a seed means: which materializations, what goes wrong with each, and when processes end. Pure, so replayable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from dagster_runs.sandbox import Behaviour, Fault
+from tests.chaos.kinds import BRIEF, DRILLED, MOST_SLOTS, SLOTS, Slot
+
+How = Literal["kill", "kill machine", "kill step", "evict", "terminate"]
+Executor = Literal["in_process", "in_processes", "web"]
+HELD_BACK = 4.0
+"""Real seconds for which an answer to a start is held back, so that its process can be killed before it comes."""
+TOO_LONG = 8.0
+"""Real seconds: longer than a request waits."""
+FOR_EVER = 1e7
+_FEWEST, _MOST = 4, 12
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """How one attempt of a group is interrupted.
+
+    Attributes:
+        how: ``kill``: SIGKILL to the run worker; ``kill machine``: to all its processes; ``kill step``: to one step's;
+            ``evict``: SIGTERM to the run worker; ``terminate``: through Dagster.
+        after: Real seconds after the launch.
+        at_start_of: Instead, as soon as the start of this slot's run has arrived at the vendor.
+    """
+
+    how: How
+    after: float = 0.0
+    at_start_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Materialization:
+    """One asset's partition, with a target of its own.
+
+    Attributes:
+        number: Names it in reports.
+        slot: The asset.
+        behaviours: How the target's first, second, … run goes.
+        faults: What goes wrong with requests about it.
+        forgotten_after: The vendor forgets the first run for good after so many looks at it.
+    """
+
+    number: int
+    slot: Slot
+    behaviours: tuple[Behaviour, ...]
+    faults: tuple[Fault, ...]
+    forgotten_after: int | None = None
+
+    @property
+    def target(self) -> str:
+        return self.slot.kind.target(self.number)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The materializations of one Dagster run, and of the runs that execute it again.
+
+    Attributes:
+        disturbances: Of the first attempts, one each; the later ones are left alone.
+        anew: Whether all steps are executed again in the end: fresh starts, asked for.
+    """
+
+    number: int
+    executor: Executor
+    materializations: tuple[Materialization, ...]
+    disturbances: tuple[Disturbance | None, ...]
+    anew: bool = False
+
+
+def plan(seed: int, materializations: int, *, web_groups: int = 0) -> list[Group]:
+    """Groups with at least so many materializations; first a drill for each kind: killed between POST and record."""
+    groups = [_drill(seed, number, slot) for number, slot in enumerate(DRILLED)]
+    count = sum(len(group.materializations) for group in groups)
+    while count < materializations:
+        number = len(groups)
+        executor: Executor | None = "web" if number < len(DRILLED) + web_groups else None
+        groups.append(_group(seed, number, executor))
+        count += len(groups[-1].materializations)
+    return groups
+
+
+def _random(seed: int, group: int) -> Random:
+    """Each group has its own, so that it can be replayed alone."""
+    return Random(f"{seed}/{group}")
+
+
+def _drill(seed: int, number: int, slot: int) -> Group:
+    random = _random(seed, number)
+    others = random.sample([other for other in range(len(SLOTS)) if other != slot], 1)
+    in_process = number % 2 == 0
+    return Group(
+        number,
+        "in_process" if in_process else "in_processes",
+        tuple(_materialization(random, number, SLOTS[one], drilled=one == slot) for one in sorted([slot, *others])),
+        (Disturbance("kill" if in_process else "kill step", at_start_of=slot),),
+    )
+
+
+def _group(seed: int, number: int, executor: Executor | None) -> Group:
+    random = _random(seed, number)
+    slots = sorted(random.sample(range(len(SLOTS)), random.randint(_FEWEST, _MOST)))
+    drilled = random.choice(slots) if random.random() < 0.5 else None
+    if executor is None:
+        executor = "in_process" if random.random() < 0.8 else "in_processes"
+    disturbances: list[Disturbance | None] = []
+    if drilled is not None:
+        disturbances.append(Disturbance(_how(random, executor), at_start_of=drilled))
+    while random.random() < 0.55 and len(disturbances) < 3:
+        calm = random.random() < 0.2
+        disturbances.append(None if calm else Disturbance(_how(random, executor), after=random.uniform(0.5, 25)))
+    return Group(
+        number,
+        executor,
+        tuple(_materialization(random, number, SLOTS[slot], drilled=slot == drilled) for slot in slots),
+        tuple(disturbances),
+        anew=random.random() < 0.06,
+    )
+
+
+def _how(random: Random, executor: Executor) -> How:
+    ways: list[How] = ["kill", "evict", "terminate"]
+    if executor == "web":
+        ways = ["kill machine", "evict", "terminate", "terminate"]
+    elif executor == "in_processes":
+        ways = ["kill", "kill machine", "kill machine", "kill step", "kill step", "evict", "evict", "terminate"]
+    return random.choice(ways)
+
+
+def _materialization(random: Random, group: int, slot: Slot, *, drilled: bool) -> Materialization:
+    number = group * MOST_SLOTS + slot.number
+    target = slot.kind.target(number)
+    forgotten = None if drilled or random.random() > 0.02 else random.randint(1, 4)
+    faults = list(_faults(random, slot, target, may_be_missing=forgotten is None, drilled=drilled))
+    return Materialization(number, slot, tuple(_behaviours(random, slot)), tuple(faults), forgotten)
+
+
+def _behaviours(random: Random, slot: Slot) -> Iterator[Behaviour]:
+    """The last stays, and is most often a success."""
+    seconds = random.uniform(60, 240) if random.random() < 0.1 else random.uniform(5, 60)
+    invented = {"hold": random.choice(["hibernating", "PENDING_REVIEW", "?"]), "hold_seconds": random.uniform(5, 40)}
+    hold = invented if random.random() < 0.1 else {}
+    if slot.on_timeout is not None and random.random() < 0.5:
+        yield Behaviour(running_seconds=FOR_EVER if random.random() < 0.5 else BRIEF + 60)
+    if random.random() < 0.12:
+        # Prophecy and RudderStack have no word for a cancelled run: one of theirs is waited for until the timeout.
+        endings = ["fail", "fail", "cancel"] if slot.kind.run_class.can_cancel else ["fail"]
+        yield Behaviour(running_seconds=seconds / 2, outcome=random.choice(endings))  # type: ignore[arg-type]
+    outcome = "fail" if random.random() < 0.04 else "succeed"
+    yield Behaviour(running_seconds=seconds, outcome=outcome, **hold)  # type: ignore[arg-type]
+
+
+def _faults(random: Random, slot: Slot, target: str, *, may_be_missing: bool, drilled: bool) -> Iterator[Fault]:
+    if drilled:
+        yield Fault("hang", method="POST", target=target, seconds=HELD_BACK, times=1)
+    elif random.random() < 0.4:
+        yield _start_fault(random, target)
+    for _ in range(random.choice([0, 0, 1, 1, 2, 3])):
+        yield _look_fault(random, slot, target, may_be_missing=may_be_missing)
+
+
+def _start_fault(random: Random, target: str) -> Fault:
+    kinds: Sequence[dict[str, object]] = [
+        {"kind": "lost_answer"},
+        {"kind": "reset"},
+        {"kind": "status", "status": random.choice([500, 502, 503])},
+        {"kind": "status", "status": 429, "retry_after": "5"},
+        {"kind": "status_after", "status": random.choice([500, 502, 504])},
+        {"kind": "html", "status": random.choice([200, 502])},
+        {"kind": "truncated", "variant": random.choice(["short_body", "early_close"])},
+        {"kind": "not_json"},
+        {"kind": "hang", "seconds": TOO_LONG},
+        {"kind": "slow_body", "seconds": TOO_LONG},
+        {"kind": "expired_token"},
+        {"kind": "echo_secret"},
+        {"kind": "redirect", "location": "https://login.example.com/"},
+    ]
+    return Fault(**random.choice(kinds), method="POST", target=target, times=1)  # type: ignore[arg-type]
+
+
+def _look_fault(random: Random, slot: Slot, target: str, *, may_be_missing: bool) -> Fault:
+    field = slot.kind.state_field
+    kinds: list[dict[str, object]] = [
+        {"kind": "lost_answer"},
+        {"kind": "reset"},
+        {"kind": "status", "status": random.choice([500, 502, 503])},
+        {"kind": "status", "status": 429, "retry_after": "10"},
+        {"kind": "html", "status": random.choice([200, 502])},
+        {"kind": "truncated", "variant": random.choice(["short_body", "early_close"])},
+        {"kind": "not_json"},
+        {"kind": "slow_body", "seconds": 1.0},
+        {"kind": "expired_token"},
+        {"kind": "echo_secret"},
+        {"kind": "unknown_state", "word": "hibernating"},
+        {"kind": "missing_field", "field": field},
+        {"kind": "wrong_type", "field": field, "value": 7},
+    ]
+    if may_be_missing:
+        kinds.append({"kind": "not_found", "times": random.randint(1, 2)})
+    chosen = {"times": random.randint(1, 4), "skip": random.randint(0, 6), **random.choice(kinds)}
+    return Fault(method="GET", target=target, **chosen)  # type: ignore[arg-type]
+
+
+def weather(seed: int) -> Iterator[tuple[float, Fault]]:
+    """What goes wrong with a vendor as a whole, without end: each with the real seconds to wait before it."""
+    random = Random(f"{seed}/weather")
+    while True:
+        vendor = random.choice(["rudderstack", "amperity", "segmentflow", "prophecy", "testgen"])
+        path = f"^/{vendor}/"
+        bursts = [
+            Fault("down", path=path, seconds=random.uniform(5, 30)),
+            Fault("status", method="GET", path=path, status=503, times=8),
+            Fault("status", path=path, status=429, retry_after="3", times=5),
+            Fault("html", method="GET", path=path, status=200, times=4),
+            Fault("reset", method="GET", path=path, times=6),
+            Fault("truncated", method="GET", path=path, times=4),
+            Fault("expired_token", method="GET", path=path, times=2),
+            Fault("echo_secret", method="GET", path=path, times=3),
+        ]
+        yield random.uniform(2, 8), random.choice(bursts)

@@ -1,0 +1,74 @@
+"""The sandbox as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import requests
+
+from dagster_runs.sandbox import SandboxClient
+from tests.chaos.timing import SPEED, Anchor
+
+ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 30.0
+
+
+@contextmanager
+def sandbox_process(log: Path) -> Iterator[tuple[SandboxClient, Anchor]]:
+    """A sandbox on a free port, and how its time runs."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "dagster_runs.sandbox", "--port", "0", "--speed", str(SPEED)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        sandbox = SandboxClient(_address(process, log))
+        # Here, many processes share what one may have for itself.
+        sandbox.configure("amperity", requests_per_second=None)
+        yield sandbox, _anchor(sandbox)
+    finally:
+        process.terminate()
+        process.wait(_PATIENCE)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        for word in log.read_text().split():
+            if word.startswith("http://127.0.0.1:"):
+                url = "/".join(word.split("/")[:3])
+                with suppress(requests.ConnectionError):
+                    SandboxClient(url).health()
+                    return url
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the sandbox did not start:\n{log.read_text()}")
+        time.sleep(0.05)
+
+
+def _anchor(sandbox: SandboxClient) -> Anchor:
+    """Of some readings the one that was quickest, whose middle is the most exact."""
+    readings = []
+    for _ in range(10):
+        before = time.time()
+        simulated = sandbox.now()
+        after = time.time()
+        readings.append((after - before, (before + after) / 2, simulated))
+    _, real, simulated = min(readings)
+    return Anchor(real, simulated)
+
+
+def end_group(leader: int) -> None:
+    """Kill what is left of the session that a process of ours leads."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)

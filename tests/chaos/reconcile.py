@@ -1,0 +1,261 @@
+"""Compares what the vendors were made to do with what Dagster knows of it. Pure: facts in, findings out."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from tests.chaos.facts import Asked, Facts, Materialized, Noted, RemoteRun, Told
+
+DUPLICATE = "duplicate"
+LOST = "lost"
+ORPHANED = "orphaned"
+WRONGLY_CANCELLED = "wrongly cancelled"
+WRONGLY_SUCCESSFUL = "wrongly successful"
+UNRESOLVED = "unresolved start"
+SECRET = "secret"
+CATEGORIES = (DUPLICATE, LOST, ORPHANED, WRONGLY_CANCELLED, WRONGLY_SUCCESSFUL, UNRESOLVED, SECRET)
+
+_UNKNOWN = "StartOutcomeUnknown"
+_TERMINATED = "RunTerminated"
+_SLACK = 0.5
+"""Seconds by which moments that two processes wrote down may be apart."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that must not be."""
+
+    category: str
+    number: int | None
+    text: str
+
+
+@dataclass
+class Drill:
+    """How the starts of one kind ended whose process was killed before it could note the run."""
+
+    starts: int = 0
+    one_run: int = 0
+    unknown: int = 0
+
+
+@dataclass
+class Account:
+    """The outcome.
+
+    Attributes:
+        uncertain: How the starts ended whose outcome was uncertain at first, by the way.
+        endings: How the materializations that were asked for ended.
+        drills: By kind of run.
+    """
+
+    asked: int = 0
+    remote_runs: int = 0
+    dagster_runs: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    uncertain: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    endings: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    drills: dict[str, Drill] = field(default_factory=lambda: defaultdict(Drill))
+    interrupted: dict[str, int] = field(default_factory=dict)
+
+    def count(self, category: str) -> int:
+        return sum(finding.category == category for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """One asking for one materialization, with all its resumptions from failure; times are in order."""
+
+    asked: Asked
+    is_last: bool
+    runs: list[RemoteRun] = field(default_factory=list)
+    noted: list[Noted] = field(default_factory=list)
+    materialized: list[Materialized] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+
+    @cached_property
+    def known_runs(self) -> set[str]:
+        return {one.run_id for one in self.noted if one.run_id}
+
+    def reported_at(self, run: RemoteRun) -> float | None:
+        return min((one.at for one in self.materialized if one.run_id == run.run_id), default=None)
+
+    def is_told_of(self, run: RemoteRun) -> bool:
+        """Whether an error names the run, or says that it is unknown whether there is one."""
+        return any(
+            run.run_id in told.text or (told.kind in (_UNKNOWN, _TERMINATED) and run.target in told.text)
+            for told in self.told
+            if told.at >= run.created_at - _SLACK
+        )
+
+
+def reconcile(facts: Facts) -> Account:
+    """The account of a whole campaign."""
+    account = Account(
+        remote_runs=len(facts.remote_runs), dagster_runs=facts.dagster_runs, interrupted=dict(facts.interrupted)
+    )
+    chains = _chains(facts)
+    account.asked = len(chains)
+    for chain in chains:
+        account.findings += [*_duplicates(chain), *_lost(chain), *_orphaned(chain), *_unresolved(chain, account)]
+        account.endings[_ending(chain)] += 1
+    account.findings += [*_wrongly_cancelled(facts), *_wrongly_successful(facts)]
+    account.findings += [Finding(SECRET, None, leak) for leak in facts.leaks]
+    _count_drills(chains, account)
+    return account
+
+
+def _chains(facts: Facts) -> list[_Chain]:
+    found: dict[int, list[_Chain]] = {}
+    number_of_target: dict[str, int] = {}
+    for asked in facts.asked:
+        number_of_target[asked.target] = asked.number
+        last = len(asked.chains) - 1
+        found[asked.number] = [_Chain(asked, index == last) for index in range(len(asked.chains))]
+
+    def chain(number: int, at: float) -> _Chain:
+        of_number = found[number]
+        return of_number[max(0, bisect_right(of_number[0].asked.chains, at) - 1)]
+
+    for run in sorted(facts.remote_runs, key=lambda one: one.created_at):
+        if run.target in number_of_target:
+            chain(number_of_target[run.target], run.created_at).runs.append(run)
+    for noted in sorted(facts.noted, key=lambda one: one.at):
+        chain(noted.number, noted.at).noted.append(noted)
+    for materialized in sorted(facts.materialized, key=lambda one: one.at):
+        chain(materialized.number, materialized.at).materialized.append(materialized)
+    for told in sorted(facts.told, key=lambda one: one.at):
+        chain(told.number, told.at).told.append(told)
+    return [one for of_number in found.values() for one in of_number]
+
+
+def _duplicates(chain: _Chain) -> Iterator[Finding]:
+    """Runs that were started while one was going, or had succeeded and was not reported yet."""
+    for index, run in enumerate(chain.runs):
+        for earlier in chain.runs[:index]:
+            if earlier.forgotten_at is not None and earlier.forgotten_at <= run.created_at:
+                continue
+            if earlier.ended_at is None or earlier.ended_at > run.created_at:
+                why = "was going"
+            elif earlier.outcome == "succeeded" and not _by(chain.reported_at(earlier), run.created_at):
+                why = "had succeeded, and was not reported"
+            else:
+                continue
+            text = f"{run.run_id} was started while {earlier.run_id} of the same target {run.target} {why}"
+            yield Finding(DUPLICATE, chain.asked.number, text)
+            break
+
+
+def _by(moment: float | None, limit: float) -> bool:
+    return moment is not None and moment <= limit + _SLACK
+
+
+def _lost(chain: _Chain) -> Iterator[Finding]:
+    """Runs that succeeded, and nobody hears of it."""
+    if not chain.is_last:
+        return  # the user asked for another one
+    for run in chain.runs:
+        if run.outcome != "succeeded" or run.forgotten_at is not None or chain.reported_at(run) is not None:
+            continue
+        if not chain.is_told_of(run):
+            yield Finding(LOST, chain.asked.number, f"{run.run_id} of {run.target} succeeded; nothing reports it")
+
+
+def _orphaned(chain: _Chain) -> Iterator[Finding]:
+    """Runs that nothing in Dagster names."""
+    open_start = not chain.is_last and any(noted.entry == "starting" for noted in chain.noted[-1:])
+    for run in chain.runs:
+        if run.run_id not in chain.known_runs and not chain.is_told_of(run) and not open_start:
+            yield Finding(ORPHANED, chain.asked.number, f"neither ledger nor error names {run.run_id} of {run.target}")
+
+
+def _unresolved(chain: _Chain, account: Account) -> Iterator[Finding]:
+    """Each start whose outcome was uncertain ends in one run, in none for certain, or in an error that says so."""
+    for index, noted in enumerate(chain.noted):
+        if noted.entry != "starting":
+            continue
+        after = [one for one in chain.noted[index + 1 :] if one.correlation_id == noted.correlation_id]
+        first = after[0] if after else None
+        errors = {one.kind for one in chain.told if one.at >= noted.at}
+        if first is not None and first.entry == "started":
+            if first.attached:
+                account.uncertain["found again"] += 1
+            elif first.dagster_run != noted.dagster_run:
+                account.uncertain["sent again with the same key"] += 1
+        elif first is not None:  # refused for certain, or looked for and not there: an orphan, if that is wrong
+            continue
+        elif _UNKNOWN in errors:
+            account.uncertain[_UNKNOWN] += 1
+        elif _TERMINATED in errors:
+            account.uncertain["told by the termination"] += 1
+        elif not chain.is_last:
+            account.uncertain["left by asking anew"] += 1
+        else:
+            text = f"nothing tells what became of the start {noted.correlation_id} of {chain.asked.target}"
+            yield Finding(UNRESOLVED, chain.asked.number, text)
+
+
+def _ending(chain: _Chain) -> str:
+    if chain.materialized:
+        return "materialized"
+    return f"ended by {chain.told[-1].kind}" if chain.told else "ended without an error of its step"
+
+
+def _wrongly_cancelled(facts: Facts) -> Iterator[Finding]:
+    asked = {one.target: one for one in facts.asked}
+    runs = {one.run_id: one for one in facts.remote_runs}
+    for cancellation in facts.cancellations:
+        run = runs.get(cancellation.run_id)
+        if run is None or run.target not in asked:
+            yield Finding(WRONGLY_CANCELLED, None, f"{cancellation.run_id} is none of ours")
+            continue
+        owner = asked[run.target]
+        terminated = any(
+            owner.number in one.numbers and one.at <= cancellation.at + _SLACK for one in facts.terminations
+        )
+        overdue = owner.cancel_after is not None and cancellation.at >= run.created_at + owner.cancel_after - _SLACK
+        if not terminated and not overdue:
+            text = f"{run.run_id} of {run.target} was cancelled, though nobody had terminated the Dagster run"
+            yield Finding(WRONGLY_CANCELLED, owner.number, text)
+
+
+def _wrongly_successful(facts: Facts) -> Iterator[Finding]:
+    targets = {one.number: one.target for one in facts.asked}
+    runs = {one.run_id: one for one in facts.remote_runs}
+    for one in facts.materialized:
+        run = runs.get(one.run_id or "")
+        if run is None:
+            why = "which the vendor never had"
+        elif run.target != targets[one.number]:
+            why = f"which is a run of {run.target}, not of {targets[one.number]}"
+        elif run.outcome != "succeeded":
+            why = f"which ended {run.outcome}"
+        elif run.ended_at is None or run.ended_at > one.at + _SLACK:
+            why = "which had not ended yet"
+        else:
+            continue
+        yield Finding(WRONGLY_SUCCESSFUL, one.number, f"a materialization reports run {one.run_id}, {why}")
+
+
+def _count_drills(chains: list[_Chain], account: Account) -> None:
+    for chain in chains:
+        # Killed in time: the first start was not noted by the process that sent it.
+        starts = [one for one in chain.noted if one.entry == "starting"]
+        if not chain.asked.drilled or not starts:
+            continue
+        first = starts[0]
+        answer = next((one for one in chain.noted if one.correlation_id == first.correlation_id and one != first), None)
+        if answer is not None and answer.entry == "started" and not answer.attached:
+            again = any(told.at < answer.at for told in chain.told) or answer.dagster_run != first.dagster_run
+            if not again:
+                continue
+        drill = account.drills[chain.asked.kind]
+        drill.starts += 1
+        if any(told.kind == _UNKNOWN for told in chain.told):
+            drill.unknown += 1
+        elif len(chain.runs) == 1:
+            drill.one_run += 1

@@ -1,0 +1,48 @@
+"""A Dagster home on SQLite or on PostgreSQL, and all that is stored in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tests.chaos.postgres import dump, embedded_postgres
+
+StorageKind = Literal["sqlite", "postgres"]
+
+_CONFIG = """\
+telemetry:
+  enabled: false
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: DefaultRunCoordinator
+"""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where Dagster keeps what it knows.
+
+    Attributes:
+        home: The folder that `DAGSTER_HOME` names.
+        rows: What is kept elsewhere than in files.
+    """
+
+    home: Path
+    rows: Callable[[], Iterable[str]] = field(default=lambda: ())
+
+
+@contextmanager
+def dagster_home(kind: StorageKind, home: Path) -> Iterator[Storage]:
+    """A new Dagster home in the folder ``home``."""
+    home.mkdir(parents=True)
+    config = home / "dagster.yaml"
+    if kind == "sqlite":
+        config.write_text(_CONFIG)
+        yield Storage(home)
+        return
+    with embedded_postgres() as url:
+        config.write_text(f'{_CONFIG}storage:\n  postgres:\n    postgres_url: "{url}"\n')
+        yield Storage(home, lambda: dump(url))

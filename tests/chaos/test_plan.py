@@ -1,0 +1,53 @@
+"""A seed means the same every time, and everything that can go wrong is in a large plan."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from tests.chaos.kinds import DRILLED, SLOTS
+from tests.chaos.plan import plan, weather
+
+
+def test_a_seed_means_the_same_again() -> None:
+    assert plan(5, 200) == plan(5, 200)
+    assert plan(5, 200) != plan(6, 200)
+    assert list(islice(weather(5), 20)) == list(islice(weather(5), 20))
+
+
+def test_a_group_does_not_depend_on_how_many_there_are() -> None:
+    assert plan(5, 200) == plan(5, 400)[: len(plan(5, 200))]
+
+
+def test_no_two_materializations_share_a_target() -> None:
+    materializations = [one for group in plan(5, 1000) for one in group.materializations]
+    assert len(materializations) >= 1000
+    assert len({(one.slot.kind.vendor, one.target) for one in materializations}) == len(materializations)
+    assert len({one.number for one in materializations}) == len(materializations)
+
+
+def test_each_kind_of_run_is_killed_between_its_start_and_the_record() -> None:
+    drills = plan(5, 1)
+    kinds = [SLOTS[group.disturbances[0].at_start_of].kind.name for group in drills]  # type: ignore
+    assert sorted(kinds) == sorted({slot.kind.name for slot in SLOTS})
+    for group, slot in zip(drills, DRILLED, strict=True):
+        [drilled] = [one for one in group.materializations if one.slot.number == slot]
+        assert [(fault.kind, fault.method, fault.target) for fault in drilled.faults[:1]] == [
+            ("hang", "POST", drilled.target)
+        ]
+
+
+def test_a_large_plan_holds_everything() -> None:
+    groups = plan(5, 1000, web_groups=5)
+    disturbances = {one.how for group in groups for one in group.disturbances if one is not None}
+    assert disturbances == {"kill", "kill machine", "kill step", "evict", "terminate"}
+    assert {group.executor for group in groups} == {"in_process", "in_processes", "web"}
+    assert any(group.anew for group in groups)
+    materializations = [one for group in groups for one in group.materializations]
+    assert {one.slot for one in materializations} == set(SLOTS)
+    assert any(one.forgotten_after for one in materializations)
+    faults = {fault.kind for one in materializations for fault in one.faults}
+    faults |= {fault.kind for _, fault in islice(weather(5), 300)}
+    assert faults >= {
+        *("lost_answer", "reset", "status", "status_after", "html", "not_json", "truncated", "hang", "slow_body"),
+        *("unknown_state", "not_found", "expired_token", "echo_secret", "redirect", "missing_field", "down"),
+    }

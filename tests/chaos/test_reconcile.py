@@ -1,0 +1,264 @@
+"""The reconciliation, on logs made by hand: it finds what is wrong, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.facts import (
+    Asked,
+    Cancellation,
+    Facts,
+    Materialized,
+    Noted,
+    RemoteRun,
+    Termination,
+    Told,
+)
+from tests.chaos.reconcile import CATEGORIES, Account, reconcile
+
+NUMBER, TARGET = 7, "target-7"
+
+
+def asked(*chains: float, drilled: bool = False, cancel_after: float | None = None) -> Asked:
+    return Asked(NUMBER, "Kind", TARGET, chains or (0.0,), cancel_after, drilled)
+
+
+def run(run_id: str, at: float, end: float | None, outcome: str = "succeeded", target: str = TARGET) -> RemoteRun:
+    return RemoteRun(run_id, target, at, outcome, end)  # type: ignore[arg-type]
+
+
+def noted(entry: str, at: float, run_id: str | None = None, by: str = "d1", **more: object) -> Noted:
+    return Noted(NUMBER, entry, at, by, str(more.get("key", "c1")), run_id, bool(more.get("attached", False)))
+
+
+def materialized(run_id: str | None, at: float) -> Materialized:
+    return Materialized(NUMBER, run_id, at, "d1")
+
+
+def told(kind: str, text: str, at: float) -> Told:
+    return Told(NUMBER, kind, text, at, "d1")
+
+
+def findings(facts: Facts) -> list[tuple[str, int | None]]:
+    return [(finding.category, finding.number) for finding in reconcile(facts).findings]
+
+
+def only(category: str) -> list[tuple[str, int | None]]:
+    return [(category, NUMBER)]
+
+
+def good() -> Facts:
+    """One start, one run, one materialization."""
+    return Facts(
+        asked=[asked()],
+        remote_runs=[run("r1", 2, 10)],
+        noted=[noted("starting", 1), noted("started", 3, "r1")],
+        materialized=[materialized("r1", 11)],
+    )
+
+
+def test_all_is_well() -> None:
+    account = reconcile(good())
+    assert account.findings == []
+    assert (account.asked, account.remote_runs, dict(account.endings)) == (1, 1, {"materialized": 1})
+    assert [account.count(category) for category in CATEGORIES] == [0] * len(CATEGORIES)
+
+
+class TestDuplicates:
+    def test_a_second_run_while_the_first_is_going(self) -> None:
+        facts = good()
+        facts.remote_runs.append(run("r2", 5, 12))
+        facts.noted.append(noted("started", 6, "r2", key="c2"))
+        facts.materialized.append(materialized("r2", 13))
+        assert findings(facts) == only("duplicate")
+
+    def test_a_second_run_after_a_success_that_was_not_reported(self) -> None:
+        facts = good()
+        facts.materialized = [materialized("r2", 30)]
+        facts.remote_runs.append(run("r2", 20, 29))
+        facts.noted.append(noted("started", 21, "r2", key="c2"))
+        assert findings(facts) == [*only("duplicate"), *only("lost")]
+
+    def test_a_second_run_after_a_success_that_was_reported(self) -> None:
+        """A quality gate may have held it back."""
+        facts = good()
+        facts.remote_runs.append(run("r2", 20, 29))
+        facts.noted.append(noted("started", 21, "r2", key="c2"))
+        facts.materialized.append(materialized("r2", 30))
+        assert findings(facts) == []
+
+    @pytest.mark.parametrize("outcome", ["failed", "canceled"])
+    def test_a_second_run_after_a_failure(self, outcome: str) -> None:
+        facts = good()
+        facts.remote_runs = [run("r0", 0.5, 0.9, outcome), *facts.remote_runs]
+        facts.noted.append(noted("started", 0.6, "r0", key="c0"))
+        assert findings(facts) == []
+
+    def test_a_second_run_that_was_asked_for(self) -> None:
+        facts = good()
+        facts.asked = [asked(0, 4)]
+        facts.remote_runs.append(run("r2", 5, 12))
+        facts.noted += [noted("starting", 4.5, key="c2"), noted("started", 6, "r2", key="c2")]
+        facts.materialized = [materialized("r2", 13)]
+        assert findings(facts) == []
+        assert reconcile(facts).asked == 2
+
+    def test_a_second_run_after_one_that_the_vendor_has_forgotten(self) -> None:
+        facts = good()
+        facts.remote_runs = [RemoteRun("r0", TARGET, 0.5, "going", None, forgotten_at=1.0), *facts.remote_runs]
+        facts.noted.append(noted("started", 0.6, "r0", key="c0"))
+        assert findings(facts) == []
+        facts.remote_runs[0] = RemoteRun("r0", TARGET, 0.5, "going", None, forgotten_at=5.0)
+        assert findings(facts) == only("duplicate")
+
+
+class TestLostAndOrphaned:
+    def test_a_success_that_nobody_reports(self) -> None:
+        facts = good()
+        facts.materialized = []
+        assert findings(facts) == only("lost")
+
+    def test_a_success_that_an_error_names(self) -> None:
+        facts = good()
+        facts.materialized = []
+        facts.told = [told("RunTimedOut", "run r1 did not end in time", 9)]
+        assert findings(facts) == []
+
+    def test_a_start_whose_outcome_is_unknown(self) -> None:
+        facts = good()
+        facts.materialized, facts.noted = [], [noted("starting", 1)]
+        facts.told = [told("StartOutcomeUnknown", f"unknown whether a run of {TARGET} was started", 9)]
+        account = reconcile(facts)
+        assert account.findings == []
+        assert dict(account.uncertain) == {"StartOutcomeUnknown": 1}
+
+    def test_a_run_that_nothing_names(self) -> None:
+        facts = good()
+        facts.remote_runs.append(run("r2", 20, 22, "failed"))
+        assert findings(facts) == only("orphaned")
+
+    def test_an_error_that_names_no_run(self) -> None:
+        facts = good()
+        facts.materialized, facts.noted = [], [noted("starting", 1)]
+        facts.told = [told("RuntimeError", "something went wrong", 9)]
+        assert findings(facts) == [*only("lost"), *only("orphaned"), *only("unresolved start")]
+
+    def test_an_error_from_before_the_run_tells_nothing_of_it(self) -> None:
+        facts = good()
+        facts.materialized, facts.noted = [], []
+        facts.told = [told("StartOutcomeUnknown", f"unknown whether a run of {TARGET} was started", 1)]
+        assert findings(facts) == [*only("lost"), *only("orphaned")]
+
+
+class TestUncertainStarts:
+    @pytest.mark.parametrize(
+        ("entry", "said"),
+        [
+            (noted("started", 5, "r1", attached=True), {"found again": 1}),
+            (noted("started", 5, "r1", by="d2"), {"sent again with the same key": 1}),
+            (noted("started", 5, "r1"), {}),
+        ],
+    )
+    def test_that_end_in_a_run(self, entry: Noted, said: dict[str, int]) -> None:
+        facts = good()
+        facts.noted = [noted("starting", 1), entry]
+        account = reconcile(facts)
+        assert (account.findings, dict(account.uncertain)) == ([], said)
+
+    def test_that_are_told_to_whoever_terminated(self) -> None:
+        facts = good()
+        facts.noted, facts.materialized = [noted("starting", 1)], []
+        facts.told = [told("RunTerminated", f"A start of Kind of {TARGET} was under way", 4)]
+        account = reconcile(facts)
+        assert (account.findings, dict(account.uncertain)) == ([], {"told by the termination": 1})
+
+
+class TestWronglyCancelled:
+    def facts(self) -> Facts:
+        facts = good()
+        facts.materialized = []
+        facts.remote_runs = [run("r1", 2, 10, "canceled")]
+        facts.cancellations = [Cancellation("r1", 9)]
+        return facts
+
+    def test_without_a_termination(self) -> None:
+        assert findings(self.facts()) == only("wrongly cancelled")
+
+    def test_after_a_termination(self) -> None:
+        facts = self.facts()
+        facts.terminations = [Termination("d1", 8.5, frozenset({NUMBER}))]
+        assert findings(facts) == []
+
+    def test_before_the_termination_or_by_another_one(self) -> None:
+        facts = self.facts()
+        facts.terminations = [Termination("d1", 9.6, frozenset({NUMBER})), Termination("d2", 1, frozenset({8}))]
+        assert findings(facts) == only("wrongly cancelled")
+
+    def test_by_the_timeout_that_the_user_chose(self) -> None:
+        facts = self.facts()
+        facts.asked = [asked(cancel_after=7.0)]
+        assert findings(facts) == []
+        facts.asked = [asked(cancel_after=8.0)]
+        assert findings(facts) == only("wrongly cancelled")
+
+    def test_a_run_that_is_none_of_ours(self) -> None:
+        facts = good()
+        facts.cancellations = [Cancellation("r9", 9)]
+        assert findings(facts) == [("wrongly cancelled", None)]
+
+
+class TestWronglySuccessful:
+    @pytest.mark.parametrize(
+        "remote_run",
+        [
+            run("r1", 2, 10, "failed"),
+            run("r1", 2, 10, "canceled"),
+            run("r1", 2, None, "going"),
+            run("r1", 2, 12),
+        ],
+    )
+    def test_a_run_that_has_not_succeeded(self, remote_run: RemoteRun) -> None:
+        facts = good()
+        facts.remote_runs = [remote_run]
+        assert findings(facts) == only("wrongly successful")
+
+    def test_a_run_of_another_target(self) -> None:
+        facts = good()
+        facts.remote_runs.append(run("r2", 2, 10, target="target-8"))
+        facts.materialized.append(materialized("r2", 11))
+        assert findings(facts) == only("wrongly successful")
+
+    @pytest.mark.parametrize("run_id", ["never-seen", None])
+    def test_a_run_that_never_was(self, run_id: str | None) -> None:
+        facts = good()
+        facts.materialized.append(materialized(run_id, 11))
+        assert findings(facts) == only("wrongly successful")
+
+
+def test_secrets() -> None:
+    facts = good()
+    facts.leaks = ["logs/1-0.log holds sandbox-ampe…"]
+    assert findings(facts) == [("secret", None)]
+
+
+class TestDrills:
+    def drill(self, facts: Facts) -> tuple[int, int, int]:
+        facts.asked = [asked(drilled=True)]
+        account: Account = reconcile(facts)
+        assert account.findings == []
+        drill = account.drills["Kind"]
+        return drill.starts, drill.one_run, drill.unknown
+
+    def test_that_came_too_late_do_not_count(self) -> None:
+        assert self.drill(good()) == (0, 0, 0)
+
+    def test_that_end_in_one_run(self) -> None:
+        facts = good()
+        facts.noted = [noted("starting", 1), noted("started", 5, "r1", attached=True)]
+        assert self.drill(facts) == (1, 1, 0)
+
+    def test_that_end_in_the_honest_error(self) -> None:
+        facts = good()
+        facts.materialized, facts.noted = [], [noted("starting", 1)]
+        facts.told = [told("StartOutcomeUnknown", f"unknown whether a run of {TARGET} was started", 9)]
+        assert self.drill(facts) == (1, 0, 1)
