@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-kills test-real test-ui lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-kills test-chaos chaos test-real test-ui lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +29,13 @@ test: install  ## unit and integration tests
 
 test-kills: install  ## real processes of Dagster's executors, really killed
 	$(BIN)/python -m pytest tests/kills
+
+test-chaos: install  ## short campaigns of a fixed seed on SQLite and PostgreSQL, and the harness's own tests
+	$(BIN)/python -m pytest tests/chaos
+
+chaos: install  ## 1,100 materializations while vendors fail and processes are killed; SEED=n to have one again
+	$(BIN)/python -m tests.chaos --materializations 700 --web-groups 3 $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos --materializations 400 --web-groups 3 --storage postgres $(if $(SEED),--seed $(SEED))
 
 test-real: install  ## the assets against a real TestGen server, which is installed, started and taken down
 	$(BIN)/python -m pytest tests/real

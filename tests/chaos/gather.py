@@ -16,6 +16,7 @@ from tests.chaos.timing import Anchor
 
 _SUCCEEDED = {"finished", "succeeded", "completed", "SUCCEEDED"}
 _FAILED = {"failed", "ERROR", "error"}
+_WRAPPINGS = ("Dagster", "RetryRequested")
 _OF_INTEREST = {
     dg.DagsterEventType.ASSET_OBSERVATION,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -78,8 +79,7 @@ def _told(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> Told:
         texts.append(error.message)
         kinds.append(error.cls_name or "")
         error = error.cause
-    # The first that is not Dagster's own wrapping.
-    kind = next((kind for kind in kinds if kind and not kind.startswith("Dagster")), kinds[0] if kinds else "")
+    kind = next((kind for kind in kinds if not kind.startswith(_WRAPPINGS)), kinds[0] if kinds else "")
     return Told(number, kind, "\n".join(texts), at, run_id)
 
 

@@ -255,7 +255,8 @@ def _count_drills(chains: list[_Chain], account: Account) -> None:
                 continue
         drill = account.drills[chain.asked.kind]
         drill.starts += 1
-        if any(told.kind == _UNKNOWN for told in chain.told):
+        another = next((one.at for one in starts if one.correlation_id != first.correlation_id), float("inf"))
+        if any(told.kind == _UNKNOWN for told in chain.told if told.at <= another):
             drill.unknown += 1
-        elif len(chain.runs) == 1:
+        elif sum(run.created_at <= another for run in chain.runs) == 1:
             drill.one_run += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.kinds import MOST_SLOTS
 from tests.chaos.reconcile import CATEGORIES, Account
 
 
@@ -39,4 +40,4 @@ def show(account: Account, console: Console, *, title: str, replay: str) -> None
         where = f"materialization {finding.number}: " if finding.number is not None else ""
         console.print(f"{finding.category}: {where}{finding.text}", style="red", markup=False)
         if finding.number is not None:
-            console.print(f"    {replay} --group {finding.number // 100}", markup=False)
+            console.print(f"    {replay} --group {finding.number // MOST_SLOTS}", markup=False)

@@ -44,5 +44,7 @@ def dagster_home(kind: StorageKind, home: Path) -> Iterator[Storage]:
         yield Storage(home)
         return
     with embedded_postgres() as url:
-        config.write_text(f'{_CONFIG}storage:\n  postgres:\n    postgres_url: "{url}"\n')
+        # SQLAlchemy 2.1 takes psycopg 3 for its default, which Dagster does not install.
+        for_dagster = url.replace("postgresql:", "postgresql+psycopg2:", 1)
+        config.write_text(f'{_CONFIG}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n')
         yield Storage(home, lambda: dump(url))

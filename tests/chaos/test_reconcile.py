@@ -257,6 +257,14 @@ class TestDrills:
         facts.noted = [noted("starting", 1), noted("started", 5, "r1", attached=True)]
         assert self.drill(facts) == (1, 1, 0)
 
+    def test_what_comes_after_the_run_has_failed_is_another_start(self) -> None:
+        facts = good()
+        facts.remote_runs = [run("r1", 2, 10, "failed"), run("r2", 21, 30)]
+        facts.noted = [noted("starting", 1), noted("started", 5, "r1", attached=True)]
+        facts.noted += [noted("starting", 20, key="c2"), noted("started", 22, "r2", key="c2")]
+        facts.materialized = [materialized("r2", 31)]
+        assert self.drill(facts) == (1, 1, 0)
+
     def test_that_end_in_the_honest_error(self) -> None:
         facts = good()
         facts.materialized, facts.noted = [], [noted("starting", 1)]
