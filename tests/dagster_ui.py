@@ -39,6 +39,8 @@ _REPOSITORIES = """
 } } } } }
 """
 
+_PATIENCE = 180.0
+
 # By default a launched run waits for the daemon to take it from the queue.
 _INSTANCE = """
 telemetry:
@@ -131,7 +133,7 @@ class DagsterUI:
             json.dumps({"query": query, "variables": variables}).encode(),
             {"content-type": "application/json"},
         )
-        with _NO_PROXY.open(request, timeout=60) as answer:
+        with _NO_PROXY.open(request, timeout=_PATIENCE) as answer:
             body = json.load(answer)
         assert "errors" not in body, body
         return body["data"]
@@ -169,7 +171,7 @@ def dagster_ui(definitions: Path, home: Path, env: Mapping[str, str]) -> Iterato
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + _PATIENCE
         while True:
             try:
                 with _NO_PROXY.open(f"http://127.0.0.1:{port}/server_info", timeout=5):

@@ -82,7 +82,13 @@ def _search(following: Following, attempt: StartAttempt) -> Sequence[FoundRun] |
         current_clock().sleep(pause)
         waited += pause
         following.raise_if_terminated()
-        candidates = following.run.find_started(following.resource, attempt)
+        try:
+            candidates = following.run.find_started(following.resource, attempt)
+        except VendorError as error:
+            if error.permanent or waited >= sum(_SEARCH_PAUSES):
+                raise
+            following.step.log.warning("The run could not be looked for, which is tried again: %s", error)
+            continue
         if candidates is None:
             return None
         found = [candidate for candidate in candidates if candidate.run_id not in known]

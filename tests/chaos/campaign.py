@@ -61,12 +61,12 @@ class Campaign:
         """A group, from its first attempt to its last."""
         if self.aborted or time.time() > self.until:
             return
+        execution = _Execution(self, group)
         try:
-            facts = _Execution(self, group).run()
+            execution.run()
         except Exception:
-            with self._lock:
-                self.troubles.append(f"group {group.number}: {traceback.format_exc()}")
-            return
+            self.troubles.append(f"group {group.number}: {traceback.format_exc()}")
+        facts = execution.facts()
         with self._lock:
             gather.merge(self.facts, facts)
             self.done += len(group.materializations)
@@ -89,7 +89,7 @@ class _Execution:
         self._chains: list[float] = []
         self._interrupted: dict[str, int] = {}
 
-    def run(self) -> Facts:
+    def run(self) -> None:
         for one in self._group.materializations:
             _set_up(one, self._campaign.sandbox, self._campaign.watch)
         try:
@@ -99,6 +99,9 @@ class _Execution:
         finally:
             for attempt in self._attempts:
                 attempt.kill_all()
+
+    def facts(self) -> Facts:
+        """What is known of it in Dagster."""
         facts = gather.from_dagster(self._campaign.instance, self._group, self._dagster_runs)
         facts.interrupted = self._interrupted
         drilled = {one.at_start_of for one in self._group.disturbances if one and one.how.startswith("kill")}
@@ -246,7 +249,9 @@ def conduct(
                     raise
         watch.read()
         runs = sandbox.runs()
-        gather.merge(campaign.facts, gather.from_sandbox(runs, watch.requests, watch.forgotten, anchor))
+        targets = {asked.target for asked in campaign.facts.asked}
+        done = gather.from_sandbox(runs, watch.requests, watch.forgotten, anchor, targets)
+        gather.merge(campaign.facts, done)
         campaign.facts.leaks += [*leaks.in_files(kept.home), *leaks.in_files(folder / "logs")]
         campaign.facts.leaks += leaks.in_rows(kept.rows())
     return campaign

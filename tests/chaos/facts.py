@@ -42,6 +42,14 @@ class RemoteRun:
 
 
 @dataclass(frozen=True)
+class StartRequest:
+    """A request to start a run of the target that has arrived."""
+
+    target: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Cancellation:
     """A request of ours to cancel a run."""
 
@@ -98,6 +106,7 @@ class Facts:
 
     asked: list[Asked] = field(default_factory=list)
     remote_runs: list[RemoteRun] = field(default_factory=list)
+    start_requests: list[StartRequest] = field(default_factory=list)
     cancellations: list[Cancellation] = field(default_factory=list)
     noted: list[Noted] = field(default_factory=list)
     materialized: list[Materialized] = field(default_factory=list)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from urllib.parse import unquote
 
 import dagster as dg
 
 from dagster_runs.remote_run.ledger import LEDGER_KEY, RUN_ID_KEY
 from dagster_runs.sandbox import RecordedRequest, SandboxRun
-from tests.chaos.facts import Cancellation, Facts, Materialized, Noted, Outcome, RemoteRun, Termination, Told
+from tests.chaos.facts import (
+    Cancellation,
+    Facts,
+    Materialized,
+    Noted,
+    Outcome,
+    RemoteRun,
+    StartRequest,
+    Termination,
+    Told,
+)
 from tests.chaos.kinds import SLOTS
 from tests.chaos.plan import Group
 from tests.chaos.timing import Anchor
@@ -84,9 +95,13 @@ def _told(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> Told:
 
 
 def from_sandbox(
-    runs: Sequence[SandboxRun], requests: Sequence[RecordedRequest], forgotten: Iterable[str], anchor: Anchor
+    runs: Sequence[SandboxRun],
+    requests: Sequence[RecordedRequest],
+    forgotten: Iterable[str],
+    anchor: Anchor,
+    targets: AbstractSet[str],
 ) -> Facts:
-    """What the sandbox did."""
+    """What the sandbox did, of its own targets and of those that are given."""
     facts = Facts()
     forgotten = set(forgotten)
     forgotten_at: dict[str, float] = {}
@@ -94,6 +109,10 @@ def from_sandbox(
         parts = [unquote(part) for part in request.path.split("/")]
         if request.method == "POST" and parts[-1] in ("cancel", "stop"):
             facts.cancellations.append(Cancellation(parts[-2], request.wall_at))
+        elif request.method == "POST":
+            texts = request.body.values() if isinstance(request.body, dict) else ()
+            named = targets.intersection({*parts, *(text for text in texts if isinstance(text, str))})
+            facts.start_requests += [StartRequest(target, request.wall_at) for target in named]
         if request.fault == "not_found":
             for run_id in forgotten.intersection(parts):
                 forgotten_at.setdefault(run_id, request.wall_at)
@@ -122,7 +141,17 @@ def _outcome(run: SandboxRun) -> Outcome:
 
 def merge(into: Facts, other: Facts) -> None:
     """Add what another one knows."""
-    for name in ("asked", "remote_runs", "cancellations", "noted", "materialized", "told", "terminations", "leaks"):
+    for name in (
+        "asked",
+        "remote_runs",
+        "start_requests",
+        "cancellations",
+        "noted",
+        "materialized",
+        "told",
+        "terminations",
+        "leaks",
+    ):
         getattr(into, name).extend(getattr(other, name))
     into.dagster_runs += other.dagster_runs
     for how, times in other.interrupted.items():

@@ -73,6 +73,7 @@ class _Chain:
     asked: Asked
     is_last: bool
     runs: list[RemoteRun] = field(default_factory=list)
+    sent: list[float] = field(default_factory=list)
     noted: list[Noted] = field(default_factory=list)
     materialized: list[Materialized] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
@@ -80,6 +81,12 @@ class _Chain:
     @cached_property
     def known_runs(self) -> set[str]:
         return {one.run_id for one in self.noted if one.run_id}
+
+    def was_sent(self, starting: Noted) -> bool:
+        """Whether a start request has come between this entry and the next start's."""
+        later = (one.at for one in self.noted if one.entry == "starting" and one.at > starting.at)
+        until = min(later, default=float("inf"))
+        return any(starting.at - _SLACK <= at < until for at in self.sent)
 
     def reported_at(self, run: RemoteRun) -> float | None:
         return min((one.at for one in self.materialized if one.run_id == run.run_id), default=None)
@@ -124,6 +131,9 @@ def _chains(facts: Facts) -> list[_Chain]:
     for run in sorted(facts.remote_runs, key=lambda one: one.created_at):
         if run.target in number_of_target:
             chain(number_of_target[run.target], run.created_at).runs.append(run)
+    for request in facts.start_requests:
+        if request.target in number_of_target:
+            chain(number_of_target[request.target], request.at).sent.append(request.at)
     for noted in sorted(facts.noted, key=lambda one: one.at):
         chain(noted.number, noted.at).noted.append(noted)
     for materialized in sorted(facts.materialized, key=lambda one: one.at):
@@ -188,6 +198,8 @@ def _unresolved(chain: _Chain, account: Account) -> Iterator[Finding]:
                 account.uncertain["sent again with the same key"] += 1
         elif first is not None:  # refused for certain, or looked for and not there: an orphan, if that is wrong
             continue
+        elif not chain.was_sent(noted):
+            account.uncertain["never sent: killed before"] += 1
         elif _UNKNOWN in errors:
             account.uncertain[_UNKNOWN] += 1
         elif _TERMINATED in errors:

@@ -11,6 +11,7 @@ from tests.chaos.facts import (
     Materialized,
     Noted,
     RemoteRun,
+    StartRequest,
     Termination,
     Told,
 )
@@ -52,6 +53,7 @@ def good() -> Facts:
     return Facts(
         asked=[asked()],
         remote_runs=[run("r1", 2, 10)],
+        start_requests=[StartRequest(TARGET, 2)],
         noted=[noted("starting", 1), noted("started", 3, "r1")],
         materialized=[materialized("r1", 11)],
     )
@@ -164,6 +166,13 @@ class TestUncertainStarts:
         facts.noted = [noted("starting", 1), entry]
         account = reconcile(facts)
         assert (account.findings, dict(account.uncertain)) == ([], said)
+
+    def test_that_were_never_sent(self) -> None:
+        """The process was killed while it noted that it was about to."""
+        facts = good()
+        facts.noted = [noted("starting", 0.1, key="c0"), *facts.noted]
+        account = reconcile(facts)
+        assert (account.findings, dict(account.uncertain)) == ([], {"never sent: killed before": 1})
 
     def test_that_are_told_to_whoever_terminated(self) -> None:
         facts = good()
