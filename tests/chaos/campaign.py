@@ -110,7 +110,7 @@ class _Execution:
                 one.number,
                 one.slot.kind.name,
                 one.target,
-                tuple(self._chains),
+                tuple(self._chains) or (0.0,),
                 BRIEF / SPEED if one.slot.on_timeout == "cancel" else None,
                 one.slot.number in drilled,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import fields
 from urllib.parse import unquote
 
 import dagster as dg
@@ -141,18 +142,9 @@ def _outcome(run: SandboxRun) -> Outcome:
 
 def merge(into: Facts, other: Facts) -> None:
     """Add what another one knows."""
-    for name in (
-        "asked",
-        "remote_runs",
-        "start_requests",
-        "cancellations",
-        "noted",
-        "materialized",
-        "told",
-        "terminations",
-        "leaks",
-    ):
-        getattr(into, name).extend(getattr(other, name))
+    for one in fields(Facts):
+        if isinstance(mine := getattr(into, one.name), list):
+            mine.extend(getattr(other, one.name))
     into.dagster_runs += other.dagster_runs
     for how, times in other.interrupted.items():
         into.interrupted[how] = into.interrupted.get(how, 0) + times
