@@ -14,6 +14,7 @@ from dagster_runs.transport.clock import current_clock
 _RESUME_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
 """Set on a run that was re-executed from failure; a re-execution of all steps has neither."""
 _MOST_ANCESTORS = 64
+_NEWEST_CHANGES = 1000
 _ENDED_BY_A_PERSON = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _TERMINATION_SETTLES = 2.0
 """Seconds. Dagster marks a run as CANCELING before it signals, but a replica of its database may lag."""
@@ -119,19 +120,26 @@ class Step:
         Args:
             after_signal: A signal has come, so the status is worth a second look if it does not tell yet.
         """
-        if self._status() in _ENDED_BY_A_PERSON:
+        if self.verdict() is Verdict.TERMINATED:
             return True
         if not after_signal:
             return False
         current_clock().sleep(_TERMINATION_SETTLES)
-        return self._status() in _ENDED_BY_A_PERSON
+        return self.verdict() is Verdict.TERMINATED
 
     def verdict(self) -> Verdict | None:
-        """What became of the Dagster run while this step goes on; one query for both."""
+        """What became of the Dagster run while this step goes on; one query for both, unless it failed."""
         status = self._status()
         if status in _ENDED_BY_A_PERSON:
             return Verdict.TERMINATED
-        return Verdict.WRITTEN_OFF if status is dg.DagsterRunStatus.FAILURE else None
+        if status is not dg.DagsterRunStatus.FAILURE:
+            return None
+        # A run beyond its maximum runtime is marked as failed as soon as it has been asked to end.
+        return Verdict.TERMINATED if self._was_asked_to_end() else Verdict.WRITTEN_OFF
+
+    def _was_asked_to_end(self) -> bool:
+        changes = self.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_CANCELING, limit=_NEWEST_CHANGES)
+        return any(event.run_id == self.dagster_run_id for event in changes.records)
 
     def _status(self) -> dg.DagsterRunStatus | None:
         run = self.instance.get_run_by_id(self.dagster_run_id)

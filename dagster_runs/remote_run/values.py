@@ -1,6 +1,6 @@
 """Kinds of values that the fields of several vendors' runs have."""
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,10 +21,20 @@ Uuid = Annotated[str, AfterValidator(_canonical_uuid)]
 
 
 def _written_as_time(value: Any) -> Any:
-    if isinstance(value, datetime) or (isinstance(value, str) and not value.strip().lstrip("+-").isdigit()):
+    if isinstance(value, date):  # a datetime is one as well
         return value
-    # pydantic would take it for seconds since 1970.
-    raise ValueError(f"{value!r} is no time; write it as 2026-11-01 or 2026-11-01T06:00:00Z")
+    if not isinstance(value, str) or _is_number(value):
+        # pydantic would take a number for seconds since 1970.
+        raise ValueError(f"{value!r} is no time; write it as 2026-11-01 or 2026-11-01T06:00:00Z")
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 Time = Annotated[UtcTime, BeforeValidator(_written_as_time)]

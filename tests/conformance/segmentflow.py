@@ -164,7 +164,7 @@ TABLE = Table(
             "`running`, for days",
             "run:_WORDS[running]",
             "answers::TestStates::test_are_told_by_word "
-            "assets::TestDays::test_a_run_of_half_a_day_costs_few_looks_and_few_observations "
+            "assets::TestDays::test_a_run_of_hours_costs_few_looks_and_few_observations "
             "assets::TestDays::test_the_timeout_is_thirty_days_unless_the_user_says_otherwise",
         ),
         used("state", "`completed`", "run:_WORDS[completed]", "answers::TestStates::test_are_told_by_word"),

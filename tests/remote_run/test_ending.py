@@ -122,6 +122,25 @@ def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instan
     assert entries(instance, "quality")[-1] == "ended"
 
 
+@pytest.mark.parametrize("with_signal", [True, False])
+def test_a_dagster_run_beyond_its_maximum_runtime_cancels(
+    sandbox: Sandbox, instance: dg.DagsterInstance, *, with_signal: bool
+) -> None:
+    def exceeds() -> None:
+        [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        # As run monitoring does, all within a moment.
+        instance.report_run_canceling(run, message="Canceling due to exceeding maximum runtime")
+        instance.report_run_failed(run, "Exceeded maximum runtime")
+        if with_signal:
+            signalled()
+
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    with at_pause(sandbox, exceeds):
+        run_tests(sandbox, instance, retry_policy=RETRIES)
+    [run] = sandbox.runs("testgen")
+    assert run.state == "canceled"
+
+
 def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     def given_up() -> None:
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))

@@ -86,16 +86,16 @@ class TestOutcome:
 
 
 class TestDays:
-    def test_a_run_of_half_a_day_costs_few_looks_and_few_observations(
+    def test_a_run_of_hours_costs_few_looks_and_few_observations(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=DAY / 2))
+        sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=4 * 3600))
         assert start(BY_KEY, sandbox, instance).success
         looks = [request for request in sandbox.requests("segmentflow") if request.method == "GET"]
-        assert DAY / 600 <= len(looks) < DAY / 600 + 80
+        assert len(looks) < 4 * 3600 / 10 / 3  # a third of what the fixed pace of others costs
         observed = instance.fetch_observations(dg.AssetKey(KEY), limit=1000).records
         assert len(observed) <= 4
-        assert metadata(instance, KEY)["dagster_runs/duration_seconds"] == pytest.approx(DAY / 2, rel=0.01)
+        assert metadata(instance, KEY)["dagster_runs/duration_seconds"] == pytest.approx(4 * 3600, rel=0.01)
 
     def test_the_timeout_is_thirty_days_unless_the_user_says_otherwise(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
@@ -128,7 +128,7 @@ class TestTermination:
 class TestAttaching:
     @BOTH
     def test_a_retry_attaches(self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        with at_pause(sandbox, dies):
+        with at_pause(sandbox, dies, pause=1):
             assert start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("segmentflow") == 1
         assert metadata(instance, KEY)["dagster_runs/attached"] is True

@@ -1,6 +1,8 @@
 """Answers of Amperity's workflow API, version 2024-04-01."""
 
-from pydantic import AliasChoices, Field
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
 
@@ -23,6 +25,11 @@ class Task(VendorModel):
         return self.label or self.task_definition_type or self.id or "(unnamed)"
 
 
+def _each_a_task(value: Any) -> Any:
+    # What is no task at all is shown as an unclear one, and must not hide the others.
+    return [item if isinstance(item, dict) else {} for item in value] if isinstance(value, list) else value
+
+
 class Workflow(VendorModel):
     """A run of a courier group, an orchestration group or a campaign. It never says of which."""
 
@@ -33,7 +40,9 @@ class Workflow(VendorModel):
     created_at: OptionalTime = None
     ended_at: OptionalTime = None
     error: ErrorText = None
-    tasks: Lenient[list[Task]] = Field(default=None, validation_alias="task_instances")
+    tasks: Annotated[Lenient[list[Task]], BeforeValidator(_each_a_task)] = Field(
+        default=None, validation_alias="task_instances"
+    )
 
 
 class StartedWorkflow(VendorModel):

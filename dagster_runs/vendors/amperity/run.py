@@ -24,6 +24,7 @@ from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, 
 from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.remote_run.values import Time
 from dagster_runs.transport.errors import InvalidRequestError, VendorError
+from dagster_runs.transport.retry import is_transient
 from dagster_runs.vendors.amperity.models import Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
 
@@ -148,8 +149,11 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         workflow = resource.get_workflow(run_id, verbose=False)
         if state_of(workflow.state, _WORDS).is_final:
             # Whether it has ended must not depend on whether all of it can be told: its tasks may be very many.
-            with suppress(VendorError):
+            try:
                 workflow = resource.get_workflow(run_id, verbose=True)
+            except VendorError as error:
+                if is_transient(error):
+                    raise  # the next look may be told all
         return RunStatus(
             # A person may have resolved a failure between the two answers, so that the workflow goes on.
             state=state_of(workflow.state, _WORDS),

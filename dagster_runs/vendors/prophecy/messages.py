@@ -9,7 +9,7 @@ _OF_CLASS = re.compile(r"\s*\(of class [\w.$]+\)")
 _BODY_PROBLEM = re.compile(r"\(([^(),]*),List\(JsonValidationError\(List\(([^()]*)\)")
 _PERMANENT = re.compile(r"\bnot found\b|JsonValidationError|JsonParseException", re.IGNORECASE)
 # The absence of a run's project, fabric or status tells nothing of the run: so the run itself must be what is missed.
-_RUN = r"\brun(?:\s+with)?(?:\s*id)?[\s:='\"`(\[]*(?:{id})?[\s'\"`)\]]*"
+_RUN = r"(?<!\bof )(?<!\bof the )\brun(?:\s+with)?(?:\s*u?id)?[\s:='\"`(\[]*(?:{id})?[\s'\"`)\]]*"
 _RUN_NOT_FOUND = (
     _RUN + r"(?:(?:was|is|could)\s+)?not\s+(?:be\s+)?found\b",
     _RUN + r"does(?:\s+not|n't)\s+exist\b",
