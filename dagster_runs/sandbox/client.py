@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from typing import Any
 
-import requests
+from requests import Session
 
 from dagster_runs.sandbox.behaviour import Behaviour
 from dagster_runs.sandbox.faults import Fault
@@ -27,6 +28,7 @@ class SandboxClient:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        self._kept = threading.local()
 
     @property
     def url(self) -> str:
@@ -122,14 +124,21 @@ class SandboxClient:
         """Forget runs, faults, requests, behaviours, settings and added targets. Time and speed stay."""
         self._call("POST", "reset")
 
-    def _call(self, method: str, path: str, given: Any = None, **query: str | None) -> Any:
-        with requests.Session() as session:
+    @property
+    def _session(self) -> Session:
+        """One for each thread: a connection for each call would take most of a test's time."""
+        session: Session | None = getattr(self._kept, "session", None)
+        if session is None:
+            session = self._kept.session = Session()
             # A proxy from the environment has no business between a test and its own machine.
             session.trust_env = False
-            url = f"{self.url}/_sandbox/{path}"
-            # The standard library's encoder, unlike `json=`, lets infinite seconds through.
-            data = None if given is None else json.dumps(given)
-            answer = session.request(method, url, params=query, data=data, timeout=_TIMEOUT)
+        return session
+
+    def _call(self, method: str, path: str, given: Any = None, **query: str | None) -> Any:
+        url = f"{self.url}/_sandbox/{path}"
+        # The standard library's encoder, unlike `json=`, lets infinite seconds through.
+        data = None if given is None else json.dumps(given)
+        answer = self._session.request(method, url, params=query, data=data, timeout=_TIMEOUT)
         said = answer.json()
         if not answer.ok:
             raise ValueError(said["error"])

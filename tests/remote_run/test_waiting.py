@@ -208,7 +208,7 @@ def test_what_the_asset_shows_while_the_run_is_going(sandbox: Sandbox, instance:
 
 
 def test_a_long_run_writes_few_observations(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(well_known.SUITE_DEFAULT, Behaviour(running_seconds=4 * 3600))
+    sandbox.set_behaviour(well_known.SUITE_DEFAULT, Behaviour(running_seconds=3600))
     suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
     rare_looks = {"poll_interval": 120}
     result = materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance, settings=rare_looks)
