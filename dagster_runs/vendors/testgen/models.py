@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, AliasPath, Field
 
 from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
 
@@ -96,26 +96,12 @@ class IssueCounts(VendorModel):
     Servers up to 5.48 count potential PII inside ``possible``, and have no counts of their own for it.
     """
 
-    definite: int
-    likely: int
-    possible: int
-    pii_high: Lenient[int] = None
-    pii_moderate: Lenient[int] = None
+    definite: int = Field(validation_alias=AliasChoices("definite", AliasPath("hygiene_issues", "definite")))
+    likely: int = Field(validation_alias=AliasChoices("likely", AliasPath("hygiene_issues", "likely")))
+    possible: int = Field(validation_alias=AliasChoices("possible", AliasPath("hygiene_issues", "possible")))
+    pii_high: Lenient[int] = Field(default=None, validation_alias=AliasPath("potential_pii", "high"))
+    pii_moderate: Lenient[int] = Field(default=None, validation_alias=AliasPath("potential_pii", "moderate"))
     dismissed: Lenient[int] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _flat(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or not isinstance(value.get("hygiene_issues"), dict):
-            return value
-        pii = value.get("potential_pii")
-        pii = pii if isinstance(pii, dict) else {}
-        return {
-            **value["hygiene_issues"],
-            "pii_high": pii.get("high"),
-            "pii_moderate": pii.get("moderate"),
-            "dismissed": value.get("dismissed"),
-        }
 
 
 class ProfilingResult(VendorModel):
