@@ -1,14 +1,15 @@
 """`build_remote_run_asset`: a remote run as a Dagster asset."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 import dagster as dg
 
+from dagster_runs.in_flight.definition import RemoteAsset, remember
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions
+from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.remote_run.reporting import check_specs
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.step import Step
@@ -33,7 +34,7 @@ def build_remote_run_asset(
     description: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     resource_key: str | None = None,
-    wait: Literal["poll"] = "poll",
+    wait: Wait = "poll",
     pool: str | None = None,
     timeout: float | None = None,
     on_timeout: OnTimeout = "leave",
@@ -64,7 +65,10 @@ def build_remote_run_asset(
         description: The asset's description.
         metadata: Further metadata of the asset's definition.
         resource_key: The resource's key; by default the vendor's name in lower case.
-        wait: ``"poll"``: the step waits, and looks at the run.
+        wait: ``"poll"``: the step waits, and looks at the run. ``"defer"``: the step only starts it, and ends; a sensor
+            from `build_completion_sensor` follows it, reports its success without a Dagster run, and has any other end
+            published by a short Dagster run of the asset. What is downstream does not run in the same Dagster run, but
+            by automation conditions.
         pool: Dagster pool that limits how many such steps go at once.
         timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
         on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.
@@ -76,8 +80,6 @@ def build_remote_run_asset(
     Raises:
         DagsterInvalidDefinitionError: The arguments make no sense together.
     """
-    if wait != "poll":
-        raise dg.DagsterInvalidDefinitionError(f"wait is {wait!r}; it can be 'poll'")
     run_class = _class_of(run)
     options = RunOptions(
         gate=gate,
@@ -85,6 +87,7 @@ def build_remote_run_asset(
         on_timeout=on_timeout,
         on_uncertain_start=on_uncertain_start,
         on_conflict=on_conflict,
+        wait=wait,
     )
     options.check_for(run_class)
     described = {
@@ -111,6 +114,9 @@ def build_remote_run_asset(
         retry_policy=retry_policy,
         config_schema=config_schema(run_class),
         pool=pool,
+        # Dagster's only way to let a step end well without its checks' results. Whatever subset is chosen, there is one
+        # remote run.
+        can_subset=wait == "defer",
     )
     def remote_run(context: dg.AssetExecutionContext) -> Iterator[Any]:
         wanted = run if isinstance(run, RemoteRun) else run(context)
@@ -127,6 +133,7 @@ def build_remote_run_asset(
         wanted = wanted.changed_for_launch(context.op_execution_context.op_config or {}, by="The launch's config")
         yield from vendor_resource.follow(Step(context), wanted, options, is_fixed=isinstance(run, RemoteRun))
 
+    remember(remote_run, RemoteAsset(run_class, options, resource, run if isinstance(run, RemoteRun) else None))
     return remote_run
 
 

@@ -11,6 +11,22 @@ NOT_FOUND_GRACE = 60.0
 _NOT_FOUND_PAUSE = 3.0
 
 
+def going_to_finish(following: Following) -> Going | None:
+    """The run that the completion sensor wants this step to finish; ``None`` if there is none, or it was done."""
+    run_id = following.step.finishes
+    record = following.ledger.last_of(run_id) if run_id is not None else None
+    if record is None or record.entry is not Entry.STARTED or record.run_id is None:
+        return None
+    following.step.log.info("Finishing %s, which Dagster run %s had started", record.run_id, record.dagster_run_id)
+    return Going(
+        run_id=record.run_id,
+        correlation_id=record.correlation_id,
+        started_at=record.at,
+        deadline=record.deadline or record.at + following.timeout,
+        attached=True,
+    )
+
+
 def attach(following: Following, record: Record) -> Going | None:
     """The run that the ledger tells of, if it is the one that is wanted; ``None`` if a new one is to be started.
 
@@ -35,8 +51,20 @@ def attach(following: Following, record: Record) -> Going | None:
         return None
     if status.state in (RunState.FAILED, RunState.CANCELED):
         log.info("%s had ended %s; starting anew", following.named(run_id), status.word)
+        if following.options.wait == "defer":
+            # So that the completion sensor does not fail a Dagster run for what is being tried again.
+            following.note(
+                Entry.ENDED,
+                f"The {following.what} ended {status.plain_word}; starting anew",
+                run_id=run_id,
+                correlation_id=record.correlation_id,
+                status=status,
+            )
         return None
     if status.state is RunState.SUCCEEDED and following.ledger.was_published_before(run_id):
+        if following.options.wait == "defer":
+            log.info("The result of %s was reported already", following.named(run_id))
+            return Going(run_id, record.correlation_id, record.at, record.deadline or 0.0, attached=True, status=status)
         # The step ran again all the same: a quality gate held the result back, or somebody wants everything anew.
         log.info("The result of %s was reported already; starting anew", following.named(run_id))
         return None

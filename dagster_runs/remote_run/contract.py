@@ -4,14 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
 from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.errors import NotFoundError, as_outage
 
 if TYPE_CHECKING:
@@ -87,6 +87,23 @@ class FoundRun:
 
 
 @dataclass(frozen=True)
+class ListedRun:
+    """A run as the vendor's list shows it, whoever started it.
+
+    Attributes:
+        run_id: The vendor's id.
+        created_at: Epoch seconds by our clock; ``None`` where the list does not tell.
+        state: What its state means.
+        answer: The list's entry, for the vendor's own code.
+    """
+
+    run_id: str
+    created_at: float | None
+    state: RunState
+    answer: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
 class CheckOutcome:
     """The result of one check on a run's result, before it belongs to an asset."""
 
@@ -135,6 +152,9 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         where_to_stop: Where a person stops it, for vendors that cannot.
         to_find_lost_starts: What the user can set so that a run whose start's answer was lost can be found.
         partition_window_fields: The two fields that a time-window partition fills, or ``None``.
+        private_fields: Fields that may name a person or hold a secret, and that following a run does not need: the
+            ledger of a deferred run leaves them out.
+        can_be_observed: Whether the vendor lists runs, so that those which others started can be seen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
@@ -151,6 +171,8 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     where_to_stop: ClassVar[str] = ""
     to_find_lost_starts: ClassVar[str] = ""
     partition_window_fields: ClassVar[tuple[str, str] | None] = None
+    private_fields: ClassVar[frozenset[str]] = frozenset()
+    can_be_observed: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -196,6 +218,22 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
             # A proxy's or login page, which must not make a healthy run pass for lost.
             raise error if error.is_from_api else as_outage(error) from None
 
+    def status_of_listed(self, resource: ResourceT, listed: ListedRun) -> RunStatus:
+        """How a listed run stands. Of one that has ended it tells all that `fetch_status` does.
+
+        Raises:
+            VendorError: A further call was needed, and failed.
+        """
+        return self.look(resource, listed.run_id)
+
+    def is_target_of(self, resource: ResourceT, listed: ListedRun) -> bool | None:
+        """Whether a listed run is one of what this run runs; ``None`` where the vendor does not tell yet.
+
+        Raises:
+            VendorError: A further call was needed, and failed.
+        """
+        raise NotImplementedError(f"{self.vendor} lists no {self.label}s")
+
     def fetch_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """Metadata of a run that is still going; empty where the vendor tells nothing."""
         return {}
@@ -234,6 +272,19 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         """A copy with other values, validated as if it had been written so."""
         own = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self).model_validate({**own, **changes})
+
+    def to_follow(self) -> dict[str, Any]:
+        """The fields that are set, without the private ones, as JSON: enough to follow a run without its step."""
+        kept = self.model_fields_set - self.private_fields
+        return self.model_dump(mode="json", include=set(kept))
+
+    @classmethod
+    def followed(cls, fields: Mapping[str, Any]) -> Self:
+        """A run made of what `to_follow` kept. It can be looked at and cancelled, not started."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError:  # without its private fields it is no whole run
+            return cast("Self", cls.model_construct(**fields))
 
     def changed_for_launch(self, changes: Mapping[str, Any], *, by: str) -> Self:
         """A copy with values that are known at launch only.

@@ -52,7 +52,7 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
         run_id=going.run_id,
         cure=f"See {following.url(going.run_id)}." if following.url(going.run_id) else "",
         metadata={**metadata, **known.metadata},
-        retry_helps=status.retry_helps,
+        retry_helps=status.retry_helps and following.may_try_again,
     )
 
 

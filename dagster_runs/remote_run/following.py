@@ -1,6 +1,6 @@
 """One step following one remote run: what starting, waiting and ending share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,17 @@ class Following:
             return None
         return sha256(self.run.model_dump_json().encode()).hexdigest()[:16]
 
+    @cached_property
+    def handed_over(self) -> dict[str, Any] | None:
+        """What the completion sensor needs to follow the run, where that is to do so."""
+        if self.options.wait != "defer":
+            return None
+        return {
+            "run": self.run.to_follow(),
+            "assets": [list(key.path) for key in self.step.asset_keys],
+            "partitions": self.step.partitions,
+        }
+
     @property
     def timeout(self) -> float:
         """Seconds from the start until waiting ends."""
@@ -100,6 +111,21 @@ class Following:
     def look(self, run_id: str) -> RunStatus:
         """Ask the vendor how a run stands."""
         return self.run.look(self.resource, run_id)
+
+    @property
+    def may_try_again(self) -> bool:
+        """Whether the step's retry policy has tries left.
+
+        Dagster counts a step's tries within one Dagster run, but each deferred run that fails is finished by another.
+        """
+        return self.step.finishes is None or len(self.ledger.known_run_ids()) <= self.step.most_retries
+
+    def of_deferred(self, run_id: str) -> "Following":
+        """This step following a run as it was handed over: the definition may have been changed since."""
+        record = self.ledger.last_of(run_id)
+        if record is None or record.handed_over is None or record.kind != type(self.run).__name__:
+            return self
+        return replace(self, run=self.run.followed(record.handed_over["run"]))
 
     def new_attempt(self) -> StartAttempt:
         """An attempt to start the run, beginning now."""
@@ -167,5 +193,6 @@ class Following:
             fields=self.fields,
             run_id=run_id,
             deadline=deadline if deadline is not None else (going.deadline if going else None),
+            handed_over=self.handed_over if entry is Entry.STARTED else None,
             shown=metadata,
         )

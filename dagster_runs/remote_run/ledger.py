@@ -15,8 +15,10 @@ from dagster_runs.remote_run.step import Step
 
 LEDGER_KEY = "dagster_runs/ledger"
 RUN_ID_KEY = "dagster_runs/run_id"
+ATTACHED_KEY = "dagster_runs/attached"
 _CLOCK_MARGIN = 3600.0
 _PAGE = 100
+_EARLIER_RUNS = 20
 
 
 class Entry(str, Enum):
@@ -51,6 +53,7 @@ class Record:
         name: Tells several runs in one step apart.
         deadline: Epoch seconds at which waiting ends.
         fields: Digest of the run's fields, where another one would mean that somebody changed them.
+        handed_over: What the completion sensor needs to follow the run; ``None`` where its step does.
     """
 
     entry: Entry
@@ -63,6 +66,7 @@ class Record:
     name: str
     deadline: float | None = None
     fields: str | None = None
+    handed_over: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, event: dg.EventLogRecord) -> "Record | None":
@@ -76,6 +80,11 @@ class Record:
             return cls(**{**entry, "entry": Entry(entry["entry"]), "at": float(entry["at"])})
         except (TypeError, ValueError):
             return None  # written by another version of this package, or not by us
+
+    @property
+    def kind(self) -> str:
+        """Which kind of run it was: the name of its class."""
+        return self.target.partition(" ")[0]
 
     def is_of(self, target: str, fields: str | None) -> bool:
         """Whether it is of a run of this target, and with these fields where both are known."""
@@ -99,6 +108,7 @@ class Ledger:
         run_id: str | None = None,
         deadline: float | None = None,
         fields: str | None = None,
+        handed_over: Mapping[str, Any] | None = None,
         shown: Mapping[str, Any] | None = None,
     ) -> None:
         """Append an entry. It is stored when this returns."""
@@ -113,6 +123,7 @@ class Ledger:
             "fields": fields,
             "partition": self._step.partition,
             "name": self._step.name,
+            **({} if handed_over is None else {"handed_over": dict(handed_over)}),
         }
         # People look for a run on every asset that it fills; a start that was refused is only for us.
         keys = self._step.asset_keys if run_id is not None else self._step.asset_keys[:1]
@@ -121,6 +132,10 @@ class Ledger:
     def last(self) -> Record | None:
         """The newest entry that says something about a run, or ``None``."""
         return next(self._newest_first(), None)
+
+    def last_of(self, run_id: str) -> Record | None:
+        """The newest entry about one remote run, or ``None``."""
+        return next((record for record in self._newest_first() if record.run_id == run_id), None)
 
     def known_run_ids(self) -> set[str]:
         """The remote runs that this step's attempts are known to have started."""
@@ -155,12 +170,46 @@ class Ledger:
 
     def was_published_before(self, run_id: str) -> bool:
         """Whether a materialization of an earlier Dagster run reports the remote run ``run_id`` already."""
-        page = self._step.instance.fetch_materializations(self._filter(), limit=_PAGE)
-        for event in page.records:
-            materialization = event.asset_materialization
-            if materialization is None or event.run_id == self._step.dagster_run_id:
-                continue
-            known = materialization.metadata.get(RUN_ID_KEY)
-            if known is not None and known.value == run_id:
-                return True
-        return False
+        found = publications(self._step.instance, self._filter(), run_id)
+        return any(event.run_id != self._step.dagster_run_id for event in found)
+
+
+def publications(
+    instance: dg.DagsterInstance, wanted: dg.AssetRecordsFilter, run_id: str
+) -> Iterator[dg.EventLogRecord]:
+    """The materializations among those wanted that report the remote run, newest first."""
+    cursor: str | None = None
+    while True:
+        page = instance.fetch_materializations(wanted, limit=_PAGE, cursor=cursor)
+        yield from (event for event in page.records if published_run(event) == run_id)
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def published_run(event: dg.EventLogRecord) -> str | None:
+    """The remote run that a materialization reports."""
+    materialization = event.asset_materialization
+    known = materialization.metadata.get(RUN_ID_KEY) if materialization is not None else None
+    return known.value if isinstance(known, dg.TextMetadataValue) else None
+
+
+def is_attached(event: dg.EventLogRecord) -> bool:
+    """Whether an entry is of a run that an earlier attempt had started, or that was found."""
+    observation = event.event_log_entry.asset_observation
+    attached = observation.metadata.get(ATTACHED_KEY) if observation is not None else None
+    return isinstance(attached, dg.BoolMetadataValue) and bool(attached.value)
+
+
+def earlier_durations(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[float]:
+    """Seconds that the asset's last good runs took, of whatever partition, oldest first."""
+    page = instance.fetch_materializations(key, limit=_EARLIER_RUNS)
+    return [
+        entry.value
+        for event in reversed(page.records)
+        if event.asset_materialization is not None
+        and isinstance(
+            entry := event.asset_materialization.metadata.get("dagster_runs/duration_seconds"), dg.FloatMetadataValue
+        )
+        and entry.value is not None
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run import ending
+from dagster_runs.remote_run.attaching import going_to_finish
 from dagster_runs.remote_run.errors import RunTimedOut, as_step_failure
 from dagster_runs.remote_run.following import Following, Terminated
 from dagster_runs.remote_run.interrupts import interrupts_held
@@ -20,6 +21,9 @@ _entered: set[tuple[object, ...]] = set()
 def follow(following: Following) -> Iterator[Any]:
     """Start or attach, wait, and yield the asset's events.
 
+    A deferred run is only started: the completion sensor reports its success, and requests a Dagster run for any other
+    end, in whose step this function does the rest.
+
     Whatever interrupts it, the remote run is cancelled only if a person or a limit terminated the Dagster run, or the
     user chose so for a timeout; otherwise it goes on, and the next attempt attaches to it.
 
@@ -30,7 +34,17 @@ def follow(following: Following) -> Iterator[Any]:
     """
     _enter(following)
     try:
-        going = start_or_attach(following)
+        going = going_to_finish(following)
+        if going is not None:
+            following = following.of_deferred(going.run_id)
+        else:
+            going = start_or_attach(following)
+            if following.options.wait == "defer":
+                following.step.log.info(
+                    "%s goes on; this step ends, and the completion sensor reports how it ends",
+                    following.named(going.run_id),
+                )
+                return
         try:
             status = wait_until_final(following, going)
         except RunTimedOut as error:

@@ -33,7 +33,7 @@ def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
     kind = following.target.partition(" ")[0]
     for key in following.step.instance.get_asset_keys():
         for record in _records(following.step.instance, key, attempt.starting_at - _LOOKED_BACK):
-            if record.correlation_id == attempt.correlation_id or record.target.partition(" ")[0] != kind:
+            if record.correlation_id == attempt.correlation_id or record.kind != kind:
                 continue
             newest.setdefault(record.correlation_id, record.entry)
             if record.run_id is not None:

@@ -12,6 +12,7 @@ from dagster_runs.remote_run.gate import QualityGate
 OnTimeout = Literal["leave", "cancel"]
 OnUncertainStart = Literal["fail", "start_again"]
 OnConflict = Literal["wait", "fail"]
+Wait = Literal["poll", "defer"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class RunOptions:
         on_timeout: Leave the remote run going then, or cancel it.
         on_uncertain_start: When the answer to a start is lost and the run cannot be found: fail, or start again.
         on_conflict: When somebody else's run is in the way: wait until it has ended, or fail.
+        wait: Whether the step waits for the run's end, or leaves that to the completion sensor.
     """
 
     gate: QualityGate | None = None
@@ -31,6 +33,7 @@ class RunOptions:
     on_timeout: OnTimeout = "leave"
     on_uncertain_start: OnUncertainStart = "fail"
     on_conflict: OnConflict = "wait"
+    wait: Wait = "poll"
 
     def check_for(self, run_class: type[RemoteRun[Any]]) -> None:
         """Refuse what makes no sense for this kind of run.
@@ -43,6 +46,7 @@ class RunOptions:
             ("on_timeout", OnTimeout),
             ("on_uncertain_start", OnUncertainStart),
             ("on_conflict", OnConflict),
+            ("wait", Wait),
         ):
             if getattr(self, option) not in get_args(allowed):
                 words = " or ".join(repr(word) for word in get_args(allowed))

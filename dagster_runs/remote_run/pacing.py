@@ -7,6 +7,8 @@ from itertools import combinations
 from math import exp, inf, isfinite, log
 from statistics import median
 
+from dagster_runs.remote_run.state import RunState, RunStatus
+
 FIRST_PAUSE = 0.5
 _SHORTEST = 1.0
 """Seconds between two looks at least, where a run is likely to end."""
@@ -73,6 +75,31 @@ class Pace:
             # It takes longer than any run before: it may hang, and end in a minute or in a day.
             pause = max(_PER_CALL, (age - self.looks[-1]) * _SHARE_OF_AGE)
         return min(self.longest, pause)
+
+
+class Age:
+    """How long a run has been working, which is what the durations of earlier runs tell: they leave out any queue.
+
+    Args:
+        started_at: Epoch seconds of its start, by our clock.
+    """
+
+    def __init__(self, started_at: float) -> None:
+        self._queued = False
+        self._not_before = self._began_at = started_at
+
+    def learn(self, status: RunStatus, now: float) -> None:
+        """Take in what a look at this time has shown."""
+        self._queued = status.state is RunState.QUEUED
+        if self._queued:
+            self._not_before = now
+        elif status.started_at is not None:
+            # By the vendor's clock, which may be wrong; our own looks bound it.
+            self._began_at = max(self._not_before, min(status.started_at.timestamp(), now))
+
+    def pause(self, pace: Pace, now: float) -> float:
+        """Seconds until the next look."""
+        return pace.pause_in_queue if self._queued else pace.pause(now - self._began_at)
 
 
 def _brought_up_to_date(ends: Sequence[float]) -> list[float]:

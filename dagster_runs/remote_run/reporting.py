@@ -9,7 +9,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.contract import CheckOutcome, RemoteRun, RunResult
 from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.ledger import RUN_ID_KEY
+from dagster_runs.remote_run.ledger import ATTACHED_KEY, RUN_ID_KEY
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.step import Step
 
@@ -49,7 +49,7 @@ def run_metadata(
         if status.duration_seconds is not None:
             entries["dagster_runs/duration_seconds"] = dg.MetadataValue.float(round(status.duration_seconds, 3))
     entries["dagster_runs/vendor"] = dg.MetadataValue.text(run.vendor)
-    entries["dagster_runs/attached"] = dg.MetadataValue.bool(attached)
+    entries[ATTACHED_KEY] = dg.MetadataValue.bool(attached)
     return entries
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr, model_validator
 from typing_extensions import Self
 
-from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.contract import ListedRun, RemoteRun
 from dagster_runs.remote_run.following import Following
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.life import follow
@@ -130,6 +130,17 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def error_reader(self) -> ErrorReader:
         """Finds code and message in the vendor's error bodies."""
         return lambda body: (None, None)
+
+    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
+        """The account's runs of all kinds that were made since then, whoever started them.
+
+        Args:
+            since: Epoch seconds by our clock.
+
+        Returns:
+            ``None`` where the vendor lists none, or the resource lacks a setting for it.
+        """
+        return None
 
     def dagster_run_url(self, dagster_run_id: str) -> str | None:
         """Address of a Dagster run in the UI; ``None`` if ``dagster_url`` is not set."""

@@ -13,6 +13,10 @@ from dagster_runs.transport.clock import current_clock
 
 _RESUME_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
 """Set on a run that was re-executed from failure; a re-execution of all steps has neither."""
+FINISHES_TAG = "dagster_runs/finishes"
+"""On a Dagster run that the completion sensor requests: the remote run whose end it publishes."""
+DEFERRED_BY_TAG = "dagster_runs/deferred_by"
+"""On the same: the Dagster run that started the remote run."""
 _MOST_ANCESTORS = 64
 _NEWEST_CHANGES = 1000
 _ENDED_BY_A_PERSON = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
@@ -70,7 +74,8 @@ class Step:
         keys = self.filled or getattr(self.context, "selected_asset_keys", ())
         if not keys:
             raise dg.DagsterInvariantViolationError(
-                "A remote run belongs to an asset: call run() inside an asset, with the asset's context"
+                "A remote run belongs to an asset: materialize the asset, not its checks alone; and call run() inside "
+                "an asset, with the asset's context"
             )
         return sorted(keys, key=lambda key: key.path)
 
@@ -90,6 +95,17 @@ class Step:
         return keys.start if keys.start == keys.end else f"{keys.start}...{keys.end}"
 
     @property
+    def partitions(self) -> list[str]:
+        """All partitions that the step fills; empty for an asset without partitions."""
+        return [] if self.partition is None else list(self.context.partition_keys)
+
+    @property
+    def most_retries(self) -> int:
+        """How often the step's own policy tries it again."""
+        policy = self.context.op_execution_context.op_def.retry_policy
+        return policy.max_retries if policy is not None else 0
+
+    @property
     def single_partition(self) -> str | None:
         """The partition, where the step has exactly one."""
         return str(self.context.partition_key) if self.context.has_partition_key else None
@@ -104,9 +120,15 @@ class Step:
         run: dg.DagsterRun | None = self.context.run
         while run is not None and run.run_id not in found and len(found) < _MOST_ANCESTORS:
             found.append(run.run_id)
-            resumes = any(run.tags.get(tag) == "true" for tag in _RESUME_TAGS)
-            run = self.instance.get_run_by_id(run.parent_run_id) if resumes and run.parent_run_id else None
+            before = _resumed_by(run)
+            run = self.instance.get_run_by_id(before) if before else None
         return found
+
+    @property
+    def finishes(self) -> str | None:
+        """The remote run whose end this Dagster run was requested to publish, if the completion sensor did so."""
+        run = self.context.run
+        return run.tags.get(FINISHES_TAG) if run.parent_run_id is None else None
 
     @cached_property
     def begun_at(self) -> float:
@@ -153,3 +175,13 @@ class Step:
                     asset_key=key, description=description, partition=self.single_partition, metadata=dict(metadata)
                 )
             )
+
+
+def _resumed_by(run: dg.DagsterRun) -> str | None:
+    """The Dagster run that this one resumes: its parent, or the one that deferred what it finishes.
+
+    Whoever executes a run anew gets its tags as well, so only a first run is taken at its word.
+    """
+    if run.parent_run_id is None:
+        return run.tags.get(DEFERRED_BY_TAG)
+    return run.parent_run_id if any(run.tags.get(tag) == "true" for tag in _RESUME_TAGS) else None

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import dagster as dg
-
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
 from dagster_runs.remote_run.errors import RunLost, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.following import Following, Going, Terminated
-from dagster_runs.remote_run.ledger import Entry
-from dagster_runs.remote_run.pacing import Pace
+from dagster_runs.remote_run.ledger import Entry, earlier_durations
+from dagster_runs.remote_run.pacing import Age, Pace
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.step import Verdict
 from dagster_runs.transport.clock import current_clock
@@ -19,7 +17,6 @@ REFUSED_GRACE = 600.0
 """Seconds for which 401, 403 and the like are borne in mid-run: somebody may be mending the token's rights."""
 _FIRST_PROGRESS = 5.0
 """Seconds until a going run's numbers are shown anew; doubled each time, so that a long run writes few observations."""
-_EARLIER_RUNS = 20
 
 
 def wait_until_final(following: Following, going: Going) -> RunStatus:
@@ -36,7 +33,8 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
         return going.status
     watch = _Watch(following, going)
     clock = current_clock()
-    pace = Pace.after(earlier_durations(following), longest=following.resource.poll_interval)
+    earlier = earlier_durations(following.step.instance, following.step.asset_keys[0])
+    pace = Pace.after(earlier, longest=following.resource.poll_interval)
     # A run that was just started has not ended yet; of one that was attached to, nobody knows.
     pause = 0.0 if going.attached else watch.pause(pace)
     while True:
@@ -88,12 +86,11 @@ class _Watch:
         self._told: tuple[RunState, Mapping[str, Any]] | None = None
         self._progress_pause = _FIRST_PROGRESS
         self._next_progress = 0.0
-        self._queued = False
-        self._not_before = self._began_at = going.started_at
+        self._age = Age(going.started_at)
 
     def pause(self, pace: Pace) -> float:
         """Seconds until the next look."""
-        return pace.pause_in_queue if self._queued else pace.pause(current_clock().wall() - self._began_at)
+        return self._age.pause(pace, current_clock().wall())
 
     def look(self) -> RunStatus | None:
         """How the run stands, or ``None`` if that cannot be known just now."""
@@ -109,21 +106,12 @@ class _Watch:
         self._refused_since = None
         self._seen = True
         self.word = status.word
-        self._learn_begin(status, now)
+        self._age.learn(status, now)
         if status.state is RunState.UNKNOWN:
             self._wonder_at(status)
         elif not status.state.is_final:
             self._tell(status, now)
         return status
-
-    def _learn_begin(self, status: RunStatus, now: float) -> None:
-        """Since when the run's duration counts: what vendors tell of earlier runs leaves out the time in a queue."""
-        self._queued = status.state is RunState.QUEUED
-        if self._queued:
-            self._not_before = now
-        elif status.started_at is not None:
-            # By the vendor's clock, which may be wrong; our own looks bound it.
-            self._began_at = max(self._not_before, min(status.started_at.timestamp(), now))
 
     def _bear(self, error: VendorError) -> None:
         """Go on after a failed look; one line when an outage begins, none while it lasts."""
@@ -160,6 +148,7 @@ class _Watch:
             vendor=following.run.vendor,
             run_id=going.run_id,
             cure="A retry starts a new one.",
+            retry_helps=following.may_try_again,
         )
 
     def _wonder_at(self, status: RunStatus) -> None:
@@ -205,17 +194,3 @@ class _Watch:
 
 class _Undocumented(UnexpectedResponseError):
     permanent = True
-
-
-def earlier_durations(following: Following) -> list[float]:
-    """Seconds that the asset's last good runs took, of whatever partition, oldest first."""
-    page = following.step.instance.fetch_materializations(following.step.asset_keys[0], limit=_EARLIER_RUNS)
-    return [
-        entry.value
-        for event in reversed(page.records)
-        if event.asset_materialization is not None
-        and isinstance(
-            entry := event.asset_materialization.metadata.get("dagster_runs/duration_seconds"), dg.FloatMetadataValue
-        )
-        and entry.value is not None
-    ]

@@ -53,6 +53,7 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
     resource_key: ClassVar[str] = "prophecy"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"prophecy"})
     where_to_stop: ClassVar[str] = "If it must not go on, stop it in Prophecy's run history."
+    private_fields: ClassVar[frozenset[str]] = frozenset({"parameters"})
 
     fabric_id: int = Field(gt=0, lt=2**63)
     project_id: str = Field(min_length=1, coerce_numbers_to_str=True)

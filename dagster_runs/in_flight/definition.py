@@ -1,0 +1,101 @@
+"""What a sensor must know of a remote run's asset, kept beside the asset: Dagster's definition has no room for it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.options import RunOptions
+
+
+@dataclass(frozen=True)
+class RemoteAsset:
+    """How the assets of one definition are run.
+
+    Attributes:
+        run_class: The kind of run.
+        options: The user's choices.
+        resource_key: The resource's key.
+        run: What is run; ``None`` where a function decides that in the step.
+    """
+
+    run_class: type[RemoteRun[Any]]
+    options: RunOptions
+    resource_key: str
+    run: RemoteRun[Any] | None
+
+
+# By the op, which a definition keeps when Dagster copies it with other attributes.
+_known: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
+
+
+def remember(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
+    """Note what the factory made the assets from."""
+    _known[assets.op] = remote
+
+
+@dataclass(frozen=True)
+class WatchedAsset:
+    """One definition that a sensor watches."""
+
+    definition: dg.AssetsDefinition
+    remote: RemoteAsset
+
+    @cached_property
+    def keys(self) -> tuple[dg.AssetKey, ...]:
+        """The assets that a run fills, in a fixed order."""
+        return tuple(sorted(self.definition.keys, key=lambda key: tuple(key.path)))
+
+    @cached_property
+    def check_keys(self) -> frozenset[dg.AssetCheckKey]:
+        """The checks that a run reports."""
+        return frozenset(self.definition.check_keys)
+
+
+def watched(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsset]:
+    """The definitions with what the factory made them from.
+
+    Args:
+        assets: Assets from `build_remote_run_asset`.
+        deferred: Whether each must have ``wait="defer"``.
+
+    Raises:
+        DagsterInvalidDefinitionError: One of them is something else; or an asset comes twice.
+    """
+    found: list[WatchedAsset] = []
+    for definition in assets:
+        remote = _known.get(definition.op) if _has_op(definition) else None
+        if remote is None:
+            raise dg.DagsterInvalidDefinitionError(
+                f"{definition!r} is no asset from build_remote_run_asset, so its runs cannot be followed"
+            )
+        if deferred and remote.options.wait != "defer":
+            raise dg.DagsterInvalidDefinitionError(
+                f"{_named(definition)} has wait={remote.options.wait!r}: its steps wait for its runs themselves. Give "
+                "it wait='defer', or leave it out."
+            )
+        found.append(WatchedAsset(definition, remote))
+    if not found:
+        raise dg.DagsterInvalidDefinitionError("assets is empty, so there is nothing to follow")
+    times = Counter(key.to_user_string() for asset in found for key in asset.keys)
+    twice = [key for key, count in times.items() if count > 1]
+    if twice:
+        raise dg.DagsterInvalidDefinitionError(f"{', '.join(sorted(twice))} is given twice")
+    return found
+
+
+def _has_op(definition: Any) -> bool:
+    return (
+        isinstance(definition, dg.AssetsDefinition)
+        and definition.is_executable
+        and isinstance(definition.node_def, dg.OpDefinition)
+    )
+
+
+def _named(definition: dg.AssetsDefinition) -> str:
+    return ", ".join(sorted(key.to_user_string() for key in definition.keys))

@@ -1,0 +1,178 @@
+"""The deferred runs that are going, as Dagster's event log has them.
+
+The event log is the truth. This table is a copy in the code server's memory, brought up to date at each tick by what was
+written since, and made anew where nobody can be sure of it: in a new process, or after a tick whose outcome was lost.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.in_flight.definition import WatchedAsset
+from dagster_runs.in_flight.flight import Flight, Phase
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.ledger import Entry, Record, is_attached, published_run
+from dagster_runs.remote_run.pacing import Age
+from dagster_runs.transport.clock import current_clock
+
+_PAGE = 500
+_SETTLES = 60.0
+"""Seconds for which entries are read again: one with a smaller id may become visible after one with a larger id."""
+_MARGIN = 86_400.0
+"""Seconds beyond the longest timeout for which the first reading of all looks back."""
+
+Key = tuple[dg.AssetKey, str]
+"""A definition's first asset, and the vendor's id of the run."""
+
+
+class Flights:
+    """The runs on their way, of some assets.
+
+    Args:
+        assets: Whose runs.
+        instance: Where the event log is.
+        read_from: Id in the event log after which to begin; 0 to begin as long ago as a run may have been started.
+
+    Attributes:
+        is_known: Whether all were read that there are. Until then none may be reported: it may have been already.
+        published: Ids of runs that were found published in the first reading, with the event.
+    """
+
+    def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, read_from: int = 0) -> None:
+        self.is_known = False
+        self.published: dict[Key, dg.EventLogRecord] = {}
+        self._assets = assets
+        self._instance = instance
+        self._since = None if read_from else current_clock().wall() - _longest_timeout(assets) - _MARGIN
+        self._from = self._newest = read_from
+        self._going: dict[Key, Flight] = {}
+        self._runs: dict[tuple[type[RemoteRun[Any]], str], RemoteRun[Any]] = {}
+        self._seen: set[int] = set()
+        self._passes: deque[tuple[float, int]] = deque()
+        self._pass: Iterator[None] | None = None
+
+    def __iter__(self) -> Iterator[Flight]:
+        """All of them."""
+        return iter(self._going.values())
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._going)
+
+    def drop(self, flights: Iterable[Flight]) -> None:
+        """Forget those that nothing more is to be done about."""
+        for flight in flights:
+            self._going.pop((flight.asset.keys[0], flight.run_id), None)
+
+    @property
+    def read_from(self) -> int:
+        """The id after which another process has to read to know them all."""
+        return min((flight.storage_id - 1 for flight in self), default=self._from)
+
+    def catch_up(self, until: float) -> None:
+        """Read what was written since the last time.
+
+        Args:
+            until: Monotonic seconds after which to stop; the next call goes on there.
+        """
+        clock = current_clock()
+        self._pass = self._pass or self._reading()
+        for _ in self._pass:
+            if clock.monotonic() > until:
+                return
+        self._pass = None
+
+    def _reading(self) -> Iterator[None]:
+        """One pass over the event log, a page at a time."""
+        wanted = [(asset, key) for asset in self._assets for key in asset.keys]
+        for asset, key in wanted:
+            for page in self._pages(self._instance.fetch_observations, key):
+                for event in page:
+                    self._take_in(asset, event)
+                yield
+        if not self.is_known:
+            # After the entries, since a run is published after it was noted.
+            for asset, key in wanted:
+                for page in self._pages(self._instance.fetch_materializations, key):
+                    for event in page:
+                        self._leave_out(asset, event)
+                    yield
+            self.is_known = True
+        self._settle(current_clock().monotonic())
+
+    def _pages(
+        self, fetch: Callable[..., dg.EventRecordsResult], key: dg.AssetKey
+    ) -> Iterator[Sequence[dg.EventLogRecord]]:
+        wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=self._since, after_storage_id=self._from or None)
+        cursor: str | None = None
+        while True:
+            page = fetch(wanted, limit=_PAGE, cursor=cursor, ascending=True)
+            yield page.records
+            if not page.has_more:
+                return
+            cursor = page.cursor
+
+    def _settle(self, now: float) -> None:
+        """The next pass begins where one ended that lies far enough back."""
+        self._passes.append((now, self._newest))
+        while self._passes[0][0] <= now - _SETTLES:
+            self._from = self._passes.popleft()[1]
+        self._seen = {storage_id for storage_id in self._seen if storage_id > self._from}
+
+    def _take_in(self, asset: WatchedAsset, event: dg.EventLogRecord) -> None:
+        if event.storage_id in self._seen:
+            return
+        self._seen.add(event.storage_id)
+        self._newest = max(self._newest, event.storage_id)
+        record = Record.of(event)
+        if record is None or record.run_id is None:
+            return
+        key = (asset.keys[0], record.run_id)
+        known = self._going.get(key)
+        if record.entry in (Entry.ENDED, Entry.GONE):
+            self._going.pop(key, None)
+        elif record.entry is Entry.STARTED and record.handed_over is not None and not _is_same(known, record):
+            self._going[key] = self._flight(asset, record, event)
+
+    def _flight(self, asset: WatchedAsset, record: Record, event: dg.EventLogRecord) -> Flight:
+        return Flight(
+            asset=asset,
+            record=record,
+            storage_id=event.storage_id,
+            run=self._run(asset.remote.run_class, (record.handed_over or {}).get("run") or {}),
+            age=Age(record.at),
+            # Of one that was started before this process began nobody knows how it stands.
+            next_look=None if self.is_known else 0.0,
+            # Where somebody made another kind of run of the asset since, the vendor's answers would mean nothing.
+            phase=Phase.GOING if record.kind == asset.remote.run_class.__name__ else Phase.NEEDS_STEP,
+            may_be_published=not self.is_known or is_attached(event),
+        )
+
+    def _run(self, run_class: type[RemoteRun[Any]], fields: Mapping[str, Any]) -> RemoteRun[Any]:
+        """One object for all runs of the same fields: there may be thousands."""
+        written = json.dumps(fields, sort_keys=True)
+        if (run_class, written) not in self._runs:
+            self._runs[run_class, written] = run_class.followed(fields)
+        return self._runs[run_class, written]
+
+    def _leave_out(self, asset: WatchedAsset, event: dg.EventLogRecord) -> None:
+        run_id = published_run(event)
+        if run_id is not None:
+            key = (asset.keys[0], run_id)
+            self._going.pop(key, None)
+            self.published[key] = event
+
+
+def _longest_timeout(assets: Iterable[WatchedAsset]) -> float:
+    return max(asset.remote.options.timeout or asset.remote.run_class.default_timeout for asset in assets)
+
+
+def _is_same(known: Flight | None, record: Record) -> bool:
+    """Whether it is the entry that we have, from another asset that the run fills, or one that changes nothing."""
+    if known is None:
+        return False
+    same = (known.record.dagster_run_id, known.record.deadline) == (record.dagster_run_id, record.deadline)
+    return same or known.phase is Phase.SUCCEEDED
