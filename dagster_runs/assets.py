@@ -11,7 +11,6 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.remote_run.reporting import check_specs
-from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.step import Step
 
 AssetKeyLike = str | Sequence[str] | dg.AssetKey
@@ -103,6 +102,7 @@ def build_remote_run_asset(
         run, run_class, key, specs, {name: value for name, value in described.items() if value is not None}
     )
     resource = resource_key or run_class.resource_key
+    remote = RemoteAsset(run_class, options, resource, run if isinstance(run, RemoteRun) else None)
 
     @dg.multi_asset(
         name=all_specs[0].key.to_python_identifier(),
@@ -124,16 +124,12 @@ def build_remote_run_asset(
             raise dg.DagsterInvariantViolationError(
                 f"The function returned {wanted!r}, though its annotation says {run_class.__name__}"
             )
-        vendor_resource = getattr(context.resources, resource)
-        if not isinstance(vendor_resource, RemoteRunResource) or vendor_resource.vendor != run_class.vendor:
-            raise dg.DagsterInvariantViolationError(
-                f"The resource {resource!r} is a {type(vendor_resource).__name__}; a {run_class.__name__} needs "
-                f"{run_class.vendor}'s. Set resource_key to the key of such a resource."
-            )
         wanted = wanted.changed_for_launch(context.op_execution_context.op_config or {}, by="The launch's config")
-        yield from vendor_resource.follow(Step(context), wanted, options, is_fixed=isinstance(run, RemoteRun))
+        yield from remote.resource_in(context.resources).follow(
+            Step(context), wanted, options, is_fixed=isinstance(run, RemoteRun)
+        )
 
-    remember(remote_run, RemoteAsset(run_class, options, resource, run if isinstance(run, RemoteRun) else None))
+    remember(remote_run, remote)
     return remote_run
 
 

@@ -11,6 +11,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.options import RunOptions
+from dagster_runs.remote_run.resource import RemoteRunResource
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,20 @@ class RemoteAsset:
     resource_key: str
     run: RemoteRun[Any] | None
 
+    def resource_in(self, resources: Any) -> RemoteRunResource:
+        """The vendor's resource among a context's resources.
+
+        Raises:
+            DagsterInvariantViolationError: It is another vendor's, or none of this package's.
+        """
+        found = getattr(resources, self.resource_key)
+        if not isinstance(found, RemoteRunResource) or found.vendor != self.run_class.vendor:
+            raise dg.DagsterInvariantViolationError(
+                f"The resource {self.resource_key!r} is a {type(found).__name__}; a {self.run_class.__name__} needs "
+                f"{self.run_class.vendor}'s. Set resource_key to the key of such a resource."
+            )
+        return found
+
 
 # By the op, which a definition keeps when Dagster copies it with other attributes.
 _known: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
@@ -39,7 +54,7 @@ def remember(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
     _known[assets.op] = remote
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WatchedAsset:
     """One definition that a sensor watches."""
 

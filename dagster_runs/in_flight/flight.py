@@ -10,12 +10,12 @@ import dagster as dg
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.remote_run.contract import RemoteRun, RunResult
 from dagster_runs.remote_run.ledger import Record
-from dagster_runs.remote_run.pacing import Age
+from dagster_runs.remote_run.pacing import Age, Pace
 from dagster_runs.remote_run.state import RunStatus
 
 
 class Phase(Enum):
-    """What is to be done about it."""
+    """What is to be done about a deferred run."""
 
     GOING = "going"
     """Look at it."""
@@ -37,12 +37,13 @@ class Flight:
         storage_id: Of that entry, in the event log.
         run: What runs, as far as following it needs.
         age: How long it has been working.
-        next_look: Epoch seconds from which on it is worth a look; ``None`` while nobody has planned one.
-        status: The last look at it.
+        looked_at: Epoch seconds of the last look.
         phase: What is to be done about it.
+        may_be_published: Whether somebody else may have reported it already.
+        status: What the last look has shown.
         result: What it brought, of one that succeeded.
         unknown_since: Epoch seconds since which the vendor says that it does not know it.
-        may_be_published: Whether somebody else may have reported it already.
+        unread_since: Epoch seconds since which its result cannot be fetched.
     """
 
     asset: WatchedAsset
@@ -50,12 +51,13 @@ class Flight:
     storage_id: int
     run: RemoteRun[Any]
     age: Age
-    next_look: float | None
+    looked_at: float
+    phase: Phase
+    may_be_published: bool
     status: RunStatus | None = None
-    phase: Phase = Phase.GOING
     result: RunResult = field(default_factory=RunResult)
     unknown_since: float | None = None
-    may_be_published: bool = False
+    unread_since: float | None = None
 
     @property
     def run_id(self) -> str:
@@ -68,11 +70,28 @@ class Flight:
         return [dg.AssetKey(path) for path in (self.record.handed_over or {}).get("assets", ())]
 
     @property
-    def partitions(self) -> Sequence[str | None]:
-        """The partitions that it fills; ``[None]`` for assets without partitions."""
-        return (self.record.handed_over or {}).get("partitions") or [None]
+    def partitions(self) -> Sequence[str]:
+        """The partitions that it fills; empty for assets without partitions."""
+        return (self.record.handed_over or {}).get("partitions") or ()
+
+    @property
+    def places(self) -> list[tuple[dg.AssetKey, str | None]]:
+        """Assets and partitions, in the order in which they are reported."""
+        return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
 
     @property
     def partition(self) -> str | None:
         """Its partition, where there is exactly one."""
         return self.partitions[0] if len(self.partitions) == 1 else None
+
+    @property
+    def deadline(self) -> float:
+        """Epoch seconds at which waiting ends."""
+        timeout = self.asset.remote.options.timeout or self.run.default_timeout
+        return self.record.deadline if self.record.deadline is not None else self.record.at + timeout
+
+    def is_due(self, pace: Pace, now: float) -> bool:
+        """Whether it is worth a look."""
+        return self.phase is Phase.GOING and now >= min(
+            self.deadline, self.looked_at + self.age.pause(pace, self.looked_at)
+        )

@@ -1,7 +1,7 @@
 """The deferred runs that are going, as Dagster's event log has them.
 
-The event log is the truth. This table is a copy in the code server's memory, brought up to date at each tick by what was
-written since, and made anew where nobody can be sure of it: in a new process, or after a tick whose outcome was lost.
+The event log is the truth. This table is a copy in the code server's memory, brought up to date at each tick by what
+was written since, and made anew where nobody can be sure of it: in a new process, or after a tick that got lost.
 """
 
 import json
@@ -38,12 +38,12 @@ class Flights:
 
     Attributes:
         is_known: Whether all were read that there are. Until then none may be reported: it may have been already.
-        published: Ids of runs that were found published in the first reading, with the event.
+        published: Those that the first reading found to be reported already, with the time in epoch seconds.
     """
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, read_from: int = 0) -> None:
         self.is_known = False
-        self.published: dict[Key, dg.EventLogRecord] = {}
+        self.published: list[tuple[Flight, float]] = []
         self._assets = assets
         self._instance = instance
         self._since = None if read_from else current_clock().wall() - _longest_timeout(assets) - _MARGIN
@@ -69,8 +69,8 @@ class Flights:
 
     @property
     def read_from(self) -> int:
-        """The id after which another process has to read to know them all."""
-        return min((flight.storage_id - 1 for flight in self), default=self._from)
+        """The id after which another process has to read to know those that something is to be done about."""
+        return min((flight.storage_id - 1 for flight in self if flight.phase is not Phase.OVER), default=self._from)
 
     def catch_up(self, until: float) -> None:
         """Read what was written since the last time.
@@ -145,7 +145,7 @@ class Flights:
             run=self._run(asset.remote.run_class, (record.handed_over or {}).get("run") or {}),
             age=Age(record.at),
             # Of one that was started before this process began nobody knows how it stands.
-            next_look=None if self.is_known else 0.0,
+            looked_at=record.at if self.is_known else 0.0,
             # Where somebody made another kind of run of the asset since, the vendor's answers would mean nothing.
             phase=Phase.GOING if record.kind == asset.remote.run_class.__name__ else Phase.NEEDS_STEP,
             may_be_published=not self.is_known or is_attached(event),
@@ -160,10 +160,11 @@ class Flights:
 
     def _leave_out(self, asset: WatchedAsset, event: dg.EventLogRecord) -> None:
         run_id = published_run(event)
-        if run_id is not None:
-            key = (asset.keys[0], run_id)
-            self._going.pop(key, None)
-            self.published[key] = event
+        flight = self._going.get((asset.keys[0], run_id or ""))
+        # Where a run fills several, the last one of them is reported last.
+        if flight is not None and (event.asset_key, event.partition_key) == flight.places[-1]:
+            self.drop([flight])
+            self.published.append((flight, event.timestamp))
 
 
 def _longest_timeout(assets: Iterable[WatchedAsset]) -> float:

@@ -154,7 +154,6 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         partition_window_fields: The two fields that a time-window partition fills, or ``None``.
         private_fields: Fields that may name a person or hold a secret, and that following a run does not need: the
             ledger of a deferred run leaves them out.
-        can_be_observed: Whether the vendor lists runs, so that those which others started can be seen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
@@ -172,7 +171,6 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     to_find_lost_starts: ClassVar[str] = ""
     partition_window_fields: ClassVar[tuple[str, str] | None] = None
     private_fields: ClassVar[frozenset[str]] = frozenset()
-    can_be_observed: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -183,6 +181,11 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     def start_is_repeatable(self) -> bool:
         """Whether the vendor takes the correlation id as an idempotency key, so that a start may be sent again."""
         return False
+
+    @property
+    def cannot_be_observed(self) -> str:
+        """Why runs of it that others start cannot be seen; empty if they can."""
+        return f"{self.vendor} offers no way to list {self.label}s"
 
     @property
     def cancel_caveat(self) -> str:

@@ -18,7 +18,8 @@ RUN_ID_KEY = "dagster_runs/run_id"
 ATTACHED_KEY = "dagster_runs/attached"
 _CLOCK_MARGIN = 3600.0
 _PAGE = 100
-_EARLIER_RUNS = 20
+EARLIER_RUNS = 20
+"""Whose durations tell how long the next run of an asset may take."""
 
 
 class Entry(str, Enum):
@@ -203,7 +204,7 @@ def is_attached(event: dg.EventLogRecord) -> bool:
 
 def earlier_durations(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[float]:
     """Seconds that the asset's last good runs took, of whatever partition, oldest first."""
-    page = instance.fetch_materializations(key, limit=_EARLIER_RUNS)
+    page = instance.fetch_materializations(key, limit=EARLIER_RUNS)
     return [
         entry.value
         for event in reversed(page.records)

@@ -5,6 +5,25 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.state import RunState, state_of
+
+# Three pages list states, and no two agree; on the wire they were seen in lower case.
+WORDS = {
+    "scheduled": RunState.QUEUED,
+    "started": RunState.RUNNING,
+    "inprogress": RunState.RUNNING,
+    "running": RunState.RUNNING,
+    "runningwithfailures": RunState.RUNNING,
+    "finalizing": RunState.RUNNING,
+    "upforretry": RunState.RUNNING,
+    "paused": RunState.RUNNING,
+    "stopping": RunState.RUNNING,
+    "canceling": RunState.RUNNING,
+    "succeeded": RunState.SUCCEEDED,
+    "failed": RunState.FAILED,
+    "canceled": RunState.CANCELED,
+    "stopped": RunState.CANCELED,
+}
 
 
 class Task(VendorModel):
@@ -43,6 +62,11 @@ class Workflow(VendorModel):
     tasks: Annotated[Lenient[list[Task]], BeforeValidator(_each_a_task)] = Field(
         default=None, validation_alias="task_instances"
     )
+
+    @property
+    def run_state(self) -> RunState:
+        """What the state means."""
+        return state_of(self.state, WORDS)
 
 
 class StartedWorkflow(VendorModel):

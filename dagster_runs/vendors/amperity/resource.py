@@ -1,10 +1,13 @@
 """Connection to an Amperity tenant, and its calls."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from dagster_runs.remote_run.contract import ListedRun
+from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
 from dagster_runs.transport.client import ErrorReader
@@ -100,6 +103,17 @@ class AmperityResource(RemoteRunResource):
             ConflictError: It has ended already.
         """
         self.http().post(["workflow", "runs", workflow_id, "stop"])
+
+    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
+        """The tenant's workflows; in which order Amperity does not say."""
+        # The list is filtered by the vendor's clock.
+        begin = datetime.fromtimestamp(since + (self.http().clock_ahead or 0.0), timezone.utc)
+        return map(self._listed, self.list_workflows(created_from=iso(begin)))
+
+    def _listed(self, workflow: Workflow) -> ListedRun:
+        ahead = self.http().clock_ahead or 0.0
+        created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
+        return ListedRun(workflow.id, created_at, workflow.run_state, workflow)
 
     def list_workflows(self, **filters: str) -> Iterator[Workflow]:
         """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``.

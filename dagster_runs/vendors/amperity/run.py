@@ -14,6 +14,7 @@ from dagster_runs.remote_run.contract import (
     CLOCKS_OF_MACHINES_DIFFER,
     CheckOutcome,
     FoundRun,
+    ListedRun,
     RemoteRun,
     RunResult,
     StartAttempt,
@@ -25,26 +26,9 @@ from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.remote_run.values import Time
 from dagster_runs.transport.errors import InvalidRequestError, VendorError
 from dagster_runs.transport.retry import is_transient
-from dagster_runs.vendors.amperity.models import Task, Workflow
+from dagster_runs.vendors.amperity.models import WORDS, Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
 
-# Three pages list states, and no two agree; on the wire they were seen in lower case.
-_WORDS = {
-    "scheduled": RunState.QUEUED,
-    "started": RunState.RUNNING,
-    "inprogress": RunState.RUNNING,
-    "running": RunState.RUNNING,
-    "runningwithfailures": RunState.RUNNING,
-    "finalizing": RunState.RUNNING,
-    "upforretry": RunState.RUNNING,
-    "paused": RunState.RUNNING,
-    "stopping": RunState.RUNNING,
-    "canceling": RunState.RUNNING,
-    "succeeded": RunState.SUCCEEDED,
-    "failed": RunState.FAILED,
-    "canceled": RunState.CANCELED,
-    "stopped": RunState.CANCELED,
-}
 _KINDS = {"cg": "a courier group (cg-)", "og": "an orchestration group (og-)", "cc": "a campaign (cc-)"}
 _TYPES = {
     "cg": ("courier.group/run",),
@@ -71,6 +55,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
             Required for file-based couriers. A time-window partition fills both.
         range_to: Courier groups only: end of the data, exclusive.
         run_mode: Courier groups only: ``"source"``, ``"refresh"`` or ``"full"``; by default the scheduled workflow's.
+        workflow_name: The name that Amperity's list of workflows shows. Needed only by `build_observation_sensor`,
+            which knows others' workflows by it; it is not sent.
 
     Source: https://docs.amperity.com/api/, endpoint "Start workflow".
     """
@@ -90,6 +76,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     range_from: Time | None = None
     range_to: Time | None = None
     run_mode: Literal["source", "refresh", "full"] | None = None
+    workflow_name: str | None = None
 
     @field_validator("config_id")
     @classmethod
@@ -123,6 +110,13 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return self.config_id
 
     @property
+    def cannot_be_observed(self) -> str:
+        """Amperity lists workflows, but does not tell which configuration they run."""
+        if self.workflow_name is not None:
+            return ""
+        return f"Amperity does not tell which workflows run {self.config_id}; give the run its workflow_name"
+
+    @property
     def cancel_caveat(self) -> str:
         """Amperity cannot stop an orchestration's task once that has started."""
         if not self.config_id.startswith("og-"):
@@ -146,17 +140,28 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def fetch_status(self, resource: AmperityResource, run_id: str) -> RunStatus:
         """GET the workflow; once it has ended, once more for its error and its tasks."""
-        workflow = resource.get_workflow(run_id, verbose=False)
-        if state_of(workflow.state, _WORDS).is_final:
+        return self._told_whole(resource, resource.get_workflow(run_id, verbose=False))
+
+    def status_of_listed(self, resource: AmperityResource, listed: ListedRun) -> RunStatus:
+        """The list's entry; once the workflow has ended, with its error and its tasks."""
+        return self._told_whole(resource, listed.answer)
+
+    def is_target_of(self, resource: AmperityResource, listed: ListedRun) -> bool | None:
+        """By kind and name: Amperity does not tell which configuration a workflow runs."""
+        workflow: Workflow = listed.answer
+        return workflow.type in _TYPES[self.config_id[:2]] and workflow.name == self.workflow_name
+
+    def _told_whole(self, resource: AmperityResource, workflow: Workflow) -> RunStatus:
+        if workflow.run_state.is_final:
             # Whether it has ended must not depend on whether all of it can be told: its tasks may be very many.
             try:
-                workflow = resource.get_workflow(run_id, verbose=True)
+                workflow = resource.get_workflow(workflow.id, verbose=True)
             except VendorError as error:
                 if is_transient(error):
                     raise  # the next look may be told all
         return RunStatus(
             # A person may have resolved a failure between the two answers, so that the workflow goes on.
-            state=state_of(workflow.state, _WORDS),
+            state=workflow.run_state,
             word=workflow.state,
             error=workflow.error,
             created_at=workflow.created_at,
@@ -205,7 +210,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     def _listed(self, resource: AmperityResource, filters: Mapping[str, str]) -> Iterator[Workflow]:
         only_successes = True
         for workflow in resource.list_workflows(**filters):
-            only_successes = only_successes and state_of(workflow.state, _WORDS) is RunState.SUCCEEDED
+            only_successes = only_successes and workflow.run_state is RunState.SUCCEEDED
             yield workflow
         for state in _LISTED_STATES if only_successes else ():
             with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
@@ -248,7 +253,7 @@ def tasks_succeeded(tasks: Sequence[Task] | None) -> CheckOutcome:
 
 def _outcome(task: Task) -> str:
     word = task.state or ""
-    state = state_of(word, _WORDS)
+    state = state_of(word, WORDS)
     if state is RunState.SUCCEEDED:
         return "succeeded"
     if state in (RunState.FAILED, RunState.CANCELED):

@@ -5,6 +5,24 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, AliasPath, Field
 
 from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.state import RunState, state_of
+
+# 7 words up to version 5.48, 13 today. `paused` (profiling only) waits for a person and then goes on.
+_WORDS = {
+    "pending": RunState.QUEUED,
+    "claimed": RunState.QUEUED,
+    "queued": RunState.QUEUED,
+    "running": RunState.RUNNING,
+    "cancelrequested": RunState.RUNNING,
+    "interruptrequested": RunState.RUNNING,
+    "interrupted": RunState.RUNNING,
+    "pauserequested": RunState.RUNNING,
+    "paused": RunState.RUNNING,
+    "resumerequested": RunState.RUNNING,
+    "completed": RunState.SUCCEEDED,
+    "error": RunState.FAILED,
+    "canceled": RunState.CANCELED,
+}
 
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -26,6 +44,11 @@ class Job(VendorModel):
     started_at: OptionalTime = None
     completed_at: OptionalTime = None
     error_message: ErrorText = None
+
+    @property
+    def state(self) -> RunState:
+        """What the status means."""
+        return state_of(self.status, _WORDS)
 
 
 class JobPage(VendorModel):

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, bearer, shared_token
 from dagster_runs.transport.client import ErrorReader
@@ -18,6 +19,8 @@ from dagster_runs.vendors.testgen import models
 
 _PAGE = 100
 _MOST_PAGES = 50
+_MOST_JOBS = 200_000
+"""Against a server whose list has no end."""
 _MOST_RENEWALS = 3
 """A refresh revokes the access tokens of the other processes that share it: renewing once can be too little."""
 
@@ -145,21 +148,29 @@ class TestGenResource(RemoteRunResource):
                 break
         return found[:most]
 
-    def jobs_since(self, since: float, *, job_key: str) -> Iterator[tuple[models.Job, float]]:
-        """GET ``/projects/{code}/jobs``: jobs that users of the API submitted, newest first.
+    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
+        """The project's jobs, newest first; ``None`` without ``project_code``."""
+        if self.project_code is None:
+            return None
+        listed = self.jobs_since(since)
+        return (ListedRun(job.id, created_at, job.state, job) for job, created_at in listed)
+
+    def jobs_since(self, since: float, *, job_key: str | None = None) -> Iterator[tuple[models.Job, float]]:
+        """GET ``/projects/{code}/jobs``, newest first.
 
         Args:
             since: Epoch seconds by our clock; older jobs are left out.
-            job_key: The kind of job.
+            job_key: Only this kind of job.
 
         Yields:
             Each job, and when it was made: epoch seconds by our clock.
         """
         if self.project_code is None:
             raise ValueError("jobs can be listed in a project only, and project_code is not set")
-        for page in range(1, _MOST_PAGES):
+        of_kind = {} if job_key is None else {"job_key": job_key}
+        for page in range(1, _MOST_JOBS // _PAGE):
             answer = self.http().get(
-                ["projects", self.project_code, "jobs"], params={"job_key": job_key, "page": page, "limit": _PAGE}
+                ["projects", self.project_code, "jobs"], params={**of_kind, "page": page, "limit": _PAGE}
             )
             listed = answer.parse(models.JobPage)
             ahead = self.http().clock_ahead or 0.0
@@ -167,8 +178,7 @@ class TestGenResource(RemoteRunResource):
                 created_at = job.created_at.timestamp() - ahead if job.created_at else current_clock().wall()
                 if created_at < since:
                     return
-                if job.source in (None, "api"):  # the server has no filter for it
-                    yield job, created_at
+                yield job, created_at
             if page * listed.limit >= listed.total or not listed.items:
                 return
 

@@ -6,34 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
-from dagster_runs.remote_run.contract import FoundRun, RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.contract import FoundRun, ListedRun, RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.state import RunState, RunStatus, state_of
+from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.values import Uuid
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.models import FailingTest, ProfilingRun, TestRun
+from dagster_runs.vendors.testgen.models import FailingTest, Job, ProfilingRun, TestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
 
 logger = logging.getLogger(__name__)
 
-# 7 words up to version 5.48, 13 today. `paused` (profiling only) waits for a person and then goes on.
-_WORDS = {
-    "pending": RunState.QUEUED,
-    "claimed": RunState.QUEUED,
-    "queued": RunState.QUEUED,
-    "running": RunState.RUNNING,
-    "cancelrequested": RunState.RUNNING,
-    "interruptrequested": RunState.RUNNING,
-    "interrupted": RunState.RUNNING,
-    "pauserequested": RunState.RUNNING,
-    "paused": RunState.RUNNING,
-    "resumerequested": RunState.RUNNING,
-    "completed": RunState.SUCCEEDED,
-    "error": RunState.FAILED,
-    "canceled": RunState.CANCELED,
-}
 CORRELATION_ID = "dagster_runs/correlation_id"
 SCORE_WITHIN = 30.0
 """Seconds to wait for the score, which comes after the run's end: 0.1 s in 5.134, 5 s and more before."""
@@ -62,17 +46,25 @@ class TestGenRun(RemoteRun[TestGenResource]):
     job_key: ClassVar[str]
     targets: ClassVar[str]
 
+    @property
+    def cannot_be_observed(self) -> str:
+        """TestGen lists a project's jobs."""
+        return ""
+
     def fetch_status(self, resource: TestGenResource, run_id: str) -> RunStatus:
         """GET the job. ``completed`` says only that the process ended normally."""
-        job = resource.get_job(run_id)
-        return RunStatus(
-            state=state_of(job.status, _WORDS),
-            word=job.status,
-            error=job.error_message,
-            created_at=job.created_at,
-            started_at=job.started_at,
-            finished_at=job.completed_at,
-        )
+        return _status(resource.get_job(run_id))
+
+    def status_of_listed(self, resource: TestGenResource, listed: ListedRun) -> RunStatus:
+        """The list's entry is the whole job."""
+        return _status(listed.answer)
+
+    def is_target_of(self, resource: TestGenResource, listed: ListedRun) -> bool | None:
+        """Asks for the job's record: the job itself does not tell its suite or table group."""
+        if listed.answer.job_key != self.job_key:
+            return False
+        target_id = self._record(resource, listed.run_id).target_id
+        return None if target_id is None else target_id.casefold() == self.target.casefold()
 
     def cancel(self, resource: TestGenResource, run_id: str) -> None:
         """Ask for cancellation; the job ends ``canceled`` some seconds later."""
@@ -88,6 +80,8 @@ class TestGenRun(RemoteRun[TestGenResource]):
             return None
         found: dict[str, FoundRun] = {}
         for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
+            if job.source not in (None, "api"):  # the server has no filter for it
+                continue
             try:
                 candidate = self._compare(resource, job.id, attempt)
             except NotFoundError:  # deleted since it was listed, or its record does not exist yet
@@ -101,6 +95,10 @@ class TestGenRun(RemoteRun[TestGenResource]):
         if not found and resource.project_of(self.targets, self.target) not in (None, resource.project_code):
             return None  # another project's jobs were listed, which says nothing
         return list(found.values())
+
+    @abstractmethod
+    def _record(self, resource: TestGenResource, job_id: str) -> TestRun | ProfilingRun:
+        """What the server keeps of the run."""
 
     @abstractmethod
     def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
@@ -157,8 +155,11 @@ class TestGenTestRun(TestGenRun):
             self.test_suite_id, {name: value for name, value in body.items() if value is not None}
         )
 
+    def _record(self, resource: TestGenResource, job_id: str) -> TestRun:
+        return resource.get_test_run(job_id)
+
     def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
-        record = resource.get_test_run(job_id)
+        record = self._record(resource, job_id)
         if not record.keeps_metadata:
             return self._fits(resource, job_id, record.target_id)
         # A server that keeps marks would show ours, so a run without it is a stranger's.
@@ -167,13 +168,13 @@ class TestGenTestRun(TestGenRun):
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """The counts so far."""
-        return outcomes.test_run_metadata(resource.get_test_run(run_id).result)
+        return outcomes.test_run_metadata(self._record(resource, run_id).result)
 
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """Counts, score, and the tests that did not pass."""
-        run = _with_score(lambda: resource.get_test_run(run_id), wait=status.state is RunState.SUCCEEDED)
+        run = _with_score(lambda: self._record(resource, run_id), wait=status.state is RunState.SUCCEEDED)
         counts = run.result.counts if run.result else None
         failing = _failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
         # The zeros of a run that came to nothing are no result.
@@ -222,18 +223,21 @@ class TestGenProfilingRun(TestGenRun):
         """POST the submission. Profiling takes no body, so it cannot be marked as ours."""
         return resource.submit_profiling_run(self.table_group_id)
 
+    def _record(self, resource: TestGenResource, job_id: str) -> ProfilingRun:
+        return resource.get_profiling_run(job_id)
+
     def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
-        return self._fits(resource, job_id, resource.get_profiling_run(job_id).target_id)
+        return self._fits(resource, job_id, self._record(resource, job_id).target_id)
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """The sizes so far."""
-        return outcomes.profiling_run_metadata(resource.get_profiling_run(run_id).result)
+        return outcomes.profiling_run_metadata(self._record(resource, run_id).result)
 
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """Sizes, score and issue counts."""
-        run = _with_score(lambda: resource.get_profiling_run(run_id), wait=status.state is RunState.SUCCEEDED)
+        run = _with_score(lambda: self._record(resource, run_id), wait=status.state is RunState.SUCCEEDED)
         judge = gate or QualityGate()
         score = run.result.score if run.result else None
         checks = (
@@ -245,6 +249,17 @@ class TestGenProfilingRun(TestGenRun):
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """The results page."""
         return resource.page_url("profiling-runs:results", run_id)
+
+
+def _status(job: Job) -> RunStatus:
+    return RunStatus(
+        state=job.state,
+        word=job.status,
+        error=job.error_message,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.completed_at,
+    )
 
 
 def _with_score(fetch: Callable[[], RunRecordT], *, wait: bool) -> RunRecordT:

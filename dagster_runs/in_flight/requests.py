@@ -1,0 +1,88 @@
+"""Dagster runs that a sensor requests: to publish the end of a deferred run, and to follow upon a finished one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.in_flight.finished import FinishedRun
+from dagster_runs.in_flight.flight import Flight
+from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG
+
+Job = Any
+"""A `JobDefinition`, or what `define_asset_job` returns, which has no public name."""
+FollowUp = Any
+"""A job for each finished run; or a function from the `FinishedRun` to a `RunRequest`, or to ``None``."""
+
+STATE_TAG = "dagster_runs/state"
+RUN_ID_TAG = "dagster_runs/run_id"
+_MAX_RETRIES_TAG = "dagster/max_retries"
+_RETRY_NUMBER_TAG = "dagster/retry_number"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+_OURS = ("dagster/", ".dagster/", "dagster_runs/")
+_PASSED_ON = ("dagster/priority", "dagster/max_runtime", "dagster/retry_strategy")
+"""Dagster's own tags that a person may have put on a run."""
+
+
+def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, Job], default: str) -> dg.RunRequest:
+    """A Dagster run whose step attaches to the deferred run, publishes its end and fails, if it did not succeed.
+
+    It is a run of the job whose run deferred it, where that is one of ``jobs``, and has that run's own tags.
+
+    Args:
+        flight: The deferred run.
+        instance: Where the deferring run is known.
+        jobs: The jobs that the sensor may request, by name.
+        default: The one for runs of other jobs.
+    """
+    deferred_by = instance.get_run_by_id(flight.record.dagster_run_id)
+    before: Mapping[str, str] = deferred_by.tags if deferred_by is not None else {}
+    tags = {name: value for name, value in before.items() if name in _PASSED_ON or not name.startswith(_OURS)}
+    partitions = flight.partitions
+    if len(partitions) > 1:
+        tags |= dict(zip(_RANGE_TAGS, (partitions[0], partitions[-1]), strict=True))
+    if instance.run_retries_enabled:
+        # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
+        allowed = int(before.get(_MAX_RETRIES_TAG, instance.run_retries_max_retries))
+        tags[_MAX_RETRIES_TAG] = str(max(0, allowed - int(before.get(_RETRY_NUMBER_TAG, "0"))))
+    return dg.RunRequest(
+        run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}",
+        job_name=deferred_by.job_name if deferred_by is not None and deferred_by.job_name in jobs else default,
+        asset_selection=flight.keys,
+        partition_key=flight.partition,
+        tags={**tags, FINISHES_TAG: flight.run_id, DEFERRED_BY_TAG: flight.record.dagster_run_id},
+    )
+
+
+def to_follow_up(job: FollowUp, finished: FinishedRun) -> dg.RunRequest | None:
+    """The run that the user wants after each finished run, once: the remote run's id is its key."""
+    run_key = f"after {finished.run_id}"
+    if not is_job(job):
+        request: dg.RunRequest | None = job(finished)
+        if request is None or request.run_key is not None:
+            return request
+        return request._replace(run_key=run_key)
+    has_partitions = getattr(job, "partitions_def", None) is not None
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=job.name,
+        partition_key=finished.partitions[0] if has_partitions and len(finished.partitions) == 1 else None,
+        tags={RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
+    )
+
+
+def is_job(job: Any) -> bool:
+    """Whether it is a job, rather than a function that makes a request."""
+    return isinstance(job, dg.JobDefinition) or (hasattr(job, "name") and hasattr(job, "selection"))
+
+
+def named(jobs: Sequence[Job]) -> dict[str, Job]:
+    """The jobs by name.
+
+    Raises:
+        DagsterInvalidDefinitionError: One of them is no job.
+    """
+    for job in jobs:
+        if not is_job(job):
+            raise dg.DagsterInvalidDefinitionError(f"jobs has {job!r} in it, which is no job")
+    return {job.name: job for job in jobs}

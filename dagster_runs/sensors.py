@@ -1,0 +1,76 @@
+"""Sensors: one finishes deferred runs, the other reports runs that others started."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.in_flight import requests
+from dagster_runs.in_flight.completion import Completion
+from dagster_runs.in_flight.definition import watched
+from dagster_runs.in_flight.requests import FollowUp, Job
+
+
+def build_completion_sensor(
+    assets: Sequence[dg.AssetsDefinition],
+    *,
+    name: str = "remote_run_completion",
+    job: FollowUp | None = None,
+    jobs: Sequence[Job] = (),
+    minimum_interval_seconds: int = 10,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    description: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> dg.SensorDefinition:
+    """A sensor that follows the deferred runs of assets to their ends.
+
+    A run that succeeds becomes a materialization with metadata and checks, without a Dagster run. For any other end
+    (failed, cancelled, lost, beyond its timeout) it requests a short Dagster run of the asset, which publishes the end
+    and fails, so that alerts, hooks and retries work as for any failed run.
+
+    Args:
+        assets: Assets from `build_remote_run_asset` with ``wait="defer"``. Each belongs to one completion sensor.
+        name: The sensor's name.
+        job: A job to request once for each finished run, whatever its end (which the run's tag ``dagster_runs/state``
+            tells); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
+        jobs: Jobs that such a function may request. And jobs whose runs defer these assets: a failure is then published
+            by a run of the same job, with its hooks.
+        minimum_interval_seconds: Seconds between two ticks.
+        default_status: Whether it runs from the beginning; by default somebody has to switch it on, as in Dagster.
+        description: Instead of the usual one.
+        tags: Of the sensor.
+
+    Raises:
+        DagsterInvalidDefinitionError: An asset is not deferred, or comes twice; a job is none.
+    """
+    assets_watched = watched(assets, deferred=True)
+    selection = dg.AssetSelection.assets(*(key for asset in assets_watched for key in asset.keys))
+    publishing = dg.define_asset_job(f"{name}_ends", selection=selection)
+    requested = requests.named([*jobs, *([job] if requests.is_job(job) else [])])
+    completion = Completion(
+        assets_watched,
+        follow_up=job,
+        jobs=requested,
+        default_job=publishing.name,
+        interval=minimum_interval_seconds,
+    )
+
+    @dg.sensor(
+        name=name,
+        jobs=[publishing, *requested.values()],
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        required_resource_keys={asset.remote.resource_key for asset in assets_watched},
+        description=description or f"Reports how the deferred runs of {_listed(assets_watched)} end.",
+        tags=tags,
+    )
+    def complete(context: dg.SensorEvaluationContext) -> Any:
+        return completion.tick(context)
+
+    return complete
+
+
+def _listed(assets: Sequence[Any]) -> str:
+    names = [key.to_user_string() for asset in assets for key in asset.keys]
+    most = 5
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
