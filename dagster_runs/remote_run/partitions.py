@@ -11,7 +11,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.step import Step
 
 RunT = TypeVar("RunT", bound=RemoteRun[Any])
-_PLACEHOLDER = re.compile(r"\{(partition_key(?:\.\w+)?|window_start|window_end)\}")
+_PLACEHOLDER = re.compile(r"\{(partition_key(?:\.[^{}]+)?|window_start|window_end)\}")
 
 
 def fill_from_partition(run: RunT, step: Step) -> RunT:
