@@ -20,6 +20,8 @@ REFUSED_GRACE = 600.0
 _FIRST_PROGRESS = 5.0
 """Seconds until a going run's numbers are shown anew; doubled each time, so that a long run writes few observations."""
 _EARLIER_RUNS = 20
+_MOST_UNKNOWN_WORDS = 5
+"""Words that are warned of: one with a percentage in it is a new one at each look."""
 
 
 def wait_until_final(following: Following, going: Going) -> RunStatus:
@@ -170,7 +172,7 @@ class _Watch:
                 vendor=vendor,
                 cure="Look at the run there; please report the word, so that it can be added.",
             )
-        if status.word not in self._unknown_words:
+        if status.word not in self._unknown_words and len(self._unknown_words) < _MOST_UNKNOWN_WORDS:
             self._unknown_words.add(status.word)
             self._log.warning("%s reports the unknown state %r; taken for still going", vendor, status.word)
 
