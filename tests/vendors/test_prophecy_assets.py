@@ -298,8 +298,8 @@ class TestLaunchpad:
     @pytest.mark.parametrize(
         ("config", "said"),
         [
-            ({"parameters": {"a": [1]}}, "texts, numbers or booleans, not [1]"),
-            ({"parameters": {"a": None}}, "texts, numbers or booleans, not None"),
+            ({"parameters": {"a": [1]}}, "texts or numbers, not [1]"),
+            ({"parameters": {"a": None}}, "texts or numbers, not None"),
             ({"fabric_id": 0}, "fabric_id"),
             ({"pipeline_name": ""}, "pipeline_name"),
         ],
