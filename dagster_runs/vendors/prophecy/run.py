@@ -19,9 +19,9 @@ _WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error":
 def _as_parameter(value: Any) -> str:
     if isinstance(value, str):
         return value
-    # A boolean counts as a number to Python only; how the pipeline wants it spelled is not known here.
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if is_number:
+    # A boolean counts as a whole number to Python only; how the pipeline wants it spelled is not known here.
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     raise ValueError(f"Prophecy's parameters are texts or numbers, not {value!r}; write it as a text")
 
