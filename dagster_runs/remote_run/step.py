@@ -135,9 +135,12 @@ class Step:
 
     @cached_property
     def begun_at(self) -> float:
-        """Epoch seconds before which nothing of this run, or of the runs that it resumes, can have happened."""
+        """Epoch seconds before which nothing of this run, or of the runs that it resumes, can have happened.
+
+        Not by the time of its creation, which is the database's local time and yet read as UTC.
+        """
         record = self.instance.get_run_record_by_id(self.dagster_run_ids[-1])
-        return record.create_timestamp.timestamp() if record else 0.0
+        return (record.start_time or 0.0) if record else 0.0
 
     def was_terminated(self, *, after_signal: bool = False) -> bool:
         """Whether a person or a limit ended the Dagster run; an eviction leaves its status alone.
