@@ -20,7 +20,7 @@ from dagster_runs.remote_run.contract import (
 )
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, state_of
+from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between
 from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.remote_run.values import Time
 from dagster_runs.transport.errors import VendorError
