@@ -76,7 +76,7 @@ class Completion:
         assets: The assets whose deferred runs it finishes.
         follow_up: What the user wants after each finished run.
         jobs: The jobs that the sensor may request, by name.
-        default_job: The one that publishes the ends of runs that other jobs deferred.
+        default_jobs: For each asset the one that publishes the ends of runs that other jobs deferred.
         interval: Seconds between two ticks.
     """
 
@@ -86,13 +86,13 @@ class Completion:
         *,
         follow_up: Any,
         jobs: Mapping[str, Any],
-        default_job: str,
+        default_jobs: Mapping[WatchedAsset, str],
         interval: float,
     ) -> None:
         self._assets = assets
         self._follow_up = follow_up
         self._jobs = jobs
-        self._default_job = default_job
+        self._default_jobs = default_jobs
         self._interval = interval
         self._busy = threading.Lock()
         self._flights: Flights | None = None
@@ -129,6 +129,7 @@ class Completion:
             watch.tell(context.log)
         report = _Report()
         self._follow_again(flights, before, report, context)
+        self._tell_without_step(flights, resources, report, context)
         self._report(flights, resources, report, context)
         self._token = uuid4().hex
         cursor = Cursor(self._token, flights.read_from, clock.wall()).as_text()
@@ -185,10 +186,34 @@ class Completion:
                 report.events += ended.as_success() if ended.places else ()
                 self._paces.learn(flight)
             elif flight.phase is Phase.NEEDS_STEP or (flight.phase is Phase.GOING and _is_overdue(flight, now)):
-                request = requests.to_publish(flight, context.instance, self._jobs, self._default_job)
+                request = requests.to_publish(flight, context.instance, self._jobs, self._default_jobs[flight.asset])
                 report.requests.append(request)
             else:
                 continue
+            flight.phase = Phase.OVER
+            self._follow(flight, report, context)
+
+    def _tell_without_step(
+        self,
+        flights: Flights,
+        resources: Mapping[str, RemoteRunResource],
+        report: "_Report",
+        context: dg.SensorEvaluationContext,
+    ) -> None:
+        """Tell those ends that no step can publish, as the partition is no more: Dagster would refuse the tick."""
+        for flight in flights:
+            if flight.phase is not Phase.NEEDS_STEP or requests.can_have_step(flight, context.instance):
+                continue
+            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
+            report.events += ended.as_failure()
+            context.log.warning(
+                "%s run %s ended %s. It filled %s, which is no partition of %s any more, so no Dagster run tells of it",
+                flight.run.vendor,
+                flight.run_id,
+                _seen(flight).word,
+                ", ".join(flight.partitions[:1]) or "no partition",
+                flight.keys[0].to_user_string(),
+            )
             flight.phase = Phase.OVER
             self._follow(flight, report, context)
 

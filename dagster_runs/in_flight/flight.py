@@ -66,8 +66,9 @@ class Flight:
 
     @property
     def keys(self) -> list[dg.AssetKey]:
-        """The assets that the run fills."""
-        return [dg.AssetKey(path) for path in (self.record.handed_over or {}).get("assets", ())]
+        """The assets that the run fills, as far as they are still defined."""
+        filled = [dg.AssetKey(path) for path in (self.record.handed_over or {}).get("assets", ())]
+        return [key for key in filled if key in self.asset.keys]
 
     @property
     def partitions(self) -> Sequence[str]:

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.ledger import Entry, Record, is_attached, published_run
+from dagster_runs.remote_run.ledger import Entry, Record, is_attached, observed_run, published_run
 from dagster_runs.remote_run.pacing import Age
 from dagster_runs.transport.clock import current_clock, machine_time
 
@@ -129,6 +129,8 @@ class Flights:
         self._seen.add(event.storage_id)
         self._newest = max(self._newest, event.storage_id)
         record = Record.of(event)
+        if record is None and not event.run_id:
+            self._going.pop((asset.keys[0], observed_run(event) or ""), None)  # its end was told without a step
         if record is None or record.run_id is None:
             return
         key = (asset.keys[0], record.run_id)

@@ -21,8 +21,25 @@ _MAX_RETRIES_TAG = "dagster/max_retries"
 _RETRY_NUMBER_TAG = "dagster/retry_number"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _OURS = ("dagster/", ".dagster/", "dagster_runs/")
-_PASSED_ON = ("dagster/priority", "dagster/max_runtime", "dagster/retry_strategy")
+_PASSED_ON = (
+    "dagster/priority",
+    "dagster/max_runtime",
+    "dagster/retry_strategy",
+    "dagster/retry_on_asset_or_op_failure",
+)
 """Dagster's own tags that a person may have put on a run."""
+
+
+def can_have_step(flight: Flight, instance: dg.DagsterInstance) -> bool:
+    """Whether a Dagster run can fill what the deferred run filled: somebody may have changed the asset's partitions."""
+    partitions_def = flight.asset.definition.partitions_def
+    if partitions_def is None or not flight.partitions:
+        return partitions_def is None and not flight.partitions
+    with dg.partition_loading_context(dynamic_partitions_store=instance):
+        try:
+            return all(partitions_def.has_partition_key(key) for key in (flight.partitions[0], flight.partitions[-1]))
+        except Exception:  # a key of another shape, which each kind of partitions refuses in its own way
+            return False
 
 
 def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, Job], default: str) -> dg.RunRequest:
@@ -44,8 +61,7 @@ def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, 
         tags |= dict(zip(_RANGE_TAGS, (partitions[0], partitions[-1]), strict=True))
     if instance.run_retries_enabled:
         # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
-        allowed = int(before.get(_MAX_RETRIES_TAG, instance.run_retries_max_retries))
-        tags[_MAX_RETRIES_TAG] = str(max(0, allowed - int(before.get(_RETRY_NUMBER_TAG, "0"))))
+        tags[_MAX_RETRIES_TAG] = _retries_left(before, instance.run_retries_max_retries)
     return dg.RunRequest(
         run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}",
         job_name=deferred_by.job_name if deferred_by is not None and deferred_by.job_name in jobs else default,
@@ -53,6 +69,13 @@ def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, 
         partition_key=flight.partition,
         tags={**tags, FINISHES_TAG: flight.run_id, DEFERRED_BY_TAG: flight.record.dagster_run_id},
     )
+
+
+def _retries_left(tags: Mapping[str, str], usually: int) -> str:
+    allowed, number = tags.get(_MAX_RETRIES_TAG, str(usually)), tags.get(_RETRY_NUMBER_TAG, "0")
+    if not (allowed.isdecimal() and number.isdecimal()):
+        return allowed  # Dagster tries nothing again for it
+    return str(max(0, int(allowed) - int(number)))
 
 
 def to_follow_up(job: FollowUp, finished: FinishedRun, log: logging.Logger) -> list[dg.RunRequest]:

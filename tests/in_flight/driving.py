@@ -49,7 +49,12 @@ class Driver:
     def evaluate(self) -> Any:
         """One evaluation, nothing of which is stored."""
         with dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources=self._resources, definitions=self._definitions
+            instance=self.instance,
+            # Dagster knows dynamic partitions by it.
+            instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
+            cursor=self.cursor,
+            resources=self._resources,
+            definitions=self._definitions,
         ) as context:
             return self.sensor.evaluate_tick(context)
 
