@@ -154,6 +154,7 @@ class Completion:
     def _look(self, flights: Flights, resources: Mapping[str, RemoteRunResource], instance: dg.DagsterInstance) -> None:
         """Look at what is due, all resources at the same time."""
         clock = current_clock()
+        _take_over(flights)
         until, soon = clock.monotonic() + LOOKING, clock.wall() + self._interval / 2
         for key, resource in resources.items():
             looking = self._looking.get(key)
@@ -169,6 +170,7 @@ class Completion:
         for look in self._looking.values():
             if look.done():
                 look.result()  # an error of ours is to fail the tick
+        _take_over(flights)
 
     def _report(
         self,
@@ -252,6 +254,11 @@ class _Report:
     def is_full(self) -> bool:
         """Whether the next tick is to tell the rest."""
         return len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
+
+
+def _take_over(flights: Flights) -> None:
+    for flight in flights:
+        flight.take_over()
 
 
 def _is_overdue(flight: Flight, now: float) -> bool:
