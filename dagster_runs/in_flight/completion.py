@@ -22,6 +22,7 @@ from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.watching import Watch
+from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
 from dagster_runs.remote_run.ledger import publications
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -222,7 +223,8 @@ class Completion:
     def _follow(self, flight: Flight, report: "_Report", context: dg.SensorEvaluationContext) -> None:
         if self._follow_up is None:
             return
-        state = _seen(flight).state
+        shown = _seen(flight).state
+        state = shown if shown.is_final else RunState.UNKNOWN
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
         report.requests += requests.to_follow_up(self._follow_up, finished, context.log)
 
@@ -230,8 +232,10 @@ class Completion:
         self, flights: Flights, before: Cursor, report: "_Report", context: dg.SensorEvaluationContext
     ) -> None:
         """Request what follows those that a lost tick may have reported without its requests. Dagster drops doubles."""
+        # Without a cursor of ours no tick but the first of all can have got lost; or a person has taken it away.
+        since = machine_time((before.at or current_clock().wall()) - _LATELY)
         for flight, at in flights.published:
-            if at >= machine_time(before.at - _LATELY):
+            if at >= since:
                 flight.status = RunStatus(RunState.SUCCEEDED, "")
                 self._follow(flight, report, context)
         flights.published.clear()
@@ -280,7 +284,10 @@ def _seen(flight: Flight) -> RunStatus:
 
 def _is_published(flight: Flight, place: Place, instance: dg.DagsterInstance) -> bool:
     key, partition = place
+    # By the time of its start, not by the entry, which may be one of attaching to it: later than the report.
     wanted = dg.AssetRecordsFilter(
-        key, [partition] if partition is not None else None, after_storage_id=flight.storage_id
+        key,
+        [partition] if partition is not None else None,
+        after_timestamp=machine_time(flight.record.at - CLOCKS_OF_MACHINES_DIFFER),
     )
     return any(publications(instance, wanted, flight.run_id))

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import FinishedRun, build_completion_sensor
+from dagster_runs.in_flight import completion as completion_module
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.in_flight.driving import Lost, completion, deferred, reported
@@ -107,3 +108,27 @@ def test_the_partition_of_a_partitioned_job_is_the_runs(
 def test_what_is_no_job_is_refused() -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="which is no job"):
         build_completion_sensor([deferred(TESTS)], jobs=["after_it"])
+
+
+def test_a_sensor_without_a_cursor_requests_nothing_for_what_was_reported_long_before(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion_module, "_LATELY", 0.0)  # Dagster stamps its events by the machine's own clock
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    completion([asset], sandbox, instance).ticks(clock, 9)
+    driver = completion([asset], sandbox, instance, name="renamed", job=after_it)
+    driver.ticks(clock, 2)
+    assert len(reported(instance, "it")) == 1
+    assert jobs_run(driver) == []
+
+
+def test_a_run_beyond_its_time_has_ended_nobody_knows_how(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10_000))
+    asset = deferred(TESTS, timeout=60)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance, job=after_it)
+    driver.ticks(clock, 9)
+    assert jobs_run(driver) == [("after_it", "UNKNOWN")]
