@@ -226,7 +226,7 @@ class Completion:
         shown = _seen(flight).state
         state = shown if shown.is_final else RunState.UNKNOWN
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
-        report.requests += requests.to_follow_up(self._follow_up, finished, context.log)
+        report.requests += requests.to_follow_up(self._follow_up, finished, context)
 
     def _follow_again(
         self, flights: Flights, before: Cursor, report: "_Report", context: dg.SensorEvaluationContext

@@ -88,21 +88,26 @@ def test_what_follows_is_not_lost_with_a_tick(
     assert len(reported(instance, "it")) == 1
 
 
+@pytest.mark.parametrize(
+    ("partitions", "requested"),
+    [(dg.StaticPartitionsDefinition(["x", "y"]), ["y"]), (dg.StaticPartitionsDefinition(["z"]), []), (None, [None])],
+    ids=["the same", "others", "none"],
+)
 def test_the_partition_of_a_partitioned_job_is_the_runs(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitions: Any, requested: list[str | None]
 ) -> None:
-    partitions = dg.StaticPartitionsDefinition(["x", "y"])
-    asset = deferred(TESTS, partitions_def=partitions)
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y"]))
 
     @dg.asset(partitions_def=partitions)
     def other(context: dg.AssetExecutionContext) -> None:
-        context.log.info(context.partition_key)
+        context.log.info("told")
 
-    job = dg.define_asset_job("others", selection=[other], partitions_def=partitions)
+    job = dg.define_asset_job("others", selection=[other])
     materialize([asset], sandbox, instance, partition_key="y")
     driver = completion([asset], sandbox, instance, job=job, more_assets=[other])
     driver.ticks(clock, 9)
-    assert [run.dagster_run.tags["dagster/partition"] for run in driver.runs] == ["y"]
+    assert [run.dagster_run.tags.get("dagster/partition") for run in driver.runs] == requested
+    assert len(reported(instance, "it")) == 1
 
 
 def test_what_is_no_job_is_refused() -> None:
