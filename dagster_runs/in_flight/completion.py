@@ -22,6 +22,7 @@ from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.watching import Watch
+from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
 from dagster_runs.remote_run.ledger import publications
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -76,7 +77,7 @@ class Completion:
         assets: The assets whose deferred runs it finishes.
         follow_up: What the user wants after each finished run.
         jobs: The jobs that the sensor may request, by name.
-        default_job: The one that publishes the ends of runs that other jobs deferred.
+        default_jobs: For each asset the one that publishes the ends of runs that other jobs deferred.
         interval: Seconds between two ticks.
     """
 
@@ -86,13 +87,13 @@ class Completion:
         *,
         follow_up: Any,
         jobs: Mapping[str, Any],
-        default_job: str,
+        default_jobs: Mapping[WatchedAsset, str],
         interval: float,
     ) -> None:
         self._assets = assets
         self._follow_up = follow_up
         self._jobs = jobs
-        self._default_job = default_job
+        self._default_jobs = default_jobs
         self._interval = interval
         self._busy = threading.Lock()
         self._flights: Flights | None = None
@@ -129,6 +130,7 @@ class Completion:
             watch.tell(context.log)
         report = _Report()
         self._follow_again(flights, before, report, context)
+        self._tell_without_step(flights, resources, report, context)
         self._report(flights, resources, report, context)
         self._token = uuid4().hex
         cursor = Cursor(self._token, flights.read_from, clock.wall()).as_text()
@@ -153,6 +155,7 @@ class Completion:
     def _look(self, flights: Flights, resources: Mapping[str, RemoteRunResource], instance: dg.DagsterInstance) -> None:
         """Look at what is due, all resources at the same time."""
         clock = current_clock()
+        _take_over(flights)
         until, soon = clock.monotonic() + LOOKING, clock.wall() + self._interval / 2
         for key, resource in resources.items():
             looking = self._looking.get(key)
@@ -168,6 +171,7 @@ class Completion:
         for look in self._looking.values():
             if look.done():
                 look.result()  # an error of ours is to fail the tick
+        _take_over(flights)
 
     def _report(
         self,
@@ -185,26 +189,53 @@ class Completion:
                 report.events += ended.as_success() if ended.places else ()
                 self._paces.learn(flight)
             elif flight.phase is Phase.NEEDS_STEP or (flight.phase is Phase.GOING and _is_overdue(flight, now)):
-                request = requests.to_publish(flight, context.instance, self._jobs, self._default_job)
+                request = requests.to_publish(flight, context.instance, self._jobs, self._default_jobs[flight.asset])
                 report.requests.append(request)
             else:
                 continue
             flight.phase = Phase.OVER
             self._follow(flight, report, context)
 
+    def _tell_without_step(
+        self,
+        flights: Flights,
+        resources: Mapping[str, RemoteRunResource],
+        report: "_Report",
+        context: dg.SensorEvaluationContext,
+    ) -> None:
+        """Tell those ends that no step can publish, as the partition is no more: Dagster would refuse the tick."""
+        for flight in flights:
+            if flight.phase is not Phase.NEEDS_STEP or requests.can_have_step(flight, context.instance):
+                continue
+            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
+            report.events += ended.as_failure()
+            context.log.warning(
+                "%s run %s ended %s. It filled %s, which is no partition of %s any more, so no Dagster run tells of it",
+                flight.run.vendor,
+                flight.run_id,
+                _seen(flight).word,
+                ", ".join(flight.partitions[:1]) or "no partition",
+                flight.keys[0].to_user_string(),
+            )
+            flight.phase = Phase.OVER
+            self._follow(flight, report, context)
+
     def _follow(self, flight: Flight, report: "_Report", context: dg.SensorEvaluationContext) -> None:
         if self._follow_up is None:
             return
-        state = _seen(flight).state
+        shown = _seen(flight).state
+        state = shown if shown.is_final else RunState.UNKNOWN
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
-        report.requests += requests.to_follow_up(self._follow_up, finished, context.log)
+        report.requests += requests.to_follow_up(self._follow_up, finished, context)
 
     def _follow_again(
         self, flights: Flights, before: Cursor, report: "_Report", context: dg.SensorEvaluationContext
     ) -> None:
         """Request what follows those that a lost tick may have reported without its requests. Dagster drops doubles."""
+        # Without a cursor of ours no tick but the first of all can have got lost; or a person has taken it away.
+        since = machine_time((before.at or current_clock().wall()) - _LATELY)
         for flight, at in flights.published:
-            if at >= machine_time(before.at - _LATELY):
+            if at >= since:
                 flight.status = RunStatus(RunState.SUCCEEDED, "")
                 self._follow(flight, report, context)
         flights.published.clear()
@@ -229,6 +260,11 @@ class _Report:
         return len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
 
 
+def _take_over(flights: Flights) -> None:
+    for flight in flights:
+        flight.take_over()
+
+
 def _is_overdue(flight: Flight, now: float) -> bool:
     looked = flight.looked_at >= flight.deadline
     return now >= flight.deadline and (looked or now >= flight.deadline + _UNHEARD)
@@ -248,7 +284,10 @@ def _seen(flight: Flight) -> RunStatus:
 
 def _is_published(flight: Flight, place: Place, instance: dg.DagsterInstance) -> bool:
     key, partition = place
+    # By the time of its start, not by the entry, which may be one of attaching to it: later than the report.
     wanted = dg.AssetRecordsFilter(
-        key, [partition] if partition is not None else None, after_storage_id=flight.storage_id
+        key,
+        [partition] if partition is not None else None,
+        after_timestamp=machine_time(flight.record.at - CLOCKS_OF_MACHINES_DIFFER),
     )
     return any(publications(instance, wanted, flight.run_id))

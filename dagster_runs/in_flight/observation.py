@@ -207,7 +207,7 @@ class _Account:
             self.report.runs += 1
         if self.follow_up is not None:
             finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)
-            self.report.requests += requests.to_follow_up(self.follow_up, finished, self.context.log)
+            self.report.requests += requests.to_follow_up(self.follow_up, finished, self.context)
 
     def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus) -> RunResult:
         try:

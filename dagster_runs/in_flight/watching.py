@@ -122,12 +122,12 @@ class Watch:
             self._answered()
             flight.unknown_since = flight.unknown_since or flight.looked_at
             if flight.looked_at - flight.unknown_since > NOT_FOUND_GRACE:
-                flight.phase = Phase.NEEDS_STEP
+                flight.shown = Phase.NEEDS_STEP
         except VendorError as error:
             self._failed(error)
         except Exception as error:  # a vendor's code: what is wrong with it shows best in a step
             self._failed(error)
-            flight.phase = Phase.NEEDS_STEP
+            flight.shown = Phase.NEEDS_STEP
 
     def _take_in(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         self._answered()
@@ -137,7 +137,7 @@ class Watch:
         if status.state is RunState.SUCCEEDED:
             self._fetch_result(flight, status, resource)
         elif status.state.is_final or (status.state is RunState.UNKNOWN and status.finished_at is not None):
-            flight.phase = Phase.NEEDS_STEP
+            flight.shown = Phase.NEEDS_STEP
 
     def _fetch_result(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         gate = flight.asset.remote.options.gate
@@ -147,9 +147,9 @@ class Watch:
             self._failed(error)
             flight.unread_since = flight.unread_since or flight.looked_at
             if error.permanent or flight.looked_at - flight.unread_since > REFUSED_GRACE:
-                flight.phase = Phase.NEEDS_STEP
+                flight.shown = Phase.NEEDS_STEP
         else:
-            flight.phase = Phase.SUCCEEDED
+            flight.shown = Phase.SUCCEEDED
 
     def _answered(self) -> None:
         with self._lock:
