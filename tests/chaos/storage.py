@@ -35,16 +35,16 @@ class Storage:
 
 
 @contextmanager
-def dagster_home(kind: StorageKind, home: Path) -> Iterator[Storage]:
-    """A new Dagster home in the folder ``home``."""
+def dagster_home(kind: StorageKind, home: Path, settings: str = _CONFIG) -> Iterator[Storage]:
+    """A new Dagster home in the folder ``home``, with these settings beside its storage."""
     home.mkdir(parents=True)
     config = home / "dagster.yaml"
     if kind == "sqlite":
-        config.write_text(_CONFIG)
+        config.write_text(settings)
         yield Storage(home)
         return
     with embedded_postgres() as url:
         # SQLAlchemy 2.1 takes psycopg 3 for its default, which Dagster does not install.
         for_dagster = url.replace("postgresql:", "postgresql+psycopg2:", 1)
-        config.write_text(f'{_CONFIG}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n')
+        config.write_text(f'{settings}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n')
         yield Storage(home, lambda: dump(url))
