@@ -13,6 +13,7 @@ from dagster_runs.version import __version__ as __version__
 if TYPE_CHECKING:
     from dagster_runs.assets import build_remote_run_asset as build_remote_run_asset
     from dagster_runs.in_flight.finished import FinishedRun as FinishedRun
+    from dagster_runs.jobs import build_cancel_job as build_cancel_job
     from dagster_runs.remote_run.contract import RemoteRun as RemoteRun
     from dagster_runs.remote_run.errors import RemoteRunError as RemoteRunError
     from dagster_runs.remote_run.errors import RunCanceled as RunCanceled
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dagster_runs.remote_run.gate import QualityGate as QualityGate
     from dagster_runs.remote_run.resource import RemoteRunResource as RemoteRunResource
     from dagster_runs.sensors import build_completion_sensor as build_completion_sensor
+    from dagster_runs.sensors import build_observation_sensor as build_observation_sensor
     from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
     from dagster_runs.transport.errors import ConflictError as ConflictError
     from dagster_runs.transport.errors import ConnectionFailedError as ConnectionFailedError
@@ -63,7 +65,8 @@ _HOMES = {
     ),
     "dagster_runs.remote_run.gate": ("QualityGate",),
     "dagster_runs.remote_run.resource": ("RemoteRunResource",),
-    "dagster_runs.sensors": ("build_completion_sensor",),
+    "dagster_runs.jobs": ("build_cancel_job",),
+    "dagster_runs.sensors": ("build_completion_sensor", "build_observation_sensor"),
     "dagster_runs.transport.errors": (
         "AuthenticationError",
         "ConflictError",

@@ -7,7 +7,8 @@ import dagster as dg
 
 from dagster_runs.in_flight import requests
 from dagster_runs.in_flight.completion import Completion
-from dagster_runs.in_flight.definition import watched
+from dagster_runs.in_flight.definition import observable, watched
+from dagster_runs.in_flight.observation import Observation
 from dagster_runs.in_flight.requests import FollowUp, Job
 
 
@@ -68,6 +69,57 @@ def build_completion_sensor(
         return completion.tick(context)
 
     return complete
+
+
+def build_observation_sensor(
+    assets: Sequence[dg.AssetsDefinition],
+    *,
+    name: str = "remote_run_observation",
+    job: FollowUp | None = None,
+    jobs: Sequence[Job] = (),
+    minimum_interval_seconds: int = 60,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    description: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> dg.SensorDefinition:
+    """A sensor that reports the runs that others start: the vendor's own schedule, a colleague.
+
+    A run that succeeds becomes a materialization with metadata and checks; one that does not becomes an observation and
+    a failed ``run_status`` check. Runs that this Dagster instance started are left out. It begins with the runs that are
+    made from its first tick on.
+
+    Args:
+        assets: Assets from `build_remote_run_asset`, of vendors that list runs: Amperity (whose runs need a
+            ``workflow_name``) and TestGen (whose resource needs a ``project_code``).
+        name: The sensor's name.
+        job: A job to request once for each finished run, whatever its end (which the run's tag ``dagster_runs/state``
+            tells); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
+        jobs: Jobs that such a function may request.
+        minimum_interval_seconds: Seconds between two ticks.
+        default_status: Whether it runs from the beginning; by default somebody has to switch it on, as in Dagster.
+        description: Instead of the usual one.
+        tags: Of the sensor.
+
+    Raises:
+        DagsterInvalidDefinitionError: Others' runs of an asset cannot be seen or told, and why.
+    """
+    assets_watched = observable(assets)
+    observation = Observation(assets_watched, follow_up=job)
+    requested = requests.named([*jobs, *([job] if requests.is_job(job) else [])])
+
+    @dg.sensor(
+        name=name,
+        jobs=list(requested.values()) or None,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        required_resource_keys={asset.remote.resource_key for asset in assets_watched},
+        description=description or f"Reports runs of {_listed(assets_watched)} that others start.",
+        tags=tags,
+    )
+    def observe(context: dg.SensorEvaluationContext) -> Any:
+        return observation.tick(context)
+
+    return observe
 
 
 def _listed(assets: Sequence[Any]) -> str:

@@ -197,13 +197,7 @@ class Completion:
             return
         state = _seen(flight).state
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
-        try:
-            request = requests.to_follow_up(self._follow_up, finished)
-        except Exception:  # the user's function; the others' ends must be told all the same
-            context.log.exception("The function that was given as job failed for run %s", flight.run_id)
-            return
-        if request is not None:
-            report.requests.append(request)
+        report.requests += requests.to_follow_up(self._follow_up, finished, context.log)
 
     def _follow_again(
         self, flights: Flights, before: Cursor, report: "_Report", context: dg.SensorEvaluationContext

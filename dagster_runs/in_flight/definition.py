@@ -71,6 +71,34 @@ class WatchedAsset:
         """The checks that a run reports."""
         return frozenset(self.definition.check_keys)
 
+    @property
+    def fixed_run(self) -> RemoteRun[Any]:
+        """What is run, of an asset that `observable` lets pass."""
+        if self.remote.run is None:
+            raise dg.DagsterInvalidDefinitionError(
+                f"What {_named(self.definition)} runs is decided by a function in its step, so no other run can be told "
+                "to be one of it"
+            )
+        return self.remote.run
+
+
+def observable(assets: Iterable[Any]) -> list[WatchedAsset]:
+    """The definitions whose runs can be told when others start them.
+
+    Raises:
+        DagsterInvalidDefinitionError: One of them cannot, and why.
+    """
+    found = watched(assets, deferred=False)
+    for asset in found:
+        name = _named(asset.definition)
+        if asset.fixed_run.cannot_be_observed:
+            raise dg.DagsterInvalidDefinitionError(f"{name} cannot be observed: {asset.fixed_run.cannot_be_observed}")
+        if asset.definition.partitions_def is not None:
+            raise dg.DagsterInvalidDefinitionError(
+                f"{name} cannot be observed: it has partitions, and nobody can tell which of them another's run fills"
+            )
+    return found
+
 
 def watched(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsset]:
     """The definitions with what the factory made them from.

@@ -1,5 +1,6 @@
 """Dagster runs that a sensor requests: to publish the end of a deferred run, and to follow upon a finished one."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,21 +55,29 @@ def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, 
     )
 
 
-def to_follow_up(job: FollowUp, finished: FinishedRun) -> dg.RunRequest | None:
+def to_follow_up(job: FollowUp, finished: FinishedRun, log: logging.Logger) -> list[dg.RunRequest]:
     """The run that the user wants after each finished run, once: the remote run's id is its key."""
     run_key = f"after {finished.run_id}"
     if not is_job(job):
-        request: dg.RunRequest | None = job(finished)
-        if request is None or request.run_key is not None:
-            return request
-        return request._replace(run_key=run_key)
+        try:
+            request: dg.RunRequest | None = job(finished)
+        except Exception:  # the user's; the ends of the others are to be told all the same
+            log.exception(
+                "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
+            )
+            return []
+        if request is None:
+            return []
+        return [request if request.run_key is not None else request._replace(run_key=run_key)]
     has_partitions = getattr(job, "partitions_def", None) is not None
-    return dg.RunRequest(
-        run_key=run_key,
-        job_name=job.name,
-        partition_key=finished.partitions[0] if has_partitions and len(finished.partitions) == 1 else None,
-        tags={RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
-    )
+    return [
+        dg.RunRequest(
+            run_key=run_key,
+            job_name=job.name,
+            partition_key=finished.partitions[0] if has_partitions and len(finished.partitions) == 1 else None,
+            tags={RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
+        )
+    ]
 
 
 def is_job(job: Any) -> bool:

@@ -229,13 +229,21 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         """
         return self.look(resource, listed.run_id)
 
-    def is_target_of(self, resource: ResourceT, listed: ListedRun) -> bool | None:
-        """Whether a listed run is one of what this run runs; ``None`` where the vendor does not tell yet.
+    @property
+    def observed_target(self) -> str:
+        """What `target_of_listed` says of a listed run of this run's target."""
+        return self.target
+
+    def target_of_listed(self, resource: ResourceT, listed: ListedRun) -> str | None:
+        """What a listed run, which somebody else may have started, runs.
+
+        Returns:
+            Empty for another kind of run than this; ``None`` where the vendor does not tell yet.
 
         Raises:
             VendorError: A further call was needed, and failed.
         """
-        raise NotImplementedError(f"{self.vendor} lists no {self.label}s")
+        return ""
 
     def fetch_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """Metadata of a run that is still going; empty where the vendor tells nothing."""

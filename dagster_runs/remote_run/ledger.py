@@ -191,7 +191,17 @@ def publications(
 def published_run(event: dg.EventLogRecord) -> str | None:
     """The remote run that a materialization reports."""
     materialization = event.asset_materialization
-    known = materialization.metadata.get(RUN_ID_KEY) if materialization is not None else None
+    return _run_in(materialization.metadata) if materialization is not None else None
+
+
+def observed_run(event: dg.EventLogRecord) -> str | None:
+    """The remote run that an observation tells of."""
+    observation = event.event_log_entry.asset_observation
+    return _run_in(observation.metadata) if observation is not None else None
+
+
+def _run_in(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str | None:
+    known = metadata.get(RUN_ID_KEY)
     return known.value if isinstance(known, dg.TextMetadataValue) else None
 
 

@@ -32,7 +32,7 @@ def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
     newest: dict[str, Entry] = {}
     kind = following.target.partition(" ")[0]
     for key in following.step.instance.get_asset_keys():
-        for record in _records(following.step.instance, key, attempt.starting_at - _LOOKED_BACK):
+        for record in records_of(following.step.instance, key, attempt.starting_at - _LOOKED_BACK):
             if record.correlation_id == attempt.correlation_id or record.kind != kind:
                 continue
             newest.setdefault(record.correlation_id, record.entry)
@@ -43,9 +43,11 @@ def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
     return Neighbours(frozenset(run_ids), Entry.STARTING in newest.values())
 
 
-def _records(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[Record]:
-    """The asset's ledger entries since then, newest first."""
-    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since)
+def records_of(
+    instance: dg.DagsterInstance, key: dg.AssetKey, since: float, *, until: float | None = None
+) -> Iterator[Record]:
+    """The asset's ledger entries between these times, newest first."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since, before_timestamp=until)
     cursor: str | None = None
     while True:
         page = instance.fetch_observations(wanted, limit=_PAGE, cursor=cursor)

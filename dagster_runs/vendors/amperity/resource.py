@@ -1,6 +1,7 @@
 """Connection to an Amperity tenant, and its calls."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
@@ -9,13 +10,22 @@ from pydantic import Field
 from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.state import RunState
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
 from dagster_runs.transport.client import ErrorReader
+from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.oauth import exchanged_token
 from dagster_runs.transport.url import check_base_url, trimmed
 from dagster_runs.vendors.amperity.models import StartedWorkflow, Workflow, WorkflowPage
 
 _MOST_PAGES = 50
+_LISTED_STATES = (
+    *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
+    *("running with failures", "running-with-failures", "running_with_failures"),
+    *("stopping", "canceling", "failed", "canceled", "stopped"),
+)
+"""The specification gives the filter a default, `succeeded`. Whether servers apply it is not said, nor how they spell
+states of several words: so where the list could be one of successes only, ask for each."""
 
 
 class AmperityResource(RemoteRunResource):
@@ -108,12 +118,22 @@ class AmperityResource(RemoteRunResource):
         """The tenant's workflows; in which order Amperity does not say."""
         # The list is filtered by the vendor's clock.
         begin = datetime.fromtimestamp(since + (self.http().clock_ahead or 0.0), timezone.utc)
-        return map(self._listed, self.list_workflows(created_from=iso(begin)))
+        return map(self._listed, self.list_all_workflows(created_from=iso(begin)))
 
     def _listed(self, workflow: Workflow) -> ListedRun:
         ahead = self.http().clock_ahead or 0.0
         created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
         return ListedRun(workflow.id, created_at, workflow.run_state, workflow)
+
+    def list_all_workflows(self, **filters: str) -> Iterator[Workflow]:
+        """As `list_workflows`, of all states even where the server lists successes only; some may come twice."""
+        only_successes = True
+        for workflow in self.list_workflows(**filters):
+            only_successes = only_successes and workflow.run_state is RunState.SUCCEEDED
+            yield workflow
+        for state in _LISTED_STATES if only_successes else ():
+            with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
+                yield from self.list_workflows(**filters, state=state)
 
     def list_workflows(self, **filters: str) -> Iterator[Workflow]:
         """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``.

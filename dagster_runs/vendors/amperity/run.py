@@ -1,8 +1,7 @@
 """A run of an Amperity courier group, orchestration group or campaign."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal
 
@@ -24,7 +23,7 @@ from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, state_of
 from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.remote_run.values import Time
-from dagster_runs.transport.errors import InvalidRequestError, VendorError
+from dagster_runs.transport.errors import VendorError
 from dagster_runs.transport.retry import is_transient
 from dagster_runs.vendors.amperity.models import WORDS, Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
@@ -35,13 +34,6 @@ _TYPES = {
     "og": ("amperity.orchestration.orchestration/run",),
     "cc": ("campaign.send", "campaign.fetch"),
 }
-_LISTED_STATES = (
-    *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
-    *("running with failures", "running-with-failures", "running_with_failures"),
-    *("stopping", "canceling", "failed", "canceled", "stopped"),
-)
-"""The specification gives the filter a default, `succeeded`. Whether servers apply it is not said, nor how they spell
-states of several words: so where the list could be one of successes only, ask for each."""
 _SKIPPED = "skipped"
 _CONFIG_ID = re.compile(f"({'|'.join(_KINDS)})-[A-Za-z0-9_-]+")
 
@@ -146,10 +138,15 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         """The list's entry; once the workflow has ended, with its error and its tasks."""
         return self._told_whole(resource, listed.answer)
 
-    def is_target_of(self, resource: AmperityResource, listed: ListedRun) -> bool | None:
-        """By kind and name: Amperity does not tell which configuration a workflow runs."""
+    @property
+    def observed_target(self) -> str:
+        """Kind and name: Amperity does not tell which configuration a workflow runs."""
+        return f"{self.config_id[:2]} {self.workflow_name}"
+
+    def target_of_listed(self, resource: AmperityResource, listed: ListedRun) -> str | None:
+        """Kind and name of the workflow."""
         workflow: Workflow = listed.answer
-        return workflow.type in _TYPES[self.config_id[:2]] and workflow.name == self.workflow_name
+        return next((f"{kind} {workflow.name}" for kind, types in _TYPES.items() if workflow.type in types), "")
 
     def _told_whole(self, resource: AmperityResource, workflow: Workflow) -> RunStatus:
         if workflow.run_state.is_final:
@@ -201,20 +198,11 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         }
         found: dict[str, FoundRun] = {}
         for workflow_type in _TYPES[self.config_id[:2]]:
-            for workflow in self._listed(resource, {"type": workflow_type, **window}):
+            for workflow in resource.list_all_workflows(type=workflow_type, **window):
                 fits = _fits(workflow, attempt, resource.http().clock_ahead)
                 if fits is not False:
                     found[workflow.id] = FoundRun(workflow.id, ours=False, undecided=fits is None)
         return list(found.values())
-
-    def _listed(self, resource: AmperityResource, filters: Mapping[str, str]) -> Iterator[Workflow]:
-        only_successes = True
-        for workflow in resource.list_workflows(**filters):
-            only_successes = only_successes and workflow.run_state is RunState.SUCCEEDED
-            yield workflow
-        for state in _LISTED_STATES if only_successes else ():
-            with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
-                yield from resource.list_workflows(**filters, state=state)
 
 
 def _fits(workflow: Workflow, attempt: StartAttempt, ahead: float | None) -> bool | None:

@@ -59,12 +59,12 @@ class TestGenRun(RemoteRun[TestGenResource]):
         """The list's entry is the whole job."""
         return _status(listed.answer)
 
-    def is_target_of(self, resource: TestGenResource, listed: ListedRun) -> bool | None:
-        """Asks for the job's record: the job itself does not tell its suite or table group."""
+    def target_of_listed(self, resource: TestGenResource, listed: ListedRun) -> str | None:
+        """From the run's record: the job itself does not tell its suite or table group."""
         if listed.answer.job_key != self.job_key:
-            return False
+            return ""
         target_id = self._record(resource, listed.run_id).target_id
-        return None if target_id is None else target_id.casefold() == self.target.casefold()
+        return None if target_id is None else target_id.casefold()
 
     def cancel(self, resource: TestGenResource, run_id: str) -> None:
         """Ask for cancellation; the job ends ``canceled`` some seconds later."""

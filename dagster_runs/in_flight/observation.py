@@ -1,0 +1,231 @@
+"""The observation sensor's work: runs that others started at a vendor, from their first sight to their end.
+
+Dagster stores a tick's events before its cursor. So what is to be reported is looked for in the event log first: a tick
+that got lost after its events reports nothing twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import dagster as dg
+
+from dagster_runs.in_flight import requests, sightings
+from dagster_runs.in_flight.definition import WatchedAsset
+from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
+from dagster_runs.in_flight.requests import FollowUp
+from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
+from dagster_runs.remote_run.contract import DAY, START_TAKES_AT_MOST, ListedRun, RunResult
+from dagster_runs.remote_run.ledger import Entry, observed_run, publications
+from dagster_runs.remote_run.neighbours import records_of
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import NotFoundError, VendorError
+
+LOOKING = 25.0
+"""Seconds of a tick in which calls may begin; Dagster ends a tick after 60."""
+MOST_EVENTS = 500
+"""That a tick reports: Dagster stores them one by one, in the same tick."""
+MOST_REQUESTS = 25
+_OUTAGE_AFTER = 3
+"""Failed looks in a row from which on the vendor is left alone until the next tick."""
+_GIVEN_UP = 30 * DAY
+"""Seconds after which a run that does not end is no longer looked at."""
+_START_NOTED = 3600.0
+"""Seconds before a run's creation from which on the ledgers are searched for its start."""
+_START_DECIDED = START_TAKES_AT_MOST + 600.0
+"""Seconds after which a start of ours, of which nobody knows what it began, no longer holds others' runs back."""
+
+_NOBODYS = ""
+"""The asset of a run that fills none."""
+
+
+class Observation:
+    """An observation sensor's ticks.
+
+    Args:
+        assets: The assets that others' runs fill.
+        follow_up: What the user wants after each finished run; ``None`` for nothing.
+    """
+
+    def __init__(self, assets: Sequence[WatchedAsset], *, follow_up: FollowUp | None) -> None:
+        self._assets = {asset.keys[0].to_user_string(): asset for asset in assets}
+        self._follow_up = follow_up
+
+    def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        """One evaluation of the sensor."""
+        clock = current_clock()
+        until = clock.monotonic() + LOOKING
+        seen = sightings.from_cursor(context.cursor)
+        report = _Report()
+        by_resource: dict[str, dict[str, WatchedAsset]] = {}
+        for name, asset in self._assets.items():
+            by_resource.setdefault(asset.remote.resource_key, {})[name] = asset
+        for key, assets in by_resource.items():
+            one = seen.setdefault(key, Seen(clock.wall()))
+            resource = next(iter(assets.values())).remote.resource_in(context.resources)
+            _Account(key, assets, resource, one, report, context, self._follow_up, until).look()
+        waiting = sum(len(one.awaited) for one in seen.values())
+        said = f"{report.runs} reported, {waiting} awaited"
+        return dg.SensorResult(
+            asset_events=report.events,
+            run_requests=report.requests,
+            skip_reason=None if report.requests else ". ".join([said, *report.troubles]),
+            cursor=sightings.as_cursor(seen),
+        )
+
+
+@dataclass
+class _Report:
+    """What a tick tells Dagster."""
+
+    events: list[AssetEvent] = field(default_factory=list)
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    runs: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next tick is to tell the rest."""
+        return len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
+
+
+@dataclass
+class _Account:
+    """One resource's runs, in one tick."""
+
+    name: str
+    assets: Mapping[str, WatchedAsset]
+    resource: RemoteRunResource
+    seen: Seen
+    report: _Report
+    context: dg.SensorEvaluationContext
+    follow_up: FollowUp | None
+    until: float
+    listed: dict[str, ListedRun] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """See which runs there are, and report those of others that have ended."""
+        now = current_clock().wall()
+        with self.resource.http().hurried():
+            if not self._bearing(self._list):
+                return
+            failed_in_a_row = 0
+            for run_id, sighting in sorted(self.seen.awaited.items(), key=lambda item: item[1].created_at):
+                if self.report.is_full or failed_in_a_row == _OUTAGE_AFTER or current_clock().monotonic() > self.until:
+                    break
+                went_well = self._bearing(partial(self._look_at, run_id, sighting))
+                failed_in_a_row = 0 if went_well else failed_in_a_row + 1
+        self.seen.was_listed(now)
+
+    def _bearing(self, call: Callable[[], None]) -> bool:
+        """Whether the call went well; what did not is tried again at the next tick."""
+        try:
+            call()
+        except VendorError as error:
+            self.report.troubles.append(f"{self.name}: {error}")
+            self.context.log.warning("%s, which is tried again: %s", self.name, error)
+            return False
+        return True
+
+    def _list(self) -> None:
+        now = current_clock().wall()
+        listed = self.resource.list_runs(self.seen.since - LISTED_LATE)
+        if listed is None:
+            raise dg.DagsterInvariantViolationError(
+                f"The resource {self.name!r} cannot list runs as it is set; TestGen's needs its project_code"
+            )
+        for run in listed:
+            self.listed[run.run_id] = run
+            self.seen.take_in(run.run_id, now if run.created_at is None else run.created_at)
+
+    def _look_at(self, run_id: str, sighting: Sighting) -> None:
+        if sighting.asset is None:
+            listed = self.listed.get(run_id)
+            sighting.asset = self._whose(listed) if listed is not None else _NOBODYS
+            if sighting.asset is None:
+                return
+        asset = self.assets.get(sighting.asset)
+        is_given_up = current_clock().wall() - sighting.created_at > _GIVEN_UP
+        if asset is None or is_given_up or self._is_told(asset, run_id, sighting.created_at):
+            self.seen.finish(run_id)
+
+    def _is_told(self, asset: WatchedAsset, run_id: str, created_at: float) -> bool:
+        """Whether nothing more is to be told of a run; tells its end, if another has started it."""
+        status = self._status(asset, run_id)
+        if status is None or not status.state.is_final:
+            return status is None
+        started_here = self._was_started_here(run_id, created_at)
+        if started_here is False:
+            self._report(asset, run_id, status, created_at)
+        return started_here is not None
+
+    def _whose(self, listed: ListedRun) -> str | None:
+        """The asset that a listed run fills; ``None`` while the vendor does not tell."""
+        targets: dict[type, str | None] = {}
+        for name, asset in self.assets.items():
+            run = asset.fixed_run
+            if type(run) not in targets:
+                targets[type(run)] = run.target_of_listed(self.resource, listed)
+            if targets[type(run)] == run.observed_target:
+                return name
+        return None if None in targets.values() else _NOBODYS
+
+    def _status(self, asset: WatchedAsset, run_id: str) -> RunStatus | None:
+        """How the run stands; ``None`` if the vendor no longer knows it."""
+        listed = self.listed.get(run_id)
+        try:
+            if listed is None:
+                return asset.fixed_run.look(self.resource, run_id)
+            return asset.fixed_run.status_of_listed(self.resource, listed)
+        except NotFoundError:
+            return None
+
+    def _was_started_here(self, run_id: str, created_at: float) -> bool | None:
+        """Whether this Dagster instance started it; ``None`` while a start may still find out that it did."""
+        newest: dict[str, Entry] = {}
+        for key in self.context.instance.get_asset_keys():
+            for record in records_of(
+                self.context.instance, key, created_at - _START_NOTED, until=created_at + _START_DECIDED
+            ):
+                if record.run_id == run_id:
+                    return True
+                newest.setdefault(record.correlation_id, record.entry)
+        is_open = Entry.STARTING in newest.values() and current_clock().wall() - created_at < _START_DECIDED
+        return None if is_open else False
+
+    def _report(self, asset: WatchedAsset, run_id: str, status: RunStatus, created_at: float) -> None:
+        run = asset.fixed_run
+        if not _is_reported(self.context.instance, asset.keys[0], run_id, created_at):
+            result = self._result(asset, run_id, status)
+            more = {"dagster_runs/observed": dg.MetadataValue.bool(True)}
+            places = [(key, None) for key in asset.keys]
+            ended = Ended(asset, places, run, run_id, self.resource, status, result, more)
+            self.report.events += ended.as_success() if status.state is RunState.SUCCEEDED else ended.as_failure()
+            self.report.runs += 1
+        if self.follow_up is not None:
+            finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)
+            self.report.requests += requests.to_follow_up(self.follow_up, finished, self.context.log)
+
+    def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus) -> RunResult:
+        try:
+            return asset.fixed_run.fetch_result(self.resource, run_id, status, asset.remote.options.gate)
+        except VendorError:
+            if status.state is RunState.SUCCEEDED:
+                raise
+            return RunResult()  # that it did not succeed is known
+
+
+def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, created_at: float) -> bool:
+    wanted = dg.AssetRecordsFilter(key, after_timestamp=created_at - LISTED_LATE)
+    if any(publications(instance, wanted, run_id)):
+        return True
+    cursor: str | None = None
+    while True:
+        page = instance.fetch_observations(wanted, limit=100, cursor=cursor)
+        if any(observed_run(event) == run_id for event in page.records):
+            return True
+        if not page.has_more:
+            return False
+        cursor = page.cursor

@@ -1,0 +1,70 @@
+"""What an observation sensor has seen of each resource's runs, as its cursor keeps it from tick to tick."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+LISTED_LATE = 900.0
+"""Seconds by which a run may be listed late, or as older than it is by our clock."""
+
+
+@dataclass
+class Sighting:
+    """A run whose end is awaited.
+
+    Attributes:
+        created_at: Epoch seconds.
+        asset: First asset of the definition that it fills, as text; ``None`` while that is not known.
+    """
+
+    created_at: float
+    asset: str | None = None
+
+
+@dataclass
+class Seen:
+    """What was seen of one resource's runs.
+
+    Attributes:
+        since: Epoch seconds up to which all runs were listed.
+        done: When those were created that nothing more is to be done about, by id.
+        awaited: Those whose end is awaited, by id.
+    """
+
+    since: float
+    done: dict[str, float] = field(default_factory=dict)
+    awaited: dict[str, Sighting] = field(default_factory=dict)
+
+    def take_in(self, run_id: str, created_at: float) -> None:
+        """Note a listed run, if it is new."""
+        if created_at >= self.since - LISTED_LATE and run_id not in self.done:
+            self.awaited.setdefault(run_id, Sighting(created_at))
+
+    def finish(self, run_id: str) -> None:
+        """Nothing more is to be done about it."""
+        self.done[run_id] = self.awaited.pop(run_id).created_at
+
+    def was_listed(self, at: float) -> None:
+        """All runs until then were listed; older ones need not be listed again, unless it is unknown what one fills."""
+        self.since = min([at, *(one.created_at for one in self.awaited.values() if one.asset is None)])
+        self.done = {run_id: made for run_id, made in self.done.items() if made >= self.since - LISTED_LATE}
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> "Seen":
+        """As `asdict` gave it."""
+        awaited = {run_id: Sighting(**sighting) for run_id, sighting in kept["awaited"].items()}
+        return cls(float(kept["since"]), dict(kept["done"]), awaited)
+
+
+def from_cursor(text: str | None) -> dict[str, Seen]:
+    """By resource; empty where the cursor is none of ours, so that observation begins anew."""
+    try:
+        return {key: Seen.of(kept) for key, kept in json.loads(text or "{}").items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def as_cursor(seen: Mapping[str, Seen]) -> str:
+    """For Dagster to keep."""
+    return json.dumps({key: asdict(one) for key, one in seen.items()})

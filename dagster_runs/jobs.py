@@ -1,0 +1,67 @@
+"""A job that cancels deferred runs."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_runs.in_flight.cancelling import cancel_flight, in_flight
+from dagster_runs.in_flight.definition import watched
+
+
+class CancelRemoteRuns(dg.Config):
+    """Which deferred runs to cancel."""
+
+    asset: str = Field(description="The asset, as the UI writes its key: testgen/orders_quality.")
+    partition: str | None = Field(default=None, description="Only the run of this partition.")
+    run_id: str | None = Field(default=None, description="Only the run with this id of the vendor's.")
+
+
+def build_cancel_job(
+    assets: Sequence[dg.AssetsDefinition], *, name: str = "cancel_remote_runs", description: str | None = None
+) -> dg.JobDefinition:
+    """A job that cancels deferred runs of an asset: they have no step that a person could terminate.
+
+    Launch it from the launchpad with the asset's key, and a partition or the vendor's run id where not all of the
+    asset's runs are meant. The completion sensor neither reports nor retries what was cancelled so.
+
+    Args:
+        assets: Assets from `build_remote_run_asset` with ``wait="defer"``.
+        name: The job's name.
+        description: Instead of the usual one.
+
+    Raises:
+        DagsterInvalidDefinitionError: An asset is not deferred, or comes twice.
+    """
+    by_key = {key.to_user_string(): asset for asset in watched(assets, deferred=True) for key in asset.keys}
+
+    @dg.op(name=f"{name}_op", required_resource_keys={asset.remote.resource_key for asset in by_key.values()})
+    def cancel(context: dg.OpExecutionContext, config: CancelRemoteRuns) -> None:
+        asset = by_key.get(config.asset)
+        if asset is None:
+            raise dg.Failure(
+                f"There is no deferred asset {config.asset!r}; there are {', '.join(by_key)}", allow_retries=False
+            )
+        going = in_flight(asset, context.instance)
+        wanted = [
+            flight
+            for flight in going
+            if config.partition in (None, *flight.partitions) and config.run_id in (None, flight.run_id)
+        ]
+        if not wanted:
+            ids = ", ".join(flight.run_id for flight in going) or "none"
+            raise dg.Failure(f"No such run of {config.asset} is in flight. In flight: {ids}", allow_retries=False)
+        failures: list[str] = []
+        for flight in wanted:
+            try:
+                context.log.info(cancel_flight(context, flight))
+            except dg.Failure as failure:
+                failures.append(str(failure.description))
+        if failures:
+            raise dg.Failure("\n".join(failures), allow_retries=False)
+
+    @dg.job(name=name, description=description or "Cancels deferred runs at their vendor.")
+    def cancelling() -> None:
+        cancel()
+
+    return cancelling
