@@ -15,12 +15,13 @@ from uuid import uuid4
 
 import dagster as dg
 
-from dagster_runs.in_flight import requests
+from dagster_runs.in_flight import publishing, requests
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun, Place
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
+from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
 from dagster_runs.remote_run.ledger import publications
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -32,9 +33,11 @@ READING = 15.0
 LOOKING = 15.0
 """Seconds of a tick in which looks may begin."""
 MOST_EVENTS = 1000
-"""That a tick reports: Dagster stores them one by one, in the same tick."""
+"""That a tick reports, however fast the storage is."""
 MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
+_EVENTS_FOR_A_REQUEST = 40
+"""That Dagster stores in the time in which it launches a run."""
 _UNHEARD = 600.0
 """Seconds beyond its deadline after which a run that cannot be looked at is left to a step all the same."""
 _LATELY = 600.0
@@ -101,6 +104,7 @@ class Completion:
         self._looking: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(len(self._watches), thread_name_prefix="dagster_runs_watch")
         self._paces = Paces()
+        self._storing = Storing()
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """One evaluation of the sensor."""
@@ -127,9 +131,12 @@ class Completion:
         self._look(flights, resources, context.instance)
         for watch in self._watches.values():
             watch.tell(context.log)
-        report = _Report()
+        most_events = min(MOST_EVENTS, self._storing.most_events)
+        report = _Report(most_events, max(1, min(MOST_REQUESTS, most_events // _EVENTS_FOR_A_REQUEST)))
         self._follow_again(flights, before, report, context)
+        self._request(flights, report, context)
         self._report(flights, resources, report, context)
+        self._storing.handed_over(report.told)
         self._token = uuid4().hex
         cursor = Cursor(self._token, flights.read_from, clock.wall()).as_text()
         return dg.SensorResult(
@@ -147,6 +154,7 @@ class Completion:
             self._token = cursor.token
         else:
             # That Dagster has the last tick's cursor says that it has stored its events.
+            self._storing.learn(instance)
             self._flights.drop([flight for flight in self._flights if flight.phase is Phase.OVER])
         return self._flights
 
@@ -176,21 +184,49 @@ class Completion:
         report: "_Report",
         context: dg.SensorEvaluationContext,
     ) -> None:
-        now = current_clock().wall()
         for flight in flights:
-            if report.is_full:
-                return
-            if flight.phase is Phase.SUCCEEDED:
-                ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
-                report.events += ended.as_success() if ended.places else ()
-                self._paces.learn(flight)
-            elif flight.phase is Phase.NEEDS_STEP or (flight.phase is Phase.GOING and _is_overdue(flight, now)):
-                request = requests.to_publish(flight, context.instance, self._jobs, self._default_job)
-                report.requests.append(request)
-            else:
+            # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
+            if flight.phase is not Phase.SUCCEEDED or not report.has_room_for_events:
                 continue
+            if self._follow_up is not None and not report.has_room_for_requests:
+                continue
+            report.tell(_ended(flight, resources[flight.asset.remote.resource_key], context.instance))
+            self._paces.learn(flight)
             flight.phase = Phase.OVER
             self._follow(flight, report, context)
+
+    def _request(self, flights: Flights, report: "_Report", context: dg.SensorEvaluationContext) -> None:
+        """Have Dagster runs publish the other ends, and see to it that those which were requested begin."""
+        now, instance = current_clock().wall(), context.instance
+        needing = [
+            flight
+            for flight in flights
+            if flight.phase is Phase.NEEDS_STEP or (flight.phase is Phase.GOING and _is_overdue(flight, now))
+        ]
+        requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
+        # Where a job follows each run, half of the requests are left to what succeeded.
+        most = report.most_requests if self._follow_up is None else max(1, report.most_requests // 2)
+        asked = [*needing[:most], *requested[: publishing.AT_ONCE]]
+        for flight, runs in publishing.requested_runs(asked, instance).items():
+            given_up = sum(publishing.never_began(run) for run in runs)
+            if any(publishing.has_begun(run) for run in runs):
+                flight.phase = Phase.OVER
+            elif given_up < len(runs):
+                flight.phase = Phase.REQUESTED  # it waits in Dagster's queue
+            elif given_up == publishing.MOST_ATTEMPTS:
+                flight.phase = Phase.OVER
+                context.log.error(
+                    "The end of %s run %s is not published: Dagster has given up %d runs that were to do so",
+                    flight.run.vendor,
+                    flight.run_id,
+                    given_up,
+                )
+            elif report.has_room_for_requests:
+                flight.phase = Phase.REQUESTED
+                request = requests.to_publish(flight, instance, self._jobs, self._default_job, attempt=given_up)
+                report.requests.append(request)
+                if not given_up:
+                    self._follow(flight, report, context)
 
     def _follow(self, flight: Flight, report: "_Report", context: dg.SensorEvaluationContext) -> None:
         if self._follow_up is None:
@@ -211,22 +247,39 @@ class Completion:
 
     def _how_it_stands(self, flights: Flights) -> str:
         count = {phase: sum(flight.phase is phase for flight in flights) for phase in Phase}
-        reported, going = count[Phase.OVER], len(flights) - count[Phase.OVER]
-        said = [f"{reported} reported, {going} in flight"]
+        said = [f"{count[Phase.OVER]} reported, {len(flights) - count[Phase.OVER]} in flight"]
         return ". ".join([*said, *(watch.trouble for watch in self._watches.values() if watch.trouble is not None)])
 
 
 @dataclass
 class _Report:
-    """What a tick tells Dagster."""
+    """What a tick tells Dagster.
 
+    Attributes:
+        told: For each run that is reported, the place that comes last, and the number of events up to it.
+    """
+
+    most_events: int
+    most_requests: int
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
+    told: list[tuple[Place, int]] = field(default_factory=list)
+
+    def tell(self, ended: Ended) -> None:
+        """Report a good end, where it was not reported yet."""
+        if ended.places:
+            self.events += ended.as_success()
+            self.told.append((ended.places[-1], len(self.events)))
 
     @property
-    def is_full(self) -> bool:
-        """Whether the next tick is to tell the rest."""
-        return len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
+    def has_room_for_events(self) -> bool:
+        """Whether further successes may be told in this tick."""
+        return len(self.events) < self.most_events
+
+    @property
+    def has_room_for_requests(self) -> bool:
+        """Whether further runs may be requested in this tick."""
+        return len(self.requests) < self.most_requests
 
 
 def _is_overdue(flight: Flight, now: float) -> bool:

@@ -25,7 +25,9 @@ _PASSED_ON = ("dagster/priority", "dagster/max_runtime", "dagster/retry_strategy
 """Dagster's own tags that a person may have put on a run."""
 
 
-def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, Job], default: str) -> dg.RunRequest:
+def to_publish(
+    flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, Job], default: str, *, attempt: int = 0
+) -> dg.RunRequest:
     """A Dagster run whose step attaches to the deferred run, publishes its end and fails, if it did not succeed.
 
     It is a run of the job whose run deferred it, where that is one of ``jobs``, and has that run's own tags.
@@ -35,6 +37,7 @@ def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, 
         instance: Where the deferring run is known.
         jobs: The jobs that the sensor may request, by name.
         default: The one for runs of other jobs.
+        attempt: How many of its kind Dagster has given up before they began.
     """
     deferred_by = instance.get_run_by_id(flight.record.dagster_run_id)
     before: Mapping[str, str] = deferred_by.tags if deferred_by is not None else {}
@@ -47,7 +50,7 @@ def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, 
         allowed = int(before.get(_MAX_RETRIES_TAG, instance.run_retries_max_retries))
         tags[_MAX_RETRIES_TAG] = str(max(0, allowed - int(before.get(_RETRY_NUMBER_TAG, "0"))))
     return dg.RunRequest(
-        run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}",
+        run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}" + (f" again {attempt}" if attempt else ""),
         job_name=deferred_by.job_name if deferred_by is not None and deferred_by.job_name in jobs else default,
         asset_selection=flight.keys,
         partition_key=flight.partition,

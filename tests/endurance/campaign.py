@@ -13,7 +13,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_runs.sandbox import SandboxClient
 from tests.chaos.processes import sandbox_process
 from tests.chaos.storage import StorageKind, dagster_home
 from tests.endurance import names, timing
@@ -33,7 +32,9 @@ telemetry:
   enabled: false
 concurrency:
   runs:
-    max_concurrent_runs: 2
+    max_concurrent_runs: 4
+python_logs:
+  python_log_level: WARNING
 run_monitoring:
   enabled: true
   start_timeout_seconds: 120

@@ -18,11 +18,13 @@ class Planned:
         place: Its asset and partition.
         target: What only it runs.
         expected: What its failure must say; empty if it is to succeed.
+        ends: Whether it does at all.
     """
 
     place: Place
     target: str
     expected: str = ""
+    ends: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,18 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Publishing:
-    """A Dagster run that was to publish an end."""
+    """A Dagster run that was to publish an end.
+
+    Attributes:
+        began: Whether Dagster has not given it up before, as it does when the code server is away just then.
+    """
 
     dagster_run: str
     place: Place
     run_id: str
     failed: bool
     said: str
+    began: bool = True
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dagster_runs.remote_run.step import FINISHES_TAG
 from dagster_runs.sandbox import SandboxClient
 from tests.chaos.gather import outcome
 from tests.endurance.facts import Alert, Evaluated, Facts, Materialized, Planned, Publishing, RemoteRun
-from tests.endurance.plan import Plan
+from tests.endurance.plan import Flight, Plan
 from tests.endurance.reconcile import RUN_STATUS
 
 _PAGE = 1000
@@ -22,7 +22,10 @@ _PAGE = 1000
 def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, alerts: Path) -> Facts:
     """All that is known in the end."""
     facts = Facts(
-        planned=[Planned(place, flight.target, flight.expected) for place, flight in plan.flights.items()],
+        planned=[
+            Planned(place, flight.target, flight.expected, flight.fate != "hang")
+            for place, flight in plan.flights.items()
+        ],
         remote_runs=[RemoteRun(run.id, run.target_id, outcome(run)) for run in sandbox.runs()],
         publishing=list(_publishing(instance)),
         alerts=[Alert(*json.loads(line)) for line in alerts.read_text().splitlines()] if alerts.exists() else [],
@@ -33,6 +36,10 @@ def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, ale
             facts.checks.append((slot.asset, name))
             facts.evaluated += _evaluated(instance, slot.asset, name)
     return facts
+
+
+def _planned(flight: Flight) -> Planned:
+    return Planned((flight.slot.asset, flight.partition), flight.target, flight.expected, flight.fate != "hang")
 
 
 def materialized(instance: dg.DagsterInstance, asset: str) -> Iterator[Materialized]:
@@ -66,13 +73,14 @@ def _evaluated(instance: dg.DagsterInstance, asset: str, name: str) -> Iterator[
         cursor = page[-1].id
 
 
-def publishing_runs(instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
+def publishing_runs(instance: dg.DagsterInstance) -> Iterator[dg.RunRecord]:
     """The Dagster runs that the completion sensor has requested."""
-    yield from (run for run in instance.get_runs() if FINISHES_TAG in run.tags)
+    yield from (run for run in instance.get_run_records() if FINISHES_TAG in run.dagster_run.tags)
 
 
 def _publishing(instance: dg.DagsterInstance) -> Iterator[Publishing]:
-    for run in publishing_runs(instance):
+    for record in publishing_runs(instance):
+        run = record.dagster_run
         said = [_said(entry.dagster_event) for entry in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE)]
         [key] = run.asset_selection or [dg.AssetKey("")]
         yield Publishing(
@@ -81,6 +89,7 @@ def _publishing(instance: dg.DagsterInstance) -> Iterator[Publishing]:
             run.tags[FINISHES_TAG],
             run.status is dg.DagsterRunStatus.FAILURE,
             "\n".join(said) or f"the run is {run.status.value}, and no step of it failed",
+            record.start_time is not None,
         )
 
 

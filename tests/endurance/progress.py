@@ -29,7 +29,7 @@ class Progress:
         self._alerts = alerts
         self._cursors: dict[str, str | None] = {slot.asset: None for slot in plan.slots}
         self._total = len(plan.flights)
-        self._unfinished = 0
+        self._unfinished = self._failed = 0
 
     def set_started_partitions(self, count: int) -> None:
         self.started = count * len(self._plan.slots)
@@ -42,7 +42,7 @@ class Progress:
     @property
     def is_over(self) -> bool:
         """Whether everything is told."""
-        return self.good + self.bad >= self._total and self.alerts >= self.bad and not self._unfinished
+        return self.good + self.bad >= self._total and self.alerts >= self._failed and not self._unfinished
 
     def read(self) -> int:
         """Look; how much was told."""
@@ -51,8 +51,10 @@ class Progress:
             self.good += len(page.records)
             self._cursors[asset] = page.cursor if page.records else cursor
         runs = list(publishing_runs(self._instance))
-        self.bad = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
-        self._unfinished = sum(not run.is_finished for run in runs)
+        failed = [run for run in runs if run.dagster_run.status is dg.DagsterRunStatus.FAILURE]
+        self.bad = sum(run.start_time is not None for run in failed)
+        self._failed = len(failed)
+        self._unfinished = sum(not run.dagster_run.is_finished for run in runs)
         self.alerts = len(self._alerts.read_text().splitlines()) if self._alerts.exists() else 0
         return self.good + self.bad + self.alerts
 

@@ -63,6 +63,7 @@ def _runs(facts: Facts) -> Iterator[Finding]:
 
 def _told(planned: Planned, run: RemoteRun, good: int, bad: list[Publishing]) -> Iterator[Finding]:
     what = f"{planned.place}, {run.run_id} ({run.outcome})"
+    bad = [one for one in bad if one.began]
     failed = [one for one in bad if one.failed]
     if not good and not failed:
         yield Finding("lost", f"{what}: {len(bad)} Dagster runs were to tell its end")
@@ -80,7 +81,11 @@ def _told(planned: Planned, run: RemoteRun, good: int, bad: list[Publishing]) ->
 def _checks(facts: Facts) -> Iterator[Finding]:
     told = Counter((one.check, one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS)
     reported = {(one.place[0], one.run_id) for one in facts.materialized}
-    reported |= {(one.place[0], one.run_id) for one in facts.publishing if one.failed}
+    # What has not ended has no status to check.
+    ending = {planned.place for planned in facts.planned if planned.ends}
+    reported |= {
+        (one.place[0], one.run_id) for one in facts.publishing if one.failed and one.began and one.place in ending
+    }
     for asset, run_id in sorted(reported, key=str):
         times = told[(asset, RUN_STATUS), run_id]
         if times != 1:

@@ -20,8 +20,8 @@ VARIABLE = "ENDURANCE_SABOTAGE"
 def _forget_what_was_reported() -> list[Any]:
     """A new process takes what is published already for going."""
     return [
-        mock.patch.object(Flights, "_leave_out", lambda flights, asset, event: None),
-        mock.patch.object(completion, "_is_published", lambda flight, place, instance: False),
+        mock.patch.object(Flights, "_leave_out", return_value=None),
+        mock.patch.object(completion, "_is_published", return_value=False),
     ]
 
 
