@@ -28,10 +28,10 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
 
-READING = 15.0
-"""Seconds of a tick in which to read the event log; Dagster ends a tick after 60."""
-LOOKING = 15.0
-"""Seconds of a tick in which looks may begin."""
+READING = 12.0
+"""Seconds from the beginning of a tick in which to read the event log; Dagster ends a tick after 60."""
+LOOKING = 18.0
+"""Seconds from the beginning of a tick in which looks may begin; what is left is for storing what they have shown."""
 MOST_EVENTS = 1000
 """That a tick reports, however fast the storage is."""
 MOST_REQUESTS = 25
@@ -120,15 +120,16 @@ class Completion:
 
     def _tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
         clock = current_clock()
+        begun = clock.monotonic()
         before = Cursor.of(context.cursor)
         flights = self._known(before, context.instance)
-        flights.catch_up(clock.monotonic() + READING)
+        flights.catch_up(begun + READING)
         if not flights.is_known:
             return dg.SensorResult(
                 skip_reason="Reading which runs are going; the next tick goes on", cursor=context.cursor
             )
         resources = {asset.remote.resource_key: asset.remote.resource_in(context.resources) for asset in self._assets}
-        self._look(flights, resources, context.instance)
+        self._look(flights, resources, context.instance, begun + LOOKING)
         for watch in self._watches.values():
             watch.tell(context.log)
         most_events = min(MOST_EVENTS, self._storing.most_events)
@@ -158,10 +159,16 @@ class Completion:
             self._flights.drop([flight for flight in self._flights if flight.phase is Phase.OVER])
         return self._flights
 
-    def _look(self, flights: Flights, resources: Mapping[str, RemoteRunResource], instance: dg.DagsterInstance) -> None:
+    def _look(
+        self,
+        flights: Flights,
+        resources: Mapping[str, RemoteRunResource],
+        instance: dg.DagsterInstance,
+        until: float,
+    ) -> None:
         """Look at what is due, all resources at the same time."""
         clock = current_clock()
-        until, soon = clock.monotonic() + LOOKING, clock.wall() + self._interval / 2
+        soon = clock.wall() + self._interval / 2
         for key, resource in resources.items():
             looking = self._looking.get(key)
             if looking is not None and not looking.done():
@@ -172,7 +179,7 @@ class Completion:
             if due:
                 going = [flight for flight in going if flight.phase is Phase.GOING]
                 self._looking[key] = self._pool.submit(self._watches[key].look, due, going, resource, until)
-        wait(self._looking.values(), timeout=LOOKING + 1)
+        wait(self._looking.values(), timeout=max(1.0, until - clock.monotonic() + 1))
         for look in self._looking.values():
             if look.done():
                 look.result()  # an error of ours is to fail the tick
@@ -204,8 +211,9 @@ class Completion:
             if flight.phase is Phase.NEEDS_STEP or (flight.phase is Phase.GOING and _is_overdue(flight, now))
         ]
         requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
-        # Where a job follows each run, half of the requests are left to what succeeded.
-        most = report.most_requests if self._follow_up is None else max(1, report.most_requests // 2)
+        # They take time as events do, so half of it is left to what succeeded.
+        is_shared = any(flight.phase is Phase.SUCCEEDED for flight in flights)
+        most = max(1, report.most_requests // 2) if is_shared else report.most_requests
         asked = [*needing[:most], *requested[: publishing.AT_ONCE]]
         for flight, runs in publishing.requested_runs(asked, instance).items():
             given_up = sum(publishing.never_began(run) for run in runs)
@@ -274,7 +282,8 @@ class _Report:
     @property
     def has_room_for_events(self) -> bool:
         """Whether further successes may be told in this tick."""
-        return len(self.events) < self.most_events
+        taken = min(len(self.requests) * _EVENTS_FOR_A_REQUEST, self.most_events // 2)
+        return len(self.events) + taken < self.most_events
 
     @property
     def has_room_for_requests(self) -> bool:

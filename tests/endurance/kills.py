@@ -14,6 +14,7 @@ class Kills:
     """When to kill: at shares of the work that are drawn by the seed.
 
     Attributes:
+        due: The shares of the work at which both are killed.
         at: Epoch seconds of each kill of one of the two.
         done: How often both were killed.
     """
@@ -23,12 +24,12 @@ class Kills:
         self.done = 0
         self._random = Random(f"{seed}/kills")
         # One in each part of the work, so that they do not come all at once.
-        self._due = [(number + self._random.uniform(0.1, 0.9)) / times for number in range(times)]
+        self.due = [(number + self._random.uniform(0.1, 0.9)) / times for number in range(times)]
         self._haste = haste
 
     def consider(self, progress: float, dagster: Dagster) -> None:
         """Kill both, if so much of the work is done."""
-        if self.done == len(self._due) or progress < self._due[self.done]:
+        if self.done == len(self.due) or progress < self.due[self.done]:
             return
         self.done += 1
         self._sleep(_LATER)  # so that it hits any part of a tick
