@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dagster_runs.sandbox import SandboxClient
-
-_WINDOW = 1.0
 
 
 class Calls:
@@ -17,7 +15,7 @@ class Calls:
 
     Attributes:
         looks: Status calls: all that only reads.
-        busiest: The most status calls within one second of real time.
+        busiest: The most requests of any kind within one second of real time, as the sandbox counts them.
         refused: Status calls that were answered 429.
         starts: Requests that started a run.
     """
@@ -29,7 +27,6 @@ class Calls:
         self.starts: Counter[str] = Counter()
         self._sandbox = sandbox
         self._read = 0
-        self._recent: dict[str, deque[float]] = {}
 
     def read(self) -> None:
         """Read what is new."""
@@ -41,16 +38,8 @@ class Calls:
             if request.method == "GET":
                 self.looks[vendor] += 1
                 self.refused[vendor] += request.status == 429
-                self._note(vendor, request.wall_at)
             elif request.started_run is not None:
                 self.starts[vendor] += 1
-
-    def _note(self, vendor: str, at: float) -> None:
-        recent = self._recent.setdefault(vendor, deque())
-        while recent and at - recent[0] >= _WINDOW:
-            recent.popleft()
-        recent.append(at)
-        self.busiest[vendor] = max(self.busiest[vendor], len(recent))
 
     @contextmanager
     def counted(self) -> Iterator[Calls]:
@@ -69,3 +58,5 @@ class Calls:
             over.set()
             thread.join()
             self.read()
+            for vendor in self.looks:
+                self.busiest[vendor] = self._sandbox.busiest_second(vendor)

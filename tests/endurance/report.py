@@ -55,8 +55,8 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
     table.add_section()
     for vendor in sorted(outcome.calls.looks):
         add(f"{vendor}: status calls", outcome.calls.looks[vendor])
-        add(f"{vendor}: most within a second", outcome.calls.busiest[vendor])
-        add(f"{vendor}: refused with 429", outcome.calls.refused[vendor], 0)
+        add(f"{vendor}: requests within a second, at most", outcome.calls.busiest[vendor])
+        add(f"{vendor}: status calls refused with 429", outcome.calls.refused[vendor], 0)
     console.print(table)
     for finding in findings[:50]:
         console.print(f"{finding.category}: {finding.text}", style="red", markup=False)
