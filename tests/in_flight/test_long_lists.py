@@ -8,21 +8,23 @@ from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.watching import Watch
 from dagster_runs.remote_run.ledger import Entry, Record
 from dagster_runs.remote_run.pacing import Age
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import sandbox_resources
 from dagster_runs.transport.clock import current_clock
 
 RUN = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
-_SECONDS = 0.8
+_SECONDS = 1.0
 
 
 def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
     [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox) for _ in range(90)]
-    resource = sandbox_resources(sandbox.url, requests_per_second=8)["amperity"]
+    flights = [_flight(asset, sandbox) for _ in range(100)]
+    sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.3))  # a page has 20
+    resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
+    sandbox.configure("amperity", requests_per_second=None)
     watch = Watch("amperity")
-    for _ in range(12):
+    for _ in range(6):
         due = sorted(flights, key=lambda flight: flight.looked_at)
         watch.look(due, flights, resource, current_clock().monotonic() + _SECONDS)
     assert [flight.run_id for flight in flights if flight.looked_at == 0.0] == []

@@ -7,6 +7,7 @@ import time
 import dagster as dg
 import pytest
 
+from dagster_runs.in_flight import completion as completion_module
 from dagster_runs.in_flight.storing import FIRST_EVENTS, STORING, Storing
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
@@ -54,12 +55,12 @@ def test_a_few_events_tell_nothing(instance: dg.DagsterInstance) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_many_failures_do_not_hold_successes_back(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = 8
+    monkeypatch.setattr(completion_module, "MOST_REQUESTS", 2)
+    failures = 4
     partitions = dg.StaticPartitionsDefinition([str(number) for number in range(failures)])
     sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
-    sandbox.configure("rudderstack", requests_per_second=None)
     bad = deferred(PROFILES, "bad", partitions_def=partitions)
     good = deferred(TESTS, "good")
     for number in range(failures):
