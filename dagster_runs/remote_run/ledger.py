@@ -31,6 +31,8 @@ class Entry(str, Enum):
     """The vendor gave an id."""
     NOT_STARTED = "not_started"
     """The start was refused for certain: nothing is going."""
+    ABANDONED = "abandoned"
+    """Whether the start has begun a run is unknown, and the user wants another all the same."""
     GONE = "gone"
     """The vendor knows nothing of the run that it had started."""
     PROGRESS = "progress"
@@ -153,6 +155,10 @@ class Ledger:
         if last is not None and last.entry in (Entry.ENDED, Entry.GONE):
             return last.dagster_run_id != self._step.dagster_run_id
         return self.was_published_before(run_id)
+
+    def starts(self) -> set[str]:
+        """The correlation ids of this step's starts."""
+        return {record.correlation_id for record in self._newest_first()}
 
     def known_run_ids(self) -> set[str]:
         """The remote runs that this step's attempts are known to have started."""
