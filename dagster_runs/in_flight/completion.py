@@ -98,6 +98,7 @@ class Completion:
         self._busy = threading.Lock()
         self._flights: Flights | None = None
         self._token = ""
+        self._told_last: tuple[Flight, Place] | None = None
         self._watches = {asset.remote.resource_key: Watch(asset.remote.resource_key) for asset in assets}
         self._looking: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(len(self._watches), thread_name_prefix="dagster_runs_watch")
@@ -129,6 +130,7 @@ class Completion:
         for watch in self._watches.values():
             watch.tell(context.log)
         report = _Report()
+        self._told_last = None
         self._follow_again(flights, before, report, context)
         self._tell_without_step(flights, resources, report, context)
         self._report(flights, resources, report, context)
@@ -144,7 +146,11 @@ class Completion:
 
     def _known(self, cursor: Cursor, instance: dg.DagsterInstance) -> Flights:
         """The table; made anew unless the last tick of this process is the last that Dagster knows of."""
-        if self._flights is None or cursor.token != self._token:
+        is_last = cursor.token == self._token
+        if is_last and self._told_last is not None and not _is_published(*self._told_last, instance):
+            # A person has tried the sensor out in the UI, and kept the cursor: Dagster then stores no events.
+            self._flights, self._told_last = Flights(self._assets, instance), None
+        elif self._flights is None or not is_last:
             self._flights = Flights(self._assets, instance, cursor.read_from)
             self._token = cursor.token
         else:
@@ -186,7 +192,9 @@ class Completion:
                 return
             if flight.phase is Phase.SUCCEEDED:
                 ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
-                report.events += ended.as_success() if ended.places else ()
+                if ended.places:
+                    report.events += ended.as_success()
+                    self._told_last = (flight, ended.places[-1])
                 self._paces.learn(flight)
             elif flight.phase is Phase.NEEDS_STEP or (flight.phase is Phase.GOING and _is_overdue(flight, now)):
                 request = requests.to_publish(flight, context.instance, self._jobs, self._default_jobs[flight.asset])
