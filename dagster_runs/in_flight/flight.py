@@ -23,6 +23,8 @@ class Phase(Enum):
     """Report its result."""
     NEEDS_STEP = "needs a step"
     """Have a Dagster run publish its end: a failure, a timeout, or what a step must decide."""
+    REQUESTED = "requested"
+    """Wait until the Dagster run that is to publish its end has begun."""
     OVER = "over"
     """Nothing more, once Dagster has stored what was made of it."""
 

@@ -45,7 +45,9 @@ def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str]
             return False
 
 
-def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, Job], default: str) -> dg.RunRequest:
+def to_publish(
+    flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, Job], default: str, *, attempt: int = 0
+) -> dg.RunRequest:
     """A Dagster run whose step attaches to the deferred run, publishes its end and fails, if it did not succeed.
 
     It is a run of the job whose run deferred it, where that is one of ``jobs``, and has that run's own tags.
@@ -55,6 +57,7 @@ def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, 
         instance: Where the deferring run is known.
         jobs: The jobs that the sensor may request, by name.
         default: The one for runs of other jobs.
+        attempt: How many of its kind Dagster has given up before they began.
     """
     deferred_by = instance.get_run_by_id(flight.record.dagster_run_id)
     before: Mapping[str, str] = deferred_by.tags if deferred_by is not None else {}
@@ -65,7 +68,7 @@ def to_publish(flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, 
         # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
         tags[_MAX_RETRIES_TAG] = _retries_left(before, instance.run_retries_max_retries)
     return dg.RunRequest(
-        run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}",
+        run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}" + (f" again {attempt}" if attempt else ""),
         job_name=deferred_by.job_name if deferred_by is not None and deferred_by.job_name in jobs else default,
         asset_selection=flight.keys,
         partition_key=flight.partition,

@@ -86,6 +86,9 @@ class Watch:
         awaited = set(due)
         by_id = {flight.run_id: flight for flight in going if flight not in self._looks}
         oldest = min(flight.record.at for flight in due)
+        # A list may be longer than there is time for, at each tick: what stands at its end is then looked at by itself.
+        now = current_clock().monotonic()
+        list_until = now + (until - now) / 2
         try:
             with resource.http().hurried():
                 for read, listed in enumerate(resource.list_runs(oldest - _CLOCKS_DIFFER) or ()):
@@ -99,7 +102,7 @@ class Watch:
                             self._begin(flight, ask, resource, until)
                         else:
                             self._look_at(flight, ask, resource, until)
-                    if not awaited or read >= len(due) * _LISTED_FOR_A_LOOK or not self._has_time(until):
+                    if not awaited or read >= len(due) * _LISTED_FOR_A_LOOK or not self._has_time(list_until):
                         break
         except VendorError as error:
             self._failed(error)

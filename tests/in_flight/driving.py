@@ -31,7 +31,7 @@ class Driver:
         self,
         sensor: dg.SensorDefinition,
         assets: Sequence[Any],
-        sandbox: Sandbox,
+        sandbox: Sandbox | None,
         instance: dg.DagsterInstance,
         *,
         jobs: Sequence[Any] = (),
@@ -42,18 +42,20 @@ class Driver:
         self.cursor: str | None = None
         self.runs: list[dg.ExecuteInProcessResult] = []
         self.skipped: list[str | None] = []
-        self._resources = {**sandbox_resources(sandbox.url), **(resources or {})}
+        self._resources = {**(sandbox_resources(sandbox.url) if sandbox else {}), **(resources or {})}
         self._definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
         self._keys: set[str | None] = set()
 
     def evaluate(self) -> Any:
         """One evaluation, nothing of which is stored."""
+        # Dagster makes each resource anew for each tick, which takes longer than all else.
+        needed = {key: self._resources[key] for key in self.sensor.required_resource_keys}
         with dg.build_sensor_context(
             instance=self.instance,
             # Dagster knows dynamic partitions by it.
             instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
             cursor=self.cursor,
-            resources=self._resources,
+            resources=needed,
             definitions=self._definitions,
         ) as context:
             return self.sensor.evaluate_tick(context)
