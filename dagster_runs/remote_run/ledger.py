@@ -37,6 +37,8 @@ class Entry(str, Enum):
     """The vendor knows nothing of the run that it had started."""
     PROGRESS = "progress"
     """Shown to people; means nothing to us."""
+    CANCELLING = "cancelling"
+    """A person wants the run cancelled: that it ends so is nothing to tell as a failure, nor to try again for."""
     ENDED = "ended"
     """The run failed or was cancelled. The end of a good run is the materialization itself."""
 
@@ -159,6 +161,11 @@ class Ledger:
     def starts(self) -> set[str]:
         """The correlation ids of this step's starts."""
         return {record.correlation_id for record in self._newest_first()}
+
+    def was_to_be_cancelled(self, run_id: str) -> bool:
+        """Whether a person has had one deferred run cancelled, though it may not have ended so."""
+        of_it = (record for record in self._newest_first(of_all=True) if record.run_id == run_id)
+        return any(record.entry is Entry.CANCELLING for record in of_it)
 
     def known_run_ids(self) -> set[str]:
         """The remote runs that this step's attempts are known to have started."""
