@@ -85,8 +85,8 @@ def build_observation_sensor(
     """A sensor that reports the runs that others start: the vendor's own schedule, a colleague.
 
     A run that succeeds becomes a materialization with metadata and checks; one that does not becomes an observation and
-    a failed ``run_status`` check. Runs that this Dagster instance started are left out. It begins with the runs that are
-    made from its first tick on.
+    a failed ``run_status`` check. Runs that this Dagster instance started are left out, and those that were made before
+    the sensor's first tick.
 
     Args:
         assets: Assets from `build_remote_run_asset`, of vendors that list runs: Amperity (whose runs need a

@@ -27,7 +27,14 @@ def clock(sandbox: Sandbox) -> Iterator[SandboxClock]:
         yield clock
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
+@pytest.fixture(scope="session")
+def running_instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
+
+
+@pytest.fixture
+def instance(running_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """A Dagster instance with nothing in it yet: made once, since its tables take longer than most tests."""
+    running_instance.wipe()
+    return running_instance

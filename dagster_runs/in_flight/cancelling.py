@@ -36,7 +36,7 @@ class _CancellingStep(Step):
         """As the run's own step has it."""
         return self.flight.record.partition if self.flight is not None else None
 
-    @property
+    @cached_property
     def single_partition(self) -> str | None:
         """The run's partition, where there is exactly one."""
         return self.flight.partition if self.flight is not None else None

@@ -25,7 +25,7 @@ from dagster_runs.in_flight.watching import Watch
 from dagster_runs.remote_run.ledger import publications
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.clock import current_clock, machine_time
 
 READING = 15.0
 """Seconds of a tick in which to read the event log; Dagster ends a tick after 60."""
@@ -204,7 +204,7 @@ class Completion:
     ) -> None:
         """Request what follows those that a lost tick may have reported without its requests. Dagster drops doubles."""
         for flight, at in flights.published:
-            if at >= before.at - _LATELY:
+            if at >= machine_time(before.at - _LATELY):
                 flight.status = RunStatus(RunState.SUCCEEDED, "")
                 self._follow(flight, report, context)
         flights.published.clear()

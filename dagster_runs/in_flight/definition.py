@@ -76,8 +76,8 @@ class WatchedAsset:
         """What is run, of an asset that `observable` lets pass."""
         if self.remote.run is None:
             raise dg.DagsterInvalidDefinitionError(
-                f"What {_named(self.definition)} runs is decided by a function in its step, so no other run can be told "
-                "to be one of it"
+                f"What {_named(self.definition)} runs is decided by a function in its step, so others' runs cannot be "
+                "told to be of it"
             )
         return self.remote.run
 

@@ -16,7 +16,7 @@ from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.ledger import Entry, Record, is_attached, published_run
 from dagster_runs.remote_run.pacing import Age
-from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.clock import current_clock, machine_time
 
 _PAGE = 500
 _SETTLES = 60.0
@@ -46,7 +46,8 @@ class Flights:
         self.published: list[tuple[Flight, float]] = []
         self._assets = assets
         self._instance = instance
-        self._since = None if read_from else current_clock().wall() - _longest_timeout(assets) - _MARGIN
+        oldest = current_clock().wall() - _longest_timeout(assets) - _MARGIN
+        self._since = None if read_from else machine_time(oldest)
         self._from = self._newest = read_from
         self._going: dict[Key, Flight] = {}
         self._runs: dict[tuple[type[RemoteRun[Any]], str], RemoteRun[Any]] = {}

@@ -20,7 +20,7 @@ from dagster_runs.remote_run.ledger import Entry, observed_run, publications
 from dagster_runs.remote_run.neighbours import records_of
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.clock import current_clock, machine_time
 from dagster_runs.transport.errors import NotFoundError, VendorError
 
 LOOKING = 25.0
@@ -186,12 +186,13 @@ class _Account:
         """Whether this Dagster instance started it; ``None`` while a start may still find out that it did."""
         newest: dict[str, Entry] = {}
         for key in self.context.instance.get_asset_keys():
-            for record in records_of(
-                self.context.instance, key, created_at - _START_NOTED, until=created_at + _START_DECIDED
-            ):
+            for record in records_of(self.context.instance, key, created_at - _START_NOTED):
                 if record.run_id == run_id:
                     return True
-                newest.setdefault(record.correlation_id, record.entry)
+                if record.at > created_at + _START_DECIDED:
+                    break
+                if record.entry is not Entry.PROGRESS and abs(record.at - created_at) <= _START_DECIDED:
+                    newest[record.correlation_id] = record.entry
         is_open = Entry.STARTING in newest.values() and current_clock().wall() - created_at < _START_DECIDED
         return None if is_open else False
 
@@ -218,7 +219,7 @@ class _Account:
 
 
 def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, created_at: float) -> bool:
-    wanted = dg.AssetRecordsFilter(key, after_timestamp=created_at - LISTED_LATE)
+    wanted = dg.AssetRecordsFilter(key, after_timestamp=machine_time(created_at - LISTED_LATE))
     if any(publications(instance, wanted, run_id)):
         return True
     cursor: str | None = None

@@ -131,8 +131,17 @@ class Ledger:
         self._step.observe(keys, {**(shown or {}), LEDGER_KEY: dg.MetadataValue.json(kept)}, description)
 
     def last(self) -> Record | None:
-        """The newest entry that says something about a run, or ``None``."""
-        return next(self._newest_first(), None)
+        """What became of the newest start, or ``None``.
+
+        Usually the newest entry of all. But a process that Dagster has given up may yet note the end of its own start,
+        when the next attempt has begun another.
+        """
+        newest: dict[str, Record] = {}
+        for record in self._newest_first():
+            newest.setdefault(record.correlation_id, record)
+            if record.entry is Entry.STARTING:
+                return newest[record.correlation_id]
+        return next(iter(newest.values()), None)
 
     def last_of(self, run_id: str) -> Record | None:
         """The newest entry about one remote run, or ``None``."""
@@ -160,18 +169,21 @@ class Ledger:
     def _is_ours(self, record: Record) -> bool:
         return (record.partition, record.name) == (self._step.partition, self._step.name)
 
-    def _filter(self) -> dg.AssetRecordsFilter:
+    def _filter(self, key: dg.AssetKey | None = None) -> dg.AssetRecordsFilter:
         partition = self._step.single_partition
         return dg.AssetRecordsFilter(
-            asset_key=self._step.asset_keys[0],
+            asset_key=key or self._step.asset_keys[0],
             asset_partitions=[partition] if partition is not None else None,
             # A margin for the clocks of several machines: the exact test is the Dagster run's id.
             after_timestamp=self._step.begun_at - _CLOCK_MARGIN if self._step.begun_at else None,
         )
 
     def was_published_before(self, run_id: str) -> bool:
-        """Whether a materialization of an earlier Dagster run reports the remote run ``run_id`` already."""
-        found = publications(self._step.instance, self._filter(), run_id)
+        """Whether an earlier Dagster run has reported the remote run ``run_id`` already, for all its assets."""
+        return all(self._was_published_for(key, run_id) for key in self._step.asset_keys)
+
+    def _was_published_for(self, key: dg.AssetKey, run_id: str) -> bool:
+        found = publications(self._step.instance, self._filter(key), run_id)
         return any(event.run_id != self._step.dagster_run_id for event in found)
 
 

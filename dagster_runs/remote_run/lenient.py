@@ -3,6 +3,7 @@
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,6 +15,8 @@ from pydantic import (
 from dagster_runs.remote_run.state import UtcTime
 
 ValueT = TypeVar("ValueT")
+_LONGEST_ERROR = 20_000
+"""Characters. Errors are stored with several of a run's events."""
 
 
 class VendorModel(BaseModel):
@@ -55,5 +58,9 @@ def _as_text(value: Any) -> Any:
     return str(value) if value else None
 
 
-ErrorText = Annotated[str | None, BeforeValidator(_as_text)]
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _LONGEST_ERROR else text[:_LONGEST_ERROR] + "…"
+
+
+ErrorText = Annotated[str | None, BeforeValidator(_as_text), AfterValidator(_cut)]
 """An error message in whatever shape it comes; any error that is not empty must be seen as one."""

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, START_TAKES_AT_MOST, StartAttempt
 from dagster_runs.remote_run.following import Following
 from dagster_runs.remote_run.ledger import Entry, Record
+from dagster_runs.transport.clock import machine_time
 
 _LOOKED_BACK = 3600.0
 _PAGE = 200
@@ -35,7 +36,7 @@ def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
         for record in records_of(following.step.instance, key, attempt.starting_at - _LOOKED_BACK):
             if record.correlation_id == attempt.correlation_id or record.kind != kind:
                 continue
-            newest.setdefault(record.correlation_id, record.entry)
+            newest[record.correlation_id] = record.entry
             if record.run_id is not None:
                 run_ids.add(record.run_id)
             if abs(record.at - attempt.starting_at) > START_TAKES_AT_MOST + CLOCKS_OF_MACHINES_DIFFER:
@@ -43,14 +44,12 @@ def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
     return Neighbours(frozenset(run_ids), Entry.STARTING in newest.values())
 
 
-def records_of(
-    instance: dg.DagsterInstance, key: dg.AssetKey, since: float, *, until: float | None = None
-) -> Iterator[Record]:
-    """The asset's ledger entries between these times, newest first."""
-    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since, before_timestamp=until)
+def records_of(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[Record]:
+    """The asset's ledger entries since then, oldest first."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=machine_time(since))
     cursor: str | None = None
     while True:
-        page = instance.fetch_observations(wanted, limit=_PAGE, cursor=cursor)
+        page = instance.fetch_observations(wanted, limit=_PAGE, cursor=cursor, ascending=True)
         yield from filter(None, (Record.of(event) for event in page.records))
         if not page.has_more:
             return

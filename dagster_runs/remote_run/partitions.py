@@ -11,7 +11,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.step import Step
 
 RunT = TypeVar("RunT", bound=RemoteRun[Any])
-_PLACEHOLDER = re.compile(r"\{(partition_key(?:\.\w+)?|window_start|window_end)\}")
+_PLACEHOLDER = re.compile(r"\{(partition_key(?:\.[^{}]+)?|window_start|window_end)\}")
 
 
 def fill_from_partition(run: RunT, step: Step) -> RunT:
@@ -39,7 +39,8 @@ def fill_from_partition(run: RunT, step: Step) -> RunT:
 
 def iso(time: datetime) -> str:
     """``2026-11-22T00:00:00Z``: what the vendors' APIs take."""
-    return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not `strftime`, which leaves early years without their zeros.
+    return f"{time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def _window(step: Step) -> tuple[datetime, datetime] | None:

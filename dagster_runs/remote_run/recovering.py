@@ -37,7 +37,7 @@ def recover(following: Following, attempt: StartAttempt, *, why: str, is_same: b
     # Of another one neither the idempotency key nor the search tells anything: the definition was changed.
     if run.start_is_repeatable and is_same:
         log.warning("Sending the start of %s again with the same idempotency key: %s", following.what, why)
-        return send(following, attempt)
+        return send(following, attempt, lost=True)
     try:
         found = _search(following, attempt) if is_same else None
     except VendorError as error:

@@ -1,24 +1,34 @@
 """Sending a start, and noting the run that it began."""
 
 from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.errors import RunTerminated
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.ledger import Entry
+from dagster_runs.remote_run.step import Verdict
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
 
-def send(following: Following, attempt: StartAttempt) -> Going:
+def send(following: Following, attempt: StartAttempt, *, lost: bool = False) -> Going:
     """Send the start until the vendor accepts or refuses it; again only where that cannot start a second run.
 
+    Args:
+        following: What this step wants.
+        attempt: The start.
+        lost: Whether it was sent before, and may have been accepted.
+
     Raises:
+        Terminated: Our own Dagster run was terminated, before it was sent again.
         VendorError: Refused, or lost: ``may_have_been_accepted`` tells which.
     """
     run = following.run
-    lost = refused = False
+    refused = False
 
     def send_once() -> Going:
         nonlocal lost, refused
+        if lost or refused:
+            _check_own_run(following, lost=lost)
         with interrupts_held():
             refused = False
             try:
@@ -40,6 +50,18 @@ def send(following: Following, attempt: StartAttempt) -> Going:
                 said = "Interrupted between two tries; the start had been refused"
                 following.note(Entry.NOT_STARTED, said, correlation_id=attempt.correlation_id)
         raise
+
+
+def _check_own_run(following: Following, *, lost: bool) -> None:
+    """Send nothing again for a Dagster run that is over: another process may have gone on with it."""
+    following.raise_if_terminated()
+    if following.step.verdict() is Verdict.WRITTEN_OFF:
+        over = RunTerminated(
+            f"Dagster has given up this step's run, so the start of {following.what} was not sent again",
+            vendor=following.run.vendor,
+        )
+        over.may_have_been_accepted = lost
+        raise over
 
 
 def note_started(following: Following, attempt: StartAttempt, run_id: str, *, found: str | None = None) -> Going:

@@ -87,12 +87,20 @@ class Step:
     @cached_property
     def partition(self) -> str | None:
         """The partition, ``first...last`` for a range, ``None`` for an asset without partitions."""
-        if not self.context.has_partition_key and not self.context.has_partition_key_range:
-            return None
+        if self.single_partition is not None or not self.context.has_partition_key_range:
+            return self.single_partition
+        keys = self.context.partition_key_range
+        return f"{keys.start}...{keys.end}"
+
+    @cached_property
+    def single_partition(self) -> str | None:
+        """The partition, where the step has exactly one; backfills may ask for it as a range from it to itself."""
         if self.context.has_partition_key:
             return str(self.context.partition_key)
+        if not self.context.has_partition_key_range:
+            return None
         keys = self.context.partition_key_range
-        return keys.start if keys.start == keys.end else f"{keys.start}...{keys.end}"
+        return str(keys.start) if keys.start == keys.end else None
 
     @property
     def partitions(self) -> list[str]:
@@ -104,11 +112,6 @@ class Step:
         """How often the step's own policy tries it again."""
         policy = self.context.op_execution_context.op_def.retry_policy
         return policy.max_retries if policy is not None else 0
-
-    @property
-    def single_partition(self) -> str | None:
-        """The partition, where the step has exactly one."""
-        return str(self.context.partition_key) if self.context.has_partition_key else None
 
     @cached_property
     def dagster_run_ids(self) -> Sequence[str]:
@@ -132,9 +135,12 @@ class Step:
 
     @cached_property
     def begun_at(self) -> float:
-        """Epoch seconds before which nothing of this run, or of the runs that it resumes, can have happened."""
+        """Epoch seconds before which nothing of this run, or of the runs that it resumes, can have happened.
+
+        Not by the time of its creation, which is the database's local time and yet read as UTC.
+        """
         record = self.instance.get_run_record_by_id(self.dagster_run_ids[-1])
-        return record.create_timestamp.timestamp() if record else 0.0
+        return (record.start_time or 0.0) if record else 0.0
 
     def was_terminated(self, *, after_signal: bool = False) -> bool:
         """Whether a person or a limit ended the Dagster run; an eviction leaves its status alone.

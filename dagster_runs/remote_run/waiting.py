@@ -17,6 +17,8 @@ REFUSED_GRACE = 600.0
 """Seconds for which 401, 403 and the like are borne in mid-run: somebody may be mending the token's rights."""
 _FIRST_PROGRESS = 5.0
 """Seconds until a going run's numbers are shown anew; doubled each time, so that a long run writes few observations."""
+_MOST_UNKNOWN_WORDS = 5
+"""Words that are warned of: one with a percentage in it is a new one at each look."""
 
 
 def wait_until_final(following: Following, going: Going) -> RunStatus:
@@ -159,7 +161,7 @@ class _Watch:
                 vendor=vendor,
                 cure="Look at the run there; please report the word, so that it can be added.",
             )
-        if status.word not in self._unknown_words:
+        if status.word not in self._unknown_words and len(self._unknown_words) < _MOST_UNKNOWN_WORDS:
             self._unknown_words.add(status.word)
             self._log.warning("%s reports the unknown state %r; taken for still going", vendor, status.word)
 

@@ -130,8 +130,10 @@ def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorRe
         kind,
         excerpt(call.redactor.clean(message or body.decode("utf-8", "replace"))) or _reason(status),
         status=status,
-        code=code,
-        request_id=next((response.headers[name] for name in _REQUEST_ID_HEADERS if name in response.headers), None),
+        code=excerpt(code) if code else None,
+        request_id=next(
+            (excerpt(response.headers[name]) for name in _REQUEST_ID_HEADERS if name in response.headers), None
+        ),
         retry_after=response.headers.get("retry-after"),
         is_from_api=is_from_api,
         may_have_been_accepted=_leaves_open(status),

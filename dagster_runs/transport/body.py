@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import UnexpectedResponseError
@@ -100,7 +100,7 @@ class Answer:
             UnexpectedResponseError: It has another shape; names the fields and quotes the answer.
         """
         try:
-            return TypeAdapter(model).validate_python(self.json)
+            return model.model_validate(self.json)
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(str(part) for part in problem['loc']) or 'the answer'}: {problem['msg']}"

@@ -27,6 +27,8 @@ ErrorReader = Callable[[Any], tuple[str | None, str | None]]
 """From a vendor's decoded error body to its (code, message)."""
 
 MOST_REDIRECTS = 3
+_LAST_TIME = 32_503_680_000.0
+"""Epoch seconds of the year 3000: a clock beyond it, or before 1970, is not one to reckon with."""
 
 
 @dataclass(frozen=True)
@@ -266,9 +268,11 @@ class HttpClient:
 
     def _look_at_clock(self, headers: Mapping[str, str]) -> None:
         try:
-            self.clock_ahead = parsedate_to_datetime(headers["date"]).timestamp() - current_clock().wall()
+            told = parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, TypeError, ValueError, OverflowError):
             return
+        if 0 <= told < _LAST_TIME:
+            self.clock_ahead = told - current_clock().wall()
 
     @cached_property
     def _session(self) -> "Session":

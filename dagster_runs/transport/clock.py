@@ -33,6 +33,11 @@ def current_clock() -> Clock:
     return _clock
 
 
+def machine_time(at: float) -> float:
+    """The moment ``at`` of the current clock in the machine's own time, with which Dagster stamps its events."""
+    return time.time() - (current_clock().wall() - at)
+
+
 @contextmanager
 def use_clock(clock: Clock) -> Iterator[Clock]:
     """Wait by ``clock`` inside the block. For tests."""

@@ -70,7 +70,7 @@ def join_path(segments: Sequence[str], *, vendor: str, method: str) -> str:
                 f"the id {segment!r} cannot be part of an address; nothing was sent",
                 vendor=vendor,
                 method=method,
-                path="/" + "/".join(part or "(empty)" for part in segments),
+                path="/" + "/".join(quote(part, safe="") or "(empty)" for part in segments),
                 cure="Correct the id in the run's fields.",
             )
     return "/" + "/".join(quote(segment, safe="") for segment in segments)

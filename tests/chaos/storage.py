@@ -44,7 +44,12 @@ def dagster_home(kind: StorageKind, home: Path) -> Iterator[Storage]:
         yield Storage(home)
         return
     with embedded_postgres() as url:
-        # SQLAlchemy 2.1 takes psycopg 3 for its default, which Dagster does not install.
-        for_dagster = url.replace("postgresql:", "postgresql+psycopg2:", 1)
-        config.write_text(f'{_CONFIG}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n')
+        config.write_text(postgres_config(url))
         yield Storage(home, lambda: dump(url))
+
+
+def postgres_config(url: str) -> str:
+    """A `dagster.yaml` that keeps everything at this server."""
+    # SQLAlchemy 2.1 takes psycopg 3 for its default, which Dagster does not install.
+    for_dagster = url.replace("postgresql:", "postgresql+psycopg2:", 1)
+    return f'{_CONFIG}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n'

@@ -9,11 +9,13 @@ import pytest
 
 from tests.chaos.conftest import Chaos
 from tests.chaos.kinds import DRILLED, PIPELINE, SLOTS
-from tests.chaos.plan import Disturbance, Group, plan
+from tests.chaos.plan import Disturbance, Group, How, plan
 
 pytestmark = pytest.mark.timeout(600)
 SEED = 11
-MANY = 600
+MANY = 3000
+DRILLS = ([0, 2, 4, 6], [1, 5])
+"""Run workers that are killed, and step processes; the latter cost most. Between them one of each vendor."""
 
 
 def counted(printed: str) -> dict[str, int]:
@@ -21,19 +23,49 @@ def counted(printed: str) -> dict[str, int]:
     return {name.strip(): int(count) for name, count in re.findall(r"│ ([^│]+?) +│ (\d+) +│", printed)}
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "postgres"])
-def test_a_short_campaign_finds_nothing(chaos: Chaos, storage: str) -> None:
-    done = chaos("--materializations", 16, "--seed", SEED, "--storage", storage)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    count = counted(done.stdout)
-    assert count["materializations asked for"] == 16
-    assert count["interrupted: kill"] + count["interrupted: kill step"] == len(DRILLED)
-    assert count["materialized"] > 5
-    assert count["uncertain start: StartOutcomeUnknown"] > 0
-
-
 def first_disturbance(group: Group) -> Disturbance | None:
     return next(iter(group.disturbances), None)
+
+
+def seconds(group: Group) -> float:
+    """About how long its remote runs take."""
+    return sum(behaviour.core["running_seconds"] for one in group.materializations for behaviour in one.behaviours)
+
+
+def loses_an_answer(group: Group) -> bool:
+    return any(
+        fault.kind == "lost_answer" and fault.method == "POST" for one in group.materializations for fault in one.faults
+    )
+
+
+def ended_at_a_start(group: Group, how: How) -> bool:
+    first = first_disturbance(group)
+    return first is not None and (first.how, first.at_start_of is not None) == (how, True)
+
+
+def short_campaign(part: int) -> list[Group]:
+    """Some of the drills; and one brief group each with an eviction, with a termination, with a lost answer."""
+    groups = plan(SEED, MANY)
+    in_process = [group for group in groups[len(DRILLED) :] if group.executor == "in_process"]
+    evicted = [group for group in in_process if ended_at_a_start(group, "evict")]
+    terminated = [group for group in in_process if ended_at_a_start(group, "terminate")]
+    lost = [group for group in in_process if group.disturbances == () and loses_an_answer(group)]
+    drills = [groups[number] for number in DRILLS[part]]
+    return drills + [sorted(brief, key=seconds)[part] for brief in (evicted, terminated, lost)]
+
+
+@pytest.mark.parametrize(("storage", "part"), [("sqlite", 0), ("postgres", 1)])
+def test_a_short_campaign_finds_nothing(chaos: Chaos, storage: str, part: int) -> None:
+    groups = short_campaign(part)
+    options = [option for group in groups for option in ("--group", group.number)]
+    done = chaos("--materializations", MANY, "--seed", SEED, "--storage", storage, *options)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    count = counted(done.stdout)
+    assert count["materializations asked for"] >= sum(len(group.materializations) for group in groups)
+    for how in ("kill" if part == 0 else "kill step", "evict", "terminate"):
+        assert count[f"interrupted: {how}"] > 0
+    assert count["materialized"] > 5
+    assert count["uncertain start: StartOutcomeUnknown"] > 0
 
 
 def killed_at_a_start(group: Group) -> bool:
@@ -53,9 +85,9 @@ def a_run_fails(group: Group) -> bool:
 def evicted_at_a_start(group: Group) -> bool:
     """Of a run that can be cancelled."""
     first = first_disturbance(group)
-    if first is None or first.how != "evict" or first.at_start_of is None:
+    if first is None or first.at_start_of is None:
         return False
-    return SLOTS[first.at_start_of].kind.run_class.can_cancel
+    return first.how == "evict" and SLOTS[first.at_start_of].kind.run_class.can_cancel
 
 
 def any_group(group: Group) -> bool:
@@ -75,7 +107,7 @@ def any_group(group: Group) -> bool:
 def test_what_is_broken_on_purpose_is_found(
     chaos: Chaos, sabotage: str, suits: Callable[[Group], bool], found: str
 ) -> None:
-    group = min((group for group in plan(SEED, MANY) if suits(group)), key=lambda group: len(group.materializations))
+    group = min((group for group in plan(SEED, MANY) if suits(group)), key=seconds)
     same = ("--materializations", MANY, "--seed", SEED, "--group", group.number, "--calm")
     done = chaos(*same, "--sabotage", sabotage)
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]

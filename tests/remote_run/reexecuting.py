@@ -86,6 +86,13 @@ def mark_as_terminated(instance: dg.DagsterInstance) -> None:
     instance.report_run_canceling(run)
 
 
+def give_up(instance: dg.DagsterInstance) -> str:
+    """What run monitoring does with a run whose worker it has lost sight of; the run's id."""
+    [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    instance.report_run_failed(run)
+    return run.run_id
+
+
 def terminate(instance: dg.DagsterInstance) -> None:
     """What *Terminate* does, with the signal that follows it."""
     mark_as_terminated(instance)

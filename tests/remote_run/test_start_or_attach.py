@@ -1,6 +1,6 @@
 """Each row of the table "start or attach"."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -15,11 +15,12 @@ from dagster_runs import (
     build_remote_run_asset,
 )
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.testing import SandboxClock
+from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import (
     PROFILES,
     PROFILING,
+    TESTS,
     checks,
     entries,
     failure,
@@ -29,12 +30,16 @@ from tests.remote_run.materializing import (
     run_tests,
 )
 from tests.remote_run.reexecuting import (
+    KEY,
     ClockOff,
     at_pause,
     dies,
     execute,
     features_job,
+    give_up,
+    job_with,
     leave_going,
+    mark_as_terminated,
     reexecute,
     signalled,
 )
@@ -131,6 +136,28 @@ def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, i
     sandbox.set_behaviour(orders.target, Behaviour(score=0.99, counts={"passed": 48, "failed": 0, "warning": 0}))
     assert reexecute(job, instance, first.run_id).success
     assert sandbox.starts("testgen") == 2
+
+
+def test_a_result_that_was_reported_for_some_of_its_assets_is_taken(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    dies_between = [True, False]
+
+    @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")])
+    def both(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Iterator[Any]:
+        for event in testgen.run(context, TESTS):
+            yield event
+            if dies_between.pop(0):
+                dies()
+
+    defs = dg.Definitions([both], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor)
+    job = defs.resolve_implicit_global_asset_job_def()
+    died = execute(job, instance)
+    assert not died.success
+    dies_between += [False]
+    assert reexecute(job, instance, died.run_id).success
+    [run] = sandbox.runs("testgen")
+    assert metadata(instance, "two")["dagster_runs/run_id"] == run.id
 
 
 def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -301,6 +328,36 @@ class TestRefusedStarts:
             result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1))
         assert result.success
         assert entries(instance, "features") == ["starting", "not_started", "starting", "started"]
+
+    @pytest.mark.parametrize("ends", [mark_as_terminated, give_up])
+    def test_nothing_is_started_for_a_dagster_run_that_is_over(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, ends: Callable[[dg.DagsterInstance], None]
+    ) -> None:
+        sandbox.add_fault(Fault("status", method="POST", status=429, times=1))
+        with at_pause(sandbox, lambda: ends(instance), pause=1):
+            result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1))
+        assert not result.success
+        assert sandbox.starts("rudderstack") == 0
+        assert entries(instance, "features") == ["starting", "not_started"]
+
+    def test_what_a_process_notes_late_that_was_given_up_hides_no_newer_start(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(Fault("status", method="POST", status=429, times=1))
+        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        job = job_with(TESTS, sandbox)
+        looks_for_the_first, died = 7, []
+
+        def is_resumed_elsewhere() -> None:
+            given_up = give_up(instance)
+            with at_pause(sandbox, dies, pause=looks_for_the_first + 1):
+                died.append(reexecute(job, instance, given_up))
+
+        with at_pause(sandbox, is_resumed_elsewhere, pause=1):
+            execute(job, instance)
+        assert entries(instance, KEY) == ["starting", "not_started", "starting", "not_started"]
+        assert reexecute(job, instance, died[0].run_id).success
+        assert sandbox.starts("testgen") == 1
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
     def test_what_no_retry_can_cure_is_not_retried(

@@ -87,6 +87,15 @@ def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, insta
     assert len(warnings) == 1
 
 
+def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    for percent in range(20):
+        sandbox.add_fault(Fault("unknown_state", path=STATUS, word=f"{percent}% done", times=1))
+    result = run_profiles(sandbox, instance)
+    assert result.success
+    warnings = [r for r in instance.all_logs(result.run_id) if "unknown state" in r.user_message]
+    assert len(warnings) == 5
+
+
 def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, word="vaporised", ended=True))
     result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))

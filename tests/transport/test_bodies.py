@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.transport.body import LARGEST_BODY, excerpt
@@ -190,3 +190,16 @@ def test_an_answer_of_another_shape_names_the_fields_and_is_quoted(
     assert "Acme GET /jobs/1 answered 200" in str(raised.value)
     if isinstance(body, dict):
         assert "status: " in str(raised.value) or "id: " in str(raised.value)
+
+
+def test_what_an_answer_looks_like_is_worked_out_once(origin: Origin, client: HttpClient) -> None:
+    class Deferred(BaseModel):
+        model_config = ConfigDict(defer_build=True)
+
+        id: str
+
+    # Not for each answer anew, which would take longer than all else in a look.
+    origin.replies = [Reply(200, {"id": "1"})]
+    assert not Deferred.__pydantic_complete__
+    assert client.get(["x"]).parse(Deferred).id == "1"
+    assert Deferred.__pydantic_complete__

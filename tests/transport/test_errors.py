@@ -100,9 +100,13 @@ def test_an_unknown_status_is_an_error_too(origin: Origin, client: HttpClient) -
     assert "499" in str(refused(client))
 
 
-def test_a_long_message_is_cut(origin: Origin, client: HttpClient) -> None:
-    origin.replies = [Reply(400, {"message": "x" * 100_000})]
-    assert len(str(refused(client))) < 600
+@pytest.mark.parametrize("field", ["code", "message"])
+def test_a_part_of_an_error_fits_on_one_line(field: str, origin: Origin, client: HttpClient) -> None:
+    origin.replies = [Reply(400, {field: "a\nb" + "x" * 100_000}, {"X-Request-Id": "r" * 10_000})]
+    said = str(refused(client))
+    assert "a b" in said
+    assert "\n" not in said
+    assert len(said) < 1200
 
 
 def test_a_call_without_an_answer_has_no_status(client_of: ClientMaker) -> None:

@@ -50,8 +50,9 @@ def test_an_id_that_cannot_be_encoded_is_refused_before_anything_is_sent(
     an_id: str, origin: Origin, client: HttpClient
 ) -> None:
     for send in (client.get, client.post, client.post_once):
-        with pytest.raises(InvalidRequestError, match="nothing was sent"):
+        with pytest.raises(InvalidRequestError, match="nothing was sent") as raised:
             send(["sources", an_id, "start"])
+        assert str(raised.value).isprintable()
     assert origin.seen == []
 
 

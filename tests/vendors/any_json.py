@@ -1,6 +1,7 @@
 """Arbitrary JSON, and JSON that comes close to what a vendor sends."""
 
 from collections.abc import Mapping
+from datetime import timedelta, timezone
 from typing import Any
 
 from hypothesis import settings
@@ -16,6 +17,7 @@ anything: Strategy = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
+offsets = st.timedeltas(min_value=timedelta(hours=-23, minutes=-59), max_value=timedelta(hours=23, minutes=59))
 times: Strategy = (
     st.sampled_from(
         [
@@ -28,6 +30,13 @@ times: Strategy = (
             "9999-12-31T23:59:59Z",
             "9999-12-31T23:59:59-05:00",
             "0000-00-00T00:00:00Z",
+            "2016-12-31T23:59:60Z",
+            "2026-11-22T17:51:55,123456789+0545",
+            "20261122T175155Z",
+            "2026-W47-7",
+            "Sun, 22 Nov 2026 17:51:55 GMT",
+            " 2026-11-22 17:51 ",
+            "1795369915",
             "",
             "now",
             0,
@@ -35,7 +44,7 @@ times: Strategy = (
             1e20,
         ]
     )
-    | st.datetimes().map(lambda time: time.isoformat())
+    | st.datetimes(timezones=st.none() | st.builds(timezone, offsets)).map(lambda time: time.isoformat())
     | anything
 )
 

@@ -80,6 +80,10 @@ class TestWhatIsSent:
             ({"run_mode": "full"}, {"run_mode": "full"}),
             ({"range_from": "2026-01-02"}, {"range_from": "2026-01-02T00:00:00Z"}),
             ({"range_from": "2026-01-02T03:04:05"}, {"range_from": "2026-01-02T03:04:05Z"}),
+            (
+                {"range_from": "0001-01-01", "range_to": "0999-12-31"},
+                {"range_from": "0001-01-01T00:00:00Z", "range_to": "0999-12-31T00:00:00Z"},
+            ),
             ({"range_from": "2026-01-02T03:04:05+02:00"}, {"range_from": "2026-01-02T01:04:05Z"}),
             ({"range_from": "2026-01-02T03:04:05.678Z"}, {"range_from": "2026-01-02T03:04:05.678Z"}),
             (

@@ -273,6 +273,23 @@ class TestInAStep:
             assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
 
+    @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Tue, 01 Jan 0999 00:00:00 GMT", "soon"])
+    def test_a_clock_that_cannot_be_reckoned_with_is_none(
+        self, date: str, origin: Origin, amperity_at: AmperityMaker
+    ) -> None:
+        body = b'{"data": [{"id": "wf-1", "state": "running", "created_at": "2026-01-01T00:00:01.000Z"}]}'
+
+        def listed(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response_only(200)
+            handler.send_header("Date", date)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        origin.replies = [listed]
+        tried = attempt(starting_at=1_767_225_600.0)
+        assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False, undecided=True)]
+
     def test_what_cannot_be_looked_for_is_not_started_again(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

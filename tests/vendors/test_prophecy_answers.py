@@ -75,6 +75,14 @@ class TestStates:
         body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n  second\nthird"}
         assert told(sandbox, prophecy, body).error == "first\n  second\nthird"
 
+    def test_an_endless_error_is_cut(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        # It is stored with each of the run's events.
+        body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n" + "x" * 5_000_000}
+        error = told(sandbox, prophecy, body).error or ""
+        assert error.startswith("first\nxx")
+        assert error.endswith("x…")
+        assert len(error) < 50_000
+
     @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00", "soon", [], "9999-12-31T23:59:59-05:00"])
     def test_a_strange_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, prophecy: ProphecyResource

@@ -281,10 +281,10 @@ class TestLaunchpad:
         return start(run, sandbox, instance, run_config={"ops": {KEY: {"config": config}}})
 
     def test_overrides_parameters_and_version(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        given = {"parameters": {"b": 2, "c": True, "d": "x"}, "version": "2.0", "process_name": "join_orders"}
+        given = {"parameters": {"b": 2, "c": 0.5, "d": "x"}, "version": "2.0", "process_name": "join_orders"}
         assert self.launch(sandbox, instance, **given).success
         body = sent(sandbox)
-        assert body["parameters"] == {"b": "2", "c": "true", "d": "x"}
+        assert body["parameters"] == {"b": "2", "c": "0.5", "d": "x"}
         assert (body["version"], body["processName"]) == ("2.0", "join_orders")
 
     def test_takes_a_field_away(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -298,8 +298,8 @@ class TestLaunchpad:
     @pytest.mark.parametrize(
         ("config", "said"),
         [
-            ({"parameters": {"a": [1]}}, "texts, numbers or booleans, not [1]"),
-            ({"parameters": {"a": None}}, "texts, numbers or booleans, not None"),
+            ({"parameters": {"a": [1]}}, "texts or numbers, not [1]"),
+            ({"parameters": {"a": None}}, "texts or numbers, not None"),
             ({"fabric_id": 0}, "fabric_id"),
             ({"pipeline_name": ""}, "pipeline_name"),
         ],

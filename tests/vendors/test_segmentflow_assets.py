@@ -266,6 +266,34 @@ class TestOnePartitionForEachRecipient:
         assert "no single partition" in failure(result)
         assert not sandbox.requests("segmentflow")
 
+    def test_a_range_of_one_partition_has_that_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        # So a backfill asks for it that is to be one run, or several of one partition each.
+        people = dg.StaticPartitionsDefinition(["a", "b"])
+        each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
+        tags = {"dagster/asset_partition_range_start": "b", "dagster/asset_partition_range_end": "b"}
+        options = {"partitions_def": people, "backfill_policy": dg.BackfillPolicy.single_run(), "tags": tags}
+        with at_pause(sandbox, dies, pause=1):
+            policy = dg.RetryPolicy(max_retries=1)
+            assert start(each, sandbox, instance, retry_policy=policy, **options).success
+        assert sandbox.starts("segmentflow") == 1
+        assert sent(sandbox) == {"profile": {"userId": "b"}}
+        assert instance.get_materialized_partitions(dg.AssetKey(KEY)) == {"b"}
+
+    @pytest.mark.parametrize("as_range", [False, True])
+    def test_a_dimension_may_have_any_name(
+        self, as_range: bool, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        people, weeks = dg.StaticPartitionsDefinition(["a"]), dg.StaticPartitionsDefinition(["w1"])
+        both = dg.MultiPartitionsDefinition({"e-mail list": people, "week": weeks})
+        each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key.e-mail list}{not_ours}"}})
+        key = dg.MultiPartitionKey({"e-mail list": "a", "week": "w1"})
+        options: dict[str, Any] = {"partition_key": key}
+        if as_range:
+            tags = {"dagster/asset_partition_range_start": str(key), "dagster/asset_partition_range_end": str(key)}
+            options = {"tags": tags, "backfill_policy": dg.BackfillPolicy.single_run()}
+        assert start(each, sandbox, instance, partitions_def=both, **options).success
+        assert sent(sandbox) == {"profile": {"userId": "a{not_ours}"}}
+
     def test_the_windows_ends_can_be_variables(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
         run = BY_KEY.with_fields({"variables": {"from": "{window_start}", "to": "{window_end}"}})

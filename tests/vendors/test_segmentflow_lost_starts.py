@@ -9,7 +9,7 @@ from dagster_runs import SegmentflowJourneyRun
 from dagster_runs.sandbox import Fault, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import entries, failure, metadata
-from tests.remote_run.reexecuting import KEY, at_pause, dies, execute, job_with, reexecute
+from tests.remote_run.reexecuting import KEY, at_pause, dies, execute, job_with, reexecute, signalled
 from tests.vendors.segmentflow_assets import BY_ID, BY_KEY, JOURNEY, keys_sent, start
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -112,6 +112,22 @@ class TestLostAnswers:
         assert entries(instance, KEY) == ["starting"]
         sandbox.clear_faults()
         assert reexecute(job, instance, refused.run_id).success
+        assert sandbox.starts("segmentflow") == 1
+
+    def test_an_eviction_while_it_is_sent_again_does_not_undo_the_first(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(LOST[0])
+        job = job_with(BY_KEY, sandbox)
+        with at_pause(sandbox, dies, pause=1):
+            first = execute(job, instance)
+        sandbox.add_fault(Fault("status", status=429, method="POST"))
+        with at_pause(sandbox, signalled, pause=1):
+            evicted = reexecute(job, instance, first.run_id)
+        assert not evicted.success
+        assert entries(instance, KEY) == ["starting"]
+        sandbox.clear_faults()
+        assert reexecute(job, instance, evicted.run_id).success
         assert sandbox.starts("segmentflow") == 1
 
     @pytest.mark.parametrize("reuse_status", [422, 409])

@@ -19,11 +19,11 @@ _WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error":
 def _as_parameter(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+    # A boolean counts as a whole number to Python only; how the pipeline wants it spelled is not known here.
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
-    raise ValueError(f"Prophecy's parameters are texts, numbers or booleans, not {value!r}; write it as a text")
+    raise ValueError(f"Prophecy's parameters are texts or numbers, not {value!r}; write it as a text")
 
 
 Parameter = Annotated[str, BeforeValidator(_as_parameter)]
@@ -37,7 +37,7 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
         fabric_id: Id of the fabric, from its metadata page's address.
         project_id: Id of the project.
         pipeline_name: Name of the pipeline, not its id.
-        parameters: Overrides of the pipeline's parameters. Numbers and booleans become texts; all else is refused.
+        parameters: Overrides of the pipeline's parameters. Numbers become texts; all else is refused.
         branch: Git branch; by default the current working branch.
         version: Release of the project; by default the newest.
         process_name: A gem after which the run stops.

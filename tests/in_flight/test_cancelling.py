@@ -1,0 +1,109 @@
+"""Cancelling deferred runs by a job, since they have no step to terminate."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from dagster_runs import build_cancel_job
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.testing import SandboxClock, sandbox_resources
+from tests.in_flight.driving import completion, deferred, reported
+from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture(autouse=True)
+def slow(sandbox: Sandbox) -> None:
+    for run in (TESTS, PROFILES):
+        sandbox.set_behaviour(run.target, Behaviour(running_seconds=600))
+
+
+def cancel(
+    deferred_asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance, **config: str
+) -> dg.ExecuteInProcessResult:
+    job = build_cancel_job([deferred_asset])
+    return job.execute_in_process(
+        run_config={"ops": {"cancel_remote_runs_op": {"config": config}}},
+        resources=sandbox_resources(sandbox.url),
+        instance=instance,
+        raise_on_error=False,
+    )
+
+
+def test_cancels_at_the_vendor_and_nothing_fails_or_is_tried_again(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS, retry_policy=dg.RetryPolicy(max_retries=3))
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 2)
+    assert cancel(asset, sandbox, instance, asset="it").success
+    assert [run.state for run in sandbox.runs()] == ["canceled"]
+    driver.ticks(clock, 5)
+    assert not driver.runs
+    assert reported(instance, "it") == []
+    assert entries(instance, "it")[-1] == "ended"
+    assert "0 in flight" in str(driver.skipped[-1])
+
+
+def test_of_several_only_those_that_are_named(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y", "z"]))
+    for key in ("x", "y", "z"):
+        materialize([asset], sandbox, instance, partition_key=key)
+    ids = [run.id for run in sandbox.runs()]
+    assert cancel(asset, sandbox, instance, asset="it", partition="y").success
+    assert cancel(asset, sandbox, instance, asset="it", run_id=ids[2]).success
+    clock.sleep(30)
+    assert [run.state for run in sandbox.runs()] == ["running", "canceled", "canceled"]
+
+
+def test_says_plainly_where_the_vendor_cannot(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    said = failure(cancel(asset, sandbox, instance, asset="it"))
+    assert "offers no way to cancel" in said
+    assert sandbox.runs()[0].id in said
+
+
+def test_a_run_that_has_just_succeeded_is_reported_all_the_same(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    clock.sleep(700)
+    assert cancel(asset, sandbox, instance, asset="it").success
+    completion([asset], sandbox, instance).ticks(clock, 2)
+    assert len(reported(instance, "it")) == 1
+
+
+def test_a_cancellation_that_is_not_confirmed_fails_and_the_run_is_followed(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    sandbox.add_fault(Fault("status", path="/cancel", status=500, times=1000))
+    assert "has not confirmed" in failure(cancel(asset, sandbox, instance, asset="it"))
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    assert "1 in flight" in str(driver.skipped[-1])
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"asset": "that"}, "There is no deferred asset 'that'; there are it"),
+        ({"asset": "it", "partition": "x"}, "No such run of it is in flight"),
+        ({"asset": "it", "run_id": "x"}, "In flight: "),
+    ],
+)
+def test_says_what_there_is_if_nothing_fits(
+    sandbox: Sandbox, instance: dg.DagsterInstance, config: dict[str, str], said: str
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    assert said in failure(cancel(asset, sandbox, instance, **config))
+    assert sandbox.runs()[0].cancel_requested_at is None

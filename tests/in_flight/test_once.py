@@ -1,0 +1,165 @@
+"""Each end is told once, whatever becomes of ticks, of the daemon and of the code server."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from dagster_runs import build_completion_sensor
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock
+from tests.in_flight.driving import Driver, Lost, completion, deferred, evaluations, reported
+from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.mark.parametrize("stored", range(5))
+@pytest.mark.parametrize("same_process", [True, False], ids=["same code server", "new code server"])
+def test_a_tick_that_gets_lost_after_some_of_its_events_is_made_up_for(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int, same_process: bool
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    clock.sleep(120)
+    with pytest.raises(Lost):
+        driver.tick(lost_after=stored)  # three checks, then the materialization
+    if not same_process:
+        driver.sensor = build_completion_sensor([asset])
+    driver.ticks(clock, 4)
+    assert reported(instance, "it") == [sandbox.runs()[0].id]
+    assert set(evaluations(instance, "it")) == {"run_status", "tests_passed", "quality_score"}
+
+
+def test_a_tick_whose_result_never_arrives_changes_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    clock.sleep(120)
+    for _ in range(3):
+        assert driver.evaluate().asset_events  # and the daemon was killed, or had waited too long
+    driver.ticks(clock, 3)
+    assert len(reported(instance, "it")) == 1
+
+
+def test_half_reported_assets_of_one_run_are_completed(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    partitions = dg.DailyPartitionsDefinition(start_date="2026-11-01")
+    asset = deferred(PROFILES, partitions_def=partitions, backfill_policy=dg.BackfillPolicy.single_run())
+    tags = {"dagster/asset_partition_range_start": "2026-11-02", "dagster/asset_partition_range_end": "2026-11-04"}
+    materialize([asset], sandbox, instance, tags=tags)
+    driver = completion([asset], sandbox, instance)
+    clock.sleep(300)
+    with pytest.raises(Lost):
+        driver.tick(lost_after=3)  # run_status, and two of three partitions
+    driver.ticks(clock, 3)
+    found = instance.fetch_materializations(dg.AssetKey("it"), limit=100, ascending=True).records
+    assert [record.partition_key for record in found] == ["2026-11-02", "2026-11-03", "2026-11-04"]
+
+
+def test_a_new_code_server_knows_what_is_going(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=300))
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 10)
+    driver.sensor = build_completion_sensor([asset])
+    driver.tick()
+    assert "1 in flight" in str(driver.skipped[-1])
+    driver.ticks(clock, 30)
+    assert len(reported(instance, "it")) == 1
+
+
+def test_a_new_code_server_asks_the_vendor_nothing_about_what_is_reported(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 9)
+    asked = len(sandbox.requests())
+    driver.sensor, driver.cursor = build_completion_sensor([asset]), None
+    driver.ticks(clock, 3)
+    assert len(sandbox.requests()) == asked
+    assert len(reported(instance, "it")) == 1
+
+
+def test_a_failure_whose_run_was_requested_by_a_lost_tick_is_told_once(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    clock.sleep(300)
+    [request] = driver.evaluate().run_requests
+    driver.launch(request)  # and then the daemon was killed
+    driver.sensor = build_completion_sensor([asset])
+    driver.ticks(clock, 4)
+    assert len(driver.runs) == 1
+    assert entries(instance, "it").count("ended") == 1
+
+
+def test_what_was_deferred_while_the_sensor_was_off_is_found(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS)
+    for _ in range(3):
+        materialize([asset], sandbox, instance)
+        clock.sleep(3600)
+    completion([asset], sandbox, instance).ticks(clock, 2)
+    assert sorted(reported(instance, "it")) == sorted(run.id for run in sandbox.runs())
+
+
+def test_a_step_killed_right_after_its_start_loses_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    """The entry of the start is all that the sensor needs: whether the step ended well does not matter to it."""
+    asset = deferred(TESTS, on_uncertain_start="start_again")
+    result = materialize([asset], sandbox, instance)
+    instance.report_run_failed(instance.get_run_by_id(result.run_id))
+    completion([asset], sandbox, instance).ticks(clock, 9)
+    assert len(reported(instance, "it")) == 1
+
+
+def test_two_ticks_at_once_are_one(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    seen: list[str | None] = []
+
+    class Meanwhile(Driver):
+        pass
+
+    original = type(clock).monotonic
+
+    def another(self: SandboxClock) -> float:
+        type(clock).monotonic = original  # type: ignore[method-assign]
+        seen.append(driver.evaluate().skip_message)
+        return original(self)
+
+    type(clock).monotonic = another  # type: ignore[method-assign]
+    try:
+        driver.tick()
+    finally:
+        type(clock).monotonic = original  # type: ignore[method-assign]
+    assert seen == ["The last tick of this sensor is still at work"]
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "[]", '{"token": 1}', '{"read_from": "x"}'])
+def test_a_cursor_that_is_none_of_ours_begins_anew(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, cursor: str
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.cursor = cursor
+    driver.ticks(clock, 9)
+    assert len(reported(instance, "it")) == 1
