@@ -28,6 +28,9 @@ from dagster_runs import (
     TestGenProfilingRun,
     TestGenResource,
     TestGenTestRun,
+    build_cancel_job,
+    build_completion_sensor,
+    build_observation_sensor,
     build_remote_run_asset,
 )
 
@@ -215,6 +218,21 @@ amperity_ingest = build_remote_run_asset(
     timeout=6 * 3600,
 )
 
+churn_model = build_remote_run_asset(
+    ProphecyPipelineRun(
+        fabric_id=_fabric_id(),
+        project_id=_id("PROPHECY_PROJECT_ID"),
+        pipeline_name=_id("PROPHECY_PIPELINE_NAME"),
+        parameters={"task": "train_churn_model"},
+    ),
+    key="churn_model",
+    deps=[customer_360],
+    group_name="activation",
+    description="Trained for hours, without a process that waits: the step ends at once, and a sensor reports the end.",
+    wait="defer",
+    timeout=12 * 3600,
+)
+
 user_features = build_remote_run_asset(
     RudderStackProfilesRun(profiles_id=_id("RUDDERSTACK_PROFILES_ID")),
     key="user_features",
@@ -259,6 +277,18 @@ welcome = build_remote_run_asset(
 )
 
 
+@dg.asset(
+    deps=[churn_model],
+    group_name="activation",
+    kinds={"python"},
+    automation_condition=dg.AutomationCondition.eager(),
+)
+def churn_scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """A score for each customer; computed by itself once a new model is there."""
+    context.log.info("There is a new model: computing scores")
+    return dg.MaterializeResult(metadata={"customers": 4711})
+
+
 @dg.asset(deps=[features_quality], group_name="activation", kinds={"python"})
 def audience(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """Audiences built from the features; only ever on features that passed their gate."""
@@ -273,11 +303,14 @@ def revenue_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     return dg.MaterializeResult(metadata={"currency": "EUR"})
 
 
-# Amperity's asset is partitioned by day, so it has a schedule of its own.
+# Amperity's asset is partitioned by day, so it has a schedule of its own; and the model is trained once a week.
 everything = dg.define_asset_job(
-    "everything", selection=dg.AssetSelection.all() - dg.AssetSelection.assets(amperity_ingest)
+    "everything",
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(amperity_ingest, churn_model, churn_scores),
 )
 ingest = dg.define_asset_job("ingest", selection=dg.AssetSelection.assets(amperity_ingest))
+training = dg.define_asset_job("training", selection=dg.AssetSelection.assets(churn_model))
+weekly = dg.ScheduleDefinition(name="weekly", job=training, cron_schedule="0 4 * * 1")
 daily = dg.ScheduleDefinition(name="daily", job=everything, cron_schedule="0 5 * * *")
 
 defs = dg.Definitions(
@@ -286,6 +319,8 @@ defs = dg.Definitions(
         warehouse_profile,
         customer_360,
         churn_report,
+        churn_model,
+        churn_scores,
         amperity_ingest,
         user_features,
         features_quality,
@@ -294,8 +329,16 @@ defs = dg.Definitions(
         audience,
         revenue_report,
     ],
-    jobs=[everything, ingest],
-    schedules=[daily, dg.build_schedule_from_partitioned_job(ingest)],
+    jobs=[everything, ingest, training, build_cancel_job([churn_model])],
+    schedules=[daily, weekly, dg.build_schedule_from_partitioned_job(ingest)],
+    sensors=[
+        # Without it, nobody would report how the deferred runs end.
+        build_completion_sensor([churn_model], jobs=[training], default_status=dg.DefaultSensorStatus.RUNNING),
+        build_observation_sensor([features_quality, orders_quality, warehouse_profile]),
+        dg.AutomationConditionSensorDefinition(
+            "automation", target=dg.AssetSelection.all(), default_status=dg.DefaultSensorStatus.RUNNING
+        ),
+    ],
     resources={
         "amperity": amperity(),
         "prophecy": prophecy(),

@@ -81,6 +81,8 @@ What to do
   4. Materialize once more, and press "Terminate" on the run's page: TestGen's runs are canceled,
      and the log says of RudderStack's, which nobody can cancel, where to stop it.
   5. Open {url}/assets/amperity_ingest and materialize a range of days: one workflow over the whole range.
+  6. Materialize {url}/assets/churn_model: its step ends at once, and nothing waits for the pipeline. A sensor reports
+     its end some seconds after it comes, and churn_scores follows by its automation condition.
 
 Ctrl-C stops everything.
 """

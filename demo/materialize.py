@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 import dagster as dg
 
+from demo.deferred import QUIET, deferred_outcomes
 from demo.outcome import Outcome, outcomes
 from demo.processes import DemoError, Stopped, raise_on_signals
 from demo.report import console, report
@@ -64,12 +65,12 @@ def _materialize() -> list[Outcome]:
                 instance=instance,
                 raise_on_error=False,
                 partition_key=days.get_last_partition_key() if days is not None else None,
-                # The table tells it all; Dagster's own log would bury it.
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config=QUIET,
             )
             if any(event.is_step_failure and _was_interrupted(event) for event in result.all_events):
                 raise Stopped
             found += outcomes(job, result)
+        found += deferred_outcomes(defs, instance)
     return found
 
 

@@ -109,7 +109,10 @@ ROOMS = {
     "remote_run": {"transport"},
     "vendors": {"transport", "remote_run"},
     "sandbox": set[str](),
-    "assets": {"remote_run", "launchpad"},
+    "in_flight": {"transport", "remote_run"},
+    "assets": {"remote_run", "in_flight", "launchpad"},
+    "sensors": {"in_flight"},
+    "jobs": {"in_flight"},
     "launchpad": {"remote_run"},
     "testing": {"transport", "remote_run", "vendors", "sandbox"},
 }
@@ -163,7 +166,7 @@ def test_only_transport_speaks_http(room: str) -> None:
         assert [module for module in imports(source) if module.split(".")[0] in HTTP] == []
 
 
-@pytest.mark.parametrize("room", ["transport", "remote_run", "assets", "launchpad"])
+@pytest.mark.parametrize("room", ["transport", "remote_run", "in_flight", "assets", "sensors", "jobs", "launchpad"])
 def test_nothing_is_decided_by_a_vendors_name(room: str) -> None:
     for source in sources(room):
         for node in ast.walk(ast.parse(source.read_text())):

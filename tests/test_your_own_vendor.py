@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import dagster as dg
 import pytest
 
-from dagster_runs import build_remote_run_asset
-from dagster_runs.transport.clock import Clock, use_clock
+from dagster_runs import build_completion_sensor, build_remote_run_asset
+from dagster_runs.transport.clock import Clock, current_clock, use_clock
 from examples import your_own_vendor
 from examples.your_own_vendor import AcmeForecastRun, AcmeResource, demand
+from tests.in_flight.driving import Driver
 from tests.remote_run.materializing import checks, failure, metadata
 
 ROOT = Path(__file__).parents[1]
@@ -250,6 +251,24 @@ def test_an_unknown_word_is_no_success(acme: Acme, instance: dg.DagsterInstance)
     result = materialize(acme, instance)
     assert not result.success
     assert "marvellous" in failure(result)
+
+
+@pytest.mark.parametrize(("outcome", "ends_well"), [({}, True), ({"phase": "broken", "message": "too few"}, False)])
+def test_its_runs_can_be_deferred(
+    acme: Acme, instance: dg.DagsterInstance, outcome: dict[str, Any], ends_well: bool
+) -> None:
+    acme.outcome = acme.outcome | outcome
+    run = AcmeForecastRun(model="demand")
+    asset = build_remote_run_asset(run, key="demand", partitions_def=your_own_vendor.days, wait="defer")
+    assert materialize(acme, instance, asset=asset).success
+    resources = {"acme": AcmeResource(token=TOKEN, base_url=acme.url, max_retries=0)}
+    driver = Driver(build_completion_sensor([asset]), [asset], None, instance, resources=resources)
+    for _ in range(8):
+        driver.tick()
+        current_clock().sleep(60)
+    assert len(acme.starts) == 1
+    assert instance.get_materialized_partitions(dg.AssetKey("demand")) == ({DAY} if ends_well else set())
+    assert [run.success for run in driver.runs] == ([] if ends_well else [False])
 
 
 def test_the_launchpad_overrides_a_field(acme: Acme, instance: dg.DagsterInstance) -> None:

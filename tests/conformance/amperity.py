@@ -18,6 +18,7 @@ TABLE = Table(
         "lost": "vendors/test_amperity_lost_starts.py",
         "life": "vendors/test_amperity_life.py",
         "rate": "vendors/test_amperity_rate_limit.py",
+        "observation": "in_flight/test_observation.py",
     },
     [
         used(
@@ -44,8 +45,9 @@ TABLE = Table(
             "GET `/workflow/runs`",
             f"{_R}.list_workflows",
             "lost::TestInBothKindsOfList::test_one_candidate "
-            "lost::TestInAStep::test_one_candidate_is_presumed_to_be_ours",
-            "To find a run whose start's answer was lost",
+            "lost::TestInAStep::test_one_candidate_is_presumed_to_be_ours "
+            "observation::TestAmperity::test_workflows_are_known_by_their_name",
+            "To find a run whose start's answer was lost, to follow deferred runs, and to see those that others start",
         ),
         used(
             "endpoint",
@@ -100,6 +102,14 @@ TABLE = Table(
             "calls::TestFields::test_that_the_vendor_would_refuse_are_refused",
         ),
         used(
+            "field",
+            "`name` of a workflow that somebody else started",
+            f"{_RUN}.workflow_name",
+            "observation::TestAmperity::test_workflows_are_known_by_their_name "
+            "observation::TestAmperity::test_without_a_name_they_cannot_be_observed",
+            "Amperity never tells which `config_id` a workflow runs",
+        ),
+        used(
             "parameter",
             "partial dates (`YYYY-MM-DD`), and the `date-time` of the specification",
             f"{_RUN}.range_from",
@@ -140,7 +150,7 @@ TABLE = Table(
         used(
             "parameter",
             "`state`, and what the server takes for granted without it",
-            "run:_LISTED_STATES",
+            "resource:_LISTED_STATES",
             "lost::TestInBothKindsOfList::test_one_candidate "
             "lost::TestInBothKindsOfList::test_in_every_spelling_of_its_state "
             "lost::test_no_state_is_asked_for_where_the_list_is_of_all",
@@ -344,25 +354,31 @@ TABLE = Table(
         used(
             "state",
             "Scheduled",
-            "run:_WORDS[scheduled]",
+            "models:_WORDS[scheduled]",
             "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
-            "state", "Started", "run:_WORDS[started]", "states::TestStates::test_every_documented_one_in_every_spelling"
+            "state",
+            "Started",
+            "models:_WORDS[started]",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "In progress, in every spelling",
-            "run:_WORDS[inprogress]",
+            "models:_WORDS[inprogress]",
             "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
-            "state", "Running", "run:_WORDS[running]", "states::TestStates::test_every_documented_one_in_every_spelling"
+            "state",
+            "Running",
+            "models:_WORDS[running]",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Running with failures",
-            "run:_WORDS[runningwithfailures]",
+            "models:_WORDS[runningwithfailures]",
             "states::TestStates::test_every_documented_one_in_every_spelling "
             "life::TestMaterializing::test_words_that_are_no_end_are_waited_through",
             "Still going",
@@ -370,20 +386,20 @@ TABLE = Table(
         used(
             "state",
             "Finalizing",
-            "run:_WORDS[finalizing]",
+            "models:_WORDS[finalizing]",
             "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Up for retry",
-            "run:_WORDS[upforretry]",
+            "models:_WORDS[upforretry]",
             "states::TestStates::test_every_documented_one_in_every_spelling "
             "life::TestMaterializing::test_words_that_are_no_end_are_waited_through",
         ),
         used(
             "state",
             "Paused",
-            "run:_WORDS[paused]",
+            "models:_WORDS[paused]",
             "states::TestStates::test_every_documented_one_in_every_spelling "
             "life::TestMaterializing::test_words_that_are_no_end_are_waited_through",
             "Waits for a person, until our timeout",
@@ -391,37 +407,40 @@ TABLE = Table(
         used(
             "state",
             "Stopping",
-            "run:_WORDS[stopping]",
+            "models:_WORDS[stopping]",
             "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Canceling",
-            "run:_WORDS[canceling]",
+            "models:_WORDS[canceling]",
             "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Succeeded",
-            "run:_WORDS[succeeded]",
+            "models:_WORDS[succeeded]",
             "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",
             "Failed",
-            "run:_WORDS[failed]",
+            "models:_WORDS[failed]",
             "states::TestStates::test_every_documented_one_in_every_spelling "
             "states::TestStates::test_the_error_of_a_failed_run_is_told",
         ),
         used(
             "state",
             "Canceled",
-            "run:_WORDS[canceled]",
+            "models:_WORDS[canceled]",
             "states::TestStates::test_every_documented_one_in_every_spelling "
             "calls::TestWhatIsSent::test_a_stop_has_no_body states::TestStates::test_a_stopped_run_is_canceled",
         ),
         used(
-            "state", "Stopped", "run:_WORDS[stopped]", "states::TestStates::test_every_documented_one_in_every_spelling"
+            "state",
+            "Stopped",
+            "models:_WORDS[stopped]",
+            "states::TestStates::test_every_documented_one_in_every_spelling",
         ),
         used(
             "state",

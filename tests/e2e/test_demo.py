@@ -71,5 +71,5 @@ def test_a_home_in_use_is_refused(session_demo: RunningDemo, session_home: Path)
 def test_materialize_tells_what_became_of_every_asset() -> None:
     done = run("demo.materialize", "--speed", "30")
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("held back by", "0.8713", "✗ tests_passed (ERROR, blocking)", "✓ run_status", "8 of 10 assets"):
+    for said in ("held back by", "0.8713", "✗ tests_passed (ERROR, blocking)", "✓ run_status", "10 of 12 assets"):
         assert said in done.stdout

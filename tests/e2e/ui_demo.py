@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,11 @@ query Log($run: ID!) { logsForRun(runId: $run, limit: 1000) { ... on EventConnec
 } } } }
 """
 _RUNS = "{ runsOrError { ... on Runs { results { runId } } } }"
+_TAGGED = """
+query Tagged($tag: String!, $value: String!) { runsOrError(filter: {tags: [{key: $tag, value: $value}]}) {
+    ... on Runs { results { runId } }
+} }
+"""
 _GOING = """
 { runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}) {
     ... on Runs { results { runId } }
@@ -98,19 +104,41 @@ class RunningDemo:
 
     def launch(self, *keys: str, partition: str | None = None) -> str:
         """Materialize assets (keys with slashes), or everything; the id of the Dagster run."""
+        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
+        return self._launch("__ASSET_JOB" if keys else "everything", keys, tags)
+
+    def _launch(
+        self,
+        job: str,
+        keys: Sequence[str] = (),
+        tags: Sequence[dict[str, str]] = (),
+        config: dict[str, Any] | None = None,
+    ) -> str:
         (repository,) = self._ask(_LOCATIONS)["repositoriesOrError"]["nodes"]
         selector: dict[str, Any] = {
             "repositoryLocationName": repository["location"]["name"],
             "repositoryName": repository["name"],
-            "jobName": "__ASSET_JOB" if keys else "everything",
+            "jobName": job,
         }
         if keys:
             selector["assetSelection"] = [{"path": key.split("/")} for key in keys]
-        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
-        params = {"selector": selector, "runConfigData": "{}", "executionMetadata": {"tags": tags}}
+        params = {
+            "selector": selector,
+            "runConfigData": json.dumps(config or {}),
+            "executionMetadata": {"tags": list(tags)},
+        }
         launched = self._ask(_LAUNCH, params=params)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
+
+    def launch_job(self, name: str, config: dict[str, Any]) -> str:
+        """Launch a job from the launchpad; the id of the Dagster run."""
+        return self._launch(name, config=config)
+
+    def runs_with(self, tag: str, value: str) -> list[str]:
+        """The Dagster runs with this tag."""
+        found = self._ask(_TAGGED, tag=tag, value=value)["runsOrError"]["results"]
+        return [run["runId"] for run in found]
 
     def launch_all(self, assets: Iterable[Asset], behaviour: Behaviour) -> dict[Asset, str]:
         """Materialize assets at the same time, a Dagster run each, with such remote runs; the Dagster runs' ids."""

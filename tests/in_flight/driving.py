@@ -31,7 +31,7 @@ class Driver:
         self,
         sensor: dg.SensorDefinition,
         assets: Sequence[Any],
-        sandbox: Sandbox,
+        sandbox: Sandbox | None,
         instance: dg.DagsterInstance,
         *,
         jobs: Sequence[Any] = (),
@@ -42,7 +42,7 @@ class Driver:
         self.cursor: str | None = None
         self.runs: list[dg.ExecuteInProcessResult] = []
         self.skipped: list[str | None] = []
-        self._resources = {**sandbox_resources(sandbox.url), **(resources or {})}
+        self._resources = {**(sandbox_resources(sandbox.url) if sandbox else {}), **(resources or {})}
         self._definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
         self._keys: set[str | None] = set()
 

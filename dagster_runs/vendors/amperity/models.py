@@ -8,7 +8,7 @@ from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, Ve
 from dagster_runs.remote_run.state import RunState, state_of
 
 # Three pages list states, and no two agree; on the wire they were seen in lower case.
-WORDS = {
+_WORDS = {
     "scheduled": RunState.QUEUED,
     "started": RunState.RUNNING,
     "inprogress": RunState.RUNNING,
@@ -43,6 +43,11 @@ class Task(VendorModel):
         """What people call it."""
         return self.label or self.task_definition_type or self.id or "(unnamed)"
 
+    @property
+    def run_state(self) -> RunState:
+        """What its state means."""
+        return state_of(self.state or "", _WORDS)
+
 
 def _each_a_task(value: Any) -> Any:
     # What is no task at all is shown as an unclear one, and must not hide the others.
@@ -66,7 +71,7 @@ class Workflow(VendorModel):
     @property
     def run_state(self) -> RunState:
         """What the state means."""
-        return state_of(self.state, WORDS)
+        return state_of(self.state, _WORDS)
 
 
 class StartedWorkflow(VendorModel):

@@ -20,12 +20,12 @@ from dagster_runs.remote_run.contract import (
 )
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, state_of
+from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between
 from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.remote_run.values import Time
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.transport.retry import is_transient
-from dagster_runs.vendors.amperity.models import WORDS, Task, Workflow
+from dagster_runs.vendors.amperity.models import Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
 
 _KINDS = {"cg": "a courier group (cg-)", "og": "an orchestration group (og-)", "cc": "a campaign (cc-)"}
@@ -240,13 +240,11 @@ def tasks_succeeded(tasks: Sequence[Task] | None) -> CheckOutcome:
 
 
 def _outcome(task: Task) -> str:
-    word = task.state or ""
-    state = state_of(word, WORDS)
-    if state is RunState.SUCCEEDED:
+    if task.run_state is RunState.SUCCEEDED:
         return "succeeded"
-    if state in (RunState.FAILED, RunState.CANCELED):
+    if task.run_state in (RunState.FAILED, RunState.CANCELED):
         return "failed"
-    return "skipped" if word.strip().casefold() == _SKIPPED else "unclear"
+    return "skipped" if (task.state or "").strip().casefold() == _SKIPPED else "unclear"
 
 
 def _task_row(task: Task) -> dict[str, Cell]:

@@ -1,0 +1,71 @@
+"""A deferred run: nothing waits for it, a sensor reports it, what is downstream follows, and a job cancels it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+from ui_browser import metadata_row, open_until_shown
+from ui_demo import HOURS, PROPHECY, RunningDemo, wait_for
+
+from dagster_runs.sandbox import Behaviour
+
+MODEL, SCORES = "churn_model", "churn_scores"
+REPORTED_WITHIN = 90.0
+
+
+@pytest.fixture(autouse=True)
+def forgotten(demo: RunningDemo) -> None:
+    demo.sandbox.reset()
+
+
+def defer(demo: RunningDemo, behaviour: Behaviour) -> str:
+    """Materialize the deferred asset; the vendor's id of its run."""
+    demo.sandbox.set_behaviour(PROPHECY.target_id, behaviour)
+    assert demo.wait_until_ended(demo.launch(MODEL)) == "SUCCESS"
+    return demo.only_remote(PROPHECY).id
+
+
+def test_a_deferred_run_is_reported_and_what_is_downstream_follows(demo: RunningDemo, page: Page) -> None:
+    remote = defer(demo, Behaviour(running_seconds=HOURS))
+    assert demo.only_remote(PROPHECY).state == "RUNNING"
+    assert demo.going() == [], "nothing waits"
+    open_until_shown(page, demo.asset_url(MODEL, view="events"), metadata_row(page, "dagster_runs/run_id"))
+    expect(page.get_by_text(remote).first).to_be_visible()
+
+    demo.sandbox.advance(HOURS)
+    shown = metadata_row(page, "dagster_runs/deferred_by")
+    open_until_shown(page, demo.asset_url(MODEL), shown, seconds=REPORTED_WITHIN)
+    expect(metadata_row(page, "dagster_runs/run_id")).to_be_visible()
+    page.goto(demo.asset_url(MODEL, view="checks"))
+    expect(page.get_by_text("run_status", exact=True).first).to_be_visible()
+    open_until_shown(page, demo.asset_url(SCORES), metadata_row(page, "customers"), seconds=REPORTED_WITHIN)
+
+
+def test_a_deferred_failure_is_a_failed_run_with_the_vendors_words(demo: RunningDemo, page: Page) -> None:
+    remote = defer(demo, Behaviour(running_seconds=5, outcome="fail", error="no column o.amount"))
+    demo.sandbox.advance(60)
+    run_id = wait_for(
+        lambda: next(iter(demo.runs_with("dagster_runs/finishes", remote)), None), seconds=REPORTED_WITHIN
+    )
+    assert demo.wait_until_ended(run_id) == "FAILURE"
+    said = page.get_by_text("no column o.amount")
+    open_until_shown(page, demo.asset_url(MODEL, view="checks") + "&checkDetail=run_status", said)
+    assert demo.sandbox.starts("prophecy") == 1
+
+
+def test_the_sensor_says_what_is_in_flight(demo: RunningDemo, page: Page) -> None:
+    defer(demo, Behaviour(running_seconds=HOURS))
+    url = f"{demo.url}/locations/customer_data/sensors/remote_run_completion"
+    result = page.get_by_text("0 runs requested").last
+    open_until_shown(page, url, result)
+    result.click()
+    expect(page.get_by_text("in flight").first).to_be_visible()
+
+
+def test_the_job_that_cancels_says_plainly_where_the_vendor_cannot(demo: RunningDemo, page: Page) -> None:
+    remote = defer(demo, Behaviour(running_seconds=HOURS))
+    config = {"ops": {"cancel_remote_runs_op": {"config": {"asset": MODEL}}}}
+    run_id = demo.launch_job("cancel_remote_runs", config)
+    assert demo.wait_until_ended(run_id) == "FAILURE"
+    assert "offers no way to cancel" in demo.log(run_id)
+    assert remote in demo.log(run_id)
