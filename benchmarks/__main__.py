@@ -45,7 +45,7 @@ def main(quick: bool, page: Path | None) -> None:
 @contextmanager
 def _quiet() -> Iterator[TextIO]:
     """Without the log lines of Dagster's runs, of which there are thousands; gives what stands for stderr meanwhile."""
-    with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as nothing:  # noqa: PTH123 - descriptors are wanted
+    with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 2)
         try:
             yield kept

@@ -26,10 +26,11 @@ class Size:
     waiting: int = 3
     ends: int = 25
     loads: int = 5
+    ledger: int = 30
     in_flight: Sequence[int] = (100, 1_000, 10_000)
 
 
-QUICK = Size(waiting=1, ends=3, loads=2, in_flight=(10, 100))
+QUICK = Size(waiting=1, ends=3, loads=2, ledger=3, in_flight=(10, 100))
 
 
 def small(size: Size) -> Iterator[Figure]:
@@ -41,12 +42,15 @@ def small(size: Size) -> Iterator[Figure]:
         f"for comparison: {loading.ASSETS:,} of Dagster's own, one check each", "ms", loading.plain(size.loads)
     )
     for storage, kind in STORAGES:
-        to_post, peers = ledger.to_post(kind), ledger.peer_to_post(kind)
+        to_post, peers = ledger.to_post(kind, size.ledger), ledger.peer_to_post(kind, size.ledger)
         yield Figure(f"from the step's start to the vendor's POST ({storage})", "ms", to_post, peer=peers)
         yield Figure(
-            f"the ledger of one run: all its writes and reads ({storage})", "ms", ledger.in_ledger(kind), limit=30
+            f"the ledger of one run: all its writes and reads ({storage})",
+            "ms",
+            ledger.in_ledger(kind, size.ledger),
+            limit=30,
         )
-        yield Figure(f"for comparison: one bare event ({storage})", "ms", ledger.bare(kind))
+        yield Figure(f"for comparison: one bare event ({storage})", "ms", ledger.bare(kind, size.ledger))
     yield from _burst()
     yield from _pacing()
 

@@ -19,7 +19,7 @@ from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import fast_forward, sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home
 
-RUNS, WARM_UP = 40, 5
+WARM_UP = 5
 _CALLS = ("write", "last", "known_run_ids", "was_published_before")
 """All of the ledger that reads or writes the event log."""
 
@@ -41,24 +41,24 @@ class Costs:
     bare: list[float] = field(default_factory=list)
 
 
-def to_post(kind: StorageKind) -> list[float]:
-    return _costs(kind).to_post
+def to_post(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).to_post
 
 
-def peer_to_post(kind: StorageKind) -> list[float]:
-    return _costs(kind).peer_to_post
+def peer_to_post(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).peer_to_post
 
 
-def in_ledger(kind: StorageKind) -> list[float]:
-    return _costs(kind).in_ledger
+def in_ledger(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).in_ledger
 
 
-def bare(kind: StorageKind) -> list[float]:
-    return _costs(kind).bare
+def bare(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).bare
 
 
 @cache
-def _costs(kind: StorageKind) -> Costs:
+def _costs(kind: StorageKind, runs: int) -> Costs:
     """Runs in turn with bare events, so that both meet the same load of the machine."""
     costs = Costs()
     with ExitStack() as stack:
@@ -68,7 +68,7 @@ def _costs(kind: StorageKind) -> Costs:
         sandbox = stack.enter_context(Sandbox())
         stack.enter_context(fast_forward(sandbox))
         sandbox.set_behaviour(well_known.PROFILES_FEATURES, Behaviour(running_seconds=1))
-        for number in range(WARM_UP + RUNS):
+        for number in range(WARM_UP + runs):
             one = _one_run(sandbox, instance)
             if number >= WARM_UP:
                 costs.to_post.append(one[0])

@@ -1,7 +1,7 @@
 """`python -m benchmarks.ticking URL VENDOR ASSETS GROUP`: ticks of a completion sensor in a process of its own.
 
-Prints what the first ticks cost, until all runs are known, then one with nothing to do, and what the process takes. When
-a line comes in, the runs have ended: it ticks on until all are reported, or for a while, and prints what that cost.
+Prints what the first ticks cost, until all runs are known, then one with nothing to do, and what the process takes.
+When a line comes in, the runs have ended: it ticks until all are reported, or for a while, and prints what that cost.
 """
 
 import gc
