@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-kills test-chaos chaos test-real test-ui lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-kills test-chaos chaos test-endurance endurance test-real test-ui lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -36,6 +36,12 @@ test-chaos: install  ## short campaigns of a fixed seed on SQLite and PostgreSQL
 chaos: install  ## 1,100 materializations while vendors fail and processes are killed; SEED=n to have one again
 	$(BIN)/python -m tests.chaos --materializations 700 --web-groups 3 $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.chaos --materializations 400 --web-groups 3 --storage postgres $(if $(SEED),--seed $(SEED))
+
+test-endurance: install  ## a short campaign of deferred runs amid kills, and proof that it can fail
+	$(BIN)/python -m pytest tests/endurance
+
+endurance: install  ## 10,000 deferred runs, code server and daemon killed five times; SEED=n, RUNS=n, STORAGE=postgres
+	$(BIN)/python -m tests.endurance --runs $(or $(RUNS),10000) --storage $(or $(STORAGE),sqlite) --kills 5 $(if $(SEED),--seed $(SEED))
 
 test-real: install  ## the assets against a real TestGen server, which is installed, started and taken down
 	$(BIN)/python -m pytest tests/real

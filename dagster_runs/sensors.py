@@ -7,7 +7,7 @@ import dagster as dg
 
 from dagster_runs.in_flight import requests
 from dagster_runs.in_flight.completion import Completion
-from dagster_runs.in_flight.definition import observable, watched
+from dagster_runs.in_flight.definition import WatchedAsset, observable, watched
 from dagster_runs.in_flight.observation import Observation
 from dagster_runs.in_flight.requests import FollowUp, Job
 
@@ -45,20 +45,19 @@ def build_completion_sensor(
         DagsterInvalidDefinitionError: An asset is not deferred, or comes twice; a job is none.
     """
     assets_watched = watched(assets, deferred=True)
-    selection = dg.AssetSelection.assets(*(key for asset in assets_watched for key in asset.keys))
-    publishing = dg.define_asset_job(f"{name}_ends", selection=selection)
+    publishing = _publishing_jobs(name, assets_watched)
     requested = requests.named([*jobs, *([job] if requests.is_job(job) else [])])
     completion = Completion(
         assets_watched,
         follow_up=job,
         jobs=requested,
-        default_job=publishing.name,
+        default_jobs={asset: job.name for job, some in publishing for asset in some},
         interval=minimum_interval_seconds,
     )
 
     @dg.sensor(
         name=name,
-        jobs=[publishing, *requested.values()],
+        jobs=[*(job for job, _ in publishing), *requested.values()],
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
         required_resource_keys={asset.remote.resource_key for asset in assets_watched},
@@ -85,8 +84,8 @@ def build_observation_sensor(
     """A sensor that reports the runs that others start: the vendor's own schedule, a colleague.
 
     A run that succeeds becomes a materialization with metadata and checks; one that does not becomes an observation and
-    a failed ``run_status`` check. Runs that this Dagster instance started are left out, and those that were made before
-    the sensor's first tick.
+    a failed ``run_status`` check. Runs that this Dagster instance started are left out, and those that were made more
+    than 15 minutes before the sensor's first tick.
 
     Args:
         assets: Assets from `build_remote_run_asset`, of vendors that list runs: Amperity (whose runs need a
@@ -120,6 +119,20 @@ def build_observation_sensor(
         return observation.tick(context)
 
     return observe
+
+
+def _publishing_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:
+    """The jobs that publish ends, with their assets: those of one job have the same partitions, or none."""
+    alike: dict[Any, list[WatchedAsset]] = {}
+    for asset in assets:
+        alike.setdefault(asset.definition.partitions_def, []).append(asset)
+    jobs: list[tuple[Any, list[WatchedAsset]]] = []
+    for some in alike.values():
+        # Named by its first asset, so that it keeps its name while others come and go.
+        own = f"{name}_ends" if len(alike) == 1 else f"{name}_ends_{some[0].keys[0].to_python_identifier()}"
+        selection = dg.AssetSelection.assets(*(key for asset in some for key in asset.keys))
+        jobs.append((dg.define_asset_job(own, selection=selection), some))
+    return jobs
 
 
 def _listed(assets: Sequence[Any]) -> str:

@@ -15,26 +15,30 @@ from uuid import uuid4
 
 import dagster as dg
 
-from dagster_runs.in_flight import requests
+from dagster_runs.in_flight import publishing, requests
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun, Place
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
+from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
+from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
 from dagster_runs.remote_run.ledger import publications
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
 
-READING = 15.0
-"""Seconds of a tick in which to read the event log; Dagster ends a tick after 60."""
-LOOKING = 15.0
-"""Seconds of a tick in which looks may begin."""
+READING = 12.0
+"""Seconds from the beginning of a tick in which to read the event log; Dagster ends a tick after 60."""
+LOOKING = 18.0
+"""Seconds from the beginning of a tick in which looks may begin; what is left is for storing what they have shown."""
 MOST_EVENTS = 1000
-"""That a tick reports: Dagster stores them one by one, in the same tick."""
+"""That a tick reports, however fast the storage is."""
 MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
+_EVENTS_FOR_A_REQUEST = 40
+"""That Dagster stores in the time in which it launches a run."""
 _UNHEARD = 600.0
 """Seconds beyond its deadline after which a run that cannot be looked at is left to a step all the same."""
 _LATELY = 600.0
@@ -76,7 +80,7 @@ class Completion:
         assets: The assets whose deferred runs it finishes.
         follow_up: What the user wants after each finished run.
         jobs: The jobs that the sensor may request, by name.
-        default_job: The one that publishes the ends of runs that other jobs deferred.
+        default_jobs: For each asset the one that publishes the ends of runs that other jobs deferred.
         interval: Seconds between two ticks.
     """
 
@@ -86,13 +90,13 @@ class Completion:
         *,
         follow_up: Any,
         jobs: Mapping[str, Any],
-        default_job: str,
+        default_jobs: Mapping[WatchedAsset, str],
         interval: float,
     ) -> None:
         self._assets = assets
         self._follow_up = follow_up
         self._jobs = jobs
-        self._default_job = default_job
+        self._default_jobs = default_jobs
         self._interval = interval
         self._busy = threading.Lock()
         self._flights: Flights | None = None
@@ -101,6 +105,7 @@ class Completion:
         self._looking: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(len(self._watches), thread_name_prefix="dagster_runs_watch")
         self._paces = Paces()
+        self._storing = Storing()
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """One evaluation of the sensor."""
@@ -116,20 +121,26 @@ class Completion:
 
     def _tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
         clock = current_clock()
+        begun = clock.monotonic()
         before = Cursor.of(context.cursor)
         flights = self._known(before, context.instance)
-        flights.catch_up(clock.monotonic() + READING)
+        flights.catch_up(begun + READING)
         if not flights.is_known:
             return dg.SensorResult(
                 skip_reason="Reading which runs are going; the next tick goes on", cursor=context.cursor
             )
         resources = {asset.remote.resource_key: asset.remote.resource_in(context.resources) for asset in self._assets}
-        self._look(flights, resources, context.instance)
+        self._look(flights, resources, context.instance, begun + LOOKING)
         for watch in self._watches.values():
             watch.tell(context.log)
-        report = _Report()
+        most_events = min(MOST_EVENTS, self._storing.most_events)
+        report = _Report(most_events, max(1, min(MOST_REQUESTS, most_events // _EVENTS_FOR_A_REQUEST)))
         self._follow_again(flights, before, report, context)
+        _give_up_overdue(flights, clock.wall())
+        self._tell_without_step(flights, resources, report, context)
+        self._request(flights, report, context)
         self._report(flights, resources, report, context)
+        self._storing.handed_over(report.told)
         self._token = uuid4().hex
         cursor = Cursor(self._token, flights.read_from, clock.wall()).as_text()
         return dg.SensorResult(
@@ -147,13 +158,21 @@ class Completion:
             self._token = cursor.token
         else:
             # That Dagster has the last tick's cursor says that it has stored its events.
+            self._storing.learn(instance)
             self._flights.drop([flight for flight in self._flights if flight.phase is Phase.OVER])
         return self._flights
 
-    def _look(self, flights: Flights, resources: Mapping[str, RemoteRunResource], instance: dg.DagsterInstance) -> None:
+    def _look(
+        self,
+        flights: Flights,
+        resources: Mapping[str, RemoteRunResource],
+        instance: dg.DagsterInstance,
+        until: float,
+    ) -> None:
         """Look at what is due, all resources at the same time."""
         clock = current_clock()
-        until, soon = clock.monotonic() + LOOKING, clock.wall() + self._interval / 2
+        _take_over(flights)
+        soon = clock.wall() + self._interval / 2
         for key, resource in resources.items():
             looking = self._looking.get(key)
             if looking is not None and not looking.done():
@@ -164,10 +183,11 @@ class Completion:
             if due:
                 going = [flight for flight in going if flight.phase is Phase.GOING]
                 self._looking[key] = self._pool.submit(self._watches[key].look, due, going, resource, until)
-        wait(self._looking.values(), timeout=LOOKING + 1)
+        wait(self._looking.values(), timeout=max(1.0, until - clock.monotonic() + 1))
         for look in self._looking.values():
             if look.done():
                 look.result()  # an error of ours is to fail the tick
+        _take_over(flights)
 
     def _report(
         self,
@@ -176,62 +196,142 @@ class Completion:
         report: "_Report",
         context: dg.SensorEvaluationContext,
     ) -> None:
-        now = current_clock().wall()
         for flight in flights:
-            if report.is_full:
-                return
-            if flight.phase is Phase.SUCCEEDED:
-                ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
-                report.events += ended.as_success() if ended.places else ()
-                self._paces.learn(flight)
-            elif flight.phase is Phase.NEEDS_STEP or (flight.phase is Phase.GOING and _is_overdue(flight, now)):
-                request = requests.to_publish(flight, context.instance, self._jobs, self._default_job)
-                report.requests.append(request)
-            else:
+            # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
+            if flight.phase is not Phase.SUCCEEDED or not report.has_room_for_events:
                 continue
+            if self._follow_up is not None and not report.has_room_for_requests:
+                continue
+            report.tell(_ended(flight, resources[flight.asset.remote.resource_key], context.instance))
+            self._paces.learn(flight)
             flight.phase = Phase.OVER
             self._follow(flight, report, context)
+
+    def _tell_without_step(
+        self,
+        flights: Flights,
+        resources: Mapping[str, RemoteRunResource],
+        report: "_Report",
+        context: dg.SensorEvaluationContext,
+    ) -> None:
+        """Tell those ends that no step can publish, as the partition is no more: Dagster would refuse the tick."""
+        for flight in flights:
+            if flight.phase is not Phase.NEEDS_STEP or requests.can_have_step(flight, context.instance):
+                continue
+            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
+            report.events += ended.as_failure()
+            context.log.warning(
+                "%s run %s ended %s. It filled %s, which is no partition of %s any more, so no Dagster run tells of it",
+                flight.run.vendor,
+                flight.run_id,
+                _seen(flight).word,
+                ", ".join(flight.partitions[:1]) or "no partition",
+                flight.keys[0].to_user_string(),
+            )
+            flight.phase = Phase.OVER
+            self._follow(flight, report, context)
+
+    def _request(self, flights: Flights, report: "_Report", context: dg.SensorEvaluationContext) -> None:
+        """Have Dagster runs publish the other ends, and see to it that those which were requested begin."""
+        instance = context.instance
+        needing = [flight for flight in flights if flight.phase is Phase.NEEDS_STEP]
+        requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
+        # They take time as events do, so half of it is left to what succeeded.
+        is_shared = any(flight.phase is Phase.SUCCEEDED for flight in flights)
+        most = max(1, report.most_requests // 2) if is_shared else report.most_requests
+        asked = [*needing[:most], *requested[: publishing.AT_ONCE]]
+        for flight, runs in publishing.requested_runs(asked, instance).items():
+            given_up = sum(publishing.never_began(run) for run in runs)
+            if any(publishing.has_begun(run) for run in runs):
+                flight.phase = Phase.OVER
+            elif given_up < len(runs):
+                flight.phase = Phase.REQUESTED  # it waits in Dagster's queue
+            elif given_up == publishing.MOST_ATTEMPTS:
+                flight.phase = Phase.OVER
+                context.log.error(
+                    "The end of %s run %s is not published: Dagster has given up %d runs that were to do so",
+                    flight.run.vendor,
+                    flight.run_id,
+                    given_up,
+                )
+            elif report.has_room_for_requests:
+                flight.phase = Phase.REQUESTED
+                request = requests.to_publish(
+                    flight, instance, self._jobs, self._default_jobs[flight.asset], attempt=given_up
+                )
+                report.requests.append(request)
+                if not given_up:
+                    self._follow(flight, report, context)
 
     def _follow(self, flight: Flight, report: "_Report", context: dg.SensorEvaluationContext) -> None:
         if self._follow_up is None:
             return
-        state = _seen(flight).state
+        shown = _seen(flight).state
+        state = shown if shown.is_final else RunState.UNKNOWN
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
-        report.requests += requests.to_follow_up(self._follow_up, finished, context.log)
+        report.requests += requests.to_follow_up(self._follow_up, finished, context)
 
     def _follow_again(
         self, flights: Flights, before: Cursor, report: "_Report", context: dg.SensorEvaluationContext
     ) -> None:
         """Request what follows those that a lost tick may have reported without its requests. Dagster drops doubles."""
+        # Without a cursor of ours no tick but the first of all can have got lost; or a person has taken it away.
+        since = machine_time((before.at or current_clock().wall()) - _LATELY)
         for flight, at in flights.published:
-            if at >= machine_time(before.at - _LATELY):
+            if at >= since:
                 flight.status = RunStatus(RunState.SUCCEEDED, "")
                 self._follow(flight, report, context)
         flights.published.clear()
 
     def _how_it_stands(self, flights: Flights) -> str:
         count = {phase: sum(flight.phase is phase for flight in flights) for phase in Phase}
-        reported, going = count[Phase.OVER], len(flights) - count[Phase.OVER]
-        said = [f"{reported} reported, {going} in flight"]
+        said = [f"{count[Phase.OVER]} reported, {len(flights) - count[Phase.OVER]} in flight"]
         return ". ".join([*said, *(watch.trouble for watch in self._watches.values() if watch.trouble is not None)])
 
 
 @dataclass
 class _Report:
-    """What a tick tells Dagster."""
+    """What a tick tells Dagster.
 
+    Attributes:
+        told: For each run that is reported, the place that comes last, and the number of events up to it.
+    """
+
+    most_events: int
+    most_requests: int
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
+    told: list[tuple[Place, int]] = field(default_factory=list)
+
+    def tell(self, ended: Ended) -> None:
+        """Report a good end, where it was not reported yet."""
+        if ended.places:
+            self.events += ended.as_success()
+            self.told.append((ended.places[-1], len(self.events)))
 
     @property
-    def is_full(self) -> bool:
-        """Whether the next tick is to tell the rest."""
-        return len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
+    def has_room_for_events(self) -> bool:
+        """Whether further successes may be told in this tick."""
+        taken = min(len(self.requests) * _EVENTS_FOR_A_REQUEST, self.most_events // 2)
+        return len(self.events) + taken < self.most_events
+
+    @property
+    def has_room_for_requests(self) -> bool:
+        """Whether further runs may be requested in this tick."""
+        return len(self.requests) < self.most_requests
 
 
-def _is_overdue(flight: Flight, now: float) -> bool:
-    looked = flight.looked_at >= flight.deadline
-    return now >= flight.deadline and (looked or now >= flight.deadline + _UNHEARD)
+def _take_over(flights: Flights) -> None:
+    for flight in flights:
+        flight.take_over()
+
+
+def _give_up_overdue(flights: Flights, now: float) -> None:
+    """Leave to a step those whose time is over, once they were looked at then."""
+    for flight in flights:
+        was_looked_at = flight.looked_at >= flight.deadline or now >= flight.deadline + _UNHEARD
+        if flight.phase is Phase.GOING and now >= flight.deadline and was_looked_at:
+            flight.phase = Phase.NEEDS_STEP
 
 
 def _ended(flight: Flight, resource: RemoteRunResource, instance: dg.DagsterInstance) -> Ended:
@@ -248,7 +348,10 @@ def _seen(flight: Flight) -> RunStatus:
 
 def _is_published(flight: Flight, place: Place, instance: dg.DagsterInstance) -> bool:
     key, partition = place
+    # By the time of its start, not by the entry, which may be one of attaching to it: later than the report.
     wanted = dg.AssetRecordsFilter(
-        key, [partition] if partition is not None else None, after_storage_id=flight.storage_id
+        key,
+        [partition] if partition is not None else None,
+        after_timestamp=machine_time(flight.record.at - CLOCKS_OF_MACHINES_DIFFER),
     )
     return any(publications(instance, wanted, flight.run_id))

@@ -23,6 +23,8 @@ class Phase(Enum):
     """Report its result."""
     NEEDS_STEP = "needs a step"
     """Have a Dagster run publish its end: a failure, a timeout, or what a step must decide."""
+    REQUESTED = "requested"
+    """Wait until the Dagster run that is to publish its end has begun."""
     OVER = "over"
     """Nothing more, once Dagster has stored what was made of it."""
 
@@ -39,6 +41,8 @@ class Flight:
         age: How long it has been working.
         looked_at: Epoch seconds of the last look.
         phase: What is to be done about it.
+        shown: What is to be done by what the last look has shown, until the tick takes it over: a look may outlive the
+            tick that began it, and must not undo what that has decided.
         may_be_published: Whether somebody else may have reported it already.
         status: What the last look has shown.
         result: What it brought, of one that succeeded.
@@ -54,6 +58,7 @@ class Flight:
     looked_at: float
     phase: Phase
     may_be_published: bool
+    shown: Phase | None = None
     status: RunStatus | None = None
     result: RunResult = field(default_factory=RunResult)
     unknown_since: float | None = None
@@ -66,8 +71,9 @@ class Flight:
 
     @property
     def keys(self) -> list[dg.AssetKey]:
-        """The assets that the run fills."""
-        return [dg.AssetKey(path) for path in (self.record.handed_over or {}).get("assets", ())]
+        """The assets that the run fills, as far as they are still defined."""
+        filled = [dg.AssetKey(path) for path in (self.record.handed_over or {}).get("assets", ())]
+        return [key for key in filled if key in self.asset.keys]
 
     @property
     def partitions(self) -> Sequence[str]:
@@ -89,6 +95,11 @@ class Flight:
         """Epoch seconds at which waiting ends."""
         timeout = self.asset.remote.options.timeout or self.run.default_timeout
         return self.record.deadline if self.record.deadline is not None else self.record.at + timeout
+
+    def take_over(self) -> None:
+        """What the last look has shown counts from now on."""
+        if self.phase is Phase.GOING and self.shown is not None:
+            self.phase = self.shown
 
     def is_due(self, pace: Pace, now: float) -> bool:
         """Whether it is worth a look."""

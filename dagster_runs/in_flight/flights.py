@@ -8,13 +8,14 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import dagster as dg
 
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.ledger import Entry, Record, is_attached, published_run
+from dagster_runs.remote_run.ledger import Entry, Record, is_attached, observed_run, published_run
 from dagster_runs.remote_run.pacing import Age
 from dagster_runs.transport.clock import current_clock, machine_time
 
@@ -50,7 +51,7 @@ class Flights:
         self._since = None if read_from else machine_time(oldest)
         self._from = self._newest = read_from
         self._going: dict[Key, Flight] = {}
-        self._runs: dict[tuple[type[RemoteRun[Any]], str], RemoteRun[Any]] = {}
+        self._runs: WeakValueDictionary[tuple[type[RemoteRun[Any]], str], RemoteRun[Any]] = WeakValueDictionary()
         self._seen: set[int] = set()
         self._passes: deque[tuple[float, int]] = deque()
         self._pass: Iterator[None] | None = None
@@ -71,7 +72,8 @@ class Flights:
     @property
     def read_from(self) -> int:
         """The id after which another process has to read to know those that something is to be done about."""
-        return min((flight.storage_id - 1 for flight in self if flight.phase is not Phase.OVER), default=self._from)
+        # Not the first of them alone: an entry with a smaller id may be about to become visible.
+        return min([self._from, *(flight.storage_id - 1 for flight in self if flight.phase is not Phase.OVER)])
 
     def catch_up(self, until: float) -> None:
         """Read what was written since the last time.
@@ -129,6 +131,8 @@ class Flights:
         self._seen.add(event.storage_id)
         self._newest = max(self._newest, event.storage_id)
         record = Record.of(event)
+        if record is None and not event.run_id:
+            self._going.pop((asset.keys[0], observed_run(event) or ""), None)  # its end was told without a step
         if record is None or record.run_id is None:
             return
         key = (asset.keys[0], record.run_id)
@@ -155,9 +159,10 @@ class Flights:
     def _run(self, run_class: type[RemoteRun[Any]], fields: Mapping[str, Any]) -> RemoteRun[Any]:
         """One object for all runs of the same fields: there may be thousands."""
         written = json.dumps(fields, sort_keys=True)
-        if (run_class, written) not in self._runs:
-            self._runs[run_class, written] = run_class.followed(fields)
-        return self._runs[run_class, written]
+        run = self._runs.get((run_class, written))
+        if run is None:
+            run = self._runs[run_class, written] = run_class.followed(fields)
+        return run
 
     def _leave_out(self, asset: WatchedAsset, event: dg.EventLogRecord) -> None:
         run_id = published_run(event)

@@ -7,6 +7,7 @@ that got lost after its events reports nothing twice.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -15,7 +16,7 @@ from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
 from dagster_runs.in_flight.requests import FollowUp
 from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
-from dagster_runs.remote_run.contract import DAY, START_TAKES_AT_MOST, ListedRun, RunResult
+from dagster_runs.remote_run.contract import DAY, START_TAKES_AT_MOST, ListedRun, RemoteRun, RunResult
 from dagster_runs.remote_run.ledger import Entry, observed_run, publications
 from dagster_runs.remote_run.neighbours import records_of
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -23,8 +24,10 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
 from dagster_runs.transport.errors import NotFoundError, VendorError
 
-LOOKING = 25.0
-"""Seconds of a tick in which calls may begin; Dagster ends a tick after 60."""
+LOOKING = 20.0
+"""Seconds of a tick in which calls may begin; Dagster ends a tick after 60, and one result may take 30."""
+LISTING = 10.0
+"""Seconds of them in which one resource's list is read."""
 MOST_EVENTS = 500
 """That a tick reports: Dagster stores them one by one, in the same tick."""
 MOST_REQUESTS = 25
@@ -32,6 +35,8 @@ _OUTAGE_AFTER = 3
 """Failed looks in a row from which on the vendor is left alone until the next tick."""
 _GIVEN_UP = 30 * DAY
 """Seconds after which a run that does not end is no longer looked at."""
+_UNTOLD = 3600.0
+"""Seconds after which a run that has ended, and of which the vendor does not tell what it ran, fills nothing."""
 _START_NOTED = 3600.0
 """Seconds before a run's creation from which on the ledgers are searched for its start."""
 _START_DECIDED = START_TAKES_AT_MOST + 600.0
@@ -52,6 +57,8 @@ class Observation:
     def __init__(self, assets: Sequence[WatchedAsset], *, follow_up: FollowUp | None) -> None:
         self._assets = {asset.keys[0].to_user_string(): asset for asset in assets}
         self._follow_up = follow_up
+        self._ticks = 0
+        self._failed_at: dict[str, float] = {}
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """One evaluation of the sensor."""
@@ -62,10 +69,18 @@ class Observation:
         by_resource: dict[str, dict[str, WatchedAsset]] = {}
         for name, asset in self._assets.items():
             by_resource.setdefault(asset.remote.resource_key, {})[name] = asset
-        for key, assets in by_resource.items():
+        # Each resource comes first in its turn: one that is slow must not take the others' time at each tick.
+        turn = self._ticks % len(by_resource)
+        self._ticks += 1
+        in_turn = [*by_resource.items()]
+        for key, assets in in_turn[turn:] + in_turn[:turn]:
             one = seen.setdefault(key, Seen(clock.wall()))
+            if clock.monotonic() > until:
+                continue
             resource = next(iter(assets.values())).remote.resource_in(context.resources)
-            _Account(key, assets, resource, one, report, context, self._follow_up, until).look()
+            _Account(
+                key, assets, resource, one, report, context, self._follow_up, until, failed_at=self._failed_at
+            ).look()
         waiting = sum(len(one.awaited) for one in seen.values())
         said = f"{report.runs} reported, {waiting} awaited"
         return dg.SensorResult(
@@ -104,6 +119,8 @@ class _Account:
     follow_up: FollowUp | None
     until: float
     listed: dict[str, ListedRun] = field(default_factory=dict)
+    is_whole: bool = True
+    failed_at: dict[str, float] = field(default_factory=dict)
 
     def look(self) -> None:
         """See which runs there are, and report those of others that have ended."""
@@ -112,12 +129,19 @@ class _Account:
             if not self._bearing(self._list):
                 return
             failed_in_a_row = 0
-            for run_id, sighting in sorted(self.seen.awaited.items(), key=lambda item: item[1].created_at):
+            # Those that could not be looked at come last, so that no few of them hold up all others.
+            for run_id, sighting in sorted(
+                self.seen.awaited.items(), key=lambda item: (self.failed_at.get(item[0], 0.0), item[1].created_at)
+            ):
                 if self.report.is_full or failed_in_a_row == _OUTAGE_AFTER or current_clock().monotonic() > self.until:
                     break
                 went_well = self._bearing(partial(self._look_at, run_id, sighting))
                 failed_in_a_row = 0 if went_well else failed_in_a_row + 1
-        self.seen.was_listed(now)
+                self.failed_at.pop(run_id, None)
+                if not went_well:
+                    self.failed_at[run_id] = current_clock().wall()
+        if self.is_whole:
+            self.seen.was_listed(now, self.listed)
 
     def _bearing(self, call: Callable[[], None]) -> bool:
         """Whether the call went well; what did not is tried again at the next tick."""
@@ -130,7 +154,8 @@ class _Account:
         return True
 
     def _list(self) -> None:
-        now = current_clock().wall()
+        clock = current_clock()
+        now, until = clock.wall(), clock.monotonic() + LISTING
         listed = self.resource.list_runs(self.seen.since - LISTED_LATE)
         if listed is None:
             raise dg.DagsterInvariantViolationError(
@@ -139,11 +164,18 @@ class _Account:
         for run in listed:
             self.listed[run.run_id] = run
             self.seen.take_in(run.run_id, now if run.created_at is None else run.created_at)
+            if clock.monotonic() > until:
+                self.is_whole = False
+                self.report.troubles.append(f"{self.name}: its list is too long to be read in one tick")
+                return
 
     def _look_at(self, run_id: str, sighting: Sighting) -> None:
         if sighting.asset is None:
             listed = self.listed.get(run_id)
-            sighting.asset = self._whose(listed) if listed is not None else _NOBODYS
+            if listed is not None:
+                sighting.asset = self._whose(listed)
+            elif self.is_whole:
+                sighting.asset = _NOBODYS
             if sighting.asset is None:
                 return
         asset = self.assets.get(sighting.asset)
@@ -167,10 +199,19 @@ class _Account:
         for name, asset in self.assets.items():
             run = asset.fixed_run
             if type(run) not in targets:
-                targets[type(run)] = run.target_of_listed(self.resource, listed)
+                targets[type(run)] = self._target(run, listed)
             if targets[type(run)] == run.observed_target:
                 return name
-        return None if None in targets.values() else _NOBODYS
+        is_untold = (
+            listed.state.is_final and current_clock().wall() - self.seen.awaited[listed.run_id].created_at > _UNTOLD
+        )
+        return None if None in targets.values() and not is_untold else _NOBODYS
+
+    def _target(self, run: RemoteRun[Any], listed: ListedRun) -> str | None:
+        try:
+            return run.target_of_listed(self.resource, listed)
+        except NotFoundError:
+            return None  # it has no record yet, or none any more
 
     def _status(self, asset: WatchedAsset, run_id: str) -> RunStatus | None:
         """How the run stands; ``None`` if the vendor no longer knows it."""
@@ -198,16 +239,17 @@ class _Account:
 
     def _report(self, asset: WatchedAsset, run_id: str, status: RunStatus, created_at: float) -> None:
         run = asset.fixed_run
-        if not _is_reported(self.context.instance, asset.keys[0], run_id, created_at):
+        instance = self.context.instance
+        places = [(key, None) for key in asset.keys if not _is_reported(instance, key, run_id, created_at)]
+        if places:
             result = self._result(asset, run_id, status)
             more = {"dagster_runs/observed": dg.MetadataValue.bool(True)}
-            places = [(key, None) for key in asset.keys]
             ended = Ended(asset, places, run, run_id, self.resource, status, result, more)
             self.report.events += ended.as_success() if status.state is RunState.SUCCEEDED else ended.as_failure()
             self.report.runs += 1
         if self.follow_up is not None:
             finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)
-            self.report.requests += requests.to_follow_up(self.follow_up, finished, self.context.log)
+            self.report.requests += requests.to_follow_up(self.follow_up, finished, self.context)
 
     def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus) -> RunResult:
         try:

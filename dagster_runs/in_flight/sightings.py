@@ -1,7 +1,7 @@
 """What an observation sensor has seen of each resource's runs, as its cursor keeps it from tick to tick."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -45,10 +45,13 @@ class Seen:
         """Nothing more is to be done about it."""
         self.done[run_id] = self.awaited.pop(run_id).created_at
 
-    def was_listed(self, at: float) -> None:
+    def was_listed(self, at: float, listed: Collection[str]) -> None:
         """All runs until then were listed; older ones need not be listed again, unless it is unknown what one fills."""
         self.since = min([at, *(one.created_at for one in self.awaited.values() if one.asset is None)])
-        self.done = {run_id: made for run_id, made in self.done.items() if made >= self.since - LISTED_LATE}
+        # One whose creation the vendor does not tell is listed for ever, and would pass for a new one.
+        self.done = {
+            run_id: made for run_id, made in self.done.items() if made >= self.since - LISTED_LATE or run_id in listed
+        }
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "Seen":

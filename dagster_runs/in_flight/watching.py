@@ -86,6 +86,9 @@ class Watch:
         awaited = set(due)
         by_id = {flight.run_id: flight for flight in going if flight not in self._looks}
         oldest = min(flight.record.at for flight in due)
+        # A list may be longer than there is time for, at each tick: what stands at its end is then looked at by itself.
+        now = current_clock().monotonic()
+        list_until = now + (until - now) / 2
         try:
             with resource.http().hurried():
                 for read, listed in enumerate(resource.list_runs(oldest - _CLOCKS_DIFFER) or ()):
@@ -99,7 +102,7 @@ class Watch:
                             self._begin(flight, ask, resource, until)
                         else:
                             self._look_at(flight, ask, resource, until)
-                    if not awaited or read >= len(due) * _LISTED_FOR_A_LOOK or not self._has_time(until):
+                    if not awaited or read >= len(due) * _LISTED_FOR_A_LOOK or not self._has_time(list_until):
                         break
         except VendorError as error:
             self._failed(error)
@@ -122,12 +125,12 @@ class Watch:
             self._answered()
             flight.unknown_since = flight.unknown_since or flight.looked_at
             if flight.looked_at - flight.unknown_since > NOT_FOUND_GRACE:
-                flight.phase = Phase.NEEDS_STEP
+                flight.shown = Phase.NEEDS_STEP
         except VendorError as error:
             self._failed(error)
         except Exception as error:  # a vendor's code: what is wrong with it shows best in a step
             self._failed(error)
-            flight.phase = Phase.NEEDS_STEP
+            flight.shown = Phase.NEEDS_STEP
 
     def _take_in(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         self._answered()
@@ -137,7 +140,7 @@ class Watch:
         if status.state is RunState.SUCCEEDED:
             self._fetch_result(flight, status, resource)
         elif status.state.is_final or (status.state is RunState.UNKNOWN and status.finished_at is not None):
-            flight.phase = Phase.NEEDS_STEP
+            flight.shown = Phase.NEEDS_STEP
 
     def _fetch_result(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         gate = flight.asset.remote.options.gate
@@ -147,9 +150,9 @@ class Watch:
             self._failed(error)
             flight.unread_since = flight.unread_since or flight.looked_at
             if error.permanent or flight.looked_at - flight.unread_since > REFUSED_GRACE:
-                flight.phase = Phase.NEEDS_STEP
+                flight.shown = Phase.NEEDS_STEP
         else:
-            flight.phase = Phase.SUCCEEDED
+            flight.shown = Phase.SUCCEEDED
 
     def _answered(self) -> None:
         with self._lock:

@@ -11,8 +11,17 @@ NOT_FOUND_GRACE = 60.0
 _NOT_FOUND_PAUSE = 3.0
 
 
+def is_settled(following: Following) -> bool:
+    """Whether nothing is left of what the completion sensor wanted: somebody cancelled the run, or told its end."""
+    run_id = following.step.finishes
+    if run_id is None or not following.ledger.was_settled_elsewhere(run_id):
+        return False
+    following.step.log.info("%s was cancelled, or its end is told already: nothing is left to do", run_id)
+    return True
+
+
 def going_to_finish(following: Following) -> Going | None:
-    """The run that the completion sensor wants this step to finish; ``None`` if there is none, or it was done."""
+    """The run that the completion sensor wants this step to finish; ``None`` if there is none, or this step did it."""
     run_id = following.step.finishes
     record = following.ledger.last_of(run_id) if run_id is not None else None
     if record is None or record.entry is not Entry.STARTED or record.run_id is None:

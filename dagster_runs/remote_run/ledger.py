@@ -147,11 +147,18 @@ class Ledger:
         """The newest entry about one remote run, or ``None``."""
         return next((record for record in self._newest_first() if record.run_id == run_id), None)
 
+    def was_settled_elsewhere(self, run_id: str) -> bool:
+        """Whether another Dagster run, whichever, has told one remote run's end, or cancelled it."""
+        last = next((record for record in self._newest_first(of_all=True) if record.run_id == run_id), None)
+        if last is not None and last.entry in (Entry.ENDED, Entry.GONE):
+            return last.dagster_run_id != self._step.dagster_run_id
+        return self.was_published_before(run_id)
+
     def known_run_ids(self) -> set[str]:
         """The remote runs that this step's attempts are known to have started."""
         return {record.run_id for record in self._newest_first() if record.run_id}
 
-    def _newest_first(self) -> Iterator[Record]:
+    def _newest_first(self, *, of_all: bool = False) -> Iterator[Record]:
         # Which of several entries is newest is the event log's order, not the clocks'.
         dagster_runs = set(self._step.dagster_run_ids)
         filters = self._filter()
@@ -159,7 +166,7 @@ class Ledger:
         while True:
             page = self._step.instance.fetch_observations(filters, limit=_PAGE, cursor=cursor)
             for event in page.records:
-                record = Record.of(event) if event.run_id in dagster_runs else None
+                record = Record.of(event) if of_all or event.run_id in dagster_runs else None
                 if record is not None and record.entry is not Entry.PROGRESS and self._is_ours(record):
                     yield record
             if not page.has_more:

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run import ending
-from dagster_runs.remote_run.attaching import going_to_finish
+from dagster_runs.remote_run.attaching import going_to_finish, is_settled
 from dagster_runs.remote_run.errors import RunTimedOut, as_step_failure
 from dagster_runs.remote_run.following import Following, Terminated
 from dagster_runs.remote_run.interrupts import interrupts_held
@@ -34,6 +34,8 @@ def follow(following: Following) -> Iterator[Any]:
     """
     _enter(following)
     try:
+        if is_settled(following):
+            return
         going = going_to_finish(following)
         if going is not None:
             following = following.of_deferred(going.run_id)

@@ -124,7 +124,7 @@ def from_sandbox(
                 run.id,
                 run.target_id,
                 anchor.to_real(run.created_at),
-                _outcome(run),
+                outcome(run),
                 ended_at,
                 forgotten_at.get(run.id),
             )
@@ -132,7 +132,7 @@ def from_sandbox(
     return facts
 
 
-def _outcome(run: SandboxRun) -> Outcome:
+def outcome(run: SandboxRun) -> Outcome:
     if run.ended_at is None:
         return "going"
     if run.state in _SUCCEEDED:

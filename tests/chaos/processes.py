@@ -21,11 +21,11 @@ _PATIENCE = 30.0
 
 
 @contextmanager
-def sandbox_process(log: Path) -> Iterator[tuple[SandboxClient, Anchor]]:
+def sandbox_process(log: Path, speed: float = SPEED) -> Iterator[tuple[SandboxClient, Anchor]]:
     """A sandbox on a free port, and how its time runs."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "dagster_runs.sandbox", "--port", "0", "--speed", str(SPEED)],
+            [sys.executable, "-u", "-m", "dagster_runs.sandbox", "--port", "0", "--speed", str(speed)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=output,
@@ -36,7 +36,7 @@ def sandbox_process(log: Path) -> Iterator[tuple[SandboxClient, Anchor]]:
         sandbox = SandboxClient(_address(process, log))
         # Here, many processes share what one may have for itself.
         sandbox.configure("amperity", requests_per_second=None)
-        yield sandbox, _anchor(sandbox)
+        yield sandbox, anchor_of(sandbox, speed)
     finally:
         process.terminate()
         process.wait(_PATIENCE)
@@ -56,7 +56,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         time.sleep(0.05)
 
 
-def _anchor(sandbox: SandboxClient) -> Anchor:
+def anchor_of(sandbox: SandboxClient, speed: float) -> Anchor:
     """Of some readings the one that was quickest, whose middle is the most exact."""
     readings = []
     for _ in range(10):
@@ -65,7 +65,7 @@ def _anchor(sandbox: SandboxClient) -> Anchor:
         after = time.time()
         readings.append((after - before, (before + after) / 2, simulated))
     _, real, simulated = min(readings)
-    return Anchor(real, simulated)
+    return Anchor(real, simulated, speed)
 
 
 def end_group(leader: int) -> None:

@@ -35,21 +35,21 @@ class Storage:
 
 
 @contextmanager
-def dagster_home(kind: StorageKind, home: Path) -> Iterator[Storage]:
-    """A new Dagster home in the folder ``home``."""
+def dagster_home(kind: StorageKind, home: Path, settings: str = _CONFIG) -> Iterator[Storage]:
+    """A new Dagster home in the folder ``home``, with these settings beside its storage."""
     home.mkdir(parents=True)
     config = home / "dagster.yaml"
     if kind == "sqlite":
-        config.write_text(_CONFIG)
+        config.write_text(settings)
         yield Storage(home)
         return
     with embedded_postgres() as url:
-        config.write_text(postgres_config(url))
+        config.write_text(postgres_config(url, settings))
         yield Storage(home, lambda: dump(url))
 
 
-def postgres_config(url: str) -> str:
+def postgres_config(url: str, settings: str = _CONFIG) -> str:
     """A `dagster.yaml` that keeps everything at this server."""
     # SQLAlchemy 2.1 takes psycopg 3 for its default, which Dagster does not install.
     for_dagster = url.replace("postgresql:", "postgresql+psycopg2:", 1)
-    return f'{_CONFIG}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n'
+    return f'{settings}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n'

@@ -48,8 +48,15 @@ class Driver:
 
     def evaluate(self) -> Any:
         """One evaluation, nothing of which is stored."""
+        # Dagster makes each resource anew for each tick, which takes longer than all else.
+        needed = {key: self._resources[key] for key in self.sensor.required_resource_keys}
         with dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursor, resources=self._resources, definitions=self._definitions
+            instance=self.instance,
+            # Dagster knows dynamic partitions by it.
+            instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
+            cursor=self.cursor,
+            resources=needed,
+            definitions=self._definitions,
         ) as context:
             return self.sensor.evaluate_tick(context)
 

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import FinishedRun, build_completion_sensor
+from dagster_runs.in_flight import completion as completion_module
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.in_flight.driving import Lost, completion, deferred, reported
@@ -87,23 +88,52 @@ def test_what_follows_is_not_lost_with_a_tick(
     assert len(reported(instance, "it")) == 1
 
 
+@pytest.mark.parametrize(
+    ("partitions", "requested"),
+    [(dg.StaticPartitionsDefinition(["x", "y"]), ["y"]), (dg.StaticPartitionsDefinition(["z"]), []), (None, [None])],
+    ids=["the same", "others", "none"],
+)
 def test_the_partition_of_a_partitioned_job_is_the_runs(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitions: Any, requested: list[str | None]
 ) -> None:
-    partitions = dg.StaticPartitionsDefinition(["x", "y"])
-    asset = deferred(TESTS, partitions_def=partitions)
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y"]))
 
     @dg.asset(partitions_def=partitions)
     def other(context: dg.AssetExecutionContext) -> None:
-        context.log.info(context.partition_key)
+        context.log.info("told")
 
-    job = dg.define_asset_job("others", selection=[other], partitions_def=partitions)
+    job = dg.define_asset_job("others", selection=[other])
     materialize([asset], sandbox, instance, partition_key="y")
     driver = completion([asset], sandbox, instance, job=job, more_assets=[other])
     driver.ticks(clock, 9)
-    assert [run.dagster_run.tags["dagster/partition"] for run in driver.runs] == ["y"]
+    assert [run.dagster_run.tags.get("dagster/partition") for run in driver.runs] == requested
+    assert len(reported(instance, "it")) == 1
 
 
 def test_what_is_no_job_is_refused() -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="which is no job"):
         build_completion_sensor([deferred(TESTS)], jobs=["after_it"])
+
+
+def test_a_sensor_without_a_cursor_requests_nothing_for_what_was_reported_long_before(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion_module, "_LATELY", 0.0)  # Dagster stamps its events by the machine's own clock
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    completion([asset], sandbox, instance).ticks(clock, 9)
+    driver = completion([asset], sandbox, instance, name="renamed", job=after_it)
+    driver.ticks(clock, 2)
+    assert len(reported(instance, "it")) == 1
+    assert jobs_run(driver) == []
+
+
+def test_a_run_beyond_its_time_has_ended_nobody_knows_how(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10_000))
+    asset = deferred(TESTS, timeout=60)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance, job=after_it)
+    driver.ticks(clock, 9)
+    assert jobs_run(driver) == [("after_it", "UNKNOWN")]

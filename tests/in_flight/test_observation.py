@@ -14,6 +14,8 @@ from dagster_runs import (
     build_observation_sensor,
     build_remote_run_asset,
 )
+from dagster_runs.in_flight import observation as observation_module
+from dagster_runs.in_flight.sightings import Seen
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.in_flight.driving import Driver, Lost, deferred, evaluations, materializations, reported
@@ -256,3 +258,75 @@ def test_observed_assets_may_be_deferred(sandbox: Sandbox, instance: dg.DagsterI
     run = sandbox.begin_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == [run.id]
+
+
+@pytest.mark.parametrize("outcome", ["succeed", "fail"])
+@pytest.mark.parametrize("stored", range(1, 8))
+def test_a_lost_tick_leaves_none_of_a_runs_assets_out(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int, outcome: Any
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(outcome=outcome))
+    asset = build_remote_run_asset(TESTS, specs=[dg.AssetSpec("a"), dg.AssetSpec("b")])
+    driver = observing([asset], sandbox, instance)
+    run = sandbox.begin_run(TESTS.target, source="ui")
+    clock.sleep(300)
+    with pytest.raises(Lost):
+        driver.tick(lost_after=stored)
+    driver.ticks(clock, 2, every=60)
+    told = reported if outcome == "succeed" else observed_failures
+    assert told(instance, "a") == told(instance, "b") == [run.id]
+
+
+def test_a_run_that_never_tells_what_it_ran_is_not_awaited_for_ever(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10))
+    driver = observing([suite()], sandbox, instance)
+    sandbox.add_fault(
+        Fault("wrong_type", method="GET", path="/test-runs/[^/]*$", field="test_suite_id", value=None, times=2)
+    )
+    sandbox.begin_run(TESTS.target, source="ui")
+    driver.ticks(clock, 2, every=60)
+    assert "1 awaited" in str(driver.skipped[-1])
+    sandbox.add_fault(
+        Fault("wrong_type", method="GET", path="/test-runs/[^/]*$", field="test_suite_id", value=None, times=100_000)
+    )
+    driver.ticks(clock, 2, every=4000)
+    assert "0 awaited" in str(driver.skipped[-1])
+
+
+def test_runs_whose_records_are_not_to_be_had_hold_nobody_else_up(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    driver = observing([suite()], sandbox, instance)
+    for run in [sandbox.begin_run(TESTS.target, source="ui") for _ in range(4)]:
+        sandbox.add_fault(Fault("status", method="GET", path=f"/test-runs/{run.id}", status=404, times=100_000))
+    clock.sleep(1)
+    well = sandbox.begin_run(TESTS.target, source="ui")
+    driver.ticks(clock, 6, every=60)
+    assert reported(instance, "it") == [well.id]
+
+
+def test_a_list_that_is_too_long_for_a_tick_is_no_end_of_it(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = observing([suite()], sandbox, instance)
+    runs = [sandbox.begin_run(TESTS.target, source="ui") for _ in range(3)]
+    with monkeypatch.context() as patched:
+        patched.setattr(observation_module, "LISTING", 0.0)
+        driver.ticks(clock, 3, every=3600)
+    assert "too long to be read in one tick" in str(driver.skipped[-1])
+    driver.ticks(clock, 2, every=60)
+    assert sorted(reported(instance, "it")) == sorted(run.id for run in runs)
+
+
+def test_a_run_whose_creation_is_not_told_is_no_new_one_each_time() -> None:
+    seen = Seen(since=10_000.0)
+    for now in (10_000.0, 20_000.0, 30_000.0):
+        seen.take_in("run", now)
+        if "run" in seen.awaited:
+            assert now == 10_000.0
+            seen.finish("run")
+        seen.was_listed(now, {"run"})
+    seen.was_listed(40_000.0, set())
+    assert not seen.done

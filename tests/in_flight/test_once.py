@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import dagster as dg
 import pytest
 
 from dagster_runs import build_completion_sensor
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.in_flight import completion as completion_module
+from dagster_runs.remote_run.ledger import Ledger
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.in_flight.driving import Driver, Lost, completion, deferred, evaluations, reported
 from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize
+from tests.remote_run.reexecuting import execute, reexecute
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -162,4 +168,74 @@ def test_a_cursor_that_is_none_of_ours_begins_anew(
     driver = completion([asset], sandbox, instance)
     driver.cursor = cursor
     driver.ticks(clock, 9)
+    assert len(reported(instance, "it")) == 1
+
+
+def test_a_look_that_outlives_its_tick_undoes_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick leaves a run to a step, since its time is over; and then the look shows that it has succeeded."""
+    monkeypatch.setattr(completion_module, "LOOKING", 0.1)
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=50))
+    asset = deferred(PROFILES, timeout=100)
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    materialize([asset], sandbox, instance)
+    clock.sleep(110)
+    sandbox.add_fault(Fault("slow_body", method="GET", path="/status", seconds=3, times=1))
+    driver.tick()
+    assert len(driver.runs) == 1
+    time.sleep(4)
+    driver.ticks(clock, 3)
+    assert len(reported(instance, "it")) == 1
+
+
+def test_an_entry_that_becomes_visible_late_is_not_lost_with_the_code_server(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where several processes write, one with a smaller id may be stored after one with a larger id."""
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=100))
+    asset = deferred(TESTS)
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    late = materialize([asset], sandbox, instance).run_id
+    materialize([asset], sandbox, instance)
+    fetch = instance.fetch_observations
+
+    def without_it(*args: Any, **options: Any) -> dg.EventRecordsResult:
+        page = fetch(*args, **options)
+        return page._replace(records=[record for record in page.records if record.run_id != late])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(instance, "fetch_observations", without_it)
+        clock.sleep(61)
+        driver.tick()
+    driver.sensor = build_completion_sensor([asset])
+    clock.sleep(100)
+    driver.ticks(clock, 2)
+    assert sorted(reported(instance, "it")) == sorted(run.id for run in sandbox.runs())
+
+
+def test_what_was_reported_before_an_attempt_attached_is_not_reported_again(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    """A re-execution looks whether the run was reported; then it is; and then the attempt notes that it attaches."""
+    asset = deferred(TESTS)
+    nightly = dg.define_asset_job("nightly", selection=[asset], executor_def=dg.in_process_executor)
+    driver = completion([asset], sandbox, instance, jobs=[nightly])
+    driver.tick()
+    first = execute(driver.job("nightly"), instance)
+    clock.sleep(120)
+    looked: list[bool] = []
+
+    def not_yet(ledger: Ledger, run_id: str) -> bool:
+        driver.tick()
+        looked.append(True)
+        return False
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Ledger, "was_published_before", not_yet)
+        assert reexecute(driver.job("nightly"), instance, first.run_id).success
+    assert looked
+    driver.ticks(clock, 4)
     assert len(reported(instance, "it")) == 1

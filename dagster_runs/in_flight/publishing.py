@@ -1,0 +1,48 @@
+"""The Dagster runs that publish the ends of deferred runs: what became of those that were requested.
+
+Dagster may give one up before it begins, for example because the code server is away just then: Dagster marks it as
+failed and forgets it, and nobody would ever tell how the remote run ended. So each is watched until it has begun.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import dagster as dg
+
+from dagster_runs.in_flight.flight import Flight
+from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG
+
+MOST_ATTEMPTS = 3
+"""Dagster runs for the same end that never begin, until it is given up."""
+AT_ONCE = 200
+"""Of which one query asks."""
+_WILL_RETRY_TAG = "dagster/will_retry"
+
+
+def requested_runs(
+    flights: Collection[Flight], instance: dg.DagsterInstance
+) -> Mapping[Flight, Sequence[dg.RunRecord]]:
+    """The Dagster runs that were requested to publish the ends of these."""
+    found: dict[Flight, list[dg.RunRecord]] = {flight: [] for flight in flights}
+    if not found:
+        return found
+    by_tags = {(flight.run_id, flight.record.dagster_run_id): flight for flight in flights}
+    wanted = dg.RunsFilter(tags={FINISHES_TAG: [flight.run_id for flight in flights]})
+    for record in instance.get_run_records(wanted):
+        tags = record.dagster_run.tags
+        flight = by_tags.get((tags[FINISHES_TAG], tags.get(DEFERRED_BY_TAG, "")))
+        if flight is not None:
+            found[flight].append(record)
+    return found
+
+
+def has_begun(record: dg.RunRecord) -> bool:
+    """Whether it has come, or was stopped by a person, or is tried again by Dagster: nothing more is to be done."""
+    status, tags = record.dagster_run.status, record.dagster_run.tags
+    if status is dg.DagsterRunStatus.FAILURE:
+        return record.start_time is not None or tags.get(_WILL_RETRY_TAG) == "true"
+    return record.start_time is not None or status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+
+
+def never_began(record: dg.RunRecord) -> bool:
+    """Whether Dagster has given it up before any step of it could do something."""
+    return record.dagster_run.status is dg.DagsterRunStatus.FAILURE and not has_begun(record)

@@ -1,0 +1,61 @@
+"""How much a tick may report: Dagster stores its events one by one in the same tick, as fast as its storage is."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from dagster_runs.in_flight.finished import Place
+
+STORING = 12.0
+"""Seconds of a tick that storing its events may take."""
+FIRST_EVENTS = 250
+"""While nobody knows how fast the storage is."""
+_LEAST_EVENTS, _MOST_EVENTS = 40, 10_000
+_TELLS = 10
+"""Events from which on the time that they took tells something."""
+
+
+class Storing:
+    """What a tick may report, from how long the last one's events took to be stored.
+
+    Attributes:
+        most_events: Events that a tick reports; those of one run are not torn apart.
+    """
+
+    def __init__(self) -> None:
+        self.most_events = FIRST_EVENTS
+        self._told: Sequence[tuple[Place, int]] = ()
+
+    def handed_over(self, told: Sequence[tuple[Place, int]]) -> None:
+        """Remember what the tick reports.
+
+        Args:
+            told: For each run the place that is reported last, and the number of events up to it.
+        """
+        self._told = (told[0], told[-1]) if told else ()
+
+    def learn(self, instance: dg.DagsterInstance) -> None:
+        """Take in how long it took. To be called once Dagster has stored it."""
+        if not self._told:
+            return
+        (first, before), (last, after) = self._told
+        self._told = ()
+        if after - before < _TELLS:
+            return
+        began, ended = _stored_at(first, instance), _stored_at(last, instance)
+        if began is None or ended is None:
+            return
+        self.adapt(after - before, ended - began)
+
+    def adapt(self, events: int, seconds: float) -> None:
+        """Report as much as is stored in time, going by so many events that took so long."""
+        affordable = STORING * events / max(seconds, 0.001)
+        # Not everything at once: a storage may be quick for a moment.
+        self.most_events = int(max(_LEAST_EVENTS, min(_MOST_EVENTS, affordable, 2 * self.most_events)))
+
+
+def _stored_at(place: Place, instance: dg.DagsterInstance) -> float | None:
+    key, partition = place
+    wanted = dg.AssetRecordsFilter(key, [partition] if partition is not None else None)
+    newest = instance.fetch_materializations(wanted, limit=1).records
+    return newest[0].timestamp if newest else None

@@ -1,0 +1,62 @@
+"""What the vendors were asked, counted while the sandbox's log grows: it keeps only the newest requests."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dagster_runs.sandbox import SandboxClient
+
+
+class Calls:
+    """Counts of requests, by vendor.
+
+    Attributes:
+        looks: Status calls: all that only reads.
+        busiest: The most requests of any kind within one second of real time, as the sandbox counts them.
+        refused: Status calls that were answered 429.
+        starts: Requests that started a run.
+    """
+
+    def __init__(self, sandbox: SandboxClient) -> None:
+        self.looks: Counter[str] = Counter()
+        self.busiest: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.starts: Counter[str] = Counter()
+        self._sandbox = sandbox
+        self._read = 0
+
+    def read(self) -> None:
+        """Read what is new."""
+        for request in self._sandbox.requests(after=self._read):
+            if request.seq != self._read + 1:
+                raise RuntimeError("the sandbox's log was read too seldom: some of it is lost")
+            self._read = request.seq
+            vendor = request.vendor or ""
+            if request.method == "GET":
+                self.looks[vendor] += 1
+                self.refused[vendor] += request.status == 429
+            elif request.started_run is not None:
+                self.starts[vendor] += 1
+
+    @contextmanager
+    def counted(self) -> Iterator[Calls]:
+        """Inside the block the log is read."""
+        over = threading.Event()
+
+        def count() -> None:
+            while not over.wait(1):
+                self.read()
+
+        thread = threading.Thread(target=count, name="calls", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            thread.join()
+            self.read()
+            for vendor in self.looks:
+                self.busiest[vendor] = self._sandbox.busiest_second(vendor)

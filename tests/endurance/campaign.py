@@ -1,0 +1,173 @@
+"""A campaign: everything is deferred, then time runs fast until all has ended and is told, amid kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from tests.chaos.processes import sandbox_process
+from tests.chaos.storage import StorageKind, dagster_home
+from tests.endurance import names, timing
+from tests.endurance.calls import Calls
+from tests.endurance.dagster_processes import Dagster
+from tests.endurance.facts import Facts
+from tests.endurance.gather import gather
+from tests.endurance.kills import Kills
+from tests.endurance.memory import Memory
+from tests.endurance.plan import TIMEOUT, Plan
+from tests.endurance.progress import Progress
+from tests.endurance.starting import start_all
+from tests.endurance.ticks import Tick, ticks
+
+_SETTINGS = """\
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 4
+python_logs:
+  python_log_level: WARNING
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 120
+  poll_interval_seconds: 10
+"""
+_PATIENCE = 300.0
+"""Real seconds without any progress after which what is missing counts as lost."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a campaign has shown.
+
+    Attributes:
+        in_flight: Deferred runs that had not ended when the last was started.
+        seconds: Real seconds for the starts, and for the rest.
+    """
+
+    facts: Facts
+    memory: Memory
+    calls: Calls
+    ticks: Sequence[Tick]
+    kills: Kills
+    in_flight: int
+    seconds: tuple[float, float]
+
+
+def conduct(
+    plan: Plan,
+    *,
+    storage: StorageKind,
+    folder: Path,
+    kills: int,
+    ends_per_second: float,
+    say: Callable[[str], None],
+    haste: float = 1.0,
+) -> Outcome:
+    """Defer everything, and see it through to the end.
+
+    Args:
+        plan: What is deferred.
+        storage: Of Dagster's.
+        folder: For all files.
+        kills: How often code server and daemon are killed.
+        ends_per_second: Remote runs that end in a real second, on average, once all are started.
+        say: Is told how it goes.
+        haste: A factor for the pauses around kills.
+    """
+    folder.mkdir(parents=True)
+    with (
+        dagster_home(storage, folder / "home", _SETTINGS) as kept,
+        sandbox_process(folder / "sandbox.log", speed=1.0) as (sandbox, anchor),
+    ):
+        # Its limit is not enforced but measured: several processes share what one may have for itself.
+        time_file, alerts = folder / "time.json", folder / "alerts"
+        time_file.write_text(anchor.as_text())
+        os.environ.update(
+            {
+                "DAGSTER_HOME": str(kept.home),
+                names.PLAN: json.dumps([plan.seed, plan.runs]),
+                names.SANDBOX: sandbox.url,
+                names.ALERTS: str(alerts),
+                timing.VARIABLE: str(time_file),
+            }
+        )
+        for flight in plan.flights.values():
+            kind = flight.slot.kind
+            sandbox.add_target(kind.vendor, kind.target_kind, flight.target, flight.behaviour)
+        say(f"{len(plan.flights)} runs of {len(plan.slots)} assets and {len(plan.partitions)} partitions")
+        with (
+            dg.DagsterInstance.from_config(str(kept.home)) as instance,
+            Dagster(folder) as dagster,
+            Memory(lambda: dagster.pids).watched() as memory,
+            Calls(sandbox).counted() as calls,
+        ):
+            progress = Progress(plan, instance, alerts)
+            killing = Kills(plan.seed, kills, haste=haste)
+            _until_first_tick(instance)
+            memory.set_idle()
+            began = time.monotonic()
+            with _killed(killing, dagster, progress):
+                start_all(
+                    plan.partitions, workers=2, log=folder / "starts.log", progress=progress.set_started_partitions
+                )
+                started = time.monotonic()
+                in_flight = sum(run.ended_at is None for run in sandbox.runs())
+                say(f"all started after {started - began:.0f} s; {in_flight} in flight")
+                speed = max(1.0, TIMEOUT * ends_per_second / len(plan.flights))
+                timing.set_speed(sandbox, speed, time_file)
+                say(f"time runs {speed:.0f} times as fast")
+                _until_told(progress, say)
+            seconds = (started - began, time.monotonic() - started)
+            facts = gather(plan, instance, sandbox, alerts)
+            facts.kills = killing.at
+            told = list(ticks(instance, names.COMPLETION))
+    return Outcome(facts, memory, calls, told, killing, in_flight, seconds)
+
+
+def _until_first_tick(instance: dg.DagsterInstance) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not any(ticks(instance, names.COMPLETION)):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the completion sensor does not tick; see the daemon's log")
+        time.sleep(0.5)
+
+
+def _until_told(progress: Progress, say: Callable[[str], None]) -> None:
+    """Wait until everything is told, or nothing is told any more."""
+    last, moved = -1, time.monotonic()
+    while not progress.is_over:
+        time.sleep(2)
+        told = progress.read()
+        if told != last:
+            last, moved = told, time.monotonic()
+        elif time.monotonic() > moved + _PATIENCE:
+            say(f"nothing more is told; {progress}")
+            return
+    say(f"over; {progress}")
+
+
+@contextmanager
+def _killed(kills: Kills, dagster: Dagster, progress: Progress) -> Iterator[None]:
+    """Inside the block both are killed now and then."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.5):
+            kills.consider(progress.share, dagster)
+
+    thread = threading.Thread(target=kill, name="kills", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,79 @@
+"""The code location: many deferred assets, the sensor that finishes their runs, and one that counts failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs import build_completion_sensor, build_remote_run_asset
+from dagster_runs.testing import sandbox_resources
+from tests.endurance import names, sabotage
+from tests.endurance.plan import TIMEOUT, Plan, Slot
+from tests.endurance.timing import sandbox_time
+
+_INTERVAL = 5
+_AMPERITY_PER_SECOND = 7
+"""Several processes use the account, each with a limit of its own: what is left of ten is for those that start."""
+
+_for_ever = ExitStack()
+_for_ever.enter_context(sandbox_time())
+_for_ever.enter_context(sabotage.chosen())
+
+_plan = Plan(*json.loads(os.environ[names.PLAN]))
+_partitions = dg.StaticPartitionsDefinition(_plan.partitions)
+
+
+def _asset(slot: Slot) -> dg.AssetsDefinition:
+    def run(context: dg.AssetExecutionContext) -> Any:
+        return slot.kind.of(_plan.flights[slot.asset, context.partition_key].target)
+
+    run.__annotations__["return"] = slot.kind.run_class
+    return build_remote_run_asset(
+        run,
+        key=slot.asset,
+        partitions_def=_partitions,
+        wait="defer",
+        timeout=TIMEOUT,
+        on_timeout=slot.on_timeout,
+    )
+
+
+@dg.run_failure_sensor(
+    name=names.ALERTING, default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=_INTERVAL
+)
+def alerting(context: dg.RunFailureSensorContext) -> None:
+    """One line for each time that it fires."""
+    with Path(os.environ[names.ALERTS]).open("a") as alerts:
+        alerts.write(json.dumps([context.dagster_run.run_id, time.time()]) + "\n")
+
+
+_assets = [_asset(slot) for slot in _plan.slots]
+defs = dg.Definitions(
+    assets=_assets,
+    jobs=[dg.define_asset_job("defer")],
+    sensors=[
+        build_completion_sensor(
+            _assets,
+            name=names.COMPLETION,
+            minimum_interval_seconds=_INTERVAL,
+            default_status=dg.DefaultSensorStatus.RUNNING,
+        ),
+        alerting,
+    ],
+    executor=dg.in_process_executor,
+    resources={
+        **sandbox_resources(os.environ[names.SANDBOX]),
+        "amperity": sandbox_resources(os.environ[names.SANDBOX], requests_per_second=_AMPERITY_PER_SECOND)["amperity"],
+    },
+)
+
+
+def defer() -> dg.JobDefinition:
+    """The job that defers the runs of one partition of all assets."""
+    return defs.resolve_job_def("defer")

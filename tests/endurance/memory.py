@@ -1,0 +1,65 @@
+"""How much memory the code server and the daemon take, read every second."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Memory:
+    """Bytes that some processes take together.
+
+    Attributes:
+        idle: Before there was anything to do, as (RSS, PSS).
+        most: The most so far of each.
+    """
+
+    processes: Callable[[], Sequence[int]]
+    idle: tuple[int, int] = (0, 0)
+    most: tuple[int, int] = (0, 0)
+
+    def read(self) -> None:
+        """Look once."""
+        taken = [_taken(pid) for pid in self.processes()]
+        rss, pss = (sum(one[which] for one in taken) for which in (0, 1))
+        self.most = (max(self.most[0], rss), max(self.most[1], pss))
+
+    def set_idle(self) -> None:
+        """What was most until now is what they take without work."""
+        self.read()
+        self.idle = self.most
+
+    @property
+    def grown(self) -> tuple[int, int]:
+        """By how much they grew, as (RSS, PSS)."""
+        return self.most[0] - self.idle[0], self.most[1] - self.idle[1]
+
+    @contextmanager
+    def watched(self) -> Iterator[Memory]:
+        """Inside the block it is read every second."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(1):
+                self.read()
+
+        thread = threading.Thread(target=watch, name="memory", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            thread.join()
+
+
+def _taken(pid: int) -> tuple[int, int]:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0, 0
+    kilobytes = {line.split()[0]: int(line.split()[1]) for line in lines if line.endswith(" kB")}
+    return kilobytes.get("Rss:", 0) * 1024, kilobytes.get("Pss:", 0) * 1024

@@ -1,0 +1,106 @@
+"""Deferred runs whose asset, or whose Dagster run, is no longer what it was: the others' ends are told all the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock
+from tests.in_flight.driving import completion, deferred, reported
+from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture(autouse=True)
+def failing(sandbox: Sandbox) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail", error="no such column"))
+
+
+def static(*keys: str) -> dg.PartitionsDefinition[str]:
+    return dg.StaticPartitionsDefinition(keys)
+
+
+@pytest.mark.parametrize("now", [static("b", "c"), None], ids=["other partitions", "none"])
+def test_a_failure_of_a_partition_that_is_no_more(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, now: Any
+) -> None:
+    before, well = deferred(PROFILES, partitions_def=static("a", "b")), deferred(TESTS, key="well")
+    materialize([before], sandbox, instance, partition_key="a")
+    materialize([well], sandbox, instance)
+    driver = completion([deferred(PROFILES, partitions_def=now), well], sandbox, instance)
+    driver.ticks(clock, 9)
+    assert len(reported(instance, "well")) == 1
+    assert not driver.runs
+    driver = completion([deferred(PROFILES, partitions_def=now), well], sandbox, instance)  # a new code server
+    driver.ticks(clock, 2)
+    assert told(instance, "it") == ["FAILED"]
+
+
+def test_a_failure_of_a_partition_that_was_added_or_deleted(sandbox: Sandbox, clock: SandboxClock) -> None:
+    asset = deferred(PROFILES, partitions_def=dg.DynamicPartitionsDefinition(name="shops"))
+    with dg.instance_for_test() as instance:  # Dagster resolves such partitions only where the instance is on disk
+        for shop in ("berlin", "wien"):
+            instance.add_dynamic_partitions("shops", [shop])
+            materialize([asset], sandbox, instance, partition_key=shop)
+            clock.sleep(10)
+        instance.delete_dynamic_partition("shops", "wien")
+        driver = completion([asset], sandbox, instance)
+        driver.ticks(clock, 3)
+        assert [instance.get_run_by_id(run.run_id).tags["dagster/partition"] for run in driver.runs] == ["berlin"]
+        assert told(instance, "it") == ["FAILED"]
+
+
+def test_a_failure_of_a_run_that_filled_an_asset_which_is_no_more(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    before = build_remote_run_asset(PROFILES, specs=[dg.AssetSpec("a"), dg.AssetSpec("b")], wait="defer")
+    materialize([before], sandbox, instance)
+    now = build_remote_run_asset(PROFILES, specs=[dg.AssetSpec("b")], wait="defer")
+    driver = completion([now], sandbox, instance)
+    driver.ticks(clock, 3)
+    assert "no such column" in failure(driver.runs[0])
+
+
+def test_a_failure_of_each_kind_of_partitions_in_one_tick(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
+    both = dg.MultiPartitionsDefinition({"day": days, "shop": static("berlin", "wien")})
+    assets = {
+        "2026-11-03": deferred(PROFILES, key="daily", partitions_def=days),
+        "2026-11-03|wien": deferred(PROFILES, key="by_shop", partitions_def=both),
+        "a": deferred(PROFILES, key=["deep", "down"], partitions_def=static("a", "b")),
+        None: deferred(PROFILES, key="whole").with_attributes(group_names_by_key={dg.AssetKey("whole"): "other"}),
+    }
+    for key, asset in assets.items():
+        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+        assert materialize([asset], sandbox, instance, partition_key=key).success
+        clock.sleep(10)
+    driver = completion(list(assets.values()), sandbox, instance)
+    driver.tick()
+    tags = [instance.get_run_by_id(run.run_id).tags for run in driver.runs]
+    assert {own.get("dagster/partition") for own in tags} == set(assets)
+    assert all("ended failed" in failure(run).casefold() for run in driver.runs)
+
+
+def test_a_failure_whose_dagster_run_has_a_tag_that_makes_no_sense(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(instance), "run_retries_enabled", True)
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance, tags={"dagster/max_retries": "often"})
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 3)
+    assert instance.get_run_by_id(driver.runs[0].run_id).tags["dagster/max_retries"] == "often"
+
+
+def told(instance: dg.DagsterInstance, key: str) -> list[str]:
+    """The states in which runs were told to have ended, without a Dagster run."""
+    records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
+    found = [record.asset_observation.metadata for record in records if record.run_id == ""]
+    return [str(one["dagster_runs/state"].value) for one in found]

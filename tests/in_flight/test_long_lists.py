@@ -1,0 +1,47 @@
+"""A vendor's list that is longer than a tick has time for."""
+
+from __future__ import annotations
+
+from dagster_runs import AmperityWorkflowRun, build_remote_run_asset
+from dagster_runs.in_flight.definition import watched
+from dagster_runs.in_flight.flight import Flight, Phase
+from dagster_runs.in_flight.watching import Watch
+from dagster_runs.remote_run.ledger import Entry, Record
+from dagster_runs.remote_run.pacing import Age
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import sandbox_resources
+from dagster_runs.transport.clock import current_clock
+
+RUN = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
+_SECONDS = 1.0
+
+
+def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -> None:
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    flights = [_flight(asset, sandbox) for _ in range(100)]
+    sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.3))  # a page has 20
+    resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
+    sandbox.configure("amperity", requests_per_second=None)
+    watch = Watch("amperity")
+    for _ in range(20):  # six do, on a machine with nothing else to do
+        due = sorted(flights, key=lambda flight: flight.looked_at)
+        watch.look(due, flights, resource, current_clock().monotonic() + _SECONDS)
+        if all(flight.looked_at for flight in flights):
+            break
+    assert [flight.run_id for flight in flights if flight.looked_at == 0.0] == []
+
+
+def _flight(asset: object, sandbox: Sandbox) -> Flight:
+    run = sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
+    record = Record(Entry.STARTED, run.created_at, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
+    return Flight(
+        asset=asset,  # type: ignore[arg-type]
+        record=record,
+        storage_id=0,
+        run=RUN,
+        age=Age(run.created_at),
+        looked_at=0.0,
+        phase=Phase.GOING,
+        may_be_published=False,
+    )

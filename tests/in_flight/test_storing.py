@@ -1,0 +1,74 @@
+"""How much a tick reports: as much as Dagster stores in time, and of each kind by itself."""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+import pytest
+
+from dagster_runs.in_flight import completion as completion_module
+from dagster_runs.in_flight.storing import FIRST_EVENTS, STORING, Storing
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock
+from tests.in_flight.driving import completion, deferred, reported
+from tests.remote_run.materializing import PROFILES, TESTS, materialize
+
+KEY = dg.AssetKey("it")
+
+
+def stored(storing: Storing, instance: dg.DagsterInstance, count: int, *, apart: float = 0.0) -> None:
+    """A tick that reports so many events, one a partition, each of which takes so long to be stored."""
+    storing.handed_over([((KEY, str(number)), number + 1) for number in range(count)])
+    for number in range(count):
+        instance.report_runless_asset_event(dg.AssetMaterialization(KEY, partition=str(number)))
+        time.sleep(apart)
+    storing.learn(instance)
+
+
+def test_a_slow_storage_gets_less(instance: dg.DagsterInstance) -> None:
+    storing = Storing()
+    stored(storing, instance, 12, apart=0.1)
+    assert storing.most_events <= STORING / 0.1
+
+
+def test_a_quick_storage_gets_more_but_not_at_once() -> None:
+    storing = Storing()
+    storing.adapt(20, seconds=0.01)
+    assert storing.most_events == 2 * FIRST_EVENTS
+    storing.adapt(20, seconds=0.01)
+    assert storing.most_events == 4 * FIRST_EVENTS
+
+
+def test_the_slowest_storage_still_gets_something() -> None:
+    storing = Storing()
+    storing.adapt(20, seconds=1000)
+    assert storing.most_events > 1
+
+
+def test_a_few_events_tell_nothing(instance: dg.DagsterInstance) -> None:
+    storing = Storing()
+    stored(storing, instance, 2, apart=0.1)
+    storing.learn(instance)
+    assert storing.most_events == FIRST_EVENTS
+
+
+@pytest.mark.usefixtures("clock")
+def test_many_failures_do_not_hold_successes_back(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion_module, "MOST_REQUESTS", 2)
+    failures = 4
+    partitions = dg.StaticPartitionsDefinition([str(number) for number in range(failures)])
+    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    bad = deferred(PROFILES, "bad", partitions_def=partitions)
+    good = deferred(TESTS, "good")
+    for number in range(failures):
+        materialize([bad], sandbox, instance, partition_key=str(number))
+        clock.sleep(60)  # else the next start would meet a run that is going
+    materialize([good], sandbox, instance)
+    clock.sleep(60)
+    driver = completion([bad, good], sandbox, instance)
+    requested = driver.tick().run_requests
+    assert len(requested) < failures, "the rest has to wait"
+    assert len(reported(instance, "good")) == 1
