@@ -61,8 +61,13 @@ types: install  ## mypy, strict
 
 check: lint types test  ## all that needs no server and no browser
 
-bench: install  ## figures beside the limits
-	$(BIN)/python -m benchmarks
+# The peer that is measured beside, and what draws.
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+	@touch $@
+
+bench: $(VENV)/.installed-bench  ## figures beside the peer's and the limits, to docs/performance.md; QUICK=1 for a short one
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--write docs/performance.md)
 
 conformance: install  ## docs/vendors.md anew: what of each vendor's API is used, and what proves it
 	$(BIN)/python -m tests.conformance

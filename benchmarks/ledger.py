@@ -1,4 +1,4 @@
-"""What the ledger costs one materialization, with Dagster's event log on SQLite and on PostgreSQL."""
+"""What the ledger costs one materialization, with Dagster's event log on SQLite and on PostgreSQL, beside the peer."""
 
 import tempfile
 import time
@@ -12,13 +12,14 @@ from unittest.mock import patch
 
 import dagster as dg
 
+from benchmarks import peer
 from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
 from dagster_runs.remote_run.ledger import Ledger
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import fast_forward, sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home
 
-RUNS, WARM_UP = 40, 5
+WARM_UP = 5
 _CALLS = ("write", "last", "known_run_ids", "was_published_before")
 """All of the ledger that reads or writes the event log."""
 
@@ -29,29 +30,35 @@ class Costs:
 
     Attributes:
         to_post: From the step's start to the vendor's POST.
+        peer_to_post: The same of the peer, which keeps no ledger.
         in_ledger: In all writes and reads of the ledger.
         bare: In one `log_event` of a small observation, for comparison.
     """
 
     to_post: list[float] = field(default_factory=list)
+    peer_to_post: list[float] = field(default_factory=list)
     in_ledger: list[float] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
 
 
-def to_post(kind: StorageKind) -> list[float]:
-    return _costs(kind).to_post
+def to_post(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).to_post
 
 
-def in_ledger(kind: StorageKind) -> list[float]:
-    return _costs(kind).in_ledger
+def peer_to_post(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).peer_to_post
 
 
-def bare(kind: StorageKind) -> list[float]:
-    return _costs(kind).bare
+def in_ledger(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).in_ledger
+
+
+def bare(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).bare
 
 
 @cache
-def _costs(kind: StorageKind) -> Costs:
+def _costs(kind: StorageKind, runs: int) -> Costs:
     """Runs in turn with bare events, so that both meet the same load of the machine."""
     costs = Costs()
     with ExitStack() as stack:
@@ -61,25 +68,33 @@ def _costs(kind: StorageKind) -> Costs:
         sandbox = stack.enter_context(Sandbox())
         stack.enter_context(fast_forward(sandbox))
         sandbox.set_behaviour(well_known.PROFILES_FEATURES, Behaviour(running_seconds=1))
-        for number in range(WARM_UP + RUNS):
+        for number in range(WARM_UP + runs):
             one = _one_run(sandbox, instance)
             if number >= WARM_UP:
                 costs.to_post.append(one[0])
                 costs.in_ledger.append(one[1])
                 costs.bare.append(one[2])
+                costs.peer_to_post.append(one[3])
     return costs
 
 
-def _one_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> tuple[float, float, float]:
+def _one_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> tuple[float, float, float, float]:
     spent: list[float] = []
     run = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
     asset = build_remote_run_asset(run, key="features")
     with _timed(spent):
         result = dg.materialize([asset], resources=sandbox_resources(sandbox.url), instance=instance)
-    [start] = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.STEP_START)
-    post = next(request for request in reversed(sandbox.requests("rudderstack")) if request.method == "POST")
+    to_post = _to_post(sandbox, instance, result.run_id)
     bare = dg.materialize([_bare], instance=instance).output_for_node("bare")
-    return 1000 * (post.wall_at - start.timestamp), 1000 * sum(spent), 1000 * bare
+    with peer.fast_forward(sandbox):
+        result = peer.job(sandbox.url, run.profiles_id, "peer").execute_in_process(instance=instance)
+    return to_post, 1000 * sum(spent), 1000 * bare, _to_post(sandbox, instance, result.run_id)
+
+
+def _to_post(sandbox: Sandbox, instance: dg.DagsterInstance, dagster_run_id: str) -> float:
+    [start] = instance.all_logs(dagster_run_id, of_type=dg.DagsterEventType.STEP_START)
+    post = next(request for request in reversed(sandbox.requests("rudderstack")) if request.method == "POST")
+    return 1000 * (post.wall_at - start.timestamp)
 
 
 @dg.asset(name="bare")

@@ -12,6 +12,8 @@ from math import exp, inf
 from statistics import mean, median, quantiles
 from typing import NamedTuple
 
+from rich.table import Table
+
 from dagster_runs.remote_run.pacing import Pace
 
 LONGEST, FIXED = 30.0, 10.0
@@ -128,14 +130,15 @@ def share_of_calls(assets: Sequence[Asset]) -> float:
     return 100 * sum(seen.calls for seen in ours) / sum(seen.calls for seen in fixed)
 
 
-def delays(assets: Sequence[Asset]) -> Callable[[], list[float]]:
-    """A measurement of `share_of_delay`: of all the assets together, which is not a median of theirs."""
-    return lambda: [share_of_delay(assets)]
+HEADER = ("asset", "median", "p95", "calls a run", "fixed: median", "p95", "calls")
 
 
-def calls(assets: Sequence[Asset]) -> Callable[[], list[float]]:
-    """A measurement of `share_of_calls`."""
-    return lambda: [share_of_calls(assets)]
+def as_table() -> Table:
+    """For a terminal."""
+    table = Table(*HEADER, title="pacing, simulated")
+    for row in rows():
+        table.add_row(*row)
+    return table
 
 
 def rows() -> list[tuple[str, ...]]:

@@ -5,17 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import exp, inf, isfinite, log
+from statistics import fmean as mean
 from statistics import median
 
 from dagster_runs.remote_run.state import RunState, RunStatus
 
 FIRST_PAUSE = 0.5
-_SHORTEST = 1.0
+_SHORTEST = 0.5
 """Seconds between two looks at least, where a run is likely to end."""
 _PER_CALL = 10.0
 """A run may cost one status call per so many seconds: the fixed pace of other integrations."""
-_WORTH = 1 / 400
-"""No look is made with a smaller chance than this of finding the run ended, however many calls were saved."""
+_SPENT = 0.9
+"""The part of these calls that is planned with: durations are known from few runs only, so some plans cost more."""
+_AT_MOST = 2
+"""However late a run ends, it costs so many times those calls at most."""
+_CORRECTIONS, _NEAR = 2, 0.02
+"""How often the chance is corrected by what the plan would cost, unless it is as near as that."""
+_MOST_LOOKS = 400.0
+"""No look is made with a chance below 1 in so many of finding the run ended, however many calls were saved."""
 _LONE_WINDOW = 0.05
 """Where one or two earlier runs do not tell how much durations vary: this share of them."""
 _LEAST_WINDOW = 0.5
@@ -33,9 +40,9 @@ def growing_pause(waited: float, *, longest: float) -> float:
 class Pace:
     """The ages at which to look at a run, counted in seconds from its start.
 
-    Calls that are not made while the run is unlikely to end are made where it is likely to. Whatever time a run takes,
-    it costs no more calls than one at its start and one every ten seconds; only a ``poll_interval`` below ten seconds
-    asks for more.
+    Calls that are not made while the run is unlikely to end are made where it is likely to. So runs that take about as
+    long as earlier ones cost, on average, no more calls than one every ten seconds. One that takes some other time
+    costs at most twice as many. Only a ``poll_interval`` below ten seconds asks for more.
 
     A first run has nothing to go by, so a pause above ten seconds would only find its end later: it is looked at every
     ten seconds. Only with a ``poll_interval`` of more than 30 s does that pause grow, to a third of it.
@@ -114,12 +121,30 @@ def _brought_up_to_date(ends: Sequence[float]) -> list[float]:
 
 
 def _plan(ends: Sequence[float], longest: float) -> list[float]:
-    """Looks with the same chance each of finding the run ended, within what calls may cost."""
-    per_call, shortest = min(_PER_CALL, longest), min(_SHORTEST, longest)
+    """Looks with the same chance each of finding the run ended, as many as calls may cost on average.
+
+    Where each has a chance of 1 in n, a run costs n of them on average. What a usual run saves by pausing as long as it
+    may is spent so.
+    """
+    per_call = min(_PER_CALL, longest)
     expected = _Expected(ends)
-    # What a usual run saves by pausing as long as it may is spent where it ends.
-    saved = 1 + median(ends) * (1 / per_call - 1 / longest)
-    chance = min(0.5, max(_WORTH, 1 / saved))
+    allowed = _SPENT * (1 + mean(expected.likely) / per_call)
+    n = _bounded(1 + median(ends) * (1 / per_call - 1 / longest))
+    looks = _looks(expected, 1 / n, longest)
+    for _ in range(_CORRECTIONS):
+        n, before = _bounded(n + allowed - _mean_calls(looks, expected.likely)), n
+        if abs(n - before) <= _NEAR * before:
+            break
+        looks = _looks(expected, 1 / n, longest)
+    return looks
+
+
+def _bounded(n: float) -> float:
+    return min(_MOST_LOOKS, max(2.0, n))
+
+
+def _looks(expected: "_Expected", chance: float, longest: float) -> list[float]:
+    per_call, shortest = min(_PER_CALL, longest), min(_SHORTEST, longest)
     looks: list[float] = []
     age = 0.0
     while age < expected.until:
@@ -127,9 +152,13 @@ def _plan(ends: Sequence[float], longest: float) -> list[float]:
         # Saving more where an end is not unlikely would only find it later than the fixed pace does.
         if due > age + per_call and expected.when_ended(age, chance / 4) <= age + per_call:
             due = age + per_call
-        age = max(due, age + shortest, per_call * len(looks))
+        age = max(due, age + shortest, per_call / _AT_MOST * len(looks))
         looks.append(age)
     return looks
+
+
+def _mean_calls(looks: Sequence[float], durations: Sequence[float]) -> float:
+    return mean(1 + bisect_left(looks, duration) for duration in durations)
 
 
 class _Expected:
@@ -148,11 +177,12 @@ class _Expected:
             chance * sum(min(1.0, max(0.0, (age - begin) / (end - begin))) for begin, end in windows)
             for age in self._ages
         ]
-        self.until = self._ages[-1]
+        self._begin, self.until = self._ages[1], self._ages[-1]
+        self.likely = [begin + (end - begin) * part for begin, end in windows for part in (1 / 6, 3 / 6, 5 / 6)]
 
     def when_ended(self, age: float, chance: float) -> float:
         """The age by which a run that is going at ``age`` has ended with this chance; infinite if none is known."""
-        ended = _between(age, self._ages, self._ended)
+        ended = _between(age, self._ages, self._ended) if age > self._begin else 0.0
         sought = ended + (1 - ended) * chance
         return _between(sought, self._ended, self._ages) if sought <= self._ended[-1] else inf
 

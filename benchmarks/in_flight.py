@@ -1,0 +1,146 @@
+"""The completion sensor with ever more runs in flight: how long its ticks take, and how much memory it needs."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from benchmarks import event_log
+from benchmarks.in_flight_location import deferred_assets, what
+from benchmarks.processes import ROOT, environment, sandbox_process
+from benchmarks.ticking import Tick
+from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.sandbox import Behaviour, SandboxClient, well_known
+from dagster_runs.testing import sandbox_resources
+from tests.chaos.storage import StorageKind, dagster_home
+
+ASSETS = 10
+_TARGETS = {"testgen": well_known.SUITE_CLEAN, "prophecy": well_known.PROPHECY_PIPELINE}
+_LASTS = 7200.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """So many runs in flight at a vendor, of so many assets."""
+
+    vendor: str
+    runs: int
+    assets: int = ASSETS
+
+    @property
+    def group(self) -> str:
+        """What its assets' keys begin with."""
+        return f"{self.vendor}_{self.runs}_of_{self.assets}"
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """The sensor with these runs in flight.
+
+    Attributes:
+        cold: The first ticks of a new process, until all runs are known.
+        soon: The next tick. For a minute, entries are read again.
+        warm: A later tick with nothing to do.
+        reporting: Ticks after all runs have ended, until all are reported or the time is up.
+        rss: Bytes that the process takes after the warm tick; ``pss`` likewise.
+    """
+
+    storage: StorageKind
+    case: Case
+    cold: list[Tick]
+    soon: Tick
+    warm: Tick
+    reporting: list[Tick]
+    rss: float
+    pss: float
+
+
+def measure(storage: StorageKind, cases: Sequence[Case]) -> Iterator[InFlight]:
+    """One after the other in the same event log, each new runs.
+
+    Args:
+        storage: Where the event log is.
+        cases: What is in flight.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(dagster_home(storage, folder / "home"))
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(folder / "home")))
+        for case in cases:
+            with sandbox_process(folder) as sandbox:
+                lasting = Behaviour(queued_seconds=0, running_seconds=_LASTS)
+                sandbox.set_behaviour(_TARGETS[case.vendor], lasting, vendor=case.vendor)
+                _start(sandbox, instance, folder / "home", case)
+                yield _ticked(sandbox, folder, storage, case)
+
+
+def _start(sandbox: SandboxClient, instance: dg.DagsterInstance, home: Path, case: Case) -> None:
+    """One run by a real step; the others at the vendor, with copies of the step's entries in the event log."""
+    resources = sandbox_resources(sandbox.url)
+    definitions = deferred_assets(case.vendor, case.assets, case.group)
+    result = dg.materialize(definitions[:1], instance=instance, resources=resources)
+    assert result.success
+    [first] = sandbox.runs(case.vendor)
+    run, resource = what(case.vendor), resources[case.vendor]
+    attempt = StartAttempt(correlation_id="", starting_at=time.time(), dagster_run_id="", dagster_url=None)
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda _: run.start(resource, attempt), range(case.runs - 1)))
+    places = [(run_id, number % case.assets) for number, run_id in enumerate(ids)]
+    event_log.copy_entries(home, result.run_id, of=(first.id, 0), to=places)
+
+
+def _ticked(sandbox: SandboxClient, folder: Path, storage: StorageKind, case: Case) -> InFlight:
+    with _sensor_process(sandbox, folder, case) as process:
+        begun = _answer(process, folder)
+        sandbox.advance(_LASTS)
+        assert process.stdin is not None
+        process.stdin.write("ended\n")
+        process.stdin.flush()
+        ended = _answer(process, folder)
+    return InFlight(
+        storage,
+        case,
+        cold=[Tick(**tick) for tick in begun["cold"]],
+        soon=Tick(**begun["soon"]),
+        warm=Tick(**begun["warm"]),
+        reporting=[Tick(**tick) for tick in ended["reporting"]],
+        rss=begun["rss"],
+        pss=begun["pss"],
+    )
+
+
+@contextmanager
+def _sensor_process(sandbox: SandboxClient, folder: Path, case: Case) -> Iterator[subprocess.Popen[str]]:
+    with (folder / "ticking.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.ticking", sandbox.url, case.vendor, str(case.assets), case.group],
+            cwd=ROOT,
+            env=environment(DAGSTER_HOME=str(folder / "home")),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answer(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the sensor's process has ended:\n{(folder / 'ticking.log').read_text()[-4000:]}")
+    answer: dict[str, Any] = json.loads(line)
+    return answer

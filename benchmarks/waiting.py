@@ -1,0 +1,78 @@
+"""What a run that waits costs: real run workers and step processes, launched through a web server.
+
+Each Dagster run waits for one remote run that goes on for hours. By default, Dagster gives each run a process, and each
+of its steps another.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+from benchmarks.processes import Cost, cost_of, family, sandbox_process
+from dagster_runs.sandbox import Behaviour, SandboxClient
+from tests.dagster_ui import DagsterUI, dagster_ui
+
+KINDS = ("poll", "defer", "peer")
+_LASTS = 86_400.0
+_PATIENCE = 300.0
+_SETTLES = 5.0
+_LOCATION = Path(__file__).with_name("waiting_location.py")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One run of each that wait.
+
+    Attributes:
+        costs: Of each run, by kind.
+    """
+
+    costs: Mapping[str, list[Cost]]
+
+
+@cache
+def measure(runs: int) -> Waiting:
+    """So many runs of each kind, all at the same time."""
+    with tempfile.TemporaryDirectory() as folder, sandbox_process(Path(folder)) as sandbox:
+        for kind in KINDS:
+            for number in range(runs):
+                lasting = Behaviour(running_seconds=_LASTS)
+                sandbox.add_target("rudderstack", "profiles", f"{kind}_{number}", lasting)
+        env = {"BENCHMARK_SANDBOX": sandbox.url, "BENCHMARK_RUNS": str(runs)}
+        with dagster_ui(_LOCATION, Path(folder) / "home", env) as ui:
+            return _waiting(ui, sandbox, runs)
+
+
+def _waiting(ui: DagsterUI, sandbox: SandboxClient, runs: int) -> Waiting:
+    launched = {
+        "poll": [ui.launch(f"poll_{number}") for number in range(runs)],
+        "defer": [ui.launch(f"defer_{number}") for number in range(runs)],
+        "peer": [ui.launch_job(f"peer_{number}", []) for number in range(runs)],
+    }
+    try:
+        _until(lambda: sandbox.starts("rudderstack") == runs * len(KINDS))
+        for run_id in launched["defer"]:
+            assert ui.wait_until_ended(run_id, _PATIENCE) is dg.DagsterRunStatus.SUCCESS, ui.log(run_id)
+        _until(lambda: not any(family(ui.run_worker(run_id)) for run_id in launched["defer"]))
+        time.sleep(_SETTLES)
+        return Waiting(
+            {kind: [cost_of(family(ui.run_worker(run_id))) for run_id in run_ids] for kind, run_ids in launched.items()}
+        )
+    finally:
+        for run_id in [*launched["poll"], *launched["peer"]]:
+            for process in family(ui.run_worker(run_id)):
+                process.kill()
+
+
+def _until(what: object) -> None:
+    assert callable(what)
+    deadline = time.monotonic() + _PATIENCE
+    while not what():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.2)
