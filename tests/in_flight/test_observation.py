@@ -29,8 +29,8 @@ def suite(key: str = "it", run: Any = TESTS, **options: Any) -> dg.AssetsDefinit
     return build_remote_run_asset(run, key=key, **options)
 
 
-def observing(assets: Any, sandbox: Sandbox, instance: dg.DagsterInstance, *, jobs: Any = (), **options: Any) -> Driver:
-    driver = Driver(build_observation_sensor(assets, **options), assets, sandbox, instance, jobs=jobs)
+def observing(assets: Any, sandbox: Sandbox, instance: dg.DagsterInstance, *, resources: Any = None) -> Driver:
+    driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources=resources)
     driver.tick()  # what was made before is not reported
     return driver
 
