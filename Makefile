@@ -31,7 +31,7 @@ test-kills: install  ## real processes of Dagster's executors, really killed
 	$(BIN)/python -m pytest tests/kills
 
 test-chaos: install  ## short campaigns of a fixed seed on SQLite and PostgreSQL, and the harness's own tests
-	$(BIN)/python -m pytest -n 4 tests/chaos
+	$(BIN)/python -m pytest tests/chaos
 
 chaos: install  ## 1,100 materializations while vendors fail and processes are killed; SEED=n to have one again
 	$(BIN)/python -m tests.chaos --materializations 700 --web-groups 3 $(if $(SEED),--seed $(SEED))

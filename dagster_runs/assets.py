@@ -67,7 +67,8 @@ def build_remote_run_asset(
         wait: ``"poll"``: the step waits, and looks at the run. ``"defer"``: the step only starts it, and ends; a sensor
             from `build_completion_sensor` follows it, reports its success without a Dagster run, and has any other end
             published by a short Dagster run of the asset. What is downstream does not run in the same Dagster run, but
-            by automation conditions.
+            by automation conditions. A backfill from the UI counts only what its own runs materialize, so it shows
+            deferred partitions as failed; they are materialized when their remote runs end all the same.
         pool: Dagster pool that limits how many such steps go at once.
         timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
         on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.

@@ -122,10 +122,10 @@ def build_observation_sensor(
 
 
 def _publishing_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:
-    """The jobs that publish ends, with their assets: those of one job have the same partitions, or none."""
+    """The jobs that publish ends, with their assets: those of one job have the same partitions and backfill policy."""
     alike: dict[Any, list[WatchedAsset]] = {}
     for asset in assets:
-        alike.setdefault(asset.definition.partitions_def, []).append(asset)
+        alike.setdefault((asset.definition.partitions_def, asset.definition.backfill_policy), []).append(asset)
     jobs: list[tuple[Any, list[WatchedAsset]]] = []
     for some in alike.values():
         # Named by its first asset, so that it keeps its name while others come and go.

@@ -12,6 +12,7 @@ from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.remote_run.ending import cancel
 from dagster_runs.remote_run.following import Following, Going
+from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.remote_run.step import Step
 
@@ -66,6 +67,9 @@ def cancel_flight(context: Any, flight: Flight) -> str:
     step = _CancellingStep(context, name=flight.record.name, flight=flight)
     going = Going(flight.run_id, flight.record.correlation_id, flight.record.at, flight.deadline, attached=True)
     following = Following(step, resource, flight.run, flight.asset.remote.options)
+    if flight.run.can_cancel:
+        said = f"Cancelling the {following.what}"
+        following.note(Entry.CANCELLING, said, correlation_id=going.correlation_id, going=going)
     status, said = cancel(following, going, why="somebody ran the job that cancels it")
     if status is None:
         raise dg.Failure(said, allow_retries=False)

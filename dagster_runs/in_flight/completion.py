@@ -101,6 +101,7 @@ class Completion:
         self._busy = threading.Lock()
         self._flights: Flights | None = None
         self._token = ""
+        self._told_last: tuple[Flight, Place] | None = None
         self._watches = {asset.remote.resource_key: Watch(asset.remote.resource_key) for asset in assets}
         self._looking: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(len(self._watches), thread_name_prefix="dagster_runs_watch")
@@ -135,6 +136,7 @@ class Completion:
             watch.tell(context.log)
         most_events = min(MOST_EVENTS, self._storing.most_events)
         report = _Report(most_events, max(1, min(MOST_REQUESTS, most_events // _EVENTS_FOR_A_REQUEST)))
+        self._told_last = None
         self._follow_again(flights, before, report, context)
         _give_up_overdue(flights, clock.wall())
         self._tell_without_step(flights, resources, report, context)
@@ -153,7 +155,11 @@ class Completion:
 
     def _known(self, cursor: Cursor, instance: dg.DagsterInstance) -> Flights:
         """The table; made anew unless the last tick of this process is the last that Dagster knows of."""
-        if self._flights is None or cursor.token != self._token:
+        is_last = cursor.token == self._token
+        if is_last and self._told_last is not None and not _is_published(*self._told_last, instance):
+            # A person has tried the sensor out in the UI, and kept the cursor: Dagster then stores no events.
+            self._flights, self._told_last = Flights(self._assets, instance), None
+        elif self._flights is None or not is_last:
             self._flights = Flights(self._assets, instance, cursor.read_from)
             self._token = cursor.token
         else:
@@ -202,7 +208,10 @@ class Completion:
                 continue
             if self._follow_up is not None and not report.has_room_for_requests:
                 continue
-            report.tell(_ended(flight, resources[flight.asset.remote.resource_key], context.instance))
+            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
+            report.tell(ended)
+            if ended.places:
+                self._told_last = (flight, ended.places[-1])
             self._paces.learn(flight)
             flight.phase = Phase.OVER
             self._follow(flight, report, context)

@@ -44,6 +44,7 @@ class Flight:
         shown: What is to be done by what the last look has shown, until the tick takes it over: a look may outlive the
             tick that began it, and must not undo what that has decided.
         may_be_published: Whether somebody else may have reported it already.
+        is_cancelled: Whether a person had it cancelled by the job for that.
         status: What the last look has shown.
         result: What it brought, of one that succeeded.
         unknown_since: Epoch seconds since which the vendor says that it does not know it.
@@ -59,6 +60,7 @@ class Flight:
     phase: Phase
     may_be_published: bool
     shown: Phase | None = None
+    is_cancelled: bool = False
     status: RunStatus | None = None
     result: RunResult = field(default_factory=RunResult)
     unknown_since: float | None = None

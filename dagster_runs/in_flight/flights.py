@@ -139,6 +139,8 @@ class Flights:
         known = self._going.get(key)
         if record.entry in (Entry.ENDED, Entry.GONE):
             self._going.pop(key, None)
+        elif record.entry is Entry.CANCELLING and known is not None:
+            known.is_cancelled = True
         elif record.entry is Entry.STARTED and record.handed_over is not None and not _is_same(known, record):
             self._going[key] = self._flight(asset, record, event)
 

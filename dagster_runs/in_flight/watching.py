@@ -139,6 +139,8 @@ class Watch:
         flight.age.learn(status, flight.looked_at)
         if status.state is RunState.SUCCEEDED:
             self._fetch_result(flight, status, resource)
+        elif status.state is RunState.CANCELED and flight.is_cancelled:
+            flight.shown = Phase.OVER
         elif status.state.is_final or (status.state is RunState.UNKNOWN and status.finished_at is not None):
             flight.shown = Phase.NEEDS_STEP
 

@@ -118,7 +118,11 @@ class Following:
 
         Dagster counts a step's tries within one Dagster run, but each deferred run that fails is finished by another.
         """
-        return self.step.finishes is None or len(self.ledger.known_run_ids()) <= self.step.most_retries
+        finishes = self.step.finishes
+        if finishes is None:
+            return True
+        tries = len(self.ledger.known_run_ids())
+        return tries <= self.step.most_retries and not self.ledger.was_to_be_cancelled(finishes)
 
     def of_deferred(self, run_id: str) -> "Following":
         """This step following a run as it was handed over: the definition may have been changed since."""

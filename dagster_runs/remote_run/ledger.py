@@ -31,10 +31,14 @@ class Entry(str, Enum):
     """The vendor gave an id."""
     NOT_STARTED = "not_started"
     """The start was refused for certain: nothing is going."""
+    ABANDONED = "abandoned"
+    """Whether the start has begun a run is unknown, and the user wants another all the same."""
     GONE = "gone"
     """The vendor knows nothing of the run that it had started."""
     PROGRESS = "progress"
     """Shown to people; means nothing to us."""
+    CANCELLING = "cancelling"
+    """A person wants the run cancelled: that it ends so is nothing to tell as a failure, nor to try again for."""
     ENDED = "ended"
     """The run failed or was cancelled. The end of a good run is the materialization itself."""
 
@@ -153,6 +157,15 @@ class Ledger:
         if last is not None and last.entry in (Entry.ENDED, Entry.GONE):
             return last.dagster_run_id != self._step.dagster_run_id
         return self.was_published_before(run_id)
+
+    def starts(self) -> set[str]:
+        """The correlation ids of this step's starts."""
+        return {record.correlation_id for record in self._newest_first()}
+
+    def was_to_be_cancelled(self, run_id: str) -> bool:
+        """Whether a person has had one deferred run cancelled, though it may not have ended so."""
+        of_it = (record for record in self._newest_first(of_all=True) if record.run_id == run_id)
+        return any(record.entry is Entry.CANCELLING for record in of_it)
 
     def known_run_ids(self) -> set[str]:
         """The remote runs that this step's attempts are known to have started."""

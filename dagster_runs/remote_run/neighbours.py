@@ -30,18 +30,19 @@ class Neighbours:
 def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
     """Look into the ledgers of all assets; only a lost start makes this worth its many queries."""
     run_ids: set[str] = set()
+    ours = following.ledger.starts()
     newest: dict[str, Entry] = {}
     kind = following.target.partition(" ")[0]
     for key in following.step.instance.get_asset_keys():
         for record in records_of(following.step.instance, key, attempt.starting_at - _LOOKED_BACK):
-            if record.correlation_id == attempt.correlation_id or record.kind != kind:
+            if record.correlation_id in ours or record.kind != kind:
                 continue
             newest[record.correlation_id] = record.entry
             if record.run_id is not None:
                 run_ids.add(record.run_id)
             if abs(record.at - attempt.starting_at) > START_TAKES_AT_MOST + CLOCKS_OF_MACHINES_DIFFER:
                 newest[record.correlation_id] = Entry.NOT_STARTED  # too long ago, or too late, to be mistaken for ours
-    return Neighbours(frozenset(run_ids), Entry.STARTING in newest.values())
+    return Neighbours(frozenset(run_ids), not {Entry.STARTING, Entry.ABANDONED}.isdisjoint(newest.values()))
 
 
 def records_of(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[Record]:

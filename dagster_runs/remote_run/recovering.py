@@ -57,7 +57,7 @@ def recover(following: Following, attempt: StartAttempt, *, why: str, is_same: b
     if following.options.on_uncertain_start == "start_again":
         log.warning("Starting again, as on_uncertain_start='start_again' says, though a run may be going: %s", why)
         said = "Outcome unknown; on_uncertain_start='start_again'"
-        following.note(Entry.NOT_STARTED, said, correlation_id=attempt.correlation_id)
+        following.note(Entry.ABANDONED, said, correlation_id=attempt.correlation_id)
         return None
     raise _outcome_unknown(following, why, found or [])
 

@@ -31,7 +31,9 @@ from tests.chaos.report import show
 @click.option("--at-once", default=10, show_default=True, help="Groups that are executed at the same time.")
 @click.option("--group", "only", type=int, multiple=True, help="Only this group of the campaign.")
 @click.option("--calm", is_flag=True, help="No troubles of whole vendors.")
-@click.option("--sabotage", "sabotaged", type=click.Choice(sorted(sabotage.CHOICES)), help="Break the product.")
+@click.option(
+    "--sabotage", "sabotaged", type=click.Choice(sorted(sabotage.CHOICES)), multiple=True, help="Break the product."
+)
 @click.option("--keep", is_flag=True, help="Keep the folder with the storage and the logs.")
 def main(
     materializations: int,
@@ -42,7 +44,7 @@ def main(
     at_once: int,
     only: tuple[int, ...],
     calm: bool,
-    sabotaged: str | None,
+    sabotaged: tuple[str, ...],
     keep: bool,
 ) -> None:
     """Materialize through real Dagster processes, with faulty vendors, while processes are killed; then reconcile."""
@@ -53,7 +55,7 @@ def main(
     console.print(f"seed {seed}; again: {replay}", markup=False)
     os.environ.pop(sabotage.VARIABLE, None)
     if sabotaged:
-        os.environ[sabotage.VARIABLE] = sabotaged
+        os.environ[sabotage.VARIABLE] = ",".join(sabotaged)
     groups = [
         group for group in plan(seed, materializations, web_groups=web_groups) if not only or group.number in only
     ]

@@ -1,22 +1,43 @@
-"""Campaigns of a few materializations, as a command in a process of its own."""
+"""Campaigns of a few materializations, as commands in processes of their own, all at the same time."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-Chaos = Callable[..., subprocess.CompletedProcess[str]]
+Chaos = Callable[..., "Begun"]
 
 
-@pytest.fixture
-def chaos() -> Chaos:
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+class Begun:
+    """A campaign under way."""
+
+    def __init__(self, *arguments: object) -> None:
         command = [sys.executable, "-m", "tests.chaos", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self._process = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)  # type: ignore[call-overload]
 
-    return run
+    def end(self) -> subprocess.CompletedProcess[str]:
+        out, err = self._process.communicate(timeout=600)
+        return subprocess.CompletedProcess(self._process.args, self._process.returncode, out, err)
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()  # it ends its own processes
+
+
+@pytest.fixture(scope="module")
+def chaos() -> Iterator[Chaos]:
+    begun: list[Begun] = []
+
+    def begin(*arguments: object) -> Begun:
+        begun.append(Begun(*arguments))
+        return begun[-1]
+
+    yield begin
+    for campaign in begun:
+        campaign.stop()

@@ -59,7 +59,7 @@ class Cancellation:
 
 @dataclass(frozen=True)
 class Noted:
-    """An entry of the ledger. `entry` is as there: ``starting``, ``started``, ``not_started``, ``gone``, ``ended``."""
+    """An entry of the ledger. `entry` is as there: ``starting``, ``started``, ``not_started`` and so on."""
 
     number: int
     entry: str

@@ -76,8 +76,9 @@ CHOICES: dict[str, Callable[[], list[Any]]] = {
 
 @contextmanager
 def chosen() -> Iterator[None]:
-    """Inside the block, the sabotage that the environment names; usually none."""
-    patches = CHOICES[name]() if (name := os.environ.get(VARIABLE)) else []
+    """Inside the block, the sabotages that the environment names; usually none."""
+    names = os.environ.get(VARIABLE, "").split(",")
+    patches = [patch for name in filter(None, names) for patch in CHOICES[name]()]
     for patch in patches:
         patch.start()
     try:

@@ -239,3 +239,18 @@ def test_what_was_reported_before_an_attempt_attached_is_not_reported_again(
     assert looked
     driver.ticks(clock, 4)
     assert len(reported(instance, "it")) == 1
+
+
+def test_a_cursor_that_a_person_kept_from_trying_the_sensor_out_loses_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS)
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    materialize([asset], sandbox, instance)
+    clock.sleep(120)
+    tried = driver.evaluate()
+    assert tried.asset_events
+    driver.cursor = tried.cursor
+    driver.ticks(clock, 3)
+    assert len(reported(instance, "it")) == 1

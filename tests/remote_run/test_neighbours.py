@@ -25,8 +25,10 @@ def sandbox(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def run(key: str, sandbox: Sandbox, instance: dg.DagsterInstance, what: Any = PROFILING) -> dg.ExecuteInProcessResult:
-    return materialize([build_remote_run_asset(what, key=key)], sandbox, instance)
+def run(
+    key: str, sandbox: Sandbox, instance: dg.DagsterInstance, what: Any = PROFILING, **options: Any
+) -> dg.ExecuteInProcessResult:
+    return materialize([build_remote_run_asset(what, key=key, **options)], sandbox, instance)
 
 
 def leave_starting(sandbox: Sandbox, instance: dg.DagsterInstance, what: Any = PROFILING) -> None:
@@ -86,6 +88,18 @@ def test_while_a_neighbour_is_starting_nobody_can_tell(
     assert "unknown whether" in said
     assert run_ids(sandbox)[-1] in said
     assert len(run_ids(sandbox)) == (2 if lost is LOST else 1)
+
+
+def test_a_run_that_a_neighbour_has_abandoned_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(LOST)
+    sandbox.add_fault(UNLISTED)
+    sandbox.add_fault(Fault("status", status=401, method="POST", times=1))
+    assert "401" in failure(run("neighbour", sandbox, instance, on_uncertain_start="start_again"))
+    assert entries(instance, "neighbour") == ["starting", "abandoned", "starting", "not_started"]
+    sandbox.clear_faults()
+    sandbox.add_fault(NEVER_ARRIVED)
+    [abandoned] = run_ids(sandbox)
+    assert f"unknown whether one of these runs is ours: {abandoned}" in failure(run("ours", sandbox, instance))
 
 
 def test_a_neighbour_of_another_kind_is_in_nobodys_way(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
