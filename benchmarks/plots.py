@@ -19,6 +19,8 @@ _KINDS = {
     "poll": ('wait="poll"', "tab:blue"),
     "defer": ('wait="defer"', "tab:green"),
 }
+# One lies upon the other.
+_LINES = {"peer": "-", "poll": "--"}
 _STYLES = {"sqlite": "-", "postgres": "--"}
 _TICKS = {"cold": "tick of a new process", "warm": "tick with nothing to do", "reporting": "tick that reports"}
 
@@ -41,7 +43,13 @@ def _memory(axes: Axes, size: figures.Size, found: Sequence[InFlight]) -> None:
         name, colour = _KINDS[kind]
         each = sum(cost.pss for cost in costs[kind]) / len(costs[kind]) / MEGABYTE
         # Measured for a few runs: ten thousand would not fit any machine.
-        axes.plot(runs, [each * count for count in runs], label=f"{name}: {each:.0f} MB each", color=colour)
+        axes.plot(
+            runs,
+            [each * count for count in runs],
+            label=f"{name}: {each:.0f} MB each",
+            color=colour,
+            linestyle=_LINES[kind],
+        )
     of = [
         one
         for one in found
