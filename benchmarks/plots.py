@@ -88,7 +88,7 @@ def _ticks(axes: Axes, found: Sequence[InFlight], vendor: str) -> None:
             "reporting": [max(tick.seconds for tick in one.reporting) for one in of],
         }
         for (kind, name), colour in zip(_TICKS.items(), ("tab:blue", "tab:green", "tab:orange"), strict=True):
-            label = f"{name}, {dict(map(reversed, figures.STORAGES))[storage]}"  # type: ignore[arg-type, call-overload]
+            label = f"{name}, {storage}"
             axes.plot(runs, seconds[kind], f"o{style}", color=colour, label=label, markersize=4)
     axes.axhline(40, color="grey", linewidth=0.8)
     axes.set(

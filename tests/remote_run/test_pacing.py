@@ -43,16 +43,6 @@ class TestWhateverTheHistory:
         assert len(ages_of_looks(Pace.after(earlier, longest=longest), duration)) <= most
 
     @HURRY
-    @given(st.lists(st.floats(20, 2000), min_size=1, max_size=20), st.floats(10, 600))
-    def test_runs_like_the_earlier_ones_cost_no_more_calls_on_average(
-        self, earlier: list[float], longest: float
-    ) -> None:
-        again = [*earlier, *reversed(earlier)]  # which neither grow nor shrink
-        pace = Pace.after(again, longest=longest)
-        ours = sum(len(ages_of_looks(pace, duration)) for duration in earlier)
-        assert ours <= sum(1 + ceil(round(duration / 10, 6)) for duration in earlier) * 1.1
-
-    @HURRY
     @given(DURATIONS, LONGEST)
     def test_the_plan_goes_forward_and_ends_soon_after_the_longest_run(
         self, earlier: list[float], longest: float
