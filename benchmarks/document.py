@@ -68,10 +68,9 @@ had differs:
 
 - Where earlier runs tell the next one's end to within some percent, the calls saved on the way pay for a look every
   half second to two seconds where it ends.
-- Where durations scatter widely (the lognormal ones), a run may end at nearly any time. A pace that cannot know
-  better than that does best with nearly equal pauses, and these cost what the fixed pace costs. So these assets alone
-  do not reach a fifth; they are seen no later than at the fixed pace, for fewer calls. Only more calls would change
-  that.
+- Where durations scatter widely (the lognormal ones), a run may end at nearly any time, and the calls that are saved
+  have to be spread over all of it. So these assets alone do not reach a fifth: the widest is seen about as late as at
+  the fixed pace, for somewhat fewer calls.
 - A first run has nothing to go by, and is looked at as the peer does.
 
 On average over an asset's runs the calls stay below the fixed pace's, for each asset. A single run may cost up to

@@ -19,6 +19,8 @@ _KINDS = {
     "poll": ('wait="poll"', "tab:blue"),
     "defer": ('wait="defer"', "tab:green"),
 }
+# One lies upon the other.
+_LINES = {"peer": "-", "poll": "--"}
 _STYLES = {"sqlite": "-", "postgres": "--"}
 _TICKS = {"cold": "tick of a new process", "warm": "tick with nothing to do", "reporting": "tick that reports"}
 
@@ -41,7 +43,13 @@ def _memory(axes: Axes, size: figures.Size, found: Sequence[InFlight]) -> None:
         name, colour = _KINDS[kind]
         each = sum(cost.pss for cost in costs[kind]) / len(costs[kind]) / MEGABYTE
         # Measured for a few runs: ten thousand would not fit any machine.
-        axes.plot(runs, [each * count for count in runs], label=f"{name}: {each:.0f} MB each", color=colour)
+        axes.plot(
+            runs,
+            [each * count for count in runs],
+            label=f"{name}: {each:.0f} MB each",
+            color=colour,
+            linestyle=_LINES[kind],
+        )
     of = [
         one
         for one in found
@@ -80,7 +88,7 @@ def _ticks(axes: Axes, found: Sequence[InFlight], vendor: str) -> None:
             "reporting": [max(tick.seconds for tick in one.reporting) for one in of],
         }
         for (kind, name), colour in zip(_TICKS.items(), ("tab:blue", "tab:green", "tab:orange"), strict=True):
-            label = f"{name}, {dict(map(reversed, figures.STORAGES))[storage]}"  # type: ignore[arg-type, call-overload]
+            label = f"{name}, {storage}"
             axes.plot(runs, seconds[kind], f"o{style}", color=colour, label=label, markersize=4)
     axes.axhline(40, color="grey", linewidth=0.8)
     axes.set(
