@@ -43,8 +43,8 @@ def _take_failed_for_good() -> list[Any]:
 
     def taking_in(self: Watch, flight: Flight, status: Any, resource: Any) -> None:
         take_in(self, flight, status, resource)
-        if flight.phase is Phase.NEEDS_STEP:
-            flight.phase = Phase.SUCCEEDED
+        if flight.shown is Phase.NEEDS_STEP:
+            flight.shown = Phase.SUCCEEDED
 
     return [mock.patch.object(Watch, "_take_in", taking_in)]
 
