@@ -25,9 +25,9 @@ class Size:
     """How much is measured."""
 
     waiting: int = 3
-    ends: int = 25
-    loads: int = 5
-    ledger: int = 30
+    ends: int = 20
+    loads: int = 3
+    ledger: int = 20
     in_flight: Sequence[int] = (100, 1_000, 10_000)
 
 
