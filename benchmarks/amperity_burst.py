@@ -12,6 +12,8 @@ CALLS, PER_SECOND = 100, 10
 FORCED = (CALLS - PER_SECOND) / PER_SECOND
 """Seconds that the limit forces: the first ten calls are free, each further one needs a tenth of a second."""
 _RESOURCES, _THREADS, _ROUNDS = 4, 20, 3
+_FORGOTTEN = 1.5
+"""Seconds after which the client counts the last burst's calls no more: the first ten are to be free."""
 
 
 def calls_in_busiest_second() -> list[float]:
@@ -30,6 +32,7 @@ def _rounds() -> list[tuple[int, float]]:
 
 
 def _burst() -> tuple[int, float]:
+    time.sleep(_FORGOTTEN)
     with Sandbox() as sandbox:
         workflow = sandbox.begin_run(well_known.AMPERITY_SLOW)
         resources = [
@@ -48,6 +51,5 @@ def _burst() -> tuple[int, float]:
             )
             assert {answer.id for answer in answers} == {workflow.id}
         took = time.perf_counter() - begun
-        # On a busy machine a call may arrive later than it was sent, and so in a second that is full: it is sent again.
-        assert {request.status for request in sandbox.requests("amperity")} <= {200, 429}
+        assert {request.status for request in sandbox.requests("amperity")} == {200}
         return sandbox.busiest_second("amperity"), took

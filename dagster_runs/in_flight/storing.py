@@ -6,7 +6,7 @@ import dagster as dg
 
 from dagster_runs.in_flight.finished import Place
 
-STORING = 12.0
+STORING = 10.0
 """Seconds of a tick that storing its events may take."""
 FIRST_EVENTS = 250
 """While nobody knows how fast the storage is."""

@@ -19,7 +19,7 @@ _SPENT = 0.9
 """The part of these calls that is planned with: durations are known from few runs only, so some plans cost more."""
 _AT_MOST = 2
 """However late a run ends, it costs so many times those calls at most."""
-_CORRECTIONS, _NEAR = 2, 0.02
+_CORRECTIONS, _NEAR = 6, 0.02
 """How often the chance is corrected by what the plan would cost, unless it is as near as that."""
 _MOST_LOOKS = 400.0
 """No look is made with a chance below 1 in so many of finding the run ended, however many calls were saved."""
@@ -41,8 +41,9 @@ class Pace:
     """The ages at which to look at a run, counted in seconds from its start.
 
     Calls that are not made while the run is unlikely to end are made where it is likely to. So runs that take about as
-    long as earlier ones cost, on average, no more calls than one every ten seconds. One that takes some other time
-    costs at most twice as many. Only a ``poll_interval`` below ten seconds asks for more.
+    long as earlier ones cost, on average, no more calls than one every ten seconds. No run costs more than twice as
+    many; where few are known and those are of very different lengths, it may come near that. Only a ``poll_interval``
+    below ten seconds asks for more.
 
     A first run has nothing to go by, so a pause above ten seconds would only find its end later: it is looked at every
     ten seconds. Only with a ``poll_interval`` of more than 30 s does that pause grow, to a third of it.
@@ -132,7 +133,7 @@ def _plan(ends: Sequence[float], longest: float) -> list[float]:
     n = _bounded(1 + median(ends) * (1 / per_call - 1 / longest))
     looks = _looks(expected, 1 / n, longest)
     for _ in range(_CORRECTIONS):
-        n, before = _bounded(n + allowed - _mean_calls(looks, expected.likely)), n
+        n, before = _bounded(n * allowed / _mean_calls(looks, expected.likely)), n
         if abs(n - before) <= _NEAR * before:
             break
         looks = _looks(expected, 1 / n, longest)

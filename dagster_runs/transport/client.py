@@ -14,7 +14,7 @@ from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.body import Answer
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, VendorError
-from dagster_runs.transport.rate_limit import wait_for_turn
+from dagster_runs.transport.rate_limit import turn
 from dagster_runs.transport.url import check_base_url, join_path, origin
 
 if TYPE_CHECKING:
@@ -203,7 +203,6 @@ class HttpClient:
         import requests
         from urllib3.exceptions import LocationParseError
 
-        wait_for_turn(self._account, self._settings.requests_per_second)
         call = answers.Call(self.vendor, method, path, self._auth.redactor())
         _check_headers(credentials, call)
         session = self._new_session() if fresh else self._session
@@ -219,7 +218,8 @@ class HttpClient:
         )
         try:
             prepared = session.prepare_request(request)
-            response = self._follow(session, prepared, call)
+            with turn(self._account, self._settings.requests_per_second):
+                response = self._follow(session, prepared, call)
             with response:
                 self._look_at_clock(response.headers)
                 return answers.read(

@@ -29,8 +29,8 @@ def suite(key: str = "it", run: Any = TESTS, **options: Any) -> dg.AssetsDefinit
     return build_remote_run_asset(run, key=key, **options)
 
 
-def observing(assets: Any, sandbox: Sandbox, instance: dg.DagsterInstance, *, jobs: Any = (), **options: Any) -> Driver:
-    driver = Driver(build_observation_sensor(assets, **options), assets, sandbox, instance, jobs=jobs)
+def observing(assets: Any, sandbox: Sandbox, instance: dg.DagsterInstance, *, resources: Any = None) -> Driver:
+    driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources=resources)
     driver.tick()  # what was made before is not reported
     return driver
 
@@ -182,12 +182,14 @@ class TestAmperity:
     def test_workflows_are_known_by_their_name(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
+        sandbox.configure("amperity", requests_per_second=None)
         probe = sandbox.begin_run(well_known.AMPERITY_COURIERS, source="schedule")
-        amperity = sandbox_resources(sandbox.url)["amperity"]
+        resources = sandbox_resources(sandbox.url, requests_per_second=None)  # not a matter of speed here
+        amperity = resources["amperity"]
         assert isinstance(amperity, AmperityResource)
         name = amperity.get_workflow(probe.id, verbose=False).name
         clock.sleep(3600)
-        driver = observing([self.workflow(workflow_name=name)], sandbox, instance)
+        driver = observing([self.workflow(workflow_name=name)], sandbox, instance, resources=resources)
         run = sandbox.begin_run(well_known.AMPERITY_COURIERS, source="schedule")
         sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, source="schedule")
         driver.ticks(clock, 8, every=60)

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from math import ceil, nan
+from random import Random
 
 import dagster as dg
 import pytest
@@ -41,6 +42,17 @@ class TestWhateverTheHistory:
     ) -> None:
         most = 1 + ceil(round(duration / 5, 6))
         assert len(ages_of_looks(Pace.after(earlier, longest=longest), duration)) <= most
+
+    def test_runs_like_the_earlier_ones_cost_no_more_calls_on_average(self) -> None:
+        ours = fixed = 0
+        for seed in range(200):
+            chance = Random(seed)
+            earlier = [chance.choice([20.0, chance.uniform(20, 2000)]) for _ in range(chance.randint(1, 20))]
+            again = [*earlier, *reversed(earlier)]  # which neither grow nor shrink
+            pace = Pace.after(again, longest=chance.choice([10, 20, 30, 60, 300]))
+            ours += sum(len(ages_of_looks(pace, duration)) for duration in earlier)
+            fixed += sum(1 + ceil(duration / 10) for duration in earlier)
+        assert ours <= fixed
 
     @HURRY
     @given(DURATIONS, LONGEST)

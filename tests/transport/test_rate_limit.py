@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from dagster_runs.transport.rate_limit import wait_for_turn
+from dagster_runs.transport.rate_limit import turn
 from tests.transport.conftest import ClientMaker
 from tests.transport.scripted import Origin
 
@@ -20,10 +20,17 @@ def account() -> str:
     return uuid4().hex
 
 
+def take(account: str, rate: float | None, *, on_the_way: float = 0.0) -> float:
+    """A request that takes so long to arrive; when it did."""
+    with turn(account, rate):
+        time.sleep(on_the_way)
+        return time.monotonic()
+
+
 def seconds_for(*accounts: str, rate: float | None = RATE) -> float:
     begun = time.monotonic()
     for account in accounts:
-        wait_for_turn(account, rate)
+        take(account, rate)
     return time.monotonic() - begun
 
 
@@ -46,21 +53,26 @@ def test_a_burst_within_the_limit_does_not_wait(account: str) -> None:
 def test_threads_share_it(account: str) -> None:
     begun = time.monotonic()
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: wait_for_turn(account, RATE), range(3)))
+        list(pool.map(lambda _: take(account, RATE), range(3)))
     assert time.monotonic() - begun > 1.8 * WINDOW
 
 
 def test_different_limits_of_one_account_count_the_same_requests(account: str) -> None:
     begun = time.monotonic()
     for _ in range(10):
-        wait_for_turn(account, 20)
-    wait_for_turn(account, 10)
+        take(account, 20)
+    take(account, 10)
     assert time.monotonic() - begun > 1
+
+
+def no_second_has_more(arrived: list[float], most: int) -> bool:
+    arrived.sort()
+    return all(later - earlier >= 1 for earlier, later in zip(arrived, arrived[most:], strict=False))
 
 
 def test_no_second_has_more_however_busy_the_machine(account: str) -> None:
     # Some wait long, others come fresh; and all fight for the processor.
-    ready, let_through = threading.Event(), []
+    ready, arrived = threading.Event(), []
 
     def spin() -> None:
         while not ready.is_set():
@@ -69,8 +81,7 @@ def test_no_second_has_more_however_busy_the_machine(account: str) -> None:
     def call(number: int) -> None:
         if number % 2:
             ready.wait(number * 0.02)
-        wait_for_turn(account, 20)
-        let_through.append(time.monotonic())
+        arrived.append(take(account, 20))
 
     with ThreadPoolExecutor(42) as pool:
         for _ in range(2):
@@ -79,8 +90,29 @@ def test_no_second_has_more_however_busy_the_machine(account: str) -> None:
             list(pool.map(call, range(40)))
         finally:
             ready.set()
-    let_through.sort()
-    assert all(later - earlier >= 1 for earlier, later in zip(let_through, let_through[20:], strict=False))
+    assert no_second_has_more(arrived, 20)
+
+
+def test_no_second_has_more_where_the_first_ones_take_longer_to_arrive(account: str) -> None:
+    # As they do over new connections: let through at once, they arrive when the next second's are on their way.
+    with ThreadPoolExecutor(30) as pool:
+        arrived = list(pool.map(lambda number: take(account, 10, on_the_way=0.3 if number < 10 else 0), range(20)))
+    assert no_second_has_more(arrived, 10)
+
+
+def test_one_that_is_never_answered_does_not_hold_the_others_up_for_ever(account: str) -> None:
+    over, begun = threading.Event(), time.monotonic()
+
+    def hang() -> None:
+        with turn(account, RATE):
+            over.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hang)
+        time.sleep(0.1)
+        take(account, RATE)
+        assert time.monotonic() - begun < 5
+        over.set()
 
 
 def test_clients_of_one_account_share_it(origin: Origin, client_of: ClientMaker) -> None:

@@ -3,7 +3,6 @@
 These tests take real time, since the sandbox counts by it.
 """
 
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,57 +14,22 @@ from dagster_runs import AmperityResource, AmperityWorkflowRun, RateLimitedError
 from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
-from dagster_runs.transport import client, rate_limit
+from dagster_runs.transport import rate_limit
 from tests.vendors.conftest import AmperityMaker
 
 
-class Turns:
-    """The limiter's clock, the real one; notes what it told last before a request was let through.
-
-    The sandbox counts arrivals, and a busy machine may let a request arrive later than the limiter's margin bears. What
-    the client can promise is the moments at which it lets requests through, and that none goes past the limiter.
-    """
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.moments: list[float] = []
-        self.accounts: set[str] = set()
-        self.waited = 0.0
-        self._told = threading.local()
-        monkeypatch.setattr(rate_limit, "time", self)
-        monkeypatch.setattr(client, "wait_for_turn", self._wait_for_turn)
-
-    def monotonic(self) -> float:
-        self._told.at = time.monotonic()
-        return self._told.at
-
-    def sleep(self, seconds: float) -> None:
-        self.waited += seconds  # one caller after the other
-        time.sleep(seconds)
-
-    def _wait_for_turn(self, account: str, requests_per_second: float | None) -> None:
-        rate_limit.wait_for_turn(account, requests_per_second)
-        self.accounts.add(account)
-        self.moments.append(self._told.at)
-
-    def check(self, sandbox: Sandbox) -> None:
-        """All requests took a turn, no second had more than ten of them, and so it looks from the other side."""
-        requests = sandbox.requests("amperity")
-        assert len(requests) == len(self.moments)
-        assert len(self.accounts) == 1
-        through = sorted(self.moments)
-        assert all(later - earlier >= 1 for earlier, later in zip(through, through[10:], strict=False))
-        since = time.time() - time.monotonic()
-        arrived = sorted(request.wall_at - since for request in requests)
-        latest = max(end - begin for begin, end in zip(through, arrived, strict=True))
-        if latest <= rate_limit._ON_THE_WAY:
-            assert sandbox.busiest_second("amperity") <= 10
-
-
 @pytest.fixture
-def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
-    # Nobody has used the account yet.
-    monkeypatch.setattr(rate_limit, "_turns", {})
-    return Turns(monkeypatch)
+def turns(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The accounts that have taken turns: nobody yet."""
+    accounts: dict[str, Any] = {}
+    monkeypatch.setattr(rate_limit, "_turns", accounts)
+    return accounts
+
+
+def check(sandbox: Sandbox, turns: dict[str, Any]) -> None:
+    """All were requests of one account, and no second saw more than ten of them."""
+    assert len(turns) == 1
+    assert sandbox.busiest_second("amperity") <= 10
 
 
 @pytest.fixture
@@ -90,21 +54,20 @@ def limited(sandbox: Sandbox, number: int = 0, **fields: Any) -> AmperityResourc
     return AmperityResource(**given)
 
 
-def test_a_burst_of_threads_and_resources_stays_within_it(counting: Sandbox, turns: Turns) -> None:
+def test_a_burst_of_threads_and_resources_stays_within_it(counting: Sandbox, turns: dict[str, Any]) -> None:
     workflow = counting.begin_run(well_known.AMPERITY_SLOW)
     resources = [limited(counting, number) for number in range(4)]
     begun = time.monotonic()
     with ThreadPoolExecutor(15) as pool:
         looks = pool.map(lambda call: resources[call % 4].get_workflow(workflow.id, verbose=False), range(30))
         assert {look.id for look in looks} == {workflow.id}
-    took = max(turns.moments) - begun
-    turns.check(counting)
-    # Two seconds are forced, and no more is waited, however long a busy machine takes for the rest.
-    assert took >= 2
-    assert turns.waited <= 2 * (1 + rate_limit._ON_THE_WAY) + 1e-6
+    took = time.monotonic() - begun
+    check(counting, turns)
+    assert counting.busiest_second("amperity") > 1
+    assert took >= 2, "thirty need two seconds at least"
 
 
-def test_starts_looks_stops_and_lists_count_alike(counting: Sandbox, turns: Turns) -> None:
+def test_starts_looks_stops_and_lists_count_alike(counting: Sandbox, turns: dict[str, Any]) -> None:
     run = AmperityWorkflowRun(config_id=well_known.AMPERITY_SLOW)
     attempt = StartAttempt(correlation_id="c", starting_at=counting.now(), dagster_run_id="d")
 
@@ -118,11 +81,11 @@ def test_starts_looks_stops_and_lists_count_alike(counting: Sandbox, turns: Turn
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(life, range(4)))
     assert len(counting.requests("amperity")) >= 16
-    turns.check(counting)
+    check(counting, turns)
 
 
 @pytest.mark.usefixtures("nobody_has_logged_in")
-def test_logging_in_counts_too(counting: Sandbox, turns: Turns) -> None:
+def test_logging_in_counts_too(counting: Sandbox, turns: dict[str, Any]) -> None:
     oauth = limited(
         counting,
         access_token=None,
@@ -132,7 +95,7 @@ def test_logging_in_counts_too(counting: Sandbox, turns: Turns) -> None:
     )
     assert list(oauth.list_workflows()) == []
     assert [request.path.rpartition("/")[2] for request in counting.requests("amperity")] == ["token", "runs"]
-    turns.check(counting)
+    check(counting, turns)
 
 
 def test_ten_a_second_is_the_default(sandbox: Sandbox) -> None:
