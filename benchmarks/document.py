@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import ends, figures, in_flight, loading, pacing, plots, ticking
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_markdown
+from dagster_runs.in_flight import completion
 
 _PAGE = """\
 # Performance
@@ -49,14 +50,16 @@ make bench QUICK=1      # a smaller one that only prints, in a few minutes
   sandbox. Ours writes its ledger before; the peer has none.
 - **Ticks**: the sensor in a process of its own, as the daemon has it: evaluated, then its events stored one by one,
   then its cursor. All runs are really started at the sandbox; one by a real step, whose ledger entries are copied for
-  the others. "New process" is the longest of the ticks until all runs are known: each reads the event log for at most
-  15 s and looks for at most 15 s. "Nothing to do" is a tick when no run is due. "Reports" is the longest tick after
-  all runs have ended, of those within {reporting:.0f} s. There are {assets} assets, unless each run has its own.
+  the others. "New process" is the longest of the ticks until all runs are known: a tick reads the event log for its
+  first {reading:.0f} s at most, and begins looks in its first {looking:.0f} s. "Nothing to do" is a tick when no run
+  is due; of thousands at a vendor that does not list, there is always one. "Reports" is the longest tick after all
+  runs have ended, of those within {reporting:.0f} s. There are {assets} assets, unless each run has its own.
 - **Loading**: {loading:,} assets defined and resolved in a new process, imports left out.
 
 ### Ticks in full
 
-{ticks} ## Pacing
+{ticks}
+## Pacing
 
 Status calls that are saved while a run cannot have ended are made where it probably ends. The simulation asks the
 same runs of `Pace` and of a fixed pace of ten seconds, which is the peer's: how long after its end is a run known to
@@ -106,6 +109,8 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             minutes_each=ends.MINUTES,
             kept=pacing.KEPT,
             interval=ends.INTERVAL,
+            reading=completion.READING,
+            looking=completion.LOOKING,
             reporting=ticking.LONGEST,
             assets=in_flight.ASSETS,
             loading=loading.ASSETS,

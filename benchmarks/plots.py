@@ -81,6 +81,8 @@ def _ticks(axes: Axes, found: Sequence[InFlight], vendor: str) -> None:
             for one in found
             if (one.storage, one.case.vendor, one.case.assets) == (storage, vendor, in_flight.ASSETS)
         ]
+        if not of:
+            continue
         runs = [one.case.runs for one in of]
         seconds = {
             "cold": [max(tick.seconds for tick in one.cold) for one in of],

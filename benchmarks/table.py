@@ -49,7 +49,7 @@ class Figure:
     def _cell(self, values: Sequence[float]) -> str:
         if not values:
             return ""
-        median = f"{_number(statistics.median(values))} {self.unit}"
+        median = f"{_number(statistics.median(values))} {self.unit}".strip()
         return median if len(values) == 1 else f"{median} ({_number(min(values))}–{_number(max(values))})"
 
 

@@ -22,7 +22,7 @@ from tests.in_flight.driving import Driver
 UNTIL_DUE = 6.0
 """Seconds after a look until its run is due again: a first run's pause of ten, less half of what lies between ticks."""
 _A_MINUTE = 61.0
-LONGEST = 30.0
+LONGEST = 20.0
 """Seconds of ticks that report."""
 
 
