@@ -3,16 +3,15 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import requests
 
 from dagster_runs.sandbox import SandboxClient
+from tests.chaos.processes import address_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 1e6
@@ -32,7 +31,7 @@ def sandbox_process(folder: Path) -> Iterator[SandboxClient]:
             stderr=subprocess.STDOUT,
         )
     try:
-        yield SandboxClient(_address(process, log))
+        yield SandboxClient(address_of(process, log))
     finally:
         process.terminate()
         process.wait(_PATIENCE)
@@ -41,20 +40,6 @@ def sandbox_process(folder: Path) -> Iterator[SandboxClient]:
 def environment(**more: str) -> dict[str, str]:
     """For a process that imports this repository."""
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
-
-
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        for word in log.read_text().split():
-            if word.startswith("http://127.0.0.1:"):
-                url = "/".join(word.split("/")[:3])
-                with suppress(requests.ConnectionError):
-                    SandboxClient(url).health()
-                    return url
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the sandbox did not start:\n{log.read_text()}")
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True)

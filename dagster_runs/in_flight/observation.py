@@ -17,7 +17,7 @@ from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
 from dagster_runs.in_flight.requests import FollowUp
 from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
 from dagster_runs.remote_run.contract import DAY, START_TAKES_AT_MOST, ListedRun, RemoteRun, RunResult
-from dagster_runs.remote_run.ledger import Entry, observed_run, publications
+from dagster_runs.remote_run.ledger import Entry, events, observed_run, publications
 from dagster_runs.remote_run.neighbours import records_of
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -264,11 +264,4 @@ def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, cr
     wanted = dg.AssetRecordsFilter(key, after_timestamp=machine_time(created_at - LISTED_LATE))
     if any(publications(instance, wanted, run_id)):
         return True
-    cursor: str | None = None
-    while True:
-        page = instance.fetch_observations(wanted, limit=100, cursor=cursor)
-        if any(observed_run(event) == run_id for event in page.records):
-            return True
-        if not page.has_more:
-            return False
-        cursor = page.cursor
+    return any(observed_run(event) == run_id for event in events(instance.fetch_observations, wanted))

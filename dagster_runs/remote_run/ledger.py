@@ -4,7 +4,7 @@ The event log is append-only, works on every storage, and shows in the UI while 
 adding one reads, changes and writes the whole run, and parallel steps lose each other's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -174,17 +174,10 @@ class Ledger:
     def _newest_first(self, *, of_all: bool = False) -> Iterator[Record]:
         # Which of several entries is newest is the event log's order, not the clocks'.
         dagster_runs = set(self._step.dagster_run_ids)
-        filters = self._filter()
-        cursor: str | None = None
-        while True:
-            page = self._step.instance.fetch_observations(filters, limit=_PAGE, cursor=cursor)
-            for event in page.records:
-                record = Record.of(event) if of_all or event.run_id in dagster_runs else None
-                if record is not None and record.entry is not Entry.PROGRESS and self._is_ours(record):
-                    yield record
-            if not page.has_more:
-                return
-            cursor = page.cursor
+        for event in events(self._step.instance.fetch_observations, self._filter()):
+            record = Record.of(event) if of_all or event.run_id in dagster_runs else None
+            if record is not None and record.entry is not Entry.PROGRESS and self._is_ours(record):
+                yield record
 
     def _is_ours(self, record: Record) -> bool:
         return (record.partition, record.name) == (self._step.partition, self._step.name)
@@ -211,10 +204,24 @@ def publications(
     instance: dg.DagsterInstance, wanted: dg.AssetRecordsFilter, run_id: str
 ) -> Iterator[dg.EventLogRecord]:
     """The materializations among those wanted that report the remote run, newest first."""
+    found = events(instance.fetch_materializations, wanted)
+    return (event for event in found if published_run(event) == run_id)
+
+
+def events(
+    fetch: Callable[..., dg.EventRecordsResult], wanted: dg.AssetRecordsFilter, *, ascending: bool = False
+) -> Iterator[dg.EventLogRecord]:
+    """The wanted events, page by page; newest first, unless ``ascending``.
+
+    Args:
+        fetch: The instance's `fetch_observations` or `fetch_materializations`.
+        wanted: Which.
+        ascending: Oldest first.
+    """
     cursor: str | None = None
     while True:
-        page = instance.fetch_materializations(wanted, limit=_PAGE, cursor=cursor)
-        yield from (event for event in page.records if published_run(event) == run_id)
+        page = fetch(wanted, limit=_PAGE, cursor=cursor, ascending=ascending)
+        yield from page.records
         if not page.has_more:
             return
         cursor = page.cursor

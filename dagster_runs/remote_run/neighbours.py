@@ -7,11 +7,10 @@ import dagster as dg
 
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, START_TAKES_AT_MOST, StartAttempt
 from dagster_runs.remote_run.following import Following
-from dagster_runs.remote_run.ledger import Entry, Record
+from dagster_runs.remote_run.ledger import Entry, Record, events
 from dagster_runs.transport.clock import machine_time
 
 _LOOKED_BACK = 3600.0
-_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,4 @@ def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
 def records_of(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[Record]:
     """The asset's ledger entries since then, oldest first."""
     wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=machine_time(since))
-    cursor: str | None = None
-    while True:
-        page = instance.fetch_observations(wanted, limit=_PAGE, cursor=cursor, ascending=True)
-        yield from filter(None, (Record.of(event) for event in page.records))
-        if not page.has_more:
-            return
-        cursor = page.cursor
+    yield from filter(None, map(Record.of, events(instance.fetch_observations, wanted, ascending=True)))

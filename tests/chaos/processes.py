@@ -33,7 +33,7 @@ def sandbox_process(log: Path, speed: float = SPEED) -> Iterator[tuple[SandboxCl
             start_new_session=True,
         )
     try:
-        sandbox = SandboxClient(_address(process, log))
+        sandbox = SandboxClient(address_of(process, log))
         # Here, many processes share what one may have for itself.
         sandbox.configure("amperity", requests_per_second=None)
         yield sandbox, anchor_of(sandbox, speed)
@@ -42,7 +42,8 @@ def sandbox_process(log: Path, speed: float = SPEED) -> Iterator[tuple[SandboxCl
         process.wait(_PATIENCE)
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where the sandbox is, as it says in its log, once it answers there."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         for word in log.read_text().split():
