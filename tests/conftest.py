@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Iterator
 
 import dagster as dg
@@ -5,6 +6,13 @@ import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock, fast_forward
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays until the end: Dagster's and SQLAlchemy's modules, and all tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session")

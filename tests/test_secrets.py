@@ -20,10 +20,16 @@ SECRETS = (
 )
 
 
-@pytest.fixture
-def on_disk(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dagster_home")
+
+
+@pytest.fixture(scope="module")
+def on_disk(home: Path) -> Iterator[dg.DagsterInstance]:
+    """What one test stores there, the later ones search again."""
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 
@@ -59,7 +65,7 @@ FAULTS = [
 def test_nothing_that_is_stored_or_printed_holds_a_secret(
     sandbox: Sandbox,
     on_disk: dg.DagsterInstance,
-    tmp_path: Path,
+    home: Path,
     fault: Fault | None,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -73,7 +79,7 @@ def test_nothing_that_is_stored_or_printed_holds_a_secret(
     assert result.success is (fault is None or fault.method == "GET")
     printed = capfd.readouterr()
     texts = {"stdout": printed.out, "stderr": printed.err, "log": caplog.text, "repr": repr(resources(sandbox))}
-    stored = [path for path in tmp_path.rglob("*") if path.is_file()]
+    stored = [path for path in home.rglob("*") if path.is_file()]
     assert any(path.suffix == ".db" for path in stored)
     for secret in SECRETS:
         assert not [name for name, text in texts.items() if secret in text]

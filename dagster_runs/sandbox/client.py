@@ -135,14 +135,19 @@ class SandboxClient:
         return session
 
     def _call(self, method: str, path: str, given: Any = None, **query: str | None) -> Any:
-        url = f"{self.url}/_sandbox/{path}"
-        # The standard library's encoder, unlike `json=`, lets infinite seconds through.
-        data = None if given is None else json.dumps(given)
-        answer = self._session.request(method, url, params=query, data=data, timeout=_TIMEOUT)
-        said = answer.json()
-        if not answer.ok:
+        # The standard library's encoder lets infinite seconds through.
+        body = b"" if given is None else json.dumps(given).encode()
+        asked = {name: text for name, text in query.items() if text is not None}
+        status, said = self._exchange(method, path, asked, body)
+        if status != 200:
             raise ValueError(said["error"])
         return said
+
+    def _exchange(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        """Send a control request; the status and the JSON of the answer."""
+        url = f"{self.url}/_sandbox/{path}"
+        answer = self._session.request(method, url, params=query, data=body, timeout=_TIMEOUT)
+        return answer.status_code, answer.json()
 
 
 def _listed(behaviour: Behaviour | Sequence[Behaviour]) -> list[dict[str, Any]]:

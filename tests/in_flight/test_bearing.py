@@ -19,11 +19,11 @@ LOOK = "/runs/.*/status"
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("status", method="GET", path=LOOK, status=503, times=60),
-        Fault("status", method="GET", path=LOOK, status=401, times=12),
-        Fault("html", method="GET", path=LOOK, times=12),
-        Fault("reset", method="GET", path=LOOK, times=24),
-        Fault("missing_field", method="GET", path=LOOK, field="status", times=12),
+        Fault("status", method="GET", path=LOOK, status=503, times=20),
+        Fault("status", method="GET", path=LOOK, status=401, times=8),
+        Fault("html", method="GET", path=LOOK, times=8),
+        Fault("reset", method="GET", path=LOOK, times=16),
+        Fault("missing_field", method="GET", path=LOOK, field="status", times=8),
         Fault("not_found", method="GET", path=LOOK, times=3),
     ],
     ids=lambda fault: f"{fault.kind}{fault.status or ''}",
@@ -35,7 +35,7 @@ def test_a_failed_look_is_no_failed_run(
     materialize([asset], sandbox, instance)
     sandbox.add_fault(fault)
     driver = completion([asset], sandbox, instance)
-    driver.ticks(clock, 40)
+    driver.ticks(clock, 18)
     assert len(reported(instance, "it")) == 1
     assert not driver.runs
     assert sandbox.starts(None) == 1
@@ -73,7 +73,7 @@ def test_one_vendors_outage_delays_only_its_own_runs(
 def test_a_vendor_that_is_down_is_left_alone_until_the_next_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(30)])
+    partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(16)])
     asset = deferred(pipeline(), partitions_def=partitions)
     for key in partitions.get_partition_keys():
         materialize([asset], sandbox, instance, partition_key=key)

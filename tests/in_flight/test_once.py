@@ -182,10 +182,10 @@ def test_a_look_that_outlives_its_tick_undoes_nothing(
     driver.tick()
     materialize([asset], sandbox, instance)
     clock.sleep(110)
-    sandbox.add_fault(Fault("slow_body", method="GET", path="/status", seconds=3, times=1))
+    sandbox.add_fault(Fault("slow_body", method="GET", path="/status", seconds=2, times=1))
     driver.tick()
     assert len(driver.runs) == 1
-    time.sleep(4)
+    time.sleep(1.5)
     driver.ticks(clock, 3)
     assert len(reported(instance, "it")) == 1
 

@@ -1,5 +1,6 @@
 """What PostgreSQL does otherwise than SQLite."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -12,16 +13,22 @@ from tests.chaos.storage import postgres_config
 from tests.remote_run.reexecuting import leave_going, reexecute
 
 
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with embedded_postgres() as url:
+        yield url
+
+
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
-def test_the_databases_time_zone_hides_no_run(sandbox: Sandbox, tmp_path: Path, zone: str) -> None:
+def test_the_databases_time_zone_hides_no_run(sandbox: Sandbox, postgres: str, tmp_path: Path, zone: str) -> None:
     # Dagster takes the database's local time, by which a Dagster run was created, for UTC.
-    with embedded_postgres() as url:
-        with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-            cursor.execute(f"ALTER DATABASE postgres SET timezone TO '{zone}'")
-        (tmp_path / "dagster.yaml").write_text(postgres_config(url))
-        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-            job, first = leave_going(sandbox, instance)
-            sandbox.advance(300)
-            assert reexecute(job, instance, first).success
+    with psycopg2.connect(postgres) as connection, connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE postgres SET timezone TO '{zone}'")
+    (tmp_path / "dagster.yaml").write_text(postgres_config(postgres))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        instance.wipe()
+        job, first = leave_going(sandbox, instance)
+        sandbox.advance(300)
+        assert reexecute(job, instance, first).success
     assert sandbox.starts("rudderstack") == 1

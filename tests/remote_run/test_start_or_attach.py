@@ -170,7 +170,7 @@ def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.Dag
     assert metadata(instance, "features")["testgen/tests_failed"] == 5
 
 
-@pytest.mark.parametrize("ahead", [-400, -60, 0, 8, 60, 3000])
+@pytest.mark.parametrize("ahead", [-400, -60, 8, 3000])
 def test_clocks_of_two_machines_may_differ(sandbox: Sandbox, instance: dg.DagsterInstance, ahead: float) -> None:
     # One machine notes the start, sends it and dies; another, with another clock, recovers.
     suite = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)

@@ -34,13 +34,13 @@ STATUS = "/runs/.*/status"
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("status", path=STATUS, status=500, times=40),
-        Fault("status", path=STATUS, status=429, times=40),
-        Fault("html", path=STATUS, times=20),
-        Fault("truncated", path=STATUS, times=20),
-        Fault("reset", path=STATUS, times=40),
-        Fault("missing_field", path=STATUS, field="status", times=20),
-        Fault("wrong_type", path=STATUS, field="status", value=["running"], times=20),
+        Fault("status", path=STATUS, status=500, times=20),
+        Fault("status", path=STATUS, status=429, times=20),
+        Fault("html", path=STATUS, times=10),
+        Fault("truncated", path=STATUS, times=10),
+        Fault("reset", path=STATUS, times=20),
+        Fault("missing_field", path=STATUS, field="status", times=10),
+        Fault("wrong_type", path=STATUS, field="status", value=["running"], times=10),
         Fault("expired_token", path=STATUS, times=5),
         Fault("not_found", path=STATUS, times=3, skip=2),
     ],
@@ -49,7 +49,7 @@ STATUS = "/runs/.*/status"
 def test_an_outage_of_the_status_endpoint_ends_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=150))
     sandbox.add_fault(fault)
     assert run_profiles(sandbox, instance).success
     assert sandbox.starts("rudderstack") == 1

@@ -316,6 +316,7 @@ class TestLaunchpad:
     def test_overrides_fields_of_one_launch(
         self, launch: dict[str, Any], sent: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
+        sandbox.set_behaviour(well_known.AMPERITY_SLOW, Behaviour(running_seconds=10))
         assert run_workflow(sandbox, instance, launch=launch).success
         assert body(sandbox) == sent
 
