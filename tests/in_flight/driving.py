@@ -10,7 +10,8 @@ import dagster as dg
 from dagster_runs import RemoteRun, build_completion_sensor, build_remote_run_asset
 from dagster_runs.in_flight.requests import is_job
 from dagster_runs.sandbox import Sandbox
-from dagster_runs.testing import SandboxClock, sandbox_resources
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import resources_at
 
 
 class Lost(Exception):
@@ -42,20 +43,22 @@ class Driver:
         self.cursor: str | None = None
         self.runs: list[dg.ExecuteInProcessResult] = []
         self.skipped: list[str | None] = []
-        self._resources = {**(sandbox_resources(sandbox.url) if sandbox else {}), **(resources or {})}
+        self._resources = {**(resources_at(sandbox.url) if sandbox else {}), **(resources or {})}
         self._definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
         self._keys: set[str | None] = set()
+        # Dagster makes each resource anew for each tick, several times, which takes longer than all else.
+        needed = {key: self._resources[key] for key in sensor.required_resource_keys}
+        with dg.build_resources(needed, instance) as made:
+            self._for_sensor = {key: dg.ResourceDefinition.hardcoded_resource(getattr(made, key)) for key in needed}
 
     def evaluate(self) -> Any:
         """One evaluation, nothing of which is stored."""
-        # Dagster makes each resource anew for each tick, which takes longer than all else.
-        needed = {key: self._resources[key] for key in self.sensor.required_resource_keys}
         with dg.build_sensor_context(
             instance=self.instance,
             # Dagster knows dynamic partitions by it.
             instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
             cursor=self.cursor,
-            resources=needed,
+            resources=self._for_sensor,
             definitions=self._definitions,
         ) as context:
             return self.sensor.evaluate_tick(context)

@@ -147,7 +147,7 @@ class TestTimeout:
         materialize([asset], sandbox, instance)
         sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=503, times=100_000))
         driver = completion([asset], sandbox, instance)
-        driver.ticks(clock, 90)
+        driver.ticks(clock, 20, every=50)
         assert "did not end within" in failure(driver.runs[0])
 
 

@@ -1,11 +1,18 @@
 """Materializing assets against the sandbox, and reading back what Dagster has stored."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import dagster as dg
 
-from dagster_runs import RudderStackProfilesRun, TestGenProfilingRun, TestGenTestRun, build_remote_run_asset
+from dagster_runs import (
+    RemoteRunResource,
+    RudderStackProfilesRun,
+    TestGenProfilingRun,
+    TestGenTestRun,
+    build_remote_run_asset,
+)
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import sandbox_resources
 
@@ -14,10 +21,18 @@ TESTS = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
 PROFILING = TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP)
 
 
+@cache
+def resources_at(url: str) -> dict[str, RemoteRunResource]:
+    """All vendors' resources, made once: Dagster makes its own of them for each run anyway."""
+    return sandbox_resources(url)
+
+
 def materialize(
     assets: Sequence[Any], sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any
 ) -> dg.ExecuteInProcessResult:
-    resources = options.pop("resources", None) or sandbox_resources(sandbox.url, **options.pop("settings", {}))
+    settings = options.pop("settings", None)
+    made = sandbox_resources(sandbox.url, **settings) if settings else resources_at(sandbox.url)
+    resources = options.pop("resources", None) or made
     return dg.materialize(assets, resources=resources, instance=instance, raise_on_error=False, **options)
 
 

@@ -10,9 +10,9 @@ from dagster._core.execution.api import execute_run
 
 from dagster_runs import build_remote_run_asset
 from dagster_runs.sandbox import Sandbox
-from dagster_runs.testing import SandboxClock, sandbox_resources
+from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import use_clock
-from tests.remote_run.materializing import PROFILES, failure
+from tests.remote_run.materializing import PROFILES, failure, resources_at
 
 KEY = "remote"
 
@@ -20,7 +20,7 @@ KEY = "remote"
 def job_with(run: Any, sandbox: Sandbox, *, key: str = KEY, resources: Any = None, **options: Any) -> dg.JobDefinition:
     """A job of one asset. `options` are the asset's."""
     asset = build_remote_run_asset(run, key=key, **options)
-    given = resources or sandbox_resources(sandbox.url)
+    given = resources or resources_at(sandbox.url)
     defs = dg.Definitions(assets=[asset], resources=given, executor=dg.in_process_executor)
     return defs.resolve_implicit_global_asset_job_def()
 

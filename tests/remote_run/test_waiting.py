@@ -141,8 +141,8 @@ def test_a_proxys_404_page_is_no_lost_run(
     run: RemoteRun[Any], target: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.configure("amperity", requests_per_second=None)
-    sandbox.set_behaviour(target, Behaviour(running_seconds=600))
-    sandbox.add_fault(Fault("html", method="GET", status=404, skip=2, times=45))
+    sandbox.set_behaviour(target, Behaviour(running_seconds=300))
+    sandbox.add_fault(Fault("html", method="GET", status=404, skip=2, times=20))
     asset = build_remote_run_asset(run, key="remote", retry_policy=dg.RetryPolicy(max_retries=1))
     assert materialize([asset], sandbox, instance, settings={"requests_per_second": None}).success
     assert sandbox.starts(run.vendor.lower()) == 1
@@ -181,7 +181,7 @@ class TestTimeout:
 
 
 def test_paused_is_still_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(well_known.TABLE_GROUP, Behaviour(hold="paused", hold_seconds=600))
+    sandbox.set_behaviour(well_known.TABLE_GROUP, Behaviour(hold="paused", hold_seconds=200))
     assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
 
 
