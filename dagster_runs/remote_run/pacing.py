@@ -149,9 +149,10 @@ def _looks(expected: "_Expected", chance: float, longest: float) -> list[float]:
     looks: list[float] = []
     age = 0.0
     while age < expected.until:
-        due = min(expected.when_ended(age, chance), age + longest)
+        ended = expected.ended_by(age)
+        due = min(expected.when_ended(ended + (1 - ended) * chance), age + longest)
         # Saving more where an end is not unlikely would only find it later than the fixed pace does.
-        if due > age + per_call and expected.when_ended(age, chance / 4) <= age + per_call:
+        if due > age + per_call and expected.ended_by(age + per_call) >= ended + (1 - ended) * chance / 4:
             due = age + per_call
         age = max(due, age + shortest, per_call / _AT_MOST * len(looks))
         looks.append(age)
@@ -181,11 +182,13 @@ class _Expected:
         self._begin, self.until = self._ages[1], self._ages[-1]
         self.likely = [begin + (end - begin) * part for begin, end in windows for part in (1 / 6, 3 / 6, 5 / 6)]
 
-    def when_ended(self, age: float, chance: float) -> float:
-        """The age by which a run that is going at ``age`` has ended with this chance; infinite if none is known."""
-        ended = _between(age, self._ages, self._ended) if age > self._begin else 0.0
-        sought = ended + (1 - ended) * chance
-        return _between(sought, self._ended, self._ages) if sought <= self._ended[-1] else inf
+    def ended_by(self, age: float) -> float:
+        """The chance that a run has ended by this age."""
+        return _between(min(age, self.until), self._ages, self._ended) if age > self._begin else 0.0
+
+    def when_ended(self, chance: float) -> float:
+        """The age by which a run has ended with this chance; infinite if none is known."""
+        return _between(chance, self._ended, self._ages) if chance <= self._ended[-1] else inf
 
 
 def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
