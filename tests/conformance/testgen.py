@@ -264,7 +264,7 @@ TABLE = Table(
         used(
             "field",
             "test run: `test_suite_id`, null at first",
-            "models:TestRun.test_suite_id",
+            "models:TestRun.target_id",
             "lost::TestBySuiteAndTime::test_a_run_that_has_not_begun_does_not_tell_its_target_yet",
         ),
         used(
@@ -331,7 +331,7 @@ TABLE = Table(
         used(
             "field",
             "profiling run: `table_group_id`, null at first",
-            "models:ProfilingRun.table_group_id",
+            "models:ProfilingRun.target_id",
             "lost::TestBySuiteAndTime::test_one_candidate "
             "lost::TestBySuiteAndTime::test_a_run_of_another_target_is_none",
         ),
@@ -376,12 +376,7 @@ TABLE = Table(
             "models:FailingTestPage.items",
             f"{_FAILING} answers::test_of_a_list_of_results",
         ),
-        used(
-            "field",
-            "results: `total`",
-            "models:FailingTestPage.total",
-            "results::TestFailingTests::test_of_a_very_bad_suite_are_cut",
-        ),
+        left_out("field", "results: `total`", "one page of a status holds as many as are shown"),
         used("field", "results: `result_status`", "models:FailingTest.result_status", f"{_FAILING} {_TABLE}"),
         used("field", "results: `result_message`", "models:FailingTest.result_message", f"{_FAILING} {_TABLE}"),
         used("field", "results: `table_name`", "models:FailingTest.table_name", _TABLE),

@@ -98,7 +98,7 @@ class TestRun(VendorModel):
 
     __test__ = False
 
-    test_suite_id: Lenient[str] = None
+    target_id: Lenient[str] = Field(default=None, validation_alias="test_suite_id")
     result: Lenient[TestResult] = None
     metadata: Lenient[dict[str, Any]] = None
 
@@ -106,11 +106,6 @@ class TestRun(VendorModel):
     def keeps_metadata(self) -> bool:
         """Whether this server stores what a submission tells it (5.134 and later)."""
         return "metadata" in self.model_fields_set
-
-    @property
-    def target_id(self) -> str | None:
-        """The suite."""
-        return self.test_suite_id
 
 
 class IssueCounts(VendorModel):
@@ -140,13 +135,8 @@ class ProfilingResult(VendorModel):
 class ProfilingRun(VendorModel):
     """A profiling run."""
 
-    table_group_id: Lenient[str] = None
+    target_id: Lenient[str] = Field(default=None, validation_alias="table_group_id")
     result: Lenient[ProfilingResult] = None
-
-    @property
-    def target_id(self) -> str | None:
-        """The table group."""
-        return self.table_group_id
 
 
 class FailingTest(VendorModel):
@@ -167,4 +157,3 @@ class FailingTestPage(VendorModel):
     """A page of results."""
 
     items: list[FailingTest]
-    total: int

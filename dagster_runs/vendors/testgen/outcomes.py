@@ -13,7 +13,7 @@ from dagster_runs.remote_run.contract import CheckOutcome
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.judging import judged_counts, judged_score
 from dagster_runs.remote_run.tables import numbers, table
-from dagster_runs.vendors.testgen.models import FailingTest, IssueCounts, ProfilingResult, TestCounts, TestResult
+from dagster_runs.vendors.testgen.models import FailingTest, ProfilingResult, TestCounts, TestResult
 
 _NOTHING_KNOWN = "TestGen's answer holds no counts, so nothing is known of the data"
 _NO_SCORE = "TestGen gave no score within the time that it usually takes"
@@ -59,10 +59,9 @@ def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence
     shown: dict[str, Any] = counts.model_dump(exclude={"log", "dismissed"}) if counts is not None else {}
     if failing:
         shown["failing_tests"] = failing_tests_table(failing)
-    if counts is None:
-        return CheckOutcome(name, passed=False, description=_NOTHING_KNOWN)
-    if counts.examined == 0:
-        return CheckOutcome(name, passed=False, description=why_no_tests(counts), metadata=shown)
+    why = why_no_tests(counts)
+    if counts is None or why is not None:
+        return CheckOutcome(name, passed=False, description=why, metadata=shown)
     said = f"{counts.passed} passed, {counts.failed} failed, {counts.error} broken, {counts.warning} with a warning"
     failures = counts.failed + counts.error
     return judged_counts(name, said, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
@@ -71,11 +70,10 @@ def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence
 def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOutcome:
     """ERROR for definite issues beyond what the gate tolerates as failures, WARN for likely ones as warnings."""
     name = "hygiene_issues"
-    if result is None or result.issues is None or result.tables is None:
-        return CheckOutcome(name, passed=False, description=_NOTHING_KNOWN)
-    if result.tables == 0:
-        return CheckOutcome(name, passed=False, description=_NO_TABLES)
-    issues: IssueCounts = result.issues
+    why = why_no_profile(result)
+    if result is None or result.issues is None or why is not None:
+        return CheckOutcome(name, passed=False, description=why or _NOTHING_KNOWN)
+    issues = result.issues
     said = f"{issues.definite} definite, {issues.likely} likely and {issues.possible} possible issues"
     return judged_counts(
         name,
@@ -96,11 +94,11 @@ def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: s
         nothing_examined: Why the score means nothing, if it does.
     """
     name = "quality_score"
-    if nothing_examined is not None:
-        # The score is shown, and judged by nobody.
-        shown = judged_score(name, score, gate, without_score="").metadata
-        return CheckOutcome(name, passed=False, description=nothing_examined, metadata=shown)
-    return judged_score(name, score, gate, without_score=_NO_SCORE)
+    judged = judged_score(name, score, gate, without_score=_NO_SCORE)
+    if nothing_examined is None:
+        return judged
+    # The score is shown, and judged by nobody.
+    return CheckOutcome(name, passed=False, description=nothing_examined, metadata=judged.metadata)
 
 
 def why_no_tests(counts: TestCounts | None) -> str | None:

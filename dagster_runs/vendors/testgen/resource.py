@@ -18,7 +18,6 @@ from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.testgen import models
 
 _PAGE = 100
-_MOST_PAGES = 50
 _MOST_JOBS = 200_000
 """Against a server whose list has no end."""
 _MOST_RENEWALS = 3
@@ -132,21 +131,20 @@ class TestGenResource(RemoteRunResource):
         return self.http().get(["profiling-runs", job_id]).parse(models.ProfilingRun)
 
     def list_failing_tests(self, job_id: str, status: str, most: int) -> list[models.FailingTest]:
-        """GET ``/test-runs/{id}/results`` of one status (``failed``, ``error``, ``warning``), at most ``most``.
+        """GET ``/test-runs/{id}/results`` of one status (``failed``, ``error``, ``warning``).
+
+        Args:
+            job_id: The run.
+            status: The status.
+            most: How many, up to 100: what the server gives at once.
 
         Raises:
             NotFoundError: Without a code: this server does not list results (before 5.70).
         """
-        found: list[models.FailingTest] = []
-        for page in range(1, _MOST_PAGES):
-            answer = self.http().get(
-                ["test-runs", job_id, "results"], params={"status": status, "page": page, "limit": min(_PAGE, most)}
-            )
-            listed = answer.parse(models.FailingTestPage)
-            found += listed.items
-            if not listed.items or len(found) >= min(listed.total, most):
-                break
-        return found[:most]
+        answer = self.http().get(
+            ["test-runs", job_id, "results"], params={"status": status, "page": 1, "limit": min(_PAGE, most)}
+        )
+        return answer.parse(models.FailingTestPage).items[:most]
 
     def list_runs(self, since: float) -> Iterator[ListedRun] | None:
         """The project's jobs, newest first; ``None`` without ``project_code``."""

@@ -63,8 +63,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         """From the run's record: the job itself does not tell its suite or table group."""
         if listed.answer.job_key != self.job_key:
             return ""
-        target_id = self._record(resource, listed.run_id).target_id
-        return None if target_id is None else target_id.casefold()
+        return (self._record(resource, listed.run_id).target_id or "").casefold() or None
 
     def cancel(self, resource: TestGenResource, run_id: str) -> None:
         """Ask for cancellation; the job ends ``canceled`` some seconds later."""
