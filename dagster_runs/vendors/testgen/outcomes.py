@@ -75,14 +75,8 @@ def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOu
         return CheckOutcome(name, passed=False, description=why or _NOTHING_KNOWN)
     issues = result.issues
     said = f"{issues.definite} definite, {issues.likely} likely and {issues.possible} possible issues"
-    return judged_counts(
-        name,
-        said,
-        failures=issues.definite,
-        warnings=issues.likely,
-        gate=gate,
-        metadata=issues.model_dump(exclude_none=True),
-    )
+    shown = issues.model_dump(exclude_none=True)
+    return judged_counts(name, said, failures=issues.definite, warnings=issues.likely, gate=gate, metadata=shown)
 
 
 def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: str | None) -> CheckOutcome:
