@@ -21,10 +21,9 @@ from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun, Plac
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
+from dagster_runs.in_flight.published import Published, is_published
 from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
-from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
-from dagster_runs.remote_run.ledger import publications
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -139,9 +138,10 @@ class Completion:
         self._told_last = None
         self._follow_again(flights, before, report, context)
         _give_up_overdue(flights, clock.wall())
-        self._tell_without_step(flights, resources, report, context)
+        published = Published(flights, context.instance)
+        self._tell_without_step(flights, published, resources, report, context)
         self._request(flights, report, context)
-        self._report(flights, resources, report, context)
+        self._report(flights, published, resources, report, context)
         self._storing.handed_over(report.told)
         self._token = uuid4().hex
         cursor = Cursor(self._token, flights.read_from, clock.wall()).as_text()
@@ -156,7 +156,7 @@ class Completion:
     def _known(self, cursor: Cursor, instance: dg.DagsterInstance) -> Flights:
         """The table; made anew unless the last tick of this process is the last that Dagster knows of."""
         is_last = cursor.token == self._token
-        if is_last and self._told_last is not None and not _is_published(*self._told_last, instance):
+        if is_last and self._told_last is not None and not is_published(*self._told_last, instance):
             # A person has tried the sensor out in the UI, and kept the cursor: Dagster then stores no events.
             self._flights, self._told_last = Flights(self._assets, instance), None
         elif self._flights is None or not is_last:
@@ -198,6 +198,7 @@ class Completion:
     def _report(
         self,
         flights: Flights,
+        published: Published,
         resources: Mapping[str, RemoteRunResource],
         report: "_Report",
         context: dg.SensorEvaluationContext,
@@ -208,7 +209,7 @@ class Completion:
                 continue
             if self._follow_up is not None and not report.has_room_for_requests:
                 continue
-            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
+            ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
             report.tell(ended)
             if ended.places:
                 self._told_last = (flight, ended.places[-1])
@@ -219,6 +220,7 @@ class Completion:
     def _tell_without_step(
         self,
         flights: Flights,
+        published: Published,
         resources: Mapping[str, RemoteRunResource],
         report: "_Report",
         context: dg.SensorEvaluationContext,
@@ -227,7 +229,7 @@ class Completion:
         for flight in flights:
             if flight.phase is not Phase.NEEDS_STEP or requests.can_have_step(flight, context.instance):
                 continue
-            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
+            ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
             report.events += ended.as_failure()
             context.log.warning(
                 "%s run %s ended %s. It filled %s, which is no partition of %s any more, so no Dagster run tells of it",
@@ -343,24 +345,10 @@ def _give_up_overdue(flights: Flights, now: float) -> None:
             flight.phase = Phase.NEEDS_STEP
 
 
-def _ended(flight: Flight, resource: RemoteRunResource, instance: dg.DagsterInstance) -> Ended:
-    places = [
-        place for place in flight.places if not (flight.may_be_published and _is_published(flight, place, instance))
-    ]
+def _ended(flight: Flight, places: Sequence[Place], resource: RemoteRunResource) -> Ended:
     more = {"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(flight.record.dagster_run_id)}
     return Ended(flight.asset, places, flight.run, flight.run_id, resource, _seen(flight), flight.result, more)
 
 
 def _seen(flight: Flight) -> RunStatus:
     return flight.status or RunStatus(RunState.UNKNOWN, "")
-
-
-def _is_published(flight: Flight, place: Place, instance: dg.DagsterInstance) -> bool:
-    key, partition = place
-    # By the time of its start, not by the entry, which may be one of attaching to it: later than the report.
-    wanted = dg.AssetRecordsFilter(
-        key,
-        [partition] if partition is not None else None,
-        after_timestamp=machine_time(flight.record.at - CLOCKS_OF_MACHINES_DIFFER),
-    )
-    return any(publications(instance, wanted, flight.run_id))
