@@ -44,7 +44,7 @@ class Flights:
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, read_from: int = 0) -> None:
         self.is_known = False
-        self.published: list[tuple[Flight, float]] = []
+        self.published: deque[tuple[Flight, float]] = deque()
         self._assets = assets
         self._instance = instance
         oldest = current_clock().wall() - _longest_timeout(assets) - _MARGIN
