@@ -109,7 +109,7 @@ class Flights:
                 yield
         if not self.is_known:
             # After the entries, since a run is published after it was noted.
-            for asset, key in wanted:
+            for asset, key in self._with_reports(wanted):
                 for page in self._pages(self._instance.fetch_materializations, key):
                     for event in page:
                         self._leave_out(asset, event)
@@ -129,6 +129,23 @@ class Flights:
             if not page.has_more:
                 return
             cursor = page.cursor
+
+    def _with_reports(
+        self, wanted: Sequence[tuple[WatchedAsset, dg.AssetKey]]
+    ) -> Iterator[tuple[WatchedAsset, dg.AssetKey]]:
+        """Those that may have published a run which we take for going; one query tells it of all.
+
+        Dagster notes an asset's last materialization only after it has stored it. So one may be missed here that was
+        stored just before the daemon was killed; then this is seen before the run is reported.
+        """
+        going = {flight.asset for flight in self}
+        concerned = {key: asset for asset, key in wanted if asset in going}
+        keys = list(concerned)
+        for first in range(0, len(keys), _PAGE):
+            for record in self._instance.get_asset_records(keys[first : first + _PAGE]):
+                last = record.asset_entry.last_materialization_record
+                if last is not None and last.storage_id > self._from:
+                    yield concerned[record.asset_entry.asset_key], record.asset_entry.asset_key
 
     def _settle(self, now: float) -> None:
         """The next pass begins where one ended that lies far enough back."""
