@@ -30,6 +30,8 @@ from dagster_runs.transport.clock import current_clock, machine_time
 
 READING = 12.0
 """Seconds from the beginning of a tick in which to read the event log; Dagster ends a tick after 60."""
+PACING = 14.0
+"""Seconds from the beginning of a tick in which to read how long earlier runs took."""
 LOOKING = 18.0
 """Seconds from the beginning of a tick in which looks may begin."""
 REPORTING = 24.0
@@ -133,7 +135,7 @@ class Completion:
                 skip_reason="Reading which runs are going; the next tick goes on", cursor=context.cursor
             )
         resources = {asset.remote.resource_key: asset.remote.resource_in(context.resources) for asset in self._assets}
-        self._look(flights, resources, context.instance, begun + LOOKING)
+        self._look(flights, resources, context.instance, begun)
         for watch in self._watches.values():
             watch.tell(context.log)
         most_events = min(MOST_EVENTS, self._storing.most_events)
@@ -181,10 +183,11 @@ class Completion:
         flights: Flights,
         resources: Mapping[str, RemoteRunResource],
         instance: dg.DagsterInstance,
-        until: float,
+        begun: float,
     ) -> None:
         """Look at what is due, all resources at the same time."""
         clock = current_clock()
+        pacing, until = begun + PACING, begun + LOOKING
         _take_over(flights)
         soon = clock.wall() + self._interval / 2
         for key, resource in resources.items():
@@ -192,7 +195,9 @@ class Completion:
             if looking is not None and not looking.done():
                 continue  # a vendor that is slow beyond all measure
             going = [flight for flight in flights if flight.asset.remote.resource_key == key]
-            due = [flight for flight in going if flight.is_due(self._paces.of(flight, resource, instance), soon)]
+            due = [
+                flight for flight in going if flight.is_due(self._paces.of(flight, resource, instance, pacing), soon)
+            ]
             due.sort(key=lambda flight: flight.looked_at)
             if due:
                 going = [flight for flight in going if flight.phase is Phase.GOING]

@@ -84,3 +84,27 @@ def test_what_follows_after_a_lost_tick_is_requested_for_one(
     assert one_a_tick(driver) == [1, 1, 1, 0]
     assert jobs_run(driver) == [("after_it", "SUCCEEDED")] * len(SHOPS)
     assert len(reported(instance, "it")) == len(SHOPS)
+
+
+def test_how_long_earlier_runs_took_is_read_by_a_tick_that_has_time(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset = deferred(TESTS)
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=1000))
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    read: list[dg.AssetKey] = []
+
+    def watched(wanted: object, *args: object, **options: object) -> dg.EventRecordsResult:
+        read.extend([wanted] if isinstance(wanted, dg.AssetKey) else [])
+        return fetch(wanted, *args, **options)  # type: ignore[arg-type]
+
+    fetch = instance.fetch_materializations
+    monkeypatch.setattr(instance, "fetch_materializations", watched)
+    with monkeypatch.context() as patched:
+        patched.setattr(completion_module, "PACING", 0.0)
+        driver.tick()
+    assert sandbox.requests("testgen")[-1].method == "GET", "it is looked at all the same"
+    assert read == []
+    driver.ticks(clock, 2)
+    assert read == [dg.AssetKey("it")]
