@@ -21,18 +21,21 @@ from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun, Plac
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
+from dagster_runs.in_flight.published import Published, is_published
 from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
-from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
-from dagster_runs.remote_run.ledger import publications
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
 
 READING = 12.0
 """Seconds from the beginning of a tick in which to read the event log; Dagster ends a tick after 60."""
+PACING = 14.0
+"""Seconds from the beginning of a tick in which to read how long earlier runs took."""
 LOOKING = 18.0
-"""Seconds from the beginning of a tick in which looks may begin; what is left is for storing what they have shown."""
+"""Seconds from the beginning of a tick in which looks may begin."""
+REPORTING = 24.0
+"""Seconds from the beginning of a tick in which to report; what is left is for Dagster, to store it."""
 MOST_EVENTS = 1000
 """That a tick reports, however fast the storage is."""
 MOST_REQUESTS = 25
@@ -102,6 +105,7 @@ class Completion:
         self._flights: Flights | None = None
         self._token = ""
         self._told_last: tuple[Flight, Place] | None = None
+        self._follow_since = 0.0
         self._watches = {asset.remote.resource_key: Watch(asset.remote.resource_key) for asset in assets}
         self._looking: dict[str, Future[None]] = {}
         self._pool = ThreadPoolExecutor(len(self._watches), thread_name_prefix="dagster_runs_watch")
@@ -131,17 +135,18 @@ class Completion:
                 skip_reason="Reading which runs are going; the next tick goes on", cursor=context.cursor
             )
         resources = {asset.remote.resource_key: asset.remote.resource_in(context.resources) for asset in self._assets}
-        self._look(flights, resources, context.instance, begun + LOOKING)
+        self._look(flights, resources, context.instance, begun)
         for watch in self._watches.values():
             watch.tell(context.log)
         most_events = min(MOST_EVENTS, self._storing.most_events)
-        report = _Report(most_events, max(1, min(MOST_REQUESTS, most_events // _EVENTS_FOR_A_REQUEST)))
+        most_requests = max(1, min(MOST_REQUESTS, most_events // _EVENTS_FOR_A_REQUEST))
+        report = _Report(most_events, most_requests, begun + REPORTING)
         self._told_last = None
-        self._follow_again(flights, before, report, context)
+        self._follow_again(flights, report, context)
         _give_up_overdue(flights, clock.wall())
-        self._tell_without_step(flights, resources, report, context)
-        self._request(flights, report, context)
-        self._report(flights, resources, report, context)
+        published = Published(flights, context.instance)
+        self._request(flights, published, resources, report, context)
+        self._report(flights, published, resources, report, context)
         self._storing.handed_over(report.told)
         self._token = uuid4().hex
         cursor = Cursor(self._token, flights.read_from, clock.wall()).as_text()
@@ -156,11 +161,11 @@ class Completion:
     def _known(self, cursor: Cursor, instance: dg.DagsterInstance) -> Flights:
         """The table; made anew unless the last tick of this process is the last that Dagster knows of."""
         is_last = cursor.token == self._token
-        if is_last and self._told_last is not None and not _is_published(*self._told_last, instance):
+        if is_last and self._told_last is not None and not is_published(*self._told_last, instance):
             # A person has tried the sensor out in the UI, and kept the cursor: Dagster then stores no events.
-            self._flights, self._told_last = Flights(self._assets, instance), None
+            self._flights, self._told_last = self._anew(cursor, instance, 0), None
         elif self._flights is None or not is_last:
-            self._flights = Flights(self._assets, instance, cursor.read_from)
+            self._flights = self._anew(cursor, instance, cursor.read_from)
             self._token = cursor.token
         else:
             # That Dagster has the last tick's cursor says that it has stored its events.
@@ -168,15 +173,21 @@ class Completion:
             self._flights.drop([flight for flight in self._flights if flight.phase is Phase.OVER])
         return self._flights
 
+    def _anew(self, cursor: Cursor, instance: dg.DagsterInstance, read_from: int) -> Flights:
+        # Without a cursor of ours no tick but the first of all can have got lost; or a person has taken it away.
+        self._follow_since = machine_time((cursor.at or current_clock().wall()) - _LATELY)
+        return Flights(self._assets, instance, read_from)
+
     def _look(
         self,
         flights: Flights,
         resources: Mapping[str, RemoteRunResource],
         instance: dg.DagsterInstance,
-        until: float,
+        begun: float,
     ) -> None:
         """Look at what is due, all resources at the same time."""
         clock = current_clock()
+        pacing, until = begun + PACING, begun + LOOKING
         _take_over(flights)
         soon = clock.wall() + self._interval / 2
         for key, resource in resources.items():
@@ -184,7 +195,9 @@ class Completion:
             if looking is not None and not looking.done():
                 continue  # a vendor that is slow beyond all measure
             going = [flight for flight in flights if flight.asset.remote.resource_key == key]
-            due = [flight for flight in going if flight.is_due(self._paces.of(flight, resource, instance), soon)]
+            due = [
+                flight for flight in going if flight.is_due(self._paces.of(flight, resource, instance, pacing), soon)
+            ]
             due.sort(key=lambda flight: flight.looked_at)
             if due:
                 going = [flight for flight in going if flight.phase is Phase.GOING]
@@ -198,57 +211,49 @@ class Completion:
     def _report(
         self,
         flights: Flights,
+        published: Published,
         resources: Mapping[str, RemoteRunResource],
         report: "_Report",
         context: dg.SensorEvaluationContext,
     ) -> None:
-        for flight in flights:
-            # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
-            if flight.phase is not Phase.SUCCEEDED or not report.has_room_for_events:
-                continue
-            if self._follow_up is not None and not report.has_room_for_requests:
-                continue
-            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
+        # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
+        for flight in [flight for flight in flights if flight.phase is Phase.SUCCEEDED]:
+            if not report.has_room_for_events or (self._follow_up is not None and not report.has_room_for_requests):
+                break
+            ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
             report.tell(ended)
             if ended.places:
                 self._told_last = (flight, ended.places[-1])
             self._paces.learn(flight)
             flight.phase = Phase.OVER
             self._follow(flight, report, context)
+            if report.is_late:
+                break
 
-    def _tell_without_step(
+    def _request(
         self,
         flights: Flights,
+        published: Published,
         resources: Mapping[str, RemoteRunResource],
         report: "_Report",
         context: dg.SensorEvaluationContext,
     ) -> None:
-        """Tell those ends that no step can publish, as the partition is no more: Dagster would refuse the tick."""
-        for flight in flights:
-            if flight.phase is not Phase.NEEDS_STEP or requests.can_have_step(flight, context.instance):
-                continue
-            ended = _ended(flight, resources[flight.asset.remote.resource_key], context.instance)
-            report.events += ended.as_failure()
-            context.log.warning(
-                "%s run %s ended %s. It filled %s, which is no partition of %s any more, so no Dagster run tells of it",
-                flight.run.vendor,
-                flight.run_id,
-                _seen(flight).word,
-                ", ".join(flight.partitions[:1]) or "no partition",
-                flight.keys[0].to_user_string(),
-            )
-            flight.phase = Phase.OVER
-            self._follow(flight, report, context)
-
-    def _request(self, flights: Flights, report: "_Report", context: dg.SensorEvaluationContext) -> None:
         """Have Dagster runs publish the other ends, and see to it that those which were requested begin."""
         instance = context.instance
-        needing = [flight for flight in flights if flight.phase is Phase.NEEDS_STEP]
-        requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
         # They take time as events do, so half of it is left to what succeeded.
-        is_shared = any(flight.phase is Phase.SUCCEEDED for flight in flights)
-        most = max(1, report.most_requests // 2) if is_shared else report.most_requests
-        asked = [*needing[:most], *requested[: publishing.AT_ONCE]]
+        share = 2 if any(flight.phase is Phase.SUCCEEDED for flight in flights) else 1
+        most, most_told = max(1, report.most_requests // share), report.most_events // share // 2
+        needing: list[Flight] = []
+        for flight in [flight for flight in flights if flight.phase is Phase.NEEDS_STEP]:
+            if requests.can_have_step(flight, instance):
+                needing.append(flight)
+            else:
+                self._tell_without_step(flight, published, resources, report, context)
+            is_full = len(needing) >= most or len(report.events) >= most_told or not report.has_room_for_requests
+            if is_full or report.is_late:
+                break
+        requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
+        asked = [*needing, *requested[: publishing.AT_ONCE]]
         for flight, runs in publishing.requested_runs(asked, instance).items():
             given_up = sum(publishing.never_began(run) for run in runs)
             if any(publishing.has_begun(run) for run in runs):
@@ -263,7 +268,7 @@ class Completion:
                     flight.run_id,
                     given_up,
                 )
-            elif report.has_room_for_requests:
+            elif report.has_room_for_requests and not (report.requests and report.is_late):
                 flight.phase = Phase.REQUESTED
                 request = requests.to_publish(
                     flight, instance, self._jobs, self._default_jobs[flight.asset], attempt=given_up
@@ -271,6 +276,28 @@ class Completion:
                 report.requests.append(request)
                 if not given_up:
                     self._follow(flight, report, context)
+
+    def _tell_without_step(
+        self,
+        flight: Flight,
+        published: Published,
+        resources: Mapping[str, RemoteRunResource],
+        report: "_Report",
+        context: dg.SensorEvaluationContext,
+    ) -> None:
+        """Tell an end that no step can publish, as the partition is no more: Dagster would refuse the tick."""
+        ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
+        report.events += ended.as_failure()
+        context.log.warning(
+            "%s run %s ended %s. It filled %s, which is no partition of %s any more, so no Dagster run tells of it",
+            flight.run.vendor,
+            flight.run_id,
+            _seen(flight).word,
+            ", ".join(flight.partitions[:1]) or "no partition",
+            flight.keys[0].to_user_string(),
+        )
+        flight.phase = Phase.OVER
+        self._follow(flight, report, context)
 
     def _follow(self, flight: Flight, report: "_Report", context: dg.SensorEvaluationContext) -> None:
         if self._follow_up is None:
@@ -280,17 +307,15 @@ class Completion:
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
         report.requests += requests.to_follow_up(self._follow_up, finished, context)
 
-    def _follow_again(
-        self, flights: Flights, before: Cursor, report: "_Report", context: dg.SensorEvaluationContext
-    ) -> None:
+    def _follow_again(self, flights: Flights, report: "_Report", context: dg.SensorEvaluationContext) -> None:
         """Request what follows those that a lost tick may have reported without its requests. Dagster drops doubles."""
-        # Without a cursor of ours no tick but the first of all can have got lost; or a person has taken it away.
-        since = machine_time((before.at or current_clock().wall()) - _LATELY)
-        for flight, at in flights.published:
-            if at >= since:
+        while flights.published:
+            flight, at = flights.published.popleft()
+            if at >= self._follow_since:
                 flight.status = RunStatus(RunState.SUCCEEDED, "")
                 self._follow(flight, report, context)
-        flights.published.clear()
+                if report.is_late:
+                    return
 
     def _how_it_stands(self, flights: Flights) -> str:
         count = {phase: sum(flight.phase is phase for flight in flights) for phase in Phase}
@@ -303,11 +328,13 @@ class _Report:
     """What a tick tells Dagster.
 
     Attributes:
+        until: Monotonic seconds after which no more than one further run of each kind is told of.
         told: For each run that is reported, the place that comes last, and the number of events up to it.
     """
 
     most_events: int
     most_requests: int
+    until: float
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
     told: list[tuple[Place, int]] = field(default_factory=list)
@@ -317,6 +344,11 @@ class _Report:
         if ended.places:
             self.events += ended.as_success()
             self.told.append((ended.places[-1], len(self.events)))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the rest is left to the next tick."""
+        return current_clock().monotonic() > self.until
 
     @property
     def has_room_for_events(self) -> bool:
@@ -343,24 +375,10 @@ def _give_up_overdue(flights: Flights, now: float) -> None:
             flight.phase = Phase.NEEDS_STEP
 
 
-def _ended(flight: Flight, resource: RemoteRunResource, instance: dg.DagsterInstance) -> Ended:
-    places = [
-        place for place in flight.places if not (flight.may_be_published and _is_published(flight, place, instance))
-    ]
+def _ended(flight: Flight, places: Sequence[Place], resource: RemoteRunResource) -> Ended:
     more = {"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(flight.record.dagster_run_id)}
     return Ended(flight.asset, places, flight.run, flight.run_id, resource, _seen(flight), flight.result, more)
 
 
 def _seen(flight: Flight) -> RunStatus:
     return flight.status or RunStatus(RunState.UNKNOWN, "")
-
-
-def _is_published(flight: Flight, place: Place, instance: dg.DagsterInstance) -> bool:
-    key, partition = place
-    # By the time of its start, not by the entry, which may be one of attaching to it: later than the report.
-    wanted = dg.AssetRecordsFilter(
-        key,
-        [partition] if partition is not None else None,
-        after_timestamp=machine_time(flight.record.at - CLOCKS_OF_MACHINES_DIFFER),
-    )
-    return any(publications(instance, wanted, flight.run_id))

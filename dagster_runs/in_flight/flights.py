@@ -5,6 +5,7 @@ was written since, and made anew where nobody can be sure of it: in a new proces
 """
 
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ import dagster as dg
 
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
-from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, RemoteRun
 from dagster_runs.remote_run.ledger import Entry, Record, is_attached, observed_run, published_run
 from dagster_runs.remote_run.pacing import Age
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -22,6 +23,9 @@ from dagster_runs.transport.clock import current_clock, machine_time
 _PAGE = 500
 _SETTLES = 60.0
 """Seconds for which entries are read again: one with a smaller id may become visible after one with a larger id."""
+_SETTLED = 300.0 + CLOCKS_OF_MACHINES_DIFFER
+"""Seconds after the time that an entry bears, by whichever clock, for which it may be read again; longer ago nothing is
+about to become visible. A new process reads again no more than the entries of this time."""
 _MARGIN = 86_400.0
 """Seconds beyond the longest timeout for which the first reading of all looks back."""
 
@@ -44,7 +48,7 @@ class Flights:
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, read_from: int = 0) -> None:
         self.is_known = False
-        self.published: list[tuple[Flight, float]] = []
+        self.published: deque[tuple[Flight, float]] = deque()
         self._assets = assets
         self._instance = instance
         oldest = current_clock().wall() - _longest_timeout(assets) - _MARGIN
@@ -91,19 +95,27 @@ class Flights:
     def _reading(self) -> Iterator[None]:
         """One pass over the event log, a page at a time."""
         wanted = [(asset, key) for asset in self._assets for key in asset.keys]
+        long_ago = machine_time(current_clock().wall() - _SETTLED)
+        settled: list[int] = []
+        first_unsettled = math.inf
         for asset, key in wanted:
             for page in self._pages(self._instance.fetch_observations, key):
                 for event in page:
+                    if event.timestamp > long_ago:
+                        first_unsettled = min(first_unsettled, event.storage_id)
+                    else:
+                        settled.append(event.storage_id)
                     self._take_in(asset, event)
                 yield
         if not self.is_known:
             # After the entries, since a run is published after it was noted.
-            for asset, key in wanted:
+            for asset, key in self._with_reports(wanted):
                 for page in self._pages(self._instance.fetch_materializations, key):
                     for event in page:
                         self._leave_out(asset, event)
                     yield
             self.is_known = True
+        self._from = max([self._from, *(storage_id for storage_id in settled if storage_id < first_unsettled)])
         self._settle(current_clock().monotonic())
 
     def _pages(
@@ -118,11 +130,28 @@ class Flights:
                 return
             cursor = page.cursor
 
+    def _with_reports(
+        self, wanted: Sequence[tuple[WatchedAsset, dg.AssetKey]]
+    ) -> Iterator[tuple[WatchedAsset, dg.AssetKey]]:
+        """Those that may have published a run which we take for going; one query tells it of all.
+
+        Dagster notes an asset's last materialization only after it has stored it. So one may be missed here that was
+        stored just before the daemon was killed; then this is seen before the run is reported.
+        """
+        going = {flight.asset for flight in self}
+        concerned = {key: asset for asset, key in wanted if asset in going}
+        keys = list(concerned)
+        for first in range(0, len(keys), _PAGE):
+            for record in self._instance.get_asset_records(keys[first : first + _PAGE]):
+                last = record.asset_entry.last_materialization_record
+                if last is not None and last.storage_id > self._from:
+                    yield concerned[record.asset_entry.asset_key], record.asset_entry.asset_key
+
     def _settle(self, now: float) -> None:
         """The next pass begins where one ended that lies far enough back."""
         self._passes.append((now, self._newest))
         while self._passes[0][0] <= now - _SETTLES:
-            self._from = self._passes.popleft()[1]
+            self._from = max(self._from, self._passes.popleft()[1])
         self._seen = {storage_id for storage_id in self._seen if storage_id > self._from}
 
     def _take_in(self, asset: WatchedAsset, event: dg.EventLogRecord) -> None:

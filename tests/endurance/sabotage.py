@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from dagster_runs.in_flight import completion
 from dagster_runs.in_flight.completion import Completion
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
+from dagster_runs.in_flight.published import Published
 from dagster_runs.in_flight.watching import Watch
 
 VARIABLE = "ENDURANCE_SABOTAGE"
@@ -21,7 +21,7 @@ def _forget_what_was_reported() -> list[Any]:
     """A new process takes what is published already for going."""
     return [
         mock.patch.object(Flights, "_leave_out", return_value=None),
-        mock.patch.object(completion, "_is_published", return_value=False),
+        mock.patch.object(Published, "left", lambda _, flight: flight.places),
     ]
 
 
