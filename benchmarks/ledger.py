@@ -21,7 +21,7 @@ from tests.chaos.storage import StorageKind, dagster_home
 
 WARM_UP = 5
 _CALLS = ("write", "last", "known_run_ids", "was_published_before")
-"""All of the ledger that reads or writes the event log."""
+"""All of the ledger that reads or writes the event log in an ordinary run."""
 
 
 @dataclass

@@ -27,6 +27,8 @@ def start_or_attach(following: Following) -> Going:
         RunConflict: Somebody else's run is in the way, and the user does not want to wait.
         VendorError: The vendor refused the start.
     """
+    # Asked before the ledger, which needs to know from the same query when the Dagster run began.
+    verdict = following.step.verdict_at_first
     record = following.ledger.last()
     going: Going | None = None
     if record is not None and record.entry is Entry.STARTED:
@@ -35,16 +37,23 @@ def start_or_attach(following: Following) -> Going:
         why = f"this step's last attempt ended in the middle of starting {record.target}"
         is_same = record.is_of(following.target, following.fields)
         going = recover(following, following.attempt_of(record), why=why, is_same=is_same)
-    return going or _start(following)
+    if going is not None:
+        return going
+    # Attaching and recovering may have taken long.
+    return _start(following, verdict if record is None else following.step.verdict())
 
 
-def _start(following: Following) -> Going:
-    """Start a run; while somebody else's is in the way, wait for that to end, if the user wants."""
+def _start(following: Following, verdict: Verdict | None) -> Going:
+    """Start a run; while somebody else's is in the way, wait for that to end, if the user wants.
+
+    Args:
+        following: What this step wants.
+        verdict: What has become of the Dagster run so far.
+    """
     run, clock = following.run, current_clock()
     begun = clock.wall()
     lost = 0
     while True:
-        verdict = following.step.verdict()
         if verdict is Verdict.TERMINATED:
             raise RunTerminated(f"the Dagster run was terminated, so no {run.label} was started", vendor=run.vendor)
         if verdict is Verdict.WRITTEN_OFF:
@@ -68,17 +77,18 @@ def _start(following: Following) -> Going:
                 lost += 1
                 if lost == _MOST_LOST_ANSWERS:
                     raise
-                continue
-            following.note(
-                Entry.NOT_STARTED,
-                "The start was refused",
-                correlation_id=attempt.correlation_id,
-                # Not in the description, which Dagster renders as markdown.
-                shown={"dagster_runs/error": dg.MetadataValue.text(str(error))},
-            )
-            if not run.is_conflict_with_going_run(error):
-                raise
-            _wait_until_free(following, error, begun)
+            else:
+                following.note(
+                    Entry.NOT_STARTED,
+                    "The start was refused",
+                    correlation_id=attempt.correlation_id,
+                    # Not in the description, which Dagster renders as markdown.
+                    shown={"dagster_runs/error": dg.MetadataValue.text(str(error))},
+                )
+                if not run.is_conflict_with_going_run(error):
+                    raise
+                _wait_until_free(following, error, begun)
+        verdict = following.step.verdict()
 
 
 def _wait_until_free(following: Following, error: VendorError, begun: float) -> None:

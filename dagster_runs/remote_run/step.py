@@ -139,8 +139,17 @@ class Step:
 
         Not by the time of its creation, which is the database's local time and yet read as UTC.
         """
-        record = self.instance.get_run_record_by_id(self.dagster_run_ids[-1])
+        oldest = self.dagster_run_ids[-1]
+        record = self._at_first if oldest == self.dagster_run_id else self.instance.get_run_record_by_id(oldest)
         return (record.start_time or 0.0) if record else 0.0
+
+    @cached_property
+    def _at_first(self) -> dg.RunRecord | None:
+        return self._record()
+
+    def _record(self) -> dg.RunRecord | None:
+        record: dg.RunRecord | None = self.instance.get_run_record_by_id(self.dagster_run_id)
+        return record
 
     def was_terminated(self, *, after_signal: bool = False) -> bool:
         """Whether a person or a limit ended the Dagster run; an eviction leaves its status alone.
@@ -157,7 +166,15 @@ class Step:
 
     def verdict(self) -> Verdict | None:
         """What became of the Dagster run while this step goes on; one query for both, unless it failed."""
-        status = self._status()
+        return self._verdict_by(self._record())
+
+    @cached_property
+    def verdict_at_first(self) -> Verdict | None:
+        """What had become of it when this was first asked; the same query tells when the run began."""
+        return self._verdict_by(self._at_first)
+
+    def _verdict_by(self, record: dg.RunRecord | None) -> Verdict | None:
+        status = record.dagster_run.status if record is not None else None
         if status in _ENDED_BY_A_PERSON:
             return Verdict.TERMINATED
         if status is not dg.DagsterRunStatus.FAILURE:
@@ -168,10 +185,6 @@ class Step:
     def _was_asked_to_end(self) -> bool:
         changes = self.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_CANCELING, limit=_NEWEST_CHANGES)
         return any(event.run_id == self.dagster_run_id for event in changes.records)
-
-    def _status(self) -> dg.DagsterRunStatus | None:
-        run = self.instance.get_run_by_id(self.dagster_run_id)
-        return run.status if run is not None else None
 
     def observe(self, keys: Sequence[dg.AssetKey], metadata: Mapping[str, Any], description: str) -> None:
         """Write an observation of each asset into the event log, at once, so that it outlives this process."""

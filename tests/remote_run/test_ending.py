@@ -20,7 +20,15 @@ from tests.remote_run.materializing import (
     run_profiles,
     run_tests,
 )
-from tests.remote_run.reexecuting import AtPause, at_pause, mark_as_terminated, signalled, terminate
+from tests.remote_run.reexecuting import (
+    AtPause,
+    at_pause,
+    leave_going,
+    mark_as_terminated,
+    reexecute,
+    signalled,
+    terminate,
+)
 
 pytestmark = pytest.mark.usefixtures("clock")
 RETRIES = dg.RetryPolicy(max_retries=3)
@@ -105,6 +113,21 @@ def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterI
     result = materialize([terminated, after], sandbox, instance)
     assert not result.success
     assert sandbox.starts("testgen") == 0
+
+
+def test_a_run_that_is_terminated_while_an_earlier_one_is_looked_for_starts_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    job, parent = leave_going(sandbox, instance)
+    sandbox.advance(3600)
+    [lost] = sandbox.runs("rudderstack")
+    sandbox.add_fault(Fault("not_found", path=lost.id))
+    # The last pause: the next look is the one after which the earlier run counts as forgotten.
+    with at_pause(sandbox, lambda: mark_as_terminated(instance), pause=20):
+        result = reexecute(job, instance, parent)
+    assert not result.success
+    assert entries(instance, "features")[2:] == ["gone"]
+    assert sandbox.starts("rudderstack") == 1
 
 
 def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
