@@ -49,9 +49,9 @@ make bench QUICK=1      # a smaller one that only prints, in a few minutes
 - **From the step's start to the POST**: the time of Dagster's `STEP_START` to that of the POST's arrival in the
   sandbox. Ours writes its ledger before; the peer has none.
 - **The ledger**: all its writes and reads in a run that succeeds at the first attempt. The query that tells whether the
-  Dagster run was terminated is not counted, though the ledger learns from it when that began: it is asked anyhow. All
-  runs are of one asset, one after the other; what it has noted in the last hour is read each time, so an asset that
-  runs seldom costs less.
+  Dagster run was terminated is not counted, though the ledger learns from it when that began: it is asked anyhow. Each
+  run is of an asset of its own; what an asset has noted in the last ten minutes is read before each start, so one that
+  runs every few seconds costs more.
 - **Ticks**: the sensor in a process of its own, as the daemon has it: evaluated, then its events stored one by one,
   then its cursor. All runs are really started at the sandbox; one by a real step, whose ledger entries are copied for
   the others. "New process" is the longest of the ticks until all runs are known: a tick reads the event log for its
