@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-kills test-chaos chaos test-endurance endurance test-real test-ui lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance test-real test-ui lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ materialize: install  ## the same without a browser: materialize everything, and
 
 test: install  ## unit and integration tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-slow: install  ## what waits for real time, simulates much, or needs PostgreSQL
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/slow
 
 test-kills: install  ## real processes of Dagster's executors, really killed
 	$(BIN)/python -m pytest tests/kills

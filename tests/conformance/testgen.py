@@ -551,7 +551,7 @@ TABLE = Table(
             "rule",
             "rate limit, `Retry-After`",
             "neither server has one; `requests_per_second` sets one",
-            "transport/test_rate_limit.py::test_without_a_limit_nobody_waits",
+            "slow/test_rate_limit.py::test_without_a_limit_nobody_waits",
         ),
         left_out(
             "rule",

@@ -20,7 +20,7 @@ from tests.remote_run.reexecuting import execute, reexecute
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-@pytest.mark.parametrize("stored", range(5))
+@pytest.mark.parametrize("stored", [0, 2, 4])
 @pytest.mark.parametrize("same_process", [True, False], ids=["same code server", "new code server"])
 def test_a_tick_that_gets_lost_after_some_of_its_events_is_made_up_for(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int, same_process: bool

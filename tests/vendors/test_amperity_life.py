@@ -96,7 +96,7 @@ class TestMaterializing:
     def test_words_that_are_no_end_are_waited_through(
         self, hold: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(COURIERS.target, Behaviour(hold=hold, hold_seconds=300))
+        sandbox.set_behaviour(COURIERS.target, Behaviour(hold=hold, hold_seconds=60))
         result = run_workflow(sandbox, instance)
         assert result.success
         warned = [e.user_message for e in instance.all_logs(result.run_id) if "unknown state" in e.user_message]
