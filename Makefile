@@ -27,7 +27,7 @@ materialize: install  ## the same without a browser: materialize everything, and
 test: install  ## unit and integration tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: install  ## what waits for real time, simulates much, or needs PostgreSQL
+test-slow: install  ## what waits for real time, simulates much, or stores on disk
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/slow
 
 test-kills: install  ## real processes of Dagster's executors, really killed

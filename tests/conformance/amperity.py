@@ -17,7 +17,7 @@ TABLE = Table(
         "login": "vendors/test_amperity_login.py",
         "lost": "vendors/test_amperity_lost_starts.py",
         "life": "vendors/test_amperity_life.py",
-        "rate": "vendors/test_amperity_rate_limit.py",
+        "rate": "slow/test_amperity_rate_limit.py",
         "observation": "in_flight/test_observation.py",
     },
     [

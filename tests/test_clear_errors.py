@@ -1,0 +1,77 @@
+"""Errors that say vendor, call, cause and cure in one sentence, and nothing is started."""
+
+import dagster as dg
+import pytest
+from pydantic import ValidationError
+
+from dagster_runs import RudderStackResource, build_remote_run_asset
+from dagster_runs.sandbox import Fault, Sandbox, well_known
+from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def fails(sandbox: Sandbox, instance: dg.DagsterInstance, **fields: object) -> str:
+    rudderstack = RudderStackResource(
+        **{
+            "access_token": well_known.RUDDERSTACK_TOKEN,
+            "base_url": f"{sandbox.url}/rudderstack",
+            "max_retries": 1,
+            **fields,
+        }
+    )
+    asset = build_remote_run_asset(PROFILES, key="a")
+    result = materialize([asset], sandbox, instance, resources={"rudderstack": rudderstack})
+    assert sandbox.starts("rudderstack") == 0
+    return failure(result)
+
+
+def test_a_wrong_token(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    said = fails(sandbox, instance, access_token="a-token-of-another-workspace")
+    assert "RudderStack POST /sources/2hkeBOp0lGJpMPyur0oXUxxIDhw/start answered 401" in said
+    assert "Check the resource's credentials" in said
+    assert "a-token-of-another-workspace" not in said
+
+
+def test_an_unreachable_host(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    said = fails(sandbox, instance, base_url="http://127.0.0.1:9")
+    assert "no connection" in said
+    assert "refused" in said.lower()
+    assert "Check the base URL" in said
+
+
+def test_an_unknown_host(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    said = fails(sandbox, instance, base_url="https://no-such-host.invalid")
+    assert "no connection" in said
+
+
+def test_html_instead_of_json(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(Fault("html", method="POST", body="<html><title>Sign in</title></html>"))
+    said = fails(sandbox, instance)
+    assert "HTML where JSON was due: '<html><title>Sign in</title></html>'" in said
+
+
+def test_a_redirect_to_another_origin(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(Fault("redirect", method="POST", location="https://login.example.com/", status=307))
+    said = fails(sandbox, instance)
+    assert "redirects elsewhere, and credentials are not sent there (to https://login.example.com/)" in said
+
+
+def test_plain_http_to_another_machine(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    said = fails(sandbox, instance, base_url="http://api.example.com")
+    assert "plain http" in said
+
+
+@pytest.mark.parametrize("id", ["../x", "a/b", "?", "", "a b", "..", "%2e%2e", "a\nb"])
+def test_a_hostile_id(sandbox: Sandbox, id: str) -> None:
+    with pytest.raises(ValidationError, match="profiles_id"):
+        PROFILES.with_fields({"profiles_id": id})
+    with pytest.raises(ValidationError, match="not a UUID"):
+        TESTS.with_fields({"test_suite_id": id})
+    assert not sandbox.requests()
+
+
+def test_an_unknown_id(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    run = TESTS.with_fields({"test_suite_id": "11111111-1111-4111-8111-111111111111"})
+    said = failure(materialize([build_remote_run_asset(run, key="a")], sandbox, instance))
+    assert "TestGen POST /test-suites/11111111-1111-4111-8111-111111111111/test-runs answered 404 [not_found]" in said
