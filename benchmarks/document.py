@@ -50,8 +50,8 @@ make bench QUICK=1      # a smaller one that only prints, in a few minutes
   sandbox. Ours writes its ledger before; the peer has none.
 - **The ledger**: all its writes and reads in a run that succeeds at the first attempt. The query that tells whether the
   Dagster run was terminated is not counted, though the ledger learns from it when that began: it is asked anyhow. Each
-  run is of an asset of its own; what an asset has noted in the last ten minutes is read before each start, so one that
-  runs every few seconds costs more.
+  run is of an asset of its own; what an asset has noted in the last hour is read before each start, so one that runs
+  every minute costs more.
 - **Ticks**: the sensor in a process of its own, as the daemon has it: evaluated, then its events stored one by one,
   then its cursor. All runs are really started at the sandbox; one by a real step, whose ledger entries are copied for
   the others. "New process" is the longest of the ticks until all runs are known: a tick reads the event log for its

@@ -61,8 +61,8 @@ def bare(kind: StorageKind, runs: int) -> list[float]:
 def _costs(kind: StorageKind, runs: int) -> Costs:
     """Runs in turn with bare events, so that both meet the same load of the machine.
 
-    Each run is of an asset of its own: what an asset has noted in the last ten minutes is read before each start, and
-    assets seldom run more than once in that time.
+    Each run is of an asset of its own: what an asset has noted in the last hour is read before each start, and most
+    assets run less often.
     """
     costs = Costs()
     with ExitStack() as stack:

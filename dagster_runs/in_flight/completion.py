@@ -149,7 +149,8 @@ class Completion:
         self._report(flights, published, resources, report, context)
         self._storing.handed_over(report.told)
         self._token = uuid4().hex
-        cursor = Cursor(self._token, flights.read_from, clock.wall()).as_text()
+        at = (before.at if flights.published else 0.0) or clock.wall()  # what a lost tick left undone is of that time
+        cursor = Cursor(self._token, flights.read_from, at).as_text()
         return dg.SensorResult(
             asset_events=report.events,
             run_requests=report.requests,
@@ -166,7 +167,7 @@ class Completion:
             self._flights, self._told_last = self._anew(cursor, instance, 0), None
         elif self._flights is None or not is_last:
             self._flights = self._anew(cursor, instance, cursor.read_from)
-            self._token = cursor.token
+            self._token, self._told_last = cursor.token, None
         else:
             # That Dagster has the last tick's cursor says that it has stored its events.
             self._storing.learn(instance)
@@ -217,8 +218,9 @@ class Completion:
         context: dg.SensorEvaluationContext,
     ) -> None:
         # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
-        for flight in [flight for flight in flights if flight.phase is Phase.SUCCEEDED]:
-            if not report.has_room_for_events or (self._follow_up is not None and not report.has_room_for_requests):
+        for told, flight in enumerate([flight for flight in flights if flight.phase is Phase.SUCCEEDED]):
+            has_room = report.has_room_for_events and (self._follow_up is None or report.has_room_for_requests)
+            if told and not has_room:
                 break
             ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
             report.tell(ended)
@@ -243,14 +245,14 @@ class Completion:
         # They take time as events do, so half of it is left to what succeeded.
         share = 2 if any(flight.phase is Phase.SUCCEEDED for flight in flights) else 1
         most, most_told = max(1, report.most_requests // share), report.most_events // share // 2
-        needing: list[Flight] = []
+        before, needing = len(report.requests), list[Flight]()
         for flight in [flight for flight in flights if flight.phase is Phase.NEEDS_STEP]:
             if requests.can_have_step(flight, instance):
                 needing.append(flight)
             else:
                 self._tell_without_step(flight, published, resources, report, context)
-            is_full = len(needing) >= most or len(report.events) >= most_told or not report.has_room_for_requests
-            if is_full or report.is_late:
+            is_full = len(needing) >= most or len(report.requests) - before >= most
+            if is_full or len(report.events) >= most_told or report.is_late:
                 break
         requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
         asked = [*needing, *requested[: publishing.AT_ONCE]]
@@ -268,7 +270,7 @@ class Completion:
                     flight.run_id,
                     given_up,
                 )
-            elif report.has_room_for_requests and not (report.requests and report.is_late):
+            elif len(report.requests) == before or (len(report.requests) - before < most and not report.is_late):
                 flight.phase = Phase.REQUESTED
                 request = requests.to_publish(
                     flight, instance, self._jobs, self._default_jobs[flight.asset], attempt=given_up
@@ -314,7 +316,7 @@ class Completion:
             if at >= self._follow_since:
                 flight.status = RunStatus(RunState.SUCCEEDED, "")
                 self._follow(flight, report, context)
-                if report.is_late:
+                if report.is_late or not report.has_room_for_requests:
                     return
 
     def _how_it_stands(self, flights: Flights) -> str:

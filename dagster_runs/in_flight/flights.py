@@ -77,7 +77,10 @@ class Flights:
     def read_from(self) -> int:
         """The id after which another process has to read to know those that something is to be done about."""
         # Not the first of them alone: an entry with a smaller id may be about to become visible.
-        return min([self._from, *(flight.storage_id - 1 for flight in self if flight.phase is not Phase.OVER)])
+        undone = [flight for flight in self if flight.phase is not Phase.OVER] + [
+            flight for flight, _ in self.published
+        ]
+        return min([self._from, *(flight.storage_id - 1 for flight in undone)])
 
     def catch_up(self, until: float) -> None:
         """Read what was written since the last time.

@@ -11,12 +11,12 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
 from dagster_runs.remote_run.step import Step
 
 LEDGER_KEY = "dagster_runs/ledger"
 RUN_ID_KEY = "dagster_runs/run_id"
 ATTACHED_KEY = "dagster_runs/attached"
+_CLOCK_MARGIN = 3600.0
 _PAGE = 100
 EARLIER_RUNS = 20
 """Whose durations tell how long the next run of an asset may take."""
@@ -187,8 +187,8 @@ class Ledger:
         return dg.AssetRecordsFilter(
             asset_key=key or self._step.asset_keys[0],
             asset_partitions=[partition] if partition is not None else None,
-            # The exact test is the Dagster run's id.
-            after_timestamp=self._step.begun_at - CLOCKS_OF_MACHINES_DIFFER if self._step.begun_at else None,
+            # A margin for the clocks of several machines: the exact test is the Dagster run's id.
+            after_timestamp=self._step.begun_at - _CLOCK_MARGIN if self._step.begun_at else None,
         )
 
     def was_published_before(self, run_id: str) -> bool:

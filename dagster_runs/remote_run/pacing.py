@@ -179,12 +179,12 @@ class _Expected:
             chance * sum(min(1.0, max(0.0, (age - begin) / (end - begin))) for begin, end in windows)
             for age in self._ages
         ]
-        self._begin, self.until = self._ages[1], self._ages[-1]
+        self.until = self._ages[-1]
         self.likely = [begin + (end - begin) * part for begin, end in windows for part in (1 / 6, 3 / 6, 5 / 6)]
 
     def ended_by(self, age: float) -> float:
         """The chance that a run has ended by this age."""
-        return _between(min(age, self.until), self._ages, self._ended) if age > self._begin else 0.0
+        return _between(min(age, self.until), self._ages, self._ended)
 
     def when_ended(self, chance: float) -> float:
         """The age by which a run has ended with this chance; infinite if none is known."""

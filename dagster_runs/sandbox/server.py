@@ -19,6 +19,7 @@ from dagster_runs.sandbox.world import World
 
 # Long enough for answers that are on their way, short enough for a test-suite.
 _LAST_ANSWERS_SECONDS = 0.1
+_CONTROL_TIMEOUT = 30.0
 
 
 class Sandbox(SandboxClient):
@@ -108,7 +109,7 @@ class Sandbox(SandboxClient):
             answer = control.answer(self._world, call)
         else:
             # In the server's thread, which alone may touch the world while it serves.
-            answer = asyncio.run_coroutine_threadsafe(answered(), self._loop).result()
+            answer = asyncio.run_coroutine_threadsafe(answered(), self._loop).result(_CONTROL_TIMEOUT)
         return answer.status, json.loads(answer.payload())
 
     async def _serve(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
+from dagster_runs import build_completion_sensor
 from dagster_runs.in_flight import completion as completion_module
+from dagster_runs.in_flight import flights as flights_module
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.in_flight.driving import Driver, Lost, completion, deferred, reported
@@ -14,6 +16,7 @@ from tests.in_flight.test_following_up import after_it, jobs_run
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 
 SHOPS = ["berlin", "graz", "wien"]
+HOUR = 3600.0
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +87,23 @@ def test_what_follows_after_a_lost_tick_is_requested_for_one(
     assert one_a_tick(driver) == [1, 1, 1, 0]
     assert jobs_run(driver) == [("after_it", "SUCCEEDED")] * len(SHOPS)
     assert len(reported(instance, "it")) == len(SHOPS)
+
+
+def test_a_new_code_server_goes_on_with_what_follows_after_a_lost_tick(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(SHOPS))
+    ended(asset, sandbox, instance, clock)
+    with monkeypatch.context() as patched:
+        patched.setattr(completion_module, "REPORTING", 60.0)
+        with pytest.raises(Lost):
+            completion([asset], sandbox, instance, job=after_it).tick(lost_after=100)
+    monkeypatch.setattr(flights_module, "_SETTLED", -HOUR)  # as if it were long ago
+    driver = completion([asset], sandbox, instance, job=after_it)
+    for _ in SHOPS:
+        driver.tick()
+        driver.sensor = build_completion_sensor([asset], job=after_it)
+    assert jobs_run(driver) == [("after_it", "SUCCEEDED")] * len(SHOPS)
 
 
 def test_how_long_earlier_runs_took_is_read_by_a_tick_that_has_time(
