@@ -56,7 +56,7 @@ def test_a_deferred_failure_is_a_failed_run_with_the_vendors_words(demo: Running
 def test_the_sensor_says_what_is_in_flight(demo: RunningDemo, page: Page) -> None:
     defer(demo, Behaviour(running_seconds=HOURS))
     url = f"{demo.url}/locations/customer_data/sensors/remote_run_completion"
-    result = page.get_by_text("0 runs requested").last
+    result = page.get_by_role("button", name="0 runs requested").first  # of the newest tick
     open_until_shown(page, url, result)
     result.click()
     expect(page.get_by_text("in flight").first).to_be_visible()
