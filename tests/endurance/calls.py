@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dagster_runs.sandbox import SandboxClient
+from tests.endurance.repeating import repeated
 
 
 class Calls:
@@ -44,19 +44,10 @@ class Calls:
     @contextmanager
     def counted(self) -> Iterator[Calls]:
         """Inside the block the log is read."""
-        over = threading.Event()
-
-        def count() -> None:
-            while not over.wait(1):
-                self.read()
-
-        thread = threading.Thread(target=count, name="calls", daemon=True)
-        thread.start()
         try:
-            yield self
+            with repeated(self.read, every=1, name="calls"):
+                yield self
         finally:
-            over.set()
-            thread.join()
             self.read()
             for vendor in self.looks:
                 self.busiest[vendor] = self._sandbox.busiest_second(vendor)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from tests.endurance.kills import Kills
 from tests.endurance.memory import Memory
 from tests.endurance.plan import TIMEOUT, Plan
 from tests.endurance.progress import Progress
+from tests.endurance.repeating import repeated
 from tests.endurance.starting import start_all
 from tests.endurance.ticks import Tick, ticks
 
@@ -115,7 +114,7 @@ def conduct(
             _until_first_tick(instance)
             memory.set_idle()
             began = time.monotonic()
-            with _killed(killing, dagster, progress):
+            with repeated(lambda: killing.consider(progress.share, dagster), every=0.5, name="kills"):
                 start_all(
                     plan.partitions, workers=2, log=folder / "starts.log", progress=progress.set_started_partitions
                 )
@@ -153,21 +152,3 @@ def _until_told(progress: Progress, say: Callable[[str], None]) -> None:
             say(f"nothing more is told; {progress}")
             return
     say(f"over; {progress}")
-
-
-@contextmanager
-def _killed(kills: Kills, dagster: Dagster, progress: Progress) -> Iterator[None]:
-    """Inside the block both are killed now and then."""
-    over = threading.Event()
-
-    def kill() -> None:
-        while not over.wait(0.5):
-            kills.consider(progress.share, dagster)
-
-    thread = threading.Thread(target=kill, name="kills", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

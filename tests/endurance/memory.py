@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.endurance.repeating import repeated
 
 
 @dataclass
@@ -41,19 +42,8 @@ class Memory:
     @contextmanager
     def watched(self) -> Iterator[Memory]:
         """Inside the block it is read every second."""
-        over = threading.Event()
-
-        def watch() -> None:
-            while not over.wait(1):
-                self.read()
-
-        thread = threading.Thread(target=watch, name="memory", daemon=True)
-        thread.start()
-        try:
+        with repeated(self.read, every=1, name="memory"):
             yield self
-        finally:
-            over.set()
-            thread.join()
 
 
 def _taken(pid: int) -> tuple[int, int]:

@@ -32,6 +32,17 @@ def ended(asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInst
         clock.sleep(60)  # else the next start would meet a run that is going
 
 
+def told_by_a_lost_tick(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> dg.AssetsDefinition:
+    """All of an asset's runs are reported, by a tick that has time; but nothing that follows was requested."""
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(SHOPS))
+    ended(asset, sandbox, instance, clock)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(completion_module, "REPORTING", 60.0)
+        with pytest.raises(Lost):
+            completion([asset], sandbox, instance, job=after_it).tick(lost_after=100)
+    return asset
+
+
 def one_a_tick(driver: Driver) -> list[int]:
     """How many runs each of some ticks requested."""
     return [len(driver.tick().run_requests or []) for _ in range(4)]
@@ -74,14 +85,9 @@ def test_one_failure_is_told_that_can_have_no_step(
 
 
 def test_what_follows_after_a_lost_tick_is_requested_for_one(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(SHOPS))
-    ended(asset, sandbox, instance, clock)
-    with monkeypatch.context() as patched:
-        patched.setattr(completion_module, "REPORTING", 60.0)
-        with pytest.raises(Lost):
-            completion([asset], sandbox, instance, job=after_it).tick(lost_after=100)
+    asset = told_by_a_lost_tick(sandbox, instance, clock)
     assert len(reported(instance, "it")) == len(SHOPS)
     driver = completion([asset], sandbox, instance, job=after_it)
     assert one_a_tick(driver) == [1, 1, 1, 0]
@@ -92,12 +98,7 @@ def test_what_follows_after_a_lost_tick_is_requested_for_one(
 def test_a_new_code_server_goes_on_with_what_follows_after_a_lost_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(SHOPS))
-    ended(asset, sandbox, instance, clock)
-    with monkeypatch.context() as patched:
-        patched.setattr(completion_module, "REPORTING", 60.0)
-        with pytest.raises(Lost):
-            completion([asset], sandbox, instance, job=after_it).tick(lost_after=100)
+    asset = told_by_a_lost_tick(sandbox, instance, clock)
     monkeypatch.setattr(flights_module, "_SETTLED", -HOUR)  # as if it were long ago
     driver = completion([asset], sandbox, instance, job=after_it)
     for _ in SHOPS:
