@@ -5,17 +5,20 @@ Each resource is watched by itself, so that a vendor that is slow or down delays
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
+from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.waiting import REFUSED_GRACE
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import NotFoundError, VendorError
+from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
 
 AT_ONCE = 8
 """Looks under way at one vendor at the same time."""
@@ -86,12 +89,19 @@ class Watch:
         awaited = set(due)
         by_id = {flight.run_id: flight for flight in going if flight not in self._looks}
         oldest = min(flight.record.at for flight in due)
+        # A run that was never looked at, as far as this process knows, cannot have ended before it was started.
+        unseen_since = min(max(flight.looked_at, flight.record.at) for flight in due)
         # A list may be longer than there is time for, at each tick: what stands at its end is then looked at by itself.
         now = current_clock().monotonic()
         list_until = now + (until - now) / 2
         try:
             with resource.http().hurried():
-                for read, listed in enumerate(resource.list_runs(oldest - _CLOCKS_DIFFER) or ()):
+                for read, listed in enumerate(
+                    chain(
+                        _ended_since(unseen_since - _CLOCKS_DIFFER, resource),
+                        resource.list_runs(oldest - _CLOCKS_DIFFER) or (),
+                    )
+                ):
                     self._failed_in_a_row = 0
                     flight = by_id.pop(listed.run_id, None)
                     if flight is not None:
@@ -167,3 +177,9 @@ class Watch:
             # One call may fail alone; what fails in a row is an outage.
             if self._failed_in_a_row >= min(_OUTAGE_AFTER, len(self._looks) or 1):
                 self._trouble = error
+
+
+def _ended_since(since: float, resource: RemoteRunResource) -> Iterator[ListedRun]:
+    """What the vendor tells apart as ended: first of all, as the ends of a thousand going runs fit on a page or two."""
+    with suppress(InvalidRequestError):  # a server that does not know the filter lists the runs all the same
+        yield from resource.list_ended(since) or ()

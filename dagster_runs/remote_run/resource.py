@@ -142,6 +142,19 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         return None
 
+    def list_ended(self, since: float) -> Iterator[ListedRun] | None:
+        """The account's runs that ended since then: few, where very many are going.
+
+        A run that is missing may have ended all the same, so this only shows ends earlier than `list_runs` would.
+
+        Args:
+            since: Epoch seconds by our clock.
+
+        Returns:
+            ``None`` where the vendor cannot list them.
+        """
+        return None
+
     def dagster_run_url(self, dagster_run_id: str) -> str | None:
         """Address of a Dagster run in the UI; ``None`` if ``dagster_url`` is not set."""
         return f"{self.dagster_url.rstrip('/')}/runs/{dagster_run_id}" if self.dagster_url else None

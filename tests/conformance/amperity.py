@@ -19,6 +19,7 @@ TABLE = Table(
         "life": "vendors/test_amperity_life.py",
         "rate": "slow/test_amperity_rate_limit.py",
         "observation": "in_flight/test_observation.py",
+        "long_lists": "in_flight/test_long_lists.py",
     },
     [
         used(
@@ -162,7 +163,15 @@ TABLE = Table(
             f"{_R}.list_workflows",
             "lost::TestInBothKindsOfList::test_beyond_the_first_page lost::test_a_list_without_an_end_is_no_list",
         ),
-        left_out("parameter", "`ended_from`, `ended_to`", "what we look for has only just begun"),
+        used(
+            "parameter",
+            "`ended_from`",
+            f"{_R}.list_ended",
+            "long_lists::test_an_end_is_seen_however_many_stand_before_it "
+            "long_lists::test_a_server_that_cannot_tell_ends_apart_is_asked_for_all",
+            "To see the ends among very many deferred runs",
+        ),
+        left_out("parameter", "`ended_to`", "ends are looked for up to now"),
         left_out("parameter", "`limit`", "no default and no maximum are documented; the server's own is right"),
         left_out("parameter", "`with_total`", "documented as expensive, and not needed"),
         left_out(

@@ -14,6 +14,7 @@ from dagster_runs.transport.clock import current_clock
 
 RUN = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
 _SECONDS = 1.0
+_PATIENCE = 30.0
 
 
 def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -> None:
@@ -30,6 +31,37 @@ def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -
         if all(flight.looked_at for flight in flights):
             break
     assert [flight.run_id for flight in flights if flight.looked_at == 0.0] == []
+
+
+def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    ended = _flight(asset, sandbox)
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
+    sandbox.advance(100)
+    others = [_flight(asset, sandbox) for _ in range(100)]
+    ended.looked_at = ended.record.at  # so that it is the last that would be looked at by itself
+    sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs", seconds=0.3))
+    resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
+    sandbox.configure("amperity", requests_per_second=None)
+    due = [*others, ended]
+    Watch("amperity").look(due, due, resource, current_clock().monotonic() + 2 * _SECONDS)
+    assert ended.shown is Phase.SUCCEEDED
+    assert any(flight.looked_at == 0.0 for flight in others), "there was time for all"
+
+
+def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox) -> None:
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    flights = [_flight(asset, sandbox) for _ in range(2)]
+    sandbox.advance(100)
+    sandbox.add_fault(Fault("status", path="/workflow/runs$", status=400, times=1))
+    watch = Watch("amperity")
+    watch.look(flights, flights, sandbox_resources(sandbox.url)["amperity"], current_clock().monotonic() + _PATIENCE)
+    assert [flight.shown for flight in flights] == [Phase.SUCCEEDED] * 2
+    lists = [request for request in sandbox.requests("amperity") if request.path.endswith("/workflow/runs")]
+    assert ["ended_from" in request.query for request in lists] == [True, False]
+    assert watch.trouble is None
 
 
 def _flight(asset: object, sandbox: Sandbox) -> Flight:

@@ -116,9 +116,15 @@ class AmperityResource(RemoteRunResource):
 
     def list_runs(self, since: float) -> Iterator[ListedRun] | None:
         """The tenant's workflows; in which order Amperity does not say."""
+        return map(self._listed, self.list_all_workflows(created_from=self._there(since)))
+
+    def list_ended(self, since: float) -> Iterator[ListedRun] | None:
+        """The tenant's workflows that ended since then; only the good ones, where the server lists those by default."""
+        return map(self._listed, self.list_workflows(ended_from=self._there(since)))
+
+    def _there(self, at: float) -> str:
         # The list is filtered by the vendor's clock.
-        begin = datetime.fromtimestamp(since + (self.http().clock_ahead or 0.0), timezone.utc)
-        return map(self._listed, self.list_all_workflows(created_from=iso(begin)))
+        return iso(datetime.fromtimestamp(at + (self.http().clock_ahead or 0.0), timezone.utc))
 
     def _listed(self, workflow: Workflow) -> ListedRun:
         ahead = self.http().clock_ahead or 0.0
