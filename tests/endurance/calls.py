@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,18 +15,19 @@ class Calls:
 
     Attributes:
         looks: Status calls: all that only reads.
-        busiest: The most requests of any kind within one second of real time, as the sandbox counts them.
-        refused: Status calls that were answered 429.
+        most_looks: The most of them within one second of real time.
+        busiest: The most requests of any kind within one second, as the sandbox counts them.
         starts: Requests that started a run.
     """
 
     def __init__(self, sandbox: SandboxClient) -> None:
         self.looks: Counter[str] = Counter()
+        self.most_looks: Counter[str] = Counter()
         self.busiest: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
         self.starts: Counter[str] = Counter()
         self._sandbox = sandbox
         self._read = 0
+        self._last_second: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def read(self) -> None:
         """Read what is new."""
@@ -37,7 +38,11 @@ class Calls:
             vendor = request.vendor or ""
             if request.method == "GET":
                 self.looks[vendor] += 1
-                self.refused[vendor] += request.status == 429
+                last_second = self._last_second[vendor]
+                last_second.append(request.wall_at)
+                while last_second[0] <= request.wall_at - 1:
+                    last_second.popleft()
+                self.most_looks[vendor] = max(self.most_looks[vendor], len(last_second))
             elif request.started_run is not None:
                 self.starts[vendor] += 1
 

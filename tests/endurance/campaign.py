@@ -43,6 +43,10 @@ _PATIENCE = 300.0
 """Real seconds without any progress after which what is missing counts as lost."""
 
 
+_WHILE_STARTING = 0.02
+"""How fast time runs until all are started: so slowly that even the shortest are still going then."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a campaign has shown.
@@ -85,7 +89,7 @@ def conduct(
     folder.mkdir(parents=True)
     with (
         dagster_home(storage, folder / "home", _SETTINGS) as kept,
-        sandbox_process(folder / "sandbox.log", speed=1.0) as (sandbox, anchor),
+        sandbox_process(folder / "sandbox.log", speed=_WHILE_STARTING) as (sandbox, anchor),
     ):
         # Its limit is not enforced but measured: several processes share what one may have for itself.
         time_file, alerts = folder / "time.json", folder / "alerts"

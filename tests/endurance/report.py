@@ -57,8 +57,9 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
     table.add_section()
     for vendor in sorted(outcome.calls.looks):
         add(f"{vendor}: status calls", outcome.calls.looks[vendor])
-        add(f"{vendor}: requests within a second, at most", outcome.calls.busiest[vendor], PER_SECOND.get(vendor))
-        add(f"{vendor}: status calls refused with 429", outcome.calls.refused[vendor], 0)
+        at_most = "within a second, at most"
+        add(f"{vendor}: status calls {at_most}", outcome.calls.most_looks[vendor], PER_SECOND.get(vendor))
+        add(f"{vendor}: all requests {at_most}", outcome.calls.busiest[vendor])
     console.print(table)
     for finding in findings[:50]:
         console.print(f"{finding.category}: {finding.text}", style="red", markup=False)
