@@ -20,6 +20,7 @@ from dagster_runs.testing import fast_forward, sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home
 
 WARM_UP = 5
+_RUN = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
 _CALLS = ("write", "last", "known_run_ids", "was_published_before")
 """All of the ledger that reads or writes the event log in an ordinary run."""
 
@@ -32,12 +33,15 @@ class Costs:
         to_post: From the step's start to the vendor's POST.
         peer_to_post: The same of the peer, which keeps no ledger.
         in_ledger: In all writes and reads of the ledger.
+        longer: That the run takes longer than one without a ledger, from the step's start to the look that shows its
+            end.
         bare: In one `log_event` of a small observation, for comparison.
     """
 
     to_post: list[float] = field(default_factory=list)
     peer_to_post: list[float] = field(default_factory=list)
     in_ledger: list[float] = field(default_factory=list)
+    longer: list[float] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
 
 
@@ -51,6 +55,10 @@ def peer_to_post(kind: StorageKind, runs: int) -> list[float]:
 
 def in_ledger(kind: StorageKind, runs: int) -> list[float]:
     return _costs(kind, runs).in_ledger
+
+
+def longer(kind: StorageKind, runs: int) -> list[float]:
+    return _costs(kind, runs).longer
 
 
 def bare(kind: StorageKind, runs: int) -> list[float]:
@@ -75,24 +83,37 @@ def _costs(kind: StorageKind, runs: int) -> Costs:
         for number in range(WARM_UP + runs):
             one = _one_run(sandbox, instance, f"features_{number}")
             if number >= WARM_UP:
-                costs.to_post.append(one[0])
-                costs.in_ledger.append(one[1])
-                costs.bare.append(one[2])
-                costs.peer_to_post.append(one[3])
+                for name, value in one.items():
+                    getattr(costs, name).append(value)
     return costs
 
 
-def _one_run(sandbox: Sandbox, instance: dg.DagsterInstance, key: str) -> tuple[float, float, float, float]:
+def _one_run(sandbox: Sandbox, instance: dg.DagsterInstance, key: str) -> dict[str, float]:
     spent: list[float] = []
-    run = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
-    asset = build_remote_run_asset(run, key=key)
     with _timed(spent):
-        result = dg.materialize([asset], resources=sandbox_resources(sandbox.url), instance=instance)
-    to_post = _to_post(sandbox, instance, result.run_id)
+        to_post, to_end = _ours(sandbox, instance, key)
+    with _no_ledger():
+        _, to_end_without = _ours(sandbox, instance, f"{key}_without")
     bare = dg.materialize([_bare], instance=instance).output_for_node("bare")
     with peer.fast_forward(sandbox):
-        result = peer.job(sandbox.url, run.profiles_id, "peer").execute_in_process(instance=instance)
-    return to_post, 1000 * sum(spent), 1000 * bare, _to_post(sandbox, instance, result.run_id)
+        result = peer.job(sandbox.url, _RUN.profiles_id, "peer").execute_in_process(instance=instance)
+    return {
+        "to_post": to_post,
+        "peer_to_post": _to_post(sandbox, instance, result.run_id),
+        "in_ledger": 1000 * sum(spent),
+        "longer": to_end - to_end_without,
+        "bare": 1000 * bare,
+    }
+
+
+def _ours(sandbox: Sandbox, instance: dg.DagsterInstance, key: str) -> tuple[float, float]:
+    """From the step's start to the POST, and to the look that shows the end; the pause is the sandbox's time."""
+    asset = build_remote_run_asset(_RUN, key=key)
+    result = dg.materialize([asset], resources=sandbox_resources(sandbox.url), instance=instance)
+    to_post = _to_post(sandbox, instance, result.run_id)
+    *_, post, look = sandbox.requests("rudderstack")
+    assert (post.method, look.method) == ("POST", "GET")
+    return to_post, to_post + 1000 * (look.at - post.at)
 
 
 def _to_post(sandbox: Sandbox, instance: dg.DagsterInstance, dagster_run_id: str) -> float:
@@ -128,4 +149,15 @@ def _timed(spent: list[float]) -> Iterator[None]:
         return timed
 
     with patch.multiple(Ledger, **{name: timing(getattr(Ledger, name)) for name in _CALLS}):
+        yield
+
+
+@contextmanager
+def _no_ledger() -> Iterator[None]:
+    """As if nobody kept one."""
+    found = {"last": None, "known_run_ids": set[str](), "was_published_before": False}
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(Ledger, "write", lambda ledger, *args, **options: None))
+        for name, value in found.items():
+            stack.enter_context(patch.object(Ledger, name, return_value=value))
         yield
