@@ -74,9 +74,9 @@ def attach(following: Following, record: Record) -> Going | None:
         if following.options.wait == "defer":
             log.info("The result of %s was reported already", following.named(run_id))
             return Going(run_id, record.correlation_id, record.at, record.deadline or 0.0, attached=True, status=status)
-        # The step ran again all the same: a quality gate held the result back, or somebody wants everything anew.
-        log.info("The result of %s was reported already; starting anew", following.named(run_id))
-        return None
+        if _was_held_back(following, run_id, status):
+            log.info("The result of %s was reported, and a check held it back; starting anew", following.named(run_id))
+            return None
 
     now = current_clock().wall()
     # A step's retry keeps the deadline; whoever re-executes a run from failure wants it to wait anew.
@@ -101,6 +101,12 @@ def attach(following: Following, record: Record) -> Going | None:
         attached=True,
         status=status if status.state.is_final else None,
     )
+
+
+def _was_held_back(following: Following, run_id: str, status: RunStatus) -> bool:
+    """Whether the step failed by the result itself: a blocking check did, and the data may have been mended since."""
+    result = following.run.fetch_result(following.resource, run_id, status, following.options.gate)
+    return any(outcome.is_error and outcome.name in following.step.blocking_checks for outcome in result.checks)
 
 
 def _look(following: Following, run_id: str) -> RunStatus | None:

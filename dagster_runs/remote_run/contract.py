@@ -154,6 +154,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         partition_window_fields: The two fields that a time-window partition fills, or ``None``.
         private_fields: Fields that may name a person or hold a secret, and that following a run does not need: the
             ledger of a deferred run leaves them out.
+        unsent_fields: Fields that the vendor is not told: changing one makes no other run of one that is going.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
@@ -171,6 +172,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     to_find_lost_starts: ClassVar[str] = ""
     partition_window_fields: ClassVar[tuple[str, str] | None] = None
     private_fields: ClassVar[frozenset[str]] = frozenset()
+    unsent_fields: ClassVar[frozenset[str]] = frozenset()
 
     @property
     @abstractmethod

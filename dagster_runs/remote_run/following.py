@@ -1,5 +1,6 @@
 """One step following one remote run: what starting, waiting and ending share."""
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -77,7 +78,9 @@ class Following:
         """Digest of the fields that are wanted, where they are fixed."""
         if not self.is_fixed:
             return None
-        return sha256(self.run.model_dump_json().encode()).hexdigest()[:16]
+        # Without defaults: a later version of this package may know more fields, and its runs are the same.
+        told = self.run.model_dump(mode="json", exclude_defaults=True, exclude=set(self.run.unsent_fields))
+        return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
     def handed_over(self) -> dict[str, Any] | None:

@@ -167,6 +167,10 @@ class Ledger:
         of_it = (record for record in self._newest_first(of_all=True) if record.run_id == run_id)
         return any(record.entry is Entry.CANCELLING for record in of_it)
 
+    def has_abandoned(self) -> bool:
+        """Whether one of this step's starts was given up though it may have begun a run."""
+        return any(record.entry is Entry.ABANDONED for record in self._newest_first())
+
     def known_run_ids(self) -> set[str]:
         """The remote runs that this step's attempts are known to have started."""
         return {record.run_id for record in self._newest_first() if record.run_id}

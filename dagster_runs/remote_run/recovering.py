@@ -54,7 +54,9 @@ def recover(following: Following, attempt: StartAttempt, *, why: str, is_same: b
         log.warning("The start's answer was lost (%s); %s has no such run, so it is started again", why, run.vendor)
         following.note(Entry.NOT_STARTED, "The vendor has no such run", correlation_id=attempt.correlation_id)
         return None
-    if following.options.on_uncertain_start == "start_again":
+    if following.options.on_uncertain_start == "start_again" and following.ledger.has_abandoned():
+        why = f"{why}. It had been started again once, as on_uncertain_start='start_again' says"
+    elif following.options.on_uncertain_start == "start_again":
         log.warning("Starting again, as on_uncertain_start='start_again' says, though a run may be going: %s", why)
         said = "Outcome unknown; on_uncertain_start='start_again'"
         following.note(Entry.ABANDONED, said, correlation_id=attempt.correlation_id)

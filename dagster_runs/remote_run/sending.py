@@ -1,5 +1,7 @@
 """Sending a start, and noting the run that it began."""
 
+import logging
+
 from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.errors import RunTerminated
 from dagster_runs.remote_run.following import Following, Going
@@ -8,6 +10,10 @@ from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.step import Verdict
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
+
+_STORAGE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between attempts to note a run that has begun: a database that fails over is back after some."""
+_logger = logging.getLogger(__name__)
 
 
 def send(following: Following, attempt: StartAttempt, *, lost: bool = False) -> Going:
@@ -82,6 +88,15 @@ def note_started(following: Following, attempt: StartAttempt, run_id: str, *, fo
         attached=found is not None,
     )
     said = f"Started the {following.what}" if found is None else f"Found the {following.what}: {found}"
-    following.note(Entry.STARTED, said, correlation_id=attempt.correlation_id, going=going, at=now)
+    for pause in (*_STORAGE_PAUSES, None):
+        try:
+            following.note(Entry.STARTED, said, correlation_id=attempt.correlation_id, going=going, at=now)
+            break
+        except Exception as error:  # of whatever storage Dagster has: no vendor has a part in this
+            # Not into the event log, which is what fails.
+            _logger.warning("%s: run %s, which could not be noted in Dagster's event log: %s", said, run_id, error)
+            if pause is None:
+                raise
+            current_clock().sleep(pause)
     following.step.log.info("%s: run %s %s", said, run_id, following.url(run_id) or "")
     return going

@@ -85,6 +85,12 @@ class Step:
         return frozenset(self.context.selected_asset_check_keys)
 
     @cached_property
+    def blocking_checks(self) -> frozenset[str]:
+        """The names of those that hold back what is downstream, and fail the step, where they fail with ERROR."""
+        specs = self.context.assets_def.check_specs
+        return frozenset(spec.name for spec in specs if spec.blocking and spec.key in self.check_keys)
+
+    @cached_property
     def partition(self) -> str | None:
         """The partition, ``first...last`` for a range, ``None`` for an asset without partitions."""
         if self.single_partition is not None or not self.context.has_partition_key_range:

@@ -33,6 +33,7 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
     facts, ticks = outcome.facts, outcome.ticks
     add("deferred runs", len(facts.planned))
     add("in flight when all were started", outcome.in_flight)
+    add("ended while others were still started", len(facts.planned) - outcome.in_flight, 0)
     add("seconds until all were started", outcome.seconds[0])
     add("seconds until all was told", outcome.seconds[1])
     add("kills of code server and daemon", outcome.kills.done)

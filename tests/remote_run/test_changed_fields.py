@@ -7,12 +7,21 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs import RudderStackProfilesRun, RudderStackResource
-from dagster_runs.sandbox import Fault, Sandbox
+from dagster_runs import (
+    AmperityWorkflowRun,
+    RemoteRun,
+    RudderStackProfilesRun,
+    RudderStackResource,
+    SegmentflowJourneyRun,
+)
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize, metadata
 from tests.remote_run.reexecuting import at_pause, dies, execute, features_job, leave_going, reexecute
 
 pytestmark = pytest.mark.usefixtures("clock")
+
+JOURNEY = SegmentflowJourneyRun(journey_id=well_known.SEGMENTFLOW_JOURNEY, recipient={"email": "a@example.com"})
+WORKFLOW = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
 
 
 def test_a_run_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -36,6 +45,24 @@ def test_a_lost_start_with_other_fields_is_not_taken(sandbox: Sandbox, instance:
     other = features_job(sandbox, TESTS.with_fields({"match_schema_name": "staging"}))
     assert "unknown whether" in failure(reexecute(other, instance, first.run_id))
     assert sandbox.starts("testgen") == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "changed"),
+    [
+        pytest.param(JOURNEY, {"on_exited": "succeed"}, id="how an end is judged"),
+        pytest.param(WORKFLOW, {"workflow_name": "Nightly"}, id="what observing needs"),
+        pytest.param(PROFILES, {"rebase_incremental": False}, id="the default"),
+    ],
+)
+def test_a_change_that_the_vendor_is_not_told_makes_no_other_run(
+    run: RemoteRun[Any], changed: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.set_behaviour(run.target, Behaviour(running_seconds=60))
+    _, parent = leave_going(sandbox, instance, run=run)
+    sandbox.advance(3600)
+    assert reexecute(features_job(sandbox, run.with_fields(changed)), instance, parent).success
+    assert len(sandbox.runs()) == 1
 
 
 class TestFieldsThatUserCodeMakesAnew:

@@ -7,7 +7,6 @@ import dagster as dg
 import pytest
 
 from dagster_runs import (
-    QualityGate,
     RudderStackResource,
     TestGenProfilingRun,
     TestGenResource,
@@ -15,13 +14,12 @@ from dagster_runs import (
     build_remote_run_asset,
 )
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.testing import SandboxClock, sandbox_resources
+from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import (
     PROFILES,
     PROFILING,
     TESTS,
-    checks,
     entries,
     failure,
     materialize,
@@ -124,40 +122,6 @@ def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance:
     assert sandbox.starts("rudderstack") == 1
     assert entries(instance, "features") == ["starting", "started", "started"]
     assert metadata(instance, "features")["dagster_runs/attached"] is True
-
-
-def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # The data is mended, and the run re-executed from failure: that must test the data again.
-    orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
-    job = features_job(sandbox, orders, gate=QualityGate(min_score=0.95, blocking=True))
-    first = execute(job, instance)
-    assert not first.success
-    assert checks(first)["quality_score"].passed is False
-    sandbox.set_behaviour(orders.target, Behaviour(score=0.99, counts={"passed": 48, "failed": 0, "warning": 0}))
-    assert reexecute(job, instance, first.run_id).success
-    assert sandbox.starts("testgen") == 2
-
-
-def test_a_result_that_was_reported_for_some_of_its_assets_is_taken(
-    sandbox: Sandbox, instance: dg.DagsterInstance
-) -> None:
-    dies_between = [True, False]
-
-    @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")])
-    def both(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Iterator[Any]:
-        for event in testgen.run(context, TESTS):
-            yield event
-            if dies_between.pop(0):
-                dies()
-
-    defs = dg.Definitions([both], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor)
-    job = defs.resolve_implicit_global_asset_job_def()
-    died = execute(job, instance)
-    assert not died.success
-    dies_between += [False]
-    assert reexecute(job, instance, died.run_id).success
-    [run] = sandbox.runs("testgen")
-    assert metadata(instance, "two")["dagster_runs/run_id"] == run.id
 
 
 def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -121,6 +121,22 @@ class TestInBothKindsOfList:
         # The list tells of no configuration, so any courier group's will do.
         assert {one.run_id for one in found(amperity, tried)} == {one.id for one in sandbox.runs("amperity")}
 
+    def test_the_name_tells_which_is_ours(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        tried = lose(sandbox, amperity)
+        [ours] = sandbox.runs("amperity")
+        other = sandbox.begin_run(well_known.AMPERITY_SLOW)
+        name = amperity.get_workflow(ours.id, verbose=False).name
+        assert amperity.get_workflow(other.id, verbose=False).name != name
+        named = run_of().with_fields({"workflow_name": name})
+        assert named.find_started(amperity, tried) == [FoundRun(ours.id, ours=False)]
+
+    def test_one_of_another_name_is_undecided(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        # It is a stranger's, or somebody has changed the name: neither to be taken, nor a reason to start again.
+        tried = lose(sandbox, amperity)
+        [one] = sandbox.runs("amperity")
+        renamed = run_of().with_fields({"workflow_name": "As it was called before"})
+        assert renamed.find_started(amperity, tried) == [FoundRun(one.id, ours=False, undecided=True)]
+
     def test_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose_before_it_arrives(sandbox, amperity)
         assert found(amperity, tried) == []

@@ -188,6 +188,17 @@ class TestLostAnswers:
         assert start(RUN, sandbox, instance, on_uncertain_start="start_again").success
         assert sandbox.starts("prophecy") == 2
 
+    def test_which_is_one_further_run_however_often_it_is_retried(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(Fault("lost_answer", method="POST"))
+        options = {"on_uncertain_start": "start_again", "retry_policy": dg.RetryPolicy(max_retries=3)}
+        job = job_with(RUN, sandbox, **options)
+        result = execute(job, instance)
+        assert "had been started again once" in failure(result)
+        assert "had been started again once" in failure(reexecute(job, instance, result.run_id))
+        assert sandbox.starts("prophecy") == 2
+
     def test_a_start_that_never_arrived_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, times=2))
         assert start(RUN, sandbox, instance).success

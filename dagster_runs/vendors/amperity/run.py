@@ -63,6 +63,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     checks_of_failed_runs: ClassVar[frozenset[str]] = frozenset({"tasks_succeeded"})
     can_cancel: ClassVar[bool] = True
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("range_from", "range_to")
+    unsent_fields: ClassVar[frozenset[str]] = frozenset({"workflow_name"})
 
     config_id: str
     range_from: Time | None = None
@@ -197,12 +198,16 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
             "created_to": iso(datetime.fromtimestamp(attempt.latest + ahead, timezone.utc)),
         }
         found: dict[str, FoundRun] = {}
+        named: set[str] = set()
         for workflow_type in _TYPES[self.config_id[:2]]:
             for workflow in resource.list_all_workflows(type=workflow_type, **window):
                 fits = _fits(workflow, attempt, resource.http().clock_ahead)
                 if fits is not False:
-                    found[workflow.id] = FoundRun(workflow.id, ours=False, undecided=fits is None)
-        return list(found.values())
+                    is_named = self.workflow_name in (None, workflow.name)
+                    named |= {workflow.id} if is_named else set()
+                    # One of another name is not ours, unless the name was changed: so it is no reason to start again.
+                    found[workflow.id] = FoundRun(workflow.id, ours=False, undecided=fits is None or not is_named)
+        return [one for one in found.values() if one.run_id in named or not named]
 
 
 def _fits(workflow: Workflow, attempt: StartAttempt, ahead: float | None) -> bool | None:

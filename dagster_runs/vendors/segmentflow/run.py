@@ -59,6 +59,7 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"segmentflow"})
     default_timeout: ClassVar[float] = 30 * DAY
     private_fields: ClassVar[frozenset[str]] = frozenset({"recipient", "variables"})
+    unsent_fields: ClassVar[frozenset[str]] = frozenset({"on_exited"})
     where_to_stop: ClassVar[str] = "If it must not go on, stop the journey at https://dashboard.segmentflow.ai."
 
     journey_id: Uuid | None = None

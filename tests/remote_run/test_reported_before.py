@@ -1,0 +1,72 @@
+"""A step that runs again though its run's result was reported: by an attempt that failed all the same."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import QualityGate, TestGenTestRun
+from dagster_runs.remote_run.reporting import check_specs
+from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.testing import sandbox_resources
+from tests.remote_run.materializing import TESTS, checks, failure, metadata
+from tests.remote_run.reexecuting import dies, execute, features_job, reexecute
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # The data is mended, and the run re-executed from failure: that must test the data again.
+    orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
+    job = features_job(sandbox, orders, gate=QualityGate(min_score=0.95, blocking=True))
+    first = execute(job, instance)
+    assert not first.success
+    assert checks(first)["quality_score"].passed is False
+    sandbox.set_behaviour(orders.target, Behaviour(score=0.99, counts={"passed": 48, "failed": 0, "warning": 0}))
+    assert reexecute(job, instance, first.run_id).success
+    assert sandbox.starts("testgen") == 2
+
+
+def test_a_result_that_was_reported_for_some_of_its_assets_is_taken(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    dies_between = [True, False]
+
+    @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")])
+    def both(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Iterator[Any]:
+        for event in testgen.run(context, TESTS):
+            yield event
+            if dies_between.pop(0):
+                dies()
+
+    defs = dg.Definitions([both], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor)
+    job = defs.resolve_implicit_global_asset_job_def()
+    died = execute(job, instance)
+    assert not died.success
+    dies_between += [False]
+    assert reexecute(job, instance, died.run_id).success
+    [run] = sandbox.runs("testgen")
+    assert metadata(instance, "two")["dagster_runs/run_id"] == run.id
+
+
+@pytest.mark.parametrize("gate", [None, QualityGate(blocking=True)], ids=["no gate", "a gate that it passed"])
+def test_a_result_that_was_reported_is_taken_again(
+    gate: QualityGate | None, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    # What else the step does after the run has failed; it is mended, and re-executed from failure.
+    is_mended = [False, True]
+
+    @dg.asset(check_specs=check_specs(TestGenTestRun, dg.AssetKey("mine"), gate))
+    def mine(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Iterator[Any]:
+        yield from testgen.run(context, TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN), gate=gate)
+        if not is_mended.pop(0):
+            raise RuntimeError("the mail server is down")
+
+    defs = dg.Definitions([mine], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor)
+    job = defs.resolve_implicit_global_asset_job_def()
+    first = execute(job, instance)
+    assert "the mail server is down" in failure(first)
+    assert metadata(instance, "mine")
+    assert reexecute(job, instance, first.run_id).success
+    assert sandbox.starts("testgen") == 1
