@@ -1,6 +1,6 @@
 """Dagster runs that a sensor requests: to publish the end of a deferred run, and to follow upon a finished one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -139,36 +139,68 @@ def _retries_left(tags: Mapping[str, str], usually: int) -> str:
 
 def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
     """The run that the user wants after each finished run, once: the remote run's id is its key."""
-    run_key = f"after {finished.run_id}"
-    if not is_job(job):
-        try:
-            request: dg.RunRequest | None = job(finished)
-        except Exception:  # the user's; the ends of the others are to be told all the same
-            context.log.exception(
-                "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
-            )
-            return []
-        if request is None:
-            return []
-        return [request if request.run_key is not None else request._replace(run_key=run_key)]
+    try:
+        request = _of_job(job, finished, context) if is_job(job) else job(finished)
+    except Exception:  # the user's; the ends of the others are to be told all the same
+        context.log.exception(
+            "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
+        )
+        return []
+    if request is None:
+        return []
+    why = refusal(request, context)
+    if why is not None:
+        context.log.warning(
+            "Dagster would refuse the run of job %s that is to follow run %s (%s), so nothing is requested",
+            request.job_name,
+            finished.run_id,
+            why,
+        )
+        return []
+    return [request if request.run_key is not None else request._replace(run_key=f"after {finished.run_id}")]
+
+
+def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:
     partitions = finished.partitions if (partitions_def := _partitions_of(job, context)) is not None else ()
     if partitions_def is not None and partitions and not _has(partitions_def, partitions, context.instance):
-        # Dagster would refuse the whole tick for it.
         context.log.warning(
             "Run %s filled %s, which is no partition of job %s, so nothing is requested",
             finished.run_id,
             partitions[0],
             job.name,
         )
-        return []
-    return [
-        dg.RunRequest(
-            run_key=run_key,
-            job_name=job.name,
-            partition_key=partitions[0] if len(partitions) == 1 else None,
-            tags={**_range_tags(partitions), RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
-        )
-    ]
+        return None
+    return dg.RunRequest(
+        job_name=job.name,
+        partition_key=partitions[0] if len(partitions) == 1 else None,
+        tags={**_range_tags(partitions), RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
+    )
+
+
+def among(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
+    """The same; of a function, only what is a request for one of the sensor's jobs.
+
+    Args:
+        follow_up: A job or a function.
+        jobs: All that the sensor may request.
+    """
+    if follow_up is None or is_job(follow_up):
+        return follow_up
+    names = [job.name for job in jobs]
+
+    def checked(finished: FinishedRun) -> dg.RunRequest | None:
+        request = follow_up(finished)
+        if request is None:
+            return None
+        if not isinstance(request, dg.RunRequest):
+            raise TypeError(f"It returned {request!r}, which is no RunRequest")
+        if request.job_name is None and len(names) == 1:
+            return request._replace(job_name=names[0])
+        if request.job_name not in names:
+            raise ValueError(f"It requested job {request.job_name!r}; the sensor may request {', '.join(names)}")
+        return request
+
+    return checked
 
 
 def _partitions_of(job: Job, context: dg.SensorEvaluationContext) -> dg.PartitionsDefinition[Any] | None:
