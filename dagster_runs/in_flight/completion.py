@@ -161,6 +161,7 @@ class Completion:
         pacing, until = begun + PACING, begun + LOOKING
         _take_over(flights)
         soon = clock.wall() + self._interval / 2
+        awaited: list[Future[None]] = []
         for key, resource in resources.items():
             looking = self._looking.get(key)
             if looking is not None and not looking.done():
@@ -172,8 +173,11 @@ class Completion:
             due.sort(key=lambda flight: flight.looked_at)
             if due:
                 going = [flight for flight in going if flight.phase is Phase.GOING]
+                was_silent = self._watches[key].is_silent
                 self._looking[key] = self._pool.submit(self._watches[key].look, due, going, resource, until)
-        wait(self._looking.values(), timeout=max(1.0, until - clock.monotonic() + 1))
+                if not was_silent:  # else all other vendors' ends would be told as late, as long as it hangs
+                    awaited.append(self._looking[key])
+        wait(awaited, timeout=max(1.0, until - clock.monotonic() + 1))
         for look in self._looking.values():
             if look.done():
                 look.result()  # an error of ours is to fail the tick
