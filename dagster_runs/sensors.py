@@ -34,8 +34,8 @@ def build_completion_sensor(
         name: The sensor's name.
         job: A job to request once for each finished run, whatever its end (which the run's tag ``dagster_runs/state``
             tells); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
-        jobs: Jobs that such a function may request. And jobs whose runs defer these assets: a failure is then published
-            by a run of the same job, with its hooks.
+        jobs: Jobs that such a function may request, by ``job_name``. And jobs whose runs defer these assets: a failure
+            is then published by a run of the same job, with its hooks.
         minimum_interval_seconds: Seconds between two ticks.
         default_status: Whether it runs from the beginning; by default somebody has to switch it on, as in Dagster.
         description: Instead of the usual one.
@@ -49,7 +49,7 @@ def build_completion_sensor(
     requested = requests.named([*jobs, *([job] if requests.is_job(job) else [])])
     completion = Completion(
         assets_watched,
-        follow_up=job,
+        follow_up=requests.among(job, requested.values()),
         jobs=requested,
         default_jobs={asset: job.name for job, some in publishing for asset in some},
         interval=minimum_interval_seconds,
@@ -93,7 +93,7 @@ def build_observation_sensor(
         name: The sensor's name.
         job: A job to request once for each finished run, whatever its end (which the run's tag ``dagster_runs/state``
             tells); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
-        jobs: Jobs that such a function may request.
+        jobs: Jobs that such a function may request, by ``job_name``.
         minimum_interval_seconds: Seconds between two ticks.
         default_status: Whether it runs from the beginning; by default somebody has to switch it on, as in Dagster.
         description: Instead of the usual one.
@@ -103,8 +103,8 @@ def build_observation_sensor(
         DagsterInvalidDefinitionError: Others' runs of an asset cannot be seen or told, and why.
     """
     assets_watched = observable(assets)
-    observation = Observation(assets_watched, follow_up=job)
     requested = requests.named([*jobs, *([job] if requests.is_job(job) else [])])
+    observation = Observation(assets_watched, follow_up=requests.among(job, requested.values()))
 
     @dg.sensor(
         name=name,

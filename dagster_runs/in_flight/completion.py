@@ -5,23 +5,23 @@ cursor behind: its token is not the one that was handed out last, so the table o
 in which everything that was stored is seen. Hence each end is told once.
 """
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import dagster as dg
 
 from dagster_runs.in_flight import publishing, requests
+from dagster_runs.in_flight.cursor import Cursor
 from dagster_runs.in_flight.definition import WatchedAsset
-from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun, Place
+from dagster_runs.in_flight.finished import Ended, FinishedRun, Place
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import Published, is_published
+from dagster_runs.in_flight.report import EVENTS_FOR_A_REQUEST, Report
 from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -40,40 +40,10 @@ MOST_EVENTS = 1000
 """That a tick reports, however fast the storage is."""
 MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
-_EVENTS_FOR_A_REQUEST = 40
-"""That Dagster stores in the time in which it launches a run."""
 _UNHEARD = 600.0
 """Seconds beyond its deadline after which a run that cannot be looked at is left to a step all the same."""
 _LATELY = 600.0
 """Seconds before the last cursor for which follow-up jobs are requested anew, after a tick that got lost."""
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """What the sensor keeps between ticks: enough to make the table of runs anew.
-
-    Attributes:
-        token: Of the tick that wrote it.
-        read_from: Id in the event log after which all runs are found that are going.
-        at: Epoch seconds.
-    """
-
-    token: str = ""
-    read_from: int = 0
-    at: float = 0.0
-
-    @classmethod
-    def of(cls, text: str | None) -> "Cursor":
-        """As a tick wrote it; whatever else stands there begins anew."""
-        try:
-            kept = json.loads(text or "{}")
-            return cls(str(kept["token"]), int(kept["read_from"]), float(kept["at"]))
-        except (ValueError, TypeError, KeyError):
-            return cls()
-
-    def as_text(self) -> str:
-        """For Dagster to keep."""
-        return json.dumps({"token": self.token, "read_from": self.read_from, "at": self.at})
 
 
 class Completion:
@@ -139,8 +109,8 @@ class Completion:
         for watch in self._watches.values():
             watch.tell(context.log)
         most_events = min(MOST_EVENTS, self._storing.most_events)
-        most_requests = max(1, min(MOST_REQUESTS, most_events // _EVENTS_FOR_A_REQUEST))
-        report = _Report(most_events, most_requests, begun + REPORTING)
+        most_requests = max(1, min(MOST_REQUESTS, most_events // EVENTS_FOR_A_REQUEST))
+        report = Report(most_events, most_requests, begun + REPORTING)
         self._told_last = None
         self._follow_again(flights, report, context)
         _give_up_overdue(flights, clock.wall())
@@ -191,6 +161,7 @@ class Completion:
         pacing, until = begun + PACING, begun + LOOKING
         _take_over(flights)
         soon = clock.wall() + self._interval / 2
+        awaited: list[Future[None]] = []
         for key, resource in resources.items():
             looking = self._looking.get(key)
             if looking is not None and not looking.done():
@@ -202,8 +173,11 @@ class Completion:
             due.sort(key=lambda flight: flight.looked_at)
             if due:
                 going = [flight for flight in going if flight.phase is Phase.GOING]
+                was_silent = self._watches[key].is_silent
                 self._looking[key] = self._pool.submit(self._watches[key].look, due, going, resource, until)
-        wait(self._looking.values(), timeout=max(1.0, until - clock.monotonic() + 1))
+                if not was_silent:  # else all other vendors' ends would be told as late, as long as it hangs
+                    awaited.append(self._looking[key])
+        wait(awaited, timeout=max(1.0, until - clock.monotonic() + 1))
         for look in self._looking.values():
             if look.done():
                 look.result()  # an error of ours is to fail the tick
@@ -214,7 +188,7 @@ class Completion:
         flights: Flights,
         published: Published,
         resources: Mapping[str, RemoteRunResource],
-        report: "_Report",
+        report: Report,
         context: dg.SensorEvaluationContext,
     ) -> None:
         # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
@@ -237,7 +211,7 @@ class Completion:
         flights: Flights,
         published: Published,
         resources: Mapping[str, RemoteRunResource],
-        report: "_Report",
+        report: Report,
         context: dg.SensorEvaluationContext,
     ) -> None:
         """Have Dagster runs publish the other ends, and see to it that those which were requested begin."""
@@ -247,10 +221,11 @@ class Completion:
         most, most_told = max(1, report.most_requests // share), report.most_events // share // 2
         before, needing = len(report.requests), list[Flight]()
         for flight in [flight for flight in flights if flight.phase is Phase.NEEDS_STEP]:
-            if requests.can_have_step(flight, instance):
+            try:
+                requests.check_step(flight, instance)
                 needing.append(flight)
-            else:
-                self._tell_without_step(flight, published, resources, report, context)
+            except requests.NoStep as why:
+                self._tell_without_step(flight, published, resources, report, context, why=why)
             is_full = len(needing) >= most or len(report.requests) - before >= most
             if is_full or len(report.events) >= most_told or report.is_late:
                 break
@@ -271,10 +246,13 @@ class Completion:
                     given_up,
                 )
             elif len(report.requests) == before or (len(report.requests) - before < most and not report.is_late):
+                default = self._default_jobs[flight.asset]
+                try:
+                    request = requests.to_publish(flight, context, self._jobs, default, attempt=given_up)
+                except requests.NoStep as why:
+                    self._tell_without_step(flight, published, resources, report, context, why=why)
+                    continue
                 flight.phase = Phase.REQUESTED
-                request = requests.to_publish(
-                    flight, instance, self._jobs, self._default_jobs[flight.asset], attempt=given_up
-                )
                 report.requests.append(request)
                 if not given_up:
                     self._follow(flight, report, context)
@@ -284,24 +262,25 @@ class Completion:
         flight: Flight,
         published: Published,
         resources: Mapping[str, RemoteRunResource],
-        report: "_Report",
+        report: Report,
         context: dg.SensorEvaluationContext,
+        *,
+        why: requests.NoStep,
     ) -> None:
-        """Tell an end that no step can publish, as the partition is no more: Dagster would refuse the tick."""
+        """Tell an end that no step can publish: Dagster would refuse the tick."""
         ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
         report.events += ended.as_failure()
         context.log.warning(
-            "%s run %s ended %s. It filled %s, which is no partition of %s any more, so no Dagster run tells of it",
+            "%s run %s ended %s. %s, so no Dagster run tells of it",
             flight.run.vendor,
             flight.run_id,
-            _seen(flight).word,
-            ", ".join(flight.partitions[:1]) or "no partition",
-            flight.keys[0].to_user_string(),
+            _seen(flight).word or "beyond its time",
+            why,
         )
         flight.phase = Phase.OVER
         self._follow(flight, report, context)
 
-    def _follow(self, flight: Flight, report: "_Report", context: dg.SensorEvaluationContext) -> None:
+    def _follow(self, flight: Flight, report: Report, context: dg.SensorEvaluationContext) -> None:
         if self._follow_up is None:
             return
         shown = _seen(flight).state
@@ -309,7 +288,7 @@ class Completion:
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
         report.requests += requests.to_follow_up(self._follow_up, finished, context)
 
-    def _follow_again(self, flights: Flights, report: "_Report", context: dg.SensorEvaluationContext) -> None:
+    def _follow_again(self, flights: Flights, report: Report, context: dg.SensorEvaluationContext) -> None:
         """Request what follows those that a lost tick may have reported without its requests. Dagster drops doubles."""
         while flights.published:
             flight, at = flights.published.popleft()
@@ -323,45 +302,6 @@ class Completion:
         count = {phase: sum(flight.phase is phase for flight in flights) for phase in Phase}
         said = [f"{count[Phase.OVER]} reported, {len(flights) - count[Phase.OVER]} in flight"]
         return ". ".join([*said, *(watch.trouble for watch in self._watches.values() if watch.trouble is not None)])
-
-
-@dataclass
-class _Report:
-    """What a tick tells Dagster.
-
-    Attributes:
-        until: Monotonic seconds after which no more than one further run of each kind is told of.
-        told: For each run that is reported, the place that comes last, and the number of events up to it.
-    """
-
-    most_events: int
-    most_requests: int
-    until: float
-    events: list[AssetEvent] = field(default_factory=list)
-    requests: list[dg.RunRequest] = field(default_factory=list)
-    told: list[tuple[Place, int]] = field(default_factory=list)
-
-    def tell(self, ended: Ended) -> None:
-        """Report a good end, where it was not reported yet."""
-        if ended.places:
-            self.events += ended.as_success()
-            self.told.append((ended.places[-1], len(self.events)))
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the rest is left to the next tick."""
-        return current_clock().monotonic() > self.until
-
-    @property
-    def has_room_for_events(self) -> bool:
-        """Whether further successes may be told in this tick."""
-        taken = min(len(self.requests) * _EVENTS_FOR_A_REQUEST, self.most_events // 2)
-        return len(self.events) + taken < self.most_events
-
-    @property
-    def has_room_for_requests(self) -> bool:
-        """Whether further runs may be requested in this tick."""
-        return len(self.requests) < self.most_requests
 
 
 def _take_over(flights: Flights) -> None:
@@ -379,7 +319,17 @@ def _give_up_overdue(flights: Flights, now: float) -> None:
 
 def _ended(flight: Flight, places: Sequence[Place], resource: RemoteRunResource) -> Ended:
     more = {"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(flight.record.dagster_run_id)}
-    return Ended(flight.asset, places, flight.run, flight.run_id, resource, _seen(flight), flight.result, more)
+    return Ended(
+        asset=flight.asset,
+        places=places,
+        run=flight.run,
+        run_id=flight.run_id,
+        resource=resource,
+        status=_seen(flight),
+        result=flight.result,
+        more=more,
+        is_of_kind=flight.is_of_kind,
+    )
 
 
 def _seen(flight: Flight) -> RunStatus:

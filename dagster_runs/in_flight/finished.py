@@ -54,6 +54,7 @@ class Ended:
         status: How it ended.
         result: What it brought.
         more: Further metadata.
+        is_of_kind: Whether it is of the kind that the asset has now, so that ``run`` tells what ran.
     """
 
     asset: WatchedAsset
@@ -64,6 +65,7 @@ class Ended:
     status: RunStatus
     result: RunResult
     more: Mapping[str, Any]
+    is_of_kind: bool = True
 
     def as_success(self) -> Iterator[AssetEvent]:
         """The checks, and a materialization of each asset and partition.
@@ -79,12 +81,13 @@ class Ended:
         """The checks that a run which did not succeed reports, and an observation of each asset and partition."""
         told = [check for check in self.result.checks if check.name in self.run.checks_of_failed_runs]
         yield from self._evaluations([run_status_outcome(self.run, self.run_id, self.status), *told])
-        said = f"The {self.run.vendor} {self.run.label} of {self.run.target} ended {self.status.plain_word}"
+        what = f"{self.run.vendor} {self.run.label} of {self.run.target}" if self.is_of_kind else f"run {self.run_id}"
+        said = f"The {what} ended {self.status.plain_word}"
         for key, partition in self.places:
             yield dg.AssetObservation(key, description=said, metadata=self._metadata(), partition=partition)
 
     def _metadata(self) -> dict[str, Any]:
-        url = self.run.run_url(self.resource, self.run_id)
+        url = self.run.run_url(self.resource, self.run_id) if self.is_of_kind else None
         known = run_metadata(self.run, self.run_id, url=url, attached=False, status=self.status)
         return {**self.result.metadata, **known, **self.more}
 

@@ -72,6 +72,11 @@ class Flight:
         return self.record.run_id or ""
 
     @property
+    def is_of_kind(self) -> bool:
+        """Whether it is of the kind that the asset has now; of another one the vendor's answers would mean nothing."""
+        return self.record.kind == self.asset.remote.run_class.__name__
+
+    @property
     def keys(self) -> list[dg.AssetKey]:
         """The assets that the run fills, as far as they are still defined."""
         filled = [dg.AssetKey(path) for path in (self.record.handed_over or {}).get("assets", ())]

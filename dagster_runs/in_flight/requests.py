@@ -1,12 +1,13 @@
 """Dagster runs that a sensor requests: to publish the end of a deferred run, and to follow upon a finished one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from dagster_runs.in_flight.finished import FinishedRun
 from dagster_runs.in_flight.flight import Flight
+from dagster_runs.in_flight.refusing import refusal
 from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG
 
 Job = Any
@@ -29,12 +30,24 @@ _PASSED_ON = (
 """Dagster's own tags that a person may have put on a run."""
 
 
-def can_have_step(flight: Flight, instance: dg.DagsterInstance) -> bool:
-    """Whether a Dagster run can fill what the deferred run filled: somebody may have changed the asset's partitions."""
+class NoStep(Exception):
+    """No Dagster run can publish an end, and why."""
+
+
+def check_step(flight: Flight, instance: dg.DagsterInstance) -> None:
+    """Whether a Dagster run can fill what the deferred run filled: somebody may have changed the asset's partitions.
+
+    Raises:
+        NoStep: It cannot.
+    """
     partitions_def = flight.asset.definition.partitions_def
     if partitions_def is None or not flight.partitions:
-        return partitions_def is None and not flight.partitions
-    return _has(partitions_def, flight.partitions, instance)
+        fits = partitions_def is None and not flight.partitions
+    else:
+        fits = _has(partitions_def, flight.partitions, instance)
+    if not fits:
+        partition = flight.partitions[0] if flight.partitions else "no partition"
+        raise NoStep(f"It filled {partition}, which is no partition of {flight.keys[0].to_user_string()} any more")
 
 
 def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str], instance: dg.DagsterInstance) -> bool:
@@ -46,34 +59,71 @@ def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str]
 
 
 def to_publish(
-    flight: Flight, instance: dg.DagsterInstance, jobs: Mapping[str, Job], default: str, *, attempt: int = 0
+    flight: Flight,
+    context: dg.SensorEvaluationContext,
+    jobs: Mapping[str, Job],
+    default: str,
+    *,
+    attempt: int = 0,
 ) -> dg.RunRequest:
     """A Dagster run whose step attaches to the deferred run, publishes its end and fails, if it did not succeed.
 
-    It is a run of the job whose run deferred it, where that is one of ``jobs``, and has that run's own tags.
+    It is a run of the job whose run deferred it, where that is one of ``jobs``, and has that run's own tags, and its
+    config for the step: a retry of the step starts what was launched.
 
     Args:
         flight: The deferred run.
-        instance: Where the deferring run is known.
+        context: The sensor's.
         jobs: The jobs that the sensor may request, by name.
-        default: The one for runs of other jobs.
+        default: The one for runs of other jobs, and where its own job cannot publish it any more.
         attempt: How many of its kind Dagster has given up before they began.
+
+    Raises:
+        NoStep: There can be none.
     """
+    instance = context.instance
     deferred_by = instance.get_run_by_id(flight.record.dagster_run_id)
-    before: Mapping[str, str] = deferred_by.tags if deferred_by is not None else {}
+    if deferred_by is None:
+        # The ledger is gone with it: a step would know nothing of the run, and start another.
+        raise NoStep(f"Dagster run {flight.record.dagster_run_id}, which had started it, was deleted")
+    before = deferred_by.tags
     tags = {name: value for name, value in before.items() if name in _PASSED_ON or not name.startswith(_OURS)}
-    partitions = flight.partitions
-    tags |= _range_tags(partitions)
+    tags |= _range_tags(flight.partitions)
     if instance.run_retries_enabled:
         # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
         tags[_MAX_RETRIES_TAG] = _retries_left(before, instance.run_retries_max_retries)
-    return dg.RunRequest(
+    request = dg.RunRequest(
         run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}" + (f" again {attempt}" if attempt else ""),
-        job_name=deferred_by.job_name if deferred_by is not None and deferred_by.job_name in jobs else default,
+        run_config=_launched_with(flight, deferred_by, context),
         asset_selection=flight.keys,
         partition_key=flight.partition,
         tags={**tags, FINISHES_TAG: flight.run_id, DEFERRED_BY_TAG: flight.record.dagster_run_id},
     )
+    why = None
+    for name in (deferred_by.job_name, default):
+        if name in jobs or name == default:
+            request = request._replace(job_name=name)
+            # The sensor's own job takes any run without config; to ask takes 0.1 s in a job of a thousand assets.
+            why = refusal(request, context) if name in jobs or request.run_config else None
+            if why is None:
+                return request
+    raise NoStep(f"Dagster would refuse a run for it ({why})")
+
+
+def _launched_with(flight: Flight, deferred_by: dg.DagsterRun, context: dg.SensorEvaluationContext) -> dict[str, Any]:
+    """The config of the step that deferred the run, as it was launched; that of others may not fit."""
+    name, repository = deferred_by.job_name, context.repository_def
+    job = repository.get_job(name) if repository is not None and repository.has_job(name) else None
+    given: Mapping[str, Any] = deferred_by.run_config
+    is_jobs_own = job is not None and job.config_mapping is not None
+    if job is not None and is_jobs_own:  # which Dagster does not note with the run
+        try:
+            given = dg.validate_run_config(job.get_subset(asset_selection=deferred_by.asset_selection), given)
+        except Exception as error:  # somebody has changed the job
+            raise NoStep(f"Nobody can tell its config: that of job {name} has changed ({error})") from None
+    op = flight.asset.definition.op.name
+    config = given.get("ops", {}).get(op, {}).get("config")
+    return {"ops": {op: {"config": config or {}}}} if config or is_jobs_own else {}
 
 
 def _range_tags(partitions: Sequence[str]) -> dict[str, str]:
@@ -90,36 +140,68 @@ def _retries_left(tags: Mapping[str, str], usually: int) -> str:
 
 def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
     """The run that the user wants after each finished run, once: the remote run's id is its key."""
-    run_key = f"after {finished.run_id}"
-    if not is_job(job):
-        try:
-            request: dg.RunRequest | None = job(finished)
-        except Exception:  # the user's; the ends of the others are to be told all the same
-            context.log.exception(
-                "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
-            )
-            return []
-        if request is None:
-            return []
-        return [request if request.run_key is not None else request._replace(run_key=run_key)]
+    try:
+        request = _of_job(job, finished, context) if is_job(job) else job(finished)
+    except Exception:  # the user's; the ends of the others are to be told all the same
+        context.log.exception(
+            "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
+        )
+        return []
+    if request is None:
+        return []
+    why = refusal(request, context)
+    if why is not None:
+        context.log.warning(
+            "Dagster would refuse the run of job %s that is to follow run %s (%s), so nothing is requested",
+            request.job_name,
+            finished.run_id,
+            why,
+        )
+        return []
+    return [request if request.run_key is not None else request._replace(run_key=f"after {finished.run_id}")]
+
+
+def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:
     partitions = finished.partitions if (partitions_def := _partitions_of(job, context)) is not None else ()
     if partitions_def is not None and partitions and not _has(partitions_def, partitions, context.instance):
-        # Dagster would refuse the whole tick for it.
         context.log.warning(
             "Run %s filled %s, which is no partition of job %s, so nothing is requested",
             finished.run_id,
             partitions[0],
             job.name,
         )
-        return []
-    return [
-        dg.RunRequest(
-            run_key=run_key,
-            job_name=job.name,
-            partition_key=partitions[0] if len(partitions) == 1 else None,
-            tags={**_range_tags(partitions), RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
-        )
-    ]
+        return None
+    return dg.RunRequest(
+        job_name=job.name,
+        partition_key=partitions[0] if len(partitions) == 1 else None,
+        tags={**_range_tags(partitions), RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
+    )
+
+
+def among(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
+    """The same; of a function, only what is a request for one of the sensor's jobs.
+
+    Args:
+        follow_up: A job or a function.
+        jobs: All that the sensor may request.
+    """
+    if follow_up is None or is_job(follow_up):
+        return follow_up
+    names = [job.name for job in jobs]
+
+    def checked(finished: FinishedRun) -> dg.RunRequest | None:
+        request = follow_up(finished)
+        if request is None:
+            return None
+        if not isinstance(request, dg.RunRequest):
+            raise TypeError(f"It returned {request!r}, which is no RunRequest")
+        if request.job_name is None and len(names) == 1:
+            return request._replace(job_name=names[0])
+        if request.job_name not in names:
+            raise ValueError(f"It requested job {request.job_name!r}; the sensor may request {', '.join(names)}")
+        return request
+
+    return checked
 
 
 def _partitions_of(job: Job, context: dg.SensorEvaluationContext) -> dg.PartitionsDefinition[Any] | None:

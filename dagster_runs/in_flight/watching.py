@@ -7,9 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from functools import partial
-from itertools import chain
 
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
@@ -30,14 +28,43 @@ _CLOCKS_DIFFER = 900.0
 """Seconds by which the list may show a run as older than the ledger does."""
 
 
+class _Reading:
+    """What a vendor's lists have shown.
+
+    Attributes:
+        due: The runs worth a look.
+        awaited: Those of them that were not shown yet.
+        shown: Those that were, and others.
+    """
+
+    def __init__(self, due: Sequence[Flight], by_id: dict[str, Flight]) -> None:
+        self.due = due
+        self.awaited = set(due)
+        self.shown: set[Flight] = set()
+        self._by_id = by_id
+
+    def take(self, run_id: str) -> Flight | None:
+        """The run that has this id, the first time that it is shown."""
+        flight = self._by_id.pop(run_id, None)
+        if flight is not None:
+            self.shown.add(flight)
+            self.awaited.discard(flight)
+        return flight
+
+
 class Watch:
     """What is known of one resource, from tick to tick.
 
     Args:
         name: The resource's key, for the log.
+
+    Attributes:
+        is_silent: Whether the vendor let the whole of the last look pass without an answer.
     """
 
     def __init__(self, name: str) -> None:
+        self.is_silent = False
+        self._was_heard = False
         self._name = name
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"dagster_runs_{name}")
         self._looks: dict[Flight, Future[None]] = {}
@@ -57,6 +84,7 @@ class Watch:
                 tick.
         """
         self._failed_in_a_row = 0
+        self._was_heard = False
         self._looks = {flight: look for flight, look in self._looks.items() if not look.done()}
         wanted = [flight for flight in due if flight not in self._looks]
         if len(wanted) > 1:
@@ -65,6 +93,7 @@ class Watch:
         for flight in wanted:
             self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
         wait(self._looks.values(), timeout=max(0.0, until - current_clock().monotonic()))
+        self.is_silent = not self._was_heard and current_clock().monotonic() >= until
 
     def tell(self, log: logging.Logger) -> None:
         """One line when an outage begins, and one when it ends."""
@@ -85,38 +114,48 @@ class Watch:
         self, due: Sequence[Flight], going: Iterable[Flight], resource: RemoteRunResource, until: float
     ) -> set[Flight]:
         """Read the vendor's list until it has shown all runs that are due; which it showed."""
-        shown: set[Flight] = set()
-        awaited = set(due)
-        by_id = {flight.run_id: flight for flight in going if flight not in self._looks}
+        reading = _Reading(due, {flight.run_id: flight for flight in going if flight not in self._looks})
         oldest = min(flight.record.at for flight in due)
         # A run that was never looked at, as far as this process knows, cannot have ended before it was started.
         unseen_since = min(max(flight.looked_at, flight.record.at) for flight in due)
         # A list may be longer than there is time for, at each tick: what stands at its end is then looked at by itself.
         now = current_clock().monotonic()
-        list_until = now + (until - now) / 2
+        half, quarter = now + (until - now) / 2, now + (until - now) / 4
+        # What ended first of all, as the ends of a thousand going runs fit on a page or two. But whatever becomes of
+        # this list, the other one is read as well.
+        self._read(lambda: resource.list_ended(unseen_since - _CLOCKS_DIFFER), reading, resource, quarter, until)
+        self._read(lambda: resource.list_runs(oldest - _CLOCKS_DIFFER), reading, resource, half, until)
+        return reading.shown
+
+    def _read(
+        self,
+        ask: Callable[[], Iterator[ListedRun] | None],
+        reading: "_Reading",
+        resource: RemoteRunResource,
+        list_until: float,
+        until: float,
+    ) -> None:
+        most = len(reading.due) * _LISTED_FOR_A_LOOK
+        if not reading.awaited or not self._has_time(list_until):
+            return
         try:
             with resource.http().hurried():
-                for read, listed in enumerate(
-                    chain(
-                        _ended_since(unseen_since - _CLOCKS_DIFFER, resource),
-                        resource.list_runs(oldest - _CLOCKS_DIFFER) or (),
-                    )
-                ):
+                for read, listed in enumerate(ask() or ()):
                     self._failed_in_a_row = 0
-                    flight = by_id.pop(listed.run_id, None)
+                    self._was_heard = True
+                    flight = reading.take(listed.run_id)
                     if flight is not None:
-                        shown.add(flight)
-                        awaited.discard(flight)
-                        ask = partial(flight.run.status_of_listed, resource, listed)
+                        of_listed = partial(flight.run.status_of_listed, resource, listed)
                         if listed.state.is_final:  # which costs further calls
-                            self._begin(flight, ask, resource, until)
+                            self._begin(flight, of_listed, resource, until)
                         else:
-                            self._look_at(flight, ask, resource, until)
-                    if not awaited or read >= len(due) * _LISTED_FOR_A_LOOK or not self._has_time(list_until):
-                        break
-        except VendorError as error:
+                            self._look_at(flight, of_listed, resource, until)
+                    if not reading.awaited or read >= most or not self._has_time(list_until):
+                        return
+        except InvalidRequestError:
+            self._was_heard = True  # a server that does not know the filter for ends lists the runs all the same
+        except Exception as error:  # the vendor's, or its code's: each run is looked at by itself all the same
             self._failed(error)
-        return shown
 
     def _begin(self, flight: Flight, ask: Callable[[], RunStatus], resource: RemoteRunResource, until: float) -> None:
         self._looks[flight] = self._pool.submit(self._look_at, flight, ask, resource, until)
@@ -169,6 +208,7 @@ class Watch:
     def _answered(self) -> None:
         with self._lock:
             self._failed_in_a_row = 0
+            self._was_heard = True
             self._trouble = None
 
     def _failed(self, error: Exception) -> None:
@@ -177,9 +217,3 @@ class Watch:
             # One call may fail alone; what fails in a row is an outage.
             if self._failed_in_a_row >= min(_OUTAGE_AFTER, len(self._looks) or 1):
                 self._trouble = error
-
-
-def _ended_since(since: float, resource: RemoteRunResource) -> Iterator[ListedRun]:
-    """What the vendor tells apart as ended: first of all, as the ends of a thousand going runs fit on a page or two."""
-    with suppress(InvalidRequestError):  # a server that does not know the filter lists the runs all the same
-        yield from resource.list_ended(since) or ()

@@ -98,6 +98,7 @@ class Driver:
         self.runs.append(
             job.execute_in_process(
                 instance=self.instance,
+                run_config=request.run_config,
                 asset_selection=request.asset_selection,
                 partition_key=request.partition_key,
                 tags=dict(request.tags),
@@ -121,10 +122,11 @@ def completion(
     assets: Sequence[dg.AssetsDefinition], sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any
 ) -> Driver:
     """The completion sensor of these assets, with its daemon."""
-    more = options.pop("more_assets", ())
-    jobs = [*options.get("jobs", ()), *([options["job"]] if is_job(options.get("job")) else [])]
+    more, more_jobs = options.pop("more_assets", ()), options.pop("more_jobs", ())
+    of_sensor = [*options.get("jobs", ()), *([options["job"]] if is_job(options.get("job")) else [])]
+    jobs = {job.name: job for job in [*of_sensor, *more_jobs]}.values()
     sensor = build_completion_sensor(assets, **options)
-    return Driver(sensor, [*assets, *more], sandbox, instance, jobs=jobs)
+    return Driver(sensor, [*assets, *more], sandbox, instance, jobs=list(jobs))
 
 
 def materializations(instance: dg.DagsterInstance, key: str) -> list[dg.EventLogRecord]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import dagster as dg
 import pytest
 
@@ -68,6 +70,34 @@ def test_one_vendors_outage_delays_only_its_own_runs(
     driver.ticks(clock, 9)
     assert len(reported(instance, "well")) == 1
     assert reported(instance, "ill") == []
+
+
+def test_a_vendor_that_hangs_is_waited_for_once(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the whole time for looks of one tick; the next ones tell the others' ends without it."""
+    monkeypatch.setattr(completion_module, "LOOKING", 1.5)
+    ill, well = deferred(PROFILES, key="ill"), deferred(TESTS, key="well")
+    materialize([ill], sandbox, instance)
+    clock.sleep(60)
+    sandbox.add_fault(Fault("hang", method="GET", path=LOOK, seconds=4))
+    driver = completion([ill, well], sandbox, instance)
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        driver.tick()
+        took.append(time.monotonic() - begun)
+        clock.sleep(10)
+        materialize([well], sandbox, instance)
+        clock.sleep(60)
+    assert took[0] > 1.4
+    assert max(took[1:]) < 1.0
+    assert len(reported(instance, "well")) == 2
+    assert reported(instance, "ill") == [], "else it did not hang"
+    sandbox.clear_faults()
+    time.sleep(4)
+    driver.ticks(clock, 4)
+    assert len(reported(instance, "ill")) == 1
 
 
 def test_a_vendor_that_is_down_is_left_alone_until_the_next_tick(

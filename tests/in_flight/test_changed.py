@@ -14,6 +14,7 @@ from tests.in_flight.driving import completion, deferred, reported
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
 
 pytestmark = pytest.mark.usefixtures("clock")
+RANGE = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +105,38 @@ def told(instance: dg.DagsterInstance, key: str) -> list[str]:
     records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
     found = [record.asset_observation.metadata for record in records if record.run_id == ""]
     return [str(one["dagster_runs/state"].value) for one in found]
+
+
+@dg.op
+def nothing() -> None:
+    """What a job does that has none of the assets any more."""
+
+
+@dg.job(name="nightly")
+def without_assets() -> None:
+    nothing()
+
+
+@dg.asset(partitions_def=static("p", "q"))
+def another() -> None:
+    """It has partitions of its own."""
+
+
+@pytest.mark.parametrize(
+    "now", [without_assets, dg.define_asset_job("nightly", selection=[another])], ids=["no assets", "other partitions"]
+)
+@pytest.mark.parametrize("launched", [{"partition_key": "a"}, {"tags": RANGE}], ids=["a partition", "a range"])
+def test_a_failure_of_a_run_of_a_job_that_has_lost_the_asset(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, now: Any, launched: Any
+) -> None:
+    """Dagster would refuse the whole tick for a request of that job."""
+    options = {"partitions_def": static("a", "b"), "backfill_policy": dg.BackfillPolicy.single_run()}
+    asset, well = deferred(PROFILES, **options), deferred(TESTS, key="well")
+    before = completion([asset], sandbox, instance, jobs=[dg.define_asset_job("nightly", selection=[asset])])
+    assert before.job("nightly").execute_in_process(instance=instance, **launched).success
+    materialize([well], sandbox, instance)
+    driver = completion([asset, well], sandbox, instance, jobs=[now], more_assets=[another])
+    driver.ticks(clock, 9)
+    [run] = driver.runs
+    assert "no such column" in failure(run)
+    assert len(reported(instance, "well")) == 1

@@ -70,6 +70,51 @@ def test_a_function_that_fails_holds_nothing_up(
     assert len(reported(instance, "it")) == 1
 
 
+def test_a_function_may_leave_out_the_name_of_the_only_job(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance, job=lambda _: dg.RunRequest(), jobs=[after_it])
+    driver.ticks(clock, 9)
+    assert [run.dagster_run.job_name for run in driver.runs] == ["after_it"]
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["x"]))
+def by_letter(context: dg.AssetExecutionContext) -> None:
+    context.log.info("told")
+
+
+@pytest.mark.parametrize(
+    "request_made",
+    [
+        dg.RunRequest(job_name="no_such_job"),
+        dg.RunRequest(),
+        dg.RunRequest(job_name="by_letter_job", partition_key="gone"),
+        dg.RunRequest(job_name="after_it", partition_key="x"),
+        dg.RunRequest(job_name="by_letter_job", asset_selection=[dg.AssetKey("gone")]),
+        dg.RunRequest(job_name="after_it", run_config={"ops": {"gone": {}}}),
+        "after_it",
+    ],
+    ids=["a job", "no job", "a partition", "a partition for none", "an asset", "config", "a request"],
+)
+def test_a_function_that_requests_what_is_not_there_holds_nothing_up(
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+    request_made: Any,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    jobs = [after_it, dg.define_asset_job("by_letter_job", selection=[by_letter])]
+    driver = completion([asset], sandbox, instance, job=lambda _: request_made, jobs=jobs, more_assets=[by_letter])
+    driver.ticks(clock, 9)
+    assert len(reported(instance, "it")) == 1
+    assert not driver.runs
+    assert "nothing is requested" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("same_process", [True, False], ids=["same code server", "new code server"])
 def test_what_follows_is_not_lost_with_a_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, same_process: bool

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dagster_runs import AmperityWorkflowRun, build_remote_run_asset
+from collections.abc import Iterator
+
+import pytest
+
+from dagster_runs import AmperityResource, AmperityWorkflowRun, build_remote_run_asset
 from dagster_runs.in_flight.definition import watched
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.watching import Watch
+from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.ledger import Entry, Record
 from dagster_runs.remote_run.pacing import Age
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
@@ -50,18 +55,72 @@ def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
     assert any(flight.looked_at == 0.0 for flight in others), "there was time for all"
 
 
-def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox, status: int) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
     [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     flights = [_flight(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
-    sandbox.add_fault(Fault("status", path="/workflow/runs$", status=400, times=1))
+    tries = 2 if status == 500 else 1
+    sandbox.add_fault(Fault("status", path="/workflow/runs$", status=status, times=tries))
     watch = Watch("amperity")
     watch.look(flights, flights, sandbox_resources(sandbox.url)["amperity"], current_clock().monotonic() + _PATIENCE)
     assert [flight.shown for flight in flights] == [Phase.SUCCEEDED] * 2
-    lists = [request for request in sandbox.requests("amperity") if request.path.endswith("/workflow/runs")]
-    assert ["ended_from" in request.query for request in lists] == [True, False]
+    assert _lists_of_ends(sandbox) == [True] * tries + [False]
     assert watch.trouble is None
+
+
+def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox) -> None:
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    for _ in range(60):  # another's; of two runs that are due, 40 entries are read
+        sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
+    flights = [_flight(asset, sandbox) for _ in range(2)]
+    sandbox.advance(100)
+    resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
+    Watch("amperity").look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
+    assert _lists_of_ends(sandbox)[-1] is False
+    assert all(flight.looked_at for flight in flights)
+
+
+class _Broken(AmperityResource):
+    """A vendor's code that has a fault of its own in one of its lists."""
+
+    broken: str
+
+    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
+        return self._unless_broken("list_runs", super().list_runs(since))
+
+    def list_ended(self, since: float) -> Iterator[ListedRun] | None:
+        return self._unless_broken("list_ended", super().list_ended(since))
+
+    def _unless_broken(self, name: str, listed: Iterator[ListedRun] | None) -> Iterator[ListedRun] | None:
+        if self.broken == name:
+            raise KeyError("items")
+        return listed
+
+
+@pytest.mark.parametrize("broken", ["list_runs", "list_ended"])
+def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox, broken: str) -> None:
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    flights = [_flight(asset, sandbox) for _ in range(2)]
+    resource = _Broken(
+        tenant=well_known.AMPERITY_TENANT,
+        access_token=well_known.AMPERITY_TOKEN,
+        base_url=f"{sandbox.url}/amperity",
+        broken=broken,
+    )
+    sandbox.advance(100)
+    Watch("amperity").look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
+    assert [flight.shown for flight in flights] == [Phase.SUCCEEDED] * 2
+
+
+def _lists_of_ends(sandbox: Sandbox) -> list[bool]:
+    """Of each list that was asked for, whether it was of ends only."""
+    lists = [request for request in sandbox.requests("amperity") if request.path.endswith("/workflow/runs")]
+    return ["ended_from" in request.query for request in lists if request.method == "GET"]
 
 
 def _flight(asset: object, sandbox: Sandbox) -> Flight:

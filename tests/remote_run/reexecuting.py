@@ -34,7 +34,10 @@ def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, 
     tags = {"dagster/parent_run_id": parent, "dagster/root_run_id": parent}
     if from_failure:
         tags["dagster/is_resume_retry"] = "true"
-    run = instance.create_run_for_job(job, parent_run_id=parent, root_run_id=parent, tags=tags)
+    before = instance.get_run_by_id(parent)
+    run = instance.create_run_for_job(
+        job, run_config=before.run_config, parent_run_id=parent, root_run_id=parent, tags=tags
+    )
     return execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
 
 

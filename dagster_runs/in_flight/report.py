@@ -1,0 +1,50 @@
+"""What a tick tells Dagster, as far as there is room and time."""
+
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from dagster_runs.in_flight.finished import AssetEvent, Ended, Place
+from dagster_runs.transport.clock import current_clock
+
+EVENTS_FOR_A_REQUEST = 40
+"""That Dagster stores in the time in which it launches a run."""
+
+
+@dataclass
+class Report:
+    """What a tick tells Dagster.
+
+    Attributes:
+        until: Monotonic seconds after which no more than one further run of each kind is told of.
+        told: For each run that is reported, the place that comes last, and the number of events up to it.
+    """
+
+    most_events: int
+    most_requests: int
+    until: float
+    events: list[AssetEvent] = field(default_factory=list)
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    told: list[tuple[Place, int]] = field(default_factory=list)
+
+    def tell(self, ended: Ended) -> None:
+        """Report a good end, where it was not reported yet."""
+        if ended.places:
+            self.events += ended.as_success()
+            self.told.append((ended.places[-1], len(self.events)))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the rest is left to the next tick."""
+        return current_clock().monotonic() > self.until
+
+    @property
+    def has_room_for_events(self) -> bool:
+        """Whether further successes may be told in this tick."""
+        taken = min(len(self.requests) * EVENTS_FOR_A_REQUEST, self.most_events // 2)
+        return len(self.events) + taken < self.most_events
+
+    @property
+    def has_room_for_requests(self) -> bool:
+        """Whether further runs may be requested in this tick."""
+        return len(self.requests) < self.most_requests
