@@ -13,6 +13,9 @@ from dagster_runs.remote_run.ledger import Record
 from dagster_runs.remote_run.pacing import Age, Pace
 from dagster_runs.remote_run.state import RunStatus
 
+_WORD_WITHIN = 3600.0
+"""Seconds within which the vendor is to say something of a run itself; longer for old ones."""
+
 
 class Phase(Enum):
     """What is to be done about a deferred run."""
@@ -39,7 +42,8 @@ class Flight:
         storage_id: Of that entry, in the event log.
         run: What runs, as far as following it needs.
         age: How long it has been working.
-        looked_at: Epoch seconds of the last look.
+        looked_at: Epoch seconds of the last look, or of a list of all ends without it.
+        told_at: Epoch seconds of the vendor's last word on this very run; 0 after a list has shown its end.
         phase: What is to be done about it.
         shown: What is to be done by what the last look has shown, until the tick takes it over: a look may outlive the
             tick that began it, and must not undo what that has decided.
@@ -59,6 +63,7 @@ class Flight:
     looked_at: float
     phase: Phase
     may_be_published: bool
+    told_at: float = 0.0
     shown: Phase | None = None
     is_cancelled: bool = False
     status: RunStatus | None = None
@@ -107,6 +112,10 @@ class Flight:
         """What the last look has shown counts from now on."""
         if self.phase is Phase.GOING and self.shown is not None:
             self.phase = self.shown
+
+    def wants_word(self, now: float) -> bool:
+        """Whether not being among those that ended tells too little of it: the vendor may have forgotten it."""
+        return now >= self.deadline or now - self.told_at > max(_WORD_WITHIN, (now - self.record.at) / 2)
 
     def is_due(self, pace: Pace, now: float) -> bool:
         """Whether it is worth a look."""

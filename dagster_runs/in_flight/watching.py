@@ -5,10 +5,11 @@ Each resource is watched by itself, so that a vendor that is slow or down delays
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
+from dagster_runs.in_flight.ends import Ends
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
 from dagster_runs.remote_run.contract import ListedRun
@@ -24,6 +25,8 @@ _LISTED_FOR_A_LOOK = 20
 """Entries of a vendor's list that are read for each run that is due: a page holds more, so it costs no more calls."""
 _OUTAGE_AFTER = 3
 """Failed calls in a row from which on the vendor is left alone until the next tick."""
+_LEFT_OUT_FOR = 120.0
+"""Seconds for which a list is left out that took all its time and showed nothing: single looks need that."""
 _CLOCKS_DIFFER = 900.0
 """Seconds by which the list may show a run as older than the ledger does."""
 
@@ -32,16 +35,20 @@ class _Reading:
     """What a vendor's lists have shown.
 
     Attributes:
-        due: The runs worth a look.
-        awaited: Those of them that were not shown yet.
-        shown: Those that were, and others.
+        going: The runs that they may show.
+        awaited: Those that are worth a look, and were not shown yet.
+        shown: Those that were shown, or are known to be going.
+        entries: How many entries were read, of whatever runs.
+        ends_are_known: Whether all that ended were shown.
     """
 
-    def __init__(self, due: Sequence[Flight], by_id: dict[str, Flight]) -> None:
-        self.due = due
+    def __init__(self, due: Sequence[Flight], going: Iterable[Flight]) -> None:
+        self.going = frozenset(going)
         self.awaited = set(due)
         self.shown: set[Flight] = set()
-        self._by_id = by_id
+        self.entries = 0
+        self.ends_are_known = False
+        self._by_id = {flight.run_id: flight for flight in self.going}
 
     def take(self, run_id: str) -> Flight | None:
         """The run that has this id, the first time that it is shown."""
@@ -65,6 +72,8 @@ class Watch:
     def __init__(self, name: str) -> None:
         self.is_silent = False
         self._was_heard = False
+        self._ends = Ends()
+        self._left_out: dict[str, float] = {}
         self._name = name
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"dagster_runs_{name}")
         self._looks: dict[Flight, Future[None]] = {}
@@ -90,7 +99,7 @@ class Watch:
         if len(wanted) > 1:
             shown = self._look_at_list(wanted, going, resource, until)
             wanted = [flight for flight in wanted if flight not in shown]
-        for flight in wanted:
+        for flight in wanted if self._has_time(until) else ():
             self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
         wait(self._looks.values(), timeout=max(0.0, until - current_clock().monotonic()))
         self.is_silent = not self._was_heard and current_clock().monotonic() >= until
@@ -114,48 +123,76 @@ class Watch:
         self, due: Sequence[Flight], going: Iterable[Flight], resource: RemoteRunResource, until: float
     ) -> set[Flight]:
         """Read the vendor's list until it has shown all runs that are due; which it showed."""
-        reading = _Reading(due, {flight.run_id: flight for flight in going if flight not in self._looks})
-        oldest = min(flight.record.at for flight in due)
-        # A run that was never looked at, as far as this process knows, cannot have ended before it was started.
-        unseen_since = min(max(flight.looked_at, flight.record.at) for flight in due)
+        reading = _Reading(due, [flight for flight in going if flight not in self._looks])
         # A list may be longer than there is time for, at each tick: what stands at its end is then looked at by itself.
         now = current_clock().monotonic()
-        half, quarter = now + (until - now) / 2, now + (until - now) / 4
-        # What ended first of all, as the ends of a thousand going runs fit on a page or two. But whatever becomes of
-        # this list, the other one is read as well.
-        self._read(lambda: resource.list_ended(unseen_since - _CLOCKS_DIFFER), reading, resource, quarter, until)
-        self._read(lambda: resource.list_runs(oldest - _CLOCKS_DIFFER), reading, resource, half, until)
+        half = now + (until - now) / 2
+        # Whatever becomes of the list of ends, the other one is read as well.
+        for read in (self._read_ends, self._read_runs):
+            if reading.awaited and self._has_time(half):
+                self._bearing(read, reading, resource, half, until)
         return reading.shown
 
-    def _read(
-        self,
-        ask: Callable[[], Iterator[ListedRun] | None],
-        reading: "_Reading",
-        resource: RemoteRunResource,
-        list_until: float,
-        until: float,
+    def _bearing(
+        self, read: "_Read", reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float
     ) -> None:
-        most = len(reading.due) * _LISTED_FOR_A_LOOK
-        if not reading.awaited or not self._has_time(list_until):
+        """Read a list, whatever ails it: each run is looked at by itself all the same."""
+        name, clock = read.__name__, current_clock()
+        if clock.monotonic() < self._left_out.get(name, 0.0):
             return
+        read_before = reading.entries
         try:
             with resource.http().hurried():
-                for read, listed in enumerate(ask() or ()):
-                    self._failed_in_a_row = 0
-                    self._was_heard = True
-                    flight = reading.take(listed.run_id)
-                    if flight is not None:
-                        of_listed = partial(flight.run.status_of_listed, resource, listed)
-                        if listed.state.is_final:  # which costs further calls
-                            self._begin(flight, of_listed, resource, until)
-                        else:
-                            self._look_at(flight, of_listed, resource, until)
-                    if not reading.awaited or read >= most or not self._has_time(list_until):
-                        return
+                read(reading, resource, list_until, until)
+            self._was_heard = True
         except InvalidRequestError:
             self._was_heard = True  # a server that does not know the filter for ends lists the runs all the same
-        except Exception as error:  # the vendor's, or its code's: each run is looked at by itself all the same
+        except Exception as error:  # the vendor's, or its code's
             self._failed(error)
+        if clock.monotonic() >= list_until and reading.entries == read_before:
+            self._left_out[name] = clock.monotonic() + _LEFT_OUT_FOR
+
+    def _read_ends(self, reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float) -> None:
+        now = current_clock().wall()
+        going = reading.going
+
+        def show(listed: ListedRun) -> bool:
+            self._take_listed(listed, reading, resource, until)
+            return self._has_time(list_until)
+
+        # A run that was never looked at, as far as this process knows, cannot have ended before it was started.
+        since = min(max(flight.looked_at, flight.record.at) for flight in going)
+        reading.ends_are_known = self._ends.read(resource, since, show)
+        if reading.ends_are_known:
+            for flight in going - reading.shown:
+                if not flight.wants_word(now):
+                    flight.looked_at = now
+                    reading.shown.add(flight)
+                    reading.awaited.discard(flight)
+
+    def _read_runs(self, reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float) -> None:
+        most = len(reading.awaited) * _LISTED_FOR_A_LOOK
+        if reading.ends_are_known and most < len(reading.going):
+            return  # it would show others that are known to be going
+        oldest = min(flight.record.at for flight in reading.awaited)
+        for read, listed in enumerate(resource.list_runs(oldest - _CLOCKS_DIFFER) or ()):
+            self._take_listed(listed, reading, resource, until)
+            if not reading.awaited or read >= most or not self._has_time(list_until):
+                return
+
+    def _take_listed(self, listed: ListedRun, reading: "_Reading", resource: RemoteRunResource, until: float) -> None:
+        self._failed_in_a_row = 0
+        self._was_heard = True
+        reading.entries += 1
+        flight = reading.take(listed.run_id)
+        if flight is None:
+            return
+        ask = partial(flight.run.status_of_listed, resource, listed)
+        if listed.state.is_final:  # which costs further calls
+            flight.told_at = 0.0  # if they fail, the list may show it no more
+            self._begin(flight, ask, resource, until)
+        else:
+            self._look_at(flight, ask, resource, until)
 
     def _begin(self, flight: Flight, ask: Callable[[], RunStatus], resource: RemoteRunResource, until: float) -> None:
         self._looks[flight] = self._pool.submit(self._look_at, flight, ask, resource, until)
@@ -184,6 +221,7 @@ class Watch:
     def _take_in(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         self._answered()
         flight.unknown_since = None
+        flight.told_at = flight.looked_at
         flight.status = status
         flight.age.learn(status, flight.looked_at)
         if status.state is RunState.SUCCEEDED:
@@ -217,3 +255,6 @@ class Watch:
             # One call may fail alone; what fails in a row is an outage.
             if self._failed_in_a_row >= min(_OUTAGE_AFTER, len(self._looks) or 1):
                 self._trouble = error
+
+
+_Read = Callable[[_Reading, RemoteRunResource, float, float], None]

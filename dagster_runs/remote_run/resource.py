@@ -142,13 +142,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         return None
 
-    def list_ended(self, since: float) -> Iterator[ListedRun] | None:
-        """The account's runs that ended since then: few, where very many are going.
-
-        A run that is missing may have ended all the same, so this only shows ends earlier than `list_runs` would.
+    def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+        """The account's runs that ended since then, in whatever state: few, where very many are going.
 
         Args:
             since: Epoch seconds by our clock.
+            until: Likewise; ``None`` for now.
 
         Returns:
             ``None`` where the vendor cannot list them.

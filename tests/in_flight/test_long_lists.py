@@ -8,6 +8,7 @@ import pytest
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, build_remote_run_asset
 from dagster_runs.in_flight.definition import watched
+from dagster_runs.in_flight.ends import Ends
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.watching import Watch
 from dagster_runs.remote_run.contract import ListedRun
@@ -55,6 +56,78 @@ def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
     assert any(flight.looked_at == 0.0 for flight in others), "there was time for all"
 
 
+def test_what_has_not_ended_costs_no_calls(sandbox: Sandbox) -> None:
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    flights = [_flight(asset, sandbox, told_now=True) for _ in range(50)]
+    resource, watch = sandbox_resources(sandbox.url)["amperity"], Watch("amperity")
+    begun = current_clock().wall()
+    watch.look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
+    assert _lists_of_ends(sandbox) == [True] * len(sandbox.requests("amperity"))
+    assert all(flight.looked_at >= begun and flight.shown is None for flight in flights)
+    sandbox.advance(200)
+    watch.look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
+    assert {flight.shown for flight in flights} == {Phase.SUCCEEDED}
+
+
+def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(sandbox: Sandbox) -> None:
+    # The vendor may have forgotten it, so that it never ends.
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100_000))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    flights = [_flight(asset, sandbox, told_now=True) for _ in range(50)]
+    old = flights[7]
+    old.told_at -= 3700
+    watch = Watch("amperity")
+    watch.look(flights, flights, sandbox_resources(sandbox.url)["amperity"], current_clock().monotonic() + _PATIENCE)
+    singly = [request.path for request in sandbox.requests("amperity") if not request.path.endswith("/workflow/runs")]
+    assert [path.rpartition("/")[2] for path in singly] == [old.run_id]
+    assert old.told_at == old.looked_at
+
+
+@pytest.mark.parametrize("told", ["failed", "canceled"])
+def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_default(sandbox: Sandbox, told: str) -> None:
+    sandbox.configure("amperity", list_defaults=True)
+    outcome = "fail" if told == "failed" else "cancel"
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10, outcome=outcome))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    flights = [_flight(asset, sandbox, told_now=True) for _ in range(3)]
+    sandbox.advance(100)
+    watch = Watch("amperity")
+    watch.look(flights, flights, sandbox_resources(sandbox.url)["amperity"], current_clock().monotonic() + _PATIENCE)
+    assert {flight.shown for flight in flights} == {Phase.NEEDS_STEP}
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandbox: Sandbox) -> None:
+    # After a restart: what ended since the oldest start is more than there is time for.
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    begun = current_clock().wall()
+    ended = {sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity").id}
+    for _ in range(20):
+        current_clock().sleep(1000)
+        ended |= {sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity").id for _ in range(10)}
+    current_clock().sleep(100)
+    sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.2))
+    sandbox.configure("amperity", requests_per_second=None)
+    resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
+    ends, shown, ticks = Ends(), set[str](), 1
+
+    def show(listed: ListedRun) -> bool:
+        shown.add(listed.run_id)
+        return current_clock().monotonic() < until
+
+    until = current_clock().monotonic() + 1.5 * _SECONDS
+    while ticks < 20 and not ends.read(resource, begun, show):
+        ticks += 1
+        until = current_clock().monotonic() + 1.5 * _SECONDS
+    assert ticks > 1, "there was time for all at once"
+    assert shown == ended
+    shown.clear()
+    until = current_clock().monotonic() + _PATIENCE
+    assert ends.read(resource, begun, show)
+    assert len(shown) < len(ended), "what was read is read again"
+
+
 @pytest.mark.parametrize("status", [400, 403, 500])
 def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox, status: int) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
@@ -92,8 +165,8 @@ class _Broken(AmperityResource):
     def list_runs(self, since: float) -> Iterator[ListedRun] | None:
         return self._unless_broken("list_runs", super().list_runs(since))
 
-    def list_ended(self, since: float) -> Iterator[ListedRun] | None:
-        return self._unless_broken("list_ended", super().list_ended(since))
+    def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+        return self._unless_broken("list_ended", super().list_ended(since, until))
 
     def _unless_broken(self, name: str, listed: Iterator[ListedRun] | None) -> Iterator[ListedRun] | None:
         if self.broken == name:
@@ -123,16 +196,18 @@ def _lists_of_ends(sandbox: Sandbox) -> list[bool]:
     return ["ended_from" in request.query for request in lists if request.method == "GET"]
 
 
-def _flight(asset: object, sandbox: Sandbox) -> Flight:
+def _flight(asset: object, sandbox: Sandbox, *, told_now: bool = False) -> Flight:
     run = sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
-    record = Record(Entry.STARTED, run.created_at, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
+    now = current_clock().wall()
+    record = Record(Entry.STARTED, now, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
     return Flight(
         asset=asset,  # type: ignore[arg-type]
         record=record,
         storage_id=0,
         run=RUN,
-        age=Age(run.created_at),
+        age=Age(now),
         looked_at=0.0,
         phase=Phase.GOING,
         may_be_published=False,
+        told_at=now if told_now else 0.0,
     )

@@ -194,7 +194,8 @@ def _tasks(run: Run) -> list[_Task]:
 
 
 def _at(run: Run, done: int, working: int) -> float:
-    at = run.starts_at + (run.plan.running_seconds * done / working if working else 0.0)
+    # A run that never ends begins all the same, with its first task.
+    at = run.starts_at + (run.plan.running_seconds * done / working if done else 0.0)
     held = run.plan.hold and run.plan.hold_when == "running" and at > run.hold_from
     return at + run.plan.hold_seconds if held else at
 

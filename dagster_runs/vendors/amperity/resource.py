@@ -1,6 +1,6 @@
 """Connection to an Amperity tenant, and its calls."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar
@@ -19,10 +19,11 @@ from dagster_runs.transport.url import check_base_url, trimmed
 from dagster_runs.vendors.amperity.models import StartedWorkflow, Workflow, WorkflowPage
 
 _MOST_PAGES = 50
+_ENDED_STATES = ("failed", "canceled", "stopped")
 _LISTED_STATES = (
     *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
     *("running with failures", "running-with-failures", "running_with_failures"),
-    *("stopping", "canceling", "failed", "canceled", "stopped"),
+    *("stopping", "canceling", *_ENDED_STATES),
 )
 """The specification gives the filter a default, `succeeded`. Whether servers apply it is not said, nor how they spell
 states of several words: so where the list could be one of successes only, ask for each."""
@@ -118,9 +119,10 @@ class AmperityResource(RemoteRunResource):
         """The tenant's workflows; in which order Amperity does not say."""
         return map(self._listed, self.list_all_workflows(created_from=self._there(since)))
 
-    def list_ended(self, since: float) -> Iterator[ListedRun] | None:
-        """The tenant's workflows that ended since then; only the good ones, where the server lists those by default."""
-        return map(self._listed, self.list_workflows(ended_from=self._there(since)))
+    def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+        """The tenant's workflows that ended since then."""
+        window = {"ended_from": self._there(since), **({} if until is None else {"ended_to": self._there(until)})}
+        return map(self._listed, self.list_all_workflows(_ENDED_STATES, **window))
 
     def _there(self, at: float) -> str:
         # The list is filtered by the vendor's clock.
@@ -131,13 +133,18 @@ class AmperityResource(RemoteRunResource):
         created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
         return ListedRun(workflow.id, created_at, workflow.run_state, workflow)
 
-    def list_all_workflows(self, **filters: str) -> Iterator[Workflow]:
-        """As `list_workflows`, of all states even where the server lists successes only; some may come twice."""
+    def list_all_workflows(self, states: Iterable[str] = _LISTED_STATES, /, **filters: str) -> Iterator[Workflow]:
+        """As `list_workflows`, of all states even where the server lists successes only; some may come twice.
+
+        Args:
+            states: Those that it could leave out.
+            filters: As the list takes them.
+        """
         only_successes = True
         for workflow in self.list_workflows(**filters):
             only_successes = only_successes and workflow.run_state is RunState.SUCCEEDED
             yield workflow
-        for state in _LISTED_STATES if only_successes else ():
+        for state in states if only_successes else ():
             with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
                 yield from self.list_workflows(**filters, state=state)
 
