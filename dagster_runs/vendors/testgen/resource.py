@@ -183,7 +183,7 @@ class TestGenResource(RemoteRunResource):
     def _first_page(self, until: float, of_kind: Mapping[str, str]) -> int:
         # There is no filter by time. Jobs that are made meanwhile move the others to later pages, where they are met.
         too_new, page = 0, 1
-        while not self._reaches(until, page, of_kind):
+        while page < _MOST_JOBS // _PAGE and not self._reaches(until, page, of_kind):
             too_new, page = page, 2 * page
         while page - too_new > 1:
             middle = (too_new + page) // 2
@@ -192,7 +192,7 @@ class TestGenResource(RemoteRunResource):
 
     def _reaches(self, until: float, page: int, of_kind: Mapping[str, str]) -> bool:
         jobs, is_last = self._page_of_jobs(page, of_kind)
-        return is_last or jobs[-1][1] < until
+        return is_last or min(created_at for _, created_at in jobs) < until
 
     def _page_of_jobs(self, page: int, of_kind: Mapping[str, str]) -> tuple[list[tuple[models.Job, float]], bool]:
         """Its jobs with the times of their making, and whether it is the last."""
