@@ -4,7 +4,7 @@ Dagster stores a tick's events before its cursor. So what is to be reported is l
 that got lost after its events reports nothing twice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,18 +16,31 @@ from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
 from dagster_runs.in_flight.requests import FollowUp
 from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
-from dagster_runs.remote_run.contract import DAY, START_TAKES_AT_MOST, ListedRun, RemoteRun, RunResult
+from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
+from dagster_runs.remote_run.contract import (
+    CLOCKS_DIFFER,
+    DAY,
+    START_TAKES_AT_MOST,
+    ListedRun,
+    RemoteRun,
+    RunResult,
+)
 from dagster_runs.remote_run.ledger import Entry, events, observed_run, publications
 from dagster_runs.remote_run.neighbours import records_of
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
-from dagster_runs.transport.errors import NotFoundError, VendorError
+from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
 
 LOOKING = 20.0
 """Seconds of a tick in which calls may begin; Dagster ends a tick after 60, and one result may take 30."""
 LISTING = 10.0
 """Seconds of them in which one resource's list is read."""
+AT_LEAST = 20
+"""Runs of a list that are read however long it takes, so that each tick gets on."""
+_PART = 1800.0
+"""Seconds of a list that are read as one part at first: more than what usually is due, which is read as a whole."""
+_NARROWEST = 60.0
 MOST_EVENTS = 500
 """That a tick reports: Dagster stores them one by one, in the same tick."""
 MOST_REQUESTS = 25
@@ -58,7 +71,7 @@ class Observation:
         self._assets = {asset.keys[0].to_user_string(): asset for asset in assets}
         self._follow_up = follow_up
         self._ticks = 0
-        self._failed_at: dict[str, float] = {}
+        self._memories: dict[str, _Memory] = {}
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
         """One evaluation of the sensor."""
@@ -78,9 +91,8 @@ class Observation:
             if clock.monotonic() > until:
                 continue
             resource = next(iter(assets.values())).remote.resource_in(context.resources)
-            _Account(
-                key, assets, resource, one, report, context, self._follow_up, until, failed_at=self._failed_at
-            ).look()
+            memory = self._memories.setdefault(key, _Memory())
+            _Account(key, assets, resource, one, memory, report, context, self._follow_up, until).look()
         waiting = sum(len(one.awaited) for one in seen.values())
         said = f"{report.runs} reported, {waiting} awaited"
         return dg.SensorResult(
@@ -107,6 +119,33 @@ class _Report:
 
 
 @dataclass
+class _Memory:
+    """What this process remembers of one resource; another one does without it.
+
+    Attributes:
+        part: Seconds of the list that are read as one part, after an outage.
+        looked_at: When each awaited run was last looked at, in epoch seconds.
+        failed_at: Likewise, of those for which that went wrong.
+        unknown_since: Since when the vendor says that it does not know a run.
+    """
+
+    part: float = _PART
+    looked_at: dict[str, float] = field(default_factory=dict)
+    failed_at: dict[str, float] = field(default_factory=dict)
+    unknown_since: dict[str, float] = field(default_factory=dict)
+
+    def turn(self, run_id: str, created_at: float) -> tuple[float, float]:
+        """Sorts runs by who has waited longest; those that could not be looked at come last, and hold up no others."""
+        return self.failed_at.get(run_id, 0.0), self.looked_at.get(run_id, created_at)
+
+    def keep(self, awaited: Collection[str]) -> None:
+        """Forget all other runs."""
+        for times in (self.looked_at, self.failed_at, self.unknown_since):
+            for run_id in times.keys() - awaited:
+                del times[run_id]
+
+
+@dataclass
 class _Account:
     """One resource's runs, in one tick."""
 
@@ -114,34 +153,44 @@ class _Account:
     assets: Mapping[str, WatchedAsset]
     resource: RemoteRunResource
     seen: Seen
+    memory: _Memory
     report: _Report
     context: dg.SensorEvaluationContext
     follow_up: FollowUp | None
     until: float
     listed: dict[str, ListedRun] = field(default_factory=dict)
-    is_whole: bool = True
-    failed_at: dict[str, float] = field(default_factory=dict)
+    listed_to: float = 0.0
+    """Epoch seconds up to which the list was read."""
 
     def look(self) -> None:
         """See which runs there are, and report those of others that have ended."""
-        now = current_clock().wall()
+        clock = current_clock()
+        now = clock.wall()
         with self.resource.http().hurried():
-            if not self._bearing(self._list):
-                return
-            failed_in_a_row = 0
-            # Those that could not be looked at come last, so that no few of them hold up all others.
-            for run_id, sighting in sorted(
-                self.seen.awaited.items(), key=lambda item: (self.failed_at.get(item[0], 0.0), item[1].created_at)
-            ):
-                if self.report.is_full or failed_in_a_row == _OUTAGE_AFTER or current_clock().monotonic() > self.until:
-                    break
-                went_well = self._bearing(partial(self._look_at, run_id, sighting))
-                failed_in_a_row = 0 if went_well else failed_in_a_row + 1
-                self.failed_at.pop(run_id, None)
-                if not went_well:
-                    self.failed_at[run_id] = current_clock().wall()
-        if self.is_whole:
-            self.seen.was_listed(now, self.listed)
+            self._bearing(self._list)  # which may be down, or too long, while runs can be looked at
+            awaited = self.seen.awaited
+            unknown = {run_id: sighting for run_id, sighting in awaited.items() if sighting.asset is None}
+            self._each(unknown, self._recognize, (clock.monotonic() + self.until) / 2)
+            self._leave_out_ours()
+            known = {run_id: sighting for run_id, sighting in awaited.items() if sighting.asset is not None}
+            self._each(known, self._look_at, self.until)
+        self.memory.keep(self.seen.awaited.keys())
+        if self.listed_to:
+            undated = {run_id for run_id, run in self.listed.items() if run.created_at is None}
+            self.seen.was_listed(min(now, self.listed_to + LISTED_LATE), undated)
+
+    def _each(self, runs: Mapping[str, Sighting], call: Callable[[str, Sighting], None], until: float) -> None:
+        """Do it with the runs in their turn, while there is time and the vendor answers."""
+        memory, failed_in_a_row = self.memory, 0
+        for run_id, sighting in sorted(runs.items(), key=lambda item: memory.turn(item[0], item[1].created_at)):
+            if self.report.is_full or failed_in_a_row == _OUTAGE_AFTER or current_clock().monotonic() > until:
+                break
+            if self._bearing(partial(call, run_id, sighting)):
+                failed_in_a_row = 0
+                memory.failed_at.pop(run_id, None)
+            else:
+                failed_in_a_row += 1
+                memory.failed_at[run_id] = current_clock().wall()
 
     def _bearing(self, call: Callable[[], None]) -> bool:
         """Whether the call went well; what did not is tried again at the next tick."""
@@ -154,40 +203,92 @@ class _Account:
         return True
 
     def _list(self) -> None:
+        """Read the list up to now: as a whole, or part by part, oldest first, where there is much to make up for."""
         clock = current_clock()
-        now, until = clock.wall(), clock.monotonic() + LISTING
-        listed = self.resource.list_runs(self.seen.since - LISTED_LATE)
+        until = clock.monotonic() + LISTING
+        begin = self.seen.since - LISTED_LATE
+        while True:
+            now = clock.wall()
+            end = begin + self.memory.part
+            try:
+                is_read = self._list_part(begin, end if end < now else None, until)
+            except UnexpectedResponseError:
+                if self.memory.part <= _NARROWEST:
+                    raise
+                is_read = False  # its pages may be too many
+            if is_read and end >= now:
+                self.listed_to = now
+                return
+            is_late = clock.monotonic() > until
+            if not is_read:
+                self.memory.part = max((min(end, now) - begin) / 2, _NARROWEST)
+            elif not is_late:
+                self.memory.part *= 2
+            if is_read:
+                # Two parts may be cut by clocks that differ a little.
+                self.listed_to = begin = end - CLOCKS_DIFFER
+            if is_late:
+                self.report.troubles.append(f"{self.name}: its list is too long to be read in one tick")
+                return
+
+    def _list_part(self, begin: float, end: float | None, until: float) -> bool:
+        """Whether there was time for all that was made between the two."""
+        clock = current_clock()
+        now = clock.wall()
+        listed = self.resource.list_runs(begin) if end is None else self.resource.list_runs(begin, end)
         if listed is None:
             raise dg.DagsterInvariantViolationError(
                 f"The resource {self.name!r} cannot list runs as it is set; TestGen's needs its project_code"
             )
-        for run in listed:
+        for read, run in enumerate(listed, 1):
             self.listed[run.run_id] = run
             self.seen.take_in(run.run_id, now if run.created_at is None else run.created_at)
-            if clock.monotonic() > until:
-                self.is_whole = False
-                self.report.troubles.append(f"{self.name}: its list is too long to be read in one tick")
-                return
+            if read >= AT_LEAST and clock.monotonic() > until:
+                return False
+        return True
+
+    def _recognize(self, run_id: str, sighting: Sighting) -> None:
+        """Find out which asset a run fills, if any, and leave out at once what fills none."""
+        listed = self.listed.get(run_id)
+        if listed is not None:
+            sighting.asset = self._whose(listed)
+        elif sighting.created_at < self.listed_to:
+            sighting.asset = _NOBODYS  # it is listed no more
+        if sighting.asset == _NOBODYS:
+            self.seen.finish(run_id)
+
+    def _leave_out_ours(self) -> None:
+        """Those that an asset's own ledger tells of, so that they cost no calls: one reading of it for all new runs.
+
+        Whether another asset has started a run is found out at its end only, as it takes the ledgers of all.
+        """
+        now = current_clock().wall()
+        new: dict[str, dict[str, float]] = {}
+        for run_id, sighting in self.seen.awaited.items():
+            is_new = run_id not in self.memory.looked_at or now - sighting.created_at < _START_DECIDED
+            if is_new and sighting.asset is not None and sighting.asset in self.assets:
+                new.setdefault(sighting.asset, {})[run_id] = sighting.created_at
+        for name, runs in new.items():
+            since = min(runs.values()) - _START_NOTED
+            for record in records_of(self.context.instance, self.assets[name].keys[0], since):
+                if record.run_id is not None and runs.pop(record.run_id, None) is not None:
+                    self.seen.finish(record.run_id)
 
     def _look_at(self, run_id: str, sighting: Sighting) -> None:
-        if sighting.asset is None:
-            listed = self.listed.get(run_id)
-            if listed is not None:
-                sighting.asset = self._whose(listed)
-            elif self.is_whole:
-                sighting.asset = _NOBODYS
-            if sighting.asset is None:
-                return
-        asset = self.assets.get(sighting.asset)
-        is_given_up = current_clock().wall() - sighting.created_at > _GIVEN_UP
+        now = current_clock().wall()
+        self.memory.looked_at[run_id] = now
+        asset = self.assets.get(sighting.asset or _NOBODYS)
+        is_given_up = now - sighting.created_at > _GIVEN_UP
         if asset is None or is_given_up or self._is_told(asset, run_id, sighting.created_at):
             self.seen.finish(run_id)
 
     def _is_told(self, asset: WatchedAsset, run_id: str, created_at: float) -> bool:
         """Whether nothing more is to be told of a run; tells its end, if another has started it."""
         status = self._status(asset, run_id)
-        if status is None or not status.state.is_final:
-            return status is None
+        if status is None:
+            return current_clock().wall() - self.memory.unknown_since[run_id] > NOT_FOUND_GRACE
+        if not status.state.is_final:
+            return False
         started_here = self._was_started_here(run_id, created_at)
         if started_here is False:
             self._report(asset, run_id, status, created_at)
@@ -214,14 +315,18 @@ class _Account:
             return None  # it has no record yet, or none any more
 
     def _status(self, asset: WatchedAsset, run_id: str) -> RunStatus | None:
-        """How the run stands; ``None`` if the vendor no longer knows it."""
+        """How the run stands; ``None`` if the vendor does not know it."""
         listed = self.listed.get(run_id)
         try:
             if listed is None:
-                return asset.fixed_run.look(self.resource, run_id)
-            return asset.fixed_run.status_of_listed(self.resource, listed)
+                status = asset.fixed_run.look(self.resource, run_id)
+            else:
+                status = asset.fixed_run.status_of_listed(self.resource, listed)
         except NotFoundError:
+            self.memory.unknown_since.setdefault(run_id, current_clock().wall())
             return None
+        self.memory.unknown_since.pop(run_id, None)
+        return status
 
     def _was_started_here(self, run_id: str, created_at: float) -> bool | None:
         """Whether this Dagster instance started it; ``None`` while a start may still find out that it did."""

@@ -45,13 +45,18 @@ class Seen:
         """Nothing more is to be done about it."""
         self.done[run_id] = self.awaited.pop(run_id).created_at
 
-    def was_listed(self, at: float, listed: Collection[str]) -> None:
-        """All runs until then were listed; older ones need not be listed again, unless it is unknown what one fills."""
+    def was_listed(self, at: float, undated: Collection[str]) -> None:
+        """All runs until then were listed; older ones need not be listed again, unless it is unknown what one fills.
+
+        Args:
+            at: Epoch seconds.
+            undated: Those listed whose creation the vendor does not tell: they are listed for ever, and would pass for
+                new ones.
+        """
         self.since = min([at, *(one.created_at for one in self.awaited.values() if one.asset is None)])
-        # One whose creation the vendor does not tell is listed for ever, and would pass for a new one.
-        self.done = {
-            run_id: made for run_id, made in self.done.items() if made >= self.since - LISTED_LATE or run_id in listed
-        }
+        # One that is not known yet may have taken `since` back by as much as it was listed late.
+        oldest = self.since - 2 * LISTED_LATE
+        self.done = {run_id: made for run_id, made in self.done.items() if made >= oldest or run_id in undated}
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "Seen":

@@ -131,11 +131,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Finds code and message in the vendor's error bodies."""
         return lambda body: (None, None)
 
-    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
+    def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The account's runs of all kinds that were made since then, whoever started them.
 
         Args:
             since: Epoch seconds by our clock.
+            until: Likewise; later ones may be left out, so that a list that grew too long can be read part by part.
 
         Returns:
             ``None`` where the vendor lists none, or the resource lacks a setting for it.

@@ -2,12 +2,14 @@
 
 import random
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dagster_runs.transport import hurry
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import AuthenticationError, VendorError
+from dagster_runs.transport.errors import AuthenticationError, ConnectionFailedError, VendorError
 from dagster_runs.transport.redaction import Redactor
 
 _EARLY = 60.0
@@ -79,6 +81,7 @@ class RenewedToken:
 
     Args:
         fetch: Gets another token from the vendor.
+        vendor: The vendor's name, for errors.
         redactor: Hides what `fetch` authenticates with; the tokens are added to it.
         cure: What the user can do when the vendor refuses to give a token.
         more_headers: Headers that go along with the token's.
@@ -90,6 +93,7 @@ class RenewedToken:
         self,
         fetch: Callable[[], Token],
         *,
+        vendor: str,
         redactor: Redactor,
         cure: str,
         more_headers: Mapping[str, str] | None = None,
@@ -97,6 +101,7 @@ class RenewedToken:
     ) -> None:
         self.most_renewals = most_renewals
         self._fetch_token = fetch
+        self._vendor = vendor
         self._redactor = redactor
         self._cure = cure
         self._more_headers = dict(more_headers or {})
@@ -107,14 +112,14 @@ class RenewedToken:
 
     def headers(self) -> Mapping[str, str]:
         """The headers with a token that has at least a minute to live, or half of its short life."""
-        with self._lock:
+        with self._locked():
             if current_clock().wall() >= self._renew_at:
                 self._fetch()
             return self._headers
 
     def renew(self, refused: Mapping[str, str]) -> bool:
         """Fetch another token, unless another thread has done so since."""
-        with self._lock:
+        with self._locked():
             if self._headers == refused:
                 if current_clock().wall() - self._renewed_at < _FIGHT:
                     current_clock().sleep(random.uniform(0.05, 0.5))
@@ -124,6 +129,15 @@ class RenewedToken:
     def redactor(self) -> Redactor:
         """Hides the credentials and every token there was."""
         return self._redactor
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=hurry.ANSWER_WITHIN if hurry.is_in_a_hurry() else -1):
+            raise ConnectionFailedError("another thread is waiting for an access token still", vendor=self._vendor)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _fetch(self) -> None:
         try:

@@ -1,15 +1,14 @@
 """One vendor's API over HTTP: sends a call, retries what may be retried, turns every failure into a `VendorError`."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from dagster_runs.transport import answers
+from dagster_runs.transport import answers, hurry
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.body import Answer
 from dagster_runs.transport.clock import current_clock
@@ -87,7 +86,6 @@ class HttpClient:
         """Seconds by which the vendor's clock was last seen ahead of ours, by an answer's ``Date``."""
         self._auth = auth
         self._patient = settings
-        self._hurry = threading.local()
         self._read_error = read_error
         self._user_agent = user_agent
 
@@ -122,25 +120,23 @@ class HttpClient:
         path = join_path(segments, vendor=self.vendor, method="POST")
         return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
 
-    @contextmanager
-    def hurried(self) -> Iterator[None]:
-        """Inside the block this thread's calls are retried once at most, and answers waited for 10 s at most."""
-        self._hurry.depth = getattr(self._hurry, "depth", 0) + 1
-        try:
-            yield
-        finally:
-            self._hurry.depth -= 1
+    def hurried(self) -> AbstractContextManager[None]:
+        """Inside the block this thread's calls are retried once at most, and answers waited for 10 s at most.
+
+        So are calls for a token, which are another client's: it is the thread that is in a hurry.
+        """
+        return hurry.hurried()
 
     @property
     def _settings(self) -> HttpSettings:
         patient = self._patient
-        if not getattr(self._hurry, "depth", 0):
+        if not hurry.is_in_a_hurry():
             return patient
         return replace(
             patient,
-            max_retries=min(patient.max_retries, 1),
-            request_timeout=min(patient.request_timeout, 10.0),
-            overall_timeout=min(patient.overall_timeout, 20.0),
+            max_retries=min(patient.max_retries, hurry.MOST_RETRIES),
+            request_timeout=min(patient.request_timeout, hurry.ANSWER_WITHIN),
+            overall_timeout=min(patient.overall_timeout, hurry.ALL_WITHIN),
         )
 
     def retrying(self, *, repeatable: bool) -> "Retrying":

@@ -53,4 +53,11 @@ def exchanged_token(
         lives_for = tokens.expires_in if tokens.expires_in is not None and tokens.expires_in > 0 else _USUAL_LIFE
         return Token(tokens.access_token, lives_for)
 
-    return RenewedToken(fetch, redactor=redactor, cure=cure, more_headers=more_headers, most_renewals=most_renewals)
+    return RenewedToken(
+        fetch,
+        vendor=endpoint.vendor,
+        redactor=redactor,
+        cure=cure,
+        more_headers=more_headers,
+        most_renewals=most_renewals,
+    )

@@ -19,6 +19,8 @@ TABLE = Table(
         "life": "vendors/test_amperity_life.py",
         "rate": "slow/test_amperity_rate_limit.py",
         "observation": "in_flight/test_observation.py",
+        "at_length": "in_flight/test_observation_at_length.py",
+        "listed_parts": "vendors/test_listed_parts.py",
         "long_lists": "in_flight/test_long_lists.py",
     },
     [
@@ -138,15 +140,18 @@ TABLE = Table(
             f"{_RUN}.find_started",
             "lost::test_no_state_is_asked_for_where_the_list_is_of_all "
             "lost::TestInBothKindsOfList::test_runs_from_before_and_long_after_are_none "
-            "lost::TestInAStep::test_is_found_however_wrong_our_clock_is",
+            "lost::TestInAStep::test_is_found_however_wrong_our_clock_is "
+            "listed_parts::test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is",
             "By Amperity's clock, which an answer's `Date` tells",
         ),
         used(
             "parameter",
-            "`type`",
-            f"{_RUN}.find_started",
+            "`type`, and what the server takes for granted without it",
+            f"{_RUN}.find_started resource:_OTHER_TYPES",
             "lost::test_no_state_is_asked_for_where_the_list_is_of_all "
-            "lost::TestInBothKindsOfList::test_runs_from_before_and_long_after_are_none",
+            "lost::TestInBothKindsOfList::test_runs_from_before_and_long_after_are_none "
+            "at_length::TestWhereListsAreFilteredByDefault::test_each_kind_is_seen",
+            "Asked both ways",
         ),
         used(
             "parameter",

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs import RemoteRun, build_completion_sensor, build_remote_run_asset
+from dagster_runs import RemoteRun, build_completion_sensor, build_observation_sensor, build_remote_run_asset
 from dagster_runs.in_flight.requests import is_job
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
@@ -129,6 +129,19 @@ def completion(
     return Driver(sensor, [*assets, *more], sandbox, instance, jobs=list(jobs))
 
 
+def observing(
+    assets: Sequence[dg.AssetsDefinition],
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    *,
+    resources: dict[str, Any] | None = None,
+) -> Driver:
+    """The observation sensor of these assets, with its daemon, after a first tick: what was made before is not told."""
+    driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources=resources)
+    driver.tick()
+    return driver
+
+
 def materializations(instance: dg.DagsterInstance, key: str) -> list[dg.EventLogRecord]:
     """All of the asset, oldest first."""
     return list(instance.fetch_materializations(dg.AssetKey(key), limit=10_000, ascending=True).records)
@@ -138,6 +151,13 @@ def reported(instance: dg.DagsterInstance, key: str) -> list[str]:
     """The remote runs that the asset's materializations report."""
     found = [record.asset_materialization for record in materializations(instance, key)]
     return [str(one.metadata["dagster_runs/run_id"].value) for one in found if one is not None]
+
+
+def observed_failures(instance: dg.DagsterInstance, key: str) -> list[str]:
+    """The remote runs of others that the asset's observations report."""
+    records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
+    found = [record.asset_observation.metadata for record in records if record.run_id == ""]
+    return [str(one["dagster_runs/run_id"].value) for one in found]
 
 
 def evaluations(instance: dg.DagsterInstance, key: str) -> dict[str, tuple[bool, int]]:

@@ -107,7 +107,7 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
         current_clock().sleep(1000)
         ended |= {sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity").id for _ in range(10)}
     current_clock().sleep(100)
-    sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.2))
+    sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.05))
     sandbox.configure("amperity", requests_per_second=None)
     resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
     ends, shown, ticks = Ends(), set[str](), 1
@@ -116,10 +116,10 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
         shown.add(listed.run_id)
         return current_clock().monotonic() < until
 
-    until = current_clock().monotonic() + 1.5 * _SECONDS
-    while ticks < 20 and not ends.read(resource, begun, show):
+    until = current_clock().monotonic() + 0.4 * _SECONDS
+    while ticks < 60 and not ends.read(resource, begun, show):
         ticks += 1
-        until = current_clock().monotonic() + 1.5 * _SECONDS
+        until = current_clock().monotonic() + 0.4 * _SECONDS
     assert ticks > 1, "there was time for all at once"
     assert shown == ended
     shown.clear()

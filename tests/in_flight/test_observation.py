@@ -14,11 +14,19 @@ from dagster_runs import (
     build_observation_sensor,
     build_remote_run_asset,
 )
-from dagster_runs.in_flight import observation as observation_module
 from dagster_runs.in_flight.sightings import Seen
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
-from tests.in_flight.driving import Driver, Lost, deferred, evaluations, materializations, reported
+from tests.in_flight.driving import (
+    Driver,
+    Lost,
+    deferred,
+    evaluations,
+    materializations,
+    observed_failures,
+    observing,
+    reported,
+)
 from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, materialize
 from tests.vendors.prophecy_runs import pipeline
 
@@ -27,18 +35,6 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 def suite(key: str = "it", run: Any = TESTS, **options: Any) -> dg.AssetsDefinition:
     return build_remote_run_asset(run, key=key, **options)
-
-
-def observing(assets: Any, sandbox: Sandbox, instance: dg.DagsterInstance, *, resources: Any = None) -> Driver:
-    driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources=resources)
-    driver.tick()  # what was made before is not reported
-    return driver
-
-
-def observed_failures(instance: dg.DagsterInstance, key: str) -> list[str]:
-    records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
-    found = [record.asset_observation.metadata for record in records if record.run_id == ""]
-    return [str(one["dagster_runs/run_id"].value) for one in found]
 
 
 def test_a_strangers_success_is_a_materialization_with_checks(
@@ -307,19 +303,6 @@ def test_runs_whose_records_are_not_to_be_had_hold_nobody_else_up(
     well = sandbox.begin_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == [well.id]
-
-
-def test_a_list_that_is_too_long_for_a_tick_is_no_end_of_it(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    driver = observing([suite()], sandbox, instance)
-    runs = [sandbox.begin_run(TESTS.target, source="ui") for _ in range(3)]
-    with monkeypatch.context() as patched:
-        patched.setattr(observation_module, "LISTING", 0.0)
-        driver.ticks(clock, 3, every=3600)
-    assert "too long to be read in one tick" in str(driver.skipped[-1])
-    driver.ticks(clock, 2, every=60)
-    assert sorted(reported(instance, "it")) == sorted(run.id for run in runs)
 
 
 def test_a_run_whose_creation_is_not_told_is_no_new_one_each_time() -> None:

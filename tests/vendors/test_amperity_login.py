@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import dagster as dg
@@ -16,14 +17,16 @@ from dagster_runs import (
     AmperityResource,
     AmperityWorkflowRun,
     AuthenticationError,
+    ConnectionFailedError,
     VendorError,
     build_remote_run_asset,
 )
 from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.sandbox import Behaviour, Fault, RecordedRequest, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
+from dagster_runs.transport import hurry
 from tests.remote_run.materializing import entries, failure, materialize
-from tests.transport.scripted import Origin, Reply
+from tests.transport.scripted import Origin, Reply, send
 from tests.vendors.conftest import AmperityMaker
 from tests.vendors.logging_in import indiscreet, kept_by_dagster, lasting, name, passing, shown_by
 
@@ -204,6 +207,38 @@ def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandb
     sandbox.add_fault(fault)
     start(amperity)
     assert sandbox.starts("amperity") == 1
+
+
+def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, amperity: AmperityResource) -> None:
+    sandbox.add_fault(Fault("status", status=503, path=TOKEN))
+    with pytest.raises(VendorError, match="503"), amperity.http().hurried():
+        look(amperity, "x")
+    assert len(logins(sandbox)) <= 4  # the call twice, the token twice for each
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_anothers_patience(
+    origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hurry, "ANSWER_WITHIN", 0.2)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        go_on.wait(60)
+        send(handler, Reply(200, {"access_token": "t"}))
+
+    origin.replies = [hold, Reply(200, {"id": "wf-1", "state": "scheduled"})]
+    resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
+    with ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(look, resource, "wf-1")
+        try:
+            assert asked.wait(10)
+            with pytest.raises(ConnectionFailedError, match="waiting for an access token"), resource.http().hurried():
+                look(resource, "wf-1")
+            assert not patient.done()
+        finally:
+            go_on.set()
+        assert patient.result() == "wf-1"
 
 
 @pytest.mark.parametrize("fault", [Fault("html", status=404), Fault("not_found")], ids=name)

@@ -190,6 +190,7 @@ def test_a_state_that_the_server_does_not_know_is_no_reason_to_give_up(
     running = {"id": "wf-1", "state": "running", "created_at": "2026-01-01T00:00:01.000Z"}
     origin.replies = [
         Reply(200, {"data": []}),
+        Reply(200, {"data": []}),
         Reply(400, {"status": 400, "message": "unknown state"}),
         Reply(200, {"data": [running]}),
         Reply(400, {"status": 400, "message": "unknown state"}),

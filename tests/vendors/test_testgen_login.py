@@ -169,6 +169,13 @@ def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandb
     assert sandbox.starts("testgen") == 1
 
 
+def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, testgen: TestGenResource) -> None:
+    sandbox.add_fault(Fault("status", status=503, path=TOKEN))
+    with pytest.raises(VendorError, match="503"), testgen.http().hurried():
+        testgen.get_job("x")
+    assert len(logins(sandbox)) <= 4  # the call twice, the token twice for each
+
+
 TROUBLE = lasting(TOKEN)
 
 

@@ -27,6 +27,9 @@ _LISTED_STATES = (
 )
 """The specification gives the filter a default, `succeeded`. Whether servers apply it is not said, nor how they spell
 states of several words: so where the list could be one of successes only, ask for each."""
+_LISTED_TYPE = "courier.group/run"
+_OTHER_TYPES = ("amperity.orchestration.orchestration/run", "campaign.send", "campaign.fetch")
+"""The specification gives this filter a default too."""
 
 
 class AmperityResource(RemoteRunResource):
@@ -115,14 +118,20 @@ class AmperityResource(RemoteRunResource):
         """
         self.http().post(["workflow", "runs", workflow_id, "stop"])
 
-    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
+    def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows; in which order Amperity does not say."""
-        return map(self._listed, self.list_all_workflows(created_from=self._there(since)))
+        return map(self._listed, self._of_all_types(self._window("created", since, until)))
 
     def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows that ended since then."""
-        window = {"ended_from": self._there(since), **({} if until is None else {"ended_to": self._there(until)})}
-        return map(self._listed, self.list_all_workflows(_ENDED_STATES, **window))
+        return map(self._listed, self._of_all_types(self._window("ended", since, until), _ENDED_STATES))
+
+    def _window(self, of: str, since: float, until: float | None) -> dict[str, str]:
+        if until is None:
+            return {f"{of}_from": self._there(since)}
+        if self.http().clock_ahead is None:
+            self._newest()  # parts that are cut by different clocks would leave a gap
+        return {f"{of}_from": self._there(since), f"{of}_to": self._there(until)}
 
     def _there(self, at: float) -> str:
         # The list is filtered by the vendor's clock.
@@ -132,6 +141,20 @@ class AmperityResource(RemoteRunResource):
         ahead = self.http().clock_ahead or 0.0
         created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
         return ListedRun(workflow.id, created_at, workflow.run_state, workflow)
+
+    def _of_all_types(self, window: Mapping[str, str], states: Iterable[str] = _LISTED_STATES) -> Iterator[Workflow]:
+        """Of all types, even where the server lists courier groups' only."""
+        only_couriers = True
+        for workflow in self.list_all_workflows(states, **window):
+            only_couriers = only_couriers and workflow.type == _LISTED_TYPE
+            yield workflow
+        if not only_couriers or any(workflow.type != _LISTED_TYPE for workflow in self._newest()):
+            return
+        for other in _OTHER_TYPES:
+            with suppress(InvalidRequestError):  # nor is a type that this version does not know
+                # Many tenants have none of a type, and to ask for each state of it takes many calls.
+                if self._newest(type=other):
+                    yield from self.list_all_workflows(states, type=other, **window)
 
     def list_all_workflows(self, states: Iterable[str] = _LISTED_STATES, /, **filters: str) -> Iterator[Workflow]:
         """As `list_workflows`, of all states even where the server lists successes only; some may come twice.
@@ -144,9 +167,16 @@ class AmperityResource(RemoteRunResource):
         for workflow in self.list_workflows(**filters):
             only_successes = only_successes and workflow.run_state is RunState.SUCCEEDED
             yield workflow
-        for state in states if only_successes else ():
+        of_type = {"type": filters["type"]} if "type" in filters else {}
+        if not only_successes or any(one.run_state is not RunState.SUCCEEDED for one in self._newest(**of_type)):
+            return
+        for state in states:
             with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
                 yield from self.list_workflows(**filters, state=state)
+
+    def _newest(self, **filters: str) -> list[Workflow]:
+        """One page, of whatever time: it may show that the server hides nothing."""
+        return self.http().get(["workflow", "runs"], params=filters).parse(WorkflowPage).data
 
     def list_workflows(self, **filters: str) -> Iterator[Workflow]:
         """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``.

@@ -146,18 +146,21 @@ class TestGenResource(RemoteRunResource):
         )
         return answer.parse(models.FailingTestPage).items[:most]
 
-    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
+    def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The project's jobs, newest first; ``None`` without ``project_code``."""
         if self.project_code is None:
             return None
-        listed = self.jobs_since(since)
+        listed = self.jobs_since(since, until=until)
         return (ListedRun(job.id, created_at, job.state, job) for job, created_at in listed)
 
-    def jobs_since(self, since: float, *, job_key: str | None = None) -> Iterator[tuple[models.Job, float]]:
+    def jobs_since(
+        self, since: float, *, until: float | None = None, job_key: str | None = None
+    ) -> Iterator[tuple[models.Job, float]]:
         """GET ``/projects/{code}/jobs``, newest first.
 
         Args:
             since: Epoch seconds by our clock; older jobs are left out.
+            until: Likewise; newer ones are left out.
             job_key: Only this kind of job.
 
         Yields:
@@ -166,19 +169,40 @@ class TestGenResource(RemoteRunResource):
         if self.project_code is None:
             raise ValueError("jobs can be listed in a project only, and project_code is not set")
         of_kind = {} if job_key is None else {"job_key": job_key}
-        for page in range(1, _MOST_JOBS // _PAGE):
-            answer = self.http().get(
-                ["projects", self.project_code, "jobs"], params={**of_kind, "page": page, "limit": _PAGE}
-            )
-            listed = answer.parse(models.JobPage)
-            ahead = self.http().clock_ahead or 0.0
-            for job in listed.items:
-                created_at = job.created_at.timestamp() - ahead if job.created_at else current_clock().wall()
+        first = 1 if until is None else self._first_page(until, of_kind)
+        for page in range(first, _MOST_JOBS // _PAGE):
+            jobs, is_last = self._page_of_jobs(page, of_kind)
+            for job, created_at in jobs:
                 if created_at < since:
                     return
-                yield job, created_at
-            if page * listed.limit >= listed.total or not listed.items:
+                if until is None or created_at < until:
+                    yield job, created_at
+            if is_last:
                 return
+
+    def _first_page(self, until: float, of_kind: Mapping[str, str]) -> int:
+        # There is no filter by time. Jobs that are made meanwhile move the others to later pages, where they are met.
+        too_new, page = 0, 1
+        while page < _MOST_JOBS // _PAGE and not self._reaches(until, page, of_kind):
+            too_new, page = page, 2 * page
+        while page - too_new > 1:
+            middle = (too_new + page) // 2
+            too_new, page = (too_new, middle) if self._reaches(until, middle, of_kind) else (middle, page)
+        return page
+
+    def _reaches(self, until: float, page: int, of_kind: Mapping[str, str]) -> bool:
+        jobs, is_last = self._page_of_jobs(page, of_kind)
+        return is_last or min(created_at for _, created_at in jobs) < until
+
+    def _page_of_jobs(self, page: int, of_kind: Mapping[str, str]) -> tuple[list[tuple[models.Job, float]], bool]:
+        """Its jobs with the times of their making, and whether it is the last."""
+        answer = self.http().get(
+            ["projects", str(self.project_code), "jobs"], params={**of_kind, "page": page, "limit": _PAGE}
+        )
+        listed = answer.parse(models.JobPage)
+        ahead, now = self.http().clock_ahead or 0.0, current_clock().wall()
+        jobs = [(job, job.created_at.timestamp() - ahead if job.created_at else now) for job in listed.items]
+        return jobs, page * listed.limit >= listed.total or not listed.items
 
     def project_of(self, kind: str, target_id: str) -> str | None:
         """The project of a suite or table group: GET ``/test-suites/{id}``, ``/table-groups/{id}`` (5.134 and later).

@@ -1,0 +1,51 @@
+"""Lists of runs that are read part by part."""
+
+import pytest
+
+from dagster_runs import AmperityResource, RemoteRunResource, TestGenResource
+from dagster_runs.remote_run.contract import CLOCKS_DIFFER
+from dagster_runs.sandbox import Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.clock import use_clock
+from tests.remote_run.reexecuting import ClockOff
+from tests.vendors.conftest import AmperityMaker
+
+
+def listed(resource: RemoteRunResource, since: float, until: float | None = None) -> list[str]:
+    return [run.run_id for run in resource.list_runs(since, until) or ()]
+
+
+@pytest.mark.parametrize("others", [0, 99, 100, 101, 730], ids=str)
+def test_testgens_newer_jobs_are_passed_over(
+    others: int, sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
+) -> None:
+    times, runs = [], []
+    for _ in range(5):
+        times.append(clock.wall())
+        clock.sleep(60)
+        runs.append(sandbox.begin_run(well_known.SUITE_CLEAN).id)
+        clock.sleep(60)
+    for _ in range(others):
+        sandbox.begin_run(well_known.SUITE_ORDERS)
+    assert listed(testgen, times[1], times[4]) == runs[3:0:-1]
+    assert listed(testgen, times[0], times[1]) == runs[:1]
+    assert listed(testgen, times[0] - 60, times[0]) == []
+    before = len(sandbox.requests("testgen"))
+    listed(testgen, times[1], times[4])
+    assert len(sandbox.requests("testgen")) - before <= 8
+
+
+@pytest.mark.parametrize("ahead", [-7200, 0, 7200])
+def test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is(
+    ahead: float, sandbox: Sandbox, amperity_at: AmperityMaker
+) -> None:
+    with use_clock(ClockOff(sandbox, ahead)) as clock:
+        begin, runs = clock.wall(), []
+        for _ in range(10):
+            clock.sleep(60)
+            runs.append(sandbox.begin_run(well_known.AMPERITY_COURIERS).id)
+        clock.sleep(7200)
+        resource: AmperityResource = amperity_at()  # which knows nothing of the vendor's clock yet
+        found = [listed(resource, at, at + 120 + CLOCKS_DIFFER) for at in range(int(begin), int(begin) + 700, 120)]
+    assert sorted({run for part in found for run in part}) == sorted(runs)
+    assert max(len(part) for part in found) <= 3
