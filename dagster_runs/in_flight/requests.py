@@ -91,7 +91,8 @@ def to_publish(
     tags |= _range_tags(flight.partitions)
     if instance.run_retries_enabled:
         # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
-        tags[_MAX_RETRIES_TAG] = _retries_left(before, instance.run_retries_max_retries)
+        left = _retries_left(before, instance.run_retries_max_retries)
+        tags[_MAX_RETRIES_TAG] = "0" if flight.is_cancelled else left
     request = dg.RunRequest(
         run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}" + (f" again {attempt}" if attempt else ""),
         run_config=_launched_with(flight, deferred_by, context),
