@@ -5,13 +5,12 @@ Each resource is watched by itself, so that a vendor that is slow or down delays
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
-from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.waiting import REFUSED_GRACE
@@ -24,6 +23,8 @@ _LISTED_FOR_A_LOOK = 20
 """Entries of a vendor's list that are read for each run that is due: a page holds more, so it costs no more calls."""
 _OUTAGE_AFTER = 3
 """Failed calls in a row from which on the vendor is left alone until the next tick."""
+_HUNG_FOR = 120.0
+"""Seconds for which a list is left out that took all its time without an answer: each run is looked at by itself."""
 _CLOCKS_DIFFER = 900.0
 """Seconds by which the list may show a run as older than the ledger does."""
 
@@ -72,6 +73,7 @@ class Watch:
         self._failed_in_a_row = 0
         self._trouble: BaseException | None = None
         self._told_at: float | None = None
+        self._left_out: dict[str, float] = {}
 
     def look(self, due: Sequence[Flight], going: Iterable[Flight], resource: RemoteRunResource, until: float) -> None:
         """Look at the runs that are due, and at whatever others the vendor's list shows on the way.
@@ -123,24 +125,27 @@ class Watch:
         half, quarter = now + (until - now) / 2, now + (until - now) / 4
         # What ended first of all, as the ends of a thousand going runs fit on a page or two. But whatever becomes of
         # this list, the other one is read as well.
-        self._read(lambda: resource.list_ended(unseen_since - _CLOCKS_DIFFER), reading, resource, quarter, until)
-        self._read(lambda: resource.list_runs(oldest - _CLOCKS_DIFFER), reading, resource, half, until)
+        self._read("list_ended", unseen_since - _CLOCKS_DIFFER, reading, resource, (quarter, until))
+        self._read("list_runs", oldest - _CLOCKS_DIFFER, reading, resource, (half, until))
         return reading.shown
 
     def _read(
         self,
-        ask: Callable[[], Iterator[ListedRun] | None],
+        name: str,
+        since: float,
         reading: "_Reading",
         resource: RemoteRunResource,
-        list_until: float,
-        until: float,
+        times: tuple[float, float],
     ) -> None:
-        most = len(reading.due) * _LISTED_FOR_A_LOOK
-        if not reading.awaited or not self._has_time(list_until):
+        """Read one of the vendor's lists until the first of these times, and look until the second at what it shows."""
+        list_until, until = times
+        clock, most = current_clock(), len(reading.due) * _LISTED_FOR_A_LOOK
+        is_left_out = clock.monotonic() < self._left_out.get(name, 0.0)
+        if is_left_out or not reading.awaited or not self._has_time(list_until):
             return
         try:
             with resource.http().hurried():
-                for read, listed in enumerate(ask() or ()):
+                for read, listed in enumerate(getattr(resource, name)(since) or ()):
                     self._failed_in_a_row = 0
                     self._was_heard = True
                     flight = reading.take(listed.run_id)
@@ -152,10 +157,13 @@ class Watch:
                             self._look_at(flight, of_listed, resource, until)
                     if not reading.awaited or read >= most or not self._has_time(list_until):
                         return
+            self._was_heard = True
         except InvalidRequestError:
             self._was_heard = True  # a server that does not know the filter for ends lists the runs all the same
         except Exception as error:  # the vendor's, or its code's: each run is looked at by itself all the same
             self._failed(error)
+            if clock.monotonic() >= list_until:
+                self._left_out[name] = clock.monotonic() + _HUNG_FOR
 
     def _begin(self, flight: Flight, ask: Callable[[], RunStatus], resource: RemoteRunResource, until: float) -> None:
         self._looks[flight] = self._pool.submit(self._look_at, flight, ask, resource, until)
