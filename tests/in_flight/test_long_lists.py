@@ -142,13 +142,16 @@ def _lists_of_ends(sandbox: Sandbox) -> list[bool]:
 
 def _flight(asset: object, sandbox: Sandbox) -> Flight:
     run = sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
-    record = Record(Entry.STARTED, run.created_at, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
+    at = run.created_at - (
+        sandbox.now() - current_clock().wall()
+    )  # by our clock, which the sandbox's may be far ahead of
+    record = Record(Entry.STARTED, at, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
     return Flight(
         asset=asset,  # type: ignore[arg-type]
         record=record,
         storage_id=0,
         run=RUN,
-        age=Age(run.created_at),
+        age=Age(at),
         looked_at=0.0,
         phase=Phase.GOING,
         may_be_published=False,
