@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from dagster_runs.in_flight.cancelling import cancel_flight, in_flight
+from dagster_runs.in_flight.cancelling import Cancellation, in_flight
 from dagster_runs.in_flight.definition import watched
 
 
@@ -23,7 +23,8 @@ def build_cancel_job(
     """A job that cancels deferred runs of an asset: they have no step that a person could terminate.
 
     Launch it from the launchpad with the asset's key, and a partition or the vendor's run id where not all of the
-    asset's runs are meant. The completion sensor neither reports nor retries what was cancelled so.
+    asset's runs are meant. The completion sensor neither reports nor retries what ends cancelled then; a run that ends
+    otherwise after all is reported as ever, and not retried.
 
     Args:
         assets: Assets from `build_remote_run_asset` with ``wait="defer"``.
@@ -51,10 +52,15 @@ def build_cancel_job(
         if not wanted:
             ids = ", ".join(flight.run_id for flight in going) or "none"
             raise dg.Failure(f"No such run of {config.asset} is in flight. In flight: {ids}", allow_retries=False)
+        # All are asked first: until a vendor confirms takes up to a minute, and the last of a thousand is not to go on
+        # meanwhile.
+        cancellations = [Cancellation(context, flight) for flight in wanted]
+        for cancellation in cancellations:
+            cancellation.ask()
         failures: list[str] = []
-        for flight in wanted:
+        for cancellation in cancellations:
             try:
-                context.log.info(cancel_flight(context, flight))
+                context.log.info(cancellation.confirm())
             except dg.Failure as failure:
                 failures.append(str(failure.description))
         if failures:

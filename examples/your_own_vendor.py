@@ -8,7 +8,7 @@ from pydantic import Field
 from dagster_runs import RemoteRun, RemoteRunResource, build_remote_run_asset
 from dagster_runs.remote_run.contract import CheckOutcome, FoundRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, state_of
 from dagster_runs.transport.auth import Auth, bearer
@@ -25,7 +25,7 @@ WORDS = {
 class Forecast(VendorModel):
     """Acme's answer to a start and to a look. Only what must be known is required."""
 
-    id: str
+    id: RunId
     phase: str
     message: ErrorText = None
     begun: OptionalTime = None

@@ -10,11 +10,14 @@ import dagster as dg
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
-from dagster_runs.remote_run.ending import cancel
+from dagster_runs.remote_run.ending import CANCEL_CONFIRMED_WITHIN, ask_to_end, confirm_end
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.remote_run.step import Step
+from dagster_runs.transport.clock import current_clock
+
+_WHY = "somebody ran the job that cancels it"
 
 
 @dataclass(frozen=True)
@@ -50,29 +53,43 @@ def in_flight(asset: WatchedAsset, instance: dg.DagsterInstance) -> list[Flight]
     return [flight for flight in flights if flight.phase is Phase.GOING]
 
 
-def cancel_flight(context: Any, flight: Flight) -> str:
-    """Cancel a deferred run at the vendor, and note it, so that the completion sensor leaves it alone.
+class Cancellation:
+    """One deferred run that is being cancelled at the vendor.
 
     Args:
         context: The context of the op that cancels.
         flight: The run.
-
-    Returns:
-        What became of it.
-
-    Raises:
-        dagster.Failure: It goes on, or nobody can tell.
     """
-    resource = flight.asset.remote.resource_in(context.resources)
-    step = _CancellingStep(context, name=flight.record.name, flight=flight)
-    going = Going(flight.run_id, flight.record.correlation_id, flight.record.at, flight.deadline, attached=True)
-    following = Following(step, resource, flight.run, flight.asset.remote.options)
-    if flight.run.can_cancel:
-        said = f"Cancelling the {following.what}"
-        following.note(Entry.CANCELLING, said, correlation_id=going.correlation_id, going=going)
-    status, said = cancel(following, going, why="somebody ran the job that cancels it")
-    if status is None:
-        raise dg.Failure(said, allow_retries=False)
-    if status.state is RunState.SUCCEEDED:
-        return f"{said}. The completion sensor reports its result"
-    return said
+
+    def __init__(self, context: Any, flight: Flight) -> None:
+        asset = flight.asset.remote
+        step = _CancellingStep(context, name=flight.record.name, flight=flight)
+        self._following = Following(step, asset.resource_in(context.resources), flight.run, asset.options)
+        record = flight.record
+        self._going = Going(flight.run_id, record.correlation_id, record.at, flight.deadline, attached=True)
+        self._until = 0.0
+
+    def ask(self) -> None:
+        """Note it, so that the completion sensor leaves the run alone, and ask the vendor to end it."""
+        following, going = self._following, self._going
+        if following.run.can_cancel:
+            said = f"Cancelling the {following.what}"
+            following.note(Entry.CANCELLING, said, correlation_id=going.correlation_id, going=going)
+        ask_to_end(following, going, why=_WHY)
+        self._until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
+
+    def confirm(self) -> str:
+        """Wait until the run has ended.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            dagster.Failure: It goes on, or nobody can tell.
+        """
+        status, said = confirm_end(self._following, self._going, why=_WHY, until=self._until)
+        if status is None:
+            raise dg.Failure(said, allow_retries=False)
+        if status.state is RunState.SUCCEEDED:
+            return f"{said}. The completion sensor reports its result"
+        return said

@@ -25,13 +25,16 @@ def requested_runs(
     found: dict[Flight, list[dg.RunRecord]] = {flight: [] for flight in flights}
     if not found:
         return found
-    by_tags = {(flight.run_id, flight.record.dagster_run_id): flight for flight in flights}
+    by_tags: dict[tuple[str, str], list[Flight]] = {}
+    for flight in flights:
+        by_tags.setdefault((flight.run_id, flight.record.dagster_run_id), []).append(flight)
     wanted = dg.RunsFilter(tags={FINISHES_TAG: [flight.run_id for flight in flights]})
     for record in instance.get_run_records(wanted):
-        tags = record.dagster_run.tags
-        flight = by_tags.get((tags[FINISHES_TAG], tags.get(DEFERRED_BY_TAG, "")))
-        if flight is not None:
-            found[flight].append(record)
+        tags, keys = record.dagster_run.tags, record.dagster_run.asset_selection
+        for flight in by_tags.get((tags[FINISHES_TAG], tags.get(DEFERRED_BY_TAG, "")), ()):
+            # Of two vendors that count their runs, both may have the same.
+            if keys is None or not keys.isdisjoint(flight.keys):
+                found[flight].append(record)
     return found
 
 

@@ -91,9 +91,11 @@ def to_publish(
     tags |= _range_tags(flight.partitions)
     if instance.run_retries_enabled:
         # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
-        tags[_MAX_RETRIES_TAG] = _retries_left(before, instance.run_retries_max_retries)
+        left = _retries_left(before, instance.run_retries_max_retries)
+        tags[_MAX_RETRIES_TAG] = "0" if flight.is_cancelled else left
     request = dg.RunRequest(
-        run_key=f"finish {flight.run_id} {flight.record.dagster_run_id}" + (f" again {attempt}" if attempt else ""),
+        run_key=f"finish {_known_by(flight.run_id, flight.keys)} {flight.record.dagster_run_id}"
+        + (f" again {attempt}" if attempt else ""),
         run_config=_launched_with(flight, deferred_by, context),
         asset_selection=flight.keys,
         partition_key=flight.partition,
@@ -139,7 +141,7 @@ def _retries_left(tags: Mapping[str, str], usually: int) -> str:
 
 
 def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
-    """The run that the user wants after each finished run, once: the remote run's id is its key."""
+    """The run that the user wants after each finished run, once: its key has the remote run's id and asset."""
     try:
         request = _of_job(job, finished, context) if is_job(job) else job(finished)
     except Exception:  # the user's; the ends of the others are to be told all the same
@@ -158,7 +160,13 @@ def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluat
             why,
         )
         return []
-    return [request if request.run_key is not None else request._replace(run_key=f"after {finished.run_id}")]
+    run_key = request.run_key or f"after {_known_by(finished.run_id, finished.asset_keys)}"
+    return [request._replace(run_key=run_key)]
+
+
+def _known_by(run_id: str, keys: Sequence[dg.AssetKey]) -> str:
+    """What a run is known by: two vendors that count their runs give out the same ids."""
+    return f"{run_id} of {keys[0].to_user_string()}"
 
 
 def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:

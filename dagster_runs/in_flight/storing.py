@@ -13,6 +13,8 @@ FIRST_EVENTS = 250
 _LEAST_EVENTS, _MOST_EVENTS = 40, 10_000
 _TELLS = 10
 """Events from which on the time that they took tells something."""
+_MOST_TOLD = 100
+"""Runs of which the time is taken: enough to tell, and few enough to be read in each tick."""
 
 
 class Storing:
@@ -32,17 +34,19 @@ class Storing:
         Args:
             told: For each run the place that is reported last, and the number of events up to it.
         """
-        self._told = (told[0], told[-1]) if told else ()
+        self._told = told[-_MOST_TOLD:]
 
     def learn(self, instance: dg.DagsterInstance) -> None:
         """Take in how long it took. To be called once Dagster has stored it."""
         if not self._told:
             return
-        (first, before), (last, after) = self._told
-        self._told = ()
+        told, self._told = self._told, ()
+        (first, before), (last, after) = told[0], told[-1]
         if after - before < _TELLS:
             return
-        began, ended = _stored_at(first, instance), _stored_at(last, instance)
+        # Runs of an asset without partitions are all told of the same place.
+        since = sum(place == first for place, _ in told)
+        began, ended = _stored_at(first, instance, since), _stored_at(last, instance, 1)
         if began is None or ended is None:
             return
         self.adapt(after - before, ended - began)
@@ -54,8 +58,9 @@ class Storing:
         self.most_events = int(max(_LEAST_EVENTS, min(_MOST_EVENTS, affordable, 2 * self.most_events)))
 
 
-def _stored_at(place: Place, instance: dg.DagsterInstance) -> float | None:
+def _stored_at(place: Place, instance: dg.DagsterInstance, which: int) -> float | None:
+    """When the place's newest report was stored, or the one so many before it, counted from 1."""
     key, partition = place
     wanted = dg.AssetRecordsFilter(key, [partition] if partition is not None else None)
-    newest = instance.fetch_materializations(wanted, limit=1).records
-    return newest[0].timestamp if newest else None
+    newest = instance.fetch_materializations(wanted, limit=which).records
+    return newest[-1].timestamp if len(newest) == which else None

@@ -116,8 +116,41 @@ def _going(record: Record, run_id: str) -> Going:
     )
 
 
+def ask_to_end(following: Following, going: Going, *, why: str) -> None:
+    """Ask the vendor to cancel the remote run, where it can, without waiting for the confirmation."""
+    run, log, named = following.run, following.step.log, following.named(going.run_id)
+    if not run.can_cancel:
+        return
+    log.info("Cancelling %s, since %s", named, why)
+    # Whoever terminates waits for this process, and may kill it: so there is no time for long retries.
+    with interrupts_held(), following.resource.http().hurried():
+        try:
+            run.cancel(following.resource, going.run_id)
+        except VendorError as error:
+            # The commonest reason is that the run has just ended, which a look tells.
+            log.warning("The cancellation of %s was refused: %s", named, error)
+
+
 def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus | None, str]:
     """Cancel the remote run and wait for the confirmation, bounded.
+
+    Returns:
+        How it ended, if that is known; and what became of it, in words.
+    """
+    with interrupts_held():
+        ask_to_end(following, going, why=why)
+        until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
+        return confirm_end(following, going, why=why, until=until)
+
+
+def confirm_end(following: Following, going: Going, *, why: str, until: float) -> tuple[RunStatus | None, str]:
+    """What became of a remote run that was asked to end.
+
+    Args:
+        following: What is wanted.
+        going: The run.
+        why: It was asked to.
+        until: Monotonic seconds until which to wait for the confirmation. There is one look in any case.
 
     Returns:
         How it ended, if that is known; and what became of it, in words.
@@ -130,15 +163,8 @@ def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus |
             said = f"{said} See {url}"
         log.warning(said)
         return None, said
-    log.info("Cancelling %s, since %s", named, why)
-    # Whoever terminates waits for this process, and may kill it: so there is no time for long retries.
     with interrupts_held(), following.resource.http().hurried():
-        try:
-            run.cancel(following.resource, going.run_id)
-        except VendorError as error:
-            # The commonest reason is that the run has just ended, which the look below tells.
-            log.warning("The cancellation of %s was refused: %s", named, error)
-        status = _wait_for_end(following, going)
+        status = _wait_for_end(following, going, until)
     if status is None:
         within = f"within {CANCEL_CONFIRMED_WITHIN:.0f} s"
         said = f"{run.vendor} has not confirmed {within} that {named} has ended; look there. {run.cancel_caveat}"
@@ -157,9 +183,8 @@ def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus |
     return status, said
 
 
-def _wait_for_end(following: Following, going: Going) -> RunStatus | None:
+def _wait_for_end(following: Following, going: Going, until: float) -> RunStatus | None:
     clock = current_clock()
-    until = clock.monotonic() + CANCEL_CONFIRMED_WITHIN
     pause = FIRST_PAUSE
     while True:
         try:

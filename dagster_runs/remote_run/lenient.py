@@ -7,6 +7,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -37,6 +38,17 @@ def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 Lenient = Annotated[ValueT | None, WrapValidator(_or_none)]
 """``None`` where the value is not as documented. For what is shown, never for what decides an outcome."""
+
+
+def _that_can_be_kept(run_id: str) -> str:
+    # PostgreSQL takes no NUL and an address no control character, and a run is looked for by both.
+    if not run_id.isprintable():
+        raise ValueError("an id with characters that cannot be printed")
+    return run_id
+
+
+RunId = Annotated[str, Field(min_length=1), AfterValidator(_that_can_be_kept)]
+"""The id that a vendor gives to a run."""
 
 
 def _no_zero_time(value: Any) -> Any:

@@ -61,6 +61,43 @@ def test_of_several_only_those_that_are_named(
     assert [run.state for run in sandbox.runs()] == ["running", "canceled", "canceled"]
 
 
+@pytest.mark.parametrize("confirms", [True, False])
+def test_all_are_asked_to_end_before_any_is_waited_for(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, confirms: bool
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=600, cancel_seconds=40 if confirms else 500))
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y", "z"]))
+    for key in ("x", "y", "z"):
+        materialize([asset], sandbox, instance, partition_key=key)
+    begun = sandbox.now()
+    result = cancel(asset, sandbox, instance, asset="it")
+    assert result.success is confirms
+    assert [run.cancel_requested_at - begun < 20 for run in sandbox.runs()] == [True] * 3
+    assert sandbox.now() - begun < 90
+    if not confirms:
+        assert failure(result).count("has not confirmed") >= 3
+
+
+def test_a_run_that_fails_though_it_was_to_be_cancelled_is_told_and_not_tried_again(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(instance), "run_retries_enabled", True)
+    monkeypatch.setattr(type(instance), "run_retries_max_retries", 2)
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=600, outcome="fail"))
+    asset = deferred(TESTS, retry_policy=dg.RetryPolicy(max_retries=3))
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    sandbox.add_fault(Fault("status", path="/cancel", status=500, times=1000))
+    assert "has not confirmed" in failure(cancel(asset, sandbox, instance, asset="it"))
+    clock.sleep(600)
+    driver.ticks(clock, 9)
+    [run] = driver.runs
+    assert not run.success
+    assert sandbox.starts(None) == 1
+    assert instance.get_run_by_id(run.run_id).tags["dagster/max_retries"] == "0"
+
+
 def test_says_plainly_where_the_vendor_cannot(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)

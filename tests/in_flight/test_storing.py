@@ -19,18 +19,22 @@ from tests.remote_run.materializing import PROFILES, TESTS, materialize
 KEY = dg.AssetKey("it")
 
 
-def stored(storing: Storing, instance: dg.DagsterInstance, count: int, *, apart: float = 0.0) -> None:
-    """A tick that reports so many events, one a partition, each of which takes so long to be stored."""
-    storing.handed_over([((KEY, str(number)), number + 1) for number in range(count)])
-    for number in range(count):
-        instance.report_runless_asset_event(dg.AssetMaterialization(KEY, partition=str(number)))
+def stored(
+    storing: Storing, instance: dg.DagsterInstance, count: int, *, apart: float = 0.0, partitioned: bool = True
+) -> None:
+    """A tick that reports so many events, one a partition if there are some, each taking so long to be stored."""
+    places = [(KEY, str(number) if partitioned else None) for number in range(count)]
+    storing.handed_over([(place, number + 1) for number, place in enumerate(places)])
+    for key, partition in places:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
         time.sleep(apart)
     storing.learn(instance)
 
 
-def test_a_slow_storage_gets_less(instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("partitioned", [True, False], ids=["partitions", "none"])
+def test_a_slow_storage_gets_less(instance: dg.DagsterInstance, partitioned: bool) -> None:
     storing = Storing()
-    stored(storing, instance, 12, apart=0.1)
+    stored(storing, instance, 12, apart=0.1, partitioned=partitioned)
     assert storing.most_events <= STORING / 0.1
 
 

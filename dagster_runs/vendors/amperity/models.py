@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 from dagster_runs.remote_run.state import RunState, state_of
 
 # Three pages list states, and no two agree; on the wire they were seen in lower case.
@@ -77,7 +77,7 @@ class Workflow(VendorModel):
 class StartedWorkflow(VendorModel):
     """The answer to a start. Whatever else it may lack, with an id the run can be followed."""
 
-    id: str = Field(min_length=1)
+    id: RunId
 
 
 class WorkflowPage(VendorModel):

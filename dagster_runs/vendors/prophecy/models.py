@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 
 
 class TriggerAnswer(VendorModel):
     """The answer to a trigger. What a refusal holds in place of an id is not documented."""
 
     success: bool
-    run_id: Lenient[str] = Field(default=None, validation_alias="runId")
+    run_id: Lenient[RunId] = Field(default=None, validation_alias="runId")
     msg: ErrorText = None
 
 

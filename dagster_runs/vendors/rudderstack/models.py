@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 
 
 def _either(camel: str, snake: str) -> AliasChoices:
@@ -12,7 +12,7 @@ def _either(camel: str, snake: str) -> AliasChoices:
 class StartedRun(VendorModel):
     """The answer to a start."""
 
-    run_id: str = Field(validation_alias=_either("runId", "run_id"), min_length=1)
+    run_id: RunId = Field(validation_alias=_either("runId", "run_id"))
 
 
 class Task(VendorModel):

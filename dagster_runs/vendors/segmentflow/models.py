@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 
 
 class TriggeredRun(VendorModel):
     """The answer to either trigger."""
 
-    run_id: str = Field(validation_alias="runId", min_length=1)
+    run_id: RunId = Field(validation_alias="runId")
 
 
 class JourneyRun(VendorModel):

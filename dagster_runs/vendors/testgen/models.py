@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, VendorModel
+from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 from dagster_runs.remote_run.state import RunState, state_of
 
 # 7 words up to version 5.48, 13 today. `paused` (profiling only) waits for a person and then goes on.
@@ -30,7 +30,7 @@ Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 class SubmittedJob(VendorModel):
     """The answer to a submission."""
 
-    id: str = Field(min_length=1)
+    id: RunId
 
 
 class Job(VendorModel):
