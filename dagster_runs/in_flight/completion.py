@@ -114,6 +114,7 @@ class Completion:
         self._told_last = None
         self._follow_again(flights, report, context)
         _give_up_overdue(flights, clock.wall())
+        publishing.leave_out_timed_out(flights, context.instance, clock.wall())
         published = Published(flights, context.instance)
         self._request(flights, published, resources, report, context)
         self._report(flights, published, resources, report, context)

@@ -4,11 +4,11 @@ Dagster may give one up before it begins, for example because the code server is
 failed and forgets it, and nobody would ever tell how the remote run ended. So each is watched until it has begun.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from dagster_runs.in_flight.flight import Flight
+from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG
 
 MOST_ATTEMPTS = 3
@@ -36,6 +36,19 @@ def requested_runs(
             if keys is None or not keys.isdisjoint(flight.keys):
                 found[flight].append(record)
     return found
+
+
+def leave_out_timed_out(flights: Iterable[Flight], instance: dg.DagsterInstance, now: float) -> None:
+    """Tell no success of a run whose timeout was told already: the process that requested that may be gone."""
+    late = [
+        flight
+        for flight in flights
+        if flight.phase is Phase.SUCCEEDED and flight.may_be_published and now >= flight.deadline
+    ]
+    for first in range(0, len(late), AT_ONCE):
+        for flight, runs in requested_runs(late[first : first + AT_ONCE], instance).items():
+            if any(has_begun(run) for run in runs):
+                flight.phase = Phase.OVER
 
 
 def has_begun(record: dg.RunRecord) -> bool:

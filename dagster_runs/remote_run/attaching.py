@@ -1,5 +1,6 @@
 """Attaching to a run that an earlier attempt of this step started."""
 
+from dagster_runs.remote_run.errors import RunLost
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.ledger import Entry, Record
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -21,10 +22,25 @@ def is_settled(following: Following) -> bool:
 
 
 def going_to_finish(following: Following) -> Going | None:
-    """The run that the completion sensor wants this step to finish; ``None`` if there is none, or this step did it."""
+    """The run that the completion sensor wants this step to finish; ``None`` if there is none, or this step did it.
+
+    Raises:
+        RunLost: Nothing is known of it any more.
+    """
     run_id = following.step.finishes
-    record = following.ledger.last_of(run_id) if run_id is not None else None
-    if record is None or record.entry is not Entry.STARTED or record.run_id is None:
+    if run_id is None:
+        return None
+    record = following.ledger.last_of(run_id)
+    if record is None:
+        raise RunLost(
+            f"Dagster's event log no longer tells of {run_id}, whose end this Dagster run was to publish: the Dagster "
+            "run that had started it was deleted. Nothing was started",
+            vendor=following.run.vendor,
+            run_id=run_id,
+            cure="Materialize the asset, if it is wanted anew.",
+            retry_helps=False,
+        )
+    if record.entry is not Entry.STARTED or record.run_id is None:
         return None
     following.step.log.info("Finishing %s, which Dagster run %s had started", record.run_id, record.dagster_run_id)
     return Going(

@@ -160,6 +160,21 @@ class TestTimeout:
         assert "did not end within" in failure(driver.runs[0])
         assert sandbox.runs()[0].state == "running"
 
+    def test_is_what_was_told_whatever_becomes_of_the_run_after_a_restart(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=300))
+        asset = deferred(TESTS, timeout=100)
+        materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.ticks(clock, 13)
+        assert "did not end within" in failure(driver.runs[0])
+        clock.sleep(300)
+        restarted = completion([asset], sandbox, instance)
+        restarted.ticks(clock, 3)
+        assert reported(instance, "it") == []
+        assert restarted.runs == []
+
     def test_cancels_it_if_the_user_wants(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:

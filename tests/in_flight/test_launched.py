@@ -100,3 +100,17 @@ def test_nothing_is_started_where_the_config_does_not_fit_any_more(
     assert sandbox.starts(None) == 1
     assert not driver.runs
     assert told(instance, "it") == ["UNKNOWN"]
+
+
+def test_a_launch_that_is_deleted_after_the_request_starts_nothing(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(PROFILES, retry_policy=RETRY)
+    launched = materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    clock.sleep(60)
+    [request] = driver.evaluate().run_requests
+    instance.delete_run(launched.run_id)
+    driver.launch(request)
+    assert "no longer tells of" in failure(driver.runs[0])
+    assert len(starts(sandbox)) == 1

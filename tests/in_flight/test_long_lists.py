@@ -108,6 +108,7 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
         current_clock().sleep(1000)
         ended |= {sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity").id for _ in range(10)}
     current_clock().sleep(100)
+    sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")  # which shows that the list hides nothing
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.05))
     sandbox.configure("amperity", requests_per_second=None)
     resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
