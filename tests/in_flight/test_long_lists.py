@@ -61,7 +61,8 @@ def test_what_has_not_ended_costs_no_calls(sandbox: Sandbox) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
     [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     flights = [_flight(asset, sandbox, told_now=True) for _ in range(50)]
-    resource, watch = sandbox_resources(sandbox.url)["amperity"], Watch("amperity")
+    sandbox.configure("amperity", requests_per_second=None)
+    resource, watch = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"], Watch("amperity")
     begun = current_clock().wall()
     watch.look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
     assert len(_lists_of_ends(sandbox)) == len(sandbox.requests("amperity")) < 15  # fifty could cost fifty

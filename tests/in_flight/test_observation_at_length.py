@@ -82,8 +82,8 @@ class TestAfterAnOutage:
                 runs.append(sandbox.begin_run(TESTS.target, source="ui").id)
             sandbox.begin_run(well_known.SUITE_ORDERS, source="ui")
             clock.sleep(120)
-        monkeypatch.setattr(observation_module, "LISTING", 0.1)
-        sandbox.add_fault(Fault("hang", path="/jobs$", seconds=0.1))
+        monkeypatch.setattr(observation_module, "LISTING", 0.04)
+        sandbox.add_fault(Fault("hang", path="/jobs$", seconds=0.04))
         driver.ticks(clock, 1, every=60)
         assert "too long to be read in one tick" in str(driver.skipped[-1])
         driver.ticks(clock, 30, every=60)
@@ -232,7 +232,7 @@ class TestWhereListsAreFilteredByDefault:
         driver = observing_amperity(sandbox, instance, config_id)
         sandbox.set_behaviour(config_id, Behaviour(running_seconds=1500, outcome=outcome))
         run = sandbox.begin_run(config_id, source="schedule")
-        driver.ticks(clock, 30, every=60)
+        driver.ticks(clock, 9, every=240)
         told = reported if outcome == "succeed" else observed_failures
         assert told(instance, "it") == [run.id]
 
