@@ -185,6 +185,7 @@ class Flights:
             age=Age(record.at),
             # Of one that was started before this process began nobody knows how it stands.
             looked_at=record.at if self.is_known else 0.0,
+            known_at=record.at,
             told_at=record.at,
             # Where somebody made another kind of run of the asset since, the vendor's answers would mean nothing.
             phase=Phase.GOING if record.kind == asset.remote.run_class.__name__ else Phase.NEEDS_STEP,

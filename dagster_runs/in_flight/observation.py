@@ -36,6 +36,8 @@ LOOKING = 20.0
 """Seconds of a tick in which calls may begin; Dagster ends a tick after 60, and one result may take 30."""
 LISTING = 10.0
 """Seconds of them in which one resource's list is read."""
+LEFT_FOR_LOOKS = 5.0
+"""Seconds that are left for looks, however long the list took."""
 AT_LEAST = 20
 """Runs of a list that are read however long it takes, so that each tick gets on."""
 _PART = 1800.0
@@ -168,6 +170,8 @@ class _Account:
         now = clock.wall()
         with self.resource.http().hurried():
             self._bearing(self._list)  # which may be down, or too long, while runs can be looked at
+            # A vendor may take seconds for each call of which a list needs many.
+            self.until = max(self.until, clock.monotonic() + LEFT_FOR_LOOKS)
             awaited = self.seen.awaited
             unknown = {run_id: sighting for run_id, sighting in awaited.items() if sighting.asset is None}
             self._each(unknown, self._recognize, (clock.monotonic() + self.until) / 2)

@@ -1,6 +1,7 @@
 """Run requests that Dagster would refuse: with one of them it refuses all of the tick, or those that come after it."""
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 
 def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str | None:
@@ -19,6 +20,8 @@ def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str 
                 )
         selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
         dg.validate_run_config(selected, request.run_config)
+    except (SQLAlchemyError, OSError):
+        raise  # Dagster's storage fails: that tells nothing of the request, and the next tick asks again
     except Exception as error:  # of many kinds, each of which Dagster would meet as well
         return f"{type(error).__name__}: {error}"
     return None

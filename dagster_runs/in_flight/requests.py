@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from dagster_runs.in_flight.finished import FinishedRun
 from dagster_runs.in_flight.flight import Flight
@@ -54,6 +55,8 @@ def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str]
     with dg.partition_loading_context(dynamic_partitions_store=instance):
         try:
             return all(partitions_def.has_partition_key(key) for key in (partitions[0], partitions[-1]))
+        except (SQLAlchemyError, OSError):
+            raise  # of Dagster's storage, where dynamic partitions are
         except Exception:  # a key of another shape, which each kind of partitions refuses in its own way
             return False
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from dagster_runs.in_flight.ends import Ends
 from dagster_runs.in_flight.flight import Flight, Phase
+from dagster_runs.in_flight.sightings import LISTED_LATE
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
 from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -27,8 +28,6 @@ _OUTAGE_AFTER = 3
 """Failed calls in a row from which on the vendor is left alone until the next tick."""
 _LEFT_OUT_FOR = 120.0
 """Seconds for which a list is left out that took all its time and showed nothing: single looks need that."""
-_CLOCKS_DIFFER = 900.0
-"""Seconds by which the list may show a run as older than the ledger does."""
 
 
 class _Reading:
@@ -140,19 +139,22 @@ class Watch:
         name, clock = read.__name__, current_clock()
         if clock.monotonic() < self._left_out.get(name, 0.0):
             return
-        read_before = reading.entries
+        began, read_before, is_whole = clock.monotonic(), reading.entries, False
         try:
             with resource.http().hurried():
-                read(reading, resource, list_until, until)
+                is_whole = read(reading, resource, list_until, until)
             self._was_heard = True
         except InvalidRequestError:
             self._was_heard = True  # a server that does not know the filter for ends lists the runs all the same
         except Exception as error:  # the vendor's, or its code's
             self._failed(error)
-        if clock.monotonic() >= list_until and reading.entries == read_before:
-            self._left_out[name] = clock.monotonic() + _LEFT_OUT_FOR
+        now = clock.monotonic()
+        if now >= list_until and is_whole:
+            self._left_out[name] = now + (now - began)  # others have the next turn
+        elif now >= list_until and reading.entries == read_before:
+            self._left_out[name] = now + _LEFT_OUT_FOR
 
-    def _read_ends(self, reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float) -> None:
+    def _read_ends(self, reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float) -> bool:
         now = current_clock().wall()
         going = reading.going
 
@@ -160,25 +162,29 @@ class Watch:
             self._take_listed(listed, reading, resource, until)
             return self._has_time(list_until)
 
-        # A run that was never looked at, as far as this process knows, cannot have ended before it was started.
-        since = min(max(flight.looked_at, flight.record.at) for flight in going)
-        reading.ends_are_known = self._ends.read(resource, since, show)
-        if reading.ends_are_known:
+        for read_to in self._ends.read(resource, min(flight.known_at for flight in going), show):
             for flight in going - reading.shown:
-                if not flight.wants_word(now):
-                    flight.looked_at = now
-                    reading.shown.add(flight)
-                    reading.awaited.discard(flight)
+                flight.known_at = max(flight.known_at, read_to)
+            reading.ends_are_known = read_to >= now
+        if not reading.ends_are_known:
+            return False
+        for flight in going - reading.shown:
+            if not flight.wants_word(now):
+                flight.looked_at = now
+                reading.shown.add(flight)
+                reading.awaited.discard(flight)
+        return True
 
-    def _read_runs(self, reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float) -> None:
+    def _read_runs(self, reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float) -> bool:
         most = len(reading.awaited) * _LISTED_FOR_A_LOOK
         if reading.ends_are_known and most < len(reading.going):
-            return  # it would show others that are known to be going
+            return True  # it would show others that are known to be going
         oldest = min(flight.record.at for flight in reading.awaited)
-        for read, listed in enumerate(resource.list_runs(oldest - _CLOCKS_DIFFER) or ()):
+        for read, listed in enumerate(resource.list_runs(oldest - LISTED_LATE) or ()):
             self._take_listed(listed, reading, resource, until)
             if not reading.awaited or read >= most or not self._has_time(list_until):
-                return
+                return False
+        return True
 
     def _take_listed(self, listed: ListedRun, reading: "_Reading", resource: RemoteRunResource, until: float) -> None:
         self._failed_in_a_row = 0
@@ -221,7 +227,7 @@ class Watch:
     def _take_in(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         self._answered()
         flight.unknown_since = None
-        flight.told_at = flight.looked_at
+        flight.told_at = flight.known_at = flight.looked_at
         flight.status = status
         flight.age.learn(status, flight.looked_at)
         if status.state is RunState.SUCCEEDED:
@@ -257,4 +263,5 @@ class Watch:
                 self._trouble = error
 
 
-_Read = Callable[[_Reading, RemoteRunResource, float, float], None]
+_Read = Callable[[_Reading, RemoteRunResource, float, float], bool]
+"""Whether it came to the end of the list."""

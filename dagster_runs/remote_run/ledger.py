@@ -168,8 +168,9 @@ class Ledger:
         return any(record.entry is Entry.CANCELLING for record in of_it)
 
     def has_abandoned(self) -> bool:
-        """Whether one of this step's starts was given up though it may have begun a run."""
-        return any(record.entry is Entry.ABANDONED for record in self._newest_first())
+        """Whether a start was given up that may have begun a run, and none is known to have begun one since."""
+        told = (record.entry for record in self._newest_first())
+        return next((entry for entry in told if entry in (Entry.ABANDONED, Entry.STARTED)), None) is Entry.ABANDONED
 
     def known_run_ids(self) -> set[str]:
         """The remote runs that this step's attempts are known to have started."""

@@ -170,13 +170,13 @@ TABLE = Table(
         ),
         used(
             "parameter",
-            "`ended_from`",
+            "`ended_from`, `ended_to`",
             f"{_R}.list_ended",
             "long_lists::test_an_end_is_seen_however_many_stand_before_it "
+            "long_lists::test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next "
             "long_lists::test_a_server_that_cannot_tell_ends_apart_is_asked_for_all",
             "To see the ends among very many deferred runs",
         ),
-        left_out("parameter", "`ended_to`", "ends are looked for up to now"),
         left_out("parameter", "`limit`", "no default and no maximum are documented; the server's own is right"),
         left_out("parameter", "`with_total`", "documented as expensive, and not needed"),
         left_out(

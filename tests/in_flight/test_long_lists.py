@@ -86,6 +86,29 @@ def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(san
     assert old.told_at == old.looked_at
 
 
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("anew", [False, True], ids=["after an outage", "in a table that is made anew"])
+def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew: bool) -> None:
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    sandbox.configure("amperity", requests_per_second=None)
+    resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
+    clock, watch = current_clock(), Watch("amperity")
+    flights = [_flight(asset, sandbox, told_now=True) for _ in range(3)]
+    if not anew:
+        sandbox.add_fault(Fault("status", path="/workflow/runs", status=401))
+    for _ in range(10):
+        watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
+        clock.sleep(240)
+    sandbox.clear_faults()
+    if anew:  # a tick was lost, and with it what was seen
+        assert {flight.shown for flight in flights} == {Phase.SUCCEEDED}
+        for flight in flights:
+            flight.shown, flight.known_at, flight.told_at = None, flight.record.at, flight.record.at
+    watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
+    assert {flight.shown for flight in flights} == {Phase.SUCCEEDED}
+
+
 @pytest.mark.parametrize("told", ["failed", "canceled"])
 def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_default(sandbox: Sandbox, told: str) -> None:
     sandbox.configure("amperity", list_defaults=True)
@@ -119,15 +142,18 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
         shown.add(listed.run_id)
         return current_clock().monotonic() < until
 
-    until = current_clock().monotonic() + 0.4 * _SECONDS
-    while ticks < 60 and not ends.read(resource, begun, show):
-        ticks += 1
+    began, read_to = current_clock().wall(), begun
+    while ticks < 60:
         until = current_clock().monotonic() + 0.4 * _SECONDS
+        read_to = max([read_to, *ends.read(resource, read_to, show)])
+        if read_to >= began:
+            break
+        ticks += 1
     assert ticks > 1, "there was time for all at once"
     assert shown == ended
     shown.clear()
     until = current_clock().monotonic() + _PATIENCE
-    assert ends.read(resource, begun, show)
+    assert list(ends.read(resource, read_to, show))
     assert len(shown) < len(ended), "what was read is read again"
 
 
@@ -228,5 +254,6 @@ def _flight(asset: object, sandbox: Sandbox, *, told_now: bool = False) -> Fligh
         looked_at=0.0,
         phase=Phase.GOING,
         may_be_published=False,
+        known_at=now,
         told_at=now if told_now else 0.0,
     )

@@ -1,17 +1,18 @@
 """Connection to an Amperity tenant, and its calls."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
+from dagster_runs.transport.body import Answer
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.oauth import exchanged_token
@@ -63,6 +64,9 @@ class AmperityResource(RemoteRunResource):
     base_url: str = "https://app.amperity.com"
     api_version: str = "2024-04-01"
     requests_per_second: float | None = Field(default=10.0, gt=0)
+
+    # The filters of which it is unknown whether this server gives them a default.
+    _unproven: set[str] = PrivateAttr(default_factory=lambda: {"state", "type"})
 
     def api_url(self) -> str:
         """The API's address."""
@@ -124,7 +128,9 @@ class AmperityResource(RemoteRunResource):
 
     def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows that ended since then."""
-        return map(self._listed, self._of_all_types(self._window("ended", since, until), _ENDED_STATES))
+        window = self._window("ended", since, until)
+        # A refusal must not pass for there being none.
+        return map(self._listed, self._of_all_types(window, _ENDED_STATES, bears=()))
 
     def _window(self, of: str, since: float, until: float | None) -> dict[str, str]:
         if until is None:
@@ -142,41 +148,54 @@ class AmperityResource(RemoteRunResource):
         created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
         return ListedRun(workflow.id, created_at, workflow.run_state, workflow)
 
-    def _of_all_types(self, window: Mapping[str, str], states: Iterable[str] = _LISTED_STATES) -> Iterator[Workflow]:
-        """Of all types, even where the server lists courier groups' only."""
-        only_couriers = True
-        for workflow in self.list_all_workflows(states, **window):
-            only_couriers = only_couriers and workflow.type == _LISTED_TYPE
-            yield workflow
-        if not only_couriers or any(workflow.type != _LISTED_TYPE for workflow in self._newest()):
-            return
-        for other in _OTHER_TYPES:
-            with suppress(InvalidRequestError):  # nor is a type that this version does not know
-                # Many tenants have none of a type, and to ask for each state of it takes many calls.
-                if self._newest(type=other):
-                    yield from self.list_all_workflows(states, type=other, **window)
-
-    def list_all_workflows(self, states: Iterable[str] = _LISTED_STATES, /, **filters: str) -> Iterator[Workflow]:
-        """As `list_workflows`, of all states even where the server lists successes only; some may come twice.
+    def _of_all_types(
+        self,
+        window: Mapping[str, str],
+        states: Collection[str] = _LISTED_STATES,
+        bears: tuple[type[Exception], ...] = (InvalidRequestError,),
+    ) -> Iterator[Workflow]:
+        """Of all types and states, even where the server lists successes of courier groups only; some may come twice.
 
         Args:
+            window: From when to when.
             states: Those that it could leave out.
-            filters: As the list takes them.
+            bears: What may be the answer to a state or a type that this version does not know.
         """
-        only_successes = True
-        for workflow in self.list_workflows(**filters):
-            only_successes = only_successes and workflow.run_state is RunState.SUCCEEDED
-            yield workflow
-        of_type = {"type": filters["type"]} if "type" in filters else {}
-        if not only_successes or any(one.run_state is not RunState.SUCCEEDED for one in self._newest(**of_type)):
-            return
-        for state in states:
-            with suppress(InvalidRequestError):  # a state that this version does not know is no reason to give up
+        yield from self.list_workflows(**window)
+        if self._unproven:
+            self._newest()  # of whatever time: it may show that the server hides nothing
+        yield from self._of_states(states, bears, window)
+        for other in _OTHER_TYPES if "type" in self._unproven else ():
+            with suppress(*bears):
+                # Many tenants have none of a type, and to ask for each of many states takes many calls.
+                if len(states) <= len(_ENDED_STATES) or self._newest(type=other):
+                    of_type = {"type": other, **window}
+                    yield from self.list_workflows(**of_type)
+                    yield from self._of_states(states, bears, of_type)
+
+    def list_all_workflows(self, **filters: str) -> Iterator[Workflow]:
+        """As `list_workflows`, of all states even where the server lists successes only; some may come twice."""
+        yield from self.list_workflows(**filters)
+        yield from self._of_states(_LISTED_STATES, (InvalidRequestError,), filters)
+
+    def _of_states(
+        self, states: Iterable[str], bears: tuple[type[Exception], ...], filters: Mapping[str, str]
+    ) -> Iterator[Workflow]:
+        for state in states if "state" in self._unproven else ():
+            with suppress(*bears):
                 yield from self.list_workflows(**filters, state=state)
 
     def _newest(self, **filters: str) -> list[Workflow]:
-        """One page, of whatever time: it may show that the server hides nothing."""
-        return self.http().get(["workflow", "runs"], params=filters).parse(WorkflowPage).data
+        return self._page(filters)[1].data
+
+    def _page(self, params: Mapping[str, str]) -> tuple[Answer, WorkflowPage]:
+        answer = self.http().get(["workflow", "runs"], params=params)
+        page = answer.parse(WorkflowPage)
+        if "state" not in params and any(one.run_state is not RunState.SUCCEEDED for one in page.data):
+            self._unproven.discard("state")
+        if "type" not in params and any(one.type != _LISTED_TYPE for one in page.data):
+            self._unproven.discard("type")
+        return answer, page
 
     def list_workflows(self, **filters: str) -> Iterator[Workflow]:
         """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``.
@@ -186,8 +205,7 @@ class AmperityResource(RemoteRunResource):
         """
         params = dict(filters)
         for _ in range(_MOST_PAGES):
-            answer = self.http().get(["workflow", "runs"], params=params)
-            page = answer.parse(WorkflowPage)
+            answer, page = self._page(params)
             yield from page.data
             if not page.next_token:
                 return
