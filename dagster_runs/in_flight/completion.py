@@ -6,7 +6,7 @@ in which everything that was stored is seen. Hence each end is told once.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 from uuid import uuid4
@@ -41,7 +41,7 @@ MOST_EVENTS = 1000
 MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
 _UNHEARD = 600.0
-"""Seconds beyond its deadline after which a run that cannot be looked at is left to a step all the same."""
+"""Seconds beyond its deadline after which a run is left to a step though its vendor does not answer."""
 _LATELY = 600.0
 """Seconds before the last cursor for which follow-up jobs are requested anew, after a tick that got lost."""
 
@@ -113,7 +113,8 @@ class Completion:
         report = Report(most_events, most_requests, begun + REPORTING)
         self._told_last = None
         self._follow_again(flights, report, context)
-        _give_up_overdue(flights, clock.wall())
+        unheard = {key for key, watch in self._watches.items() if watch.is_unheard}
+        _give_up_overdue(flights, clock.wall(), unheard)
         publishing.leave_out_timed_out(flights, context.instance, clock.wall())
         published = Published(flights, context.instance)
         self._request(flights, published, resources, report, context)
@@ -171,7 +172,8 @@ class Completion:
             due = [
                 flight for flight in going if flight.is_due(self._paces.of(flight, resource, instance, pacing), soon)
             ]
-            due.sort(key=lambda flight: flight.looked_at)
+            # Those whose time is over come first: a good end that is not seen now would cost a Dagster run.
+            due.sort(key=lambda flight: (soon < flight.deadline, flight.looked_at))
             if due:
                 going = [flight for flight in going if flight.phase is Phase.GOING]
                 was_silent = self._watches[key].is_silent
@@ -310,11 +312,13 @@ def _take_over(flights: Flights) -> None:
         flight.take_over()
 
 
-def _give_up_overdue(flights: Flights, now: float) -> None:
-    """Leave to a step those whose time is over, once they were looked at then."""
+def _give_up_overdue(flights: Flights, now: float, unheard: Collection[str]) -> None:
+    """Leave to a step those whose time is over, once they were looked at then; or at a vendor that does not answer."""
     for flight in flights:
-        was_looked_at = flight.looked_at >= flight.deadline or now >= flight.deadline + _UNHEARD
-        if flight.phase is Phase.GOING and now >= flight.deadline and was_looked_at:
+        is_unheard = flight.asset.remote.resource_key in unheard and now >= flight.deadline + _UNHEARD
+        is_given_up = flight.tried_at >= flight.deadline or is_unheard
+        # What a look has shown since counts at the next tick.
+        if flight.phase is Phase.GOING and flight.shown is None and now >= flight.deadline and is_given_up:
             flight.phase = Phase.NEEDS_STEP
 
 

@@ -42,7 +42,8 @@ class Flight:
         storage_id: Of that entry, in the event log.
         run: What runs, as far as following it needs.
         age: How long it has been working.
-        looked_at: Epoch seconds of the last look, whatever came of it, or of a list of all ends without it.
+        looked_at: Epoch seconds of the last look, which may be under way, or of a list of all ends without it.
+        tried_at: Epoch seconds of the last look that is over, whatever came of it.
         known_at: Epoch seconds up to which it has not ended without having been shown so.
         told_at: Epoch seconds of the vendor's last word on this very run; 0 after a list has shown its end.
         phase: What is to be done about it.
@@ -66,6 +67,7 @@ class Flight:
     may_be_published: bool
     known_at: float
     told_at: float = 0.0
+    tried_at: float = 0.0
     shown: Phase | None = None
     is_cancelled: bool = False
     status: RunStatus | None = None

@@ -101,7 +101,8 @@ class Watch:
         for flight in wanted if self._has_time(until) else ():
             self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
         wait(self._looks.values(), timeout=max(0.0, until - current_clock().monotonic()))
-        self.is_silent = not self._was_heard and current_clock().monotonic() >= until
+        was_asked = bool(self._looks) or bool(self._left_out)
+        self.is_silent = was_asked and not self._was_heard and current_clock().monotonic() >= until
 
     def tell(self, log: logging.Logger) -> None:
         """One line when an outage begins, and one when it ends."""
@@ -117,6 +118,11 @@ class Watch:
     def trouble(self) -> str | None:
         """Why runs cannot be looked at, if so."""
         return None if self._trouble is None else f"{self._name} cannot be looked at, its runs go on: {self._trouble}"
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the vendor does not answer, or answers with failures."""
+        return self.is_silent or self._trouble is not None
 
     def _look_at_list(
         self, due: Sequence[Flight], going: Iterable[Flight], resource: RemoteRunResource, until: float
@@ -223,6 +229,8 @@ class Watch:
         except Exception as error:  # a vendor's code: what is wrong with it shows best in a step
             self._failed(error)
             flight.shown = Phase.NEEDS_STEP
+        finally:
+            flight.tried_at = flight.looked_at
 
     def _take_in(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         self._answered()

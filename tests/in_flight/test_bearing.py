@@ -212,3 +212,22 @@ def test_what_one_tick_cannot_report_the_next_ones_do(
         seen.append(len(reported(instance, "it")))
     assert seen == [1, 2, 3, 3]
     assert len(set(reported(instance, "it"))) == 3
+
+
+def test_more_ends_than_a_tick_can_look_at_wait_for_the_next_though_their_time_is_over(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After a night without a code server, say. A Dagster run for each good end is what nobody wants.
+    partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(30)])
+    asset = deferred(pipeline(), partitions_def=partitions, timeout=1000)
+    for key in partitions.get_partition_keys():
+        materialize([asset], sandbox, instance, partition_key=key)
+    clock.sleep(7200)
+    sandbox.add_fault(Fault("hang", method="GET", seconds=0.5))
+    monkeypatch.setattr(completion_module, "LOOKING", 1.2)
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    assert 0 < len(reported(instance, "it")) < 30
+    driver.ticks(clock, 10)
+    assert len(reported(instance, "it")) == 30
+    assert driver.runs == []
