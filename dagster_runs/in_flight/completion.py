@@ -41,7 +41,9 @@ MOST_EVENTS = 1000
 MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
 _UNHEARD = 600.0
-"""Seconds beyond its deadline after which a run is left to a step though its vendor does not answer."""
+"""Seconds beyond its deadline, as far as this process has seen, until a run is left to a step if its vendor is silent."""
+_AT_LAST = 3600.0
+"""Likewise, whatever it is that keeps it from being looked at."""
 _LATELY = 600.0
 """Seconds before the last cursor for which follow-up jobs are requested anew, after a tick that got lost."""
 
@@ -315,10 +317,14 @@ def _take_over(flights: Flights) -> None:
 def _give_up_overdue(flights: Flights, now: float, unheard: Collection[str]) -> None:
     """Leave to a step those whose time is over, once they were looked at then; or at a vendor that does not answer."""
     for flight in flights:
-        is_unheard = flight.asset.remote.resource_key in unheard and now >= flight.deadline + _UNHEARD
-        is_given_up = flight.tried_at >= flight.deadline or is_unheard
+        if flight.phase is not Phase.GOING or now < flight.deadline:
+            continue
+        flight.overdue_since = flight.overdue_since or now
+        waited = now - flight.overdue_since
+        is_unheard = flight.asset.remote.resource_key in unheard and waited >= _UNHEARD
+        is_given_up = flight.tried_at >= flight.deadline or is_unheard or waited >= _AT_LAST
         # What a look has shown since counts at the next tick.
-        if flight.phase is Phase.GOING and flight.shown is None and now >= flight.deadline and is_given_up:
+        if is_given_up and flight.shown is None:
             flight.phase = Phase.NEEDS_STEP
 
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from math import inf
 
 from dagster_runs.in_flight.sightings import LISTED_LATE
-from dagster_runs.remote_run.contract import CLOCKS_DIFFER, ListedRun
+from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import UnexpectedResponseError
 
 _SHORTEST_PART = 60.0
+_OVERLAP = 15.0
+"""Seconds. The vendor's clock is known as exactly as its answers are quick, and two parts must not leave a gap."""
 
 
 class Ends:
@@ -42,8 +44,7 @@ class Ends:
                 return
             self._part *= 2
             yield end
-            # The vendor's clock is known to a second or so, and two parts must not leave a gap.
-            begin = end if end == began else end - CLOCKS_DIFFER
+            begin = end if end == began else end - _OVERLAP
 
     def _is_shown(
         self, resource: RemoteRunResource, begin: float, end: float | None, show: Callable[[ListedRun], bool]

@@ -53,6 +53,7 @@ class Flight:
         is_cancelled: Whether a person had it cancelled by the job for that.
         status: What the last look has shown.
         result: What it brought, of one that succeeded.
+        overdue_since: Epoch seconds since which it is seen to be beyond its deadline.
         unknown_since: Epoch seconds since which the vendor says that it does not know it.
         unread_since: Epoch seconds since which its result cannot be fetched.
     """
@@ -72,6 +73,7 @@ class Flight:
     is_cancelled: bool = False
     status: RunStatus | None = None
     result: RunResult = field(default_factory=RunResult)
+    overdue_since: float | None = None
     unknown_since: float | None = None
     unread_since: float | None = None
 

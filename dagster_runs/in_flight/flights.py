@@ -186,7 +186,8 @@ class Flights:
             # Of one that was started before this process began nobody knows how it stands.
             looked_at=record.at if self.is_known else 0.0,
             known_at=record.at,
-            told_at=record.at,
+            # Of one that was found, or attached to, the entry is younger than the run.
+            told_at=0.0 if is_attached(event) else record.at,
             # Where somebody made another kind of run of the asset since, the vendor's answers would mean nothing.
             phase=Phase.GOING if record.kind == asset.remote.run_class.__name__ else Phase.NEEDS_STEP,
             may_be_published=not self.is_known or is_attached(event),

@@ -171,7 +171,7 @@ class _Account:
         with self.resource.http().hurried():
             self._bearing(self._list)  # which may be down, or too long, while runs can be looked at
             # A vendor may take seconds for each call of which a list needs many.
-            self.until = max(self.until, clock.monotonic() + LEFT_FOR_LOOKS)
+            self.until = max(self.until, min(clock.monotonic(), self.until + LEFT_FOR_LOOKS) + LEFT_FOR_LOOKS)
             awaited = self.seen.awaited
             unknown = {run_id: sighting for run_id, sighting in awaited.items() if sighting.asset is None}
             self._each(unknown, self._recognize, (clock.monotonic() + self.until) / 2)

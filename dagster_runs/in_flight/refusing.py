@@ -20,7 +20,7 @@ def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str 
                 )
         selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
         dg.validate_run_config(selected, request.run_config)
-    except (SQLAlchemyError, OSError):
+    except SQLAlchemyError:
         raise  # Dagster's storage fails: that tells nothing of the request, and the next tick asks again
     except Exception as error:  # of many kinds, each of which Dagster would meet as well
         return f"{type(error).__name__}: {error}"

@@ -55,7 +55,7 @@ def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str]
     with dg.partition_loading_context(dynamic_partitions_store=instance):
         try:
             return all(partitions_def.has_partition_key(key) for key in (partitions[0], partitions[-1]))
-        except (SQLAlchemyError, OSError):
+        except SQLAlchemyError:
             raise  # of Dagster's storage, where dynamic partitions are
         except Exception:  # a key of another shape, which each kind of partitions refuses in its own way
             return False

@@ -95,14 +95,19 @@ class Watch:
         self._was_heard = False
         self._looks = {flight: look for flight, look in self._looks.items() if not look.done()}
         wanted = [flight for flight in due if flight not in self._looks]
+        # Whatever time the lists take: a run whose time is over has its turn, some at each tick.
+        for flight in [flight for flight in wanted[:AT_ONCE] if flight.deadline <= current_clock().wall()]:
+            self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
+            wanted.remove(flight)
         if len(wanted) > 1:
             shown = self._look_at_list(wanted, going, resource, until)
             wanted = [flight for flight in wanted if flight not in shown]
         for flight in wanted if self._has_time(until) else ():
             self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
         wait(self._looks.values(), timeout=max(0.0, until - current_clock().monotonic()))
-        was_asked = bool(self._looks) or bool(self._left_out)
-        self.is_silent = was_asked and not self._was_heard and current_clock().monotonic() >= until
+        now = current_clock().monotonic()
+        was_asked = bool(self._looks) or any(now < ahead for ahead in self._left_out.values())
+        self.is_silent = was_asked and not self._was_heard and now >= until
 
     def tell(self, log: logging.Logger) -> None:
         """One line when an outage begins, and one when it ends."""
@@ -149,7 +154,6 @@ class Watch:
         try:
             with resource.http().hurried():
                 is_whole = read(reading, resource, list_until, until)
-            self._was_heard = True
         except InvalidRequestError:
             self._was_heard = True  # a server that does not know the filter for ends lists the runs all the same
         except Exception as error:  # the vendor's, or its code's
@@ -168,7 +172,10 @@ class Watch:
             self._take_listed(listed, reading, resource, until)
             return self._has_time(list_until)
 
-        for read_to in self._ends.read(resource, min(flight.known_at for flight in going), show):
+        # Those whose end was shown, and could not be told, are looked at by themselves.
+        since = min((flight.known_at for flight in going if flight.told_at), default=now)
+        for read_to in self._ends.read(resource, since, show):
+            self._was_heard = True
             for flight in going - reading.shown:
                 flight.known_at = max(flight.known_at, read_to)
             reading.ends_are_known = read_to >= now
@@ -186,10 +193,14 @@ class Watch:
         if reading.ends_are_known and most < len(reading.going):
             return True  # it would show others that are known to be going
         oldest = min(flight.record.at for flight in reading.awaited)
-        for read, listed in enumerate(resource.list_runs(oldest - LISTED_LATE) or ()):
+        found = resource.list_runs(oldest - LISTED_LATE)
+        if found is None:
+            return False
+        for read, listed in enumerate(found):
             self._take_listed(listed, reading, resource, until)
             if not reading.awaited or read >= most or not self._has_time(list_until):
                 return False
+        self._was_heard = True
         return True
 
     def _take_listed(self, listed: ListedRun, reading: "_Reading", resource: RemoteRunResource, until: float) -> None:
@@ -251,6 +262,7 @@ class Watch:
             flight.result = flight.run.fetch_result(resource, flight.run_id, status, gate)
         except VendorError as error:
             self._failed(error)
+            flight.told_at = 0.0  # it has ended: no list of ends need show it again
             flight.unread_since = flight.unread_since or flight.looked_at
             if error.permanent or flight.looked_at - flight.unread_since > REFUSED_GRACE:
                 flight.shown = Phase.NEEDS_STEP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -84,6 +85,28 @@ def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(san
     singly = [request.path for request in sandbox.requests("amperity") if not request.path.endswith("/workflow/runs")]
     assert [path.rpartition("/")[2] for path in singly] == [old.run_id]
     assert old.told_at == old.looked_at
+
+
+@pytest.mark.usefixtures("clock")
+def test_an_end_that_could_not_be_told_holds_up_no_list(sandbox: Sandbox) -> None:
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
+    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    stuck = _flight(asset, sandbox, told_now=True)
+    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100_000))
+    flights = [stuck, *(_flight(asset, sandbox, told_now=True) for _ in range(2))]
+    sandbox.configure("amperity", requests_per_second=None)
+    resource = sandbox_resources(sandbox.url, requests_per_second=1000)["amperity"]
+    clock, watch = current_clock(), Watch("amperity")
+    sandbox.add_fault(Fault("status", path=f"/workflow/runs/{stuck.run_id}$", status=500))
+    for _ in range(20):
+        clock.sleep(200)
+        watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
+    *_, last = [request.query for request in sandbox.requests("amperity") if "ended_from" in request.query]
+    since = datetime.fromisoformat(last["ended_from"].replace("Z", "+00:00")).timestamp()
+    assert sandbox.now() - since < 1200
+    sandbox.clear_faults()
+    watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
+    assert stuck.shown is Phase.SUCCEEDED
 
 
 @pytest.mark.usefixtures("clock")
