@@ -41,7 +41,7 @@ MOST_EVENTS = 1000
 MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
 _UNHEARD = 600.0
-"""Seconds beyond its deadline, as far as this process has seen, until a run is left to a step if its vendor is silent."""
+"""Seconds of being seen beyond its deadline after which a run is left to a step, if its vendor does not answer."""
 _AT_LAST = 3600.0
 """Likewise, whatever it is that keeps it from being looked at."""
 _LATELY = 600.0
