@@ -97,13 +97,13 @@ class Watch:
         wanted = [flight for flight in due if flight not in self._looks]
         # Whatever time the lists take: a run whose time is over has its turn, some at each tick.
         for flight in [flight for flight in wanted[:AT_ONCE] if flight.deadline <= current_clock().wall()]:
-            self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
+            self._begin_by_itself(flight, resource, until)
             wanted.remove(flight)
         if len(wanted) > 1:
             shown = self._look_at_list(wanted, going, resource, until)
             wanted = [flight for flight in wanted if flight not in shown]
         for flight in wanted if self._has_time(until) else ():
-            self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
+            self._begin_by_itself(flight, resource, until)
         wait(self._looks.values(), timeout=max(0.0, until - current_clock().monotonic()))
         now = current_clock().monotonic()
         was_asked = bool(self._looks) or any(now < ahead for ahead in self._left_out.values())
@@ -216,6 +216,9 @@ class Watch:
             self._begin(flight, ask, resource, until)
         else:
             self._look_at(flight, ask, resource, until)
+
+    def _begin_by_itself(self, flight: Flight, resource: RemoteRunResource, until: float) -> None:
+        self._begin(flight, partial(flight.run.look, resource, flight.run_id), resource, until)
 
     def _begin(self, flight: Flight, ask: Callable[[], RunStatus], resource: RemoteRunResource, until: float) -> None:
         self._looks[flight] = self._pool.submit(self._look_at, flight, ask, resource, until)

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import dagster as dg
 from dagster_runs.sandbox import Fault, SandboxClient
 from tests.chaos import gather, leaks
 from tests.chaos.attempts import LONGEST, AnyAttempt, Attempt, HarnessError, disturb, prepare_processes
+from tests.chaos.beside import beside
 from tests.chaos.facts import Asked, Facts
 from tests.chaos.kinds import BRIEF
 from tests.chaos.plan import FOR_EVER, Disturbance, Group, Materialization
@@ -195,24 +196,16 @@ def _set_up(one: Materialization, sandbox: SandboxClient, watch: Watch) -> None:
         watch.forget_first_run(one.target, one.forgotten_after)
 
 
-@contextmanager
-def _weather(forecast: Iterator[tuple[float, Fault]] | None, sandbox: SandboxClient) -> Iterator[None]:
+def _weather(forecast: Iterator[tuple[float, Fault]] | None, sandbox: SandboxClient) -> AbstractContextManager[None]:
     """Troubles of whole vendors, inside the block."""
-    over = threading.Event()
 
-    def make() -> None:
+    def make(over: threading.Event) -> None:
         for pause, fault in forecast or ():
             if over.wait(pause):
                 return
             sandbox.add_fault(fault)
 
-    thread = threading.Thread(target=make, name="weather", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return beside(make, name="weather")
 
 
 def conduct(

@@ -1,12 +1,13 @@
 """Something that is done again and again while something else goes on."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from tests.chaos.beside import beside
 
 
-@contextmanager
-def repeated(does: Callable[[], object], *, every: float, name: str) -> Iterator[None]:
+def repeated(does: Callable[[], object], *, every: float, name: str) -> AbstractContextManager[None]:
     """Inside the block it is done in a thread.
 
     Args:
@@ -14,16 +15,9 @@ def repeated(does: Callable[[], object], *, every: float, name: str) -> Iterator
         every: Seconds of pause before each time.
         name: The thread's.
     """
-    over = threading.Event()
 
-    def repeat() -> None:
+    def repeat(over: threading.Event) -> None:
         while not over.wait(every):
             does()
 
-    thread = threading.Thread(target=repeat, name=name, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return beside(repeat, name=name)
