@@ -127,7 +127,7 @@ class RenewedToken:
             return True
 
     def redactor(self) -> Redactor:
-        """Hides the credentials and every token there was."""
+        """Hides the credentials and the newest tokens."""
         return self._redactor
 
     @contextmanager
@@ -155,7 +155,7 @@ class RenewedToken:
                 code=error.code,
                 cure=self._cure,
             ) from None
-        self._redactor.add(token.value)
+        self._redactor.add_passing(token.value)
         self._headers = {**self._more_headers, "Authorization": f"Bearer {token.value}"}
         self._renewed_at = current_clock().wall()
         self._renew_at = self._renewed_at + max(token.lives_for - _EARLY, token.lives_for / 2)

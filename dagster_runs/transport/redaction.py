@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -11,26 +12,40 @@ MASK = "[redacted]"
 _DEEPEST = 100
 _SHORTEST = 4
 """Shorter "secrets" would blank out ordinary words; no vendor issues one."""
+_MOST_PASSING = 20
+"""Tokens that are hidden at the same time; an hourly one is useless long before so many have followed it."""
 
 
 class Redactor:
     """Replaces known secrets, also in the spellings that HTTP gives them."""
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
-        self._spellings: set[str] = set()
+        self._lasting: set[str] = set()
+        self._passing: deque[set[str]] = deque(maxlen=_MOST_PASSING)
+        self._spellings: list[str] = []
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: str | None) -> None:
         """Hide ``secret`` from now on: as it is, percent-encoded, in base64, and inside JSON and Python literals."""
         if secret and len(secret) >= _SHORTEST:
-            self._spellings |= set(_spellings(secret))
+            self._lasting |= set(_spellings(secret))
+            self._sort()
+
+    def add_passing(self, token: str) -> None:
+        """Likewise, until many others have followed it: each makes every text slower to read while it stays."""
+        if len(token) >= _SHORTEST:
+            self._passing.append(set(_spellings(token)))
+            self._sort()
+
+    def _sort(self) -> None:
+        # Longest first, so that a secret which contains another leaves no rest behind.
+        self._spellings = sorted(self._lasting.union(*self._passing), key=len, reverse=True)
 
     def clean(self, text: str) -> str:
         """``text`` without any secret in it, and without half characters, which no storage or browser takes."""
         text = text.encode("utf-8", "replace").decode()
-        # Longest first, so that a secret which contains another leaves no rest behind.
-        for spelling in sorted(self._spellings, key=len, reverse=True):
+        for spelling in self._spellings:
             text = text.replace(spelling, MASK)
         return text
 

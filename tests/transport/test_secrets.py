@@ -61,6 +61,16 @@ def test_a_secret_inside_another_leaves_no_rest() -> None:
     assert Redactor(["inner-one", "the-inner-one-too"]).clean("the-inner-one-too") == MASK
 
 
+def test_tokens_that_many_have_followed_cost_no_time_any_more() -> None:
+    redactor = Redactor([TOKEN])
+    tokens = [f"token-number-{number:04}" for number in range(1000)]
+    for token in tokens:
+        redactor.add_passing(token)
+        assert redactor.clean(f"{TOKEN} {token}") == f"{MASK} {MASK}"
+    assert redactor.clean(tokens[-10]) == MASK
+    assert redactor.clean(tokens[0]) == tokens[0]
+
+
 def test_a_decoded_answer_is_cleaned_everywhere() -> None:
     value = {"a": [TOKEN, {"b": f"x{TOKEN}y"}], TOKEN: 1, "n": 5, "z": None}
     cleaned = Redactor([TOKEN]).clean_json(value)
