@@ -4,7 +4,7 @@ import pytest
 
 from dagster_runs import AmperityResource, RemoteRunResource, TestGenResource
 from dagster_runs.remote_run.contract import CLOCKS_DIFFER
-from dagster_runs.sandbox import Sandbox, well_known
+from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import use_clock
 from tests.remote_run.reexecuting import ClockOff
@@ -49,3 +49,29 @@ def test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is(
         found = [listed(resource, at, at + 120 + CLOCKS_DIFFER) for at in range(int(begin), int(begin) + 700, 120)]
     assert sorted({run for part in found for run in part}) == sorted(runs)
     assert max(len(part) for part in found) <= 3
+
+
+@pytest.mark.parametrize("ahead", [-7200, 0, 7200])
+def test_amperitys_list_up_to_now_leaves_none_out_however_wrong_our_clock_is(
+    ahead: float, sandbox: Sandbox, amperity_at: AmperityMaker
+) -> None:
+    with use_clock(ClockOff(sandbox, ahead)) as clock:
+        begin = clock.wall()
+        clock.sleep(60)
+        run = sandbox.begin_run(well_known.AMPERITY_COURIERS).id
+        clock.sleep(7200)
+        # Dagster makes a resource for each tick, which knows nothing of the vendor's clock yet.
+        assert listed(amperity_at(), begin) == [run]
+        assert listed(amperity_at(), begin + 3600) == []
+        ended = amperity_at().list_ended(begin)
+        assert [one.run_id for one in ended or ()] == [run]
+
+
+def test_a_job_whose_making_testgen_does_not_tell_is_listed_without_a_time(
+    sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
+) -> None:
+    sandbox.begin_run(well_known.SUITE_CLEAN)
+    clock.sleep(3600)
+    sandbox.add_fault(Fault("missing_field", method="GET", path="/jobs$", field="items.0.created_at"))
+    [one] = testgen.list_runs(clock.wall() - 60) or ()
+    assert one.created_at is None

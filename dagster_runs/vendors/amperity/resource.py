@@ -124,23 +124,14 @@ class AmperityResource(RemoteRunResource):
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows; in which order Amperity does not say."""
-        return map(self._listed, self._of_all_types(self._window("created", since, until)))
+        return map(self._listed, self._of_all_types("created", since, until))
 
     def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows that ended since then."""
-        window = self._window("ended", since, until)
         # A refusal must not pass for there being none.
-        return map(self._listed, self._of_all_types(window, _ENDED_STATES, bears=()))
-
-    def _window(self, of: str, since: float, until: float | None) -> dict[str, str]:
-        if until is None:
-            return {f"{of}_from": self._there(since)}
-        if self.http().clock_ahead is None:
-            self._newest()  # parts that are cut by different clocks would leave a gap
-        return {f"{of}_from": self._there(since), f"{of}_to": self._there(until)}
+        return map(self._listed, self._of_all_types("ended", since, until, _ENDED_STATES, bears=()))
 
     def _there(self, at: float) -> str:
-        # The list is filtered by the vendor's clock.
         return iso(datetime.fromtimestamp(at + (self.http().clock_ahead or 0.0), timezone.utc))
 
     def _listed(self, workflow: Workflow) -> ListedRun:
@@ -150,20 +141,27 @@ class AmperityResource(RemoteRunResource):
 
     def _of_all_types(
         self,
-        window: Mapping[str, str],
+        of: str,
+        since: float,
+        until: float | None,
         states: Collection[str] = _LISTED_STATES,
         bears: tuple[type[Exception], ...] = (InvalidRequestError,),
     ) -> Iterator[Workflow]:
         """Of all types and states, even where the server lists successes of courier groups only; some may come twice.
 
         Args:
-            window: From when to when.
+            of: What happened in that time: ``created`` or ``ended``.
+            since: Epoch seconds by our clock.
+            until: Likewise; ``None`` for now.
             states: Those that it could leave out.
             bears: What may be the answer to a state or a type that this version does not know.
         """
+        if self._unproven or self.http().clock_ahead is None:
+            # Of whatever time: it may show that the server hides nothing. And it tells the vendor's clock, by which the
+            # list is filtered.
+            self._newest()
+        window = {f"{of}_from": self._there(since)} | ({} if until is None else {f"{of}_to": self._there(until)})
         yield from self.list_workflows(**window)
-        if self._unproven:
-            self._newest()  # of whatever time: it may show that the server hides nothing
         yield from self._of_states(states, bears, window)
         for other in _OTHER_TYPES if "type" in self._unproven else ():
             with suppress(*bears):

@@ -151,7 +151,7 @@ class TestGenResource(RemoteRunResource):
         if self.project_code is None:
             return None
         listed = self.jobs_since(since, until=until)
-        return (ListedRun(job.id, created_at, job.state, job) for job, created_at in listed)
+        return (ListedRun(job.id, made if job.created_at else None, job.state, job) for job, made in listed)
 
     def jobs_since(
         self, since: float, *, until: float | None = None, job_key: str | None = None
