@@ -7,7 +7,7 @@ import dagster as dg
 
 from dagster_runs.in_flight import requests
 from dagster_runs.in_flight.completion import Completion
-from dagster_runs.in_flight.definition import WatchedAsset, observable, watched
+from dagster_runs.in_flight.definition import WatchedAsset, claim, observable, watched
 from dagster_runs.in_flight.observation import Observation
 from dagster_runs.in_flight.requests import FollowUp, Job
 
@@ -42,9 +42,11 @@ def build_completion_sensor(
         tags: Of the sensor.
 
     Raises:
-        DagsterInvalidDefinitionError: An asset is not deferred, or comes twice; a job is none.
+        DagsterInvalidDefinitionError: An asset is not deferred, comes twice, or belongs to another completion sensor; a
+            job is none.
     """
     assets_watched = watched(assets, deferred=True)
+    claim(assets_watched, name)
     publishing = _publishing_jobs(name, assets_watched)
     requested = requests.named([*jobs, *([job] if requests.is_job(job) else [])])
     completion = Completion(

@@ -1,7 +1,7 @@
 """What a sensor must know of a remote run's asset, kept beside the asset: Dagster's definition has no room for it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,9 @@ class RemoteAsset:
 
 # By the op, which a definition keeps when Dagster copies it with other attributes.
 _known: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
+
+# The completion sensor of each, likewise.
+_told_by: WeakKeyDictionary[dg.OpDefinition, str] = WeakKeyDictionary()
 
 
 def remember(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
@@ -130,6 +133,22 @@ def watched(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsset]:
     if twice:
         raise dg.DagsterInvalidDefinitionError(f"{', '.join(sorted(twice))} is given twice")
     return found
+
+
+def claim(assets: Sequence[WatchedAsset], sensor: str) -> None:
+    """Note which completion sensor tells of the assets' runs: two would tell each end twice.
+
+    Raises:
+        DagsterInvalidDefinitionError: Another one does already.
+    """
+    for asset in assets:
+        other = _told_by.get(asset.definition.op, sensor)
+        if other != sensor:
+            raise dg.DagsterInvalidDefinitionError(
+                f"{_named(asset.definition)} belongs to the completion sensor {other!r} already, so {sensor!r} would "
+                "tell the end of each run once more. Give it to one of them."
+            )
+    _told_by.update({asset.definition.op: sensor for asset in assets})
 
 
 def _has_op(definition: Any) -> bool:

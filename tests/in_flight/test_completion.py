@@ -12,6 +12,7 @@ from dagster_runs import (
     RemoteRun,
     SegmentflowJourneyRun,
     TestGenTestRun,
+    build_completion_sensor,
     build_remote_run_asset,
 )
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
@@ -147,3 +148,12 @@ class TestASuccess:
         assert evaluations(instance, "it")["tests_passed"] == (False, 1)
         asked = dg.evaluate_automation_conditions(both, instance, cursor=asked.cursor)
         assert asked.total_requested == 0
+
+
+def test_an_asset_belongs_to_one_sensor() -> None:
+    asset = deferred(TESTS)
+    build_completion_sensor([asset])
+    build_completion_sensor([asset])  # as when its module is loaded once more
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="belongs to the completion sensor 'remote_run_comp"):
+        build_completion_sensor([deferred(TESTS, key="other"), asset], name="another")
+    build_completion_sensor([deferred(TESTS)], name="another")

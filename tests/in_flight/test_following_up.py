@@ -167,7 +167,7 @@ def test_a_sensor_without_a_cursor_requests_nothing_for_what_was_reported_long_b
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     completion([asset], sandbox, instance).ticks(clock, 9)
-    driver = completion([asset], sandbox, instance, name="renamed", job=after_it)
+    driver = completion([deferred(TESTS)], sandbox, instance, name="renamed", job=after_it)
     driver.ticks(clock, 2)
     assert len(reported(instance, "it")) == 1
     assert jobs_run(driver) == []
