@@ -21,7 +21,7 @@ from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import Published, is_published
-from dagster_runs.in_flight.report import EVENTS_FOR_A_REQUEST, Report
+from dagster_runs.in_flight.report import EVENTS_FOR_A_REQUEST, STILL_AT_WORK, Report
 from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -41,7 +41,7 @@ MOST_EVENTS = 1000
 MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
 _UNHEARD = 600.0
-"""Seconds of being seen beyond its deadline after which a run is left to a step, if its vendor does not answer."""
+"""Seconds of being seen beyond its deadline after which a run is left to a step, if looks at it get no answer."""
 _AT_LAST = 3600.0
 """Likewise, whatever it is that keeps it from being looked at."""
 _LATELY = 600.0
@@ -87,11 +87,11 @@ class Completion:
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """One evaluation of the sensor."""
         if not self._busy.acquire(blocking=False):
-            return dg.SkipReason("The last tick of this sensor is still at work")
+            return dg.SkipReason(STILL_AT_WORK)
         try:
             return self._tick(context)
         except BaseException:
-            self._flights = None  # nobody can tell how far it came
+            self._flights = self._told_last = None  # nobody can tell how far it came
             raise
         finally:
             self._busy.release()
@@ -176,16 +176,17 @@ class Completion:
             ]
             # Those whose time is over come first: a good end that is not seen now would cost a Dagster run.
             due.sort(key=lambda flight: (soon < flight.deadline, flight.looked_at))
-            if due:
-                going = [flight for flight in going if flight.phase is Phase.GOING]
+            going = [flight for flight in going if flight.phase is Phase.GOING]
+            if not going:
+                self._watches[key].rest()
+            elif due:
                 was_silent = self._watches[key].is_silent
                 self._looking[key] = self._pool.submit(self._watches[key].look, due, going, resource, until)
                 if not was_silent:  # else all other vendors' ends would be told as late, as long as it hangs
                     awaited.append(self._looking[key])
         wait(awaited, timeout=max(1.0, until - clock.monotonic() + 1))
-        for look in self._looking.values():
-            if look.done():
-                look.result()  # an error of ours is to fail the tick
+        for key in [key for key, look in self._looking.items() if look.done()]:
+            self._looking.pop(key).result()  # an error of ours is to fail the tick, and no other one
         _take_over(flights)
 
     def _report(
@@ -202,7 +203,12 @@ class Completion:
             if told and not has_room:
                 break
             ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
-            report.tell(ended)
+            try:
+                report.tell(ended)
+            except Exception:  # what a vendor's code brought is nothing that Dagster takes: a step shows it best
+                context.log.exception("The end of %s run %s cannot be told", flight.run.vendor, flight.run_id)
+                flight.phase = Phase.NEEDS_STEP
+                continue
             if ended.places:
                 self._told_last = (flight, ended.places[-1])
             self._paces.learn(flight)
@@ -274,7 +280,10 @@ class Completion:
     ) -> None:
         """Tell an end that no step can publish: Dagster would refuse the tick."""
         ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
-        report.events += ended.as_failure()
+        try:
+            report.events += [*ended.as_failure()]
+        except Exception:  # as of a good end; there is nothing left that could tell it
+            context.log.exception("The end of %s run %s cannot be told", flight.run.vendor, flight.run_id)
         context.log.warning(
             "%s run %s ended %s. %s, so no Dagster run tells of it",
             flight.run.vendor,
@@ -315,16 +324,16 @@ def _take_over(flights: Flights) -> None:
 
 
 def _give_up_overdue(flights: Flights, now: float, unheard: Collection[str]) -> None:
-    """Leave to a step those whose time is over, once they were looked at then; or at a vendor that does not answer."""
+    """Leave to a step those whose time is over, once the vendor told how they stand then, or does not for too long."""
     for flight in flights:
         if flight.phase is not Phase.GOING or now < flight.deadline:
             continue
         flight.overdue_since = flight.overdue_since or now
-        waited = now - flight.overdue_since
-        is_unheard = flight.asset.remote.resource_key in unheard and waited >= _UNHEARD
-        is_given_up = flight.tried_at >= flight.deadline or is_unheard or waited >= _AT_LAST
+        was_tried = flight.looked_at >= flight.deadline or flight.asset.remote.resource_key in unheard
+        patience = _UNHEARD if was_tried else _AT_LAST
         # What a look has shown since counts at the next tick.
-        if is_given_up and flight.shown is None:
+        is_over = flight.answered_at >= flight.deadline or now - flight.overdue_since >= patience
+        if is_over and flight.shown is None:
             flight.phase = Phase.NEEDS_STEP
 
 

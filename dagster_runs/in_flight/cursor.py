@@ -1,7 +1,11 @@
 """What the completion sensor keeps between ticks, with Dagster."""
 
 import json
+import math
 from dataclasses import dataclass
+
+_LARGEST_ID = 2**63
+"""That a database has room for."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,10 @@ class Cursor:
         """As a tick wrote it; whatever else stands there begins anew."""
         try:
             kept = json.loads(text or "{}")
-            return cls(str(kept["token"]), int(kept["read_from"]), float(kept["at"]))
-        except (ValueError, TypeError, KeyError):
+            cursor = cls(str(kept["token"]), int(kept["read_from"]), float(kept["at"]))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return cls()
+        return cursor if 0 <= cursor.read_from < _LARGEST_ID and 0 <= cursor.at < math.inf else cls()
 
     def as_text(self) -> str:
         """For Dagster to keep."""

@@ -42,10 +42,12 @@ class Flight:
         storage_id: Of that entry, in the event log.
         run: What runs, as far as following it needs.
         age: How long it has been working.
-        looked_at: Epoch seconds of the last look, which may be under way, or of a list of all ends without it.
-        tried_at: Epoch seconds of the last look that is over, whatever came of it.
+        looked_at: Epoch seconds of the last look, which may be under way, or of a list of all ends without it; at first
+            of the start, or 0 where nobody knows how it stands.
+        answered_at: Epoch seconds of the last look that the vendor answered.
         known_at: Epoch seconds up to which it has not ended without having been shown so.
-        told_at: Epoch seconds of the vendor's last word on this very run; 0 after a list has shown its end.
+        told_at: Epoch seconds of the vendor's last word on this very run, at first that of its start; 0 where no list
+            of ends need show it: it was found, its end was shown already, or its result could not be fetched.
         phase: What is to be done about it.
         shown: What is to be done by what the last look has shown, until the tick takes it over: a look may outlive the
             tick that began it, and must not undo what that has decided.
@@ -68,7 +70,7 @@ class Flight:
     may_be_published: bool
     known_at: float
     told_at: float = 0.0
-    tried_at: float = 0.0
+    answered_at: float = 0.0
     shown: Phase | None = None
     is_cancelled: bool = False
     status: RunStatus | None = None

@@ -4,6 +4,7 @@ Dagster stores a tick's events before its cursor. So what is to be reported is l
 that got lost after its events reports nothing twice.
 """
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,7 @@ import dagster as dg
 from dagster_runs.in_flight import requests, sightings
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
+from dagster_runs.in_flight.report import STILL_AT_WORK
 from dagster_runs.in_flight.requests import FollowUp
 from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
@@ -33,11 +35,12 @@ from dagster_runs.transport.clock import current_clock, machine_time
 from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
 
 LOOKING = 20.0
-"""Seconds of a tick in which calls may begin; Dagster ends a tick after 60, and one result may take 30."""
+"""Seconds of a tick in which calls may begin, but for what is left below; Dagster ends a tick after 60, and one run's
+status and result may take 30."""
 LISTING = 10.0
 """Seconds of them in which one resource's list is read."""
 LEFT_FOR_LOOKS = 5.0
-"""Seconds that are left for looks, however long the list took."""
+"""Seconds that are left for looks after the list, however long that took."""
 AT_LEAST = 20
 """Runs of a list that are read however long it takes, so that each tick gets on."""
 _PART = 1800.0
@@ -73,10 +76,19 @@ class Observation:
         self._assets = {asset.keys[0].to_user_string(): asset for asset in assets}
         self._follow_up = follow_up
         self._ticks = 0
+        self._busy = threading.Lock()
         self._memories: dict[str, _Memory] = {}
 
-    def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """One evaluation of the sensor."""
+        if not self._busy.acquire(blocking=False):
+            return dg.SkipReason(STILL_AT_WORK)
+        try:
+            return self._tick(context)
+        finally:
+            self._busy.release()
+
+    def _tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
         clock = current_clock()
         until = clock.monotonic() + LOOKING
         seen = sightings.from_cursor(context.cursor)
@@ -171,7 +183,7 @@ class _Account:
         with self.resource.http().hurried():
             self._bearing(self._list)  # which may be down, or too long, while runs can be looked at
             # A vendor may take seconds for each call of which a list needs many.
-            self.until = max(self.until, min(clock.monotonic(), self.until + LEFT_FOR_LOOKS) + LEFT_FOR_LOOKS)
+            self.until = max(self.until, min(clock.monotonic(), self.until) + LEFT_FOR_LOOKS)
             awaited = self.seen.awaited
             unknown = {run_id: sighting for run_id, sighting in awaited.items() if sighting.asset is None}
             self._each(unknown, self._recognize, (clock.monotonic() + self.until) / 2)
@@ -201,10 +213,17 @@ class _Account:
         try:
             call()
         except VendorError as error:
-            self.report.troubles.append(f"{self.name}: {error}")
             self.context.log.warning("%s, which is tried again: %s", self.name, error)
-            return False
-        return True
+            failure: Exception = error
+        except dg.DagsterInvariantViolationError:
+            raise  # a mistake in the definitions
+        except Exception as error:  # a vendor's code: one run must not hold up all others
+            self.context.log.exception("%s, which is tried again", self.name)
+            failure = error
+        else:
+            return True
+        self.report.troubles.append(f"{self.name}: {failure}")
+        return False
 
     def _list(self) -> None:
         """Read the list up to now: as a whole, or part by part, oldest first, where there is much to make up for."""
@@ -354,7 +373,8 @@ class _Account:
             result = self._result(asset, run_id, status)
             more = {"dagster_runs/observed": dg.MetadataValue.bool(True)}
             ended = Ended(asset, places, run, run_id, self.resource, status, result, more)
-            self.report.events += ended.as_success() if status.state is RunState.SUCCEEDED else ended.as_failure()
+            is_good = status.state is RunState.SUCCEEDED
+            self.report.events += [*(ended.as_success() if is_good else ended.as_failure())]  # all of them or none
             self.report.runs += 1
         if self.follow_up is not None:
             finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)

@@ -27,7 +27,7 @@ class Published:
         self._concerned: dict[dg.AssetKey, list[Flight]] = {}
         self._found: dict[dg.AssetKey, set[tuple[str, str | None]]] = {}
         for flight in flights:
-            if flight.may_be_published and flight.phase in (Phase.SUCCEEDED, Phase.NEEDS_STEP):
+            if flight.may_be_published and flight.phase not in (Phase.GOING, Phase.OVER):
                 for key in flight.keys:
                     self._concerned.setdefault(key, []).append(flight)
 

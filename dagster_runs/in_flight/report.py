@@ -9,6 +9,8 @@ from dagster_runs.transport.clock import current_clock
 
 EVENTS_FOR_A_REQUEST = 40
 """That Dagster stores in the time in which it launches a run."""
+STILL_AT_WORK = "The last tick of this sensor is still at work"
+"""Dagster begins the next one when a tick has taken too long, and reads no more what that one tells."""
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Report:
     def tell(self, ended: Ended) -> None:
         """Report a good end, where it was not reported yet."""
         if ended.places:
-            self.events += ended.as_success()
+            self.events += [*ended.as_success()]  # all of them or none
             self.told.append((ended.places[-1], len(self.events)))
 
     @property

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from sqlalchemy.exc import SQLAlchemyError
 
 from dagster_runs.in_flight.finished import FinishedRun
 from dagster_runs.in_flight.flight import Flight
-from dagster_runs.in_flight.refusing import refusal
+from dagster_runs.in_flight.refusing import is_partition, refusal
 from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG
 
 Job = Any
@@ -52,13 +51,7 @@ def check_step(flight: Flight, instance: dg.DagsterInstance) -> None:
 
 
 def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str], instance: dg.DagsterInstance) -> bool:
-    with dg.partition_loading_context(dynamic_partitions_store=instance):
-        try:
-            return all(partitions_def.has_partition_key(key) for key in (partitions[0], partitions[-1]))
-        except SQLAlchemyError:
-            raise  # of Dagster's storage, where dynamic partitions are
-        except Exception:  # a key of another shape, which each kind of partitions refuses in its own way
-            return False
+    return all(is_partition(partitions_def, key, instance) for key in dict.fromkeys((partitions[0], partitions[-1])))
 
 
 def to_publish(
@@ -145,13 +138,7 @@ def _retries_left(tags: Mapping[str, str], usually: int) -> str:
 
 def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
     """The run that the user wants after each finished run, once: its key has the remote run's id and asset."""
-    try:
-        request = _of_job(job, finished, context) if is_job(job) else job(finished)
-    except Exception:  # the user's; the ends of the others are to be told all the same
-        context.log.exception(
-            "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
-        )
-        return []
+    request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
     if request is None:
         return []
     why = refusal(request, context)
@@ -170,6 +157,19 @@ def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluat
 def _known_by(run_id: str, keys: Sequence[dg.AssetKey]) -> str:
     """What a run is known by: two vendors that count their runs give out the same ids."""
     return f"{run_id} of {keys[0].to_user_string()}"
+
+
+def _of_function(
+    function: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext
+) -> dg.RunRequest | None:
+    try:
+        request: dg.RunRequest | None = function(finished)
+    except Exception:  # the user's; the ends of the others are to be told all the same
+        context.log.exception(
+            "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
+        )
+        return None
+    return request
 
 
 def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:

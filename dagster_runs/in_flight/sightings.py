@@ -1,6 +1,7 @@
 """What an observation sensor has seen of each resource's runs, as its cursor keeps it from tick to tick."""
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -61,15 +62,30 @@ class Seen:
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "Seen":
         """As `asdict` gave it."""
-        awaited = {run_id: Sighting(**sighting) for run_id, sighting in kept["awaited"].items()}
-        return cls(float(kept["since"]), dict(kept["done"]), awaited)
+        awaited = {
+            run_id: Sighting(_time(one["created_at"]), one["asset"] if one["asset"] is None else str(one["asset"]))
+            for run_id, one in kept["awaited"].items()
+        }
+        return cls(_time(kept["since"]), {run_id: _time(made) for run_id, made in kept["done"].items()}, awaited)
+
+
+def _time(kept: Any) -> float:
+    """Epoch seconds.
+
+    Raises:
+        ValueError: It is no time that there can be.
+    """
+    time = float(kept)
+    if not math.isfinite(time):
+        raise ValueError(time)
+    return time
 
 
 def from_cursor(text: str | None) -> dict[str, Seen]:
     """By resource; empty where the cursor is none of ours, so that observation begins anew."""
     try:
         return {key: Seen.of(kept) for key, kept in json.loads(text or "{}").items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

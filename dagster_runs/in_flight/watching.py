@@ -93,7 +93,7 @@ class Watch:
         """
         self._failed_in_a_row = 0
         self._was_heard = False
-        self._looks = {flight: look for flight, look in self._looks.items() if not look.done()}
+        self._forget_what_is_over()
         wanted = [flight for flight in due if flight not in self._looks]
         # Whatever time the lists take: a run whose time is over has its turn, some at each tick.
         for flight in [flight for flight in wanted[:AT_ONCE] if flight.deadline <= current_clock().wall()]:
@@ -108,6 +108,15 @@ class Watch:
         now = current_clock().monotonic()
         was_asked = bool(self._looks) or any(now < ahead for ahead in self._left_out.values())
         self.is_silent = was_asked and not self._was_heard and now >= until
+        self._forget_what_is_over()
+
+    def rest(self) -> None:
+        """Nothing is going, so nothing is in trouble."""
+        self._trouble = self._told_at = None
+        self.is_silent = False
+
+    def _forget_what_is_over(self) -> None:
+        self._looks = {flight: look for flight, look in self._looks.items() if not look.done()}
 
     def tell(self, log: logging.Logger) -> None:
         """One line when an outage begins, and one when it ends."""
@@ -238,13 +247,14 @@ class Watch:
             flight.unknown_since = flight.unknown_since or flight.looked_at
             if flight.looked_at - flight.unknown_since > NOT_FOUND_GRACE:
                 flight.shown = Phase.NEEDS_STEP
+            flight.answered_at = flight.looked_at
         except VendorError as error:
             self._failed(error)
         except Exception as error:  # a vendor's code: what is wrong with it shows best in a step
             self._failed(error)
             flight.shown = Phase.NEEDS_STEP
-        finally:
-            flight.tried_at = flight.looked_at
+        else:
+            flight.answered_at = flight.looked_at
 
     def _take_in(self, flight: Flight, status: RunStatus, resource: RemoteRunResource) -> None:
         self._answered()
@@ -287,4 +297,4 @@ class Watch:
 
 
 _Read = Callable[[_Reading, RemoteRunResource, float, float], bool]
-"""Whether it came to the end of the list."""
+"""Whether nothing is left of the list that is worth reading."""

@@ -7,6 +7,7 @@ adding one reads, changes and writes the whole run, and parallel steps lose each
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import NoneType
 from typing import Any
 
 import dagster as dg
@@ -41,6 +42,16 @@ class Entry(str, Enum):
     """A person wants the run cancelled: that it ends so is nothing to tell as a failure, nor to try again for."""
     ENDED = "ended"
     """The run failed or was cancelled. The end of a good run is the materialization itself."""
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "at": (int, float),
+    "run_id": (str, NoneType),
+    "target": (str,),
+    "deadline": (int, float, NoneType),
+    "handed_over": (dict, NoneType),
+}
+"""Of what an entry must be made to be read."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +92,12 @@ class Record:
         if not isinstance(kept, dg.JsonMetadataValue) or not isinstance(kept.value, dict):
             return None
         entry: dict[str, Any] = {name: kept.value.get(name) for name in cls.__dataclass_fields__}
-        try:
-            return cls(**{**entry, "entry": Entry(entry["entry"]), "at": float(entry["at"])})
-        except (TypeError, ValueError):
+        if not all(isinstance(entry[name], kinds) for name, kinds in _KINDS.items()):
             return None  # written by another version of this package, or not by us
+        try:
+            return cls(**{**entry, "entry": Entry(entry["entry"])})
+        except ValueError:
+            return None  # likewise
 
     @property
     def kind(self) -> str:

@@ -194,6 +194,23 @@ class TestTimeout:
         driver = completion([asset], sandbox, instance)
         driver.ticks(clock, 20, every=50)
         assert "did not end within" in failure(driver.runs[0])
+        assert driver.skipped[-1] == "0 reported, 0 in flight", "nothing is in flight that could be in trouble"
+
+    def test_waits_for_a_vendor_that_is_down_for_a_moment(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        """It ended well in time, and nobody could see it."""
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=50))
+        asset = deferred(TESTS, timeout=100)
+        materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.tick()
+        sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=503, times=100_000))
+        driver.ticks(clock, 10, every=40)
+        sandbox.clear_faults()
+        driver.ticks(clock, 4)
+        assert len(reported(instance, "it")) == 1
+        assert driver.runs == []
 
 
 def test_what_one_tick_cannot_report_the_next_ones_do(
