@@ -30,7 +30,8 @@ def build_completion_sensor(
     and fails, so that alerts, hooks and retries work as for any failed run.
 
     Args:
-        assets: Assets from `build_remote_run_asset` with ``wait="defer"``. Each belongs to one completion sensor.
+        assets: Assets from `build_remote_run_asset` with ``wait="defer"``. Each belongs to one completion sensor
+            in a process.
         name: The sensor's name.
         job: A job to request once for each finished run, whatever its end (which the run's tag ``dagster_runs/state``
             tells); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
@@ -46,7 +47,6 @@ def build_completion_sensor(
             job is none.
     """
     assets_watched = watched(assets, deferred=True)
-    claim(assets_watched, name)
     publishing = _publishing_jobs(name, assets_watched)
     requested = requests.named([*jobs, *([job] if requests.is_job(job) else [])])
     completion = Completion(
@@ -69,6 +69,7 @@ def build_completion_sensor(
     def complete(context: dg.SensorEvaluationContext) -> Any:
         return completion.tick(context)
 
+    claim(assets_watched, name)
     return complete
 
 

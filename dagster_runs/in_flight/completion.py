@@ -8,6 +8,7 @@ in which everything that was stored is seen. Hence each end is told once.
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from dagster_runs.in_flight.published import Published, is_published
 from dagster_runs.in_flight.report import EVENTS_FOR_A_REQUEST, STILL_AT_WORK, Report
 from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
+from dagster_runs.remote_run.contract import RunResult
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -88,10 +90,11 @@ class Completion:
         """One evaluation of the sensor."""
         if not self._busy.acquire(blocking=False):
             return dg.SkipReason(STILL_AT_WORK)
+        told_last = self._told_last
         try:
             return self._tick(context)
         except BaseException:
-            self._flights = self._told_last = None  # nobody can tell how far it came
+            self._flights, self._told_last = None, told_last  # nobody can tell how far it came
             raise
         finally:
             self._busy.release()
@@ -282,8 +285,9 @@ class Completion:
         ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
         try:
             report.events += [*ended.as_failure()]
-        except Exception:  # as of a good end; there is nothing left that could tell it
-            context.log.exception("The end of %s run %s cannot be told", flight.run.vendor, flight.run_id)
+        except Exception:  # as of a good end; that it ended is known all the same
+            context.log.exception("What %s run %s brought cannot be told", flight.run.vendor, flight.run_id)
+            report.events += [*replace(ended, result=RunResult(), is_of_kind=False).as_failure()]
         context.log.warning(
             "%s run %s ended %s. %s, so no Dagster run tells of it",
             flight.run.vendor,

@@ -48,8 +48,8 @@ class RemoteAsset:
 # By the op, which a definition keeps when Dagster copies it with other attributes.
 _known: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
 
-# The completion sensor of each, likewise.
-_told_by: WeakKeyDictionary[dg.OpDefinition, str] = WeakKeyDictionary()
+# The completion sensor of each, likewise; copies may have other keys, and runs of their own.
+_told_by: WeakKeyDictionary[dg.OpDefinition, dict[dg.AssetKey, str]] = WeakKeyDictionary()
 
 
 def remember(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
@@ -142,13 +142,15 @@ def claim(assets: Sequence[WatchedAsset], sensor: str) -> None:
         DagsterInvalidDefinitionError: Another one does already.
     """
     for asset in assets:
-        other = _told_by.get(asset.definition.op, sensor)
-        if other != sensor:
+        of_keys = _told_by.setdefault(asset.definition.op, {})
+        other = next((of_keys[key] for key in asset.keys if of_keys.get(key, sensor) != sensor), None)
+        if other is not None:
             raise dg.DagsterInvalidDefinitionError(
                 f"{_named(asset.definition)} belongs to the completion sensor {other!r} already, so {sensor!r} would "
                 "tell the end of each run once more. Give it to one of them."
             )
-    _told_by.update({asset.definition.op: sensor for asset in assets})
+    for asset in assets:
+        _told_by[asset.definition.op].update(dict.fromkeys(asset.keys, sensor))
 
 
 def _has_op(definition: Any) -> bool:

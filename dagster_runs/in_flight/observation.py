@@ -40,7 +40,7 @@ status and result may take 30."""
 LISTING = 10.0
 """Seconds of them in which one resource's list is read."""
 LEFT_FOR_LOOKS = 5.0
-"""Seconds that are left for looks after the list, however long that took."""
+"""Seconds that are left for looks after the list, if that did not take all the time."""
 AT_LEAST = 20
 """Runs of a list that are read however long it takes, so that each tick gets on."""
 _PART = 1800.0
@@ -196,20 +196,23 @@ class _Account:
             self.seen.was_listed(min(now, self.listed_to + LISTED_LATE), undated)
 
     def _each(self, runs: Mapping[str, Sighting], call: Callable[[str, Sighting], None], until: float) -> None:
-        """Do it with the runs in their turn, while there is time and the vendor answers."""
+        """Do it with the runs in their turn, while there is time and the vendor answers; with one in any case."""
         memory, failed_in_a_row = self.memory, 0
-        for run_id, sighting in sorted(runs.items(), key=lambda item: memory.turn(item[0], item[1].created_at)):
-            if self.report.is_full or failed_in_a_row == _OUTAGE_AFTER or current_clock().monotonic() > until:
+        in_turn = sorted(runs.items(), key=lambda item: memory.turn(item[0], item[1].created_at))
+        for done, (run_id, sighting) in enumerate(in_turn):
+            is_late = done > 0 and current_clock().monotonic() > until
+            if self.report.is_full or failed_in_a_row == _OUTAGE_AFTER or is_late:
                 break
-            if self._bearing(partial(call, run_id, sighting)):
+            error = self._bearing(partial(call, run_id, sighting))
+            if error is None:
                 failed_in_a_row = 0
                 memory.failed_at.pop(run_id, None)
             else:
-                failed_in_a_row += 1
+                failed_in_a_row += isinstance(error, VendorError)
                 memory.failed_at[run_id] = current_clock().wall()
 
-    def _bearing(self, call: Callable[[], None]) -> bool:
-        """Whether the call went well; what did not is tried again at the next tick."""
+    def _bearing(self, call: Callable[[], None]) -> Exception | None:
+        """What went wrong, which is tried again at the next tick."""
         try:
             call()
         except VendorError as error:
@@ -221,9 +224,9 @@ class _Account:
             self.context.log.exception("%s, which is tried again", self.name)
             failure = error
         else:
-            return True
+            return None
         self.report.troubles.append(f"{self.name}: {failure}")
-        return False
+        return failure
 
     def _list(self) -> None:
         """Read the list up to now: as a whole, or part by part, oldest first, where there is much to make up for."""

@@ -1,6 +1,7 @@
 """What Dagster would refuse, and all that a tick tells with it: lost partitions, and requests that do not fit."""
 
 from collections.abc import Callable
+from inspect import getmembers, isfunction
 from typing import Any
 
 import dagster as dg
@@ -44,49 +45,40 @@ def _refused(judge: Callable[[Any], None], instance: dg.DagsterInstance) -> Exce
     Raises:
         Exception: Dagster's storage failed. That tells nothing of what is judged, and the next tick asks again.
     """
-    store = _DynamicPartitions(instance)
-    with dg.partition_loading_context(dynamic_partitions_store=store) as loading:
+    asked: Any = _Asked(instance)
+    with dg.partition_loading_context(dynamic_partitions_store=asked) as loading:
         try:
             judge(loading)
         except Exception as error:
-            if store.has_failed:
+            if asked.has_failed:
                 raise
             return error
     return None
 
 
-class _DynamicPartitions:
-    """The instance's dynamic partitions, and whether its storage failed to tell them: each raises errors of its own."""
+class _Asked:
+    """Stands for the instance where Dagster asks it for partitions, and knows whether its storage failed to answer.
+
+    Each storage raises errors of its own, so they are not known by their kind.
+    """
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._instance = instance
+        self.instance = instance
         self.has_failed = False
 
-    def get_dynamic_partitions(self, partitions_def_name: str) -> Any:
-        """All of them."""
-        return self._ask("get_dynamic_partitions", partitions_def_name)
 
-    def get_paginated_dynamic_partitions(
-        self, partitions_def_name: str, limit: int, ascending: bool, cursor: str | None = None
-    ) -> Any:
-        """Some of them."""
-        return self._ask("get_paginated_dynamic_partitions", partitions_def_name, limit, ascending, cursor)
-
-    def get_existing_dynamic_partitions(self, partitions_def_name: str, partition_keys: Any) -> Any:
-        """Those that there are."""
-        return self._ask("get_existing_dynamic_partitions", partitions_def_name, partition_keys)
-
-    def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> Any:
-        """Whether there is one."""
-        return self._ask("has_dynamic_partition", partitions_def_name, partition_key)
-
-    def get_dynamic_partitions_definition_id(self, partitions_def_name: str) -> Any:
-        """What changes with them."""
-        return self._ask("get_dynamic_partitions_definition_id", partitions_def_name)
-
-    def _ask(self, name: str, *args: Any) -> Any:
+def _asking(name: str) -> Callable[..., Any]:
+    def ask(asked: _Asked, *args: Any, **named: Any) -> Any:
         try:
-            return getattr(self._instance, name)(*args)
+            return getattr(asked.instance, name)(*args, **named)
         except Exception:
-            self.has_failed = True
+            asked.has_failed = True
             raise
+
+    return ask
+
+
+# All methods, as a later version of Dagster may ask for others.
+for _name, _ in getmembers(dg.DagsterInstance, isfunction):
+    if not _name.startswith("_"):
+        setattr(_Asked, _name, _asking(_name))

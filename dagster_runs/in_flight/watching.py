@@ -108,12 +108,11 @@ class Watch:
         now = current_clock().monotonic()
         was_asked = bool(self._looks) or any(now < ahead for ahead in self._left_out.values())
         self.is_silent = was_asked and not self._was_heard and now >= until
-        self._forget_what_is_over()
 
     def rest(self) -> None:
         """Nothing is going, so nothing is in trouble."""
-        self._trouble = self._told_at = None
-        self.is_silent = False
+        self._forget_what_is_over()
+        self.is_silent, self._trouble = False, None
 
     def _forget_what_is_over(self) -> None:
         self._looks = {flight: look for flight, look in self._looks.items() if not look.done()}
@@ -125,7 +124,8 @@ class Watch:
             self._told_at = now
             log.warning("%s", self.trouble)
         elif self._trouble is None and self._told_at is not None:
-            log.info("%s can be looked at again, after %.0f s", self._name, now - self._told_at)
+            how = "can be looked at again" if self._was_heard else "has no runs going any more"
+            log.info("%s %s, after %.0f s", self._name, how, now - self._told_at)
             self._told_at = None
 
     @property

@@ -47,7 +47,10 @@ class Entry(str, Enum):
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "at": (int, float),
     "run_id": (str, NoneType),
+    "correlation_id": (str,),
+    "dagster_run_id": (str,),
     "target": (str,),
+    "name": (str,),
     "deadline": (int, float, NoneType),
     "handed_over": (dict, NoneType),
 }

@@ -49,7 +49,8 @@ def exchanged_token(
         if tokens.refresh_token is not None and "refresh_token" in newest:
             # A public client's refresh token changes with each use; the old one is soon refused.
             newest["refresh_token"] = tokens.refresh_token
-            redactor.add_passing(tokens.refresh_token)
+        if "refresh_token" in newest:
+            redactor.add_passing(newest["refresh_token"])
         lives_for = tokens.expires_in if tokens.expires_in is not None and tokens.expires_in > 0 else _USUAL_LIFE
         return Token(tokens.access_token, lives_for)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import dagster as dg
 import pytest
 
@@ -157,3 +159,18 @@ def test_an_asset_belongs_to_one_sensor() -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="belongs to the completion sensor 'remote_run_comp"):
         build_completion_sensor([deferred(TESTS, key="other"), asset], name="another")
     build_completion_sensor([deferred(TESTS)], name="another")
+
+
+def test_an_asset_belongs_to_no_sensor_that_could_not_be_made() -> None:
+    asset = deferred(TESTS)
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="no name"):
+        build_completion_sensor([asset], name="no name")
+    build_completion_sensor([asset], name="name")
+
+
+def test_copies_of_an_asset_under_other_keys_may_belong_to_other_sensors() -> None:
+    module = ModuleType("module")
+    module.it = deferred(TESTS)  # type: ignore[attr-defined]
+    for prefix in ("eu", "us"):
+        copies = dg.load_assets_from_modules([module], key_prefix=prefix)
+        build_completion_sensor([copy for copy in copies if isinstance(copy, dg.AssetsDefinition)], name=prefix)

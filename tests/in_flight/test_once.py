@@ -242,8 +242,9 @@ def test_what_was_reported_before_an_attempt_attached_is_not_reported_again(
     assert len(reported(instance, "it")) == 1
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["and", "and the next tick fails"])
 def test_a_cursor_that_a_person_kept_from_trying_the_sensor_out_loses_nothing(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     asset = deferred(TESTS)
     driver = completion([asset], sandbox, instance)
@@ -253,5 +254,15 @@ def test_a_cursor_that_a_person_kept_from_trying_the_sensor_out_loses_nothing(
     tried = driver.evaluate()
     assert tried.asset_events
     driver.cursor = tried.cursor
+    if fails:
+        with monkeypatch.context() as patched:
+            patched.setattr(instance, "fetch_materializations", away)
+            with pytest.raises(ConnectionError):
+                driver.tick()
     driver.ticks(clock, 3)
     assert len(reported(instance, "it")) == 1
+
+
+def away(*args: Any, **options: Any) -> Any:
+    """A storage that cannot be reached."""
+    raise ConnectionError
