@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -185,3 +186,5 @@ def dagster_ui(definitions: Path, home: Path, env: Mapping[str, str]) -> Iterato
     finally:
         server.terminate()
         server.wait(30)
+        with suppress(ProcessLookupError):  # a code server whose run workers were killed waits for them for ever
+            os.killpg(server.pid, signal.SIGKILL)

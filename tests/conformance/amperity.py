@@ -19,9 +19,9 @@ TABLE = Table(
         "life": "vendors/test_amperity_life.py",
         "rate": "slow/test_amperity_rate_limit.py",
         "observation": "in_flight/test_observation.py",
-        "at_length": "in_flight/test_observation_at_length.py",
+        "at_length": "slow/test_observation_at_length.py",
         "listed_parts": "vendors/test_listed_parts.py",
-        "long_lists": "in_flight/test_long_lists.py",
+        "long_lists": "slow/test_long_lists.py",
     },
     [
         used(

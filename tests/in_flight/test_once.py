@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from dagster_runs import build_completion_sensor
-from dagster_runs.in_flight import completion as completion_module
 from dagster_runs.remote_run.ledger import Ledger
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.in_flight.driving import Driver, Lost, completion, deferred, evaluations, reported
 from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize
@@ -169,26 +167,6 @@ def test_a_cursor_that_is_none_of_ours_begins_anew(
     driver.cursor = cursor
     driver.ticks(clock, 9)
     assert len(reported(instance, "it")) == 1
-
-
-def test_a_look_that_outlives_its_tick_is_waited_for(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run's time is over; and the look that is under way then shows that it has succeeded."""
-    monkeypatch.setattr(completion_module, "LOOKING", 0.1)
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=50))
-    asset = deferred(PROFILES, timeout=100)
-    driver = completion([asset], sandbox, instance)
-    driver.tick()
-    materialize([asset], sandbox, instance)
-    clock.sleep(110)
-    sandbox.add_fault(Fault("slow_body", method="GET", path="/status", seconds=2, times=1))
-    driver.tick()
-    assert reported(instance, "it") == []
-    time.sleep(2.5)
-    driver.ticks(clock, 3)
-    assert len(reported(instance, "it")) == 1
-    assert driver.runs == []
 
 
 def test_an_entry_that_becomes_visible_late_is_not_lost_with_the_code_server(
