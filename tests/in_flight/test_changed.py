@@ -42,20 +42,6 @@ def test_a_failure_of_a_partition_that_is_no_more(
     assert told(instance, "it") == ["FAILED"]
 
 
-def test_a_failure_of_a_partition_that_was_added_or_deleted(sandbox: Sandbox, clock: SandboxClock) -> None:
-    asset = deferred(PROFILES, partitions_def=dg.DynamicPartitionsDefinition(name="shops"))
-    with dg.instance_for_test() as instance:  # Dagster resolves such partitions only where the instance is on disk
-        for shop in ("berlin", "wien"):
-            instance.add_dynamic_partitions("shops", [shop])
-            materialize([asset], sandbox, instance, partition_key=shop)
-            clock.sleep(10)
-        instance.delete_dynamic_partition("shops", "wien")
-        driver = completion([asset], sandbox, instance)
-        driver.ticks(clock, 3)
-        assert [instance.get_run_by_id(run.run_id).tags["dagster/partition"] for run in driver.runs] == ["berlin"]
-        assert told(instance, "it") == ["FAILED"]
-
-
 def test_a_failure_of_a_run_that_filled_an_asset_which_is_no_more(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -1,4 +1,4 @@
-"""A vendor's code that brings what Dagster does not take, and a storage that fails: nothing is lost by either."""
+"""What Dagster does not take, from a vendor's code or a person: it holds nobody up."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from dagster_runs import TestGenTestRun, build_remote_run_asset
 from dagster_runs.in_flight.cursor import Cursor
 from dagster_runs.in_flight.sightings import from_cursor
 from dagster_runs.remote_run.contract import RunResult
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.in_flight.driving import completion, deferred, observing, reported
 from tests.in_flight.test_changed import static, told
-from tests.in_flight.test_following_up import after_it
-from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
+from tests.remote_run.materializing import TESTS, failure, materialize
 
 pytestmark = pytest.mark.usefixtures("clock")
-SHOPS = dg.DynamicPartitionsDefinition(name="shops")
 
 
 class Odd(TestGenTestRun):
@@ -69,55 +67,6 @@ def test_anothers_run_whose_result_dagster_does_not_take_holds_nobody_up(
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "well") == [run.id]
     assert "acme/when" in str(driver.skipped[-1])
-
-
-class Away(Exception):
-    """Some storages have errors of their own, of no common kind, for a database that is away."""
-
-
-def away(*args: Any, **options: Any) -> Any:
-    raise Away("the database is away")
-
-
-def test_a_storage_that_fails_tells_nothing_of_a_partition(
-    sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
-    asset = deferred(PROFILES, partitions_def=SHOPS)
-    with dg.instance_for_test() as instance:
-        instance.add_dynamic_partitions("shops", ["berlin"])
-        materialize([asset], sandbox, instance, partition_key="berlin")
-        clock.sleep(60)
-        driver = completion([asset], sandbox, instance)
-        with monkeypatch.context() as patched:
-            patched.setattr(instance, "has_dynamic_partition", away)
-            with pytest.raises(Away):
-                driver.tick()
-        driver.tick()
-        assert len(driver.runs) == 1
-        assert told(instance, "it") == []
-
-
-def test_a_storage_that_fails_is_no_failure_of_what_follows(
-    sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @dg.job(partitions_def=SHOPS, name="after_it")
-    def after_a_shop() -> None:
-        after_it.nodes[0].definition()
-
-    asset = deferred(TESTS, partitions_def=SHOPS)
-    with dg.instance_for_test() as instance:
-        instance.add_dynamic_partitions("shops", ["berlin"])
-        materialize([asset], sandbox, instance, partition_key="berlin")
-        clock.sleep(60)
-        driver = completion([asset], sandbox, instance, job=after_a_shop)
-        with monkeypatch.context() as patched:
-            patched.setattr(instance, "has_dynamic_partition", away)
-            with pytest.raises(Away):
-                driver.tick()
-        driver.ticks(clock, 2)
-        assert [run.dagster_run.job_name for run in driver.runs] == ["after_it"]
-        assert len(reported(instance, "it")) == 1
 
 
 @pytest.mark.parametrize(

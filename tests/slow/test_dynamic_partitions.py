@@ -1,0 +1,82 @@
+"""Deferred runs of dynamic partitions, which Dagster resolves only where the instance is on disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock
+from tests.in_flight.driving import completion, deferred, reported
+from tests.in_flight.test_changed import told
+from tests.in_flight.test_following_up import after_it
+from tests.remote_run.materializing import PROFILES, TESTS, materialize
+
+pytestmark = pytest.mark.usefixtures("clock")
+SHOPS = dg.DynamicPartitionsDefinition(name="shops")
+
+
+class Away(Exception):
+    """Some storages have errors of their own, of no common kind, for a database that is away."""
+
+
+def away(*args: Any, **options: Any) -> Any:
+    raise Away("the database is away")
+
+
+def test_a_storage_that_fails_tells_nothing_of_a_partition(
+    sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+    asset = deferred(PROFILES, partitions_def=SHOPS)
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("shops", ["berlin"])
+        materialize([asset], sandbox, instance, partition_key="berlin")
+        clock.sleep(60)
+        driver = completion([asset], sandbox, instance)
+        with monkeypatch.context() as patched:
+            patched.setattr(instance, "has_dynamic_partition", away)
+            with pytest.raises(Away):
+                driver.tick()
+        driver.tick()
+        assert len(driver.runs) == 1
+        assert told(instance, "it") == []
+
+
+def test_a_storage_that_fails_is_no_failure_of_what_follows(
+    sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dg.job(partitions_def=SHOPS, name="after_it")
+    def after_a_shop() -> None:
+        after_it.nodes[0].definition()
+
+    asset = deferred(TESTS, partitions_def=SHOPS)
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("shops", ["berlin"])
+        materialize([asset], sandbox, instance, partition_key="berlin")
+        clock.sleep(60)
+        driver = completion([asset], sandbox, instance, job=after_a_shop)
+        with monkeypatch.context() as patched:
+            patched.setattr(instance, "has_dynamic_partition", away)
+            with pytest.raises(Away):
+                driver.tick()
+        driver.ticks(clock, 2)
+        assert [run.dagster_run.job_name for run in driver.runs] == ["after_it"]
+        assert len(reported(instance, "it")) == 1
+
+
+def test_a_failure_of_a_partition_that_was_added_or_deleted(sandbox: Sandbox, clock: SandboxClock) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+    asset = deferred(PROFILES, partitions_def=SHOPS)
+    with dg.instance_for_test() as instance:
+        for shop in ("berlin", "wien"):
+            instance.add_dynamic_partitions("shops", [shop])
+            materialize([asset], sandbox, instance, partition_key=shop)
+            clock.sleep(10)
+        instance.delete_dynamic_partition("shops", "wien")
+        driver = completion([asset], sandbox, instance)
+        driver.ticks(clock, 3)
+        assert [instance.get_run_by_id(run.run_id).tags["dagster/partition"] for run in driver.runs] == ["berlin"]
+        assert told(instance, "it") == ["FAILED"]
