@@ -173,13 +173,14 @@ class Completion:
             looking = self._looking.get(key)
             if looking is not None and not looking.done():
                 continue  # a vendor that is slow beyond all measure
-            going = [flight for flight in flights if flight.asset.remote.resource_key == key]
+            going = [
+                flight for flight in flights if flight.phase is Phase.GOING and flight.asset.remote.resource_key == key
+            ]
             due = [
                 flight for flight in going if flight.is_due(self._paces.of(flight, resource, instance, pacing), soon)
             ]
             # Those whose time is over come first: a good end that is not seen now would cost a Dagster run.
             due.sort(key=lambda flight: (soon < flight.deadline, flight.looked_at))
-            going = [flight for flight in going if flight.phase is Phase.GOING]
             if not going:
                 self._watches[key].rest()
             elif due:
@@ -284,10 +285,10 @@ class Completion:
         """Tell an end that no step can publish: Dagster would refuse the tick."""
         ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
         try:
-            report.events += [*ended.as_failure()]
+            report.events += ended.as_failure()
         except Exception:  # as of a good end; that it ended is known all the same
             context.log.exception("What %s run %s brought cannot be told", flight.run.vendor, flight.run_id)
-            report.events += [*replace(ended, result=RunResult(), is_of_kind=False).as_failure()]
+            report.events += replace(ended, result=RunResult(), is_of_kind=False).as_failure()
         context.log.warning(
             "%s run %s ended %s. %s, so no Dagster run tells of it",
             flight.run.vendor,

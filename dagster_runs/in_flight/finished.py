@@ -67,24 +67,32 @@ class Ended:
     more: Mapping[str, Any]
     is_of_kind: bool = True
 
-    def as_success(self) -> Iterator[AssetEvent]:
+    def as_success(self) -> list[AssetEvent]:
         """The checks, and a materialization of each asset and partition.
 
         In this order, so that whoever sees the materialization sees the checks too: a blocking one holds back what is
         downstream, and a tick that got lost before the materialization is done anew.
         """
-        yield from self._evaluations([run_status_outcome(self.run, self.run_id, self.status), *self.result.checks])
-        for key, partition in self.places:
-            yield dg.AssetMaterialization(key, metadata=self._metadata(), partition=partition)
+        return [
+            *self._evaluations([run_status_outcome(self.run, self.run_id, self.status), *self.result.checks]),
+            *(
+                dg.AssetMaterialization(key, metadata=self._metadata(), partition=partition)
+                for key, partition in self.places
+            ),
+        ]
 
-    def as_failure(self) -> Iterator[AssetEvent]:
+    def as_failure(self) -> list[AssetEvent]:
         """The checks that a run which did not succeed reports, and an observation of each asset and partition."""
         told = [check for check in self.result.checks if check.name in self.run.checks_of_failed_runs]
-        yield from self._evaluations([run_status_outcome(self.run, self.run_id, self.status), *told])
         what = f"{self.run.vendor} {self.run.label} of {self.run.target}" if self.is_of_kind else f"run {self.run_id}"
         said = f"The {what} ended {self.status.plain_word}"
-        for key, partition in self.places:
-            yield dg.AssetObservation(key, description=said, metadata=self._metadata(), partition=partition)
+        return [
+            *self._evaluations([run_status_outcome(self.run, self.run_id, self.status), *told]),
+            *(
+                dg.AssetObservation(key, description=said, metadata=self._metadata(), partition=partition)
+                for key, partition in self.places
+            ),
+        ]
 
     def _metadata(self) -> dict[str, Any]:
         url = self.run.run_url(self.resource, self.run_id) if self.is_of_kind else None

@@ -376,8 +376,7 @@ class _Account:
             result = self._result(asset, run_id, status)
             more = {"dagster_runs/observed": dg.MetadataValue.bool(True)}
             ended = Ended(asset, places, run, run_id, self.resource, status, result, more)
-            is_good = status.state is RunState.SUCCEEDED
-            self.report.events += [*(ended.as_success() if is_good else ended.as_failure())]  # all of them or none
+            self.report.events += ended.as_success() if status.state is RunState.SUCCEEDED else ended.as_failure()
             self.report.runs += 1
         if self.follow_up is not None:
             finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)

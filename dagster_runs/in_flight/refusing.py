@@ -10,11 +10,11 @@ import dagster as dg
 def is_partition(partitions_def: dg.PartitionsDefinition[Any], key: str, instance: dg.DagsterInstance) -> bool:
     """Whether these partitions have the key, whatever shape it has."""
 
-    def has() -> None:
+    def find(_: Any) -> None:
         if not partitions_def.has_partition_key(key):
             raise LookupError(key)
 
-    return _refused(lambda _: has(), instance) is None
+    return _refused(find, instance) is None
 
 
 def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str | None:

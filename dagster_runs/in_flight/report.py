@@ -32,7 +32,7 @@ class Report:
     def tell(self, ended: Ended) -> None:
         """Report a good end, where it was not reported yet."""
         if ended.places:
-            self.events += [*ended.as_success()]  # all of them or none
+            self.events += ended.as_success()
             self.told.append((ended.places[-1], len(self.events)))
 
     @property
