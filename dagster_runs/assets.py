@@ -108,7 +108,7 @@ def build_remote_run_asset(
     @dg.multi_asset(
         name=all_specs[0].key.to_python_identifier(),
         specs=all_specs,
-        check_specs=[check for spec in all_specs for check in check_specs(run_class, spec.key, gate)],
+        check_specs=[check for spec in all_specs for check in check_specs(run_class, spec.key, gate, partitions_def)],
         required_resource_keys={resource},
         partitions_def=partitions_def,
         backfill_policy=backfill_policy,

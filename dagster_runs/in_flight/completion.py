@@ -1,14 +1,19 @@
 """The completion sensor's work: from the deferred runs that are going to what Dagster is told of their ends.
 
+A success is reported in two phases: its materializations in one tick, and the evaluations that name them in a later
+one (see `second_phase`).
+
 Dagster stores a tick's events, then its cursor, then launches its runs. A tick that gets lost on the way leaves the old
 cursor behind: its token is not the one that was handed out last, so the table of runs is made anew from the event log,
 in which everything that was stored is seen. Hence each end is told once.
 """
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -17,15 +22,17 @@ import dagster as dg
 from dagster_runs.in_flight import publishing, requests
 from dagster_runs.in_flight.cursor import Cursor
 from dagster_runs.in_flight.definition import WatchedAsset
-from dagster_runs.in_flight.finished import Ended, FinishedRun, Place
+from dagster_runs.in_flight.finished import Ended, FinishedRun
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import Published, is_published
 from dagster_runs.in_flight.report import EVENTS_FOR_A_REQUEST, STILL_AT_WORK, Report
+from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, leave_out_evaluated
 from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.watching import Watch
 from dagster_runs.remote_run.contract import RunResult
+from dagster_runs.remote_run.evaluations import Place, newest_materializations
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -78,7 +85,7 @@ class Completion:
         self._busy = threading.Lock()
         self._flights: Flights | None = None
         self._token = ""
-        self._told_last: tuple[Flight, Place] | None = None
+        self._told_last: Callable[[dg.DagsterInstance], bool] | None = None
         self._follow_since = 0.0
         self._watches = {asset.remote.resource_key: Watch(asset.remote.resource_key) for asset in assets}
         self._looking: dict[str, Future[None]] = {}
@@ -109,6 +116,9 @@ class Completion:
             return dg.SensorResult(
                 skip_reason="Reading which runs are going; the next tick goes on", cursor=context.cursor
             )
+        flights.to_verify = leave_out_evaluated(
+            flights.to_verify, context.instance, has_time=lambda: clock.monotonic() < begun + READING
+        )
         resources = {asset.remote.resource_key: asset.remote.resource_in(context.resources) for asset in self._assets}
         self._look(flights, resources, context.instance, begun)
         for watch in self._watches.values():
@@ -120,9 +130,11 @@ class Completion:
         self._follow_again(flights, report, context)
         unheard = {key for key, watch in self._watches.items() if watch.is_unheard}
         _give_up_overdue(flights, clock.wall(), unheard)
+        _leave_out_lost_results(flights, context)
         publishing.leave_out_timed_out(flights, context.instance, clock.wall())
         published = Published(flights, context.instance)
         self._request(flights, published, resources, report, context)
+        self._evaluate(flights, resources, report, context)
         self._report(flights, published, resources, report, context)
         self._storing.handed_over(report.told)
         self._token = uuid4().hex
@@ -139,7 +151,7 @@ class Completion:
     def _known(self, cursor: Cursor, instance: dg.DagsterInstance) -> Flights:
         """The table; made anew unless the last tick of this process is the last that Dagster knows of."""
         is_last = cursor.token == self._token
-        if is_last and self._told_last is not None and not is_published(*self._told_last, instance):
+        if is_last and self._told_last is not None and not self._told_last(instance):
             # A person has tried the sensor out in the UI, and kept the cursor: Dagster then stores no events.
             self._flights, self._told_last = self._anew(cursor, instance, 0), None
         elif self._flights is None or not is_last:
@@ -193,6 +205,36 @@ class Completion:
             self._looking.pop(key).result()  # an error of ours is to fail the tick, and no other one
         _take_over(flights)
 
+    def _evaluate(
+        self,
+        flights: Flights,
+        resources: Mapping[str, RemoteRunResource],
+        report: Report,
+        context: dg.SensorEvaluationContext,
+    ) -> None:
+        """Report the evaluations of runs whose materializations an earlier tick has reported."""
+        waiting = [flight for flight in flights if flight.phase is Phase.MATERIALIZED]
+        phase = SecondPhase(waiting, context.instance)
+        for told, flight in enumerate(waiting):
+            if told and not self._has_room(report):
+                break
+            judged = phase.judged(flight)
+            if len(judged) < len(flight.places):
+                context.log.warning(
+                    "Materializations of %s run %s were wiped before their checks could be reported",
+                    flight.run.vendor,
+                    flight.run_id,
+                )
+            ended = _ended(flight, flight.places, resources[flight.asset.remote.resource_key])
+            found = ended.evaluations(judged, phase.stored(flight))
+            if found:
+                report.events += found
+                self._told_last = partial(is_evaluated, found[-1])
+            flight.phase = Phase.OVER
+            self._follow(flight, report, context)
+            if report.is_late:
+                break
+
     def _report(
         self,
         flights: Flights,
@@ -201,25 +243,32 @@ class Completion:
         report: Report,
         context: dg.SensorEvaluationContext,
     ) -> None:
+        """Report the materializations of runs that have succeeded."""
         # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
+        unevaluated = {key for flight in flights if flight.phase is Phase.MATERIALIZED for key in flight.keys}
         for told, flight in enumerate([flight for flight in flights if flight.phase is Phase.SUCCEEDED]):
-            has_room = report.has_room_for_events and (self._follow_up is None or report.has_room_for_requests)
-            if told and not has_room:
+            if told and not report.has_room_for_events:
                 break
             ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
             try:
-                report.tell(ended)
+                if ended.has_failed_checks and not flight.partitions and not unevaluated.isdisjoint(flight.keys):
+                    continue  # an earlier run's evaluation would count for this run's materialization for a moment
+                report.tell(ended, context.instance)
             except Exception:  # what a vendor's code brought is nothing that Dagster takes: a step shows it best
                 context.log.exception("The end of %s run %s cannot be told", flight.run.vendor, flight.run_id)
                 flight.phase = Phase.NEEDS_STEP
                 continue
             if ended.places:
-                self._told_last = (flight, ended.places[-1])
+                self._told_last = partial(is_published, flight, ended.places[-1])
             self._paces.learn(flight)
-            flight.phase = Phase.OVER
-            self._follow(flight, report, context)
+            flight.materialized_after = flight.storage_id if flight.may_be_published else flights.newest
+            flight.phase = Phase.MATERIALIZED
+            unevaluated.update(flight.keys)
             if report.is_late:
                 break
+
+    def _has_room(self, report: Report) -> bool:
+        return report.has_room_for_events and (self._follow_up is None or report.has_room_for_requests)
 
     def _request(
         self,
@@ -283,7 +332,9 @@ class Completion:
         why: requests.NoStep,
     ) -> None:
         """Tell an end that no step can publish: Dagster would refuse the tick."""
-        ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
+        places = published.left(flight)
+        newest = newest_materializations(context.instance, places)
+        ended = _ended(flight, places, resources[flight.asset.remote.resource_key], newest)
         try:
             report.events += ended.as_failure()
         except Exception:  # as of a good end; that it ended is known all the same
@@ -299,10 +350,17 @@ class Completion:
         flight.phase = Phase.OVER
         self._follow(flight, report, context)
 
-    def _follow(self, flight: Flight, report: Report, context: dg.SensorEvaluationContext) -> None:
+    def _follow(
+        self,
+        flight: Flight,
+        report: Report,
+        context: dg.SensorEvaluationContext,
+        *,
+        shown: RunState | None = None,
+    ) -> None:
         if self._follow_up is None:
             return
-        shown = _seen(flight).state
+        shown = shown or _seen(flight).state
         state = shown if shown.is_final else RunState.UNKNOWN
         finished = FinishedRun(flight.run_id, flight.run.vendor, state, tuple(flight.keys), tuple(flight.partitions))
         report.requests += requests.to_follow_up(self._follow_up, finished, context)
@@ -312,8 +370,7 @@ class Completion:
         while flights.published:
             flight, at = flights.published.popleft()
             if at >= self._follow_since:
-                flight.status = RunStatus(RunState.SUCCEEDED, "")
-                self._follow(flight, report, context)
+                self._follow(flight, report, context, shown=RunState.SUCCEEDED)
                 if report.is_late or not report.has_room_for_requests:
                     return
 
@@ -342,7 +399,25 @@ def _give_up_overdue(flights: Flights, now: float, unheard: Collection[str]) -> 
             flight.phase = Phase.NEEDS_STEP
 
 
-def _ended(flight: Flight, places: Sequence[Place], resource: RemoteRunResource) -> Ended:
+def _leave_out_lost_results(flights: Flights, context: dg.SensorEvaluationContext) -> None:
+    """No step can add to a run that is materialized: only its evaluations are missing, and with them its result."""
+    for flight in flights:
+        if flight.phase is Phase.NEEDS_STEP and flight.materialized_after is not None:
+            flight.phase = Phase.OVER
+            context.log.warning(
+                "The checks of %s run %s were not reported before this process began, and its result can no longer be "
+                "fetched: its materialization keeps no check results",
+                flight.run.vendor,
+                flight.run_id,
+            )
+
+
+def _ended(
+    flight: Flight,
+    places: Sequence[Place],
+    resource: RemoteRunResource,
+    newest: Mapping[Place, dg.EventLogRecord] = MappingProxyType({}),
+) -> Ended:
     more = {"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(flight.record.dagster_run_id)}
     return Ended(
         asset=flight.asset,
@@ -353,6 +428,8 @@ def _ended(flight: Flight, places: Sequence[Place], resource: RemoteRunResource)
         status=_seen(flight),
         result=flight.result,
         more=more,
+        provenance=flight.provenance,
+        newest=newest,
         is_of_kind=flight.is_of_kind,
     )
 

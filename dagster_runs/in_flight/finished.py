@@ -1,19 +1,21 @@
 """What Dagster is told of a remote run that has ended without a step to tell it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
 
+from dagster_runs.dagster_private import shows_success
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.remote_run.contract import CheckOutcome, RemoteRun, RunResult
+from dagster_runs.remote_run.evaluations import Place, evaluations, judged_by
+from dagster_runs.remote_run.provenance import Provenance, version_tags
 from dagster_runs.remote_run.reporting import run_metadata, run_status_outcome
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 
-Place = tuple[dg.AssetKey, str | None]
-"""An asset and its partition; ``None`` for an asset without partitions."""
 AssetEvent = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
@@ -54,6 +56,8 @@ class Ended:
         status: How it ended.
         result: What it brought.
         more: Further metadata.
+        provenance: What each asset was made from, by key as the UI writes it.
+        newest: The newest materialization of each place, for a run that did not succeed.
         is_of_kind: Whether it is of the kind that the asset has now, so that ``run`` tells what ran.
     """
 
@@ -65,52 +69,98 @@ class Ended:
     status: RunStatus
     result: RunResult
     more: Mapping[str, Any]
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+    newest: Mapping[Place, dg.EventLogRecord] = field(default_factory=dict)
     is_of_kind: bool = True
 
-    def as_success(self) -> list[AssetEvent]:
-        """The checks, and a materialization of each asset and partition.
+    @property
+    def has_failed_checks(self) -> bool:
+        """Whether a declared check of it did not pass."""
+        return any(not one.passed for one in self._unjudged)
 
-        In this order, so that whoever sees the materialization sees the checks too: a blocking one holds back what is
-        downstream, and a tick that got lost before the materialization is done anew.
+    @cached_property
+    def _unjudged(self) -> Sequence[dg.AssetCheckEvaluation]:
+        return list(evaluations(self._specs, self.places, self._outcomes, {}))
+
+    def materializations(self, instance: dg.DagsterInstance) -> list[AssetEvent]:
+        """A materialization of each asset and partition; `evaluations` follow once these are stored.
+
+        Until then, Dagster takes the newest evaluation of an asset without partitions for one of the new
+        materialization, if neither has a run (measured on 1.13.27; 1.12.0 has the same code). Where that is a success,
+        and the check did not pass now, its failure comes first as well, or bad data would go through for a moment.
         """
+        is_partitioned = self.asset.definition.partitions_def is not None
+        failed = [one for one in self._unjudged if not one.passed and not is_partitioned]
         return [
-            *self._evaluations([run_status_outcome(self.run, self.run_id, self.status), *self.result.checks]),
+            *(one for one in failed if shows_success(instance, one.asset_check_key)),
             *(
-                dg.AssetMaterialization(key, metadata=self._metadata(), partition=partition)
+                dg.AssetMaterialization(
+                    key,
+                    metadata=self._metadata(),
+                    partition=partition,
+                    tags={
+                        **version_tags(self.run_id, key, self.provenance, self.asset.definition),
+                        **self._dimension_tags(partition),
+                    },
+                )
                 for key, partition in self.places
             ),
         ]
+
+    def evaluations(
+        self,
+        judged: Mapping[Place, dg.EventLogRecord],
+        stored: Collection[tuple[dg.AssetCheckKey, int]] = (),
+    ) -> list[dg.AssetCheckEvaluation]:
+        """The check evaluations of a run that succeeded.
+
+        Args:
+            judged: The materialization of each place, as it was stored. Where one is gone, nothing is left to judge.
+            stored: Checks and the storage ids of the materializations for which they are stored already.
+        """
+        places = [place for place in self.places if place in judged]
+        found = evaluations(self._specs, places, self._outcomes, judged)
+        return [one for one in found if judged_by(one) not in stored]
 
     def as_failure(self) -> list[AssetEvent]:
         """The checks that a run which did not succeed reports, and an observation of each asset and partition."""
-        told = [check for check in self.result.checks if check.name in self.run.checks_of_failed_runs]
+        reported = [check for check in self.result.checks if check.name in self.run.checks_of_failed_runs]
         what = f"{self.run.vendor} {self.run.label} of {self.run.target}" if self.is_of_kind else f"run {self.run_id}"
-        said = f"The {what} ended {self.status.plain_word}"
         return [
-            *self._evaluations([run_status_outcome(self.run, self.run_id, self.status), *told]),
+            # For the newest materialization, although it is of an earlier run: so does Dagster if a step fails.
+            *evaluations(self._specs, self.places, [self._run_status, *reported], self.newest),
             *(
-                dg.AssetObservation(key, description=said, metadata=self._metadata(), partition=partition)
+                dg.AssetObservation(
+                    key,
+                    description=f"The {what} ended {self.status.plain_word}",
+                    metadata=self._metadata(),
+                    partition=partition,
+                )
                 for key, partition in self.places
             ),
         ]
+
+    @property
+    def _specs(self) -> list[dg.AssetCheckSpec]:
+        return list(self.asset.definition.check_specs)
+
+    @property
+    def _run_status(self) -> CheckOutcome:
+        return run_status_outcome(self.run, self.run_id, self.status)
+
+    @property
+    def _outcomes(self) -> list[CheckOutcome]:
+        return [self._run_status, *self.result.checks]
 
     def _metadata(self) -> dict[str, Any]:
         url = self.run.run_url(self.resource, self.run_id) if self.is_of_kind else None
         known = run_metadata(self.run, self.run_id, url=url, attached=False, status=self.status)
         return {**self.result.metadata, **known, **self.more}
 
-    def _evaluations(self, outcomes: Sequence[CheckOutcome]) -> Iterator[dg.AssetCheckEvaluation]:
-        specs = {spec.key: spec for spec in self.asset.definition.check_specs}
-        for key in dict.fromkeys(key for key, _ in self.places):
-            for outcome in outcomes:
-                spec = specs.get(dg.AssetCheckKey(key, outcome.name))
-                if spec is not None:
-                    yield dg.AssetCheckEvaluation(
-                        asset_key=key,
-                        check_name=outcome.name,
-                        passed=outcome.passed,
-                        severity=outcome.severity,
-                        description=outcome.description,
-                        metadata=dict(outcome.metadata),
-                        blocking=spec.blocking,
-                    )
+    def _dimension_tags(self, partition: str | None) -> dict[str, str]:
+        """What Dagster tags the materialization of a partition with, where partitions have several dimensions."""
+        definition = self.asset.definition.partitions_def
+        if partition is None or not isinstance(definition, dg.MultiPartitionsDefinition):
+            return {}
+        keys = definition.get_partition_key_from_str(partition).keys_by_dimension
+        return {f"dagster/partition/{dimension}": key for dimension, key in keys.items()}

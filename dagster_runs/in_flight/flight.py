@@ -1,6 +1,6 @@
 """A deferred run on its way: what the ledger handed over, and what looks at it have shown so far."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -11,6 +11,7 @@ from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.remote_run.contract import RemoteRun, RunResult
 from dagster_runs.remote_run.ledger import Record
 from dagster_runs.remote_run.pacing import Age, Pace
+from dagster_runs.remote_run.provenance import Provenance, read_provenance
 from dagster_runs.remote_run.state import RunStatus
 
 _WORD_WITHIN = 3600.0
@@ -24,6 +25,8 @@ class Phase(Enum):
     """Look at it."""
     SUCCEEDED = "succeeded"
     """Report its result."""
+    MATERIALIZED = "materialized"
+    """Report its evaluations: the materialization that they judge is stored."""
     NEEDS_STEP = "needs a step"
     """Have a Dagster run publish its end: a failure, a timeout, or what a step must decide."""
     REQUESTED = "requested"
@@ -52,6 +55,7 @@ class Flight:
         shown: What is to be done by what the last look has shown, until the tick takes it over: a look may outlive the
             tick that began it, and must not undo what that has decided.
         may_be_published: Whether somebody else may have reported it already.
+        materialized_after: Storage id after which its materializations are; ``None`` until they are reported.
         is_cancelled: Whether a person had it cancelled by the job for that.
         status: What the last look has shown.
         result: What it brought, of one that succeeded.
@@ -72,6 +76,7 @@ class Flight:
     told_at: float = 0.0
     answered_at: float = 0.0
     shown: Phase | None = None
+    materialized_after: int | None = None
     is_cancelled: bool = False
     status: RunStatus | None = None
     result: RunResult = field(default_factory=RunResult)
@@ -104,6 +109,11 @@ class Flight:
     def places(self) -> list[tuple[dg.AssetKey, str | None]]:
         """Assets and partitions, in the order in which they are reported."""
         return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
+
+    @property
+    def provenance(self) -> Mapping[str, Provenance]:
+        """What each asset was made from, by key as the UI writes it; empty for runs of earlier versions."""
+        return read_provenance(self.record.provenance)
 
     @property
     def partition(self) -> str | None:

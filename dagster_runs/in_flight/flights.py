@@ -44,11 +44,13 @@ class Flights:
     Attributes:
         is_known: Whether all were read that there are. Until then none may be reported: it may have been already.
         published: Those that the first reading found to be reported already, with the time in epoch seconds.
+        to_verify: The same: whether all their evaluations are stored is not known yet.
     """
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, read_from: int = 0) -> None:
         self.is_known = False
         self.published: deque[tuple[Flight, float]] = deque()
+        self.to_verify: list[Flight] = []
         self._assets = assets
         self._instance = instance
         oldest = current_clock().wall() - _longest_timeout(assets) - _MARGIN
@@ -72,6 +74,11 @@ class Flights:
         """Forget those that nothing more is to be done about."""
         for flight in flights:
             self._going.pop((flight.asset.keys[0], flight.run_id), None)
+
+    @property
+    def newest(self) -> int:
+        """The largest storage id that was read: what is reported from now on gets a larger one."""
+        return self._newest
 
     @property
     def read_from(self) -> int:
@@ -206,7 +213,9 @@ class Flights:
         flight = self._going.get((asset.keys[0], run_id or ""))
         # Where a run fills several, the last one of them is reported last.
         if flight is not None and (event.asset_key, event.partition_key) == flight.places[-1]:
-            self.drop([flight])
+            if flight.materialized_after is None:
+                self.to_verify.append(flight)
+            flight.materialized_after = flight.storage_id
             self.published.append((flight, event.timestamp))
 
 
@@ -219,4 +228,4 @@ def _is_same(known: Flight | None, record: Record) -> bool:
     if known is None:
         return False
     same = (known.record.dagster_run_id, known.record.deadline) == (record.dagster_run_id, record.deadline)
-    return same or known.phase is Phase.SUCCEEDED
+    return same or known.phase in (Phase.SUCCEEDED, Phase.MATERIALIZED) or known.materialized_after is not None

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -21,14 +22,17 @@ from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
 from dagster_runs.remote_run.contract import (
     CLOCKS_DIFFER,
+    CLOCKS_OF_MACHINES_DIFFER,
     DAY,
     START_TAKES_AT_MOST,
     ListedRun,
     RemoteRun,
     RunResult,
 )
+from dagster_runs.remote_run.evaluations import Place, newest_materializations, stored_evaluations
 from dagster_runs.remote_run.ledger import Entry, events, observed_run, publications
 from dagster_runs.remote_run.neighbours import records_of
+from dagster_runs.remote_run.provenance import current_provenance
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -110,7 +114,7 @@ class Observation:
         waiting = sum(len(one.awaited) for one in seen.values())
         said = f"{report.runs} reported, {waiting} awaited"
         return dg.SensorResult(
-            asset_events=report.events,
+            asset_events=[*report.evaluations, *report.events],
             run_requests=report.requests,
             skip_reason=None if report.requests else ". ".join([said, *report.troubles]),
             cursor=sightings.as_cursor(seen),
@@ -121,6 +125,8 @@ class Observation:
 class _Report:
     """What a tick tells Dagster."""
 
+    evaluations: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    """Of materializations that are stored. They come before all other events, as these may be of later runs."""
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -129,7 +135,7 @@ class _Report:
     @property
     def is_full(self) -> bool:
         """Whether the next tick is to tell the rest."""
-        return len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
+        return len(self.evaluations) + len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
 
 
 @dataclass
@@ -305,19 +311,19 @@ class _Account:
         self.memory.looked_at[run_id] = now
         asset = self.assets.get(sighting.asset or _NOBODYS)
         is_given_up = now - sighting.created_at > _GIVEN_UP
-        if asset is None or is_given_up or self._is_told(asset, run_id, sighting.created_at):
+        if asset is None or is_given_up or self._is_told(asset, run_id, sighting):
             self.seen.finish(run_id)
 
-    def _is_told(self, asset: WatchedAsset, run_id: str, created_at: float) -> bool:
+    def _is_told(self, asset: WatchedAsset, run_id: str, sighting: Sighting) -> bool:
         """Whether nothing more is to be told of a run; tells its end, if another has started it."""
         status = self._status(asset, run_id)
         if status is None:
             return current_clock().wall() - self.memory.unknown_since[run_id] > NOT_FOUND_GRACE
         if not status.state.is_final:
             return False
-        started_here = self._was_started_here(run_id, created_at)
+        started_here = False if sighting.is_materialized else self._was_started_here(run_id, sighting.created_at)
         if started_here is False:
-            self._report(asset, run_id, status, created_at)
+            return self._report(asset, run_id, sighting, status)
         return started_here is not None
 
     def _whose(self, listed: ListedRun) -> str | None:
@@ -368,19 +374,93 @@ class _Account:
         is_open = Entry.STARTING in newest.values() and current_clock().wall() - created_at < _START_DECIDED
         return None if is_open else False
 
-    def _report(self, asset: WatchedAsset, run_id: str, status: RunStatus, created_at: float) -> None:
+    def _report(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> bool:
+        """Report a run's end, or the next part of it.
+
+        Returns:
+            Whether nothing more is to be reported.
+        """
         run = asset.fixed_run
-        instance = self.context.instance
-        places = [(key, None) for key in asset.keys if not _is_reported(instance, key, run_id, created_at)]
-        if places:
-            result = self._result(asset, run_id, status)
-            more = {"dagster_runs/observed": dg.MetadataValue.bool(True)}
-            ended = Ended(asset, places, run, run_id, self.resource, status, result, more)
-            self.report.events += ended.as_success() if status.state is RunState.SUCCEEDED else ended.as_failure()
-            self.report.runs += 1
-        if self.follow_up is not None:
+        if status.state is RunState.SUCCEEDED:
+            is_complete = self._report_success(asset, run_id, sighting, status)
+        else:
+            is_complete = True
+            self._report_failure(asset, run_id, sighting, status)
+        if is_complete and self.follow_up is not None:
             finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)
             self.report.requests += requests.to_follow_up(self.follow_up, finished, self.context)
+        return is_complete
+
+    def _report_success(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> bool:
+        """Its materializations in one tick, and its evaluations in a later one, which is True."""
+        instance, since = self.context.instance, machine_time(sighting.created_at - LISTED_LATE)
+        judged: dict[Place, dg.EventLogRecord] = {}
+        for key in asset.keys:
+            wanted = dg.AssetRecordsFilter(key, after_timestamp=since)
+            found = next(publications(instance, wanted, run_id), None)
+            if found is not None:
+                judged[key, None] = found
+        missing = [(key, None) for key in asset.keys if (key, None) not in judged]
+        if not missing:
+            times = [record.timestamp for record in judged.values()]
+            stored = stored_evaluations(instance, asset.check_keys, min(times) - CLOCKS_OF_MACHINES_DIFFER)
+            self.report.evaluations += self._ended(asset, [*judged], run_id, sighting, status).evaluations(
+                judged, stored
+            )
+            sighting.is_materialized = False
+            return True
+        ended = self._ended(asset, missing, run_id, sighting, status)
+        is_waiting = any(
+            one.is_materialized and one.asset == sighting.asset
+            for other, one in self.seen.awaited.items()
+            if other != run_id
+        )
+        # Else an earlier run's evaluation would count for this run's materialization for a moment.
+        if not (ended.has_failed_checks and is_waiting):
+            self.report.events += ended.materializations(instance)
+            self.report.runs += 1
+            sighting.is_materialized = True
+        return False
+
+    def _report_failure(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> None:
+        instance = self.context.instance
+        places: list[Place] = [
+            (key, None) for key in asset.keys if not _is_reported(instance, key, run_id, sighting.created_at)
+        ]
+        if places:
+            newest = newest_materializations(instance, places)
+            self.report.events += self._ended(asset, places, run_id, sighting, status, newest=newest).as_failure()
+            self.report.runs += 1
+
+    def _ended(
+        self,
+        asset: WatchedAsset,
+        places: Sequence[Place],
+        run_id: str,
+        sighting: Sighting,
+        status: RunStatus,
+        *,
+        newest: Mapping[Place, dg.EventLogRecord] = MappingProxyType({}),
+    ) -> Ended:
+        return Ended(
+            asset=asset,
+            places=places,
+            run=asset.fixed_run,
+            run_id=run_id,
+            resource=self.resource,
+            status=status,
+            result=self._result(asset, run_id, status),
+            more={"dagster_runs/observed": dg.MetadataValue.bool(True)},
+            provenance=current_provenance(
+                self.context.instance,
+                asset.definition,
+                asset.keys,
+                default_code_version=run_id,
+                # What it read is known no better than by the time at which it was made.
+                before=machine_time(sighting.created_at),
+            ),
+            newest=newest,
+        )
 
     def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus) -> RunResult:
         try:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-from dagster_runs.in_flight.finished import Place
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
+from dagster_runs.remote_run.evaluations import Place
 from dagster_runs.remote_run.ledger import events, publications, published_run
 from dagster_runs.transport.clock import machine_time
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from dagster_runs.in_flight.finished import AssetEvent, Ended, Place
+from dagster_runs.in_flight.finished import AssetEvent, Ended
+from dagster_runs.remote_run.evaluations import Place
 from dagster_runs.transport.clock import current_clock
 
 EVENTS_FOR_A_REQUEST = 40
@@ -29,10 +30,10 @@ class Report:
     requests: list[dg.RunRequest] = field(default_factory=list)
     told: list[tuple[Place, int]] = field(default_factory=list)
 
-    def tell(self, ended: Ended) -> None:
-        """Report a good end, where it was not reported yet."""
+    def tell(self, ended: Ended, instance: dg.DagsterInstance) -> None:
+        """Report the materializations of a good end, where they were not reported yet."""
         if ended.places:
-            self.events += ended.as_success()
+            self.events += ended.materializations(instance)
             self.told.append((ended.places[-1], len(self.events)))
 
     @property

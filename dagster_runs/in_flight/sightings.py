@@ -17,10 +17,12 @@ class Sighting:
     Attributes:
         created_at: Epoch seconds.
         asset: First asset of the definition that it fills, as text; ``None`` while that is not known.
+        is_materialized: Whether its materialization is reported, and its evaluations are not.
     """
 
     created_at: float
     asset: str | None = None
+    is_materialized: bool = False
 
 
 @dataclass
@@ -63,7 +65,11 @@ class Seen:
     def of(cls, kept: Mapping[str, Any]) -> "Seen":
         """As `asdict` gave it."""
         awaited = {
-            run_id: Sighting(_time(one["created_at"]), one["asset"] if one["asset"] is None else str(one["asset"]))
+            run_id: Sighting(
+                _time(one["created_at"]),
+                one["asset"] if one["asset"] is None else str(one["asset"]),
+                bool(one.get("is_materialized", False)),
+            )
             for run_id, one in kept["awaited"].items()
         }
         return cls(_time(kept["since"]), {run_id: _time(made) for run_id, made in kept["done"].items()}, awaited)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from dagster_runs.in_flight.finished import Place
+from dagster_runs.remote_run.evaluations import Place
 
 STORING = 10.0
 """Seconds of a tick that storing its events may take."""

@@ -9,8 +9,9 @@ from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.ledger import Entry, Record
 from dagster_runs.remote_run.pacing import FIRST_PAUSE
+from dagster_runs.remote_run.provenance import read_provenance
 from dagster_runs.remote_run.recovering import find_ours
-from dagster_runs.remote_run.reporting import check_results, materializations, run_metadata, run_status_outcome
+from dagster_runs.remote_run.reporting import check_events, materializations, run_metadata, run_status_outcome
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
@@ -31,7 +32,9 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
     metadata = run_metadata(run, going.run_id, url=following.url(going.run_id), attached=going.attached, status=status)
     if status.state is RunState.SUCCEEDED:
         result = run.fetch_result(following.resource, going.run_id, status, following.options.gate)
-        yield from materializations(following.step, metadata, result, outcome)
+        shown = {**result.metadata, **metadata}
+        provenance = read_provenance(following.provenance_of(going.correlation_id))
+        yield from materializations(following.step, going.run_id, provenance, shown, [outcome, *result.checks])
         return
 
     known = _known_of(following, going, status)
@@ -44,7 +47,7 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
         shown=dict(known.metadata),
     )
     told = [check for check in known.checks if check.name in run.checks_of_failed_runs]
-    yield from check_results(following.step, [outcome, *told])
+    yield from check_events(following.step, [outcome, *told])
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
     raise kind(
         f"{following.named(going.run_id)} ended {status.word}" + (f": {status.error}" if status.error else ""),

@@ -1,7 +1,8 @@
 """One step following one remote run: what starting, waiting and ending share."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from uuid import uuid4
 from dagster_runs.remote_run.contract import RemoteRun, StartAttempt
 from dagster_runs.remote_run.ledger import Entry, Ledger, Record
 from dagster_runs.remote_run.options import RunOptions
+from dagster_runs.remote_run.provenance import current_provenance
 from dagster_runs.remote_run.reporting import run_metadata
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.step import Step
@@ -62,6 +64,8 @@ class Following:
     run: RemoteRun[Any]
     options: RunOptions
     is_fixed: bool = False
+    _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By the correlation id of each start of this step."""
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -136,13 +140,24 @@ class Following:
 
     def new_attempt(self) -> StartAttempt:
         """An attempt to start the run, beginning now."""
-        dagster_run_id = self.step.dagster_run_id
+        dagster_run_id, correlation_id = self.step.dagster_run_id, uuid4().hex
+        definition = self.step.context.assets_def
+        now = current_provenance(
+            self.step.instance, definition, self.step.asset_keys, default_code_version=dagster_run_id
+        )
+        self._provenance[correlation_id] = {key: one.as_json() for key, one in now.items()}
         return StartAttempt(
-            correlation_id=uuid4().hex,
+            correlation_id=correlation_id,
             starting_at=current_clock().wall(),
             dagster_run_id=dagster_run_id,
             dagster_url=self.resource.dagster_run_url(dagster_run_id),
         )
+
+    def provenance_of(self, correlation_id: str) -> Mapping[str, Any] | None:
+        """What the assets would have been made from before a start, which may have been an earlier attempt's."""
+        if correlation_id not in self._provenance:
+            self._provenance[correlation_id] = self.ledger.provenance_of(correlation_id) or {}
+        return self._provenance[correlation_id] or None
 
     def attempt_of(self, record: Record) -> StartAttempt:
         """The attempt that the ledger tells of."""
@@ -201,5 +216,6 @@ class Following:
             run_id=run_id,
             deadline=deadline if deadline is not None else (going.deadline if going else None),
             handed_over=self.handed_over if entry is Entry.STARTED else None,
+            provenance=self.provenance_of(correlation_id) if entry in (Entry.STARTING, Entry.STARTED) else None,
             shown=metadata,
         )

@@ -53,6 +53,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "name": (str,),
     "deadline": (int, float, NoneType),
     "handed_over": (dict, NoneType),
+    "provenance": (dict, NoneType),
 }
 """Of what an entry must be made to be read."""
 
@@ -73,6 +74,7 @@ class Record:
         deadline: Epoch seconds at which waiting ends.
         fields: Digest of the run's fields, where another one would mean that somebody changed them.
         handed_over: What the completion sensor needs to follow the run; ``None`` where its step does.
+        provenance: What the assets would have been made from before the start, as `Provenance.as_json` has it.
     """
 
     entry: Entry
@@ -86,6 +88,7 @@ class Record:
     deadline: float | None = None
     fields: str | None = None
     handed_over: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, event: dg.EventLogRecord) -> "Record | None":
@@ -130,6 +133,7 @@ class Ledger:
         deadline: float | None = None,
         fields: str | None = None,
         handed_over: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
         shown: Mapping[str, Any] | None = None,
     ) -> None:
         """Append an entry. It is stored when this returns."""
@@ -145,6 +149,7 @@ class Ledger:
             "partition": self._step.partition,
             "name": self._step.name,
             **({} if handed_over is None else {"handed_over": dict(handed_over)}),
+            **({} if provenance is None else {"provenance": dict(provenance)}),
         }
         # People look for a run on every asset that it fills; a start that was refused is only for us.
         keys = self._step.asset_keys if run_id is not None else self._step.asset_keys[:1]
@@ -173,6 +178,11 @@ class Ledger:
         if last is not None and last.entry in (Entry.ENDED, Entry.GONE):
             return last.dagster_run_id != self._step.dagster_run_id
         return self.was_published_before(run_id)
+
+    def provenance_of(self, correlation_id: str) -> Mapping[str, Any] | None:
+        """What a start's entries tell of the versions that its run was made from."""
+        kept = (record.provenance for record in self._newest_first() if record.correlation_id == correlation_id)
+        return next((one for one in kept if one is not None), None)
 
     def starts(self) -> set[str]:
         """The correlation ids of this step's starts."""

@@ -7,9 +7,12 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from dagster_runs.remote_run.contract import CheckOutcome, RemoteRun, RunResult
+from dagster_runs.dagster_private import HAS_PARTITIONED_CHECKS, check_spec
+from dagster_runs.remote_run.contract import CheckOutcome, RemoteRun
+from dagster_runs.remote_run.evaluations import Place, evaluations, materializations_of, newest_materializations
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.ledger import ATTACHED_KEY, RUN_ID_KEY
+from dagster_runs.remote_run.provenance import Provenance
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.step import Step
 
@@ -18,15 +21,41 @@ _RUN_STATUS_DESCRIPTION = "Whether the vendor says that the run succeeded."
 
 
 def check_specs(
-    run_class: type[RemoteRun[Any]], asset: dg.AssetKey, gate: QualityGate | None
+    run_class: type[RemoteRun[Any]],
+    asset: dg.AssetKey,
+    gate: QualityGate | None,
+    partitions_def: dg.PartitionsDefinition[Any] | None = None,
 ) -> list[dg.AssetCheckSpec]:
-    """The checks that a run of this kind reports on ``asset``."""
+    """The checks that a run of this kind reports on ``asset``.
+
+    Args:
+        run_class: The kind of run.
+        asset: The asset.
+        gate: How quality results are judged.
+        partitions_def: The asset's partitions. Its checks have the same ones, where Dagster has partitioned checks.
+
+    Raises:
+        DagsterInvalidDefinitionError: The gate blocks, and Dagster has no partitioned checks.
+    """
+    blocking = gate is not None and gate.blocking
+    if blocking and partitions_def is not None and not HAS_PARTITIONED_CHECKS:
+        raise dg.DagsterInvalidDefinitionError(
+            f"{asset.to_user_string()} has partitions and a blocking gate, but Dagster {dg.__version__} has no "
+            "partitioned checks: a partition that fails would not hold back what is downstream as soon as another one "
+            "passes. Upgrade to Dagster 1.13 or later, or use QualityGate(blocking=False)."
+        )
     # run_status need not block: a run that did not succeed fails its step, which holds everything downstream back.
-    specs = [dg.AssetCheckSpec(RUN_STATUS, asset=asset, description=_RUN_STATUS_DESCRIPTION)]
-    for name, description in run_class.data_checks.items():
-        blocking = gate is not None and gate.blocking
-        specs.append(dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking))
-    return specs
+    described = {RUN_STATUS: _RUN_STATUS_DESCRIPTION, **run_class.data_checks}
+    return [
+        check_spec(
+            name,
+            partitions_def=partitions_def,
+            asset=asset,
+            description=description,
+            blocking=blocking and name != RUN_STATUS,
+        )
+        for name, description in described.items()
+    ]
 
 
 def run_metadata(
@@ -69,8 +98,17 @@ def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> C
     )
 
 
-def check_results(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
-    """The outcomes as check results on every asset of the step that declares such a check."""
+def check_events(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[Any]:
+    """The outcomes of a run that filled nothing, on every asset of the step that declares such a check."""
+    if not step.fills_a_range:
+        yield from _check_results(step, outcomes)
+        return
+    places = [(key, partition) for key in step.asset_keys for partition in step.partitions]
+    judged = newest_materializations(step.instance, places)  # as Dagster does for a single partition
+    yield from evaluations(step.check_specs, places, outcomes, judged)
+
+
+def _check_results(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
     for outcome in outcomes:
         for key in step.asset_keys:
             if dg.AssetCheckKey(key, outcome.name) in step.check_keys:
@@ -85,13 +123,43 @@ def check_results(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[dg.A
 
 
 def materializations(
-    step: Step, metadata: Mapping[str, Any], result: RunResult, status: CheckOutcome
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """A good run's result: every asset of the step, with its checks."""
-    checks = list(check_results(step, [status, *result.checks]))
+    step: Step,
+    run_id: str,
+    provenance: Mapping[str, Provenance],
+    metadata: Mapping[str, Any],
+    outcomes: Sequence[CheckOutcome],
+) -> Iterator[Any]:
+    """A good run's result: every asset of the step, with its checks.
+
+    Args:
+        step: The step.
+        run_id: The vendor's id of the run: the data version of what it filled.
+        provenance: What each asset was made from, as the ledger has it; Dagster's own versions hold for the others.
+        metadata: What the assets show.
+        outcomes: The checks' outcomes.
+    """
+    checks = [] if step.fills_a_range else list(_check_results(step, outcomes))
     for key in step.asset_keys:
+        known = provenance.get(key.to_user_string())
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={**result.metadata, **metadata},
+            metadata=metadata,
+            data_version=dg.DataVersion(run_id),
+            tags=known.tags() if known is not None else None,
             check_results=[check for check in checks if check.asset_key == key],
         )
+    if step.fills_a_range:
+        yield from _range_evaluations(step, run_id, outcomes)
+
+
+def _range_evaluations(step: Step, run_id: str, outcomes: Sequence[CheckOutcome]) -> Iterator[Any]:
+    """An evaluation for each partition: an `AssetCheckResult` of a range would have none, and hold back all of them."""
+    places = [(key, partition) for key in step.asset_keys for partition in step.partitions]
+    judged: dict[Place, dg.EventLogRecord] = {}
+    for key in step.asset_keys:
+        stored = materializations_of(step.instance, key, [(run_id, partition) for partition in step.partitions])
+        judged |= {(key, partition): record for (_, partition), record in stored.items()}
+    for spec in step.check_specs:
+        # What Dagster does for an `AssetCheckResult`: what is downstream in the same run waits for these outputs.
+        yield dg.Output(None, output_name=step.context.assets_def.get_output_name_for_asset_check_key(spec.key))
+    yield from evaluations(step.check_specs, places, outcomes, judged)

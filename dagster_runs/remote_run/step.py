@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_runs.dagster_private import is_partitioned
 from dagster_runs.transport.clock import current_clock
 
 _RESUME_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
@@ -85,10 +86,23 @@ class Step:
         return frozenset(self.context.selected_asset_check_keys)
 
     @cached_property
+    def check_specs(self) -> Sequence[dg.AssetCheckSpec]:
+        """The same, as they are declared."""
+        return [spec for spec in self.context.assets_def.check_specs if spec.key in self.check_keys]
+
+    @property
+    def fills_a_range(self) -> bool:
+        """Whether it fills a range of partitions and has partitioned checks, which Dagster evaluates for no range."""
+        return (
+            self.context.has_partition_key_range
+            and not self.context.has_partition_key
+            and any(map(is_partitioned, self.check_specs))
+        )
+
+    @cached_property
     def blocking_checks(self) -> frozenset[str]:
         """The names of those that hold back what is downstream, and fail the step, where they fail with ERROR."""
-        specs = self.context.assets_def.check_specs
-        return frozenset(spec.name for spec in specs if spec.blocking and spec.key in self.check_keys)
+        return frozenset(spec.name for spec in self.check_specs if spec.blocking)
 
     @cached_property
     def partition(self) -> str | None:

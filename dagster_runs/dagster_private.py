@@ -1,0 +1,93 @@
+"""All that we use of Dagster beyond its public API, in one place, with the reason for each.
+
+Every function here asks for the feature, not for Dagster's version, and works from Dagster 1.12.0 on.
+"""
+
+import inspect
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+
+HAS_PARTITIONED_CHECKS = "partitions_def" in inspect.signature(dg.AssetCheckSpec.__new__).parameters
+"""Whether a check may have partitions, so that a bad partition holds back no good one. Dagster 1.12.0 has no such."""
+_PAGE = 100
+
+
+def check_spec(name: str, *, partitions_def: dg.PartitionsDefinition[Any] | None, **named: Any) -> dg.AssetCheckSpec:
+    """An `AssetCheckSpec` with partitions, where Dagster has them.
+
+    They are a preview there, and Dagster warns of it at each one. Its warning would tell the user nothing: without
+    partitions, the check of a partitioned asset lets bad partitions through.
+    """
+    if partitions_def is None or not HAS_PARTITIONED_CHECKS:
+        return dg.AssetCheckSpec(name, **named)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.AssetCheckSpec(name, partitions_def=partitions_def, **named)
+
+
+def is_partitioned(spec: dg.AssetCheckSpec) -> bool:
+    """Whether a check has an evaluation for each partition."""
+    return getattr(spec, "partitions_def", None) is not None
+
+
+def evaluation(
+    spec: dg.AssetCheckSpec, *, judged: dg.EventLogRecord | None, partition: str | None, **named: Any
+) -> dg.AssetCheckEvaluation:
+    """An evaluation of a check that names the materialization that it judges.
+
+    `dagster` does not export the class that names it. But without it a partitioned evaluation that is reported without
+    a run never counts, and an unpartitioned one counts or not by a comparison of two clocks (measured on 1.13.27).
+
+    Args:
+        spec: The check.
+        judged: The materialization; ``None`` for an evaluation that judges none.
+        partition: The partition, of a partitioned check.
+        named: The other fields.
+    """
+    target = None
+    if judged is not None:
+        target = AssetCheckEvaluationTargetMaterializationData(
+            storage_id=judged.storage_id, run_id=judged.run_id, timestamp=judged.timestamp
+        )
+    where: dict[str, Any] = {"partition": partition} if is_partitioned(spec) else {}
+    return dg.AssetCheckEvaluation(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        blocking=spec.blocking,
+        target_materialization_data=target,
+        **where,
+        **named,
+    )
+
+
+def newest_evaluations(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey
+) -> Iterator[tuple[dg.AssetCheckEvaluation, float]]:
+    """What was stored of a check, newest first, each with the time in epoch seconds by the database's clock.
+
+    The public API reads materializations and observations, but no evaluations; the events of evaluations are not found
+    by their asset either (measured on 1.13.27).
+    """
+    cursor: int | None = None
+    while True:
+        records = instance.event_log_storage.get_asset_check_execution_history(check, limit=_PAGE, cursor=cursor)
+        for record in records:
+            event = record.event.dagster_event if record.event is not None else None
+            found = event.event_specific_data if event is not None else None
+            if isinstance(found, dg.AssetCheckEvaluation):
+                yield found, record.create_timestamp
+        if len(records) < _PAGE:
+            return
+        cursor = records[-1].id
+
+
+def shows_success(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> bool:
+    """Whether the newest that is known of a check is a success; not if a later Dagster run has planned the check."""
+    newest = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    return bool(newest) and newest[0].status.value == "SUCCEEDED"
