@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, as_outage
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
 
 DAY = 86_400.0
+UNREADABLE_ID = "(an entry of the vendor's list without a readable ID)"
+"""In place of the ID of a run that may be ours, though its entry in the list does not tell its ID."""
+_UNREADABLE_FOR = 3600.0
+"""Seconds for which an unreadable entry of a list may still become readable."""
 
 # How far the time of a start, as the ledger has it, may be from the time that the vendor tells of the run.
 CLOCKS_DIFFER = 5.0
@@ -94,13 +99,28 @@ class ListedRun:
         run_id: The vendor's id.
         created_at: Epoch seconds by our clock; ``None`` where the list does not tell.
         state: What its state means.
-        answer: The list's entry, for the vendor's own code.
+        answer: The list's entry, for the vendor's own code; ``None`` for an entry of which only the ID can be read.
     """
 
     run_id: str
     created_at: float | None
     state: RunState
     answer: Any = field(repr=False)
+
+    @classmethod
+    def unreadable(cls, run_id: str, created_at: float | None) -> Self:
+        """An entry of which only the ID can be read: the run it belongs to has to be polled individually."""
+        return cls(run_id, created_at, RunState.UNKNOWN, None)
+
+    @property
+    def target_if_unreadable(self) -> str | None:
+        """What `RemoteRun.target_of_listed` returns for an unreadable entry.
+
+        ``None`` (not known yet) for an hour, since a vendor may complete the entry. Then empty: a run that is not
+        known keeps the sensor reading the list from that run's creation on.
+        """
+        is_new = self.created_at is not None and current_clock().wall() - self.created_at < _UNREADABLE_FOR
+        return None if is_new else ""
 
 
 @dataclass(frozen=True)
@@ -248,7 +268,11 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         return ""
 
     def fetch_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
-        """Metadata of a run that is still going; empty where the vendor tells nothing."""
+        """Metadata of a run that is still active; empty where the vendor tells nothing.
+
+        The keys are those of `fetch_result`. They are shown as ``vendor/progress/name``, so that Dagster does not plot
+        the numbers of an active run as if they were results.
+        """
         return {}
 
     def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:

@@ -195,7 +195,7 @@ TABLE = Table(
         used(
             "field",
             "workflow: `id`",
-            "models:StartedWorkflow.id models:Workflow.id",
+            "models:StartedWorkflow.id models:Workflow.id models:PartOfWorkflow.id",
             "calls::TestWhatIsSent::test_both_documented_answers_to_a_start_are_taken "
             "states::TestStates::test_an_id_is_all_that_a_start_needs",
         ),
@@ -208,7 +208,7 @@ TABLE = Table(
         used(
             "field",
             "workflow: `type`",
-            "models:Workflow.type",
+            "models:PartOfWorkflow.type",
             "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         used(
@@ -234,13 +234,13 @@ TABLE = Table(
         used(
             "field",
             "workflow: `name`",
-            "models:Workflow.name",
+            "models:PartOfWorkflow.name",
             "states::TestTasks::test_the_table_has_both_spellings_of_the_start",
         ),
         used(
             "field",
             "workflow: `created_at`",
-            "models:Workflow.created_at",
+            "models:PartOfWorkflow.created_at",
             "lost::TestInBothKindsOfList::test_one_candidate "
             "lost::TestInAStep::test_one_candidate_is_presumed_to_be_ours "
             "states::TestStates::test_the_life_of_a_run_in_both_pages_words answers::test_of_any_time",

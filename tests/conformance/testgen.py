@@ -205,7 +205,7 @@ TABLE = Table(
             "lost::test_without_a_project_nothing_can_be_looked_for results::TestLinks::test_need_both_settings",
         ),
         used("field", "`id` of a submission", "models:SubmittedJob.id", f"{_MARKED} answers::test_of_a_submission"),
-        used("field", "job: `id`", "models:Job.id", _PAGES),
+        used("field", "job: `id`", "models:Job.id models:PartOfJob.id", _PAGES),
         used(
             "field",
             "job: `status`",
@@ -215,20 +215,20 @@ TABLE = Table(
         used(
             "field",
             "job: `job_key`",
-            "models:Job.job_key",
+            "models:PartOfJob.job_key",
             "answers::test_of_a_job conformance/test_gaps.py::test_what_is_read_and_not_shown",
             "A text of any value: the versions differ; the server filters by it",
         ),
         used(
             "field",
             "job: `source`",
-            "models:Job.source",
+            "models:PartOfJob.source",
             "lost::TestBySuiteAndTime::test_a_run_that_no_request_started_is_none",
         ),
         used(
             "field",
             "job: `created_at`",
-            "models:Job.created_at",
+            "models:PartOfJob.created_at",
             "lost::TestBySuiteAndTime::test_a_run_from_before_the_start_is_none "
             "lost::test_the_servers_clock_may_go_wrong",
         ),

@@ -171,7 +171,8 @@ def test_of_a_list(body: Any, origin: Origin, at_origin: AmperityResource) -> No
     with contextlib.suppress(UnexpectedResponseError):
         for found in RUN.find_started(at_origin, ATTEMPT) or []:
             assert not found.ours
-            assert found.run_id in [one["id"] for one in body["data"]]
+            listed = [str(one.get("id")) for one in body["data"] if isinstance(one, dict)]
+            assert found.run_id in listed or found.undecided
 
 
 @few

@@ -124,7 +124,7 @@ class TestStates:
             {"id": "w", "state": None},
             {"id": "w", "state": 3},
             {"id": "w", "state": ["failed"]},
-            {"id": 7, "state": "failed"},
+            {"id": 7.5, "state": "failed"},
             [],
             "failed",
             5,
@@ -138,7 +138,7 @@ class TestStates:
             look(amperity, "w")
         assert json.dumps(body) in str(raised.value)
 
-    @pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, {"id": 7}, [], {"workflow_id": "w"}])
+    @pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, {"id": 7.5}, [], {"workflow_id": "w"}])
     def test_a_start_without_an_id_may_have_started_something(
         self, body: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:

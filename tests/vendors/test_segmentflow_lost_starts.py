@@ -17,7 +17,7 @@ LOST = [
     Fault("lost_answer", method="POST", times=1),
     Fault("html", method="POST", times=1, processed=True),
     Fault("missing_field", method="POST", times=1, field="runId"),
-    Fault("wrong_type", method="POST", times=1, field="runId", value=7),
+    Fault("wrong_type", method="POST", times=1, field="runId", value=7.5),
 ]
 
 

@@ -37,7 +37,7 @@ from dagster_runs.sandbox.clock import Clock
 from dagster_runs.sandbox.exchange import Answer, Call, Match, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
-from dagster_runs.sandbox.testgen import catalog
+from dagster_runs.sandbox.testgen import catalog, openapi
 from dagster_runs.sandbox.testgen import shape as shapes
 from dagster_runs.sandbox.testgen.listings import Listings
 from dagster_runs.sandbox.testgen.oauth import OAuth
@@ -215,13 +215,7 @@ class TestGen(Vendor):
         return Answer(200, {"status": "ok", "edition": "TestGen", "version": None})
 
     def _openapi(self, call: Call) -> Answer:
-        paths: dict[str, dict[str, Any]] = {}
-        for route in self.router.routes:
-            paths.setdefault(route.path, {})[route.method.lower()] = {}
-        info = {"title": "TestGen (stand-in)", "version": "dev"}
-        fields = ("external_url", "match_schema_name", "metadata") if self.shape.modern else ()
-        schemas = {"TestRunRequest": {"properties": dict.fromkeys(fields, True)}}
-        return Answer(200, {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}})
+        return Answer(200, openapi.document(self.router.routes, self.shape))
 
     def _link(self, call: Call) -> Answer:
         """What a deep link leads to; a client's UI URL is the base URL with `/ui`."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.lenient import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
 from dagster_runs.remote_run.state import RunState, state_of
 
 # Three pages list states, and no two agree; on the wire they were seen in lower case.
@@ -54,14 +54,20 @@ def _each_a_task(value: Any) -> Any:
     return [item if isinstance(item, dict) else {} for item in value] if isinstance(value, list) else value
 
 
-class Workflow(VendorModel):
-    """A run of a courier group, an orchestration group or a campaign. It never says of which."""
+class PartOfWorkflow(VendorModel):
+    """What can be read of a listed workflow whose entry is not as documented."""
 
-    id: str = Field(min_length=1)
-    state: str = Field(min_length=1)
+    id: Lenient[RunId] = None
     type: Lenient[str] = None
     name: Lenient[str] = None
     created_at: OptionalTime = None
+
+
+class Workflow(PartOfWorkflow):
+    """A run of a courier group, an orchestration group or a campaign. It never says of which."""
+
+    id: RunId
+    state: str = Field(min_length=1)
     ended_at: OptionalTime = None
     error: ErrorText = None
     tasks: Annotated[Lenient[list[Task]], BeforeValidator(_each_a_task)] = Field(
@@ -83,5 +89,5 @@ class StartedWorkflow(VendorModel):
 class WorkflowPage(VendorModel):
     """A page of workflows. On the last one the token is absent, or empty."""
 
-    data: list[Workflow]
+    data: EachReadable[Workflow]
     next_token: str | None = None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr
 
 from dagster_runs.remote_run.contract import ListedRun
+from dagster_runs.remote_run.lenient import EachReadable
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState
@@ -17,7 +18,7 @@ from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.oauth import exchanged_token
 from dagster_runs.transport.url import check_base_url, trimmed
-from dagster_runs.vendors.amperity.models import StartedWorkflow, Workflow, WorkflowPage
+from dagster_runs.vendors.amperity.models import PartOfWorkflow, StartedWorkflow, Workflow, WorkflowPage
 
 _MOST_PAGES = 50
 _ENDED_STATES = ("failed", "canceled", "stopped")
@@ -124,20 +125,24 @@ class AmperityResource(RemoteRunResource):
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows; in which order Amperity does not say."""
-        return map(self._listed, self._of_all_types("created", since, until))
+        return self._listed(self._of_all_types("created", since, until))
 
     def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows that ended since then."""
         # A refusal must not pass for there being none.
-        return map(self._listed, self._of_all_types("ended", since, until, _ENDED_STATES, bears=()))
+        return self._listed(self._of_all_types("ended", since, until, _ENDED_STATES, bears=()))
 
     def _there(self, at: float) -> str:
         return iso(datetime.fromtimestamp(at + (self.http().clock_ahead or 0.0), timezone.utc))
 
-    def _listed(self, workflow: Workflow) -> ListedRun:
-        ahead = self.http().clock_ahead or 0.0
-        created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
-        return ListedRun(workflow.id, created_at, workflow.run_state, workflow)
+    def _listed(self, workflows: Iterable[PartOfWorkflow]) -> Iterator[ListedRun]:
+        for workflow in workflows:
+            ahead = self.http().clock_ahead or 0.0
+            created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
+            if isinstance(workflow, Workflow):
+                yield ListedRun(workflow.id, created_at, workflow.run_state, workflow)
+            elif workflow.id is not None:
+                yield ListedRun.unreadable(workflow.id, created_at)
 
     def _of_all_types(
         self,
@@ -146,7 +151,7 @@ class AmperityResource(RemoteRunResource):
         until: float | None,
         states: Collection[str] = _LISTED_STATES,
         bears: tuple[type[Exception], ...] = (InvalidRequestError,),
-    ) -> Iterator[Workflow]:
+    ) -> Iterator[PartOfWorkflow]:
         """Of all types and states, even where the server lists successes of courier groups only; some may come twice.
 
         Args:
@@ -166,24 +171,24 @@ class AmperityResource(RemoteRunResource):
         for other in _OTHER_TYPES if "type" in self._unproven else ():
             with suppress(*bears):
                 # Many tenants have none of a type, and to ask for each of many states takes many calls.
-                if len(states) <= len(_ENDED_STATES) or self._newest(type=other):
+                if len(states) <= len(_ENDED_STATES) or self._newest(type=other).entries:
                     of_type = {"type": other, **window}
                     yield from self.list_workflows(**of_type)
                     yield from self._of_states(states, bears, of_type)
 
-    def list_all_workflows(self, **filters: str) -> Iterator[Workflow]:
+    def list_all_workflows(self, **filters: str) -> Iterator[PartOfWorkflow]:
         """As `list_workflows`, of all states even where the server lists successes only; some may come twice."""
         yield from self.list_workflows(**filters)
         yield from self._of_states(_LISTED_STATES, (InvalidRequestError,), filters)
 
     def _of_states(
         self, states: Iterable[str], bears: tuple[type[Exception], ...], filters: Mapping[str, str]
-    ) -> Iterator[Workflow]:
+    ) -> Iterator[PartOfWorkflow]:
         for state in states if "state" in self._unproven else ():
             with suppress(*bears):
                 yield from self.list_workflows(**filters, state=state)
 
-    def _newest(self, **filters: str) -> list[Workflow]:
+    def _newest(self, **filters: str) -> EachReadable[Workflow]:
         return self._page(filters)[1].data
 
     def _page(self, params: Mapping[str, str]) -> tuple[Answer, WorkflowPage]:
@@ -195,8 +200,11 @@ class AmperityResource(RemoteRunResource):
             self._unproven.discard("type")
         return answer, page
 
-    def list_workflows(self, **filters: str) -> Iterator[Workflow]:
+    def list_workflows(self, **filters: str) -> Iterator[PartOfWorkflow]:
         """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``.
+
+        Yields:
+            Each workflow; of an entry that is not as documented, what can be read of it.
 
         Raises:
             UnexpectedResponseError: The list has no end: what is missing from it must not pass for not being there.
@@ -204,7 +212,8 @@ class AmperityResource(RemoteRunResource):
         params = dict(filters)
         for _ in range(_MOST_PAGES):
             answer, page = self._page(params)
-            yield from page.data
+            for entry in page.data.entries:
+                yield entry if isinstance(entry, Workflow) else entry.read_as(PartOfWorkflow)
             if not page.next_token:
                 return
             params["next_token"] = page.next_token

@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from dagster_runs.remote_run.contract import (
     CLOCKS_OF_MACHINES_DIFFER,
+    UNREADABLE_ID,
     CheckOutcome,
     FoundRun,
     ListedRun,
@@ -25,7 +26,7 @@ from dagster_runs.remote_run.tables import Cell, table
 from dagster_runs.remote_run.values import Time
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.transport.retry import is_transient
-from dagster_runs.vendors.amperity.models import Task, Workflow
+from dagster_runs.vendors.amperity.models import PartOfWorkflow, Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
 
 _KINDS = {"cg": "a courier group (cg-)", "og": "an orchestration group (og-)", "cc": "a campaign (cc-)"}
@@ -137,6 +138,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def status_of_listed(self, resource: AmperityResource, listed: ListedRun) -> RunStatus:
         """The list's entry; once the workflow has ended, with its error and its tasks."""
+        if listed.answer is None:
+            return self.look(resource, listed.run_id)
         return self._told_whole(resource, listed.answer)
 
     @property
@@ -146,6 +149,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def target_of_listed(self, resource: AmperityResource, listed: ListedRun) -> str | None:
         """Kind and name of the workflow."""
+        if listed.answer is None:
+            return listed.target_if_unreadable
         workflow: Workflow = listed.answer
         return next((f"{kind} {workflow.name}" for kind, types in _TYPES.items() if workflow.type in types), "")
 
@@ -203,14 +208,19 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
             for workflow in resource.list_all_workflows(type=workflow_type, **window):
                 fits = _fits(workflow, attempt, resource.http().clock_ahead)
                 if fits is not False:
-                    is_named = self.workflow_name in (None, workflow.name)
-                    named |= {workflow.id} if is_named else set()
+                    run_id, is_readable = workflow.id or UNREADABLE_ID, isinstance(workflow, Workflow)
+                    is_named = self.workflow_name in (None, workflow.name) or not (is_readable or workflow.name)
+                    named |= {run_id} if is_named else set()
                     # One of another name is not ours, unless the name was changed: so it is no reason to start again.
-                    found[workflow.id] = FoundRun(workflow.id, ours=False, undecided=fits is None or not is_named)
+                    # An unreadable entry may be ours too, and is not safe to attach to.
+                    undecided = fits is None or not is_named or not is_readable
+                    # The same workflow may be listed twice, and be readable in one of the two answers only.
+                    if run_id not in found or found[run_id].undecided:
+                        found[run_id] = FoundRun(run_id, ours=False, undecided=undecided)
         return [one for one in found.values() if one.run_id in named or not named]
 
 
-def _fits(workflow: Workflow, attempt: StartAttempt, ahead: float | None) -> bool | None:
+def _fits(workflow: PartOfWorkflow, attempt: StartAttempt, ahead: float | None) -> bool | None:
     """Whether the workflow is of the start by its time; ``None`` where that cannot be told."""
     if workflow.created_at is None or ahead is None:
         return None

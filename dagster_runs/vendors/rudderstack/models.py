@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.lenient import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
 
 
 def _either(camel: str, snake: str) -> AliasChoices:
@@ -31,4 +31,4 @@ class ProfilesRunStatus(VendorModel):
     error: ErrorText = None
     started_at: OptionalTime = Field(default=None, validation_alias=_either("startedAt", "started_at"))
     finished_at: OptionalTime = Field(default=None, validation_alias=_either("finishedAt", "finished_at"))
-    tasks: Lenient[list[Task]] = None
+    tasks: Lenient[EachReadable[Task]] = None

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.lenient import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
 from dagster_runs.remote_run.state import RunState, state_of
 
 # 7 words up to version 5.48, 13 today. `paused` (profiling only) waits for a person and then goes on.
@@ -33,14 +33,20 @@ class SubmittedJob(VendorModel):
     id: RunId
 
 
-class Job(VendorModel):
-    """A job of any kind. Its status says nothing about the outcome of tests."""
+class PartOfJob(VendorModel):
+    """What can be read of a listed job whose entry is not as documented."""
 
-    id: str
-    status: str = Field(min_length=1)
+    id: Lenient[RunId] = None
     job_key: Lenient[str] = None
     source: Lenient[str] = None
     created_at: OptionalTime = None
+
+
+class Job(PartOfJob):
+    """A job of any kind. Its status says nothing about the outcome of tests."""
+
+    id: RunId
+    status: str = Field(min_length=1)
     started_at: OptionalTime = None
     completed_at: OptionalTime = None
     error_message: ErrorText = None
@@ -54,7 +60,7 @@ class Job(VendorModel):
 class JobPage(VendorModel):
     """A page of jobs, newest first."""
 
-    items: list[Job]
+    items: EachReadable[Job]
     page: int
     limit: int
     total: int
@@ -156,4 +162,4 @@ class FailingTest(VendorModel):
 class FailingTestPage(VendorModel):
     """A page of results."""
 
-    items: list[FailingTest]
+    items: EachReadable[FailingTest]

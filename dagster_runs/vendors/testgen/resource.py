@@ -1,7 +1,7 @@
 """Connection to a TestGen server, and its calls."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from dagster_runs.transport.errors import NotFoundError, as_outage
 from dagster_runs.transport.oauth import exchanged_token
 from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.testgen import models
+from dagster_runs.vendors.testgen.openapi import submission_fields
 
 _PAGE = 100
 _MOST_JOBS = 200_000
@@ -150,12 +151,19 @@ class TestGenResource(RemoteRunResource):
         """The project's jobs, newest first; ``None`` without ``project_code``."""
         if self.project_code is None:
             return None
-        listed = self.jobs_since(since, until=until)
-        return (ListedRun(job.id, made if job.created_at else None, job.state, job) for job, made in listed)
+        return self._listed(self.jobs_since(since, until=until))
+
+    def _listed(self, jobs: Iterable[tuple[models.PartOfJob, float]]) -> Iterator[ListedRun]:
+        for job, made in jobs:
+            created_at = made if job.created_at else None
+            if isinstance(job, models.Job):
+                yield ListedRun(job.id, created_at, job.state, job)
+            elif job.id is not None:
+                yield ListedRun.unreadable(job.id, created_at)
 
     def jobs_since(
         self, since: float, *, until: float | None = None, job_key: str | None = None
-    ) -> Iterator[tuple[models.Job, float]]:
+    ) -> Iterator[tuple[models.PartOfJob, float]]:
         """GET ``/projects/{code}/jobs``, newest first.
 
         Args:
@@ -164,7 +172,8 @@ class TestGenResource(RemoteRunResource):
             job_key: Only this kind of job.
 
         Yields:
-            Each job, and when it was made: epoch seconds by our clock.
+            Each job, and when it was made: epoch seconds by our clock, or now if the list does not tell. Of an entry
+            that is not as documented, what can be read of it.
         """
         if self.project_code is None:
             raise ValueError("jobs can be listed in a project only, and project_code is not set")
@@ -174,7 +183,9 @@ class TestGenResource(RemoteRunResource):
             jobs, is_last = self._page_of_jobs(page, of_kind)
             for job, created_at in jobs:
                 if created_at < since:
-                    return
+                    if isinstance(job, models.Job):
+                        return
+                    continue  # the time of an entry that is not as documented says nothing about those after it
                 if until is None or created_at < until:
                     yield job, created_at
             if is_last:
@@ -194,15 +205,17 @@ class TestGenResource(RemoteRunResource):
         jobs, is_last = self._page_of_jobs(page, of_kind)
         return is_last or min(created_at for _, created_at in jobs) < until
 
-    def _page_of_jobs(self, page: int, of_kind: Mapping[str, str]) -> tuple[list[tuple[models.Job, float]], bool]:
+    def _page_of_jobs(self, page: int, of_kind: Mapping[str, str]) -> tuple[list[tuple[models.PartOfJob, float]], bool]:
         """Its jobs with the times of their making, and whether it is the last."""
         answer = self.http().get(
             ["projects", str(self.project_code), "jobs"], params={**of_kind, "page": page, "limit": _PAGE}
         )
         listed = answer.parse(models.JobPage)
         ahead, now = self.http().clock_ahead or 0.0, current_clock().wall()
-        jobs = [(job, job.created_at.timestamp() - ahead if job.created_at else now) for job in listed.items]
-        return jobs, page * listed.limit >= listed.total or not listed.items
+        entries = listed.items.entries
+        read = [entry if isinstance(entry, models.Job) else entry.read_as(models.PartOfJob) for entry in entries]
+        jobs = [(job, job.created_at.timestamp() - ahead if job.created_at else now) for job in read]
+        return jobs, page * listed.limit >= listed.total or not jobs
 
     def project_of(self, kind: str, target_id: str) -> str | None:
         """The project of a suite or table group: GET ``/test-suites/{id}``, ``/table-groups/{id}`` (5.134 and later).
@@ -216,9 +229,9 @@ class TestGenResource(RemoteRunResource):
             return None
 
     def knows_match_schema_name(self) -> bool:
-        """Whether a submission's ``match_schema_name`` is heeded: servers before 5.134 ignore it silently."""
-        spec = self.new_client(self._server_url(), self.auth()).get(["api", "openapi.json"]).json
-        return "match_schema_name" in str(spec)
+        """Whether the server reads ``match_schema_name`` in a submission: those before 5.134 ignore it silently."""
+        document = self.new_client(self._server_url(), self.auth()).get(["api", "openapi.json"]).json
+        return "match_schema_name" in submission_fields(document)
 
     def page_url(self, page: str, job_id: str) -> str | None:
         """The UI's page for a run; ``None`` unless ``ui_url`` and ``project_code`` are set."""

@@ -6,14 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
-from dagster_runs.remote_run.contract import FoundRun, ListedRun, RemoteRun, RunResult, StartAttempt
+from dagster_runs.remote_run.contract import (
+    UNREADABLE_ID,
+    FoundRun,
+    ListedRun,
+    RemoteRun,
+    RunResult,
+    StartAttempt,
+)
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.values import Uuid
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.models import FailingTest, Job, ProfilingRun, TestRun
+from dagster_runs.vendors.testgen.models import FailingTest, Job, PartOfJob, ProfilingRun, TestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
 
 logger = logging.getLogger(__name__)
@@ -57,10 +64,14 @@ class TestGenRun(RemoteRun[TestGenResource]):
 
     def status_of_listed(self, resource: TestGenResource, listed: ListedRun) -> RunStatus:
         """The list's entry is the whole job."""
+        if listed.answer is None:
+            return self.look(resource, listed.run_id)
         return _status(listed.answer)
 
     def target_of_listed(self, resource: TestGenResource, listed: ListedRun) -> str | None:
         """From the run's record: the job itself does not tell its suite or table group."""
+        if listed.answer is None:
+            return listed.target_if_unreadable
         if listed.answer.job_key != self.job_key:
             return ""
         return (self._record(resource, listed.run_id).target_id or "").casefold() or None
@@ -73,7 +84,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         """Jobs of this kind from around the time of the start, of the same suite or table group.
 
         Needs ``project_code``. A job with our mark is ours whenever it was made; of the others the time decides, and
-        where the clocks of two machines may differ it leaves them undecided.
+        where the clocks of two machines may differ it leaves them undecided. So does an entry that cannot be read.
         """
         if resource.project_code is None:
             return None
@@ -81,19 +92,35 @@ class TestGenRun(RemoteRun[TestGenResource]):
         for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
             if job.source not in (None, "api"):  # the server has no filter for it
                 continue
-            try:
-                candidate = self._compare(resource, job.id, attempt)
-            except NotFoundError:  # deleted since it was listed, or its record does not exist yet
-                candidate = FoundRun(job.id, ours=False, undecided=True, url=self.run_url(resource, job.id))
+            candidate = self._candidate(resource, job, attempt)
             if candidate is None:
                 continue
-            fits = attempt.may_have_made(created_at)
+            # Without a time it may have been made at any: how long ago that was is not known.
+            fits = attempt.may_have_made(created_at) if job.created_at is not None else None
             if candidate.ours or fits is not False:
                 # A job may come twice, when new ones shift the pages.
-                found[job.id] = candidate if candidate.ours or fits else replace(candidate, undecided=True)
+                found[candidate.run_id] = candidate if candidate.ours or fits else replace(candidate, undecided=True)
         if not found and resource.project_of(self.targets, self.target) not in (None, resource.project_code):
             return None  # another project's jobs were listed, which says nothing
         return list(found.values())
+
+    def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> FoundRun | None:
+        """The listed job, if it may be ours."""
+        if job.id is None:
+            return FoundRun(UNREADABLE_ID, ours=False, undecided=True)
+        try:
+            candidate = self._compare(resource, job.id, attempt)
+        except (NotFoundError, InvalidRequestError):
+            # Deleted since it was listed, its record does not exist yet, or its ID is none of TestGen's.
+            candidate = FoundRun(job.id, ours=False, undecided=True, url=self.run_url(resource, job.id))
+        if candidate is None or candidate.ours:
+            return candidate
+        if not isinstance(job, Job):
+            return replace(candidate, undecided=True)
+        # A job that was canceled while pending never gets a record that tells its target. It ran nothing, and never
+        # will: even if it was ours, starting again starts no second run.
+        is_over = job.state in (RunState.CANCELED, RunState.FAILED)
+        return None if candidate.undecided and is_over else candidate
 
     @abstractmethod
     def _record(self, resource: TestGenResource, job_id: str) -> TestRun | ProfilingRun:

@@ -1,0 +1,220 @@
+"""One entry of a vendor's list that cannot be read: the others count, and it never passes for "no such run"."""
+
+import logging
+from datetime import datetime, timezone
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import (
+    AmperityResource,
+    RemoteRun,
+    RemoteRunResource,
+    TestGenResource,
+    VendorError,
+    build_remote_run_asset,
+)
+from dagster_runs.remote_run.contract import FoundRun, StartAttempt
+from dagster_runs.sandbox import Fault, Sandbox, well_known
+from dagster_runs.transport.clock import Clock, current_clock, use_clock
+from tests.remote_run.materializing import entries, failure, materialize, metadata, run_tests
+from tests.transport.scripted import Origin, Reply
+from tests.vendors.amperity_assets import COURIERS, run_workflow
+from tests.vendors.conftest import AmperityMaker, TestGenMaker
+from tests.vendors.testgen_runs import attempt, suite_run
+
+pytestmark = pytest.mark.usefixtures("clock")
+fixes = pytest.mark.fixes("6.7")
+
+LOST = Fault("lost_answer", method="POST", times=1)
+NEVER_ARRIVED = Fault("reset", method="POST", times=1)
+STATE = {"testgen": "status", "amperity": "state"}
+LISTS = {"testgen": ("/jobs$", "items"), "amperity": ("/workflow/runs$", "data")}
+SUITE = well_known.SUITE_CLEAN
+
+
+def odd(vendor: str, field: str, value: Any = None, *, index: int = 0) -> Fault:
+    """One entry of the vendor's list is not as documented. `field` is empty for the whole entry."""
+    path, name = LISTS[vendor]
+    field = STATE[vendor] if field == "state" else field
+    where = f"{name}.{index}.{field}".rstrip(".")
+    if value == "absent":
+        return Fault("missing_field", method="GET", path=path, field=where)
+    return Fault("wrong_type", method="GET", path=path, field=where, value=value)
+
+
+WITH_AN_ID = [("state", None), ("state", "absent"), ("state", ["running"]), ("state", 3), ("state", "")]
+WITHOUT_AN_ID = [("id", None), ("id", "absent"), ("id", True), ("id", {"a": 1}), ("", None), ("", "text"), ("", [])]
+ODD = WITH_AN_ID + WITHOUT_AN_ID
+
+
+def lose(sandbox: Sandbox, resource: Any, run: RemoteRun[Any], fault: Fault = LOST) -> StartAttempt:
+    sandbox.add_fault(fault)
+    tried = attempt()
+    with pytest.raises(VendorError):
+        run.start(resource, tried)
+    return tried
+
+
+def found(resource: RemoteRunResource, run: RemoteRun[Any], tried: StartAttempt) -> list[FoundRun]:
+    return list(run.find_started(resource, tried) or [])
+
+
+def places(
+    testgen_old: TestGenResource, amperity: AmperityResource
+) -> list[tuple[str, RemoteRunResource, RemoteRun[Any]]]:
+    """Where a run whose start was lost is known by its target and time only."""
+    return [("testgen-old", testgen_old, suite_run()), ("amperity", amperity, COURIERS)]
+
+
+@fixes
+class TestAnotherPersonsEntry:
+    @pytest.mark.parametrize(("field", "value"), ODD)
+    def test_does_not_hide_the_job_with_our_mark(
+        self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
+    ) -> None:
+        tried = lose(sandbox, testgen, suite_run())
+        sandbox.begin_run(SUITE, vendor="testgen", source="api")
+        sandbox.add_fault(odd("testgen", field, value))
+        one = next(one for one in found(testgen, suite_run(), tried) if one.ours)
+        assert one.run_id == sandbox.runs("testgen")[0].id
+
+    @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
+    def test_that_the_servers_record_tells_apart_is_no_candidate(
+        self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
+    ) -> None:
+        tried = lose(sandbox, testgen, suite_run(), NEVER_ARRIVED)
+        sandbox.begin_run(SUITE, vendor="testgen", source="api")
+        sandbox.add_fault(odd("testgen", field, value))
+        assert found(testgen, suite_run(), tried) == []
+
+    @pytest.mark.parametrize(("field", "value"), ODD)
+    def test_leaves_the_outcome_open_where_it_may_be_ours(
+        self, field: str, value: Any, sandbox: Sandbox, testgen_old: TestGenResource, amperity: AmperityResource
+    ) -> None:
+        for mount, resource, run in places(testgen_old, amperity):
+            sandbox.clear_faults()
+            tried = lose(sandbox, resource, run, NEVER_ARRIVED)
+            sandbox.begin_run(run.target, vendor=mount, source="api")
+            sandbox.add_fault(odd(mount.partition("-")[0], field, value))
+            current_clock().sleep(5)
+            [only] = found(resource, run, tried)
+            assert only.undecided
+            assert not only.ours
+
+    @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
+    def test_from_before_the_start_is_no_candidate(
+        self, field: str, value: Any, sandbox: Sandbox, testgen_old: TestGenResource, amperity: AmperityResource
+    ) -> None:
+        for mount, resource, run in places(testgen_old, amperity):
+            sandbox.clear_faults()
+            sandbox.begin_run(run.target, vendor=mount, source="api")
+            current_clock().sleep(60)
+            tried = lose(sandbox, resource, run, NEVER_ARRIVED)
+            sandbox.add_fault(odd(mount.partition("-")[0], field, value))
+            assert found(resource, run, tried) == []
+
+
+@fixes
+class TestOurOwnEntry:
+    """Concluding "no such run" would start a second one."""
+
+    @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
+    def test_is_found_by_our_mark(self, field: str, value: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        sandbox.add_fault(LOST)
+        sandbox.add_fault(odd("testgen", field, value))
+        assert run_tests(sandbox, instance).success
+        assert sandbox.starts("testgen") == 1
+        assert metadata(instance, "quality")["dagster_runs/run_id"] == sandbox.runs("testgen")[0].id
+
+    @pytest.mark.parametrize(("field", "value"), WITHOUT_AN_ID)
+    def test_without_an_id_leaves_the_outcome_unknown(
+        self, field: str, value: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(LOST)
+        sandbox.add_fault(odd("testgen", field, value))
+        assert "without a readable ID" in failure(run_tests(sandbox, instance))
+        assert sandbox.starts("testgen") == 1
+        assert entries(instance, "quality") == ["starting"]
+
+    @pytest.mark.parametrize(("field", "value"), ODD[::3])
+    def test_leaves_the_outcome_unknown_at_amperity(
+        self, field: str, value: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.add_fault(LOST)
+        sandbox.add_fault(odd("amperity", field, value))
+        assert "unknown whether one of these runs is ours" in failure(run_workflow(sandbox, instance))
+        assert sandbox.starts("amperity") == 1
+        assert entries(instance, "customers") == ["starting"]
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            None,
+            {"id": "j", "status": "running", "source": "api", "created_at": None},
+            {"id": "j", "status": "running", "source": "api"},
+            {"id": "j", "status": None, "source": "api", "created_at": "soon"},
+            {"id": ["j"], "status": "running", "source": "api", "created_at": 1e30},
+        ],
+    )
+    def test_without_a_time_is_open_a_day_later_too(self, entry: Any, origin: Origin, testgen_at: TestGenMaker) -> None:
+        # A step that is re-executed the next day does not know when the entry was made.
+        page = {"items": [entry], "page": 1, "limit": 100, "total": 1}
+        origin.replies = [Reply(200, page), Reply(200, {"test_suite_id": SUITE})]
+        resource = testgen_at("testgen", base_url=origin.url, max_retries=0)
+        tried = attempt(starting_at=current_clock().wall() - 86_400)
+        [only] = found(resource, suite_run(), tried)
+        assert only.undecided
+
+    def test_is_not_cut_off_by_an_odd_entry_with_an_old_time(self, origin: Origin, testgen_at: TestGenMaker) -> None:
+        # The list is newest first, which an entry that cannot be read does not prove.
+        with use_clock(Clock()) as clock:
+            now = clock.wall()
+            made = datetime.fromtimestamp(now, timezone.utc).isoformat()
+            ours = {"id": "j", "status": "running", "source": "api", "created_at": made}
+            strange = {"id": "k", "status": None, "source": "api", "created_at": "2001-01-01T00:00:00Z"}
+            page = {"items": [strange, ours], "page": 1, "limit": 100, "total": 2}
+            origin.replies = [Reply(200, page), Reply(200, {"test_suite_id": SUITE})]
+            resource = testgen_at("testgen", base_url=origin.url, max_retries=0)
+            assert [one.run_id for one in found(resource, suite_run(), attempt(starting_at=now))] == ["j"]
+
+
+@fixes
+def test_a_whole_number_is_an_id(origin: Origin, amperity_at: AmperityMaker) -> None:
+    entry = {"id": 7, "state": "running", "type": "courier.group/run", "created_at": "2026-01-01T00:00:01Z"}
+    origin.replies = [Reply(200, {"data": [entry]})]
+    listed = amperity_at(base_url=origin.url).list_runs(0.0)
+    assert listed is not None
+    assert {one.run_id for one in listed} == {"7"}
+
+
+def test_a_list_that_is_no_list_is_an_error(origin: Origin, amperity_at: AmperityMaker) -> None:
+    origin.replies = [Reply(200, {"data": {"id": "wf-1"}})]
+    with pytest.raises(VendorError, match="data"):
+        list(amperity_at(base_url=origin.url).list_workflows())
+
+
+@fixes
+def test_the_odd_one_is_logged_once_without_what_it_holds(
+    origin: Origin, amperity_at: AmperityMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster_runs.remote_run import lenient
+
+    monkeypatch.setattr(lenient, "_logged", set())
+    fine = {"id": "wf-1", "state": "running"}
+    origin.replies = [Reply(200, {"data": [fine, None, {"id": "wf-2", "state": None, "name": "private"}, fine]})]
+    resource = amperity_at(base_url=origin.url)
+    with caplog.at_level(logging.WARNING, logger="dagster_runs"):
+        for _ in range(5):
+            assert [one.id for one in resource.list_workflows() if one.id] == ["wf-1", "wf-2", "wf-1"]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "amperity.models.Workflow" in line
+    assert "private" not in line
+
+
+@fixes
+def test_the_other_failing_tests_are_shown(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.add_fault(Fault("wrong_type", path="/results$", field="items.0", value=None))
+    materialize([build_remote_run_asset(suite_run(well_known.SUITE_ORDERS), key="quality")], sandbox, instance)
+    assert len(metadata(instance, "quality")["testgen/failing_tests"].records) > 3
