@@ -206,6 +206,9 @@ class Following:
                 ),
                 **metadata,
             }
+            if entry is not Entry.ENDED:
+                # An attempt that attaches to a run which has ended is no end: Dagster would plot its duration twice.
+                metadata.pop("dagster_runs/duration_seconds", None)
         self.ledger.write(
             entry,
             description,

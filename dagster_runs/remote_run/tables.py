@@ -19,6 +19,19 @@ def numbers(prefix: str, values: Mapping[str, float | None]) -> dict[str, Any]:
     }
 
 
+def as_progress(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The same entries under keys of their own: ``testgen/tests_passed`` becomes ``testgen/progress/tests_passed``.
+
+    Dagster plots the numbers of an asset's observations and materializations with equal keys as one line. The counts of
+    a run that is still active would pull the line of the results down to zero with every run.
+    """
+    renamed: dict[str, Any] = {}
+    for name, value in metadata.items():
+        prefix, slash, rest = name.partition("/")
+        renamed[f"{prefix}/progress/{rest}" if slash else f"progress/{name}"] = value
+    return renamed
+
+
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
     """Rows with the same columns as a table. Numbers stay numbers; times are UTC; long texts are cut.
 

@@ -10,6 +10,7 @@ from dagster_runs.remote_run.ledger import Entry, earlier_durations
 from dagster_runs.remote_run.pacing import Age, Pace
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.step import Verdict
+from dagster_runs.remote_run.tables import as_progress
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
 
@@ -118,9 +119,9 @@ class _Watch:
     def _bear(self, error: VendorError) -> None:
         """Go on after a failed look; one line when an outage begins, none while it lasts."""
         now = current_clock().wall()
-        if isinstance(error, NotFoundError) and not self._seen and now - self._going.started_at < NOT_FOUND_GRACE:
-            return
-        if self._outage_since is None:
+        # A 404 just after the start is not worth a line, but counts: a run that never existed gets one grace, not two.
+        is_new = not self._seen and now - self._going.started_at < NOT_FOUND_GRACE
+        if self._outage_since is None and not (is_new and isinstance(error, NotFoundError)):
             self._outage_since = now
             self._log.warning(
                 "%s goes on, but cannot be looked at: %s", self._following.named(self._going.run_id), error
@@ -188,7 +189,8 @@ class _Watch:
 
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:
         try:
-            return self._following.run.fetch_progress(self._following.resource, self._going.run_id, status)
+            shown = self._following.run.fetch_progress(self._following.resource, self._going.run_id, status)
+            return as_progress(shown)
         except VendorError as error:
             self._log.debug("No numbers of the going run: %s", error)
             return {}

@@ -213,7 +213,7 @@ def test_what_the_asset_shows_while_the_run_is_going(sandbox: Sandbox, instance:
     assert seen["dagster_runs/run_id"] == run.id
     assert seen["dagster_runs/url"].endswith(f"test-runs:results?project_code=DEFAULT&run_id={run.id}")
     assert seen["dagster_runs/state"] == "RUNNING"
-    assert seen["testgen/tests_passed"] > 0
+    assert seen["testgen/progress/tests_passed"] > 0
 
 
 def test_a_long_run_writes_few_observations(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -47,6 +47,14 @@ def profiling_run_metadata(result: ProfilingResult | None) -> dict[str, Any]:
     )
 
 
+def without_idle_zeros(result: ProfilingResult | None) -> ProfilingResult | None:
+    """What a profiling run that did not succeed has found, without the zeros of what it did not come to."""
+    if result is None or not result.tables:
+        return None
+    has_issues = result.issues is not None and any(result.issues.model_dump(exclude_none=True).values())
+    return result if has_issues else result.model_copy(update={"issues": None})
+
+
 def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence[FailingTest] = ()) -> CheckOutcome:
     """ERROR for failed and broken tests beyond what the gate tolerates, WARN for warnings.
 

@@ -263,14 +263,17 @@ class TestGenProfilingRun(TestGenRun):
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """Sizes, score and issue counts."""
-        run = _with_score(lambda: self._record(resource, run_id), wait=status.state is RunState.SUCCEEDED)
+        has_succeeded = status.state is RunState.SUCCEEDED
+        run = _with_score(lambda: self._record(resource, run_id), wait=has_succeeded)
+        # What a run that did not succeed has counted is shown; that it came to no tables, or no issues, says nothing.
+        result = run.result if has_succeeded else outcomes.without_idle_zeros(run.result)
         judge = gate or QualityGate()
         score = run.result.score if run.result else None
         checks = (
             outcomes.hygiene_issues(run.result, judge),
             outcomes.quality_score(score, judge, nothing_examined=outcomes.why_no_profile(run.result)),
         )
-        return RunResult(outcomes.profiling_run_metadata(run.result), checks)
+        return RunResult(outcomes.profiling_run_metadata(result), checks)
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """The results page."""
