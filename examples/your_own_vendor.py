@@ -87,7 +87,7 @@ class AcmeForecastRun(RemoteRun[AcmeResource]):
         return RunResult({"acme/rows": rows}, [CheckOutcome("has_rows", passed=bool(rows))])
 
     def cancel(self, resource: AcmeResource, run_id: str) -> None:
-        resource.http().post(["forecasts", run_id, "abort"])
+        resource.http().post(["forecasts", run_id, "abort"], may_be_empty=True)
 
     def find_started(self, resource: AcmeResource, attempt: StartAttempt) -> Sequence[FoundRun]:
         listed = resource.http().get(["forecasts"], params={"note": attempt.correlation_id}).parse(Forecasts)

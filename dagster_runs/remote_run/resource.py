@@ -3,21 +3,31 @@
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
+from dagster_runs.remote_run import settings
 from dagster_runs.remote_run.contract import ListedRun, RemoteRun
 from dagster_runs.remote_run.following import Following
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.life import follow
 from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.partitions import fill_from_partition
+from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, WholeNumber
 from dagster_runs.remote_run.step import Step
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.client import ErrorReader, HttpClient, HttpSettings
+from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.version import __version__
 
 
@@ -31,10 +41,13 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         poll_interval: Longest pause between two looks at a run, in seconds.
         requests_per_second: Client-side limit for everything in this process that uses the account; ``None``: none.
         allow_plain_http: Send credentials over plain http to another machine. Loopback needs no permission.
+        ca_bundle: Path of a PEM file with the certificates of the authorities to trust, where a private one signed the
+            vendor's or a proxy's. By default those that ``REQUESTS_CA_BUNDLE`` names, or else the public ones.
         dagster_url: Address of your Dagster UI; vendors that show a link back get the run's page there.
 
-    Secrets belong into `dagster.EnvVar`; one that is written into the code all the same is kept out of what Dagster
-    stores and shows.
+    Each setting can be a `dagster.EnvVar` (numbers also a `dagster.EnvVar.int`): the variable's value is validated when
+    Dagster initializes the resource, or, in a script, when it is first needed. Pass secrets as `dagster.EnvVar`; a
+    secret that is a literal is kept out of what Dagster stores and shows.
     """
 
     vendor: ClassVar[str]
@@ -42,15 +55,17 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     oauth_fields: ClassVar[tuple[str, ...]] = ()
     """The fields of an OAuth client, where the vendor takes one instead of an ``access_token``."""
 
-    request_timeout: float = Field(default=30.0, gt=0)
-    connect_timeout: float = Field(default=5.0, gt=0)
-    max_retries: int = Field(default=5, ge=0)
-    poll_interval: float = Field(default=30.0, ge=0.1)
-    requests_per_second: float | None = Field(default=None, gt=0)
-    allow_plain_http: bool = False
+    request_timeout: Number = Field(default=30.0, gt=0)
+    connect_timeout: Number = Field(default=5.0, gt=0)
+    max_retries: WholeNumber = Field(default=5, ge=0)
+    poll_interval: Number = Field(default=30.0, ge=0.1)
+    requests_per_second: OptionalNumber = Field(default=None, gt=0)
+    allow_plain_http: Flag = False
+    ca_bundle: str | None = None
     dagster_url: str | None = None
 
     _client: HttpClient | None = PrivateAttr(default=None)
+    _resolved: dict[str, Any] | None = PrivateAttr(default=None)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**{name: self._kept_secret(name, value) for name, value in fields.items()})
@@ -61,6 +76,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         # only an EnvVar's name. So a literal secret moves into this process's environment, and an EnvVar stands for it.
         if name not in cls.secret_fields or not isinstance(value, str) or isinstance(value, dg.EnvVar):
             return value
+        if not value.strip():
+            return value  # which is refused
         number = 1
         while os.environ.get(variable := f"DAGSTER_RUNS_{cls.__name__}_{name}_{number}".upper(), value) != value:
             number += 1
@@ -72,14 +89,47 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """As Dagster's own, with literal secrets kept out of what is stored."""
         return super().configure_at_launch(**{name: cls._kept_secret(name, value) for name, value in fields.items()})
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _literal_or_variable(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        name = info.field_name or ""
+        is_secret = name in cls.secret_fields
+        return settings.validated(cls, name, cls.model_fields[name], value, validate, is_secret=is_secret)
+
+    if not TYPE_CHECKING:  # to mypy this method would mean that any attribute is there
+
+        def __getattribute__(self, name: str) -> Any:
+            """A setting's value: where Dagster has not read its environment variable, this does."""
+            value = super().__getattribute__(name)
+            if not settings.is_variable(value) or name in type(self).secret_fields:
+                return value
+            return self._read_variables()[name]
+
+    def _read_variables(self) -> dict[str, Any]:
+        """All settings, with the variables that Dagster has not read replaced by their values, and all validated."""
+        if self._resolved is None:
+            fields = {name: value for name, value in self if value is not None}
+            variables = [name for name, value in fields.items() if settings.is_variable(value)]
+            to_read = {name: {"env": fields[name].env_var_name} for name in variables if name not in self.secret_fields}
+            try:
+                self._resolved = dict(type(self)(**{**fields, **to_read})) if to_read else fields
+            except ValueError as error:
+                raise self._unusable(settings.problems(error)) from None
+        return self._resolved
+
+    def _unusable(self, detail: str) -> InvalidRequestError:
+        cure = "Correct the resource's settings."
+        return InvalidRequestError(f"{type(self).__name__}: {detail}", vendor=self.vendor, cure=cure)
+
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> Self:
         if not self.oauth_fields:
             return self
         *first, last = self.oauth_fields
         client = f"{', '.join(first)} and {last}"
-        given = [getattr(self, name) is not None for name in self.oauth_fields]
-        has_token = getattr(self, "access_token", None) is not None
+        # Not by attribute, which would read a variable already.
+        given = [self.__dict__[name] is not None for name in self.oauth_fields]
+        has_token = self.__dict__.get("access_token") is not None
         if not has_token and not all(given):
             raise ValueError(f"{type(self).__name__} needs access_token, or {client}")
         if has_token and any(given):
@@ -87,14 +137,31 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self
 
     def secret(self, name: str) -> str | None:
-        """The value of a secret field."""
-        value = getattr(self, name)
-        return value.get_value() if isinstance(value, dg.EnvVar) else value
+        """The value of a secret field; ``None`` if it was left out.
+
+        Raises:
+            InvalidRequestError: It is an environment variable that is not set, or empty.
+        """
+        value: str | None = getattr(self, name)
+        if not settings.is_variable(value):
+            return value
+        try:
+            return settings.read(value)
+        except ValueError as error:
+            raise self._unusable(f"{name}: {error}") from None
 
     def http(self) -> HttpClient:
         """The client for this vendor's API; made once, then kept."""
         if self._client is None:
-            self._client = self.new_client(self.api_url(), self.auth())
+            self._read_variables()
+            try:
+                self._client = self.new_client(self.api_url(), self.auth())
+            except InvalidRequestError as error:
+                variable = settings.variable_with(type(self), "base_url", self.__dict__.get("base_url"))
+                if variable is None or error.path is not None or "base URL" not in error.detail:
+                    raise
+                detail = f"{error.detail} (base_url is from the environment variable {variable})"
+                raise InvalidRequestError(detail, vendor=self.vendor, cure=error.cure) from None
         return self._client
 
     def new_client(self, base_url: str, auth: Auth) -> HttpClient:
@@ -110,6 +177,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 max_retries=self.max_retries,
                 requests_per_second=self.requests_per_second,
                 allow_plain_http=self.allow_plain_http,
+                ca_bundle=self.ca_bundle,
             ),
             read_error=self.error_reader(),
             user_agent=f"dagster-runs/{__version__}",

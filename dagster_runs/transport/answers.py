@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_runs.transport import errors
 from dagster_runs.transport.body import LARGEST_BODY, Answer, BodyTooLarge, BodyTooSlow, excerpt, parse_json, read_body
+from dagster_runs.transport.failures import cause
 from dagster_runs.transport.redaction import Redactor
 
 if TYPE_CHECKING:
-    from requests import RequestException, Response
+    from requests import Response
 
-    from dagster_runs.transport.client import ErrorReader, HttpSettings
+    from dagster_runs.transport.client import ErrorReader
 
 _BY_STATUS: dict[int, type[errors.VendorError]] = {
     400: errors.InvalidRequestError,
@@ -34,6 +35,8 @@ class Call:
     method: str
     path: str
     redactor: Redactor
+    server: str = "the server"
+    """Its host and port."""
 
     def error(self, kind: type[errors.VendorError], detail: str, **facts: Any) -> errors.VendorError:
         """An error of this call, with no secret in it."""
@@ -49,6 +52,7 @@ def read(
     *,
     seconds: float,
     keep_secrets: bool = False,
+    may_be_empty: bool = False,
     to_start: bool = False,
 ) -> Answer:
     """The answer's JSON, or the error that its status or its body says.
@@ -56,7 +60,7 @@ def read(
     Raises:
         VendorError: The status is not 2xx, or the body is no JSON.
     """
-    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import HTTPError, ReadTimeoutError
 
     status = response.status_code
     clean = _not_shown if keep_secrets else call.redactor.clean
@@ -64,22 +68,22 @@ def read(
         body = read_body(response, seconds=seconds)
     except BodyTooLarge:
         raise _unreadable(call, status, f"a body of more than {LARGEST_BODY >> 20} MiB") from None
-    except BodyTooSlow:
+    except (BodyTooSlow, ReadTimeoutError):
         raise call.error(
             errors.ConnectionFailedError,
-            f"the answer's body was not complete after {seconds:g} s",
+            f"the answer's body from {call.server} was not complete after {seconds:g} s",
             may_have_been_accepted=_leaves_open(status),
         ) from None
     except (HTTPError, OSError) as error:
         raise call.error(
             errors.ConnectionFailedError,
-            f"the connection broke in the middle of the answer ({_cause(error)})",
+            f"the connection to {call.server} broke in the middle of the answer ({cause(error)})",
             may_have_been_accepted=_leaves_open(status),
         ) from None
     if not 200 <= status < 300:
         raise _refused(response, body, call, read_error)
     try:
-        value = parse_json(body, clean=clean)
+        value = None if may_be_empty and not body.strip() else parse_json(body, clean=clean)
         value = value if keep_secrets else call.redactor.clean_json(value)
     except ValueError as error:
         raise _unreadable(call, status, str(error)) from None
@@ -156,57 +160,3 @@ def redirected(status: int, target: str, call: Call, *, too_often: bool = False)
         status=status,
         may_have_been_accepted=status == HTTPStatus.SEE_OTHER,
     )
-
-
-def connection_failed(error: "RequestException", call: Call, settings: "HttpSettings") -> errors.VendorError:
-    """The error for a call without an answer; knows whether the request can have reached the vendor."""
-    import ssl
-
-    import requests
-
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        cannot = f"the address, or the proxy's, cannot be used ({_cause(error)})"
-        return call.error(errors.InvalidRequestError, cannot, cure="Check the base URL, and the proxy's address.")
-    if isinstance(error, requests.ConnectTimeout):
-        what, sent = f"no connection after {settings.connect_timeout:g} s", False
-    elif isinstance(error, requests.Timeout):
-        what, sent = f"no answer after {settings.request_timeout:g} s", True
-    elif isinstance(error, requests.exceptions.SSLError):
-        # Without a trusted certificate nothing is sent; any other TLS error may come after the request.
-        refused = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error))
-        what, sent = f"TLS failed ({_cause(error)})", not refused
-    elif isinstance(error, requests.exceptions.ProxyError):
-        what, sent = f"the proxy refused ({_cause(error)})", False
-    elif isinstance(error, requests.ConnectionError):
-        sent = not _never_connected(error)
-        what = (
-            f"the connection broke before the answer ({_cause(error)})" if sent else f"no connection ({_cause(error)})"
-        )
-    else:
-        what, sent = f"the request failed ({_cause(error)})", True
-    return call.error(errors.ConnectionFailedError, what, may_have_been_accepted=sent)
-
-
-def _never_connected(error: BaseException) -> bool:
-    from urllib3.exceptions import NewConnectionError
-
-    return any(isinstance(cause, NewConnectionError) for cause in _chain(error))
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it wraps: requests and urllib3 keep the cause in ``args`` and ``reason``."""
-    found: list[BaseException] = []
-    todo: list[object] = [error]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, BaseException) and item not in found:
-            found.append(item)
-            todo += [*item.args, getattr(item, "reason", None), item.__cause__]
-    return found
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost error in a few words, without object addresses."""
-    innermost = _chain(error)[-1]
-    text = str(innermost).rpartition(">: ")[2] or str(innermost)
-    return excerpt(f"{type(innermost).__name__}: {text}" if text else type(innermost).__name__)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
-from dagster_runs.transport import answers, hurry
+from dagster_runs.transport import answers, failures, hurry
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.body import Answer
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, VendorError
 from dagster_runs.transport.rate_limit import turn
-from dagster_runs.transport.url import check_base_url, join_path, origin
+from dagster_runs.transport.url import authority, check_base_url, is_loopback, join_path, origin
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -41,6 +41,8 @@ class HttpSettings:
         overall_timeout: Seconds after which no further try of one call begins.
         requests_per_second: Client-side limit for the account; ``None`` for no limit.
         allow_plain_http: Whether credentials may travel over plain http to another machine.
+        ca_bundle: Path of a PEM file with the certificates of the authorities to trust; ``None`` for the usual ones, or
+            those that ``REQUESTS_CA_BUNDLE`` names.
     """
 
     request_timeout: float = 30.0
@@ -49,6 +51,7 @@ class HttpSettings:
     overall_timeout: float = 300.0
     requests_per_second: float | None = None
     allow_plain_http: bool = False
+    ca_bundle: str | None = None
 
 
 class HttpClient:
@@ -94,7 +97,12 @@ class HttpClient:
         return self._call("GET", segments, params=params)
 
     def post(
-        self, segments: Sequence[str], *, form: Mapping[str, str] | None = None, keep_secrets: bool = False
+        self,
+        segments: Sequence[str],
+        *,
+        form: Mapping[str, str] | None = None,
+        keep_secrets: bool = False,
+        may_be_empty: bool = False,
     ) -> Answer:
         """POST that does no harm when sent twice (a cancel, a token), retried while the failure may pass.
 
@@ -102,8 +110,9 @@ class HttpClient:
             segments: The path, one id or word each.
             form: The body, as a form; no body for ``None``.
             keep_secrets: Leave the answer as it is, for a token endpoint.
+            may_be_empty: Accept a success without a body, as 202 and 204 often are; its JSON is ``None``.
         """
-        return self._call("POST", segments, form=form, keep_secrets=keep_secrets)
+        return self._call("POST", segments, form=form, keep_secrets=keep_secrets, may_be_empty=may_be_empty)
 
     def post_once(
         self, segments: Sequence[str], *, json: Any = None, headers: Mapping[str, str] | None = None
@@ -195,11 +204,12 @@ class HttpClient:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         keep_secrets: bool = False,
+        may_be_empty: bool = False,
     ) -> Answer:
         import requests
         from urllib3.exceptions import LocationParseError
 
-        call = answers.Call(self.vendor, method, path, self._auth.redactor())
+        call = answers.Call(self.vendor, method, path, self._auth.redactor(), server=authority(self.base_url))
         _check_headers(credentials, call)
         session = self._new_session() if fresh else self._session
         request = requests.Request(
@@ -224,11 +234,12 @@ class HttpClient:
                     self._read_error,
                     seconds=self._settings.request_timeout,
                     keep_secrets=keep_secrets,
+                    may_be_empty=may_be_empty,
                     to_start=fresh,
                 )
-        except requests.RequestException as error:
-            raise answers.connection_failed(error, call, self._settings) from None
-        except (LocationParseError, OSError) as error:  # a host that cannot be; a CA bundle that is not there
+        except requests.RequestException as error:  # before the request was prepared: the address is unusable
+            raise failures.connection_failed(error, call, self._settings) from None
+        except (LocationParseError, OSError) as error:  # a host that cannot be; a CA bundle that has gone since
             raise call.error(InvalidRequestError, str(error), cure="Check the base URL, and the CA bundle.") from None
         finally:
             if fresh:
@@ -236,16 +247,27 @@ class HttpClient:
 
     def _follow(self, session: "Session", prepared: "PreparedRequest", call: answers.Call) -> "Response":
         """Send, and follow redirects within the origin only: custom credential headers would travel along."""
+        import requests
+
+        from dagster_runs.transport import connection
+
         for _ in range(MOST_REDIRECTS + 1):
             url = str(prepared.url)
-            # Proxies and the CA bundle of the environment; `True` is for streaming.
-            surroundings: Any = session.merge_environment_settings(url, {}, True, None, None)
-            # Not `session.send`: even told not to follow, it reads a redirect's whole body and resolves its target.
-            response = session.get_adapter(url).send(
-                prepared,
-                timeout=(self._settings.connect_timeout, self._settings.request_timeout),
-                **surroundings,
-            )
+            surroundings = self._surroundings(session, url, call)
+            with connection.watched() as exchange:
+                try:
+                    # Not `session.send`: even told not to follow, it reads a redirect's whole body and resolves its
+                    # target.
+                    response = session.get_adapter(url).send(
+                        prepared,
+                        timeout=(self._settings.connect_timeout, self._settings.request_timeout),
+                        **surroundings,
+                    )
+                except requests.RequestException as error:
+                    proxy = requests.utils.select_proxy(url, surroundings["proxies"])
+                    raise failures.connection_failed(
+                        error, call, self._settings, was_sent=exchange.was_sent, proxy=proxy
+                    ) from None
             if not response.is_redirect:
                 return response
             response.close()
@@ -262,6 +284,25 @@ class HttpClient:
             prepared.url = target
         raise answers.redirected(response.status_code, target, call, too_often=True)
 
+    def _surroundings(self, session: "Session", url: str, call: answers.Call) -> dict[str, Any]:
+        """The proxies and the CA bundle for a request: those of the environment, as far as nothing else is known."""
+        # `True` is for streaming. The resource's own CA bundle goes before the environment's.
+        found: dict[str, Any] = dict(session.merge_environment_settings(url, {}, True, self._settings.ca_bundle, None))
+        host = urlsplit(url).hostname or ""
+        if is_loopback(host):
+            found["proxies"] = {}  # a proxy is another machine, or at least another program: it would see the token
+        bundle = found["verify"]
+        if isinstance(bundle, str) and url.startswith("https:"):
+            named = "ca_bundle" if self._settings.ca_bundle is not None else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+            problem = failures.problem_of_ca_bundle(bundle)
+            if problem:
+                raise call.error(
+                    InvalidRequestError,
+                    f"the CA bundle {bundle} ({named}) {problem}; nothing was sent",
+                    cure=f"Set {named} to the path of a PEM file with the certificates of the authorities to trust.",
+                )
+        return found
+
     def _look_at_clock(self, headers: Mapping[str, str]) -> None:
         try:
             told = parsedate_to_datetime(headers["date"]).timestamp()
@@ -275,11 +316,9 @@ class HttpClient:
         return self._new_session()
 
     def _new_session(self) -> "Session":
-        import requests
+        from dagster_runs.transport.connection import new_session
 
-        session = requests.Session()
-        session.headers.update({"User-Agent": self._user_agent, "Accept": "application/json"})
-        return session
+        return new_session({"User-Agent": self._user_agent, "Accept": "application/json"})
 
 
 def _check_headers(headers: Mapping[str, str], call: answers.Call) -> None:

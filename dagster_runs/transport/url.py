@@ -43,18 +43,30 @@ def trimmed(url: str, suffix: str = "") -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether ``host`` is this machine."""
+    host = host.casefold().rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:127.0.0.1
+    return address.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port of ``url``: what a browser calls its origin."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+
+
+def authority(url: str) -> str:
+    """Host and port of ``url``, without any credentials in it, for an error's text."""
+    try:
+        _, host, port = origin(url)
+    except ValueError:
+        return "(an address that cannot be read)"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def join_path(segments: Sequence[str], *, vendor: str, method: str) -> str:

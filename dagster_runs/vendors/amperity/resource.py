@@ -1,16 +1,18 @@
 """Connection to an Amperity tenant, and its calls."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.lenient import EachReadable
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.settings import OptionalNumber
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
 from dagster_runs.transport.body import Answer
@@ -32,6 +34,18 @@ states of several words: so where the list could be one of successes only, ask f
 _LISTED_TYPE = "courier.group/run"
 _OTHER_TYPES = ("amperity.orchestration.orchestration/run", "campaign.send", "campaign.fetch")
 """The specification gives this filter a default too."""
+
+
+def _tenant_id(text: str) -> str:
+    if re.fullmatch("[A-Za-z0-9_-]+", text):
+        return text
+    # On Azure the host's first part is the tenant; the other hosts are shared by many.
+    host = re.search(r"([A-Za-z0-9_-]+)\.amperity\.com", text)
+    own = f": {host.group(1)}" if host and not host.group(1).startswith("app") else ""
+    raise ValueError(f"{text!r} is not a tenant's id; write the id alone{own}")
+
+
+Tenant = Annotated[str, AfterValidator(_tenant_id)]
 
 
 class AmperityResource(RemoteRunResource):
@@ -57,14 +71,14 @@ class AmperityResource(RemoteRunResource):
     secret_fields: ClassVar[tuple[str, ...]] = ("access_token", "client_secret")
     oauth_fields: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
 
-    tenant: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    tenant: Tenant
     access_token: str | None = Field(default=None, repr=False)
     client_id: str | None = None
     client_secret: str | None = Field(default=None, repr=False)
     token_url: str | None = None
     base_url: str = "https://app.amperity.com"
     api_version: str = "2024-04-01"
-    requests_per_second: float | None = Field(default=10.0, gt=0)
+    requests_per_second: OptionalNumber = Field(default=10.0, gt=0)
 
     # The filters of which it is unknown whether this server gives them a default.
     _unproven: set[str] = PrivateAttr(default_factory=lambda: {"state", "type"})
@@ -121,7 +135,7 @@ class AmperityResource(RemoteRunResource):
         Raises:
             ConflictError: It has ended already.
         """
-        self.http().post(["workflow", "runs", workflow_id, "stop"])
+        self.http().post(["workflow", "runs", workflow_id, "stop"], may_be_empty=True)
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows; in which order Amperity does not say."""

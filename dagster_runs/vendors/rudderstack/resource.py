@@ -1,9 +1,9 @@
 """Connection to RudderStack's Profiles API, and its two calls."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, bearer
@@ -14,13 +14,24 @@ from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, StartedRu
 _HOSTS = {"us": "https://api.rudderstack.com", "eu": "https://api.eu.rudderstack.com"}
 
 
+def _known_region(text: str) -> str:
+    region = text.strip().casefold()
+    if region not in _HOSTS:
+        raise ValueError(f"a region is {' or '.join(repr(known) for known in _HOSTS)}, not {text!r}")
+    return region
+
+
+Region = Annotated[str, AfterValidator(_known_region)]
+
+
 class RudderStackResource(RemoteRunResource):
     """Connection to RudderStack.
 
     Args:
         access_token: A workspace-level service access token with the permission Profiles → Edit. Personal access tokens
             work too, and stop working with their owner's account.
-        region: ``"us"`` or ``"eu"``: where the workspace lives. A token of one region does not work in the other.
+        region: ``"us"`` or ``"eu"``, in any case: where the workspace lives. A token of one region does not work in the
+            other.
         base_url: Another address of the API, with or without ``/v2``; overrides ``region``.
 
     Source: https://www.rudderstack.com/docs/api/profiles-api/. The API is part of the enterprise plan.
@@ -30,7 +41,7 @@ class RudderStackResource(RemoteRunResource):
     secret_fields: ClassVar[tuple[str, ...]] = ("access_token",)
 
     access_token: str = Field(repr=False, description="Service access token; use an EnvVar.")
-    region: Literal["us", "eu"] = "us"
+    region: Region = "us"
     base_url: str | None = None
 
     def api_url(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.settings import Number
 from dagster_runs.transport.auth import Auth, HeaderAuth
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import ConflictError, InvalidRequestError, VendorError
@@ -30,7 +31,7 @@ class SegmentflowResource(RemoteRunResource):
 
     api_key: str = Field(repr=False)
     base_url: str = "https://api.segmentflow.ai"
-    poll_interval: float = Field(default=300.0, ge=0.1)
+    poll_interval: Number = Field(default=300.0, ge=0.1)
 
     def api_url(self) -> str:
         """The API's address."""

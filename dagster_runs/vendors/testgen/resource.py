@@ -121,7 +121,7 @@ class TestGenResource(RemoteRunResource):
         Raises:
             ConflictError: The job has ended already.
         """
-        self.http().post(["jobs", job_id, "cancel"])
+        self.http().post(["jobs", job_id, "cancel"], may_be_empty=True)
 
     def get_test_run(self, job_id: str) -> models.TestRun:
         """GET ``/test-runs/{id}``."""

@@ -1,0 +1,122 @@
+"""Settings of resources: literals are validated at once, environment variables when they are read.
+
+Dagster keeps an ``EnvVar`` in a field as it is, and reads the variable when it initializes the resource. So a rule such
+as ``gt=0`` must accept the ``EnvVar``, and be applied to its value later: `validated` does both, for every field of
+every resource. Outside Dagster nothing initializes a resource; there it reads its variables when they are needed.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
+
+import dagster as dg
+from pydantic import GetPydanticSchema, ValidationError
+from pydantic.fields import FieldInfo
+
+_INT_VARIABLE = type(dg.EnvVar.int("ANY"))
+
+# Dagster's own types for such fields either take no variable (float) or, for an empty or a wrong one, do not say which
+# field it is for. With `Any` Dagster hands over `{"env": name}`, and what is said is up to `validated`.
+if TYPE_CHECKING:
+    Number = float
+    OptionalNumber = float | None
+    WholeNumber = int
+    Flag = bool
+else:
+    Number = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(float))]
+    """A number, with a fraction or without."""
+    OptionalNumber = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(float | None))]
+    """The same, or nothing."""
+    WholeNumber = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(int))]
+    """A whole number."""
+    Flag = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(bool))]
+    """Yes or no."""
+
+_variables: dict[tuple[type, str], set[str]] = {}
+"""The variables that a class's field got in this process: Dagster passes on their values without their names."""
+
+
+def is_variable(value: Any) -> TypeGuard[dg.EnvVar]:
+    """Whether ``value`` stands for an environment variable: ``dagster.EnvVar`` or ``dagster.EnvVar.int``."""
+    return isinstance(value, (dg.EnvVar, _INT_VARIABLE))
+
+
+def validated(
+    owner: type, name: str, field: FieldInfo, value: Any, validate: Callable[[Any], Any], *, is_secret: bool
+) -> Any:
+    """The value of a field, or the variable that it is to be read from later.
+
+    Args:
+        owner: The resource's class.
+        name: The field's name.
+        field: The field.
+        value: A literal, a variable, or Dagster's ``{"env": name}``.
+        validate: Judges a value by the field's rules.
+        is_secret: Whether the value must not be shown.
+
+    Raises:
+        ValueError: The value breaks a rule; names the variable that it is from.
+    """
+    if is_variable(value):
+        _variables.setdefault((owner, name), set()).add(value.env_var_name)
+        return value
+    if isinstance(value, dict) and list(value) == ["env"]:
+        variable = value["env"]
+        if is_secret:
+            return dg.EnvVar(variable)  # `secret` reads it when it is needed
+        value = _text_of(variable)
+    else:
+        variable = variable_with(owner, name, value)
+    if isinstance(value, str) and not value.strip() and value != field.default:
+        raise ValueError(_empty(variable) if variable else "this is empty; give it a value, or leave it out")
+    try:
+        return validate(value)
+    except (ValidationError, ValueError) as error:
+        if variable is None or is_secret:
+            raise
+        raise ValueError(f"the environment variable {variable} holds {value!r}: {problems(error)}") from None
+
+
+def read(variable: dg.EnvVar) -> str:
+    """The text in an environment variable.
+
+    Raises:
+        ValueError: It is not set, or empty; says so, and what to do.
+    """
+    text = _text_of(variable.env_var_name)
+    if not text.strip():
+        raise ValueError(_empty(variable.env_var_name))
+    return text
+
+
+def problems(error: ValueError) -> str:
+    """What is wrong, in a sentence without pydantic's decoration and without any value."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    said = (
+        ": ".join([*(str(part) for part in one["loc"][:1]), one["msg"].removeprefix("Value error, ")]) for one in found
+    )
+    return "; ".join(said)
+
+
+def _text_of(variable: str) -> str:
+    text = os.environ.get(variable)
+    if text is None:
+        raise ValueError(
+            f"the environment variable {variable} is not set; set it where this code runs (for Dagster, in the "
+            "environment of the code location and of its runs)"
+        )
+    return text
+
+
+def _empty(variable: str) -> str:
+    return f"the environment variable {variable} is empty; give it a value, or leave this setting out"
+
+
+def variable_with(owner: type, name: str, value: Any) -> str | None:
+    """The variable that a field's value is from, as far as that can be told."""
+    if is_variable(value):
+        return str(value.env_var_name)
+    given = _variables.get((owner, name), set())
+    return next((one for one in sorted(given) if isinstance(value, str) and os.environ.get(one) == value), None)
