@@ -12,6 +12,7 @@ from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.remote_run.reporting import check_specs
 from dagster_runs.remote_run.step import Step
+from dagster_runs.remote_run.wording import with_article
 
 AssetKeyLike = str | Sequence[str] | dg.AssetKey
 RunOrFunction = RemoteRun[Any] | Callable[[dg.AssetExecutionContext], RemoteRun[Any]]
@@ -178,4 +179,4 @@ def _specs(
 
 def _description(run: RunOrFunction, run_class: type[RemoteRun[Any]]) -> str:
     of = f" of `{run.target}`" if isinstance(run, RemoteRun) else ""
-    return f"Materialized by a {run_class.vendor} {run_class.label}{of}."
+    return f"Materialized by {with_article(run_class.vendor)} {run_class.label}{of}."

@@ -12,6 +12,7 @@ import dagster as dg
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.wording import with_article
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class RemoteAsset:
         found = getattr(resources, self.resource_key)
         if not isinstance(found, RemoteRunResource) or found.vendor != self.run_class.vendor:
             raise dg.DagsterInvariantViolationError(
-                f"The resource {self.resource_key!r} is a {type(found).__name__}; a {self.run_class.__name__} needs "
-                f"{self.run_class.vendor}'s. Set resource_key to the key of such a resource."
+                f"The resource {self.resource_key!r} is {with_article(type(found).__name__)}; "
+                f"{with_article(self.run_class.__name__)} needs {self.run_class.vendor}'s. "
+                "Set resource_key to the key of such a resource."
             )
         return found
 

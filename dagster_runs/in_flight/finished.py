@@ -132,7 +132,7 @@ class Ended:
             *(
                 dg.AssetObservation(
                     key,
-                    description=f"The {what} ended {self.status.plain_word}",
+                    description=f"The {what} {self.status.ending}",
                     metadata=self._metadata(),
                     partition=partition,
                 )

@@ -80,7 +80,7 @@ def attach(following: Following, record: Record) -> Going | None:
             # So that the completion sensor does not fail a Dagster run for what is being tried again.
             following.note(
                 Entry.ENDED,
-                f"The {following.what} ended {status.plain_word}; starting anew",
+                f"The {following.what} {status.ending}; starting anew",
                 run_id=run_id,
                 correlation_id=record.correlation_id,
                 status=status,

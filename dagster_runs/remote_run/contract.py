@@ -13,6 +13,7 @@ from typing_extensions import Self
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.errors import NotFoundError, as_outage
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
         """Ask the vendor to stop the run; where ``can_cancel``."""
-        raise NotImplementedError(f"{self.vendor} cannot cancel a {self.label}")
+        raise NotImplementedError(f"{self.vendor} cannot cancel {with_article(self.label)}")
 
     def find_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[FoundRun] | None:
         """Runs that the lost start may have begun; ``None`` where the vendor offers no way to look."""

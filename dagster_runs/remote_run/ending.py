@@ -40,7 +40,7 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
     known = _known_of(following, going, status)
     following.note(
         Entry.ENDED,
-        f"The {following.what} ended {status.plain_word}",
+        f"The {following.what} {status.ending}",
         correlation_id=going.correlation_id,
         going=going,
         status=status,
@@ -50,7 +50,7 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
     yield from check_events(following.step, [outcome, *told])
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
     raise kind(
-        f"{following.named(going.run_id)} ended {status.word}" + (f": {status.error}" if status.error else ""),
+        f"{following.named(going.run_id)} {status.ending}" + (f": {status.error}" if status.error else ""),
         vendor=run.vendor,
         run_id=going.run_id,
         cure=f"See {following.url(going.run_id)}." if following.url(going.run_id) else "",

@@ -56,6 +56,7 @@ def _that_can_be_kept(run_id: str) -> str:
 
 
 def _digits(value: Any) -> Any:
+    # A boolean is an integer to Python only. A float is refused: 7.0 may have been any number before it was rounded.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

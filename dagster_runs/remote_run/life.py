@@ -12,6 +12,7 @@ from dagster_runs.remote_run.following import Following, Terminated
 from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.start import start_or_attach
 from dagster_runs.remote_run.waiting import wait_until_final
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.errors import VendorError
 
 _entered: set[tuple[object, ...]] = set()
@@ -74,7 +75,7 @@ def _enter(following: Following) -> None:
     ledger = (step.dagster_run_id, step.attempt, *step.asset_keys, step.partition, step.name)
     if ledger in _entered:
         raise dg.DagsterInvariantViolationError(
-            f"This step has run a {following.run.label} already. To run several in one step, give each call of `run()` "
-            "its own `name`, so that each is found again after a crash."
+            f"This step has run {with_article(following.run.label)} already. To run several in one step, give "
+            "each call of `run()` its own `name`, so that each is found again after a crash."
         )
     _entered.add(ledger)

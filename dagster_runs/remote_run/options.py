@@ -8,6 +8,7 @@ from dagster import DagsterInvalidDefinitionError
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.wording import with_article
 
 OnTimeout = Literal["leave", "cancel"]
 OnUncertainStart = Literal["fail", "start_again"]
@@ -60,5 +61,6 @@ class RunOptions:
             )
         if self.gate is not None and not run_class.has_quality_results:
             raise DagsterInvalidDefinitionError(
-                f"{name} takes no QualityGate: a {run_class.vendor} {run_class.label} has no quality results"
+                f"{name} takes no QualityGate: {with_article(run_class.vendor)} {run_class.label} has no quality "
+                "results"
             )

@@ -10,6 +10,7 @@ from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.neighbours import neighbours_of
 from dagster_runs.remote_run.sending import note_started, send
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
@@ -116,7 +117,7 @@ def _outcome_unknown(following: Following, why: str, candidates: Sequence[FoundR
         listed = ", ".join(f"{one.run_id} ({one.url})" if one.url else one.run_id for one in candidates)
         detail = f"it is unknown whether one of these runs is ours: {listed}"
     else:
-        detail = f"it is unknown whether a {run.label} of {run.target} was started"
+        detail = f"it is unknown whether {with_article(run.label)} of {run.target} was started"
     return StartOutcomeUnknown(
         f"{detail}. Cause: {why}",
         vendor=run.vendor,

@@ -93,7 +93,7 @@ def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> C
     return CheckOutcome(
         RUN_STATUS,
         passed=status.state is RunState.SUCCEEDED,
-        description=f"The {run.vendor} {run.label} ended {status.plain_word}",
+        description=f"The {run.vendor} {run.label} {status.ending}",
         metadata={name: dg.MetadataValue.text(word) for name, word in words.items() if word is not None},
     )
 

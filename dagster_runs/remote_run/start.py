@@ -10,6 +10,7 @@ from dagster_runs.remote_run.pacing import growing_pause
 from dagster_runs.remote_run.recovering import recover
 from dagster_runs.remote_run.sending import send
 from dagster_runs.remote_run.step import Verdict
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
@@ -63,7 +64,7 @@ def _start(following: Following, verdict: Verdict | None) -> Going:
         attempt = following.new_attempt()
         following.note(
             Entry.STARTING,
-            f"Starting a {following.what}",
+            f"Starting {with_article(following.what)}",
             correlation_id=attempt.correlation_id,
             at=attempt.starting_at,
         )

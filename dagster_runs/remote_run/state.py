@@ -33,7 +33,15 @@ def state_of(word: str, words: Mapping[str, RunState]) -> RunState:
             ``IN_PROGRESS`` are one word.
         words: The vendor's words, spelled with lower-case letters only (``inprogress``).
     """
-    return words.get("".join(character for character in word.casefold() if character.isalnum()), RunState.UNKNOWN)
+    return words.get(_normalized(word), RunState.UNKNOWN)
+
+
+def _normalized(word: str) -> str:
+    return "".join(character for character in word.casefold() if character.isalnum())
+
+
+_SOUND_LIKE_SUCCESS = frozenset({"complete", "completed", "done", "ended", "finished", "ok", "success", "succeeded"})
+"""Words after which "ended ..." would read as a success. RudderStack's failed runs are ``finished``, with an error."""
 
 
 def _as_utc(time: datetime) -> datetime:
@@ -83,6 +91,14 @@ class RunStatus:
         """The vendor's word with nothing in it that markdown, as which Dagster renders descriptions, could take up."""
         kept = (c if c.isalnum() or c in " _-" else " " for c in self.word)
         return " ".join("".join(kept).split())
+
+    @property
+    def ending(self) -> str:
+        """How the run ended, for a sentence: ``ended failed``, or ``failed, though its status is finished``."""
+        if self.state in (RunState.FAILED, RunState.CANCELED) and _normalized(self.word) in _SOUND_LIKE_SUCCESS:
+            verb = "failed" if self.state is RunState.FAILED else "was canceled"
+            return f"{verb}, though its status is {self.plain_word}"
+        return f"ended {self.plain_word}"
 
     @property
     def duration_seconds(self) -> float | None:

@@ -17,13 +17,22 @@ with Sandbox(speed=20) as sandbox:
 It shares no code with the clients that it tests: a mistake would otherwise be on both sides and go unseen.
 """
 
-from dagster_runs.sandbox import well_known
-from dagster_runs.sandbox.behaviour import Behaviour
-from dagster_runs.sandbox.client import SandboxClient
-from dagster_runs.sandbox.faults import Fault
-from dagster_runs.sandbox.log import RecordedRequest
-from dagster_runs.sandbox.runs import SandboxRun
-from dagster_runs.sandbox.server import Sandbox
+try:
+    from dagster_runs.sandbox import well_known
+    from dagster_runs.sandbox.behaviour import Behaviour
+    from dagster_runs.sandbox.client import SandboxClient
+    from dagster_runs.sandbox.faults import Fault
+    from dagster_runs.sandbox.log import RecordedRequest
+    from dagster_runs.sandbox.runs import SandboxRun
+    from dagster_runs.sandbox.server import Sandbox
+except ModuleNotFoundError as error:
+    if error.name != "aiohttp":
+        raise
+    raise ModuleNotFoundError(
+        "dagster_runs.sandbox and dagster_runs.testing need aiohttp, which is not installed: install the package with "
+        "its extra, pip install 'dagster-runs[sandbox]'",
+        name=error.name,
+    ) from error
 
 __all__ = [
     "Behaviour",

@@ -138,7 +138,9 @@ class TestStates:
             look(amperity, "w")
         assert json.dumps(body) in str(raised.value)
 
-    @pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, {"id": 7.5}, [], {"workflow_id": "w"}])
+    @pytest.mark.parametrize(
+        "body", [{}, {"id": None}, {"id": ""}, {"id": 7.5}, {"id": True}, [], {"workflow_id": "w"}]
+    )
     def test_a_start_without_an_id_may_have_started_something(
         self, body: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:

@@ -195,7 +195,8 @@ class TestAnyBody:
         except VendorError as raised:
             error = raised
         if error is None:
-            assert run_id == body["runId"] != ""
+            assert run_id == str(body["runId"]) != ""
+            assert type(body["runId"]) in (str, int)
         else:
             # Only a clear no is one.
             assert error.may_have_been_accepted is isinstance(error, UnexpectedResponseError)

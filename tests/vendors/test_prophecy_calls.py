@@ -287,7 +287,7 @@ class TestRefusals:
             {"success": True},
             {"success": True, "runId": None},
             {"success": True, "runId": ""},
-            {"success": True, "runId": 7.5},
+            {"success": True, "runId": 7.0},
             {"success": False, "runId": "r", "msg": "half"},
             {"runId": "r"},
             {"success": None, "runId": "r"},

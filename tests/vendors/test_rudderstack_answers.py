@@ -159,7 +159,8 @@ class TestStates:
         assert json.dumps(body) in str(raised.value)
 
     @pytest.mark.parametrize(
-        "body", [{}, {"runId": None}, {"runId": ""}, {"runId": 7.5}, {"id": "r"}, [], {"runId": {"id": "r"}}]
+        "body",
+        [{}, {"runId": None}, {"runId": ""}, {"runId": 7.0}, {"runId": True}, {"id": "r"}, [], {"runId": {"id": "r"}}],
     )
     def test_a_start_without_an_id_may_have_started_something(
         self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource

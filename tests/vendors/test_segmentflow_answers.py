@@ -135,7 +135,9 @@ class TestStates:
             told(sandbox, segmentflow, body)
         assert json.dumps(body) in str(raised.value)
 
-    @pytest.mark.parametrize("body", [{}, {"runId": None}, {"runId": ""}, {"runId": 7.5}, {"id": "r"}, []])
+    @pytest.mark.parametrize(
+        "body", [{}, {"runId": None}, {"runId": ""}, {"runId": 7.0}, {"runId": True}, {"id": "r"}, []]
+    )
     @BOTH
     def test_a_start_without_an_id_may_have_started_something(
         self, by: dict[str, str], body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource

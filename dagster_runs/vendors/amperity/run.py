@@ -23,7 +23,7 @@ from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between
 from dagster_runs.remote_run.tables import Cell, table
-from dagster_runs.remote_run.values import Time
+from dagster_runs.remote_run.values import Time, id_in_address, is_address
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.transport.retry import is_transient
 from dagster_runs.vendors.amperity.models import PartOfWorkflow, Task, Workflow
@@ -37,6 +37,7 @@ _TYPES = {
 }
 _SKIPPED = "skipped"
 _CONFIG_ID = re.compile(f"({'|'.join(_KINDS)})-[A-Za-z0-9_-]+")
+_ID_IN_ADDRESS = f"(?<![A-Za-z0-9_-])(?:{'|'.join(_KINDS)})-[A-Za-z0-9_-]+"
 
 
 class AmperityWorkflowRun(RemoteRun[AmperityResource]):
@@ -75,6 +76,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     @field_validator("config_id")
     @classmethod
     def _of_a_known_kind(cls, config_id: str) -> str:
+        if is_address(config_id):
+            more = ": *Copy ID* in Amperity's menu of the object gives it"
+            raise ValueError(id_in_address(config_id, _ID_IN_ADDRESS, "config_id", more=more))
         if not _CONFIG_ID.fullmatch(config_id):
             *others, last = _KINDS.values()
             raise ValueError(f"config_id must be the ID of {', '.join(others)} or {last}, got {config_id!r}")

@@ -6,11 +6,12 @@ from typing import Annotated, Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import dagster as dg
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from dagster_runs.remote_run.contract import RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, state_of
+from dagster_runs.remote_run.values import id_in_address, is_address
 from dagster_runs.vendors.prophecy.resource import ProphecyResource
 
 _WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error": RunState.FAILED}
@@ -28,6 +29,26 @@ def _as_parameter(value: Any) -> str:
 
 Parameter = Annotated[str, BeforeValidator(_as_parameter)]
 """Prophecy's parameters are texts; a number is written as one."""
+
+
+# Where an id stands in the addresses of Prophecy's pages, which look like these:
+# /metadata/entity/projects/{projectId}, /metadata/sql/{projectId}?entity=pipeline&name={pipelineName},
+# /metadata/ide/observation?observationTab=run-history&prFabricId={fabricId}&prProjectId={projectId}
+_IN_ADDRESSES = {
+    "fabric_id": r"(?:[?&](?:pr)?fabric_?id=|/fabrics?/)(\d+)",
+    "project_id": r"(?:[?&](?:pr)?project_?id=|/projects?/|/metadata/sql/)([A-Za-z0-9_-]+)",
+    "pipeline_name": r"[?&]entity=pipeline&name=([^&#]+)",
+}
+
+
+def _no_address(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and is_address(value):
+        name = info.field_name or ""
+        raise ValueError(id_in_address(value, f"(?i){_IN_ADDRESSES[name]}", name))
+    return value
+
+
+NoAddress = BeforeValidator(_no_address)
 
 
 class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
@@ -55,9 +76,9 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
     where_to_stop: ClassVar[str] = "If it must not go on, stop it in Prophecy's run history."
     private_fields: ClassVar[frozenset[str]] = frozenset({"parameters"})
 
-    fabric_id: int = Field(gt=0, lt=2**63)
-    project_id: str = Field(min_length=1, coerce_numbers_to_str=True)
-    pipeline_name: str = Field(min_length=1)
+    fabric_id: Annotated[int, NoAddress] = Field(gt=0, lt=2**63)
+    project_id: Annotated[str, NoAddress] = Field(min_length=1, coerce_numbers_to_str=True)
+    pipeline_name: Annotated[str, NoAddress] = Field(min_length=1)
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     branch: str | None = None
     version: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import dagster as dg
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from typing_extensions import Self
 
 from dagster_runs.remote_run.contract import RemoteRun, RunResult, StartAttempt
@@ -12,7 +12,7 @@ from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.partitions import iso
 from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, state_of
 from dagster_runs.remote_run.tables import Cell, table
-from dagster_runs.remote_run.values import Time
+from dagster_runs.remote_run.values import Time, id_in_address, is_address
 from dagster_runs.transport.errors import ConflictError
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
 from dagster_runs.vendors.rudderstack.resource import RudderStackResource
@@ -25,7 +25,16 @@ _WORDS = {
     "failed": RunState.FAILED,
 }
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=200)]
+_KSUID = r"(?<![A-Za-z0-9_-])[A-Za-z0-9]{27}(?![A-Za-z0-9_-])"
+
+
+def _no_address(text: Any) -> Any:
+    if isinstance(text, str) and is_address(text):
+        raise ValueError(id_in_address(text, _KSUID, "the project's id"))
+    return text
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=200), BeforeValidator(_no_address)]
 ModelRef = Annotated[str, StringConstraints(pattern=r"^[^\s-]\S*$")]
 RawParameter = Annotated[str, StringConstraints(pattern=r"^--\w")]
 

@@ -3,13 +3,13 @@
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from typing_extensions import Self
 
 from dagster_runs.remote_run.contract import DAY, RemoteRun, RunResult, StartAttempt
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, state_of
-from dagster_runs.remote_run.values import Uuid
+from dagster_runs.remote_run.values import Uuid, is_address
 from dagster_runs.vendors.segmentflow.models import JourneyRun
 from dagster_runs.vendors.segmentflow.resource import SegmentflowResource
 
@@ -38,6 +38,15 @@ def _as_json(value: dict[str, Any]) -> dict[str, Any]:
 JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
 
 
+def _no_address(text: Any) -> Any:
+    if isinstance(text, str) and is_address(text):
+        raise ValueError("this is the address of a page; write the journey's key alone, or its UUID as journey_id")
+    return text
+
+
+JourneyKey = Annotated[str, StringConstraints(min_length=1, max_length=120), BeforeValidator(_no_address)]
+
+
 class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     """One run of an API-entry journey, for one recipient.
 
@@ -63,7 +72,7 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     where_to_stop: ClassVar[str] = "If it must not go on, stop the journey at https://dashboard.segmentflow.ai."
 
     journey_id: Uuid | None = None
-    journey_key: Annotated[str, StringConstraints(min_length=1, max_length=120)] | None = None
+    journey_key: JourneyKey | None = None
     recipient: JsonObject = Field(min_length=1)
     variables: JsonObject = Field(default_factory=dict)
     on_exited: Literal["fail", "succeed"] = "fail"

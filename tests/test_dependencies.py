@@ -1,0 +1,59 @@
+"""What the package imports is declared; what is missing is told with what to install."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dagster_runs"
+OPTIONAL = ("sandbox", "testing.py")  # what the extra `sandbox` is for
+
+
+def declared() -> tuple[set[str], set[str]]:
+    """The modules of the dependencies, and of the extra `sandbox`."""
+    text = (ROOT / "pyproject.toml").read_text()
+
+    def modules(name: str) -> set[str]:
+        found = re.search(rf"^{name} = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+        assert found is not None
+        return {one.replace("-", "_") for one in re.findall(r'"([A-Za-z0-9-]+)[^"]*"', found.group(1))}
+
+    return modules("dependencies"), modules("sandbox")
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module or "")
+    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"dagster_runs"}
+
+
+def test_every_import_is_declared() -> None:
+    dependencies, extra = declared()
+    assert "dagster" in dependencies
+    for path in PACKAGE.rglob("*.py"):
+        optional = path.relative_to(PACKAGE).parts[0] in OPTIONAL
+        assert imported(path) <= dependencies | (extra if optional else set()), path
+
+
+def test_every_dependency_is_imported() -> None:
+    dependencies, extra = declared()
+    used = set().union(*(imported(path) for path in PACKAGE.rglob("*.py")))
+    assert dependencies | extra <= used
+
+
+@pytest.mark.parametrize("what", ["import dagster_runs.testing", "runpy.run_module('dagster_runs.sandbox')"])
+def test_the_sandbox_without_its_extra_says_what_to_install(what: str) -> None:
+    code = f"import runpy, sys; sys.modules['aiohttp'] = None; {what}"
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode != 0
+    last = ended.stderr.strip().splitlines()[-1]
+    assert "aiohttp" in last
+    assert "pip install 'dagster-runs[sandbox]'" in last
