@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 _INT_VARIABLE = type(dg.EnvVar.int("ANY"))
 
-# Dagster's own types for such fields either take no variable (float) or, for an empty or a wrong one, do not say which
-# field it is for. With `Any` Dagster hands over `{"env": name}`, and what is said is up to `validated`.
+# Dagster's own type for float takes no variable, and those for int and bool do not tell an empty variable from a wrong
+# one. For `Any` Dagster passes on `{"env": name}`, and `validated` reads the variable.
 if TYPE_CHECKING:
     Number = float
     OptionalNumber = float | None
@@ -51,7 +51,7 @@ def validated(
         name: The field's name.
         field: The field.
         value: A literal, a variable, or Dagster's ``{"env": name}``.
-        validate: Judges a value by the field's rules.
+        validate: Applies the field's rules to a value.
         is_secret: Whether the value must not be shown.
 
     Raises:

@@ -13,9 +13,15 @@ from dagster_runs.remote_run.state import UtcTime
 _UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 
-def is_address(text: str) -> bool:
-    """Whether ``text`` is the address of a page rather than an id."""
-    return bool(re.match(r"\s*(https?://|www\.|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+/)", text))
+def is_address(text: str, *, of_a_name: bool = False) -> bool:
+    """Whether ``text`` is the address of a page rather than an id.
+
+    Args:
+        text: What the user gave.
+        of_a_name: Whether a name is wanted, which may itself look like ``v1.2/orders``: then only with ``https://``.
+    """
+    without_scheme = "" if of_a_name else r"|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+/"
+    return bool(re.match(rf"\s*(https?://{without_scheme})", text))
 
 
 def id_in_address(text: str, pattern: str, what: str, *, more: str = "") -> str:

@@ -41,7 +41,7 @@ def connection_failed(
         error: What the HTTP library raised.
         call: The call.
         settings: Its timeouts.
-        was_sent: Whether any of the request left, where the connection noted it.
+        was_sent: Whether any of the request left; ``None`` where the connection did not record it.
         proxy: The proxy's address, if one was used.
     """
     import requests
@@ -71,7 +71,7 @@ def connection_failed(
             if was_sent
             else f"no TLS connection to {call.server}{through} ({cause(error)}); nothing was sent"
         )
-        cure = _tls_cure(error)
+        cure = "" if was_sent else _tls_cure(error)
     elif was_sent:
         what = f"the connection to {call.server}{through} broke before the answer ({cause(error)})"
     else:
@@ -80,7 +80,7 @@ def connection_failed(
 
 
 def _may_have_been_sent(error: BaseException) -> bool:
-    """What the error alone tells, for connections that note nothing."""
+    """The answer from the error alone, for connections that record nothing."""
     import requests
     from urllib3.exceptions import NewConnectionError
 

@@ -1,4 +1,4 @@
-"""Whoever pastes the address of a page where an id belongs is told what to copy."""
+"""The error for a page's address in place of an id says which part of it to copy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -79,7 +79,7 @@ def test_or_at_least_that_an_address_is_no_id(make: Callable[..., Any], field: s
 
 
 def test_ids_and_names_are_taken_as_ever() -> None:
-    made = pipeline(project_id="prj-9", pipeline_name="bronze/orders v2.sql", fabric_id="12")
-    assert (made.project_id, made.pipeline_name, made.fabric_id) == ("prj-9", "bronze/orders v2.sql", 12)
-    assert journey(journey_key="welcome/back.v2").journey_key == "welcome/back.v2"
+    made = pipeline(project_id="prj-9", pipeline_name="v1.2/orders v2.sql", fabric_id="12")
+    assert (made.project_id, made.pipeline_name, made.fabric_id) == ("prj-9", "v1.2/orders v2.sql", 12)
+    assert journey(journey_key="shop.v2/welcome").journey_key == "shop.v2/welcome"
     assert TestGenTestRun(test_suite_id=UUID.upper()).test_suite_id == UUID

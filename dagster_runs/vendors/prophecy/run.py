@@ -42,8 +42,8 @@ _IN_ADDRESSES = {
 
 
 def _no_address(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, str) and is_address(value):
-        name = info.field_name or ""
+    name = info.field_name or ""
+    if isinstance(value, str) and is_address(value, of_a_name=name != "fabric_id"):
         raise ValueError(id_in_address(value, f"(?i){_IN_ADDRESSES[name]}", name))
     return value
 

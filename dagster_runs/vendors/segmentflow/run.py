@@ -39,7 +39,7 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
 
 
 def _no_address(text: Any) -> Any:
-    if isinstance(text, str) and is_address(text):
+    if isinstance(text, str) and is_address(text, of_a_name=True):
         raise ValueError("this is the address of a page; write the journey's key alone, or its UUID as journey_id")
     return text
 
