@@ -95,6 +95,48 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
+# Written out for type checkers, which do not compute it.
+__all__ = [
+    "AmperityResource",
+    "AmperityWorkflowRun",
+    "AuthenticationError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "FinishedRun",
+    "InvalidRequestError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "ProphecyPipelineRun",
+    "ProphecyResource",
+    "QualityGate",
+    "RateLimitedError",
+    "RemoteRun",
+    "RemoteRunError",
+    "RemoteRunResource",
+    "RudderStackProfilesRun",
+    "RudderStackResource",
+    "RunCanceled",
+    "RunConflict",
+    "RunFailed",
+    "RunLost",
+    "RunTerminated",
+    "RunTimedOut",
+    "SegmentflowJourneyRun",
+    "SegmentflowResource",
+    "ServerError",
+    "StartOutcomeUnknown",
+    "TestGenProfilingRun",
+    "TestGenResource",
+    "TestGenTestRun",
+    "UnexpectedResponseError",
+    "VendorError",
+    "build_cancel_job",
+    "build_completion_sensor",
+    "build_observation_sensor",
+    "build_remote_run_asset",
+]
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,6 +35,16 @@ NAMES = {
     "RunFailed",
     "RunCanceled",
     "RunTimedOut",
+    "AmperityResource",
+    "AmperityWorkflowRun",
+    "ProphecyResource",
+    "ProphecyPipelineRun",
+    "SegmentflowResource",
+    "SegmentflowJourneyRun",
+    "build_cancel_job",
+    "build_completion_sensor",
+    "build_observation_sensor",
+    "FinishedRun",
 }
 HTTP = {"requests", "urllib3", "tenacity", "aiohttp", "httpx"}
 VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())
@@ -94,6 +104,28 @@ def test_importing_the_package_loads_no_http_library(code: str) -> None:
     loaded = in_a_fresh_process(f"import sys\n{code}\nprint(*(name for name in sys.modules if '.' not in name))")
     assert "dagster_runs" in loaded
     assert loaded & HTTP == set()
+
+
+@pytest.mark.fixes("6.14")
+def test_a_star_import_brings_the_public_names() -> None:
+    brought = in_a_fresh_process("before = set(dir())\nfrom dagster_runs import *\nprint(*(set(dir()) - before))")
+    assert brought >= NAMES
+    assert brought - {"before"} == set(dagster_runs.__all__)
+
+
+def test_all_public_names_are_listed_wherever_they_have_to_be() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    [typed] = [node for node in tree.body if isinstance(node, ast.If)]
+    for_types = [alias.name for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    lazy = [name for names in dagster_runs._HOMES.values() for name in names]
+    assert sorted(dagster_runs.__all__) == sorted(for_types) == sorted(lazy)
+
+
+@pytest.mark.fixes("6.14")
+def test_the_package_itself_is_light() -> None:
+    loaded = in_a_fresh_process("import sys\nimport dagster_runs\ndagster_runs.__all__\nprint(*sys.modules)")
+    assert {name for name in loaded if name.startswith("dagster_runs")} == {"dagster_runs", "dagster_runs.version"}
+    assert "dagster" not in loaded
 
 
 def test_using_the_classes_loads_no_http_library() -> None:

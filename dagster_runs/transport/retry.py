@@ -2,11 +2,13 @@
 
 import math
 from email.utils import parsedate_to_datetime
-
-from tenacity import RetryCallState, wait_random_exponential
+from typing import TYPE_CHECKING
 
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import ConnectionFailedError, VendorError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 FIRST_DELAY = 0.5
@@ -54,8 +56,11 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def delay(state: RetryCallState) -> float:
+def delay(state: "RetryCallState") -> float:
     """Seconds to wait before the next try: exponential with jitter, and never less than the server asked for."""
+    # Vendors import this module with their runs, and every `dg` command imports those.
+    from tenacity import wait_random_exponential
+
     backoff = wait_random_exponential(multiplier=2 * FIRST_DELAY, max=LONGEST_DELAY, min=FIRST_DELAY / 2)(state)
     error = state.outcome.exception() if state.outcome else None
     asked = retry_after_seconds(error.retry_after, current_clock().wall()) if isinstance(error, VendorError) else None
