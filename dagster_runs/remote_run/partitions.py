@@ -8,10 +8,41 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.options import OnMissingPartition
 from dagster_runs.remote_run.step import Step
 
 RunT = TypeVar("RunT", bound=RemoteRun[Any])
 _PLACEHOLDER = re.compile(r"\{(partition_key(?:\.[^{}]+)?|window_start|window_end)\}")
+
+
+def require_partition(step: Step, on_missing: OnMissingPartition) -> None:
+    """Refuse to start a run for a partitioned asset in a Dagster run that has no partition, unless the user allows it.
+
+    Dagster lets such a run through. The remote run would then have no window, and cover everything, but its
+    materialization would count for no partition.
+
+    Args:
+        step: The step.
+        on_missing: The user's choice.
+
+    Raises:
+        dagster.Failure: The Dagster run has no partition. It is not retried.
+    """
+    if on_missing == "start" or step.partition is not None:
+        return
+    definition = step.context.assets_def
+    partitioned = [key for key in step.asset_keys if definition.get_asset_spec(key).partitions_def is not None]
+    if not partitioned:
+        return
+    names = ", ".join(key.to_user_string() for key in partitioned)
+    raise dg.Failure(
+        description=f"{names} {'is' if len(partitioned) == 1 else 'are'} partitioned, but this Dagster run was "
+        "launched without a partition. The remote run would not be limited to a partition, and no partition would be "
+        "materialized, so nothing was started. Launch it with a partition: choose one in the *Materialize* dialog, or "
+        "pass `partition_key` to `dg.materialize`, `execute_in_process` or the `RunRequest`. If you do want a run "
+        "without a partition, set on_missing_partition='start'.",
+        allow_retries=False,
+    )
 
 
 def fill_from_partition(run: RunT, step: Step) -> RunT:

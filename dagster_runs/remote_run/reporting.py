@@ -139,7 +139,7 @@ def materializations(
         outcomes: The checks' outcomes.
     """
     checks = [] if step.fills_a_range else list(_check_results(step, outcomes))
-    for key in step.asset_keys:
+    for key in step.asset_keys_upstream_first:
         known = provenance.get(key.to_user_string())
         yield dg.MaterializeResult(
             asset_key=key,
@@ -159,7 +159,8 @@ def _range_evaluations(step: Step, run_id: str, outcomes: Sequence[CheckOutcome]
     for key in step.asset_keys:
         stored = materializations_of(step.instance, key, [(run_id, partition) for partition in step.partitions])
         judged |= {(key, partition): record for (_, partition), record in stored.items()}
-    for spec in step.check_specs:
+    reported = {dg.AssetCheckKey(key, outcome.name) for key in step.asset_keys for outcome in outcomes}
+    for check in sorted(reported & step.check_keys):
         # What Dagster does for an `AssetCheckResult`: what is downstream in the same run waits for these outputs.
-        yield dg.Output(None, output_name=step.context.assets_def.get_output_name_for_asset_check_key(spec.key))
+        yield dg.Output(None, output_name=step.context.assets_def.get_output_name_for_asset_check_key(check))
     yield from evaluations(step.check_specs, places, outcomes, judged)

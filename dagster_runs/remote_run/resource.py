@@ -20,9 +20,11 @@ from dagster_runs.remote_run import settings
 from dagster_runs.remote_run.contract import ListedRun, RemoteRun
 from dagster_runs.remote_run.following import Following
 from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.in_asset import AssetKeyLike, check_call, coerced_key, events_of
 from dagster_runs.remote_run.life import follow
-from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions
-from dagster_runs.remote_run.partitions import fill_from_partition
+from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
+from dagster_runs.remote_run.partitions import fill_from_partition, require_partition
+from dagster_runs.remote_run.reporting import check_specs
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, WholeNumber
 from dagster_runs.remote_run.step import Step
 from dagster_runs.transport.auth import Auth
@@ -227,6 +229,35 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Address of a Dagster run in the UI; ``None`` if ``dagster_url`` is not set."""
         return f"{self.dagster_url.rstrip('/')}/runs/{dagster_run_id}" if self.dagster_url else None
 
+    @classmethod
+    def check_specs(
+        cls, run: RemoteRun[Any] | type[RemoteRun[Any]], asset: AssetKeyLike, gate: QualityGate | None = None
+    ) -> Sequence[dg.AssetCheckSpec]:
+        """The checks of a run, to be declared by an asset of your own that calls `run`.
+
+        The asset reports only the checks that it declares. It needs those of the quality results to be given a gate.
+
+        Args:
+            run: The run, or its class.
+            asset: The asset's key.
+            gate: The gate that is given to `run`. If it is blocking, so are the checks that it judges.
+
+        Raises:
+            DagsterInvalidDefinitionError: The arguments make no sense together.
+
+        Example:
+            ``@dg.asset(check_specs=TestGenResource.check_specs(TestGenTestRun, "orders", QualityGate(blocking=True)))``
+        """
+        run_class = run if isinstance(run, type) else type(run)
+        if not issubclass(run_class, RemoteRun):
+            raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run, or the class of one")
+        if getattr(cls, "vendor", run_class.vendor) != run_class.vendor:
+            raise dg.DagsterInvalidDefinitionError(
+                f"{cls.__name__} runs no {run_class.__name__}: that is a run of {run_class.vendor}'s"
+            )
+        RunOptions(gate=gate).check_for(run_class)
+        return check_specs(run_class, coerced_key("asset", asset), gate)
+
     def run(
         self,
         context: dg.AssetExecutionContext,
@@ -237,30 +268,38 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         on_timeout: OnTimeout = "leave",
         on_uncertain_start: OnUncertainStart = "fail",
         on_conflict: OnConflict = "wait",
-        assets: Sequence[dg.AssetKey] = (),
+        on_missing_partition: OnMissingPartition = "fail",
+        assets: Sequence[AssetKeyLike] | None = None,
         name: str = "",
     ) -> Iterator[Any]:
         """Run something at the vendor, inside an asset of your own: ``yield from testgen.run(context, run)``.
 
-        Starts the run, or attaches to the one that an earlier attempt of this step started; waits for its end; yields
-        the asset's materialization with metadata, and the results of those checks that the asset declares.
+        The call checks its arguments. Iterating what it returns starts the run, or attaches to the one that an earlier
+        attempt of this step started; waits for its end; yields the asset's materialization with metadata, and the
+        results of those checks that the asset declares (see `check_specs`).
+
+        All events have to reach Dagster, so the step fails if they are not yielded or returned. An asset that also
+        stores a value yields it as `dagster.Output`, in place of the materialization.
 
         Args:
             context: The asset's context.
             run: What to run.
-            gate: How quality results are judged.
+            gate: How quality results are judged. The asset has to declare the checks that it judges.
             timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
             on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.
             on_uncertain_start: ``"fail"`` when a start's answer is lost and the run cannot be found, or
                 ``"start_again"``, at the risk of a second run.
             on_conflict: ``"wait"`` when somebody else's run is in the way, or ``"fail"``.
-            assets: The assets that the run fills; by default all of the step's.
+            on_missing_partition: ``"fail"`` when a partitioned asset is launched without a partition, or ``"start"`` a
+                run without one: it has no window, and its materialization counts for no partition.
+            assets: The keys of the assets that the run fills; by default all of the step's.
             name: Tells several runs in one step apart; needed only then.
 
         Raises:
             RunFailed, RunCanceled, RunLost, RunTimedOut, RunConflict, RunTerminated, StartOutcomeUnknown: The run did
                 not end well. Each is a `dagster.Failure`.
-            dagster.Failure: The vendor refused a call for a reason that a retry cannot cure.
+            dagster.Failure: An argument makes no sense, and nothing was started; or the vendor refused a call for a
+                reason that a retry cannot cure.
             VendorError: A call failed for another reason.
         """
         options = RunOptions(
@@ -269,9 +308,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             on_timeout=on_timeout,
             on_uncertain_start=on_uncertain_start,
             on_conflict=on_conflict,
+            on_missing_partition=on_missing_partition,
         )
-        options.check_for(type(run))
-        yield from self.follow(Step(context, name=name, filled=tuple(assets)), run, options)
+        step = check_call(context, run, options, resource=self, assets=assets, name=name)
+        require_partition(step, on_missing_partition)
+        filled = fill_from_partition(run, step)
+        return events_of(step, filled, lambda: follow(Following(step, self, filled, options)))
 
     def follow(self, step: Step, run: RemoteRun[Any], options: RunOptions, *, is_fixed: bool = False) -> Iterator[Any]:
         """As `run`, for what is made of it already.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -214,6 +215,14 @@ class Step:
                     asset_key=key, description=description, partition=self.single_partition, metadata=dict(metadata)
                 )
             )
+
+    @property
+    def asset_keys_upstream_first(self) -> Sequence[dg.AssetKey]:
+        """The assets that the run fills, each after those that it depends on: Dagster wants their results so."""
+        definition = self.context.assets_def
+        deps = {key: {dep.asset_key for dep in definition.get_asset_spec(key).deps} for key in self.asset_keys}
+        ordered = TopologicalSorter({key: (of & deps.keys()) - {key} for key, of in deps.items()})
+        return list(ordered.static_order())
 
 
 def _resumed_by(run: dg.DagsterRun) -> str | None:
