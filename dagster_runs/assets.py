@@ -1,7 +1,11 @@
 """`build_remote_run_asset`: a remote run as a Dagster asset."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, get_type_hints
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import dagster as dg
 
@@ -9,15 +13,51 @@ from dagster_runs.in_flight.definition import RemoteAsset, remember
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.options import OnConflict, OnTimeout, OnUncertainStart, RunOptions, Wait
+from dagster_runs.remote_run.in_asset import AssetKeyLike, coerced_key
+from dagster_runs.remote_run.options import (
+    OnConflict,
+    OnMissingPartition,
+    OnTimeout,
+    OnUncertainStart,
+    RunOptions,
+    Wait,
+)
+from dagster_runs.remote_run.partitions import require_partition
 from dagster_runs.remote_run.reporting import check_specs
 from dagster_runs.remote_run.step import Step
 from dagster_runs.remote_run.wording import with_article
 
-AssetKeyLike = str | Sequence[str] | dg.AssetKey
 RunOrFunction = RemoteRun[Any] | Callable[[dg.AssetExecutionContext], RemoteRun[Any]]
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
 
 
+def _explain_wrong_call(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+    """Have a call that does not fit the function's parameters say how to write it."""
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def called(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}: {error}. {_hint(signature, args, kwargs)}") from None
+        return function(*args, **kwargs)
+
+    return called
+
+
+def _hint(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    similar = {
+        name: get_close_matches(name, signature.parameters, n=1) for name in kwargs if name not in signature.parameters
+    }
+    if similar and not args[1:]:
+        meant = [f"Did you mean {found[0]} for {name}?" for name, found in similar.items() if found]
+        return " ".join(meant) or f"Its arguments are {', '.join(signature.parameters)}."
+    return 'Only the run is positional; name the other arguments: `build_remote_run_asset(run, key="orders")`.'
+
+
+@_explain_wrong_call
 def build_remote_run_asset(
     run: RunOrFunction,
     *,
@@ -40,6 +80,7 @@ def build_remote_run_asset(
     on_timeout: OnTimeout = "leave",
     on_uncertain_start: OnUncertainStart = "fail",
     on_conflict: OnConflict = "wait",
+    on_missing_partition: OnMissingPartition = "fail",
     gate: QualityGate | None = None,
 ) -> dg.AssetsDefinition:
     """An asset that is materialized by one run at a vendor.
@@ -76,18 +117,27 @@ def build_remote_run_asset(
         on_uncertain_start: ``"fail"`` when a start's answer is lost and the run cannot be found, or
             ``"start_again"``, at the risk of a second run.
         on_conflict: ``"wait"`` when somebody else's run is in the way, or ``"fail"``.
+        on_missing_partition: ``"fail"`` when an asset with ``partitions_def`` is launched without a partition, or
+            ``"start"`` a run without one: it has no window, and its materialization counts for no partition.
         gate: How quality results are judged; for runs that have some.
 
     Raises:
         DagsterInvalidDefinitionError: The arguments make no sense together.
     """
     run_class = _class_of(run)
+    _check_list("deps", deps, "an asset key or an asset")
+    if not isinstance(resource_key, (str, type(None))):
+        raise dg.DagsterInvalidDefinitionError(
+            f"resource_key is a {type(resource_key).__name__}; it must be the key of a resource, such as "
+            f"{run_class.resource_key!r}"
+        )
     options = RunOptions(
         gate=gate,
         timeout=timeout,
         on_timeout=on_timeout,
         on_uncertain_start=on_uncertain_start,
         on_conflict=on_conflict,
+        on_missing_partition=on_missing_partition,
         wait=wait,
     )
     options.check_for(run_class)
@@ -116,28 +166,52 @@ def build_remote_run_asset(
         retry_policy=retry_policy,
         config_schema=config_schema(run_class),
         pool=pool,
-        # Dagster's only way to let a step end well without its checks' results. Whatever subset is chosen, there is one
-        # remote run.
-        can_subset=wait == "defer",
+        # A deferred step ends well without its checks' results, and a job may leave the checks out. Dagster allows both
+        # only where it also allows a subset of the assets. For each subset there is one remote run, which fills all.
+        can_subset=True,
     )
     def remote_run(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        step = Step(context)
+        require_partition(step, on_missing_partition)  # before `run`, which may ask for the partition
+        _warn_of_unselected(step)
+        if wait == "poll" and step.finishes is None:
+            # Dagster would take a missing result for a choice, as `can_subset` allows one.
+            context.set_requires_typed_event_stream(
+                error_message=f"A {run_class.__name__} must report each of its checks: "
+                f"{', '.join(run_class.data_checks) or 'run_status'}."
+            )
         wanted = run if isinstance(run, RemoteRun) else run(context)
         if not isinstance(wanted, run_class):
             raise dg.DagsterInvariantViolationError(
-                f"The function returned {wanted!r}, though its annotation says {run_class.__name__}"
+                f"The function returned a {type(wanted).__name__}, though its annotation says {run_class.__name__}"
             )
         wanted = wanted.changed_for_launch(context.op_execution_context.op_config or {}, by="The launch's config")
         yield from remote.resource_in(context.resources).follow(
-            Step(context), wanted, options, is_fixed=isinstance(run, RemoteRun)
+            step, wanted, options, is_fixed=isinstance(run, RemoteRun)
         )
 
     remember(remote_run, remote)
     return remote_run
 
 
+def _check_list(argument: str, value: Any, of: str) -> None:
+    # A text can be iterated, too, and would become a list of letters.
+    if value is not None and (isinstance(value, (str, dg.AssetKey, dg.AssetSpec)) or not isinstance(value, Iterable)):
+        raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, each of it {of}")
+
+
+def _warn_of_unselected(step: Step) -> None:
+    left_out = set(step.context.assets_def.node_keys_by_output_name.values()) - set(step.asset_keys)
+    if left_out:
+        names = ", ".join(sorted(key.to_user_string() for key in left_out))
+        step.log.warning("The remote run also fills %s, which this step does not select: that is not reported", names)
+
+
 def _class_of(run: RunOrFunction) -> type[RemoteRun[Any]]:
     if isinstance(run, RemoteRun):
         return type(run)
+    if isinstance(run, type):
+        raise dg.DagsterInvalidDefinitionError(f"run is the class {run.__name__}; give a run: `{run.__name__}(...)`")
     if not callable(run):
         raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run, or a function that returns one")
     try:
@@ -161,11 +235,19 @@ def _specs(
 ) -> list[dg.AssetSpec]:
     if (key is None) == (specs is None):
         raise dg.DagsterInvalidDefinitionError("Give key, or specs for a run that fills several assets, but not both")
+    if specs is not None:
+        _check_list("specs", specs, "a dagster.AssetSpec")
     if specs is not None and (described or not specs):
         raise dg.DagsterInvalidDefinitionError(
             f"With specs, put {', '.join(described)} into them" if described else "specs is empty"
         )
-    own = [dg.AssetSpec(dg.AssetKey.from_coercible(key), **described)] if key is not None else list(specs or ())
+    own = [dg.AssetSpec(coerced_key("key", key), **described)] if key is not None else list(specs or ())
+    odd = [spec for spec in own if not isinstance(spec, dg.AssetSpec)]
+    if odd:
+        raise dg.DagsterInvalidDefinitionError(f"specs has {odd[0]!r}; each must be a dagster.AssetSpec")
+    twice = [key.to_user_string() for key, times in Counter(spec.key for spec in own).items() if times > 1]
+    if twice:
+        raise dg.DagsterInvalidDefinitionError(f"specs has {', '.join(twice)} more than once")
     target = {"dagster_runs/target": run.target} if isinstance(run, RemoteRun) else {}
     return [
         spec.replace_attributes(

@@ -42,7 +42,8 @@ def check_step(flight: Flight, instance: dg.DagsterInstance) -> None:
     """
     partitions_def = flight.asset.definition.partitions_def
     if partitions_def is None or not flight.partitions:
-        fits = partitions_def is None and not flight.partitions
+        may_have_none = partitions_def is None or flight.asset.remote.options.on_missing_partition == "start"
+        fits = may_have_none and not flight.partitions
     else:
         fits = _has(partitions_def, flight.partitions, instance)
     if not fits:

@@ -1,0 +1,185 @@
+"""Parts of a definition: jobs without its checks, some of its assets; and the order in which assets are reported."""
+
+from typing import Any, ClassVar
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+
+from dagster_runs import TestGenTestRun, build_remote_run_asset
+from dagster_runs.sandbox import Sandbox
+from tests.remote_run.materializing import TESTS, checks, failure, materialize, metadata, resources_at
+
+pytestmark = pytest.mark.usefixtures("clock")
+fixes = pytest.mark.fixes("6.14")
+each_wait = pytest.mark.parametrize("wait", [pytest.param("poll", marks=fixes), "defer"])
+REGIONS = dg.StaticPartitionsDefinition(["eu", "us"])
+ONE_AND_TWO = [dg.AssetSpec("one"), dg.AssetSpec("two")]
+
+
+def job_of(selection: Any, asset: dg.AssetsDefinition, sandbox: Sandbox) -> dg.JobDefinition:
+    definitions = dg.Definitions(
+        assets=[asset], jobs=[dg.define_asset_job("part", selection)], resources=resources_at(sandbox.url)
+    )
+    dg.Definitions.validate_loadable(definitions)
+    return definitions.resolve_job_def("part")
+
+
+@pytest.mark.parametrize("partition", [None, "us"])
+@each_wait
+@pytest.mark.parametrize("keys", [["one"], ["one", "two"]], ids=["an asset", "assets"])
+def test_a_job_without_checks_loads_and_runs(
+    keys: list[str], wait: Any, partition: str | None, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    partitions_def = REGIONS if partition else None
+    specs = [dg.AssetSpec(key) for key in keys]
+    asset = build_remote_run_asset(TESTS, specs=specs, wait=wait, partitions_def=partitions_def)
+    job = job_of(dg.AssetSelection.assets(*keys).without_checks(), asset, sandbox)
+    result = job.execute_in_process(instance=instance, partition_key=partition)
+    assert result.success
+    assert sandbox.starts("testgen") == 1
+    assert checks(result) == {}
+    materialized = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()]
+    assert sorted(materialized) == (keys if wait == "poll" else [])
+
+
+def test_all_checks_are_still_reported_by_default(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    asset = build_remote_run_asset(TESTS, key="one")
+    result = job_of(dg.AssetSelection.assets("one"), asset, sandbox).execute_in_process(instance=instance)
+    assert set(checks(result)) == {"run_status", "tests_passed", "quality_score"}
+
+
+@each_wait
+def test_checks_alone_start_nothing(wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    asset = build_remote_run_asset(TESTS, key="one", wait=wait)
+    selection = dg.AssetSelection.checks_for_assets(asset)
+    result = materialize([asset], sandbox, instance, selection=selection)
+    assert "materialize the asset, not its checks alone" in failure(result)
+    assert sandbox.starts("testgen") == 0
+
+
+@fixes
+def test_one_of_several_assets_is_filled_by_one_run_that_says_so(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    asset = build_remote_run_asset(TESTS, specs=ONE_AND_TWO)
+    result = materialize([asset], sandbox, instance, selection=["two"])
+    assert result.success
+    assert [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()] == ["two"]
+    assert {check.asset_key.to_user_string() for check in result.get_asset_check_evaluations()} == {"two"}
+    warnings = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.level == 30]
+    assert [line for line in warnings if "also fills one, which this step does not select" in line]
+
+
+@fixes
+def test_a_reexecution_of_the_assets_that_are_left_takes_the_same_run(
+    sandbox: Sandbox, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As "re-execute from asset failure" does it: with the assets that were not materialized.
+    asset = build_remote_run_asset(TESTS, specs=ONE_AND_TWO)
+    definitions = dg.Definitions([asset], resources=resources_at(sandbox.url), executor=dg.in_process_executor)
+    job = definitions.resolve_implicit_global_asset_job_def()
+
+    store = instance.handle_new_event
+
+    def store_one(event: Any, **options: Any) -> None:
+        store(event, **options)
+        if event.is_dagster_event and event.dagster_event.is_step_materialization:
+            raise dg.DagsterExecutionInterruptedError
+
+    monkeypatch.setattr(instance, "handle_new_event", store_one)
+    died = job.execute_in_process(instance=instance, raise_on_error=False)
+    monkeypatch.undo()
+    assert not died.success
+    [left] = {"one", "two"} - {
+        record.asset_key.to_user_string()
+        for key in ("one", "two")
+        for record in instance.fetch_materializations(dg.AssetKey(key), limit=1).records
+    }
+    subset = job.get_subset(asset_selection={dg.AssetKey(left)})
+    tags = {
+        "dagster/parent_run_id": died.run_id,
+        "dagster/root_run_id": died.run_id,
+        "dagster/is_asset_resume_retry": "true",
+    }
+    again = instance.create_run_for_job(
+        subset,
+        parent_run_id=died.run_id,
+        root_run_id=died.run_id,
+        tags=tags,
+        asset_selection=frozenset({dg.AssetKey(left)}),
+    )
+    assert execute_run(InMemoryJob(subset), again, instance, raise_on_error=False).success
+    [run] = sandbox.runs("testgen")
+    assert metadata(instance, left)["dagster_runs/run_id"] == run.id
+
+
+@each_wait
+def test_an_asset_that_depends_on_another_of_the_same_run_is_reported_after_it(
+    wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    specs = [dg.AssetSpec("a", deps=["b"]), dg.AssetSpec("b"), dg.AssetSpec("c", deps=["b"])]
+    result = materialize([build_remote_run_asset(TESTS, specs=specs, wait=wait)], sandbox, instance)
+    assert result.success
+    reported = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()]
+    assert reported == (["b", "a", "c"] if wait == "poll" else [])
+    assert sandbox.starts("testgen") == 1
+
+
+class ReportsTooLittle(TestGenTestRun):
+    """A run whose vendor class forgets one of its checks."""
+
+    data_checks: ClassVar[dict[str, str]] = {**TestGenTestRun.data_checks, "rows_counted": "Whether rows were counted."}
+
+
+@fixes
+def test_a_check_that_is_never_reported_fails_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    asset = build_remote_run_asset(ReportsTooLittle(test_suite_id=TESTS.test_suite_id), key="one")
+    said = failure(materialize([asset], sandbox, instance))
+    assert "one_rows_counted" in said
+    assert "must report each of its checks: tests_passed, quality_score, rows_counted" in said
+
+
+@fixes
+@pytest.mark.parametrize(
+    ("positional", "named", "said"),
+    [
+        ((TESTS, "orders"), {}, r"Only the run is positional; name the other .*`build_remote_run_asset\(run, key="),
+        ((TESTS,), {"key": "a", "partition_def": REGIONS}, "Did you mean partitions_def for partition_def?"),
+        ((TESTS,), {"key": "a", "xyzzy": 1}, "Its arguments are run, key, specs"),
+        ((), {"key": "a"}, "missing a required argument: 'run'"),
+    ],
+)
+def test_a_call_that_does_not_fit_says_how_to_write_it(
+    positional: tuple[Any, ...], named: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        build_remote_run_asset(*positional, **named)
+
+
+@fixes
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"key": ""}, "an asset key is a string"),
+        ({"key": ["a", 1]}, "an asset key is a string"),
+        ({"key": "marts/orders"}, r"as a list: \['marts', 'orders'\]"),
+        ({"specs": dg.AssetSpec("a")}, "specs is AssetSpec.*must be a list"),
+        ({"specs": ["a"]}, "each must be a dagster.AssetSpec"),
+        ({"specs": [dg.AssetSpec("a"), dg.AssetSpec("a")]}, "specs has a more than once"),
+        ({"key": "a", "deps": "orders"}, "deps is 'orders'; it must be a list"),
+        ({"key": "a", "gate": 0.95}, "must be a QualityGate"),
+        ({"key": "a", "timeout": "60"}, "timeout is '60'; it is a number of seconds"),
+        ({"key": "a", "resource_key": 5}, "resource_key is a int; it must be the key of a resource, such as 'testgen'"),
+    ],
+)
+def test_odd_arguments_are_refused_in_words(named: dict[str, Any], said: str) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=said):
+        build_remote_run_asset(TESTS, **named)
+
+
+@fixes
+def test_a_class_is_no_run() -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"give a run: `TestGenTestRun\(...\)`"):
+        build_remote_run_asset(TestGenTestRun, key="a")
