@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance test-real test-ui lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-ui lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -28,7 +28,7 @@ test: install  ## unit and integration tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: install  ## what waits for real time, simulates much, or stores on disk
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/slow tests/regressions
 
 test-kills: install  ## real processes of Dagster's executors, really killed
 	$(BIN)/python -m pytest tests/kills
@@ -45,6 +45,9 @@ test-endurance: install  ## a short campaign of deferred runs amid kills, and pr
 
 endurance: install  ## 10,000 deferred runs, code server and daemon killed five times; SEED=n, RUNS=n, STORAGE=postgres
 	$(BIN)/python -m tests.endurance --runs $(or $(RUNS),10000) --storage $(or $(STORAGE),sqlite) --kills 5 $(if $(SEED),--seed $(SEED))
+
+regressions: install  ## the tests of reported faults: red with the package of commit BASE, green with this one
+	$(BIN)/python -m tests.regressions --base $(or $(BASE),13aeda3)
 
 test-real: install  ## the assets against a real TestGen server, which is installed, started and taken down
 	$(BIN)/python -m pytest tests/real
