@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -18,9 +18,10 @@ from dagster_runs.sandbox import Fault, SandboxClient
 from tests.chaos import gather, leaks
 from tests.chaos.attempts import LONGEST, AnyAttempt, Attempt, HarnessError, disturb, prepare_processes
 from tests.chaos.beside import beside
+from tests.chaos.checks import RUN_STATUS
 from tests.chaos.facts import Asked, Facts
 from tests.chaos.kinds import BRIEF
-from tests.chaos.plan import FOR_EVER, Disturbance, Group, Materialization
+from tests.chaos.plan import FOR_EVER, Disturbance, Group, Materialization, finds_bad_data
 from tests.chaos.processes import sandbox_process
 from tests.chaos.storage import StorageKind, dagster_home
 from tests.chaos.timing import SPEED, VARIABLE, Anchor
@@ -114,6 +115,10 @@ class _Execution:
                 tuple(self._chains) or (0.0,),
                 BRIEF / SPEED if one.slot.on_timeout == "cancel" else None,
                 one.slot.number in drilled,
+                tuple((name, one.slot.has_gate and name != RUN_STATUS) for name in (RUN_STATUS, *_data_checks(one))),
+                one.slot.kind.judged_by if one.slot.has_gate else "",
+                tuple(finds_bad_data(behaviour, one.slot) for behaviour in one.behaviours),
+                self._group.partitions,
             )
             for one in self._group.materializations
         ]
@@ -138,13 +143,14 @@ class _Execution:
         campaign, group = self._campaign, self._group
         name = f"{group.number}-{len(self._attempts)}"
         order = Order(
-            job=group.executor,
-            partition=str(group.number),
+            job=f"days_{group.executor}" if group.days else group.executor,
+            partitions=group.partitions,
             assets=tuple(one.slot.asset for one in group.materializations),
             attempt=name,
             log=campaign.folder / "logs" / f"{name}.log",
             parent=parent,
             from_failure=from_failure,
+            by_python=group.by_python,
         )
         if campaign.aborted:
             raise HarnessError("the campaign was ended")
@@ -172,7 +178,18 @@ class _Execution:
         facts = gather.from_dagster(self._campaign.instance, self._group, [run.run_id])
         last = {told.number: told.kind for told in facts.told}
         wanted = {one.number: one for one in self._group.materializations}
-        return bool(last) and all(_stays(kind, wanted[number]) for number, kind in last.items())
+        reported = {materialized.number for materialized in facts.materialized}
+        return bool(last) and all(
+            # What was materialized and has failed was held back by its gate.
+            finds_bad_data(wanted[number].behaviours[-1], wanted[number].slot)
+            if number in reported
+            else _stays(kind, wanted[number])
+            for number, kind in last.items()
+        )
+
+
+def _data_checks(one: Materialization) -> Iterable[str]:
+    return one.slot.kind.run_class.data_checks
 
 
 def _stays(error: str, one: Materialization) -> bool:

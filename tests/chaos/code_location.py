@@ -10,10 +10,11 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs import build_remote_run_asset
+from dagster_runs import QualityGate, build_remote_run_asset
 from dagster_runs.testing import sandbox_resources
 from tests.chaos import sabotage
 from tests.chaos.kinds import BRIEF, MOST_SLOTS, SLOTS, Slot
+from tests.chaos.plan import FIRST_DAY, group_of_day
 from tests.chaos.timing import fast_time
 
 REQUEST_TIMEOUT = 6.0
@@ -24,6 +25,7 @@ _for_ever.enter_context(fast_time())
 _for_ever.enter_context(sabotage.chosen())
 
 groups = dg.StaticPartitionsDefinition([str(number) for number in range(int(os.environ["CHAOS_GROUPS"]))])
+days = dg.DailyPartitionsDefinition(FIRST_DAY.isoformat())
 
 
 def number_of(group: int, slot: int) -> int:
@@ -38,7 +40,8 @@ def pid_file(number: int) -> Path:
 
 def _asset(slot: Slot) -> dg.AssetsDefinition:
     def run(context: dg.AssetExecutionContext) -> Any:
-        number = number_of(int(context.partition_key), slot.number)
+        partition = context.partition_keys[0]
+        number = number_of(group_of_day(partition) if slot.is_daily else int(partition), slot.number)
         pid_file(number).write_text(str(os.getpid()))
         return slot.kind.of(slot.kind.target(number))
 
@@ -46,7 +49,9 @@ def _asset(slot: Slot) -> dg.AssetsDefinition:
     return build_remote_run_asset(
         run,
         key=slot.asset,
-        partitions_def=groups,
+        partitions_def=days if slot.is_daily else groups,
+        backfill_policy=dg.BackfillPolicy.single_run() if slot.is_daily else None,
+        gate=QualityGate(blocking=True) if slot.has_gate else None,
         retry_policy=dg.RetryPolicy(max_retries=slot.retries) if slot.retries else None,
         timeout=BRIEF if slot.on_timeout else None,
         on_timeout=slot.on_timeout or "leave",
@@ -58,13 +63,19 @@ _PROCESSES = dg.multiprocess_executor.configured(
 )
 
 
+def _keys(*, is_daily: bool) -> list[dg.AssetKey]:
+    return [dg.AssetKey(slot.asset) for slot in SLOTS if slot.is_daily == is_daily]
+
+
 @cache
 def definitions() -> dg.Definitions:
     return dg.Definitions(
         assets=[_asset(slot) for slot in SLOTS],
         jobs=[
-            dg.define_asset_job("in_process", executor_def=dg.in_process_executor),
-            dg.define_asset_job("in_processes", executor_def=_PROCESSES),
+            dg.define_asset_job("in_process", _keys(is_daily=False), executor_def=dg.in_process_executor),
+            dg.define_asset_job("in_processes", _keys(is_daily=False), executor_def=_PROCESSES),
+            dg.define_asset_job("days_in_process", _keys(is_daily=True), executor_def=dg.in_process_executor),
+            dg.define_asset_job("days_in_processes", _keys(is_daily=True), executor_def=_PROCESSES),
         ],
         resources=sandbox_resources(os.environ["CHAOS_SANDBOX"], request_timeout=REQUEST_TIMEOUT, connect_timeout=2.0),
     )
@@ -76,3 +87,11 @@ def in_process() -> dg.JobDefinition:
 
 def in_processes() -> dg.JobDefinition:
     return definitions().resolve_job_def("in_processes")
+
+
+def days_in_process() -> dg.JobDefinition:
+    return definitions().resolve_job_def("days_in_process")
+
+
+def days_in_processes() -> dg.JobDefinition:
+    return definitions().resolve_job_def("days_in_processes")

@@ -19,6 +19,10 @@ class Asked:
         cancel_after: Seconds after which its run may be cancelled, since the user chose so for a timeout.
         chains: When it was asked for, and asked for anew: a start after that moment belongs to that asking.
         drilled: Whether its process was to be killed between the start and its record.
+        checks: The checks that each of its materializations comes with, and whether they are blocking.
+        judged_by: The one that fails if the data is bad.
+        finds_bad_data: Whether its first, second, … remote run does; further ones are as the last.
+        partitions: All that one remote run fills.
     """
 
     number: int
@@ -27,6 +31,10 @@ class Asked:
     chains: tuple[float, ...]
     cancel_after: float | None = None
     drilled: bool = False
+    checks: tuple[tuple[str, bool], ...] = ()
+    judged_by: str = ""
+    finds_bad_data: tuple[bool, ...] = (False,)
+    partitions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,51 @@ class Noted:
 
 @dataclass(frozen=True)
 class Materialized:
-    """A materialization event."""
+    """A materialization event.
+
+    Attributes:
+        partition: The partition that it fills.
+        storage_id: In the event log.
+        is_complete: Whether its step has ended since, so that it has told all that it has to.
+    """
 
     number: int
     run_id: str | None
     at: float
     dagster_run: str
+    partition: str | None = None
+    storage_id: int = 0
+    is_complete: bool = True
+
+
+@dataclass(frozen=True)
+class Target:
+    """The materialization that a check evaluation says it judges."""
+
+    storage_id: int
+    dagster_run: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A check evaluation.
+
+    Attributes:
+        run_id: The remote run, where the check tells.
+        partition: The partition that it says it judges.
+        target: The materialization that it says it judges.
+    """
+
+    number: int
+    name: str
+    at: float
+    dagster_run: str
+    passed: bool
+    is_blocking: bool = False
+    run_id: str | None = None
+    partition: str | None = None
+    target: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +157,7 @@ class Facts:
     cancellations: list[Cancellation] = field(default_factory=list)
     noted: list[Noted] = field(default_factory=list)
     materialized: list[Materialized] = field(default_factory=list)
+    evaluated: list[Evaluated] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     terminations: list[Termination] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)

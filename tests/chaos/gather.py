@@ -13,12 +13,14 @@ from dagster_runs.remote_run.ledger import LEDGER_KEY, RUN_ID_KEY
 from dagster_runs.sandbox import RecordedRequest, SandboxRun
 from tests.chaos.facts import (
     Cancellation,
+    Evaluated,
     Facts,
     Materialized,
     Noted,
     Outcome,
     RemoteRun,
     StartRequest,
+    Target,
     Termination,
     Told,
 )
@@ -28,14 +30,19 @@ from tests.chaos.timing import Anchor
 
 _SUCCEEDED = {"finished", "succeeded", "completed", "SUCCEEDED"}
 _FAILED = {"failed", "ERROR", "error"}
+_MOST = 1000
+"""Materializations of one asset and group."""
 _WRAPPINGS = ("Dagster", "RetryRequested")
 _OF_INTEREST = {
     dg.DagsterEventType.ASSET_OBSERVATION,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.STEP_UP_FOR_RETRY,
     dg.DagsterEventType.RUN_CANCELING,
 }
+_INTERRUPTED = ("ChildProcessCrashException", "DagsterExecutionInterruptedError", "RunTerminated")
+"""Errors of steps that may have been in the middle of reporting a run."""
 _SLOT_OF_ASSET = {slot.asset: slot.number for slot in SLOTS}
 
 
@@ -43,14 +50,38 @@ def from_dagster(instance: dg.DagsterInstance, group: Group, dagster_runs: Itera
     """What the Dagster runs of a group have written."""
     facts = Facts()
     numbers = {one.slot.number: one.number for one in group.materializations}
+    ended: set[tuple[str, int]] = set()
+    dagster_runs = list(dagster_runs)
     for run_id in dagster_runs:
         facts.dagster_runs += 1
         for entry in instance.all_logs(run_id, of_type=_OF_INTEREST):
-            _read(entry, run_id, numbers, facts)
+            _read(entry, run_id, numbers, facts, ended)
+    for one in group.materializations if dagster_runs else ():
+        # Not from the log of the Dagster run: on SQLite, an event has another id there.
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(one.slot.asset), list(group.partitions))
+        for record in instance.fetch_materializations(wanted, limit=_MOST, ascending=True).records:
+            if record.run_id in dagster_runs:
+                facts.materialized.append(_materialized(record, one.number, ended))
     return facts
 
 
-def _read(entry: dg.EventLogEntry, run_id: str, numbers: Mapping[int, int], facts: Facts) -> None:
+def _materialized(record: dg.EventLogRecord, number: int, ended: AbstractSet[tuple[str, int]]) -> Materialized:
+    assert record.asset_materialization is not None
+    known = record.asset_materialization.metadata.get(RUN_ID_KEY)
+    return Materialized(
+        number=number,
+        run_id=str(known.value) if known else None,
+        at=record.timestamp,
+        dagster_run=record.run_id,
+        partition=record.partition_key,
+        storage_id=record.storage_id,
+        is_complete=(record.run_id, number) in ended,
+    )
+
+
+def _read(
+    entry: dg.EventLogEntry, run_id: str, numbers: Mapping[int, int], facts: Facts, ended: set[tuple[str, int]]
+) -> None:
     event, at = entry.dagster_event, entry.timestamp
     assert event is not None
     kind = event.event_type
@@ -60,11 +91,14 @@ def _read(entry: dg.EventLogEntry, run_id: str, numbers: Mapping[int, int], fact
         slot = _SLOT_OF_ASSET.get(event.step_key or "")
         if slot in numbers:
             facts.told.append(_told(event, numbers[slot], at, run_id))
-    elif kind is dg.DagsterEventType.ASSET_MATERIALIZATION:
-        materialization = event.step_materialization_data.materialization
-        known = materialization.metadata.get(RUN_ID_KEY)
-        number = numbers[_SLOT_OF_ASSET[materialization.asset_key.path[-1]]]
-        facts.materialized.append(Materialized(number, str(known.value) if known else None, at, run_id))
+            if facts.told[-1].kind not in _INTERRUPTED:
+                ended.add((run_id, numbers[slot]))
+    elif kind is dg.DagsterEventType.STEP_SUCCESS:
+        slot = _SLOT_OF_ASSET.get(event.step_key or "")
+        if slot in numbers:
+            ended.add((run_id, numbers[slot]))
+    elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        facts.evaluated.append(_evaluated(event, numbers, at, run_id))
     else:
         observation = event.asset_observation_data.asset_observation
         kept = observation.metadata.get(LEDGER_KEY)
@@ -82,6 +116,22 @@ def _read(entry: dg.EventLogEntry, run_id: str, numbers: Mapping[int, int], fact
                 attached=bool(attached and attached.value),
             )
         )
+
+
+def _evaluated(event: dg.DagsterEvent, numbers: Mapping[int, int], at: float, run_id: str) -> Evaluated:
+    evaluation = event.asset_check_evaluation_data
+    of_run, target = evaluation.metadata.get("run_id"), evaluation.target_materialization_data
+    return Evaluated(
+        number=numbers[_SLOT_OF_ASSET[evaluation.asset_key.path[-1]]],
+        name=evaluation.check_name,
+        at=at,
+        dagster_run=run_id,
+        passed=evaluation.passed,
+        is_blocking=bool(evaluation.blocking),
+        run_id=str(of_run.value) if of_run else None,
+        partition=evaluation.partition,
+        target=Target(target.storage_id, target.run_id, target.timestamp) if target else None,
+    )
 
 
 def _told(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> Told:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dagster_runs import (
@@ -33,6 +33,8 @@ class Kind:
         run_class: What the asset runs.
         of: The run of a target.
         state_field: The field of the vendor's answers with the run's state.
+        judged_by: The check that fails if the data is bad; empty for kinds without quality results.
+        findings: What the sandbox's run finds, in good data and in bad data.
     """
 
     name: str
@@ -42,12 +44,20 @@ class Kind:
     of: Callable[[str], RemoteRun[Any]]
     id_format: str
     state_field: str = "status"
+    judged_by: str = ""
+    findings: Mapping[bool, Mapping[str, Any]] = field(default_factory=dict, hash=False, compare=False)
+
+    def quality(self, *, is_bad: bool) -> Mapping[str, Any]:
+        """Options of the sandbox's behaviour."""
+        return self.findings.get(is_bad, {})
 
     def target(self, number: int) -> str:
         """The id of the target that only this materialization runs."""
         return self.id_format.format(number)
 
 
+_NO_RESULTS = {"warning": 0, "error": 0, "log": 0, "dismissed": 0}
+_PROFILED = {"table_ct": 2, "column_ct": 8, "record_ct": 1000}
 _UUID = "c4a05000-0000-4000-8000-{:012d}"
 
 RUDDERSTACK = Kind(
@@ -110,6 +120,11 @@ TESTS = Kind(
     TestGenTestRun,
     lambda target: TestGenTestRun(test_suite_id=target),
     _UUID,
+    judged_by="tests_passed",
+    findings={
+        False: {"counts": {"passed": 5, "failed": 0, **_NO_RESULTS}},
+        True: {"counts": {"passed": 3, "failed": 2, **_NO_RESULTS}},
+    },
 )
 PROFILING = Kind(
     "TestGen profiling",
@@ -118,6 +133,8 @@ PROFILING = Kind(
     TestGenProfilingRun,
     lambda target: TestGenProfilingRun(table_group_id=target),
     _UUID,
+    judged_by="hygiene_issues",
+    findings={False: {**_PROFILED, "issues": {}}, True: {**_PROFILED, "issues": {"definite": 2}}},
 )
 
 
@@ -130,12 +147,16 @@ class Slot:
         kind: What it runs.
         retries: Of the step, by Dagster.
         on_timeout: With a choice here, it waits for `BRIEF` seconds only.
+        has_gate: Whether bad data holds back what is downstream.
+        is_daily: Whether its partitions are days, of which one run may fill several.
     """
 
     number: int
     kind: Kind
     retries: int = 0
     on_timeout: Literal["leave", "cancel"] | None = None
+    has_gate: bool = False
+    is_daily: bool = False
 
     @property
     def asset(self) -> str:
@@ -150,6 +171,10 @@ def _slots() -> tuple[Slot, ...]:
     slots.append(Slot(len(slots), TESTS, on_timeout="cancel"))
     slots.append(Slot(len(slots), ORCHESTRATION, on_timeout="cancel"))
     slots.append(Slot(len(slots), RUDDERSTACK, on_timeout="leave"))
+    for kind in (TESTS, PROFILING, TESTS):
+        slots.append(Slot(len(slots), kind, has_gate=True))
+    for kind in (TESTS, RUDDERSTACK, PROFILING, COURIERS, TESTS, JOURNEY_BY_KEY):
+        slots.append(Slot(len(slots), kind, has_gate=bool(kind.judged_by), is_daily=True))
     return tuple(slots)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from random import Random
 from typing import Literal
 
@@ -18,6 +19,13 @@ TOO_LONG = 8.0
 """Real seconds: longer than a request waits."""
 FOR_EVER = 1e7
 _FEWEST, _MOST = 4, 12
+FIRST_DAY = date(2010, 1, 1)
+MOST_DAYS = 4
+"""Days that belong to one group."""
+_DAILY = 0.25
+"""Of the groups, those that fill days."""
+_BAD_DATA = 0.3
+"""Of the runs that succeed and have a gate, those that find bad data."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,9 @@ class Group:
     Attributes:
         disturbances: Of the first attempts, one each; the later ones are left alone.
         anew: Whether all steps are executed again in the end: fresh starts, asked for.
+        days: How many days each of its materializations fills, by one remote run; 0 for a partition that is none.
+        by_python: Whether it is executed again by Dagster's Python API, whose runs do not bear the tag that the UI and
+            the daemon set; else as these do.
     """
 
     number: int
@@ -73,6 +84,21 @@ class Group:
     materializations: tuple[Materialization, ...]
     disturbances: tuple[Disturbance | None, ...]
     anew: bool = False
+    days: int = 0
+    by_python: bool = False
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """The partitions that each of its materializations fills."""
+        if not self.days:
+            return (str(self.number),)
+        first = self.number * MOST_DAYS
+        return tuple((FIRST_DAY + timedelta(days=first + day)).isoformat() for day in range(self.days))
+
+
+def group_of_day(day: str) -> int:
+    """The number of the group that a day belongs to."""
+    return (date.fromisoformat(day) - FIRST_DAY).days // MOST_DAYS
 
 
 def plan(seed: int, materializations: int, *, web_groups: int = 0) -> list[Group]:
@@ -94,7 +120,7 @@ def _random(seed: int, group: int) -> Random:
 
 def _drill(seed: int, number: int, slot: int) -> Group:
     random = _random(seed, number)
-    others = random.sample([other for other in range(len(SLOTS)) if other != slot], 1)
+    others = random.sample([other.number for other in SLOTS if other.number != slot and not other.is_daily], 1)
     in_process = number % 2 == 0
     return Group(
         number,
@@ -106,7 +132,9 @@ def _drill(seed: int, number: int, slot: int) -> Group:
 
 def _group(seed: int, number: int, executor: Executor | None) -> Group:
     random = _random(seed, number)
-    slots = sorted(random.sample(range(len(SLOTS)), random.randint(_FEWEST, _MOST)))
+    days = random.choice([1, 1, 2, MOST_DAYS]) if executor is None and random.random() < _DAILY else 0
+    suitable = [slot.number for slot in SLOTS if slot.is_daily == (days > 0)]
+    slots = sorted(random.sample(suitable, min(len(suitable), random.randint(_FEWEST, _MOST))))
     drilled = random.choice(slots) if random.random() < 0.5 else None
     if executor is None:
         executor = "in_process" if random.random() < 0.8 else "in_processes"
@@ -122,6 +150,8 @@ def _group(seed: int, number: int, executor: Executor | None) -> Group:
         tuple(_materialization(random, number, SLOTS[slot], drilled=slot == drilled) for slot in slots),
         tuple(disturbances),
         anew=random.random() < 0.06,
+        days=days,
+        by_python=executor != "web" and random.random() < 0.4,
     )
 
 
@@ -154,7 +184,17 @@ def _behaviours(random: Random, slot: Slot) -> Iterator[Behaviour]:
         endings = ["fail", "fail", "cancel"] if slot.kind.run_class.can_cancel else ["fail"]
         yield Behaviour(running_seconds=seconds / 2, outcome=random.choice(endings))  # type: ignore[arg-type]
     outcome = "fail" if random.random() < 0.04 else "succeed"
-    yield Behaviour(running_seconds=seconds, outcome=outcome, **hold)  # type: ignore[arg-type]
+    if slot.has_gate and random.random() < _BAD_DATA:
+        yield Behaviour(running_seconds=seconds, **slot.kind.quality(is_bad=True))
+        if random.random() < 0.5:  # and the data stays bad
+            return
+    found = slot.kind.quality(is_bad=False) if slot.has_gate else {}
+    yield Behaviour(running_seconds=seconds, outcome=outcome, **hold, **found)  # type: ignore[arg-type]
+
+
+def finds_bad_data(behaviour: Behaviour, slot: Slot) -> bool:
+    """Whether the gate is to hold back what the run has brought."""
+    return slot.has_gate and slot.kind.quality(is_bad=True).items() <= behaviour.options.items()
 
 
 def _faults(random: Random, slot: Slot, target: str, *, may_be_missing: bool, drilled: bool) -> Iterator[Fault]:

@@ -8,30 +8,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from tests.chaos.checks import reconcile_checks
 from tests.chaos.facts import Asked, Facts, Materialized, Noted, RemoteRun, Told
-
-DUPLICATE = "duplicate"
-LOST = "lost"
-ORPHANED = "orphaned"
-WRONGLY_CANCELLED = "wrongly cancelled"
-WRONGLY_SUCCESSFUL = "wrongly successful"
-UNRESOLVED = "unresolved start"
-SECRET = "secret"
-CATEGORIES = (DUPLICATE, LOST, ORPHANED, WRONGLY_CANCELLED, WRONGLY_SUCCESSFUL, UNRESOLVED, SECRET)
+from tests.chaos.findings import (
+    DUPLICATE,
+    LOST,
+    ORPHANED,
+    SECRET,
+    UNRESOLVED,
+    WRONGLY_CANCELLED,
+    WRONGLY_SUCCESSFUL,
+    Finding,
+)
 
 _UNKNOWN = "StartOutcomeUnknown"
 _TERMINATED = "RunTerminated"
 _SLACK = 0.5
 """Seconds by which moments that two processes wrote down may be apart."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that must not be."""
-
-    category: str
-    number: int | None
-    text: str
 
 
 @dataclass
@@ -110,7 +103,7 @@ def reconcile(facts: Facts) -> Account:
     for chain in chains:
         account.findings += [*_duplicates(chain), *_lost(chain), *_orphaned(chain), *_unresolved(chain, account)]
         account.endings[_ending(chain)] += 1
-    account.findings += [*_wrongly_cancelled(facts), *_wrongly_successful(facts)]
+    account.findings += [*_wrongly_cancelled(facts), *_wrongly_successful(facts), *reconcile_checks(facts)]
     account.findings += [Finding(SECRET, None, leak) for leak in facts.leaks]
     _count_drills(chains, account)
     return account

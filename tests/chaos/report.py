@@ -5,8 +5,11 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.findings import CATEGORIES
 from tests.chaos.kinds import MOST_SLOTS
-from tests.chaos.reconcile import CATEGORIES, Account
+from tests.chaos.reconcile import Account
+
+_MOST_SHOWN = 100
 
 
 def show(account: Account, console: Console, *, title: str, replay: str) -> None:
@@ -36,8 +39,10 @@ def show(account: Account, console: Console, *, title: str, replay: str) -> None
         drills.add_row(kind, str(drill.starts), str(drill.one_run), str(drill.unknown))
     console.print(drills)
 
-    for finding in account.findings:
+    for finding in account.findings[:_MOST_SHOWN]:
         where = f"materialization {finding.number}: " if finding.number is not None else ""
         console.print(f"{finding.category}: {where}{finding.text}", style="red", markup=False)
         if finding.number is not None:
             console.print(f"    {replay} --group {finding.number // MOST_SLOTS}", markup=False)
+    if len(account.findings) > _MOST_SHOWN:
+        console.print(f"and {len(account.findings) - _MOST_SHOWN} more", style="red", markup=False)

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from dagster_runs.remote_run import ending, life, waiting
+import dagster as dg
+
+from dagster_runs.remote_run import ending, life, resource, waiting
 from dagster_runs.remote_run.errors import StartOutcomeUnknown
 from dagster_runs.remote_run.following import Following
 from dagster_runs.remote_run.ledger import Ledger
@@ -60,9 +62,32 @@ def _swallow_errors() -> list[Any]:
         except StartOutcomeUnknown:
             raise RuntimeError("something went wrong") from None
 
-    from dagster_runs.remote_run import resource
-
     return [mock.patch.object(resource, "follow", quietly)]
+
+
+def _take_re_execution_for_fresh() -> list[Any]:
+    """A Dagster run that resumes another one does not know what that has started."""
+    return [mock.patch.object(Step, "dagster_run_ids", property(lambda step: [step.dagster_run_id]))]
+
+
+def _without_targets() -> list[Any]:
+    """The check evaluations do not name the materialization that they judge."""
+    make = dg.AssetCheckResult.to_asset_check_evaluation
+    fields = ("asset_key", "check_name", "passed", "metadata", "severity", "description", "blocking", "partition")
+
+    def without(evaluation: Any) -> Any:
+        return dg.AssetCheckEvaluation(**{name: getattr(evaluation, name) for name in fields})
+
+    follow = resource.follow
+
+    def following(wanted: Following) -> Iterator[Any]:
+        for event in follow(wanted):
+            yield without(event) if isinstance(event, dg.AssetCheckEvaluation) else event
+
+    return [
+        mock.patch.object(dg.AssetCheckResult, "to_asset_check_evaluation", lambda *given: without(make(*given))),
+        mock.patch.object(resource, "follow", following),
+    ]
 
 
 CHOICES: dict[str, Callable[[], list[Any]]] = {
@@ -71,6 +96,8 @@ CHOICES: dict[str, Callable[[], list[Any]]] = {
     "failed-is-good": _failed_is_good,
     "print-a-token": _print_a_token,
     "swallow-errors": _swallow_errors,
+    "re-execution-is-fresh": _take_re_execution_for_fresh,
+    "without-targets": _without_targets,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.conftest import Begun, Chaos
 from tests.chaos.kinds import DRILLED, PIPELINE, SLOTS
-from tests.chaos.plan import Disturbance, Group, How, plan
+from tests.chaos.plan import Disturbance, Group, How, finds_bad_data, plan
 
 pytestmark = pytest.mark.timeout(600)
 SEED = 11
@@ -38,20 +38,31 @@ def loses_an_answer(group: Group) -> bool:
     )
 
 
+def fails_its_gate(group: Group) -> bool:
+    return any(finds_bad_data(one.behaviours[-1], one.slot) for one in group.materializations)
+
+
 def ended_at_a_start(group: Group, how: How) -> bool:
     first = first_disturbance(group)
     return first is not None and (first.how, first.at_start_of is not None) == (how, True)
 
 
 def short_campaign(part: int) -> list[Group]:
-    """Some of the drills; and one brief group each with an eviction, with a termination, with a lost answer."""
+    """Some of the drills; and one brief group each with an eviction, with a termination, with a lost answer.
+
+    And one whose data fails its gate, in one partition or in several days; and one that dies while its remote run goes
+    on, and is executed again by the Python API.
+    """
     groups = plan(SEED, MANY)
     in_process = [group for group in groups[len(DRILLED) :] if group.executor == "in_process"]
+    gated = [group for group in in_process if group.disturbances == () and fails_its_gate(group)]
+    held_back = [group for group in gated if (group.days > 1) == (part == 1)]
+    by_python = [group for group in in_process if group.by_python and ended_at_a_start(group, "kill")]
     evicted = [group for group in in_process if ended_at_a_start(group, "evict")]
     terminated = [group for group in in_process if ended_at_a_start(group, "terminate")]
     lost = [group for group in in_process if group.disturbances == () and loses_an_answer(group)]
     drills = [groups[number] for number in DRILLS[part]]
-    return drills + [sorted(brief, key=seconds)[part] for brief in (evicted, terminated, lost)]
+    return drills + [sorted(brief, key=seconds)[part] for brief in (evicted, terminated, lost, held_back, by_python)]
 
 
 def killed_at_a_start(group: Group) -> bool:
@@ -80,6 +91,7 @@ CAMPAIGNS: dict[str, Callable[[], list[object]]] = {
     "sqlite": lambda: ["--storage", "sqlite", *numbers(short_campaign(0))],
     "postgres": lambda: ["--storage", "postgres", *numbers(short_campaign(1))],
     "no ledger": lambda: ["--calm", "--sabotage", "no-ledger", *numbers(briefest(killed_at_a_start))],
+    "fresh": lambda: ["--calm", "--sabotage", "re-execution-is-fresh", *numbers(briefest(killed_at_a_start))],
     # What else is broken does not get in each other's way.
     "broken": lambda: [
         "--calm",
@@ -92,6 +104,7 @@ BROKEN = {
     "failed-is-good": "wrongly successful",
     "cancel-on-eviction": "wrongly cancelled",
     "print-a-token": "secret",
+    "without-targets": "check without its target",
 }
 
 
@@ -125,8 +138,9 @@ def test_a_short_campaign_finds_nothing(campaigns: dict[str, Begun], storage: st
     assert count["uncertain start: StartOutcomeUnknown"] > 0
 
 
-def test_without_the_ledger_it_finds_duplicates(campaigns: dict[str, Begun]) -> None:
-    done = campaigns["no ledger"].end()
+@pytest.mark.parametrize("broken", ["no ledger", "fresh"])
+def test_without_the_ledger_it_finds_duplicates(campaigns: dict[str, Begun], broken: str) -> None:
+    done = campaigns[broken].end()
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
     assert counted(done.stdout)["duplicate"] > 0, done.stdout[-5000:]
     assert f"--seed {SEED}" in done.stdout, "it can be had again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from tests.chaos.kinds import DRILLED, SLOTS
-from tests.chaos.plan import plan, weather
+from tests.chaos.plan import MOST_DAYS, finds_bad_data, group_of_day, plan, weather
 
 
 def test_a_seed_means_the_same_again() -> None:
@@ -25,6 +25,15 @@ def test_no_two_materializations_share_a_target() -> None:
     assert len({one.number for one in materializations}) == len(materializations)
 
 
+def test_no_two_groups_share_a_partition() -> None:
+    groups = plan(5, 1000, web_groups=5)
+    partitions = [partition for group in groups for partition in group.partitions]
+    assert len(set(partitions)) == len(partitions)
+    for group in groups:
+        assert {one.slot.is_daily for one in group.materializations} == {group.days > 0}
+        assert {group_of_day(day) for day in group.partitions if group.days} <= {group.number}
+
+
 def test_each_kind_of_run_is_killed_between_its_start_and_the_record() -> None:
     drills = plan(5, 1)
     kinds = [SLOTS[group.disturbances[0].at_start_of].kind.name for group in drills]  # type: ignore
@@ -42,9 +51,19 @@ def test_a_large_plan_holds_everything() -> None:
     assert disturbances == {"kill", "kill machine", "kill step", "evict", "terminate"}
     assert {group.executor for group in groups} == {"in_process", "in_processes", "web"}
     assert any(group.anew for group in groups)
+    assert {group.days for group in groups} == {0, 1, 2, MOST_DAYS}
+    assert {(group.executor, group.by_python) for group in groups} == {
+        *((executor, by_python) for executor in ("in_process", "in_processes") for by_python in (True, False)),
+        ("web", False),
+    }
     materializations = [one for group in groups for one in group.materializations]
     assert {one.slot for one in materializations} == set(SLOTS)
     assert any(one.forgotten_after for one in materializations)
+    gated = [one for one in materializations if one.slot.has_gate]
+    for days in (False, True):
+        found = [finds_bad_data(one.behaviours[-1], one.slot) for one in gated if one.slot.is_daily == days]
+        assert 5 < sum(found) < len(found) - 5
+    assert any(finds_bad_data(one.behaviours[0], one.slot) and len(one.behaviours) > 1 for one in gated)
     faults = {fault.kind for one in materializations for fault in one.faults}
     faults |= {fault.kind for _, fault in islice(weather(5), 300)}
     assert faults >= {

@@ -15,7 +15,8 @@ from tests.chaos.facts import (
     Termination,
     Told,
 )
-from tests.chaos.reconcile import CATEGORIES, Account, reconcile
+from tests.chaos.findings import CATEGORIES
+from tests.chaos.reconcile import Account, reconcile
 
 NUMBER, TARGET = 7, "target-7"
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import dagster as dg
 
-from tests.chaos.worker import ATTEMPT_TAG, Order
+from tests.chaos.worker import Order
 from tests.dagster_ui import DagsterUI
 
 _NOTICES_WITHIN = 15.0
@@ -21,9 +21,8 @@ class WebAttempt:
 
     def __init__(self, order: Order, ui: DagsterUI) -> None:
         self._ui = ui
-        tags = {"dagster/partition": order.partition, ATTEMPT_TAG: order.attempt}
         if order.parent is None:
-            self._run_id = ui.launch_job("in_process", [[asset] for asset in order.assets], tags)
+            self._run_id = ui.launch_job("in_process", [[asset] for asset in order.assets], order.tags)
         else:
             self._run_id = ui.re_execute(order.parent, "FROM_FAILURE" if order.from_failure else "ALL_STEPS")
 

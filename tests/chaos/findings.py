@@ -1,0 +1,41 @@
+"""What a reconciliation finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DUPLICATE = "duplicate"
+LOST = "lost"
+ORPHANED = "orphaned"
+WRONGLY_CANCELLED = "wrongly cancelled"
+WRONGLY_SUCCESSFUL = "wrongly successful"
+UNRESOLVED = "unresolved start"
+CHECK_MISSING = "check missing"
+CHECK_TWICE = "check twice"
+UNTARGETED = "check without its target"
+MISTARGETED = "check of another target"
+MISJUDGED = "judged wrongly"
+SECRET = "secret"
+CATEGORIES = (
+    DUPLICATE,
+    LOST,
+    ORPHANED,
+    WRONGLY_CANCELLED,
+    WRONGLY_SUCCESSFUL,
+    UNRESOLVED,
+    CHECK_MISSING,
+    CHECK_TWICE,
+    UNTARGETED,
+    MISTARGETED,
+    MISJUDGED,
+    SECRET,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that must not be."""
+
+    category: str
+    number: int | None
+    text: str
