@@ -22,6 +22,7 @@ from tests.endurance.kills import Kills
 from tests.endurance.memory import Memory
 from tests.endurance.plan import TIMEOUT, Plan
 from tests.endurance.progress import Progress
+from tests.endurance.reconcile import MISSING, reconcile
 from tests.endurance.repeating import repeated
 from tests.endurance.starting import start_all
 from tests.endurance.ticks import Tick, ticks
@@ -41,8 +42,8 @@ run_monitoring:
 """
 _PATIENCE = 300.0
 """Real seconds without any progress after which what is missing counts as lost."""
-
-
+_TICKS_WITHOUT_CHECKS = 6
+"""Ticks of the sensor without any check evaluation after which what is missing counts as forgotten."""
 _WHILE_STARTING = 0.02
 """How fast time runs until all are started: so slowly that even the shortest are still going then."""
 
@@ -103,10 +104,7 @@ def conduct(
                 timing.VARIABLE: str(time_file),
             }
         )
-        for flight in plan.flights.values():
-            kind = flight.slot.kind
-            sandbox.add_target(kind.vendor, kind.target_kind, flight.target, flight.behaviour)
-        say(f"{len(plan.flights)} runs of {len(plan.slots)} assets and {len(plan.partitions)} partitions")
+        say(f"{len(plan.flights)} runs of {len(plan.slots)} assets, by {len(plan.batches)} Dagster runs")
         with (
             dg.DagsterInstance.from_config(str(kept.home)) as instance,
             Dagster(folder) as dagster,
@@ -115,13 +113,14 @@ def conduct(
         ):
             progress = Progress(plan, instance, alerts)
             killing = Kills(plan.seed, kills, haste=haste)
+            for flight in plan.flights.values():  # while Dagster's processes come up
+                kind = flight.slot.kind
+                sandbox.add_target(kind.vendor, kind.target_kind, flight.target, flight.behaviour)
             _until_first_tick(instance)
             memory.set_idle()
             began = time.monotonic()
             with repeated(lambda: killing.consider(progress.share, dagster), every=0.5, name="kills"):
-                start_all(
-                    plan.partitions, workers=2, log=folder / "starts.log", progress=progress.set_started_partitions
-                )
+                start_all(plan.batches, workers=2, log=folder / "starts.log", progress=progress.set_started)
                 started = time.monotonic()
                 in_flight = sum(run.ended_at is None for run in sandbox.runs())
                 say(f"all started after {started - began:.0f} s; {in_flight} in flight")
@@ -129,8 +128,8 @@ def conduct(
                 timing.set_speed(sandbox, speed, time_file)
                 say(f"time runs {speed:.0f} times as fast")
                 _until_told(progress, say)
+                facts = _until_judged(lambda: gather(plan, instance, sandbox, alerts), instance, say)
             seconds = (started - began, time.monotonic() - started)
-            facts = gather(plan, instance, sandbox, alerts)
             facts.kills = killing.at
             told = list(ticks(instance, names.COMPLETION))
     return Outcome(facts, memory, calls, told, killing, in_flight, seconds)
@@ -148,7 +147,7 @@ def _until_told(progress: Progress, say: Callable[[str], None]) -> None:
     """Wait until everything is told, or nothing is told any more."""
     last, moved = -1, time.monotonic()
     while not progress.is_over:
-        time.sleep(2)
+        time.sleep(3)
         told = progress.read()
         if told != last:
             last, moved = told, time.monotonic()
@@ -156,3 +155,24 @@ def _until_told(progress: Progress, say: Callable[[str], None]) -> None:
             say(f"nothing more is told; {progress}")
             return
     say(f"over; {progress}")
+
+
+def _until_judged(known: Callable[[], Facts], instance: dg.DagsterInstance, say: Callable[[str], None]) -> Facts:
+    """Wait until each check is reported, which comes after the materialization; or some ticks have reported none.
+
+    Returns:
+        All that is known then.
+    """
+    last, ticked = -1, 0
+    while True:
+        facts = known()
+        missing = sum(finding.category == MISSING for finding in reconcile(facts))
+        if not missing:
+            return facts
+        done = sum(1 for _ in ticks(instance, names.COMPLETION))
+        if len(facts.evaluated) != last:
+            last, ticked = len(facts.evaluated), done
+        elif done >= ticked + _TICKS_WITHOUT_CHECKS:
+            say(f"no more checks are told; {missing} are missing")
+            return facts
+        time.sleep(5)

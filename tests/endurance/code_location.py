@@ -11,10 +11,10 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs import build_completion_sensor, build_remote_run_asset
+from dagster_runs import QualityGate, build_completion_sensor, build_remote_run_asset
 from dagster_runs.testing import sandbox_resources
 from tests.endurance import names, sabotage
-from tests.endurance.plan import TIMEOUT, Plan, Slot
+from tests.endurance.plan import FIRST_DAY, TIMEOUT, Plan, Slot
 from tests.endurance.timing import sandbox_time
 
 _INTERVAL = 5
@@ -26,18 +26,21 @@ _for_ever.enter_context(sandbox_time())
 _for_ever.enter_context(sabotage.chosen())
 
 _plan = Plan(*json.loads(os.environ[names.PLAN]))
-_partitions = dg.StaticPartitionsDefinition(_plan.partitions)
+_named = dg.StaticPartitionsDefinition(_plan.partitions)
+_days = dg.DailyPartitionsDefinition(FIRST_DAY.isoformat())
 
 
 def _asset(slot: Slot) -> dg.AssetsDefinition:
     def run(context: dg.AssetExecutionContext) -> Any:
-        return slot.kind.of(_plan.flights[slot.asset, context.partition_key].target)
+        return slot.kind.of(_plan.flights[slot.asset, context.partition_keys[0]].target)
 
     run.__annotations__["return"] = slot.kind.run_class
     return build_remote_run_asset(
         run,
         key=slot.asset,
-        partitions_def=_partitions,
+        partitions_def=_days if slot.is_daily else _named,
+        backfill_policy=dg.BackfillPolicy.single_run() if slot.is_daily else None,
+        gate=QualityGate(blocking=True) if slot.has_gate else None,
         wait="defer",
         timeout=TIMEOUT,
         on_timeout=slot.on_timeout,
@@ -53,10 +56,17 @@ def alerting(context: dg.RunFailureSensorContext) -> None:
         alerts.write(json.dumps([context.dagster_run.run_id, time.time()]) + "\n")
 
 
+def _keys(*, is_daily: bool) -> list[dg.AssetKey]:
+    return [dg.AssetKey(slot.asset) for slot in _plan.slots if slot.is_daily == is_daily]
+
+
 _assets = [_asset(slot) for slot in _plan.slots]
 defs = dg.Definitions(
     assets=_assets,
-    jobs=[dg.define_asset_job("defer")],
+    jobs=[
+        dg.define_asset_job("defer", _keys(is_daily=False)),
+        dg.define_asset_job("defer_days", _keys(is_daily=True)),
+    ],
     sensors=[
         build_completion_sensor(
             _assets,
@@ -75,5 +85,10 @@ defs = dg.Definitions(
 
 
 def defer() -> dg.JobDefinition:
-    """The job that defers the runs of one partition of all assets."""
+    """The job that defers the runs of one partition of all assets that have such."""
     return defs.resolve_job_def("defer")
+
+
+def defer_days() -> dg.JobDefinition:
+    """The job that defers the runs of some days of all assets whose partitions are days."""
+    return defs.resolve_job_def("defer_days")

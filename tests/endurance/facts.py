@@ -15,16 +15,26 @@ class Planned:
     """One run that was to be deferred.
 
     Attributes:
-        place: Its asset and partition.
+        place: Its asset and partition, the first of several.
         target: What only it runs.
         expected: What its failure must say; empty if it is to succeed.
         ends: Whether it does at all.
+        further: More partitions that it fills.
+        is_bad: Whether it succeeds, and its tests find bad data.
     """
 
     place: Place
     target: str
     expected: str = ""
     ends: bool = True
+    further: tuple[str, ...] = ()
+    is_bad: bool = False
+
+    @property
+    def places(self) -> list[Place]:
+        """All that it fills."""
+        asset, first = self.place
+        return [(asset, partition) for partition in (first, *self.further)]
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,27 @@ class RemoteRun:
 
 @dataclass(frozen=True)
 class Materialized:
-    """A materialization event."""
+    """A materialization event.
+
+    Attributes:
+        storage_id: In the event log.
+        dagster_run: That reported it; empty for the sensor.
+    """
 
     place: Place
     run_id: str | None
+    storage_id: int = 0
+    dagster_run: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """The materialization that a check evaluation says it judges."""
+
+    storage_id: int
+    dagster_run: str
+    at: float
 
 
 @dataclass(frozen=True)
@@ -52,11 +79,32 @@ class Evaluated:
         check: The asset and the check.
         dagster_run: That reported it; empty for the sensor.
         run_id: The remote run, where the check tells.
+        partition: The partition that it says it judges.
+        target: The materialization that it says it judges.
     """
 
     check: tuple[str, str]
     dagster_run: str
     run_id: str | None = None
+    partition: str | None = None
+    target: Target | None = None
+    passed: bool = True
+    is_blocking: bool = False
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A check of an asset.
+
+    Attributes:
+        check: The asset and the check.
+        is_blocking: Whether a failure holds back what is downstream.
+        judges_data: Whether it is the one that fails if the data is bad.
+    """
+
+    check: tuple[str, str]
+    is_blocking: bool = False
+    judges_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +139,7 @@ class Facts:
     remote_runs: list[RemoteRun] = field(default_factory=list)
     materialized: list[Materialized] = field(default_factory=list)
     evaluated: list[Evaluated] = field(default_factory=list)
-    checks: list[tuple[str, str]] = field(default_factory=list)
+    checks: list[Declared] = field(default_factory=list)
     publishing: list[Publishing] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)

@@ -12,18 +12,37 @@ from dagster_runs.remote_run.ledger import RUN_ID_KEY
 from dagster_runs.remote_run.step import FINISHES_TAG
 from dagster_runs.sandbox import SandboxClient
 from tests.chaos.gather import outcome
-from tests.endurance.facts import Alert, Evaluated, Facts, Materialized, Planned, Publishing, RemoteRun
-from tests.endurance.plan import Flight, Plan
+from tests.endurance.facts import (
+    Alert,
+    Declared,
+    Evaluated,
+    Facts,
+    Materialized,
+    Place,
+    Planned,
+    Publishing,
+    RemoteRun,
+    Target,
+)
+from tests.endurance.plan import Plan
 from tests.endurance.reconcile import RUN_STATUS
 
 _PAGE = 1000
+_RANGE_TAG = "dagster/asset_partition_range_start"
 
 
 def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, alerts: Path) -> Facts:
     """All that is known in the end."""
     facts = Facts(
         planned=[
-            Planned(place, flight.target, flight.expected, flight.fate != "hang")
+            Planned(
+                place,
+                flight.target,
+                flight.expected,
+                flight.fate != "hang",
+                flight.partitions[1:],
+                flight.fate == "bad data",
+            )
             for place, flight in plan.flights.items()
         ],
         remote_runs=[RemoteRun(run.id, run.target_id, outcome(run)) for run in sandbox.runs()],
@@ -33,13 +52,10 @@ def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, ale
     for slot in plan.slots:
         facts.materialized += materialized(instance, slot.asset)
         for name in (RUN_STATUS, *slot.kind.run_class.data_checks):
-            facts.checks.append((slot.asset, name))
+            blocks = slot.has_gate and name != RUN_STATUS
+            facts.checks.append(Declared((slot.asset, name), blocks, name == slot.kind.judged_by))
             facts.evaluated += _evaluated(instance, slot.asset, name)
     return facts
-
-
-def _planned(flight: Flight) -> Planned:
-    return Planned((flight.slot.asset, flight.partition), flight.target, flight.expected, flight.fate != "hang")
 
 
 def materialized(instance: dg.DagsterInstance, asset: str) -> Iterator[Materialized]:
@@ -50,7 +66,13 @@ def materialized(instance: dg.DagsterInstance, asset: str) -> Iterator[Materiali
         for event in page.records:
             assert event.asset_materialization is not None
             known = event.asset_materialization.metadata.get(RUN_ID_KEY)
-            yield Materialized((asset, event.partition_key or ""), str(known.value) if known else None)
+            yield Materialized(
+                (asset, event.partition_key or ""),
+                str(known.value) if known else None,
+                event.storage_id,
+                event.run_id,
+                event.timestamp,
+            )
         if not page.has_more:
             return
         cursor = page.cursor
@@ -65,27 +87,43 @@ def _evaluated(instance: dg.DagsterInstance, asset: str, name: str) -> Iterator[
             event = record.event.dagster_event if record.event is not None else None
             if event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
                 continue  # planned by a run that never got so far
-            run_id = event.asset_check_evaluation_data.metadata.get("run_id")
+            evaluation = event.asset_check_evaluation_data
+            run_id, target = evaluation.metadata.get("run_id"), evaluation.target_materialization_data
             assert record.event is not None
-            yield Evaluated((asset, name), record.event.run_id, str(run_id.value) if run_id else None)
+            yield Evaluated(
+                (asset, name),
+                record.event.run_id,
+                str(run_id.value) if run_id else None,
+                evaluation.partition,
+                Target(target.storage_id, target.run_id, target.timestamp) if target else None,
+                evaluation.passed,
+                bool(evaluation.blocking),
+            )
         if len(page) < _PAGE:
             return
         cursor = page[-1].id
 
 
-def publishing_runs(instance: dg.DagsterInstance) -> Iterator[dg.RunRecord]:
-    """The Dagster runs that the completion sensor has requested."""
-    yield from (run for run in instance.get_run_records() if FINISHES_TAG in run.dagster_run.tags)
+def is_publishing(run: dg.DagsterRun) -> bool:
+    """Whether the completion sensor has requested it, to tell the end of a remote run."""
+    return FINISHES_TAG in run.tags
+
+
+def place_of(run: dg.DagsterRun) -> Place:
+    """The asset of such a run, and its partition, the first of several."""
+    [key] = run.asset_selection or [dg.AssetKey("")]
+    return key.to_user_string(), run.tags.get("dagster/partition") or run.tags.get(_RANGE_TAG, "")
 
 
 def _publishing(instance: dg.DagsterInstance) -> Iterator[Publishing]:
-    for record in publishing_runs(instance):
+    for record in instance.get_run_records():
         run = record.dagster_run
+        if not is_publishing(run):
+            continue
         said = [_said(entry.dagster_event) for entry in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE)]
-        [key] = run.asset_selection or [dg.AssetKey("")]
         yield Publishing(
             run.run_id,
-            (key.to_user_string(), run.tags.get("dagster/partition", "")),
+            place_of(run),
             run.tags[FINISHES_TAG],
             run.status is dg.DagsterRunStatus.FAILURE,
             "\n".join(said) or f"the run is {run.status.value}, and no step of it failed",

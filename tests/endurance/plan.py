@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cached_property
 from math import ceil, inf
 from random import Random
@@ -12,7 +13,7 @@ from dagster_runs.sandbox import Behaviour
 from tests.chaos import kinds
 from tests.chaos.kinds import Kind
 
-Fate = Literal["succeed", "fail", "cancel", "hang"]
+Fate = Literal["succeed", "bad data", "fail", "cancel", "hang"]
 
 KINDS = (
     kinds.RUDDERSTACK,
@@ -31,6 +32,11 @@ TIMEOUT = 6 * 3600.0
 """Simulated seconds that each asset waits for a run; all that end by themselves do so earlier."""
 _LONG, _SHORT = (1800.0, 5 * 3600.0), (30.0, 600.0)
 _MOST_ASSETS = 100
+_BAD_DATA = 0.2
+"""Of the runs that succeed and judge data, those that find it bad."""
+FIRST_DAY = date(2024, 1, 1)
+_RANGES = 5
+"""Of every so many Dagster runs over days, one fills two days by one remote run of each asset."""
 _FATES: tuple[tuple[Fate, float], ...] = (("fail", 0.015), ("cancel", 0.01), ("hang", 0.01))
 
 
@@ -52,26 +58,51 @@ class Slot:
         return f"{self.kind.vendor}_{self.number:03d}"
 
     @property
+    def is_daily(self) -> bool:
+        """Whether its partitions are days, of which one run may fill several. Each kind has assets of both sorts."""
+        return (self.number + self.number // len(KINDS)) % 2 == 1
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether bad data holds back what is downstream."""
+        return bool(self.kind.judged_by)
+
+    @property
     def on_timeout(self) -> Literal["leave", "cancel"]:
         """Of every second one whose runs can be cancelled, the runs are."""
         return "cancel" if self.kind.run_class.can_cancel and self.number // len(KINDS) % 2 == 0 else "leave"
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What one Dagster run starts: a run of each asset that has such partitions.
+
+    Attributes:
+        is_daily: Whether the partitions are days.
+        partitions: One; or several days, which each asset fills by one remote run.
+        size: How many remote runs.
+    """
+
+    is_daily: bool
+    partitions: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True)
 class Flight:
-    """One deferred run: an asset and a partition.
+    """One deferred run: an asset and a partition, or several.
 
     Attributes:
         number: Names it in reports, and its target at the vendor.
         slot: The asset.
-        partition: The partition.
-        fate: How its remote run ends; ``hang`` never does.
+        partitions: The partitions that it fills.
+        fate: How its remote run ends; ``hang`` never does; ``bad data`` is a success whose tests fail.
         seconds: How long it runs, simulated.
     """
 
     number: int
     slot: Slot
-    partition: str
+    partitions: tuple[str, ...]
     fate: Fate
     seconds: float
 
@@ -88,7 +119,7 @@ class Flight:
     @property
     def expected(self) -> str:
         """What the failure must say; empty if it is to succeed."""
-        return {"fail": self.words, "cancel": "RunCanceled", "hang": "RunTimedOut", "succeed": ""}[self.fate]
+        return {"fail": self.words, "cancel": "RunCanceled", "hang": "RunTimedOut"}.get(self.fate, "")
 
     @property
     def behaviour(self) -> Behaviour:
@@ -97,7 +128,10 @@ class Flight:
             return Behaviour(running_seconds=inf)
         if self.fate == "fail":
             return Behaviour(running_seconds=self.seconds, outcome="fail", error=self.words)
-        return Behaviour(running_seconds=self.seconds, outcome=self.fate)
+        if self.fate == "cancel":
+            return Behaviour(running_seconds=self.seconds, outcome="cancel")
+        found = self.slot.kind.quality(is_bad=self.fate == "bad data")
+        return Behaviour(running_seconds=self.seconds, outcome="succeed", **found)
 
 
 @dataclass(frozen=True)
@@ -114,22 +148,38 @@ class Plan:
         return tuple(Slot(number, KINDS[number % len(KINDS)]) for number in range(count))
 
     @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """The Dagster runs, in the order in which they start remote runs: named partitions and days in turn."""
+        daily = sum(slot.is_daily for slot in self.slots)
+        batches, day = list[Batch](), 0
+        for number in range(ceil(self.runs / len(self.slots))):
+            batches.append(Batch(False, (f"p{number:04d}",), len(self.slots) - daily))
+            days = 2 if number % _RANGES == 1 else 1
+            batches.append(Batch(True, tuple(_day(day + more) for more in range(days)), daily))
+            day += days
+        return tuple(batches)
+
+    @cached_property
     def partitions(self) -> tuple[str, ...]:
-        """The partitions of every asset; a Dagster run defers the runs of one of them."""
-        return tuple(f"p{number:04d}" for number in range(ceil(self.runs / len(self.slots))))
+        """The partitions that are no days."""
+        return tuple(batch.partitions[0] for batch in self.batches if not batch.is_daily)
 
     @cached_property
     def flights(self) -> dict[tuple[str, str], Flight]:
-        """The runs, by asset and partition."""
+        """The runs, by asset and first partition."""
         random = Random(f"{self.seed}/flights")
+        pairs = [(batch, slot) for batch in self.batches for slot in self.slots if slot.is_daily == batch.is_daily]
         return {
-            (slot.asset, partition): _flight(random, len(self.slots) * index + slot.number, slot, partition)
-            for index, partition in enumerate(self.partitions)
-            for slot in self.slots
+            (slot.asset, batch.partitions[0]): _flight(random, number, slot, batch.partitions)
+            for number, (batch, slot) in enumerate(pairs)
         }
 
 
-def _flight(random: Random, number: int, slot: Slot, partition: str) -> Flight:
+def _day(number: int) -> str:
+    return (FIRST_DAY + timedelta(days=number)).isoformat()
+
+
+def _flight(random: Random, number: int, slot: Slot, partitions: tuple[str, ...]) -> Flight:
     draw, fate = random.random(), "succeed"
     for possible, share in _FATES:
         if draw < share:
@@ -139,4 +189,6 @@ def _flight(random: Random, number: int, slot: Slot, partition: str) -> Flight:
     if fate == "cancel" and not slot.kind.run_class.can_cancel:
         fate = "fail"  # Prophecy and RudderStack have no word for a cancelled run
     seconds = random.uniform(*(_SHORT if random.random() < 0.1 else _LONG))
-    return Flight(number, slot, partition, fate, seconds)  # type: ignore[arg-type]
+    if random.random() < _BAD_DATA and fate == "succeed" and slot.has_gate:
+        fate = "bad data"
+    return Flight(number, slot, partitions, fate, seconds)  # type: ignore[arg-type]

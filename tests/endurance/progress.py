@@ -1,4 +1,4 @@
-"""How far a campaign is, read while it goes on."""
+"""How far a campaign is, read while it goes on: only what is new, since the package under test needs the processors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from tests.endurance.gather import publishing_runs
+from tests.endurance.facts import Place
+from tests.endurance.gather import is_publishing, place_of
 from tests.endurance.plan import Plan
 
 _PAGE = 1000
@@ -16,47 +17,73 @@ class Progress:
     """Counts what was started and what was told.
 
     Attributes:
-        started: Runs.
+        started: Remote runs.
         good: Materializations.
-        bad: Dagster runs that failed with the end of a run.
+        bad: Partitions whose end a Dagster run told by failing.
         alerts: Times that the failure sensor fired.
     """
 
     def __init__(self, plan: Plan, instance: dg.DagsterInstance, alerts: Path) -> None:
         self.started = self.good = self.bad = self.alerts = 0
-        self._plan = plan
         self._instance = instance
         self._alerts = alerts
-        self._cursors: dict[str, str | None] = {slot.asset: None for slot in plan.slots}
-        self._total = len(plan.flights)
-        self._unfinished = self._failed = 0
+        self._runs = len(plan.flights)
+        self._partitions: dict[Place, int] = {place: len(flight.partitions) for place, flight in plan.flights.items()}
+        self._total = sum(self._partitions.values())
+        self._cursors: dict[dg.AssetKey, str | None] = {dg.AssetKey(slot.asset): None for slot in plan.slots}
+        self._newest = dict.fromkeys(self._cursors, 0)
+        self._last_run: str | None = None
+        self._unfinished: set[str] = set()
+        self._failed = 0
 
-    def set_started_partitions(self, count: int) -> None:
-        self.started = count * len(self._plan.slots)
+    def set_started(self, count: int) -> None:
+        self.started = count
 
     @property
     def share(self) -> float:
         """Of the work that is done: half of it is to start."""
-        return (self.started + self.good + self.bad) / self._total / 2
+        return (self.started / self._runs + (self.good + self.bad) / self._total) / 2
 
     @property
     def is_over(self) -> bool:
-        """Whether everything is told."""
+        """Whether everything is told, but for the checks."""
         return self.good + self.bad >= self._total and self.alerts >= self._failed and not self._unfinished
 
     def read(self) -> int:
         """Look; how much was told."""
-        for asset, cursor in self._cursors.items():
-            page = self._instance.fetch_materializations(dg.AssetKey(asset), limit=_PAGE, cursor=cursor, ascending=True)
-            self.good += len(page.records)
-            self._cursors[asset] = page.cursor if page.records else cursor
-        runs = list(publishing_runs(self._instance))
-        failed = [run for run in runs if run.dagster_run.status is dg.DagsterRunStatus.FAILURE]
-        self.bad = sum(run.start_time is not None for run in failed)
-        self._failed = len(failed)
-        self._unfinished = sum(not run.dagster_run.is_finished for run in runs)
+        self._read_materializations()
+        self._read_runs()
         self.alerts = len(self._alerts.read_text().splitlines()) if self._alerts.exists() else 0
         return self.good + self.bad + self.alerts
 
+    def _read_materializations(self) -> None:
+        for record in self._instance.get_asset_records(list(self._cursors)):
+            key, last = record.asset_entry.asset_key, record.asset_entry.last_materialization_record
+            if last is None or last.storage_id == self._newest[key]:
+                continue
+            page = self._instance.fetch_materializations(key, limit=_PAGE, cursor=self._cursors[key], ascending=True)
+            if page.records:
+                self.good += len(page.records)
+                self._cursors[key], self._newest[key] = page.cursor, page.records[-1].storage_id
+
+    def _read_runs(self) -> None:
+        known = [*self._unfinished]
+        found = self._instance.get_run_records(dg.RunsFilter(run_ids=known)) if known else []
+        new = self._instance.get_run_records(cursor=self._last_run, ascending=True)
+        self._last_run = new[-1].dagster_run.run_id if new else self._last_run
+        for record in [*found, *new]:
+            run = record.dagster_run
+            if not is_publishing(run):
+                continue
+            if not run.is_finished:
+                self._unfinished.add(run.run_id)
+                continue
+            self._unfinished.discard(run.run_id)
+            if run.status is dg.DagsterRunStatus.FAILURE:
+                self._failed += 1
+                # One that never began was given up by Dagster, and another one is requested.
+                self.bad += self._partitions.get(place_of(run), 1) if record.start_time is not None else 0
+
     def __str__(self) -> str:
-        return f"{self.good} materialized, {self.bad} failed, {self.alerts} alerts, {self._unfinished} runs under way"
+        said = f"{self.good} materialized, {self.bad} failed, {self.alerts} alerts"
+        return f"{said}, {len(self._unfinished)} runs under way"

@@ -6,21 +6,27 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.endurance.facts import Alert, Facts, Planned, Publishing, RemoteRun
+from tests.endurance.facts import Alert, Evaluated, Facts, Materialized, Place, Planned, Publishing, RemoteRun
 
 RUN_STATUS = "run_status"
+MISSING = "check missing"
 CATEGORIES = (
     "not started",
     "second remote run",
     "lost",
     "told twice",
     "told wrongly",
-    "check missing",
+    MISSING,
     "check twice",
+    "check without its target",
+    "check of another target",
+    "judged wrongly",
     "without the vendor's words",
     "alert missing",
     "alert twice",
 )
+_SAME_TIME = 0.01
+"""Seconds by which two readings of one time may differ."""
 _KILLED_MEANWHILE = 60.0
 """Seconds before a kill in which an alert may have fired whose tick was not stored: Dagster fires it again."""
 
@@ -55,14 +61,15 @@ def _runs(facts: Facts) -> Iterator[Finding]:
         if len(runs) > 1:
             yield Finding("second remote run", f"{planned.place}: {[run.run_id for run in runs]}")
         run = runs[0]
-        good, bad = materialized[planned.place, run.run_id], publishing[run.run_id]
-        if of_place[planned.place] > good:
-            yield Finding("told wrongly", f"{planned.place}: a materialization reports another run than {run.run_id}")
-        yield from _told(planned, run, good, bad)
+        for place in planned.places:
+            good = materialized[place, run.run_id]
+            if of_place[place] > good:
+                yield Finding("told wrongly", f"{place}: a materialization reports another run than {run.run_id}")
+            yield from _told(planned, place, run, good, publishing[run.run_id])
 
 
-def _told(planned: Planned, run: RemoteRun, good: int, bad: list[Publishing]) -> Iterator[Finding]:
-    what = f"{planned.place}, {run.run_id} ({run.outcome})"
+def _told(planned: Planned, place: Place, run: RemoteRun, good: int, bad: list[Publishing]) -> Iterator[Finding]:
+    what = f"{place}, {run.run_id} ({run.outcome})"
     bad = [one for one in bad if one.began]
     failed = [one for one in bad if one.failed]
     if not good and not failed:
@@ -79,26 +86,93 @@ def _told(planned: Planned, run: RemoteRun, good: int, bad: list[Publishing]) ->
 
 
 def _checks(facts: Facts) -> Iterator[Finding]:
-    told = Counter((one.check, one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS)
-    reported = {(one.place[0], one.run_id) for one in facts.materialized}
+    """Each report of an end comes with one evaluation of each check, which names the materialization that it judges."""
+    by_id = {one.storage_id: one for one in facts.materialized}
+    outcomes = {run.run_id: run.outcome for run in facts.remote_runs}
+    declared: dict[str, list[str]] = defaultdict(list)
+    for check in facts.checks:
+        declared[check.check[0]].append(check.check[1])
+    # By the materialization that it names; or, as a failed run has none, and as somebody may have left it out, by the
+    # partition and the run that the check names.
+    judging: Counter[tuple[str, int]] = Counter()
+    untargeted: Counter[tuple[str, str, str | None]] = Counter()
+    for evaluated in facts.evaluated:
+        asset, name = evaluated.check
+        if evaluated.target is not None:
+            judging[name, evaluated.target.storage_id] += 1
+            why = _other_target(evaluated, by_id.get(evaluated.target.storage_id))
+            if why:
+                yield Finding("check of another target", f"{name} of {asset}, {evaluated.partition}: {why}")
+        else:
+            untargeted[asset, name, evaluated.partition] += 1
+            is_of_failure = outcomes.get(evaluated.run_id or "") in ("failed", "canceled")
+            # The other checks of a failed run do not name it; none of those of a success comes from a Dagster run that
+            # has not materialized the asset.
+            if not is_of_failure and (name == RUN_STATUS or not evaluated.dagster_run):
+                yield Finding("check without its target", f"{name} of {asset}, {evaluated.partition}")
+            if evaluated.partition is None:
+                yield Finding("check of another target", f"{name} of {asset}, {evaluated.run_id}: no partition")
+    for one in facts.materialized:
+        for name in declared[one.place[0]]:
+            times = judging[name, one.storage_id] or untargeted[(one.place[0], name, one.place[1])]
+            yield from _number(times, f"{name} of {one.place}, {one.run_id}")
+    yield from _checks_of_failures(facts)
+    yield from _judgements(facts, by_id)
+
+
+def _other_target(evaluated: Evaluated, target: Materialized | None) -> str | None:
+    """What is wrong with the materialization that an evaluation names."""
+    named = evaluated.target
+    assert named is not None
+    if target is None:
+        return f"there is no materialization {named.storage_id}"
+    if target.place != (evaluated.check[0], evaluated.partition):
+        return f"it names the materialization of {target.place}"
+    if evaluated.run_id not in (None, target.run_id):
+        return f"it is of run {evaluated.run_id}, and names the materialization of run {target.run_id}"
+    if named.dagster_run != target.dagster_run or abs(named.at - target.at) > _SAME_TIME:
+        return f"it names materialization {named.storage_id} of another Dagster run or time"
+    return None
+
+
+def _number(times: int, what: str) -> Iterator[Finding]:
+    if times != 1:
+        yield Finding("check twice" if times > 1 else MISSING, f"{what}: {times} evaluations")
+
+
+def _checks_of_failures(facts: Facts) -> Iterator[Finding]:
     # What has not ended has no status to check.
-    ending = {planned.place for planned in facts.planned if planned.ends}
-    reported |= {
-        (one.place[0], one.run_id) for one in facts.publishing if one.failed and one.began and one.place in ending
+    ending = {planned.place: planned for planned in facts.planned if planned.ends}
+    failed = {(one.place, one.run_id) for one in facts.publishing if one.failed and one.began and one.place in ending}
+    told = Counter(
+        (one.check[0], one.partition, one.run_id)
+        for one in facts.evaluated
+        if one.check[1] == RUN_STATUS and one.target is None
+    )
+    without_partition = {
+        (one.check[0], one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS and one.partition is None
     }
-    for asset, run_id in sorted(reported, key=str):
-        times = told[(asset, RUN_STATUS), run_id]
-        if times != 1:
-            category = "check twice" if times > 1 else "check missing"
-            yield Finding(category, f"{RUN_STATUS} of {asset}, {run_id}: {times} evaluations")
-    # The others do not name the run.
-    by_sensor = Counter(one.check for one in facts.evaluated if not one.dagster_run)
-    good = Counter(asset for asset, _ in {(one.place[0], one.run_id) for one in facts.materialized})
-    for asset, name in facts.checks:
-        times = by_sensor[asset, name]
-        if name != RUN_STATUS and times != good[asset]:
-            category = "check twice" if times > good[asset] else "check missing"
-            yield Finding(category, f"{name} of {asset}: {times} evaluations for {good[asset]} good runs")
+    for place, run_id in sorted(failed):
+        if (place[0], run_id) in without_partition:
+            continue  # which is a finding of its own
+        for asset, partition in ending[place].places:
+            yield from _number(told[asset, partition, run_id], f"{RUN_STATUS} of {asset}, {partition}, {run_id}")
+
+
+def _judgements(facts: Facts, by_id: dict[int, Materialized]) -> Iterator[Finding]:
+    """Bad data fails its blocking check, and nothing else fails of a run that succeeded."""
+    bad = {place for planned in facts.planned if planned.is_bad for place in planned.places}
+    declared = {one.check: one for one in facts.checks}
+    for one in facts.evaluated:
+        target = by_id.get(one.target.storage_id) if one.target is not None else None
+        check = declared.get(one.check)
+        if target is None or check is None:
+            continue
+        what = f"{one.check[1]} of {target.place}"
+        if one.passed == (check.judges_data and target.place in bad):
+            yield Finding("judged wrongly", f"{what}: it {'passed' if one.passed else 'failed'}")
+        if one.is_blocking != check.is_blocking:
+            yield Finding("judged wrongly", f"{what}: it is {'' if one.is_blocking else 'not '}blocking")
 
 
 def _alerts(facts: Facts) -> Iterator[Finding]:

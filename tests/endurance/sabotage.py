@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import dagster as dg
+
 from dagster_runs.in_flight.completion import Completion
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
@@ -49,10 +51,42 @@ def _take_failed_for_good() -> list[Any]:
     return [mock.patch.object(Watch, "_take_in", taking_in)]
 
 
+def _after_tick(change: Callable[[list[Any]], list[Any]]) -> list[Any]:
+    """The sensor hands other events over to Dagster than it has made."""
+    tick = Completion.tick
+
+    def changed(self: Completion, context: Any) -> Any:
+        result = tick(self, context)
+        if isinstance(result, dg.SensorResult) and result.asset_events:
+            return result._replace(asset_events=change(list(result.asset_events)))
+        return result
+
+    return [mock.patch.object(Completion, "tick", changed)]
+
+
+def _without_targets() -> list[Any]:
+    """The check evaluations do not name the materialization that they judge."""
+    fields = ("asset_key", "check_name", "passed", "metadata", "severity", "description", "blocking", "partition")
+
+    def without(event: Any) -> Any:
+        if not isinstance(event, dg.AssetCheckEvaluation):
+            return event
+        return dg.AssetCheckEvaluation(**{name: getattr(event, name) for name in fields})
+
+    return _after_tick(lambda events: [without(event) for event in events])
+
+
+def _forget_the_checks() -> list[Any]:
+    """The second phase of an end never comes: the materialization is all that is reported."""
+    return _after_tick(lambda events: [event for event in events if not isinstance(event, dg.AssetCheckEvaluation)])
+
+
 CHOICES: dict[str, Callable[[], list[Any]]] = {
     "forget-what-was-reported": _forget_what_was_reported,
     "trust-the-memory": _trust_the_memory,
     "take-failed-for-good": _take_failed_for_good,
+    "without-targets": _without_targets,
+    "forget-the-checks": _forget_the_checks,
 }
 
 

@@ -44,6 +44,8 @@ def seed_with_failures(runs: int) -> int:
     [
         ("forget-what-was-reported", ("--kills", 1, "--seed", seed_that_kills_late()), "told twice"),
         ("take-failed-for-good", ("--kills", 0, "--seed", seed_with_failures(40)), "told wrongly"),
+        ("without-targets", ("--kills", 0, "--seed", SEED), "check without its target"),
+        ("forget-the-checks", ("--kills", 0, "--seed", SEED), "check missing"),
     ],
 )
 def test_what_is_broken_on_purpose_is_found(

@@ -4,35 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tests.endurance.facts import Alert, Evaluated, Facts, Materialized, Planned, Publishing, RemoteRun
+from tests.endurance.facts import (
+    Alert,
+    Declared,
+    Evaluated,
+    Facts,
+    Materialized,
+    Planned,
+    Publishing,
+    RemoteRun,
+    Target,
+)
+from tests.endurance.plan import KINDS, Plan
 from tests.endurance.reconcile import CATEGORIES, RUN_STATUS, reconcile
 
 GOOD, BAD, HANGS = ("a", "p1"), ("a", "p2"), ("b", "p1")
+POOR, POORER = ("c", "p1"), ("c", "p2")
+TESTS = "tests_passed"
+FIRST, SECOND, THIRD = Target(11, "", 1.0), Target(12, "", 2.0), Target(13, "", 2.0)
+
+
+def evaluated(place: tuple[str, str], name: str, target: Target | None, **more: Any) -> Evaluated:
+    """By the sensor, unless it is said otherwise."""
+    return Evaluated((place[0], name), more.pop("by", ""), partition=place[1], target=target, **more)
 
 
 def as_it_should_be() -> Facts:
-    """One run that succeeded, one that failed, and one that never ended."""
+    """One run that succeeded, one that failed, one that never ended, and one that found bad data in two partitions."""
     return Facts(
         planned=[
             Planned(GOOD, "t1"),
             Planned(BAD, "t2", "the warehouse broke"),
             Planned(HANGS, "t3", "RunTimedOut", ends=False),
+            Planned(POOR, "t4", further=("p2",), is_bad=True),
         ],
         remote_runs=[
             RemoteRun("r1", "t1", "succeeded"),
             RemoteRun("r2", "t2", "failed"),
             RemoteRun("r3", "t3", "going"),
+            RemoteRun("r4", "t4", "succeeded"),
         ],
-        materialized=[Materialized(GOOD, "r1")],
+        materialized=[
+            Materialized(GOOD, "r1", 11, "", 1.0),
+            Materialized(POOR, "r4", 12, "", 2.0),
+            Materialized(POORER, "r4", 13, "", 2.0),
+        ],
         evaluated=[
-            Evaluated(("a", RUN_STATUS), "", "r1"),
-            Evaluated(("a", "tests_passed"), ""),
-            Evaluated(("a", RUN_STATUS), "d2", "r2"),
+            evaluated(GOOD, RUN_STATUS, FIRST, run_id="r1"),
+            evaluated(GOOD, TESTS, FIRST),
+            evaluated(POOR, RUN_STATUS, SECOND, run_id="r4"),
+            evaluated(POORER, RUN_STATUS, THIRD, run_id="r4"),
+            evaluated(POOR, TESTS, SECOND, passed=False, is_blocking=True),
+            evaluated(POORER, TESTS, THIRD, passed=False, is_blocking=True),
+            evaluated(BAD, RUN_STATUS, None, by="d2", run_id="r2", passed=False),
         ],
-        checks=[("a", RUN_STATUS), ("a", "tests_passed"), ("b", RUN_STATUS), ("b", "tests_passed")],
+        checks=[
+            *(Declared((asset, RUN_STATUS)) for asset in ("a", "b", "c")),
+            *(Declared((asset, TESTS), asset == "c", asset == "c") for asset in ("a", "b", "c")),
+        ],
         publishing=[
             Publishing("d2", BAD, "r2", True, "RunFailed: the warehouse broke"),
             Publishing("d3", HANGS, "r3", True, "RunTimedOut: it did not end"),
@@ -46,7 +79,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
 
 
 def _never_started(facts: Facts) -> None:
-    facts.planned.append(Planned(("c", "p1"), "t4"))
+    facts.planned.append(Planned(("d", "p1"), "t5"))
 
 
 def _second_run(facts: Facts) -> None:
@@ -54,8 +87,13 @@ def _second_run(facts: Facts) -> None:
 
 
 def _lost(facts: Facts) -> None:
-    facts.materialized.clear()
-    facts.evaluated = [one for one in facts.evaluated if one.dagster_run]
+    facts.materialized.pop(0)
+    del facts.evaluated[:2]
+
+
+def _one_of_two_partitions_lost(facts: Facts) -> None:
+    facts.materialized.pop()
+    facts.evaluated = [one for one in facts.evaluated if one.partition != "p2" or one.dagster_run]
 
 
 def _failure_lost(facts: Facts) -> None:
@@ -65,7 +103,8 @@ def _failure_lost(facts: Facts) -> None:
 
 
 def _twice(facts: Facts) -> None:
-    facts.materialized *= 2
+    facts.materialized.append(replace(facts.materialized[0], storage_id=14))
+    facts.evaluated += [replace(one, target=replace(FIRST, storage_id=14)) for one in facts.evaluated[:2]]
 
 
 def _failed_twice(facts: Facts) -> None:
@@ -74,17 +113,15 @@ def _failed_twice(facts: Facts) -> None:
 
 def _failed_for_good(facts: Facts) -> None:
     facts.publishing.pop(0)
-    facts.materialized.append(Materialized(BAD, "r2"))
-    facts.evaluated = [
-        *facts.evaluated[:2],
-        Evaluated(("a", RUN_STATUS), "", "r2"),
-        Evaluated(("a", "tests_passed"), ""),
-    ]
+    facts.materialized.append(Materialized(BAD, "r2", 14, "", 3.0))
+    target = Target(14, "", 3.0)
+    facts.evaluated[-1:] = [evaluated(BAD, RUN_STATUS, target, run_id="r2"), evaluated(BAD, TESTS, target)]
 
 
 def _stranger(facts: Facts) -> None:
-    facts.materialized.append(Materialized(GOOD, None))
-    facts.evaluated += [Evaluated(("a", RUN_STATUS), "", None), Evaluated(("a", "tests_passed"), "")]
+    facts.materialized.append(Materialized(GOOD, None, 14, "", 3.0))
+    target = Target(14, "", 3.0)
+    facts.evaluated += [evaluated(GOOD, RUN_STATUS, target), evaluated(GOOD, TESTS, target)]
 
 
 def _no_status(facts: Facts) -> None:
@@ -107,6 +144,21 @@ def _tests_twice(facts: Facts) -> None:
     facts.evaluated.append(facts.evaluated[1])
 
 
+def _change(number: int, **changed: Any) -> Callable[[Facts], None]:
+    def change(facts: Facts) -> None:
+        facts.evaluated[number] = replace(facts.evaluated[number], **changed)
+
+    return change
+
+
+def _second_phase_forgotten(facts: Facts) -> None:
+    del facts.evaluated[2:6]
+
+
+def _one_partition_of_a_failure(facts: Facts) -> None:
+    facts.planned[1] = replace(facts.planned[1], further=("p3",))
+
+
 def _other_words(facts: Facts) -> None:
     facts.publishing[0] = replace(facts.publishing[0], said="something went wrong")
 
@@ -125,6 +177,7 @@ def _alert_again(facts: Facts) -> None:
         (_never_started, "not started"),
         (_second_run, "second remote run"),
         (_lost, "lost"),
+        (_one_of_two_partitions_lost, "lost"),
         (_failure_lost, "lost"),
         (_twice, "told twice"),
         (_failed_twice, "told twice"),
@@ -135,6 +188,20 @@ def _alert_again(facts: Facts) -> None:
         (_no_tests, "check missing"),
         (_status_twice, "check twice"),
         (_tests_twice, "check twice"),
+        (_second_phase_forgotten, "check missing"),
+        (_one_partition_of_a_failure, "check missing"),
+        (_change(0, target=None), "check without its target"),
+        (_change(4, target=None), "check without its target"),
+        (_change(4, partition="p2"), "check of another target"),
+        (_change(4, partition=None), "check of another target"),
+        (_change(6, partition=None), "check of another target"),
+        (_change(0, run_id="r4"), "check of another target"),
+        (_change(0, target=replace(FIRST, dagster_run="d9")), "check of another target"),
+        (_change(0, target=replace(FIRST, at=1.5)), "check of another target"),
+        (_change(1, passed=False), "judged wrongly"),
+        (_change(2, passed=False), "judged wrongly"),
+        (_change(4, passed=True), "judged wrongly"),
+        (_change(5, is_blocking=False), "judged wrongly"),
         (_other_words, "without the vendor's words"),
         (_no_alert, "alert missing"),
         (_alert_again, "alert twice"),
@@ -145,6 +212,12 @@ def test_what_must_not_be_is_found(break_it: Callable[[Facts], None], category: 
     break_it(facts)
     assert {finding.category for finding in reconcile(facts)} == {category}
     assert category in CATEGORIES
+
+
+def test_an_evaluation_that_names_no_materialization_there_is() -> None:
+    facts = as_it_should_be()
+    _change(0, target=Target(99, "", 1.0))(facts)
+    assert {finding.category for finding in reconcile(facts)} == {"check of another target", "check missing"}
 
 
 def test_an_alert_whose_tick_was_killed_may_fire_again() -> None:
@@ -159,3 +232,17 @@ def test_a_dagster_run_that_never_began_says_nothing() -> None:
     facts.publishing.append(Publishing("d1", BAD, "r2", True, "", began=False))
     facts.alerts.append(Alert("d1", 5.0))
     assert reconcile(facts) == []
+
+
+def test_a_plan_holds_gates_on_named_partitions_on_days_and_on_ranges() -> None:
+    plan = Plan(7, 2000)
+    assert len(plan.flights) >= 2000
+    assert sum(batch.size for batch in plan.batches) == len(plan.flights)
+    assert len({flight.target for flight in plan.flights.values()}) == len(plan.flights)
+    bad = [flight for flight in plan.flights.values() if flight.fate == "bad data"]
+    assert {(flight.slot.is_daily, len(flight.partitions)) for flight in bad} == {(False, 1), (True, 1), (True, 2)}
+    assert {flight.slot.kind.name for flight in bad} == {"TestGen tests", "TestGen profiling"}
+    days = [day for batch in plan.batches if batch.is_daily for day in batch.partitions]
+    assert len(set(days)) == len(days)
+    for kind in KINDS:
+        assert {slot.is_daily for slot in plan.slots if slot.kind == kind} == {False, True}
