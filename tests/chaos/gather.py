@@ -50,7 +50,7 @@ def from_dagster(instance: dg.DagsterInstance, group: Group, dagster_runs: Itera
     """What the Dagster runs of a group have written."""
     facts = Facts()
     numbers = {one.slot.number: one.number for one in group.materializations}
-    ended: set[tuple[str, int]] = set()
+    ended: dict[tuple[str, int], float] = {}
     dagster_runs = list(dagster_runs)
     for run_id in dagster_runs:
         facts.dagster_runs += 1
@@ -65,7 +65,7 @@ def from_dagster(instance: dg.DagsterInstance, group: Group, dagster_runs: Itera
     return facts
 
 
-def _materialized(record: dg.EventLogRecord, number: int, ended: AbstractSet[tuple[str, int]]) -> Materialized:
+def _materialized(record: dg.EventLogRecord, number: int, ended: Mapping[tuple[str, int], float]) -> Materialized:
     assert record.asset_materialization is not None
     known = record.asset_materialization.metadata.get(RUN_ID_KEY)
     return Materialized(
@@ -75,12 +75,12 @@ def _materialized(record: dg.EventLogRecord, number: int, ended: AbstractSet[tup
         dagster_run=record.run_id,
         partition=record.partition_key,
         storage_id=record.storage_id,
-        is_complete=(record.run_id, number) in ended,
+        is_complete=ended.get((record.run_id, number), 0.0) >= record.timestamp,
     )
 
 
 def _read(
-    entry: dg.EventLogEntry, run_id: str, numbers: Mapping[int, int], facts: Facts, ended: set[tuple[str, int]]
+    entry: dg.EventLogEntry, run_id: str, numbers: Mapping[int, int], facts: Facts, ended: dict[tuple[str, int], float]
 ) -> None:
     event, at = entry.dagster_event, entry.timestamp
     assert event is not None
@@ -92,11 +92,11 @@ def _read(
         if slot in numbers:
             facts.told.append(_told(event, numbers[slot], at, run_id))
             if facts.told[-1].kind not in _INTERRUPTED:
-                ended.add((run_id, numbers[slot]))
+                ended[run_id, numbers[slot]] = at
     elif kind is dg.DagsterEventType.STEP_SUCCESS:
         slot = _SLOT_OF_ASSET.get(event.step_key or "")
         if slot in numbers:
-            ended.add((run_id, numbers[slot]))
+            ended[run_id, numbers[slot]] = at
     elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         facts.evaluated.append(_evaluated(event, numbers, at, run_id))
     else:
