@@ -98,14 +98,17 @@ def _checks(facts: Facts) -> Iterator[Finding]:
     untargeted: Counter[tuple[str, str, str | None]] = Counter()
     for evaluated in facts.evaluated:
         asset, name = evaluated.check
+        is_of_failure = outcomes.get(evaluated.run_id or "") in ("failed", "canceled")
         if evaluated.target is not None:
-            judging[name, evaluated.target.storage_id] += 1
-            why = _other_target(evaluated, by_id.get(evaluated.target.storage_id))
+            target = by_id.get(evaluated.target.storage_id)
+            # That of a run that failed may name what an earlier run has materialized.
+            is_of_earlier = is_of_failure and target is not None and target.run_id != evaluated.run_id
+            judging[name, evaluated.target.storage_id] += not is_of_earlier
+            why = _other_target(evaluated, target, of_failure=is_of_failure)
             if why:
                 yield Finding("check of another target", f"{name} of {asset}, {evaluated.partition}: {why}")
         else:
             untargeted[asset, name, evaluated.partition] += 1
-            is_of_failure = outcomes.get(evaluated.run_id or "") in ("failed", "canceled")
             # The other checks of a failed run do not name it; none of those of a success comes from a Dagster run that
             # has not materialized the asset.
             if not is_of_failure and (name == RUN_STATUS or not evaluated.dagster_run):
@@ -120,7 +123,7 @@ def _checks(facts: Facts) -> Iterator[Finding]:
     yield from _judgements(facts, by_id)
 
 
-def _other_target(evaluated: Evaluated, target: Materialized | None) -> str | None:
+def _other_target(evaluated: Evaluated, target: Materialized | None, *, of_failure: bool) -> str | None:
     """What is wrong with the materialization that an evaluation names."""
     named = evaluated.target
     assert named is not None
@@ -128,7 +131,7 @@ def _other_target(evaluated: Evaluated, target: Materialized | None) -> str | No
         return f"there is no materialization {named.storage_id}"
     if target.place != (evaluated.check[0], evaluated.partition):
         return f"it names the materialization of {target.place}"
-    if evaluated.run_id not in (None, target.run_id):
+    if evaluated.run_id not in (None, target.run_id) and not of_failure:
         return f"it is of run {evaluated.run_id}, and names the materialization of run {target.run_id}"
     if named.dagster_run != target.dagster_run or abs(named.at - target.at) > _SAME_TIME:
         return f"it names materialization {named.storage_id} of another Dagster run or time"
@@ -144,11 +147,7 @@ def _checks_of_failures(facts: Facts) -> Iterator[Finding]:
     # What has not ended has no status to check.
     ending = {planned.place: planned for planned in facts.planned if planned.ends}
     failed = {(one.place, one.run_id) for one in facts.publishing if one.failed and one.began and one.place in ending}
-    told = Counter(
-        (one.check[0], one.partition, one.run_id)
-        for one in facts.evaluated
-        if one.check[1] == RUN_STATUS and one.target is None
-    )
+    told = Counter((one.check[0], one.partition, one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS)
     without_partition = {
         (one.check[0], one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS and one.partition is None
     }
@@ -166,7 +165,7 @@ def _judgements(facts: Facts, by_id: dict[int, Materialized]) -> Iterator[Findin
     for one in facts.evaluated:
         target = by_id.get(one.target.storage_id) if one.target is not None else None
         check = declared.get(one.check)
-        if target is None or check is None:
+        if target is None or check is None or one.run_id not in (None, target.run_id):
             continue
         what = f"{one.check[1]} of {target.place}"
         if one.passed == (check.judges_data and target.place in bad):

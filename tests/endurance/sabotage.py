@@ -11,6 +11,7 @@ from unittest import mock
 import dagster as dg
 
 from dagster_runs.in_flight.completion import Completion
+from dagster_runs.in_flight.finished import Ended
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.published import Published
@@ -51,34 +52,23 @@ def _take_failed_for_good() -> list[Any]:
     return [mock.patch.object(Watch, "_take_in", taking_in)]
 
 
-def _after_tick(change: Callable[[list[Any]], list[Any]]) -> list[Any]:
-    """The sensor hands other events over to Dagster than it has made."""
-    tick = Completion.tick
-
-    def changed(self: Completion, context: Any) -> Any:
-        result = tick(self, context)
-        if isinstance(result, dg.SensorResult) and result.asset_events:
-            return result._replace(asset_events=change(list(result.asset_events)))
-        return result
-
-    return [mock.patch.object(Completion, "tick", changed)]
-
-
 def _without_targets() -> list[Any]:
     """The check evaluations do not name the materialization that they judge."""
+    made = Ended.evaluations
     fields = ("asset_key", "check_name", "passed", "metadata", "severity", "description", "blocking", "partition")
 
-    def without(event: Any) -> Any:
-        if not isinstance(event, dg.AssetCheckEvaluation):
-            return event
-        return dg.AssetCheckEvaluation(**{name: getattr(event, name) for name in fields})
+    def without_targets(self: Ended, *given: Any, **more: Any) -> list[dg.AssetCheckEvaluation]:
+        return [
+            dg.AssetCheckEvaluation(**{name: getattr(one, name) for name in fields})
+            for one in made(self, *given, **more)
+        ]
 
-    return _after_tick(lambda events: [without(event) for event in events])
+    return [mock.patch.object(Ended, "evaluations", without_targets)]
 
 
 def _forget_the_checks() -> list[Any]:
     """The second phase of an end never comes: the materialization is all that is reported."""
-    return _after_tick(lambda events: [event for event in events if not isinstance(event, dg.AssetCheckEvaluation)])
+    return [mock.patch.object(Ended, "evaluations", return_value=[])]
 
 
 CHOICES: dict[str, Callable[[], list[Any]]] = {
