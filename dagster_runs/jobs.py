@@ -6,7 +6,8 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_runs.in_flight.cancelling import Cancellation, in_flight
-from dagster_runs.in_flight.definition import watched
+from dagster_runs.in_flight.definition import check_defined, watched
+from dagster_runs.in_flight.vendor_resources import code_location_of, initialized
 
 
 class CancelRemoteRuns(dg.Config):
@@ -26,6 +27,9 @@ def build_cancel_job(
     asset's runs are meant. The completion sensor neither reports nor retries what ends cancelled then; a run that ends
     otherwise after all is reported as ever, and not retried.
 
+    With assets of several vendors, only the resource of the asset whose runs are canceled is initialized. Such a job
+    takes its resources from the code location; a test that executes it in process passes them as ``resources``.
+
     Args:
         assets: Assets from `build_remote_run_asset` with ``wait="defer"``.
         name: The job's name.
@@ -36,13 +40,18 @@ def build_cancel_job(
     """
     by_key = {key.to_user_string(): asset for asset in watched(assets, deferred=True) for key in asset.keys}
 
-    @dg.op(name=f"{name}_op", required_resource_keys={asset.remote.resource_key for asset in by_key.values()})
+    # Dagster resolves the config of all resources that a job requires before it begins: with several vendors, one
+    # unset variable would keep the runs of all others from being canceled. So the op then initializes what it needs.
+    resource_keys = {asset.remote.resource_key for asset in by_key.values()}
+
+    @dg.op(name=f"{name}_op", required_resource_keys=resource_keys if len(resource_keys) == 1 else None)
     def cancel(context: dg.OpExecutionContext, config: CancelRemoteRuns) -> None:
         asset = by_key.get(config.asset)
         if asset is None:
             raise dg.Failure(
                 f"There is no deferred asset {config.asset!r}; there are {', '.join(by_key)}", allow_retries=False
             )
+        check_defined([asset], code_location_of(context))
         going = in_flight(asset, context.instance)
         wanted = [
             flight
@@ -52,17 +61,20 @@ def build_cancel_job(
         if not wanted:
             ids = ", ".join(flight.run_id for flight in going) or "none"
             raise dg.Failure(f"No such run of {config.asset} is in flight. In flight: {ids}", allow_retries=False)
-        # All are asked first: until a vendor confirms takes up to a minute, and the last of a thousand is not to go on
-        # meanwhile.
-        cancellations = [Cancellation(context, flight) for flight in wanted]
-        for cancellation in cancellations:
-            cancellation.ask()
         failures: list[str] = []
-        for cancellation in cancellations:
-            try:
-                context.log.info(cancellation.confirm())
-            except dg.Failure as failure:
-                failures.append(str(failure.description))
+        with initialized([asset], context) as vendors:
+            if vendors.problems:
+                raise dg.Failure(". ".join(vendors.problems.values()), allow_retries=False)
+            # All are asked first: until a vendor confirms takes up to a minute, and the last of a thousand is not to go
+            # on meanwhile.
+            cancellations = [Cancellation(context, flight, vendors) for flight in wanted]
+            for cancellation in cancellations:
+                cancellation.ask()
+            for cancellation in cancellations:
+                try:
+                    context.log.info(cancellation.confirm())
+                except dg.Failure as failure:
+                    failures.append(str(failure.description))
         if failures:
             raise dg.Failure("\n".join(failures), allow_retries=False)
 

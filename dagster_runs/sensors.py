@@ -59,10 +59,11 @@ def build_completion_sensor(
 
     @dg.sensor(
         name=name,
+        # No required_resource_keys: Dagster would fail the tick before it begins if one of several resources cannot be
+        # initialized. The tick initializes each by itself.
         jobs=[*(job for job, _ in publishing), *requested.values()],
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        required_resource_keys={asset.remote.resource_key for asset in assets_watched},
         description=description or f"Reports how the deferred runs of {_listed(assets_watched)} end.",
         tags=tags,
     )
@@ -111,10 +112,9 @@ def build_observation_sensor(
 
     @dg.sensor(
         name=name,
-        jobs=list(requested.values()) or None,
+        **_targeting(name, assets_watched, list(requested.values())),
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        required_resource_keys={asset.remote.resource_key for asset in assets_watched},
         description=description or f"Reports runs of {_listed(assets_watched)} that others start.",
         tags=tags,
     )
@@ -136,6 +136,20 @@ def _publishing_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[An
         selection = dg.AssetSelection.assets(*(key for asset in some for key in asset.keys))
         jobs.append((dg.define_asset_job(own, selection=selection), some))
     return jobs
+
+
+def _targeting(name: str, assets: Sequence[WatchedAsset], requested: Sequence[Job]) -> dict[str, Any]:
+    """The arguments that make a sensor target its assets, by key.
+
+    Dagster then refuses to load definitions that lack one of them, for example because `load_assets_from_modules` gave
+    the assets a ``key_prefix`` and the sensor still has the assets without it. The definitions themselves as ``target``
+    would not do: Dagster adds a target that is missing to the code location.
+    """
+    selection = dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys))
+    if not requested:
+        return {"target": selection}
+    # Dagster takes one target, or several jobs.
+    return {"jobs": [dg.define_asset_job(f"{name}_assets", selection=selection), *requested]}
 
 
 def _listed(assets: Sequence[Any]) -> str:

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
+from dagster_runs.in_flight.vendor_resources import VendorResources
 from dagster_runs.remote_run.ending import CANCEL_CONFIRMED_WITHIN, ask_to_end, confirm_end
 from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.ledger import Entry
@@ -59,12 +60,13 @@ class Cancellation:
     Args:
         context: The context of the op that cancels.
         flight: The run.
+        vendors: The initialized resources.
     """
 
-    def __init__(self, context: Any, flight: Flight) -> None:
+    def __init__(self, context: Any, flight: Flight, vendors: VendorResources) -> None:
         asset = flight.asset.remote
         step = _CancellingStep(context, name=flight.record.name, flight=flight)
-        self._following = Following(step, asset.resource_in(context.resources), flight.run, asset.options)
+        self._following = Following(step, vendors.ready[asset.resource_key], flight.run, asset.options)
         record = flight.record
         self._going = Going(flight.run_id, record.correlation_id, record.at, flight.deadline, attached=True)
         self._until = 0.0

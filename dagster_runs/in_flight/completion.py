@@ -21,16 +21,20 @@ import dagster as dg
 
 from dagster_runs.in_flight import publishing, requests
 from dagster_runs.in_flight.cursor import Cursor
-from dagster_runs.in_flight.definition import WatchedAsset
+from dagster_runs.in_flight.definition import WatchedAsset, check_defined
 from dagster_runs.in_flight.finished import Ended, FinishedRun
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.flights import Flights
+from dagster_runs.in_flight.outages import Alarm, LastingProblem, OutageLog
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import Published, is_published
+from dagster_runs.in_flight.refusing import NotPrepared
 from dagster_runs.in_flight.report import EVENTS_FOR_A_REQUEST, STILL_AT_WORK, Report
 from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, leave_out_evaluated
 from dagster_runs.in_flight.storing import Storing
+from dagster_runs.in_flight.vendor_resources import VendorResources, initialized
 from dagster_runs.in_flight.watching import Watch
+from dagster_runs.in_flight.wiped import WipedRuns
 from dagster_runs.remote_run.contract import RunResult
 from dagster_runs.remote_run.evaluations import Place, newest_materializations
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -92,6 +96,13 @@ class Completion:
         self._pool = ThreadPoolExecutor(len(self._watches), thread_name_prefix="dagster_runs_watch")
         self._paces = Paces()
         self._storing = Storing()
+        self._alarm = Alarm()
+        self._resource_log = OutageLog()
+        self._unprepared: dict[Flight, NotPrepared] = {}
+        self._turn = 0
+        self._wiped = WipedRuns()
+        self._began_at: dict[str, float] = {}
+        self._request_log = OutageLog()
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """One evaluation of the sensor."""
@@ -99,14 +110,18 @@ class Completion:
             return dg.SkipReason(STILL_AT_WORK)
         told_last = self._told_last
         try:
-            return self._tick(context)
+            with initialized(self._assets, context) as vendors:
+                return self._tick(context, vendors)
+        except LastingProblem:
+            raise  # nothing was handed over, and the table of runs is up to date
         except BaseException:
             self._flights, self._told_last = None, told_last  # nobody can tell how far it came
             raise
         finally:
             self._busy.release()
 
-    def _tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
+        check_defined(self._assets, context.repository_def)
         clock = current_clock()
         begun = clock.monotonic()
         before = Cursor.of(context.cursor)
@@ -119,16 +134,21 @@ class Completion:
         flights.to_verify = leave_out_evaluated(
             flights.to_verify, context.instance, has_time=lambda: clock.monotonic() < begun + READING
         )
-        resources = {asset.remote.resource_key: asset.remote.resource_in(context.resources) for asset in self._assets}
+        resources = vendors.ready
         self._look(flights, resources, context.instance, begun)
+        self._resource_log.update(context.log, vendors.problems, over="The resource %r can be used again, after %.0f s")
         for watch in self._watches.values():
             watch.tell(context.log)
+        self._wiped.warn(flights, context.instance, context.log)
+        refused = [watch.refused for watch in self._watches.values() if watch.refused is not None]
+        problems = [*vendors.problems.values(), *refused]
+        self._alarm.check_before_reporting(problems)
         most_events = min(MOST_EVENTS, self._storing.most_events)
         most_requests = max(1, min(MOST_REQUESTS, most_events // EVENTS_FOR_A_REQUEST))
         report = Report(most_events, most_requests, begun + REPORTING)
         self._told_last = None
         self._follow_again(flights, report, context)
-        unheard = {key for key, watch in self._watches.items() if watch.is_unheard}
+        unheard = {key for key, watch in self._watches.items() if watch.is_unheard or key in vendors.problems}
         _give_up_overdue(flights, clock.wall(), unheard)
         _leave_out_lost_results(flights, context)
         publishing.leave_out_timed_out(flights, context.instance, clock.wall())
@@ -136,6 +156,8 @@ class Completion:
         self._request(flights, published, resources, report, context)
         self._evaluate(flights, resources, report, context)
         self._report(flights, published, resources, report, context)
+        problems += self._log_unprepared(context)
+        self._alarm.check_after_reporting(problems, is_idle=not report.events and not report.requests)
         self._storing.handed_over(report.told)
         self._token = uuid4().hex
         at = (before.at if flights.published else 0.0) or clock.wall()  # what a lost tick left undone is of that time
@@ -144,7 +166,7 @@ class Completion:
             asset_events=report.events,
             run_requests=report.requests,
             # Dagster shows it for every tick that requests no run.
-            skip_reason=None if report.requests else self._how_it_stands(flights),
+            skip_reason=None if report.requests else self._how_it_stands(flights, vendors),
             cursor=cursor,
         )
 
@@ -213,7 +235,11 @@ class Completion:
         context: dg.SensorEvaluationContext,
     ) -> None:
         """Report the evaluations of runs whose materializations an earlier tick has reported."""
-        waiting = [flight for flight in flights if flight.phase is Phase.MATERIALIZED]
+        waiting = [
+            flight
+            for flight in flights
+            if flight.phase is Phase.MATERIALIZED and flight.asset.remote.resource_key in resources
+        ]
         phase = SecondPhase(waiting, context.instance)
         for told, flight in enumerate(waiting):
             if told and not self._has_room(report):
@@ -246,7 +272,13 @@ class Completion:
         """Report the materializations of runs that have succeeded."""
         # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
         unevaluated = {key for flight in flights if flight.phase is Phase.MATERIALIZED for key in flight.keys}
-        for told, flight in enumerate([flight for flight in flights if flight.phase is Phase.SUCCEEDED]):
+        # Those whose resource cannot be initialized wait until it can.
+        succeeded = [
+            flight
+            for flight in flights
+            if flight.phase is Phase.SUCCEEDED and flight.asset.remote.resource_key in resources
+        ]
+        for told, flight in enumerate(succeeded):
             if told and not report.has_room_for_events:
                 break
             ended = _ended(flight, published.left(flight), resources[flight.asset.remote.resource_key])
@@ -283,43 +315,120 @@ class Completion:
         # They take time as events do, so half of it is left to what succeeded.
         share = 2 if any(flight.phase is Phase.SUCCEEDED for flight in flights) else 1
         most, most_told = max(1, report.most_requests // share), report.most_events // share // 2
-        before, needing = len(report.requests), list[Flight]()
-        for flight in [flight for flight in flights if flight.phase is Phase.NEEDS_STEP]:
-            try:
-                requests.check_step(flight, instance)
-                needing.append(flight)
-            except requests.NoStep as why:
-                self._tell_without_step(flight, published, resources, report, context, why=why)
-            is_full = len(needing) >= most or len(report.requests) - before >= most
-            if is_full or len(report.events) >= most_told or report.is_late:
-                break
-        requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
-        asked = [*needing, *requested[: publishing.AT_ONCE]]
+        before = len(report.requests)
+        needing = self._needing(flights, published, resources, report, context, most=most, most_told=most_told)
+        now = current_clock().wall()
+        noted = flights.noted(publishing.AT_ONCE)
+        asked = [*needing, *self._requested_in_turn(flights), *noted]
         for flight, runs in publishing.requested_runs(asked, instance).items():
-            given_up = sum(publishing.never_began(run) for run in runs)
-            if any(publishing.has_begun(run) for run in runs):
+            end = noted.get(flight)
+            died = [run for run in runs if publishing.has_died(run, flight, end, now, self._seen_for(run, now))]
+            given_up = len(died) + sum(publishing.never_began(run) for run in runs)
+            is_by_another = end is not None and end.dagster_run_id not in {run.dagster_run.run_id for run in runs}
+            if is_by_another or any(publishing.is_over(run) for run in runs):
                 flight.phase = Phase.OVER
-            elif given_up < len(runs):
+                flights.settle(flight)
+                for run in runs:
+                    self._began_at.pop(run.dagster_run.run_id, None)
+            elif given_up < len(runs) or flight.asset.remote.resource_key not in resources:
                 flight.phase = Phase.REQUESTED  # it waits in Dagster's queue
-            elif given_up == publishing.MOST_ATTEMPTS:
+            elif given_up >= publishing.MOST_ATTEMPTS:
                 flight.phase = Phase.OVER
+                flights.settle(flight)
                 context.log.error(
-                    "The end of %s run %s is not published: Dagster has given up %d runs that were to do so",
+                    "The end of %s run %s is not published: each of %d Dagster runs for it was given up or never ended",
                     flight.run.vendor,
                     flight.run_id,
                     given_up,
                 )
             elif len(report.requests) == before or (len(report.requests) - before < most and not report.is_late):
-                default = self._default_jobs[flight.asset]
                 try:
-                    request = requests.to_publish(flight, context, self._jobs, default, attempt=given_up)
+                    self._request_one(flight, died, given_up, report, context)
+                except NotPrepared as error:
+                    self._unprepared[flight] = error
                 except requests.NoStep as why:
-                    self._tell_without_step(flight, published, resources, report, context, why=why)
-                    continue
-                flight.phase = Phase.REQUESTED
-                report.requests.append(request)
-                if not given_up:
-                    self._follow(flight, report, context)
+                    if end is None:
+                        self._tell_without_step(flight, published, resources, report, context, why=why)
+                        continue
+                    # What was published is there; only no Dagster run has failed for it.
+                    flights.settle(flight)
+                    context.log.warning(
+                        "%s run %s: no Dagster run can fail for its end. %s", flight.run.vendor, flight.run_id, why
+                    )
+
+    def _needing(
+        self,
+        flights: Flights,
+        published: Published,
+        resources: Mapping[str, RemoteRunResource],
+        report: Report,
+        context: dg.SensorEvaluationContext,
+        *,
+        most: int,
+        most_told: int,
+    ) -> list[Flight]:
+        """Those that a Dagster run can publish; reports those that none can."""
+        before, needing = len(report.requests), list[Flight]()
+        # Without its resource Dagster would refuse a run, and with it the whole tick. Those for which an error of code
+        # kept a run from being prepared come last, so that they hold up no others.
+        failed_before, self._unprepared = self._unprepared, {}
+        candidates = [
+            flight
+            for flight in flights
+            if flight.phase is Phase.NEEDS_STEP and flight.asset.remote.resource_key in resources
+        ]
+        for flight in sorted(candidates, key=lambda flight: flight in failed_before):
+            try:
+                requests.check_step(flight, context.instance)
+                needing.append(flight)
+            except NotPrepared as error:
+                self._unprepared[flight] = error
+            except requests.NoStep as why:
+                self._tell_without_step(flight, published, resources, report, context, why=why)
+            is_full = len(needing) >= most or len(report.requests) - before >= most
+            if is_full or len(report.events) >= most_told or report.is_late:
+                break
+        return needing
+
+    def _request_one(
+        self,
+        flight: Flight,
+        died: Sequence[dg.RunRecord],
+        given_up: int,
+        report: Report,
+        context: dg.SensorEvaluationContext,
+    ) -> None:
+        """Request a Dagster run that publishes an end.
+
+        Raises:
+            NoStep: There can be none.
+            NotPrepared: An error of code kept it from being prepared.
+        """
+        default, dead = self._default_jobs[flight.asset], [run.dagster_run.run_id for run in died]
+        request = requests.to_publish(flight, context, self._jobs, default, attempt=given_up, instead_of=dead)
+        flight.phase = Phase.REQUESTED
+        report.requests.append(request)
+        if dead:
+            context.log.warning(
+                "Dagster run %s was to publish the end of %s run %s, and never ended: its worker may have died. "
+                "Requesting another one, so that the end is published by a Dagster run that fails",
+                dead[-1],
+                flight.run.vendor,
+                flight.run_id,
+            )
+        if not given_up:
+            self._follow(flight, report, context)
+
+    def _seen_for(self, run: dg.RunRecord, now: float) -> float:
+        """Seconds since when this process knows that a Dagster run has begun."""
+        return now - self._began_at.setdefault(run.dagster_run.run_id, now) if run.start_time is not None else 0.0
+
+    def _requested_in_turn(self, flights: Flights) -> list[Flight]:
+        """Some of those whose Dagster run was requested: as many as one query asks about, others at the next tick."""
+        requested = [flight for flight in flights if flight.phase is Phase.REQUESTED]
+        first = self._turn % len(requested) if requested else 0
+        self._turn += publishing.AT_ONCE
+        return (requested[first:] + requested[:first])[: publishing.AT_ONCE]
 
     def _tell_without_step(
         self,
@@ -332,9 +441,11 @@ class Completion:
         why: requests.NoStep,
     ) -> None:
         """Tell an end that no step can publish: Dagster would refuse the tick."""
+        resource = resources.get(flight.asset.remote.resource_key)
+        if resource is None:
+            return  # its address is part of what is reported; the next tick tries again
         places = published.left(flight)
-        newest = newest_materializations(context.instance, places)
-        ended = _ended(flight, places, resources[flight.asset.remote.resource_key], newest)
+        ended = _ended(flight, places, resource, newest_materializations(context.instance, places))
         try:
             report.events += ended.as_failure()
         except Exception:  # as of a good end; that it ended is known all the same
@@ -374,10 +485,24 @@ class Completion:
                 if report.is_late or not report.has_room_for_requests:
                     return
 
-    def _how_it_stands(self, flights: Flights) -> str:
+    def _log_unprepared(self, context: dg.SensorEvaluationContext) -> list[str]:
+        """The messages of those runs whose publishing Dagster run cannot be prepared; each is logged once."""
+        problems = {
+            f"The end of {flight.run.vendor} run {flight.run_id}": error for flight, error in self._unprepared.items()
+        }
+        said = {
+            name: f"{name} is not published yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
+            for name, error in problems.items()
+        }
+        causes = {name: error.__cause__ or error for name, error in problems.items()}
+        self._request_log.update(context.log, said, over="%s is no longer held up, after %.0f s", errors=causes)
+        return list(said.values())
+
+    def _how_it_stands(self, flights: Flights, vendors: VendorResources) -> str:
         count = {phase: sum(flight.phase is phase for flight in flights) for phase in Phase}
         said = [f"{count[Phase.OVER]} reported, {len(flights) - count[Phase.OVER]} in flight"]
-        return ". ".join([*said, *(watch.trouble for watch in self._watches.values() if watch.trouble is not None)])
+        troubles = [trouble for watch in self._watches.values() for trouble in watch.troubles]
+        return ". ".join([*said, *vendors.problems.values(), *troubles])
 
 
 def _take_over(flights: Flights) -> None:

@@ -137,6 +137,32 @@ def watched(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsset]:
     return found
 
 
+def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefinition | None) -> None:
+    """Refuse assets that the code location does not have under their keys, as they got other keys on loading.
+
+    Args:
+        assets: The assets.
+        repository: The code location's definitions; ``None`` in a test that has none.
+
+    Raises:
+        DagsterInvalidDefinitionError: One of them is not defined.
+    """
+    if repository is None:
+        return
+    defined = repository.assets_defs_by_key
+    missing = sorted(
+        key.to_user_string()
+        for asset in assets
+        for key in asset.keys
+        if key not in defined and key not in repository.source_assets_by_key
+    )
+    if missing:
+        raise dg.DagsterInvalidDefinitionError(
+            f"{', '.join(missing)} is not defined in this code location, perhaps because it has another key there: "
+            "load_assets_from_modules(..., key_prefix=...) gives assets new keys. Pass the assets as they are loaded."
+        )
+
+
 def claim(assets: Sequence[WatchedAsset], sensor: str) -> None:
     """Note which completion sensor tells of the assets' runs: two would tell each end twice.
 

@@ -49,8 +49,17 @@ class Ends:
     def _is_shown(
         self, resource: RemoteRunResource, begin: float, end: float | None, show: Callable[[ListedRun], bool]
     ) -> bool:
+        has_shown = False
         try:
             listed = resource.list_ended(begin, end)
-            return listed is not None and all(show(run) for run in listed)
-        except UnexpectedResponseError:  # its pages may be too many
+            for run in listed if listed is not None else ():
+                has_shown = True
+                if not show(run):
+                    return False
+        except UnexpectedResponseError:
+            # Its pages may be too many, so the next tick reads a shorter part. Any other answer that is no list is an
+            # error: it comes at once, or for the shortest part as well.
+            if not has_shown or self._part <= _SHORTEST_PART:
+                raise
             return False
+        return listed is not None

@@ -15,6 +15,7 @@ import dagster as dg
 
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
+from dagster_runs.in_flight.publishing import NotedEnd
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, RemoteRun
 from dagster_runs.remote_run.ledger import Entry, Record, is_attached, observed_run, published_run
 from dagster_runs.remote_run.pacing import Age
@@ -57,6 +58,7 @@ class Flights:
         self._since = None if read_from else machine_time(oldest)
         self._from = self._newest = read_from
         self._going: dict[Key, Flight] = {}
+        self._noted: dict[Key, NotedEnd] = {}
         self._runs: WeakValueDictionary[tuple[type[RemoteRun[Any]], str], RemoteRun[Any]] = WeakValueDictionary()
         self._seen: set[int] = set()
         self._passes: deque[tuple[float, int]] = deque()
@@ -75,6 +77,17 @@ class Flights:
         for flight in flights:
             self._going.pop((flight.asset.keys[0], flight.run_id), None)
 
+    def noted(self, most: int) -> dict[Flight, NotedEnd]:
+        """Those whose end a Dagster run has published that may not have ended yet; others have their turn next time."""
+        some = list(self._noted.items())[:most]
+        for key, _ in some:
+            self._noted[key] = self._noted.pop(key)
+        return {end.flight: end for _, end in some}
+
+    def settle(self, flight: Flight) -> None:
+        """Forget the published end of a run, as its Dagster run has ended."""
+        self._noted.pop((flight.asset.keys[0], flight.run_id), None)
+
     @property
     def newest(self) -> int:
         """The largest storage id that was read: what is reported from now on gets a larger one."""
@@ -84,8 +97,10 @@ class Flights:
     def read_from(self) -> int:
         """The id after which another process has to read to know those that something is to be done about."""
         # Not the first of them alone: an entry with a smaller id may be about to become visible.
-        undone = [flight for flight in self if flight.phase is not Phase.OVER] + [
-            flight for flight, _ in self.published
+        undone = [
+            *(flight for flight in self if flight.phase is not Phase.OVER),
+            *(flight for flight, _ in self.published),
+            *(end.flight for end in self._noted.values()),
         ]
         return min([self._from, *(flight.storage_id - 1 for flight in undone)])
 
@@ -171,17 +186,27 @@ class Flights:
         self._newest = max(self._newest, event.storage_id)
         record = Record.of(event)
         if record is None and not event.run_id:
-            self._going.pop((asset.keys[0], observed_run(event) or ""), None)  # its end was told without a step
+            told = (asset.keys[0], observed_run(event) or "")  # its end was told without a step
+            self._going.pop(told, None)
+            self._noted.pop(told, None)
         if record is None or record.run_id is None:
             return
         key = (asset.keys[0], record.run_id)
         known = self._going.get(key)
         if record.entry in (Entry.ENDED, Entry.GONE):
-            self._going.pop(key, None)
+            self._note_end(key, record)
         elif record.entry is Entry.CANCELLING and known is not None:
             known.is_cancelled = True
         elif record.entry is Entry.STARTED and record.handed_over is not None and not _is_same(known, record):
             self._going[key] = self._flight(asset, record, event)
+            self._noted.pop(key, None)
+
+    def _note_end(self, key: Key, record: Record) -> None:
+        """It is reported once the Dagster run that has noted it has ended: alerts fire only then."""
+        earlier = self._noted.get(key)
+        flight = self._going.pop(key, earlier.flight if earlier is not None else None)
+        if flight is not None:
+            self._noted[key] = NotedEnd(flight, record.dagster_run_id, record.at)
 
     def _flight(self, asset: WatchedAsset, record: Record, event: dg.EventLogRecord) -> Flight:
         return Flight(

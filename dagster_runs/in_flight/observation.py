@@ -4,6 +4,7 @@ Dagster stores a tick's events before its cursor. So what is to be reported is l
 that got lost after its events reports nothing twice.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,14 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.in_flight import requests, sightings
-from dagster_runs.in_flight.definition import WatchedAsset
+from dagster_runs.in_flight.definition import WatchedAsset, check_defined
 from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
+from dagster_runs.in_flight.outages import Alarm, OutageLog
 from dagster_runs.in_flight.report import STILL_AT_WORK
 from dagster_runs.in_flight.requests import FollowUp
 from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
+from dagster_runs.in_flight.vendor_resources import VendorResources, initialized
+from dagster_runs.in_flight.watching import REFUSED_FOR
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
 from dagster_runs.remote_run.contract import (
     CLOCKS_DIFFER,
@@ -36,7 +40,13 @@ from dagster_runs.remote_run.provenance import current_provenance
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock, machine_time
-from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
+from dagster_runs.transport.errors import (
+    AuthenticationError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnexpectedResponseError,
+    VendorError,
+)
 
 LOOKING = 20.0
 """Seconds of a tick in which calls may begin, but for what is left below; Dagster ends a tick after 60, and one run's
@@ -82,20 +92,31 @@ class Observation:
         self._ticks = 0
         self._busy = threading.Lock()
         self._memories: dict[str, _Memory] = {}
+        self._alarm = Alarm()
+        self._resource_log = OutageLog()
+        self._unstored: tuple[str | None, str] | None = None
+        """Of the last tick, if it failed: the cursor that Dagster has kept, and the one that it did not get."""
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """One evaluation of the sensor."""
         if not self._busy.acquire(blocking=False):
             return dg.SkipReason(STILL_AT_WORK)
         try:
-            return self._tick(context)
+            with initialized(self._assets.values(), context) as vendors:
+                return self._tick(context, vendors)
         finally:
             self._busy.release()
 
-    def _tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
+        check_defined(self._assets.values(), context.repository_def)
+        self._resource_log.update(context.log, vendors.problems, over="The resource %r can be used again, after %.0f s")
+        self._alarm.check_before_reporting(self._problems(vendors))
         clock = current_clock()
         until = clock.monotonic() + LOOKING
-        seen = sightings.from_cursor(context.cursor)
+        kept = (
+            self._unstored[1] if self._unstored is not None and self._unstored[0] == context.cursor else context.cursor
+        )
+        seen = sightings.from_cursor(kept)
         report = _Report()
         by_resource: dict[str, dict[str, WatchedAsset]] = {}
         for name, asset in self._assets.items():
@@ -108,17 +129,29 @@ class Observation:
             one = seen.setdefault(key, Seen(clock.wall()))
             if clock.monotonic() > until:
                 continue
-            resource = next(iter(assets.values())).remote.resource_in(context.resources)
+            resource = vendors.ready.get(key)
+            if resource is None:
+                report.troubles.append(vendors.problems[key])
+                continue
             memory = self._memories.setdefault(key, _Memory())
             _Account(key, assets, resource, one, memory, report, context, self._follow_up, until).look()
         waiting = sum(len(one.awaited) for one in seen.values())
         said = f"{report.runs} reported, {waiting} awaited"
+        cursor = sightings.as_cursor(seen)
+        self._unstored = (context.cursor, cursor)
+        self._alarm.check_after_reporting(self._problems(vendors), is_idle=not report.events and not report.requests)
+        self._unstored = None
         return dg.SensorResult(
             asset_events=[*report.evaluations, *report.events],
             run_requests=report.requests,
             skip_reason=None if report.requests else ". ".join([said, *report.troubles]),
-            cursor=sightings.as_cursor(seen),
+            cursor=cursor,
         )
+
+    def _problems(self, vendors: VendorResources) -> list[str]:
+        """What a person has to solve: resources that cannot be initialized, and credentials that the vendor refuses."""
+        refused = [f"{key}: {memory.refused}" for key, memory in self._memories.items() if memory.is_refused]
+        return [*vendors.problems.values(), *refused]
 
 
 @dataclass
@@ -147,12 +180,32 @@ class _Memory:
         looked_at: When each awaited run was last looked at, in epoch seconds.
         failed_at: Likewise, of those for which that went wrong.
         unknown_since: Since when the vendor says that it does not know a run.
+        list_failed_at: When the list began to fail; ``None`` while it works.
+        refused: The error with which the vendor refuses our credentials; ``None`` if it does not.
+        refused_since: Epoch seconds since when it does.
     """
 
     part: float = _PART
     looked_at: dict[str, float] = field(default_factory=dict)
     failed_at: dict[str, float] = field(default_factory=dict)
     unknown_since: dict[str, float] = field(default_factory=dict)
+    list_failed_at: float | None = None
+    refused: Exception | None = None
+    refused_since: float = 0.0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the vendor has answered 401 or 403 for a while."""
+        return self.refused is not None and current_clock().wall() - self.refused_since >= REFUSED_FOR
+
+    def learn(self, error: Exception | None) -> None:
+        """Take in how a call ended: ``None`` is a success."""
+        if not isinstance(error, (AuthenticationError, PermissionDeniedError)):
+            self.refused = None
+            return
+        if self.refused is None:
+            self.refused_since = current_clock().wall()
+        self.refused = error
 
     def turn(self, run_id: str, created_at: float) -> tuple[float, float]:
         """Sorts runs by who has waited longest; those that could not be looked at come last, and hold up no others."""
@@ -187,7 +240,7 @@ class _Account:
         clock = current_clock()
         now = clock.wall()
         with self.resource.http().hurried():
-            self._bearing(self._list)  # which may be down, or too long, while runs can be looked at
+            self._list_bearing()  # the list may be down, or too long, while runs can be looked at
             # A vendor may take seconds for each call of which a list needs many.
             self.until = max(self.until, min(clock.monotonic(), self.until) + LEFT_FOR_LOOKS)
             awaited = self.seen.awaited
@@ -209,7 +262,7 @@ class _Account:
             is_late = done > 0 and current_clock().monotonic() > until
             if self.report.is_full or failed_in_a_row == _OUTAGE_AFTER or is_late:
                 break
-            error = self._bearing(partial(call, run_id, sighting))
+            error = self._bearing(partial(call, run_id, sighting), is_known=run_id in memory.failed_at)
             if error is None:
                 failed_in_a_row = 0
                 memory.failed_at.pop(run_id, None)
@@ -217,20 +270,35 @@ class _Account:
                 failed_in_a_row += isinstance(error, VendorError)
                 memory.failed_at[run_id] = current_clock().wall()
 
-    def _bearing(self, call: Callable[[], None]) -> Exception | None:
-        """What went wrong, which is tried again at the next tick."""
+    def _list_bearing(self) -> None:
+        memory, now = self.memory, current_clock().wall()
+        error = self._bearing(self._list, is_known=memory.list_failed_at is not None)
+        if error is not None:
+            memory.list_failed_at = memory.list_failed_at or now
+        elif memory.list_failed_at is not None:
+            self.context.log.info(
+                "The runs of %s can be listed again, after %.0f s", self.name, now - memory.list_failed_at
+            )
+            memory.list_failed_at = None
+
+    def _bearing(self, call: Callable[[], None], *, is_known: bool) -> Exception | None:
+        """What went wrong, which is tried again at the next tick; logged unless it is known to fail."""
+        log = self.context.log
         try:
             call()
         except VendorError as error:
-            self.context.log.warning("%s, which is tried again: %s", self.name, error)
+            log.log(logging.DEBUG if is_known else logging.WARNING, "%s, which is tried again: %s", self.name, error)
             failure: Exception = error
         except dg.DagsterInvariantViolationError:
             raise  # a mistake in the definitions
         except Exception as error:  # a vendor's code: one run must not hold up all others
-            self.context.log.exception("%s, which is tried again", self.name)
+            if not is_known:
+                log.exception("%s, which is tried again", self.name)
             failure = error
         else:
+            self.memory.learn(None)
             return None
+        self.memory.learn(failure)
         self.report.troubles.append(f"{self.name}: {failure}")
         return failure
 

@@ -6,13 +6,32 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_runs.dagster_private import CheckError
+
+REFUSALS = (
+    dg.DagsterConfigMappingFunctionError,  # the user's function for the job's config
+    dg.DagsterInvalidConfigError,  # other config, of the asset or of a resource
+    dg.DagsterInvalidDefinitionError,
+    dg.DagsterInvalidSubsetError,  # the job has lost an asset
+    dg.DagsterUnknownPartitionError,  # other partitions, or a dynamic one that was deleted
+)
+"""How Dagster's definitions refuse a run. Any other exception is an error of code, and says nothing about the run."""
+
+
+class NotPrepared(Exception):
+    """An error of code kept a Dagster run from being prepared; it is the cause of this exception."""
+
+
+class _Lost(Exception):
+    """What is requested does not exist any more."""
+
 
 def is_partition(partitions_def: dg.PartitionsDefinition[Any], key: str, instance: dg.DagsterInstance) -> bool:
     """Whether these partitions have the key, whatever shape it has."""
 
     def find(_: Any) -> None:
         if not partitions_def.has_partition_key(key):
-            raise LookupError(key)
+            raise _Lost(key)
 
     return _refused(find, instance) is None
 
@@ -21,29 +40,39 @@ def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str 
     """Why Dagster would refuse to launch what is requested, asked of the same definitions; ``None`` if it would not.
 
     A job may have lost an asset since, or have other partitions, or other config.
+
+    Raises:
+        NotPrepared: An error of code, so that it is not known.
     """
     repository = context.repository_def
     if repository is None:
         return None
 
     def prepare(loading: Any) -> None:
-        job = repository.get_job(request.job_name or "")
-        if request.partition_key is not None:
-            job.validate_partition_key(
-                request.partition_key, selected_asset_keys=request.asset_selection, context=loading
-            )
-        selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
+        name = request.job_name or ""
+        if not repository.has_job(name):
+            raise _Lost(f"There is no job {name}")
+        job = repository.get_job(name)
+        try:
+            selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
+            if request.partition_key is not None:
+                job.validate_partition_key(
+                    request.partition_key, selected_asset_keys=request.asset_selection, context=loading
+                )
+        except CheckError as error:
+            raise _Lost(str(error)) from error
         dg.validate_run_config(selected, request.run_config)
 
     error = _refused(prepare, context.instance)
-    return None if error is None else f"{type(error).__name__}: {error}"
+    return None if error is None else str(error) if isinstance(error, _Lost) else f"{type(error).__name__}: {error}"
 
 
 def _refused(judge: Callable[[Any], None], instance: dg.DagsterInstance) -> Exception | None:
-    """The error with which Dagster's definitions refuse something: of many kinds, so whatever ``judge`` raises.
+    """The error with which Dagster's definitions refuse something.
 
     Raises:
-        Exception: Dagster's storage failed. That tells nothing of what is judged, and the next tick asks again.
+        NotPrepared: An error of code.
+        Exception: Dagster's storage failed. That says nothing about what is judged, and the next tick asks again.
     """
     asked: Any = _Asked(instance)
     with dg.partition_loading_context(dynamic_partitions_store=asked) as loading:
@@ -52,7 +81,9 @@ def _refused(judge: Callable[[Any], None], instance: dg.DagsterInstance) -> Exce
         except Exception as error:
             if asked.has_failed:
                 raise
-            return error
+            if isinstance(error, (*REFUSALS, _Lost)):
+                return error
+            raise NotPrepared(f"{type(error).__name__}: {error}") from error
     return None
 
 

@@ -7,8 +7,8 @@ import dagster as dg
 
 from dagster_runs.in_flight.finished import FinishedRun
 from dagster_runs.in_flight.flight import Flight
-from dagster_runs.in_flight.refusing import is_partition, refusal
-from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG
+from dagster_runs.in_flight.refusing import REFUSALS, NotPrepared, is_partition, refusal
+from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG, INSTEAD_OF_TAG
 
 Job = Any
 """A `JobDefinition`, or what `define_asset_job` returns, which has no public name."""
@@ -39,6 +39,7 @@ def check_step(flight: Flight, instance: dg.DagsterInstance) -> None:
 
     Raises:
         NoStep: It cannot.
+        NotPrepared: An error of code, so that it is not known.
     """
     partitions_def = flight.asset.definition.partitions_def
     if partitions_def is None or not flight.partitions:
@@ -62,6 +63,7 @@ def to_publish(
     default: str,
     *,
     attempt: int = 0,
+    instead_of: Sequence[str] = (),
 ) -> dg.RunRequest:
     """A Dagster run whose step attaches to the deferred run, publishes its end and fails, if it did not succeed.
 
@@ -73,10 +75,13 @@ def to_publish(
         context: The sensor's.
         jobs: The jobs that the sensor may request, by name.
         default: The one for runs of other jobs, and where its own job cannot publish it any more.
-        attempt: How many of its kind Dagster has given up before they began.
+        attempt: How many of its kind were requested before, and never began or never ended.
+        instead_of: Those that have begun and never ended. What they published is published again, as this run has to
+            fail; its step is not retried, so that it starts nothing even if one of the others is alive after all.
 
     Raises:
         NoStep: There can be none.
+        NotPrepared: An error of code kept it from being prepared.
     """
     instance = context.instance
     deferred_by = instance.get_run_by_id(flight.record.dagster_run_id)
@@ -89,7 +94,9 @@ def to_publish(
     if instance.run_retries_enabled:
         # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
         left = _retries_left(before, instance.run_retries_max_retries)
-        tags[_MAX_RETRIES_TAG] = "0" if flight.is_cancelled else left
+        tags[_MAX_RETRIES_TAG] = "0" if flight.is_cancelled or instead_of else left
+    if instead_of:
+        tags[INSTEAD_OF_TAG] = ",".join(instead_of)
     request = dg.RunRequest(
         run_key=f"finish {_known_by(flight.run_id, flight.keys)} {flight.record.dagster_run_id}"
         + (f" again {attempt}" if attempt else ""),
@@ -118,8 +125,10 @@ def _launched_with(flight: Flight, deferred_by: dg.DagsterRun, context: dg.Senso
     if job is not None and is_jobs_own:  # which Dagster does not note with the run
         try:
             given = dg.validate_run_config(job.get_subset(asset_selection=deferred_by.asset_selection), given)
-        except Exception as error:  # somebody has changed the job
-            raise NoStep(f"Nobody can tell its config: that of job {name} has changed ({error})") from None
+        except REFUSALS as error:  # the job was changed
+            raise NoStep(f"Its config is not known: that of job {name} has changed ({error})") from None
+        except Exception as error:
+            raise NotPrepared(f"The config of job {name} cannot be read: {type(error).__name__}: {error}") from error
     op = flight.asset.definition.op.name
     config = given.get("ops", {}).get(op, {}).get("config")
     return {"ops": {op: {"config": config or {}}}} if config or is_jobs_own else {}
@@ -139,10 +148,16 @@ def _retries_left(tags: Mapping[str, str], usually: int) -> str:
 
 def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
     """The run that the user wants after each finished run, once: its key has the remote run's id and asset."""
-    request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
+    try:
+        request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
+        why = refusal(request, context) if request is not None else None
+    except NotPrepared:  # an error of code must not hold up the ends of other runs
+        context.log.exception(
+            "The run that is to follow run %s could not be prepared, so none is requested", finished.run_id
+        )
+        return []
     if request is None:
         return []
-    why = refusal(request, context)
     if why is not None:
         context.log.warning(
             "Dagster would refuse the run of job %s that is to follow run %s (%s), so nothing is requested",

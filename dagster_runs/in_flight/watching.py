@@ -11,6 +11,7 @@ from functools import partial
 
 from dagster_runs.in_flight.ends import Ends
 from dagster_runs.in_flight.flight import Flight, Phase
+from dagster_runs.in_flight.outages import OutageLog
 from dagster_runs.in_flight.sightings import LISTED_LATE
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
 from dagster_runs.remote_run.contract import ListedRun
@@ -18,7 +19,13 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.waiting import REFUSED_GRACE
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
+from dagster_runs.transport.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    VendorError,
+)
 
 AT_ONCE = 8
 """Looks under way at one vendor at the same time."""
@@ -28,6 +35,10 @@ _OUTAGE_AFTER = 3
 """Failed calls in a row from which on the vendor is left alone until the next tick."""
 _LEFT_OUT_FOR = 120.0
 """Seconds for which a list is left out that took all its time and showed nothing: single looks need that."""
+_FILTER_REFUSED_FOR = 3600.0
+"""Seconds for which the list of finished runs is left out if the vendor refuses the filter that it takes."""
+REFUSED_FOR = 60.0
+"""Seconds of 401 or 403 after which they are a problem that a person has to solve."""
 
 
 class _Reading:
@@ -79,7 +90,12 @@ class Watch:
         self._lock = threading.Lock()
         self._failed_in_a_row = 0
         self._trouble: BaseException | None = None
+        self._failing_since: float | None = None
         self._told_at: float | None = None
+        self._list_errors: dict[str, Exception] = {}
+        self._list_log = OutageLog()
+        self._filter_refused: InvalidRequestError | None = None
+        self._has_logged_filter = False
 
     def look(self, due: Sequence[Flight], going: Iterable[Flight], resource: RemoteRunResource, until: float) -> None:
         """Look at the runs that are due, and at whatever others the vendor's list shows on the way.
@@ -112,7 +128,8 @@ class Watch:
     def rest(self) -> None:
         """Nothing is going, so nothing is in trouble."""
         self._forget_what_is_over()
-        self.is_silent, self._trouble = False, None
+        self.is_silent, self._trouble, self._failing_since = False, None, None
+        self._list_errors.clear()
 
     def _forget_what_is_over(self) -> None:
         self._looks = {flight: look for flight, look in self._looks.items() if not look.done()}
@@ -127,6 +144,37 @@ class Watch:
             how = "can be looked at again" if self._was_heard else "has no runs going any more"
             log.info("%s %s, after %.0f s", self._name, how, now - self._told_at)
             self._told_at = None
+        if self._filter_refused is not None and not self._has_logged_filter:
+            self._has_logged_filter = True
+            log.info(
+                "%s does not list finished runs, so active runs are polled by other calls: %s",
+                self._name,
+                self._filter_refused,
+            )
+        errors = {name: error for name, error in self._list_errors.copy().items() if not isinstance(error, VendorError)}
+        # Once the vendor is down as a whole, its list is not worth a line of its own.
+        problems = self._list_problems if self._trouble is None else {}
+        self._list_log.update(log, problems, over="%s can be listed again, after %.0f s", errors=errors)
+
+    @property
+    def _list_problems(self) -> dict[str, str]:
+        return {
+            name: f"{name} cannot be listed, so each is polled by itself: {error}"
+            for name, error in self._list_errors.copy().items()
+        }
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong at the moment: with all calls, or with lists of runs alone."""
+        return [self.trouble] if self.trouble is not None else list(self._list_problems.values())
+
+    @property
+    def refused(self) -> str | None:
+        """Why the vendor does not let us poll, if it has answered 401 or 403 for a while."""
+        is_refusal = isinstance(self._trouble, (AuthenticationError, PermissionDeniedError))
+        if not is_refusal or self._failing_since is None:
+            return None
+        return self.trouble if current_clock().wall() - self._failing_since >= REFUSED_FOR else None
 
     @property
     def trouble(self) -> str | None:
@@ -163,15 +211,28 @@ class Watch:
         try:
             with resource.http().hurried():
                 is_whole = read(reading, resource, list_until, until)
-        except InvalidRequestError:
-            self._was_heard = True  # a server that does not know the filter for ends lists the runs all the same
+        except InvalidRequestError as error:
+            self._was_heard = True
+            if name == self._read_ends.__name__:  # by design, of servers without that filter: they list the runs
+                self._filter_refused = error
+                self._left_out[name] = clock.monotonic() + _FILTER_REFUSED_FOR
+            else:
+                self._list_errors[self._listed_by(name)] = error
         except Exception as error:  # the vendor's, or its code's
             self._failed(error)
+            self._list_errors[self._listed_by(name)] = error
+        else:
+            self._list_errors.pop(self._listed_by(name), None)
+            if name == self._read_ends.__name__:
+                self._has_logged_filter = False
         now = clock.monotonic()
         if now >= list_until and is_whole:
             self._left_out[name] = now + (now - began)  # others have the next turn
         elif now >= list_until and reading.entries == read_before:
             self._left_out[name] = now + _LEFT_OUT_FOR
+
+    def _listed_by(self, name: str) -> str:
+        return f"The {'finished ' if name == self._read_ends.__name__ else ''}runs of {self._name}"
 
     def _read_ends(self, reading: "_Reading", resource: RemoteRunResource, list_until: float, until: float) -> bool:
         now = current_clock().wall()
@@ -286,7 +347,7 @@ class Watch:
         with self._lock:
             self._failed_in_a_row = 0
             self._was_heard = True
-            self._trouble = None
+            self._trouble = self._failing_since = None
 
     def _failed(self, error: Exception) -> None:
         with self._lock:
@@ -294,6 +355,7 @@ class Watch:
             # One call may fail alone; what fails in a row is an outage.
             if self._failed_in_a_row >= min(_OUTAGE_AFTER, len(self._looks) or 1):
                 self._trouble = error
+                self._failing_since = self._failing_since or current_clock().wall()
 
 
 _Read = Callable[[_Reading, RemoteRunResource, float, float], bool]

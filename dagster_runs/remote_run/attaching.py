@@ -34,14 +34,29 @@ def going_to_finish(following: Following) -> Going | None:
     if record is None:
         raise RunLost(
             f"Dagster's event log no longer tells of {run_id}, whose end this Dagster run was to publish: the Dagster "
-            "run that had started it was deleted. Nothing was started",
+            "run that had started it was deleted, or the asset was wiped. Nothing was started",
             vendor=following.run.vendor,
             run_id=run_id,
             cure="Materialize the asset, if it is wanted anew.",
             retry_helps=False,
         )
     if record.entry is not Entry.STARTED or record.run_id is None:
+        if following.step.instead_of:
+            # A retry of a step of the asset's own would start the next run; the other Dagster run may do so as well.
+            raise RunLost(
+                f"The end of {run_id} was published already",
+                vendor=following.run.vendor,
+                run_id=run_id,
+                cure="Materialize the asset again if you need its data.",
+                retry_helps=False,
+            )
         return None
+    if following.step.instead_of:
+        following.step.log.warning(
+            "Publishing the end of %s again: Dagster run %s has published it and never ended, so no alert has fired",
+            run_id,
+            following.step.instead_of[-1],
+        )
     following.step.log.info("Finishing %s, which Dagster run %s had started", record.run_id, record.dagster_run_id)
     return Going(
         run_id=record.run_id,

@@ -128,6 +128,8 @@ class Following:
         finishes = self.step.finishes
         if finishes is None:
             return True
+        if self.step.instead_of:
+            return False
         tries = len(self.ledger.known_run_ids())
         return tries <= self.step.most_retries and not self.ledger.was_to_be_cancelled(finishes)
 

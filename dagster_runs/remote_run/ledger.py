@@ -176,7 +176,8 @@ class Ledger:
         """Whether another Dagster run, whichever, has told one remote run's end, or cancelled it."""
         last = next((record for record in self._newest_first(of_all=True) if record.run_id == run_id), None)
         if last is not None and last.entry in (Entry.ENDED, Entry.GONE):
-            return last.dagster_run_id != self._step.dagster_run_id
+            # What a Dagster run has noted that never ended counts for nothing: no alert has fired.
+            return last.dagster_run_id not in (self._step.dagster_run_id, *self._step.instead_of)
         return self.was_published_before(run_id)
 
     def provenance_of(self, correlation_id: str) -> Mapping[str, Any] | None:

@@ -19,6 +19,8 @@ FINISHES_TAG = "dagster_runs/finishes"
 """On a Dagster run that the completion sensor requests: the remote run whose end it publishes."""
 DEFERRED_BY_TAG = "dagster_runs/deferred_by"
 """On the same: the Dagster run that started the remote run."""
+INSTEAD_OF_TAG = "dagster_runs/instead_of"
+"""On the same: earlier Dagster runs for the same end that have begun and never ended, separated by commas."""
 _MOST_ANCESTORS = 64
 _NEWEST_CHANGES = 1000
 _ENDED_BY_A_PERSON = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
@@ -153,6 +155,14 @@ class Step:
         """The remote run whose end this Dagster run was requested to publish, if the completion sensor did so."""
         run = self.context.run
         return run.tags.get(FINISHES_TAG) if run.parent_run_id is None else None
+
+    @cached_property
+    def instead_of(self) -> Sequence[str]:
+        """The Dagster runs that were to publish the same end and have not ended, as their workers died."""
+        run = self.context.run
+        ids = run.tags.get(INSTEAD_OF_TAG, "") if run.parent_run_id is None else ""
+        found = [self.instance.get_run_by_id(run_id) for run_id in ids.split(",") if run_id]
+        return [run.run_id for run in found if run is not None and not run.is_finished]
 
     @cached_property
     def begun_at(self) -> float:

@@ -1,0 +1,151 @@
+"""Dagster runs that were to publish an end, and whose worker died: without run monitoring Dagster never ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import AmperityWorkflowRun, RemoteRun
+from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from tests.in_flight.driving import Driver, completion, deferred
+from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize
+
+pytestmark = pytest.mark.usefixtures("clock")
+RUNS = [PROFILES, TESTS, AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)]
+HOUR = 3600.0
+
+
+@pytest.fixture
+def kill(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the workers of the next finishing runs die: what they would have stored from a certain event on is not."""
+    store = dg.DagsterInstance.handle_new_event
+    dead: set[str] = set()
+    left = [0]
+    at = [""]
+
+    def handle(instance: Any, event: Any, **options: Any) -> Any:
+        kind = event.dagster_event.event_type_value if event.dagster_event is not None else ""
+        if left[0] and kind == at[0] and event.run_id not in dead and _finishes(instance, event.run_id):
+            left[0] -= 1
+            dead.add(event.run_id)
+        return None if event.run_id in dead else store(instance, event, **options)
+
+    monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", handle)
+
+    def kill_next(count: int = 1, event: str = "PIPELINE_FAILURE") -> None:
+        left[0], at[0] = count, event
+
+    return kill_next
+
+
+def _finishes(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and "dagster_runs/finishes" in run.tags
+
+
+def failed(run: RemoteRun, sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> Driver:
+    sandbox.set_behaviour(run.target.rpartition("/")[2], Behaviour(outcome="fail", error="the warehouse broke"))
+    asset = deferred(run, **options)
+    materialize([asset], sandbox, instance)
+    return completion([asset], sandbox, instance)
+
+
+def statuses(driver: Driver) -> list[str]:
+    runs = [driver.instance.get_run_by_id(run.run_id) for run in driver.runs]
+    return [run.status.value for run in runs if run is not None]
+
+
+@pytest.mark.fixes("6.17")
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: type(run).__name__)
+@pytest.mark.parametrize("restarts", [False, True], ids=["same code server", "new code server"])
+def test_another_run_publishes_the_end_and_fails(
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+    kill: Callable[..., None],
+    run: RemoteRun,
+    restarts: bool,
+) -> None:
+    driver = failed(run, sandbox, instance)
+    kill()
+    while not driver.runs:
+        driver.ticks(clock, 1)
+    if restarts:
+        after = completion([deferred(run)], sandbox, instance)
+        after.cursor, after._keys, after.runs = driver.cursor, driver._keys, driver.runs
+        driver = after
+    driver.ticks(clock, 10, every=30)
+    assert statuses(driver) == ["STARTED"]  # it may still be alive
+    driver.ticks(clock, 15, every=60)
+    assert statuses(driver) == ["STARTED", "FAILURE"]
+    assert "the warehouse broke" in failure(driver.runs[1])
+    assert entries(instance, "it")[-2:] == ["ended", "ended"]
+    assert sandbox.starts(None) == 1
+    driver.ticks(clock, 40, every=60)
+    assert len(driver.runs) == 2
+
+
+@pytest.mark.fixes("6.17")
+def test_a_run_that_died_before_it_published_anything_is_replaced_after_its_time(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kill: Callable[..., None]
+) -> None:
+    driver = failed(PROFILES, sandbox, instance, timeout=HOUR)
+    kill(event="STEP_START")
+    driver.ticks(clock, 5)
+    driver.ticks(clock, 30, every=300)
+    assert statuses(driver) == ["STARTED", "FAILURE"]
+    assert "the warehouse broke" in failure(driver.runs[1])
+    assert sandbox.starts(None) == 1
+
+
+def test_the_replacement_never_starts_a_run(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kill: Callable[..., None]
+) -> None:
+    policy = dg.RetryPolicy(max_retries=3, delay=0)
+    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="the warehouse broke"))
+    asset = deferred(PROFILES, retry_policy=policy)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    kill(event="STEP_UP_FOR_RETRY")
+    while not driver.runs:
+        driver.ticks(clock, 1)
+    # In process, what is dead goes on unseen: it may start a run of its own, whose entries are not stored.
+    started = sandbox.starts(None)
+    driver.ticks(clock, 30, every=60)
+    assert statuses(driver) == ["STARTED", "FAILURE"]
+    assert sandbox.starts(None) == started
+
+
+@pytest.mark.fixes("6.17")
+def test_at_most_three_runs_are_requested(
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+    kill: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    driver = failed(PROFILES, sandbox, instance)
+    kill(100)
+    driver.ticks(clock, 90, every=60)
+    assert statuses(driver) == ["STARTED"] * 3
+    assert capfd.readouterr().err.count("is not published: each of 3 Dagster runs") == 1
+    assert sandbox.starts(None) == 1
+
+
+def test_a_run_that_dagster_has_ended_meanwhile_is_not_replaced(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kill: Callable[..., None]
+) -> None:
+    driver = failed(PROFILES, sandbox, instance)
+    kill()
+    while not driver.runs:
+        driver.ticks(clock, 1)
+    dead = instance.get_run_by_id(driver.runs[0].run_id)
+    assert dead is not None
+    # As run monitoring does. Through the storage, as events of the dead are dropped here.
+    instance.run_storage.handle_run_event(dead.run_id, dg.DagsterEvent("PIPELINE_FAILURE", dead.job_name), None)
+    driver.ticks(clock, 30, every=60)
+    assert statuses(driver) == ["FAILURE"]

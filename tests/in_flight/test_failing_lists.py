@@ -1,0 +1,134 @@
+"""Vendors' lists that always fail while single calls work, in both sensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import AmperityResource, AmperityWorkflowRun, TestGenResource
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from tests.in_flight.driving import Driver, completion, deferred, observing, reported
+from tests.remote_run.materializing import TESTS, materialize
+
+pytestmark = pytest.mark.usefixtures("clock")
+COURIERS = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
+PARTITIONS = dg.StaticPartitionsDefinition(["x", "y", "z"])
+TESTGEN_LIST, AMPERITY_LIST = "/projects/.*/jobs", "/workflow/runs$"
+FAILING = [
+    Fault("html", method="GET", path=TESTGEN_LIST),
+    Fault("status", method="GET", path=TESTGEN_LIST, status=422),
+    Fault("status", method="GET", path=TESTGEN_LIST, status=403),
+    Fault("status", method="GET", path=TESTGEN_LIST, status=503),
+]
+
+
+def in_flight(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> Driver:
+    sandbox.set_behaviour(run.target.rpartition("/")[2], Behaviour(running_seconds=900))
+    asset = deferred(run, partitions_def=PARTITIONS)
+    for key in PARTITIONS.get_partition_keys():
+        materialize([asset], sandbox, instance, partition_key=key)
+    return completion([asset], sandbox, instance)
+
+
+@pytest.mark.fixes("6.8")
+@pytest.mark.parametrize("fault", FAILING, ids=lambda fault: f"{fault.kind}{fault.status or ''}")
+def test_is_logged_when_it_begins_and_when_it_ends(
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+    capfd: pytest.CaptureFixture[str],
+    fault: Fault,
+) -> None:
+    driver = in_flight(TESTS, sandbox, instance)
+    sandbox.add_fault(fault)
+    capfd.readouterr()
+    driver.ticks(clock, 12)
+    said = capfd.readouterr().err
+    assert said.count("The runs of testgen cannot be listed, so each is polled by itself") == 1
+    assert "cannot be looked at" not in said
+    assert "cannot be listed" in str(driver.skipped[-1])
+    sandbox.clear_faults()
+    driver.ticks(clock, 12)
+    said = capfd.readouterr().err
+    assert said.count("The runs of testgen can be listed again") == 1
+    assert "cannot be listed" not in str(driver.skipped[-1])
+    driver.ticks(clock, 80)
+    assert len(reported(instance, "it")) == 3
+
+
+@pytest.mark.fixes("6.8")
+def test_an_error_of_code_in_the_list_shows_its_traceback_once(
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = in_flight(TESTS, sandbox, instance)
+
+    def list_runs(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("a bug in the list")
+
+    monkeypatch.setattr(TestGenResource, "list_runs", list_runs)
+    capfd.readouterr()
+    driver.ticks(clock, 12)
+    said = capfd.readouterr().err
+    assert said.count("Traceback") == 1
+    assert said.count("in list_runs") == 1
+    assert "a bug in the list" in str(driver.skipped[-1])
+
+
+@pytest.mark.fixes("6.8")
+def test_the_list_of_finished_runs_is_html(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    driver = in_flight(COURIERS, sandbox, instance)
+    sandbox.add_fault(Fault("html", method="GET", path=AMPERITY_LIST))
+    capfd.readouterr()
+    driver.ticks(clock, 12)
+    assert capfd.readouterr().err.count("The finished runs of amperity cannot be listed") == 1
+
+
+@pytest.mark.fixes("6.8")
+def test_a_server_without_the_filter_for_finished_runs_is_no_failure_and_not_asked_again_for_a_while(
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+    list_workflows = AmperityResource.list_workflows
+
+    def filtered(resource: AmperityResource, **filters: str) -> Any:
+        if "ended_from" in filters:
+            asked.append(clock.wall())
+            sandbox.add_fault(Fault("status", method="GET", path=AMPERITY_LIST, status=422, times=1))
+        return list_workflows(resource, **filters)
+
+    monkeypatch.setattr(AmperityResource, "list_workflows", filtered)
+    driver = in_flight(COURIERS, sandbox, instance)
+    capfd.readouterr()
+    driver.ticks(clock, 20)
+    said = capfd.readouterr().err
+    assert said.count("amperity does not list finished runs") == 1
+    assert "cannot be listed" not in said
+    assert len(asked) == 1
+
+
+@pytest.mark.fixes("6.8")
+def test_observation_logs_it_once_and_shows_it_in_each_tick(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    driver = observing([deferred(TESTS)], sandbox, instance)
+    sandbox.add_fault(Fault("html", method="GET", path=TESTGEN_LIST))
+    capfd.readouterr()
+    driver.ticks(clock, 5, every=60)
+    assert capfd.readouterr().err.count("which is tried again") == 1
+    assert all("testgen:" in str(skipped) for skipped in driver.skipped[-4:])
+    sandbox.clear_faults()
+    driver.ticks(clock, 2, every=60)
+    assert capfd.readouterr().err.count("The runs of testgen can be listed again") == 1
