@@ -8,6 +8,7 @@ cursor behind: its token is not the one that was handed out last, so the table o
 in which everything that was stored is seen. Hence each end is told once.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -142,7 +143,7 @@ class Completion:
         self._wiped.warn(flights, context.instance, context.log)
         refused = [watch.refused for watch in self._watches.values() if watch.refused is not None]
         problems = [*vendors.problems.values(), *refused]
-        self._alarm.check_before_reporting(problems)
+        self._alarm.check_before_reporting([*problems, *self._unprepared_ends().values()])
         most_events = min(MOST_EVENTS, self._storing.most_events)
         most_requests = max(1, min(MOST_REQUESTS, most_events // EVENTS_FOR_A_REQUEST))
         report = Report(most_events, most_requests, begun + REPORTING)
@@ -156,7 +157,7 @@ class Completion:
         self._request(flights, published, resources, report, context)
         self._evaluate(flights, resources, report, context)
         self._report(flights, published, resources, report, context)
-        problems += self._log_unprepared(context)
+        problems += self._log_unprepared(context.log).values()
         self._alarm.check_after_reporting(problems, is_idle=not report.events and not report.requests)
         self._storing.handed_over(report.told)
         self._token = uuid4().hex
@@ -371,13 +372,14 @@ class Completion:
         before, needing = len(report.requests), list[Flight]()
         # Without its resource Dagster would refuse a run, and with it the whole tick. Those for which an error of code
         # kept a run from being prepared come last, so that they hold up no others.
-        failed_before, self._unprepared = self._unprepared, {}
         candidates = [
             flight
             for flight in flights
             if flight.phase is Phase.NEEDS_STEP and flight.asset.remote.resource_key in resources
         ]
-        for flight in sorted(candidates, key=lambda flight: flight in failed_before):
+        self._unprepared = {flight: self._unprepared[flight] for flight in candidates if flight in self._unprepared}
+        for flight in sorted(candidates, key=lambda flight: flight in self._unprepared):
+            self._unprepared.pop(flight, None)
             try:
                 requests.check_step(flight, context.instance)
                 needing.append(flight)
@@ -485,18 +487,20 @@ class Completion:
                 if report.is_late or not report.has_room_for_requests:
                     return
 
-    def _log_unprepared(self, context: dg.SensorEvaluationContext) -> list[str]:
-        """The messages of those runs whose publishing Dagster run cannot be prepared; each is logged once."""
-        problems = {
-            f"The end of {flight.run.vendor} run {flight.run_id}": error for flight, error in self._unprepared.items()
+    def _unprepared_ends(self) -> dict[str, str]:
+        """The messages of those runs whose publishing Dagster run cannot be prepared, by which run it is."""
+        ends = {f"The end of {one.run.vendor} run {one.run_id}": error for one, error in self._unprepared.items()}
+        return {
+            end: f"{end} is not published yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
+            for end, error in ends.items()
         }
-        said = {
-            name: f"{name} is not published yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
-            for name, error in problems.items()
-        }
-        causes = {name: error.__cause__ or error for name, error in problems.items()}
-        self._request_log.update(context.log, said, over="%s is no longer held up, after %.0f s", errors=causes)
-        return list(said.values())
+
+    def _log_unprepared(self, log: logging.Logger) -> dict[str, str]:
+        """The same; logs each once, with the traceback."""
+        said = self._unprepared_ends()
+        causes = {end: error.__cause__ or error for end, error in zip(said, self._unprepared.values(), strict=False)}
+        self._request_log.update(log, said, over="%s is no longer held up, after %.0f s", errors=causes)
+        return said
 
     def _how_it_stands(self, flights: Flights, vendors: VendorResources) -> str:
         count = {phase: sum(flight.phase is phase for flight in flights) for phase in Phase}

@@ -68,14 +68,8 @@ class Alarm:
         Raises:
             LastingProblem: It must fail.
         """
-        said, now = ". ".join(problems), current_clock().wall()
-        if not said:
-            self._has_begun = self._failed_last = False
-            return
-        if not self._has_begun:
-            self._has_begun = True
-            self._failed_at = self._stored_at = now
-        if now - self._failed_at >= FAILS_WITHIN and not self._failed_last:
+        said, now = self._begin(problems), current_clock().wall()
+        if said and now - self._failed_at >= FAILS_WITHIN and not self._failed_last:
             self._fail(said, now)
 
     def check_after_reporting(self, problems: Iterable[str], *, is_idle: bool) -> None:
@@ -84,11 +78,19 @@ class Alarm:
         Raises:
             LastingProblem: It must fail.
         """
-        said, now = ". ".join(problems), current_clock().wall()
+        said, now = self._begin(problems), current_clock().wall()
         is_stale = now - self._stored_at >= FAILS_WITHIN
         if said and is_idle and not (is_stale and self._failed_last):
             self._fail(said, now)
         self._stored_at, self._failed_last = now, False
+
+    def _begin(self, problems: Iterable[str]) -> str:
+        said = ". ".join(problems)
+        if said and not self._has_begun:
+            self._failed_at = self._stored_at = current_clock().wall()
+            self._failed_last = False
+        self._has_begun = bool(said)
+        return said
 
     def _fail(self, said: str, now: float) -> None:
         self._failed_at, self._failed_last = now, True

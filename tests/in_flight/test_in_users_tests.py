@@ -38,9 +38,17 @@ def evaluated(sensor: dg.SensorDefinition, context: dg.SensorEvaluationContext) 
     return data.cursor, list(data.asset_events or [])
 
 
-@pytest.mark.fixes("6.14")
-@pytest.mark.parametrize("call", [called, evaluated])
-@pytest.mark.parametrize("arguments", [from_definitions, given, given_over_definitions])
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [
+        pytest.param(from_definitions, called, marks=pytest.mark.fixes("6.14")),
+        pytest.param(from_definitions, evaluated, marks=pytest.mark.fixes("6.14")),
+        pytest.param(given, called, marks=pytest.mark.fixes("6.14")),
+        pytest.param(given_over_definitions, called, marks=pytest.mark.fixes("6.14")),
+        (given, evaluated),
+        (given_over_definitions, evaluated),
+    ],
+)
 @pytest.mark.parametrize("build", [build_completion_sensor, build_observation_sensor])
 def test_a_sensor_is_called_with_a_context(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, build: Any, arguments: Any, call: Any

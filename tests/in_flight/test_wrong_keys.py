@@ -27,9 +27,10 @@ def loaded(key_prefix: str | None, **definitions: Any) -> tuple[list[Any], dg.As
 def afterwards() -> None: ...
 
 
-@pytest.mark.fixes("6.6")
 @pytest.mark.parametrize("job", [None, afterwards], ids=["no job", "a job"])
-@pytest.mark.parametrize("build", [build_observation_sensor, build_completion_sensor])
+@pytest.mark.parametrize(
+    "build", [pytest.param(build_observation_sensor, marks=pytest.mark.fixes("6.6")), build_completion_sensor]
+)
 def test_are_refused_at_load(build: Any, job: Any) -> None:
     assets, orders = loaded("prod")
     sensor = build([orders], job=job)
