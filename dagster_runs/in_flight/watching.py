@@ -152,9 +152,9 @@ class Watch:
                 self._filter_refused,
             )
         errors = {name: error for name, error in self._list_errors.copy().items() if not isinstance(error, VendorError)}
-        # Once the vendor is down as a whole, its list is not worth a line of its own.
-        problems = self._list_problems if self._trouble is None else {}
-        self._list_log.update(log, problems, over="%s can be listed again, after %.0f s", errors=errors)
+        if self._trouble is None:  # else the vendor is down as a whole, and its list is not worth a line of its own
+            over = "%s can be listed again, after %.0f s"
+            self._list_log.update(log, self._list_problems, over=over, errors=errors)
 
     @property
     def _list_problems(self) -> dict[str, str]:
@@ -215,6 +215,7 @@ class Watch:
             self._was_heard = True
             if name == self._read_ends.__name__:  # by design, of servers without that filter: they list the runs
                 self._filter_refused = error
+                self._list_errors.pop(self._listed_by(name), None)
                 self._left_out[name] = clock.monotonic() + _FILTER_REFUSED_FOR
             else:
                 self._list_errors[self._listed_by(name)] = error
@@ -224,7 +225,7 @@ class Watch:
         else:
             self._list_errors.pop(self._listed_by(name), None)
             if name == self._read_ends.__name__:
-                self._has_logged_filter = False
+                self._filter_refused, self._has_logged_filter = None, False
         now = clock.monotonic()
         if now >= list_until and is_whole:
             self._left_out[name] = now + (now - began)  # others have the next turn
