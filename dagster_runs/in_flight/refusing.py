@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_runs.dagster_private import CheckError
 
 REFUSALS = (
+    CheckError,  # a partition of a job without partitions, or other partitions than those of its config
     dg.DagsterConfigMappingFunctionError,  # the user's function for the job's config
     dg.DagsterInvalidConfigError,  # other config, of the asset or of a resource
     dg.DagsterInvalidDefinitionError,
@@ -53,14 +54,11 @@ def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str 
         if not repository.has_job(name):
             raise _Lost(f"There is no job {name}")
         job = repository.get_job(name)
-        try:
-            selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
-            if request.partition_key is not None:
-                job.validate_partition_key(
-                    request.partition_key, selected_asset_keys=request.asset_selection, context=loading
-                )
-        except CheckError as error:
-            raise _Lost(str(error)) from error
+        selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
+        if request.partition_key is not None:
+            job.validate_partition_key(
+                request.partition_key, selected_asset_keys=request.asset_selection, context=loading
+            )
         dg.validate_run_config(selected, request.run_config)
 
     error = _refused(prepare, context.instance)
