@@ -12,7 +12,7 @@ import dagster as dg
 
 # Dagster's definitions refuse a partition key of a job without partitions, and a subset of a job with other partitions,
 # by a failed internal check.
-from dagster._check import CheckError as CheckError
+from dagster._check import CheckError as CheckError  # noqa: PLC0414 - exported on purpose
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )

@@ -12,8 +12,8 @@ from typing_extensions import Self
 
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.transport.clock import current_clock
 from dagster_runs.remote_run.wording import with_article
+from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, as_outage
 
 if TYPE_CHECKING:
