@@ -1,0 +1,226 @@
+"""A blocking gate on a partitioned asset: a bad partition is held back, and no good one with it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import dagster as dg
+import pytest
+
+from dagster_runs import QualityGate, build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock, sandbox_resources
+from tests.in_flight.driving import completion, materializations
+from tests.remote_run.materializing import TESTS, failure, materialize
+
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.1")]
+
+NONE = {"warning": 0, "error": 0, "log": 0, "dismissed": 0}
+BAD = Behaviour(running_seconds=20, counts={"passed": 0, "failed": 7, **NONE})
+GOOD = Behaviour(running_seconds=20, counts={"passed": 7, "failed": 0, **NONE})
+# As `eager()`, but for all partitions, and not only for those of the latest time window.
+UPDATED = dg.AutomationCondition.any_deps_updated().since_last_handled() & ~dg.AutomationCondition.in_progress()
+CONDITION = UPDATED & dg.AutomationCondition.all_deps_blocking_checks_passed()
+KINDS: dict[str, tuple[dg.PartitionsDefinition[Any], str, str]] = {
+    "static": (dg.StaticPartitionsDefinition(["north", "south"]), "north", "south"),
+    "dynamic": (dg.DynamicPartitionsDefinition(name="regions"), "north", "south"),
+    "days": (
+        dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date="2026-01-03"),
+        "2026-01-01",
+        "2026-01-02",
+    ),
+    "multi": (
+        dg.MultiPartitionsDefinition(
+            {
+                "day": dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date="2026-01-02"),
+                "region": dg.StaticPartitionsDefinition(["north", "south"]),
+            }
+        ),
+        "2026-01-01|north",
+        "2026-01-01|south",
+    ),
+}
+
+
+class Project:
+    """A gated asset, a report downstream of it, and Dagster's automation."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        instance: dg.DagsterInstance,
+        partitions: dg.PartitionsDefinition[Any] | None,
+        wait: Literal["poll", "defer"],
+        **options: Any,
+    ) -> None:
+        self.sandbox, self.instance = sandbox, instance
+        self.asset = build_remote_run_asset(
+            TESTS, key="tested", wait=wait, partitions_def=partitions, gate=QualityGate(blocking=True), **options
+        )
+
+        @dg.asset(deps=[self.asset], partitions_def=partitions, automation_condition=CONDITION)
+        def report() -> None: ...
+
+        self._report = report
+        self._definitions = dg.Definitions(assets=[self.asset, report], resources=sandbox_resources(sandbox.url))
+        self._cursor: Any = None
+        self.driver = completion([self.asset], sandbox, instance) if wait == "defer" else None
+        self.requested(), self.requested()
+
+    def run(self, partition: str | None, behaviour: Behaviour, **options: Any) -> dg.ExecuteInProcessResult:
+        self.sandbox.set_behaviour(TESTS.target, behaviour)
+        return materialize([self.asset], self.sandbox, self.instance, partition_key=partition, **options)
+
+    def requested(self) -> list[str]:
+        """What automation requests of the report now."""
+        found = dg.evaluate_automation_conditions(self._definitions, self.instance, cursor=self._cursor)
+        self._cursor = found.cursor
+        subsets = [one.true_subset for one in found.results if one.key == self._report.key and one.true_subset.size]
+        if self.asset.partitions_def is None:
+            return ["report"] * len(subsets)
+        return sorted(key for subset in subsets for key in subset.expensively_compute_partition_keys())
+
+
+@pytest.fixture(params=["poll", "defer"])
+def wait(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=[*KINDS])
+def kind(request: pytest.FixtureRequest, instance: dg.DagsterInstance) -> Iterator[Any]:
+    instance.add_dynamic_partitions("regions", ["north", "south"])
+    yield KINDS[request.param]
+    for key in ("north", "south"):
+        instance.delete_dynamic_partition("regions", key)
+
+
+@pytest.mark.parametrize("bad_comes_first", [True, False])
+def test_a_bad_partition_is_held_back_and_the_good_one_is_not(
+    bad_comes_first: bool, kind: Any, wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    partitions, bad, good = kind
+    project = Project(sandbox, instance, partitions, wait)
+    for partition in (bad, good) if bad_comes_first else (good, bad):
+        result = project.run(partition, BAD if partition == bad else GOOD)
+        assert result.success == (wait == "defer" or partition == good)
+    if project.driver is not None:
+        project.driver.ticks(clock, 8)
+    assert project.requested() == [good]
+
+
+def test_a_partition_that_turns_bad_is_held_back(
+    wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    project = Project(sandbox, instance, KINDS["static"][0], wait)
+    for behaviour, expected in ((GOOD, ["north"]), (BAD, []), (GOOD, ["north"])):
+        project.run("north", behaviour)
+        if project.driver is not None:
+            project.driver.ticks(clock, 6)
+        assert project.requested() == expected
+
+
+@pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
+def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materialization(
+    behaviour: Behaviour,
+    is_good: bool,
+    wait: Any,
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+) -> None:
+    project = Project(sandbox, instance, KINDS["days"][0], wait, backfill_policy=dg.BackfillPolicy.single_run())
+    tags = {
+        "dagster/asset_partition_range_start": "2026-01-01",
+        "dagster/asset_partition_range_end": "2026-01-02",
+    }
+    result = project.run(None, behaviour, tags=tags)
+    assert sandbox.starts("testgen") == 1
+    assert result.success == (wait == "defer" or is_good)
+    if project.driver is not None:
+        project.driver.ticks(clock, 6)
+    elif not is_good:
+        assert "blocking" in failure(result)
+    found = evaluated(instance, "tests_passed")
+    assert {partition: passed for partition, passed, _ in found} == {
+        "2026-01-01": is_good,
+        "2026-01-02": is_good,
+    }
+    stored = {record.partition_key: record.storage_id for record in materializations(instance, "tested")}
+    assert [target for _, _, target in found] == [stored[partition] for partition, _, _ in found]
+    assert len(found) == 2
+    assert project.requested() == (["2026-01-01", "2026-01-02"] if is_good else [])
+
+
+@pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
+def test_a_range_holds_back_its_downstream_in_the_same_run(
+    behaviour: Behaviour, is_good: bool, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    days = KINDS["days"][0]
+    single = dg.BackfillPolicy.single_run()
+    sandbox.set_behaviour(TESTS.target, behaviour)
+    tested = build_remote_run_asset(
+        TESTS, key="tested", partitions_def=days, backfill_policy=single, gate=QualityGate(blocking=True)
+    )
+
+    @dg.asset(deps=[tested], partitions_def=days, backfill_policy=single)
+    def after() -> None: ...
+
+    tags = {
+        "dagster/asset_partition_range_start": "2026-01-01",
+        "dagster/asset_partition_range_end": "2026-01-02",
+    }
+    materialize([tested, after], sandbox, instance, tags=tags)
+    assert len(materializations(instance, "tested")) == 2
+    assert len(materializations(instance, "after")) == (2 if is_good else 0)
+
+
+def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    project = Project(sandbox, instance, KINDS["days"][0], "poll", backfill_policy=dg.BackfillPolicy.single_run())
+    tags = {
+        "dagster/asset_partition_range_start": "2026-01-01",
+        "dagster/asset_partition_range_end": "2026-01-02",
+    }
+    assert not project.run(None, Behaviour(outcome="fail"), tags=tags).success
+    assert [(partition, passed) for partition, passed, _ in evaluated(instance, "run_status")] == [
+        ("2026-01-01", False),
+        ("2026-01-02", False),
+    ]
+
+
+def test_is_refused_where_dagster_has_no_partitioned_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster_runs.remote_run import reporting
+
+    monkeypatch.setattr(reporting, "HAS_PARTITIONED_CHECKS", False)
+    options: dict[str, Any] = {"key": "tested", "partitions_def": KINDS["static"][0]}
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"Upgrade to Dagster 1\.13 or later, or use"):
+        build_remote_run_asset(TESTS, gate=QualityGate(blocking=True), **options)
+    assert build_remote_run_asset(TESTS, gate=QualityGate(), **options).check_keys
+
+
+def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None:
+    warnings.simplefilter("always")
+    asset = build_remote_run_asset(TESTS, key="tested", partitions_def=KINDS["static"][0])
+    assert dg.Definitions(assets=[asset.with_attributes(group_names_by_key={})]).resolve_all_asset_specs()
+    assert not [one for one in recwarn if "preview" in str(one.message)]
+    assert all(spec.partitions_def is not None for spec in asset.check_specs)
+
+
+def evaluated(instance: dg.DagsterInstance, check: str) -> list[tuple[str | None, bool, int | None]]:
+    """Partition, outcome and judged materialization of each evaluation, by partition."""
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("tested"), check), limit=100
+    )
+    found = [record.evaluation for record in records if record.status.value in ("SUCCEEDED", "FAILED")]
+    return sorted(
+        (
+            one.partition,
+            one.passed,
+            one.target_materialization_data.storage_id if one.target_materialization_data else None,
+        )
+        for one in found
+        if one is not None
+    )
