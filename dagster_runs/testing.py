@@ -48,6 +48,10 @@ class SandboxClock(Clock):
         """The machine's monotonic time, and all pauses on top."""
         return super().monotonic() + self._ahead
 
+    def uptime(self) -> float:
+        """The machine's, and all pauses on top: the time between two moments is the same as by ``wall``."""
+        return super().uptime() + sum(self.pauses)
+
     def sleep(self, seconds: float) -> None:
         """Return at once, with the sandbox as many seconds further."""
         self.pauses.append(seconds)

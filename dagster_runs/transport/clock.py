@@ -4,9 +4,18 @@
 one process.
 """
 
+import socket
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+_ROUNDED = 2
+"""Seconds. Where nobody sets the clock, the moment at which the machine was started is the same each time."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock:
@@ -20,9 +29,42 @@ class Clock:
         """Seconds that never jump; for pauses and deadlines inside one process."""
         return time.monotonic()
 
+    def uptime(self) -> float:
+        """Seconds since the machine was started, whatever its wall clock was set to since."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+    def host(self) -> str:
+        """Which clock ``wall`` reads: an id of the machine since it was started, and its wall clock at that moment.
+
+        `is_same_clock` compares two of them.
+        """
+        return f"{_host()}-{self.wall() - self.uptime():.0f}"
+
     def sleep(self, seconds: float) -> None:
         """Wait; Dagster's termination signal interrupts it."""
         time.sleep(seconds)
+
+
+@cache
+def _host() -> str:
+    try:
+        boot = _BOOT_ID.read_text().strip()
+    except OSError:  # not Linux
+        boot = f"{uuid.getnode():x}"
+    # Both: containers of one machine share the boot id, and copies of one image may share the name.
+    return sha256(f"{socket.gethostname()} {boot}".encode()).hexdigest()[:16]
+
+
+def is_same_clock(one: str | None, other: str | None) -> bool:
+    """Whether times that were read where ``host`` was ``one`` and ``other`` can be compared to the second.
+
+    Not if somebody has set the machine's clock in between, since then one of them was wrong by what it was set by.
+    """
+    (name, _, began), (other_name, _, other_began) = ((host or "").rpartition("-") for host in (one, other))
+    try:
+        return name == other_name != "" and abs(int(began) - int(other_began)) <= _ROUNDED
+    except ValueError:
+        return False
 
 
 _clock = Clock()
