@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dagster_runs.in_flight.flight import Flight, Phase
-from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG
+from dagster_runs.remote_run.reexecution import DEFERRED_BY_TAG
+from dagster_runs.remote_run.step import FINISHES_TAG
 from dagster_runs.transport.clock import machine_time
 
 MOST_ATTEMPTS = 3

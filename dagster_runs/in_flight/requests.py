@@ -8,7 +8,8 @@ import dagster as dg
 from dagster_runs.in_flight.finished import FinishedRun
 from dagster_runs.in_flight.flight import Flight
 from dagster_runs.in_flight.refusing import REFUSALS, NotPrepared, is_partition, refusal
-from dagster_runs.remote_run.step import DEFERRED_BY_TAG, FINISHES_TAG, INSTEAD_OF_TAG
+from dagster_runs.remote_run.reexecution import DEFERRED_BY_TAG
+from dagster_runs.remote_run.step import FINISHES_TAG, INSTEAD_OF_TAG
 
 Job = Any
 """A `JobDefinition`, or what `define_asset_job` returns, which has no public name."""

@@ -89,9 +89,12 @@ def attach(following: Following, record: Record) -> Going | None:
             correlation_id=record.correlation_id,
         )
         return None
-    if status.state in (RunState.FAILED, RunState.CANCELED):
+    has_failed = status.state in (RunState.FAILED, RunState.CANCELED)
+    # One that re-executes without resuming only keeps from starting a second run beside an active one.
+    is_repeated = following.step.ancestry.is_repeated(record.dagster_run_id)
+    if has_failed or (status.state.is_final and is_repeated):
         log.info("%s had ended %s; starting anew", following.named(run_id), status.word)
-        if following.options.wait == "defer":
+        if following.options.wait == "defer" and has_failed:
             # So that the completion sensor does not fail a Dagster run for what is being tried again.
             following.note(
                 Entry.ENDED,

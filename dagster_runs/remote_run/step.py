@@ -7,21 +7,18 @@ from enum import Enum
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
-from dagster_runs.dagster_private import is_partitioned
+from dagster_runs import dagster_private
+from dagster_runs.remote_run.reexecution import Ancestry
 from dagster_runs.transport.clock import current_clock
 
-_RESUME_TAGS = ("dagster/is_resume_retry", "dagster/is_asset_resume_retry")
-"""Set on a run that was re-executed from failure; a re-execution of all steps has neither."""
 FINISHES_TAG = "dagster_runs/finishes"
 """On a Dagster run that the completion sensor requests: the remote run whose end it publishes."""
-DEFERRED_BY_TAG = "dagster_runs/deferred_by"
-"""On the same: the Dagster run that started the remote run."""
 INSTEAD_OF_TAG = "dagster_runs/instead_of"
 """On the same: earlier Dagster runs for the same end that have begun and never ended, separated by commas."""
-_MOST_ANCESTORS = 64
 _NEWEST_CHANGES = 1000
 _ENDED_BY_A_PERSON = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _TERMINATION_SETTLES = 2.0
@@ -73,6 +70,16 @@ class Step:
         return self.context.op_execution_context.retry_number
 
     @cached_property
+    def step_key(self) -> str | None:
+        """Dagster's key of the step."""
+        return dagster_private.step_key(self.context)
+
+    @cached_property
+    def execution_id(self) -> str:
+        """An id of this execution of the step: two processes may execute the same step of the same Dagster run."""
+        return uuid4().hex[:12]
+
+    @cached_property
     def asset_keys(self) -> Sequence[dg.AssetKey]:
         """The assets that the run fills, in a fixed order. The ledger is kept on the first."""
         keys = self.filled or getattr(self.context, "selected_asset_keys", ())
@@ -99,7 +106,7 @@ class Step:
         return (
             self.context.has_partition_key_range
             and not self.context.has_partition_key
-            and any(map(is_partitioned, self.check_specs))
+            and any(map(dagster_private.is_partitioned, self.check_specs))
         )
 
     @cached_property
@@ -137,18 +144,14 @@ class Step:
         return policy.max_retries if policy is not None else 0
 
     @cached_property
-    def dagster_run_ids(self) -> Sequence[str]:
-        """This Dagster run, and the runs that it resumes from failure, newest first.
+    def ancestry(self) -> Ancestry:
+        """This Dagster run, and those whose remote runs it may attach to."""
+        return Ancestry(self.instance, self.context.run, self.step_key)
 
-        A run that re-executes *all* steps resumes nothing: the user asked for a fresh start.
-        """
-        found: list[str] = []
-        run: dg.DagsterRun | None = self.context.run
-        while run is not None and run.run_id not in found and len(found) < _MOST_ANCESTORS:
-            found.append(run.run_id)
-            before = _resumed_by(run)
-            run = self.instance.get_run_by_id(before) if before else None
-        return found
+    @cached_property
+    def dagster_run_ids(self) -> Sequence[str]:
+        """The ids of these Dagster runs, newest first."""
+        return self.ancestry.run_ids
 
     @property
     def finishes(self) -> str | None:
@@ -233,13 +236,3 @@ class Step:
         deps = {key: {dep.asset_key for dep in definition.get_asset_spec(key).deps} for key in self.asset_keys}
         ordered = TopologicalSorter({key: (of & deps.keys()) - {key} for key, of in deps.items()})
         return list(ordered.static_order())
-
-
-def _resumed_by(run: dg.DagsterRun) -> str | None:
-    """The Dagster run that this one resumes: its parent, or the one that deferred what it finishes.
-
-    Whoever executes a run anew gets its tags as well, so only a first run is taken at its word.
-    """
-    if run.parent_run_id is None:
-        return run.tags.get(DEFERRED_BY_TAG)
-    return run.parent_run_id if any(run.tags.get(tag) == "true" for tag in _RESUME_TAGS) else None

@@ -1,0 +1,131 @@
+"""The earlier Dagster runs whose remote runs a Dagster run may attach to.
+
+Dagster has many ways to execute a run again, and each leaves other traces: tags, a parent in the run's record, a known
+state in its plan, or only the backfill's id. Here they become two questions: which Dagster runs does this one
+re-execute, and does it resume them or run their steps again? A run that is started without any relation to an earlier
+one, and *all steps* re-executed in the UI or by GraphQL, start fresh.
+"""
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+import dagster as dg
+
+from dagster_runs import dagster_private
+
+DEFERRED_BY_TAG = "dagster_runs/deferred_by"
+"""On a Dagster run that the completion sensor requests: the Dagster run that started the remote run."""
+_RESUME_TAG = "dagster/is_resume_retry"
+_ASSET_RESUME_TAG = "dagster/is_asset_resume_retry"
+"""On a run that was re-executed from failure, by steps or by assets."""
+_PARENT_TAG = "dagster/parent_run_id"
+"""On each run that the UI, GraphQL, the daemon or a backfill re-executes. The Python API sets only the run's field."""
+_RETRY_NUMBER_TAG = "dagster/retry_number"
+"""On each run that the daemon retries, with another number than on the run before."""
+_BACKFILL_TAG = "dagster/backfill"
+_PARENT_BACKFILL_TAG = "dagster/parent_backfill_id"
+"""On the runs of a backfill that re-executes another; asset backfills tell nothing more."""
+_PARTITION_TAGS = (
+    "dagster/partition",
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
+_MAX_ANCESTORS = 64
+
+
+class Reexecution(Enum):
+    """What a Dagster run does with the remote run of one that it re-executes."""
+
+    RESUME = "resume"
+    """Attaches to it, or takes its result."""
+    REPEAT = "repeat"
+    """Attaches to it while it is active, or while its start is uncertain; starts a new one when it has ended."""
+    FRESH = "fresh"
+    """Leaves it alone: the user wants a new one."""
+
+
+class Ancestry:
+    """A Dagster run, and the earlier ones whose remote runs it may attach to.
+
+    Attributes:
+        run_ids: Their ids, newest first, beginning with the run itself.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun, step_key: str | None) -> None:
+        """Look the earlier runs up.
+
+        Args:
+            instance: The Dagster instance.
+            run: The Dagster run.
+            step_key: The step that runs again.
+        """
+        self._instance = instance
+        self._step_key = step_key
+        self._repeated: set[str] = set()
+        found = {run.run_id: run}
+        kind = Reexecution.RESUME
+        newest: dg.DagsterRun | None = run
+        while newest is not None and len(found) < _MAX_ANCESTORS:
+            before, link = self._before(newest)
+            # What repeats a run repeats all that this one has resumed.
+            kind = Reexecution.REPEAT if Reexecution.REPEAT in (kind, link) else kind
+            newest = None
+            for one in before:
+                if one.run_id not in found:
+                    found[one.run_id] = one
+                    newest = one  # the oldest of them
+                    if kind is Reexecution.REPEAT:
+                        self._repeated.add(one.run_id)
+        self.run_ids: Sequence[str] = list(found)
+
+    def is_repeated(self, run_id: str) -> bool:
+        """Whether this run attaches to a remote run of that Dagster run only while that is active or uncertain."""
+        return run_id in self._repeated
+
+    def _before(self, run: dg.DagsterRun) -> tuple[Sequence[dg.DagsterRun], Reexecution]:
+        """The runs that one re-executes, newest first, and how. Several only where a backfill is re-executed."""
+        if run.parent_run_id is None:
+            # Whoever re-executes a run gets its tags as well, so only a first run's tags are about itself.
+            deferred_by = run.tags.get(DEFERRED_BY_TAG)
+            if deferred_by is not None:
+                return list(self._get(deferred_by)), Reexecution.RESUME
+            return self._of_parent_backfill(run), Reexecution.REPEAT
+        parents = list(self._get(run.parent_run_id))
+        how = self._reexecutes(run, parents[0]) if parents else Reexecution.FRESH
+        return ([], how) if how is Reexecution.FRESH else (parents, how)
+
+    def _get(self, run_id: str) -> Iterator[dg.DagsterRun]:
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None:
+            yield run
+
+    def _reexecutes(self, run: dg.DagsterRun, parent: dg.DagsterRun) -> Reexecution:
+        tags = run.tags
+        if tags.get(_RESUME_TAG) == "true":
+            return Reexecution.RESUME
+        # Dagster passes the second tag on to a re-execution of all steps (measured on 1.13.27); and only what did not
+        # succeed can be resumed.
+        is_passed_on = parent.tags.get(_ASSET_RESUME_TAG) == "true" and parent.is_success
+        if tags.get(_ASSET_RESUME_TAG) == "true" and not is_passed_on:
+            return Reexecution.RESUME
+        if dagster_private.builds_on_parent(self._instance, run):
+            # From failure by the Python API, or selected steps. Whoever selects a step that has succeeded wants its
+            # work done again.
+            step = self._step_key
+            has_succeeded = step is not None and dagster_private.has_succeeded(self._instance, parent.run_id, step)
+            return Reexecution.REPEAT if has_succeeded else Reexecution.RESUME
+        is_by_daemon = tags.get(_RETRY_NUMBER_TAG) not in (None, parent.tags.get(_RETRY_NUMBER_TAG))
+        is_by_python = tags.get(_PARENT_TAG) != run.parent_run_id
+        selects_steps_of_backfill = _BACKFILL_TAG in tags and run.step_keys_to_execute is not None
+        if is_by_daemon or is_by_python or selects_steps_of_backfill:
+            return Reexecution.REPEAT
+        return Reexecution.FRESH
+
+    def _of_parent_backfill(self, run: dg.DagsterRun) -> Sequence[dg.DagsterRun]:
+        """The runs of the same partition in the backfill that this run's backfill re-executes."""
+        backfill = run.tags.get(_PARENT_BACKFILL_TAG)
+        if backfill is None:
+            return []
+        partition = {name: run.tags[name] for name in _PARTITION_TAGS if name in run.tags}
+        wanted = dg.RunsFilter(tags={**partition, _BACKFILL_TAG: backfill})
+        return self._instance.get_runs(filters=wanted, limit=_MAX_ANCESTORS)

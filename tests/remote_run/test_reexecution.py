@@ -1,0 +1,215 @@
+"""Each way to execute a Dagster run again: while its remote run is active, or its start uncertain, and afterwards."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from tests.remote_run.dagster_server import Server, dagster_server, queueing_instance
+from tests.remote_run.materializing import metadata
+
+pytestmark = pytest.mark.usefixtures("clock")
+WAITS = ["poll", "defer"]
+AGAIN = {"dagster/max_retries": "3"}
+ALL_STEPS = {**AGAIN, "dagster/retry_strategy": "ALL_STEPS"}
+
+
+@pytest.fixture(scope="module")
+def running_server(running_sandbox: Sandbox) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch, queueing_instance() as instance:
+        patch.setenv("SANDBOX_URL", running_sandbox.url)
+        with dagster_server(instance) as server:
+            yield server
+
+
+@pytest.fixture
+def server(running_server: Server, sandbox: Sandbox) -> Server:
+    sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(running_seconds=3000))
+    running_server.instance.wipe()
+    return running_server
+
+
+def execute_by_python(server: Server, wait: str, reexecution: dg.ReexecutionOptions) -> bool:
+    from tests.remote_run import reexecution_location
+
+    job = dg.reconstructable(getattr(reexecution_location, f"{wait}_job"))
+    with dg.execute_job(job, instance=server.instance, reexecution_options=reexecution) as result:
+        return result.success
+
+
+def by_python_from_failure(server: Server, wait: str, parent: str) -> bool:
+    return execute_by_python(server, wait, dg.ReexecutionOptions.from_failure(parent, server.instance))
+
+
+def by_python_all_steps(server: Server, wait: str, parent: str) -> bool:
+    return execute_by_python(server, wait, dg.ReexecutionOptions(parent))
+
+
+def by_python_selected_steps(server: Server, wait: str, parent: str) -> bool:
+    return execute_by_python(server, wait, dg.ReexecutionOptions(parent, step_selection=[wait]))
+
+
+def by_graphql_from_failure(server: Server, wait: str, parent: str) -> bool:
+    return succeeded(server, server.reexecute(parent, "FROM_FAILURE"))
+
+
+def by_graphql_from_asset_failure(server: Server, wait: str, parent: str) -> bool:
+    return succeeded(server, server.reexecute(parent, "FROM_ASSET_FAILURE"))
+
+
+def by_graphql_all_steps(server: Server, wait: str, parent: str) -> bool:
+    return succeeded(server, server.reexecute(parent, "ALL_STEPS"))
+
+
+def by_graphql_selected_steps(server: Server, wait: str, parent: str) -> bool:
+    return succeeded(server, server.reexecute_steps(parent, [wait]))
+
+
+def by_run_retry(server: Server, wait: str, parent: str) -> bool:
+    return succeeded(server, server.retry(parent).run_id)
+
+
+def succeeded(server: Server, run_id: str) -> bool:
+    run = server.instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.is_finished, run.status
+    return run.is_success
+
+
+Way = Callable[[Server, str, str], bool]
+PYTHON = [by_python_from_failure, by_python_all_steps, by_python_selected_steps]
+RESUMING = [by_graphql_from_failure, by_graphql_from_asset_failure, by_graphql_selected_steps, by_run_retry]
+
+
+def leave_active(server: Server, sandbox: Sandbox, wait: str, tags: dict[str, str] | None = None) -> str:
+    """A Dagster run that has failed while its remote run is active: known to the ledger, or with a lost start."""
+    lose_the_start(sandbox, wait)
+    parent = server.launch(f"{wait}_job", tags=tags or AGAIN)
+    sandbox.clear_faults()
+    assert not succeeded(server, parent)
+    assert [run.state for run in sandbox.runs("testgen")] in (["running"], ["pending"], ["queued"])
+    return parent
+
+
+def lose_the_start(sandbox: Sandbox, wait: str) -> None:
+    if wait.startswith("defer"):
+        sandbox.add_fault(Fault("lost_answer", method="POST"))
+        sandbox.add_fault(Fault("status", status=403, path="/projects/"))
+
+
+@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize("way", RESUMING, ids=lambda way: way.__name__)
+def test_what_resumes_a_run_attaches(way: Way, wait: str, server: Server, sandbox: Sandbox) -> None:
+    parent = leave_active(server, sandbox, wait)
+    way(server, wait, parent)
+    assert sandbox.starts("testgen") == 1
+
+
+@pytest.mark.fixes("6.2")
+@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize("way", PYTHON, ids=lambda way: way.__name__)
+def test_the_python_api_starts_no_second_run_beside_the_first(
+    way: Way, wait: str, server: Server, sandbox: Sandbox
+) -> None:
+    parent = leave_active(server, sandbox, wait)
+    way(server, wait, parent)
+    assert sandbox.starts("testgen") == 1
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_all_steps_in_the_ui_is_a_fresh_start(wait: str, server: Server, sandbox: Sandbox) -> None:
+    parent = leave_active(server, sandbox, wait)
+    by_graphql_all_steps(server, wait, parent)
+    assert sandbox.starts("testgen") == 2
+
+
+@pytest.mark.fixes("6.2")
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_run_retry_of_all_steps_starts_no_second_run_beside_the_first(
+    wait: str, server: Server, sandbox: Sandbox
+) -> None:
+    parent = leave_active(server, sandbox, wait, ALL_STEPS)
+    by_run_retry(server, wait, parent)
+    assert sandbox.starts("testgen") == 1
+
+
+def finish(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.advance(3600)
+    [run] = sandbox.runs("testgen")
+    assert run.state == "completed"
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(by_python_from_failure, marks=pytest.mark.fixes("6.2")),
+        pytest.param(by_python_selected_steps, marks=pytest.mark.fixes("6.2")),
+        pytest.param(by_graphql_selected_steps, marks=pytest.mark.fixes("6.2")),
+        by_graphql_from_failure,
+        by_run_retry,
+    ],
+)
+def test_what_resumes_a_run_takes_its_result(way: Way, server: Server, sandbox: Sandbox) -> None:
+    parent = leave_active(server, sandbox, "poll")
+    finish(sandbox, server.instance)
+    assert way(server, "poll", parent)
+    assert sandbox.starts("testgen") == 1
+    [run] = sandbox.runs("testgen")
+    assert metadata(server.instance, "poll")["dagster_runs/run_id"] == run.id
+
+
+@pytest.mark.parametrize("way", [by_python_all_steps, by_graphql_all_steps])
+def test_all_steps_after_the_end_is_a_fresh_start(way: Way, server: Server, sandbox: Sandbox) -> None:
+    parent = leave_active(server, sandbox, "poll")
+    finish(sandbox, server.instance)
+    way(server, "poll", parent)
+    assert sandbox.starts("testgen") == 2
+
+
+@pytest.mark.parametrize("way", [by_python_selected_steps, by_graphql_selected_steps])
+def test_a_step_that_had_succeeded_is_repeated(way: Way, server: Server, sandbox: Sandbox) -> None:
+    sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(queued_seconds=0, running_seconds=1))
+    parent = server.launch("poll_job")
+    assert succeeded(server, parent)
+    assert way(server, "poll", parent)
+    assert sandbox.starts("testgen") == 2
+
+
+@pytest.mark.fixes("6.2")
+@pytest.mark.parametrize("way", [by_python_all_steps, by_python_selected_steps, by_graphql_selected_steps])
+def test_a_deferred_run_that_is_active_is_attached_to(way: Way, server: Server, sandbox: Sandbox) -> None:
+    parent = server.launch("defer_job")
+    assert succeeded(server, parent)
+    assert way(server, "defer", parent)
+    assert sandbox.starts("testgen") == 1
+
+
+@pytest.mark.fixes("6.2")
+@pytest.mark.parametrize("strategy", ["FROM_FAILURE", "ALL_STEPS"])
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_backfill_that_is_reexecuted_attaches(wait: str, strategy: str, server: Server, sandbox: Sandbox) -> None:
+    lose_the_start(sandbox, wait)
+    parent = server.backfill(f"{wait}_by_region", ["north"])
+    sandbox.clear_faults()
+    assert sandbox.starts("testgen") == 1
+    runs = len(server.instance.get_runs())
+    server.reexecute_backfill(parent, strategy)
+    assert len(server.instance.get_runs()) == runs + 1
+    assert sandbox.starts("testgen") == 1
+
+
+def test_a_second_backfill_of_the_same_partition_is_a_fresh_start(server: Server, sandbox: Sandbox) -> None:
+    server.backfill("poll_by_region", ["north"])
+    server.backfill("poll_by_region", ["north"])
+    assert sandbox.starts("testgen") == 2
+
+
+def test_the_command_line_has_no_way_to_reexecute() -> None:
+    from dagster._cli.job import job_cli
+
+    options: list[Any] = [option for command in job_cli.commands.values() for option in command.params]
+    names = {name for option in options for name in option.opts}
+    assert "--run-id" in names
+    assert not [name for name in names if "parent" in name or "reexec" in name or "retry" in name]
