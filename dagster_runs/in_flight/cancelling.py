@@ -42,6 +42,11 @@ class _CancellingStep(Step):
         return self.flight.record.partition if self.flight is not None else None
 
     @cached_property
+    def step_key(self) -> str | None:
+        """As the run's own step has it."""
+        return self.flight.record.step if self.flight is not None else None
+
+    @cached_property
     def single_partition(self) -> str | None:
         """The run's partition, where there is exactly one."""
         return self.flight.partition if self.flight is not None else None

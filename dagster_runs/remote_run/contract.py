@@ -45,7 +45,8 @@ class StartAttempt:
         starting_at: Epoch seconds just before the request.
         dagster_run_id: The Dagster run that starts it.
         dagster_url: Address of that Dagster run in the UI, where the resource knows the UI's.
-        by_this_process: Whether ``starting_at`` is by this machine's clock; an earlier attempt's may differ by minutes.
+        by_this_process: Whether ``starting_at`` is by this machine's clock, as the attempt of another process on it is
+            too. That of another machine may differ by minutes.
     """
 
     correlation_id: str

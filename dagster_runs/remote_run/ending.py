@@ -1,8 +1,16 @@
-"""The end of following a run: its result, its failure, or a termination that cancels it or leaves it."""
+"""The end of following a run: its result, its failure, or a termination that cancels it or leaves it.
 
+A step can outlive its Dagster run, and another Dagster run may have attached to the remote run meanwhile. So both
+publishing and canceling begin with two questions: is our Dagster run over, and has a newer attempt attached?
+"""
+
+import logging
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import dagster as dg
+
+from dagster_runs.remote_run.attaching import is_settled
 from dagster_runs.remote_run.contract import RunResult
 from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.following import Following, Going
@@ -12,12 +20,17 @@ from dagster_runs.remote_run.pacing import FIRST_PAUSE
 from dagster_runs.remote_run.provenance import read_provenance
 from dagster_runs.remote_run.recovering import find_ours
 from dagster_runs.remote_run.reporting import check_events, materializations, run_metadata, run_status_outcome
+from dagster_runs.remote_run.sending import is_known_unsent
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
 CANCEL_CONFIRMED_WITHIN = 60.0
 """Seconds to wait for the vendor to confirm a cancellation."""
+_LEDGER_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts to use the ledger before a cancellation: whoever terminates a step may kill it soon."""
+_REPORTS_NOTHING = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+_logger = logging.getLogger(__name__)
 
 
 def publish(following: Following, going: Going, status: RunStatus) -> Iterator[Any]:
@@ -26,18 +39,23 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
     Raises:
         RunFailed: The vendor says that the run failed.
         RunCanceled: Somebody cancelled it at the vendor.
+        Terminated: Our own Dagster run was terminated.
+        RunTerminated: Dagster has given it up, or a newer attempt has attached to the remote run.
     """
     run = following.run
     outcome = run_status_outcome(run, going.run_id, status)
     metadata = run_metadata(run, going.run_id, url=following.url(going.run_id), attached=going.attached, status=status)
     if status.state is RunState.SUCCEEDED:
         result = run.fetch_result(following.resource, going.run_id, status, following.options.gate)
-        shown = {**result.metadata, **metadata}
-        provenance = read_provenance(following.provenance_of(going.correlation_id))
-        yield from materializations(following.step, going.run_id, provenance, shown, [outcome, *result.checks])
+        if _is_ours_to_report(following, going):
+            shown = {**result.metadata, **metadata}
+            provenance = read_provenance(following.provenance_of(going.correlation_id))
+            yield from materializations(following.step, going.run_id, provenance, shown, [outcome, *result.checks])
         return
 
     known = _known_of(following, going, status)
+    if not _is_ours_to_report(following, going):
+        return
     following.note(
         Entry.ENDED,
         f"The {following.what} {status.ending}",
@@ -56,6 +74,42 @@ def publish(following: Following, going: Going, status: RunStatus) -> Iterator[A
         cure=f"See {following.url(going.run_id)}." if following.url(going.run_id) else "",
         metadata={**metadata, **known.metadata},
         retry_helps=status.retry_helps and following.may_try_again,
+    )
+
+
+def _is_ours_to_report(following: Following, going: Going) -> bool:
+    """Ask again, right before the end is reported, whether this step is the one that reports it.
+
+    Returns:
+        Whether it is. It is not where it was requested to report an end that is reported already.
+
+    Raises:
+        Terminated: Our own Dagster run was terminated.
+        RunTerminated: Dagster has given it up, or a newer attempt has attached to the remote run.
+    """
+    following.raise_if_over(following.verdict_for_certain(), run_id=going.run_id)
+    if following.step.finishes is not None:  # which attaches without an entry of its own
+        return not following.storage.wait_for(lambda: is_settled(following))
+    newer = following.storage.wait_for(lambda: _reported_by(following, going))
+    if newer is not None:
+        raise RunTerminated(_left_to(following, going, newer), vendor=following.run.vendor, run_id=going.run_id)
+    return True
+
+
+def _reported_by(following: Following, going: Going) -> Record | None:
+    """The entry of the newer attempt that reports the run's end; ``None`` if this step does."""
+    newer = following.ledger.attached_later(going.run_id)
+    if newer is None or newer.dagster_run_id == following.step.dagster_run_id:
+        return newer
+    run = following.step.instance.get_run_by_id(newer.dagster_run_id)
+    # A Dagster run that has failed meanwhile reports nothing, and ours is not over.
+    return None if run is None or run.status in _REPORTS_NOTHING else newer
+
+
+def _left_to(following: Following, going: Going, newer: Record) -> str:
+    return (
+        f"Dagster run {newer.dagster_run_id} has attached to {following.named(going.run_id)} after this step did, so "
+        "this step neither reports nor cancels it"
     )
 
 
@@ -94,7 +148,7 @@ def terminate(following: Following) -> NoReturn:
     record = following.ledger.last()
     if record is not None and record.entry is Entry.STARTED and record.run_id is not None:
         _, said = cancel(following, _going(record, record.run_id), why="the Dagster run was terminated")
-    elif record is not None and record.entry is Entry.STARTING:
+    elif record is not None and record.entry is Entry.STARTING and not is_known_unsent(record.correlation_id):
         said = (
             f"A start of {following.what} was under way; look at {run.vendor} whether it has begun. {run.where_to_stop}"
         )
@@ -135,15 +189,53 @@ def ask_to_end(following: Following, going: Going, *, why: str) -> None:
 
 
 def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus | None, str]:
-    """Cancel the remote run and wait for the confirmation, bounded.
+    """Cancel the remote run and wait for the confirmation, bounded; unless a newer attempt has attached to it.
 
     Returns:
         How it ended, if that is known; and what became of it, in words.
     """
     with interrupts_held():
+        if following.run.can_cancel:
+            not_ours = _why_not_to_cancel(following, going)
+            if not_ours is not None:
+                following.step.log.warning(not_ours)
+                return None, not_ours
         ask_to_end(following, going, why=why)
         until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
         return confirm_end(following, going, why=why, until=until)
+
+
+def _why_not_to_cancel(following: Following, going: Going) -> str | None:
+    """Why the run is not to be canceled by this step; ``None`` if it is.
+
+    The entry is written before the ledger is read again, and whoever attaches does the same the other way around: so
+    either this step sees the newer attempt, or the newer attempt sees whose cancellation ended the run, and starts
+    another one (see `life`).
+    """
+
+    def ask() -> str | None:
+        newer = following.ledger.attached_later(going.run_id)
+        if newer is None:
+            following.note(
+                Entry.STEP_CANCELS,
+                f"Canceling the {following.what}",
+                correlation_id=going.correlation_id,
+                going=going,
+            )
+            newer = following.ledger.attached_later(going.run_id)
+        return None if newer is None else _left_to(following, going, newer)
+
+    for pause in (*_LEDGER_PAUSES, None):
+        try:
+            return ask()
+        except Exception as error:  # each storage has its own errors
+            _logger.warning("The ledger could not be asked before a cancellation: %s", error)
+            if pause is not None:
+                current_clock().sleep(pause)
+    return (
+        f"Dagster's event log does not answer, so it is unknown whether another Dagster run has attached to "
+        f"{following.named(going.run_id)}, which is therefore not canceled. {following.run.where_to_stop}".rstrip()
+    )
 
 
 def confirm_end(following: Following, going: Going, *, why: str, until: float) -> tuple[RunStatus | None, str]:

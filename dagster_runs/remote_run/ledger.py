@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.step import Step
+from dagster_runs.transport.clock import current_clock
 
 LEDGER_KEY = "dagster_runs/ledger"
 RUN_ID_KEY = "dagster_runs/run_id"
@@ -38,12 +39,16 @@ class Entry(str, Enum):
     """The vendor knows nothing of the run that it had started."""
     PROGRESS = "progress"
     """Shown to people; means nothing to us."""
+    STEP_CANCELS = "step_cancels"
+    """A step whose Dagster run was terminated, or timed out, is about to ask the vendor to cancel the run."""
     CANCELLING = "cancelling"
     """A person wants the run cancelled: that it ends so is nothing to tell as a failure, nor to try again for."""
     ENDED = "ended"
     """The run failed or was cancelled. The end of a good run is the materialization itself."""
 
 
+_ABOUT_NO_START = frozenset({Entry.PROGRESS, Entry.STEP_CANCELS})
+"""Entries that say nothing about what became of a start."""
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "at": (int, float),
     "run_id": (str, NoneType),
@@ -52,6 +57,9 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "target": (str,),
     "name": (str,),
     "deadline": (int, float, NoneType),
+    "step": (str, NoneType),
+    "host": (str, NoneType),
+    "execution": (str, NoneType),
     "handed_over": (dict, NoneType),
     "provenance": (dict, NoneType),
 }
@@ -75,6 +83,9 @@ class Record:
         fields: Digest of the run's fields, where another one would mean that somebody changed them.
         handed_over: What the completion sensor needs to follow the run; ``None`` where its step does.
         provenance: What the assets would have been made from before the start, as `Provenance.as_json` has it.
+        step: Dagster's key of the step. ``None`` in entries of earlier versions, which are of any step.
+        host: The clock that ``at`` is by, as `Clock.host` names it; ``None`` in entries of earlier versions.
+        execution: The execution of the step that wrote it; ``None`` in entries of earlier versions.
     """
 
     entry: Entry
@@ -89,6 +100,9 @@ class Record:
     fields: str | None = None
     handed_over: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+    step: str | None = None
+    host: str | None = None
+    execution: str | None = None
 
     @classmethod
     def of(cls, event: dg.EventLogRecord) -> "Record | None":
@@ -116,7 +130,7 @@ class Record:
 
 
 class Ledger:
-    """The ledger of one step's remote run: asset key + partition + name, in this Dagster run and those it resumes."""
+    """The ledger of one step's remote run: asset key, partition, step and name, in the Dagster runs of its ancestry."""
 
     def __init__(self, step: Step) -> None:
         self._step = step
@@ -148,6 +162,9 @@ class Ledger:
             "fields": fields,
             "partition": self._step.partition,
             "name": self._step.name,
+            "step": self._step.step_key,
+            "host": current_clock().host(),
+            "execution": self._step.execution_id,
             **({} if handed_over is None else {"handed_over": dict(handed_over)}),
             **({} if provenance is None else {"provenance": dict(provenance)}),
         }
@@ -203,16 +220,51 @@ class Ledger:
         """The remote runs that this step's attempts are known to have started."""
         return {record.run_id for record in self._newest_first() if record.run_id}
 
-    def _newest_first(self, *, of_all: bool = False) -> Iterator[Record]:
+    def attached_later(self, run_id: str) -> Record | None:
+        """The entry of another execution that has attached to a remote run after this one did; ``None`` if none has.
+
+        An execution in a Dagster run that this one re-executes is an older one, whenever it wrote. One in the same
+        Dagster run is newer if it wrote after this one did.
+        """
+        ancestors = set(self._step.dagster_run_ids[1:])
+        in_same_run: Record | None = None
+        for record in self._newest_first(of_all=True):
+            if record.entry is not Entry.STARTED or record.run_id != run_id or record.dagster_run_id in ancestors:
+                continue
+            if self._is_by_this_execution(record):
+                return in_same_run
+            if record.dagster_run_id != self._step.dagster_run_id:
+                return record
+            in_same_run = in_same_run or record
+        return None
+
+    def is_canceled_by_other_step(self, run_id: str) -> bool:
+        """Whether another execution of the step has asked the vendor to cancel a remote run, or is about to."""
+        of_it = (record for record in self._newest_first(of_all=True, also=Entry.STEP_CANCELS))
+        return any(
+            record.entry is Entry.STEP_CANCELS and record.run_id == run_id and not self._is_by_this_execution(record)
+            for record in of_it
+        )
+
+    def _is_by_this_execution(self, record: Record) -> bool:
+        if record.execution is None:  # of an earlier version, which did not tell a step's executions apart
+            return record.dagster_run_id == self._step.dagster_run_id
+        return record.execution == self._step.execution_id
+
+    def _newest_first(self, *, of_all: bool = False, also: Entry | None = None) -> Iterator[Record]:
         # Which of several entries is newest is the event log's order, not the clocks'.
         dagster_runs = set(self._step.dagster_run_ids)
         for event in events(self._step.instance.fetch_observations, self._filter()):
             record = Record.of(event) if of_all or event.run_id in dagster_runs else None
-            if record is not None and record.entry is not Entry.PROGRESS and self._is_ours(record):
+            if record is None or not self._is_ours(record):
+                continue
+            if record.entry not in _ABOUT_NO_START or record.entry is also:
                 yield record
 
     def _is_ours(self, record: Record) -> bool:
-        return (record.partition, record.name) == (self._step.partition, self._step.name)
+        if (record.partition, record.name) != (self._step.partition, self._step.name):
+            return False
+        return None in (record.step, self._step.step_key) or _inside(record.step) == _inside(self._step.step_key)
 
     def _filter(self, key: dg.AssetKey | None = None) -> dg.AssetRecordsFilter:
         partition = self._step.single_partition
@@ -230,6 +282,15 @@ class Ledger:
     def _was_published_for(self, key: dg.AssetKey, run_id: str) -> bool:
         found = publications(self._step.instance, self._filter(key), run_id)
         return any(event.run_id != self._step.dagster_run_id for event in found)
+
+
+def _inside(step_key: str | None) -> str:
+    """A step's key inside its asset: empty for all but graph-backed assets.
+
+    The first part of a key is the asset's own node, which Dagster names otherwise in another job, or in a selection of
+    a job's assets: ``suite`` there, ``suite_2`` here. The asset's key tells the same, and stays.
+    """
+    return (step_key or "").partition(".")[2]
 
 
 def publications(

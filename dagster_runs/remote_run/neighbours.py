@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, START_TAKES_AT_MOST, StartAttempt
+from dagster_runs.remote_run.contract import (
+    CLOCKS_DIFFER,
+    CLOCKS_OF_MACHINES_DIFFER,
+    START_TAKES_AT_MOST,
+    StartAttempt,
+)
 from dagster_runs.remote_run.following import Following
 from dagster_runs.remote_run.ledger import Entry, Record, events
-from dagster_runs.transport.clock import machine_time
+from dagster_runs.transport.clock import current_clock, is_same_clock, machine_time
 
 _LOOKED_BACK = 3600.0
 
@@ -39,9 +44,15 @@ def neighbours_of(following: Following, attempt: StartAttempt) -> Neighbours:
             newest[record.correlation_id] = record.entry
             if record.run_id is not None:
                 run_ids.add(record.run_id)
-            if abs(record.at - attempt.starting_at) > START_TAKES_AT_MOST + CLOCKS_OF_MACHINES_DIFFER:
+            if abs(record.at - attempt.starting_at) > START_TAKES_AT_MOST + _clocks_differ(record, attempt):
                 newest[record.correlation_id] = Entry.NOT_STARTED  # too long ago, or too late, to be mistaken for ours
     return Neighbours(frozenset(run_ids), not {Entry.STARTING, Entry.ABANDONED}.isdisjoint(newest.values()))
+
+
+def _clocks_differ(record: Record, attempt: StartAttempt) -> float:
+    """How far the times of a neighbour's entry and of our start may be from each other, in seconds."""
+    is_one_clock = attempt.by_this_process and is_same_clock(record.host, current_clock().host())
+    return CLOCKS_DIFFER if is_one_clock else CLOCKS_OF_MACHINES_DIFFER
 
 
 def records_of(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[Record]:

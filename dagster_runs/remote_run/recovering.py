@@ -9,7 +9,7 @@ from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.neighbours import neighbours_of
-from dagster_runs.remote_run.sending import note_started, send
+from dagster_runs.remote_run.sending import note_not_started, note_started, send
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
@@ -53,7 +53,7 @@ def recover(following: Following, attempt: StartAttempt, *, why: str, is_same: b
             return note_started(following, attempt, one.run_id, found=how)
     if found is not None and not found:
         log.warning("The start's answer was lost (%s); %s has no such run, so it is started again", why, run.vendor)
-        following.note(Entry.NOT_STARTED, "The vendor has no such run", correlation_id=attempt.correlation_id)
+        note_not_started(following, attempt.correlation_id, "The vendor has no such run")
         return None
     if following.options.on_uncertain_start == "start_again" and following.ledger.has_abandoned():
         why = f"{why}. It had been started again once, as on_uncertain_start='start_again' says"

@@ -1,10 +1,13 @@
 """Sending a start, and noting the run that it began."""
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.errors import RunTerminated
-from dagster_runs.remote_run.following import Following, Going
+from dagster_runs.remote_run.following import Following, Going, Terminated
 from dagster_runs.remote_run.interrupts import interrupts_held
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.step import Verdict
@@ -13,7 +16,73 @@ from dagster_runs.transport.errors import VendorError
 
 _STORAGE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts to note a run that has begun: a database that fails over is back after some."""
+_SHORT_STORAGE_PAUSES = _STORAGE_PAUSES[:3]
+"""The same for a process that was told to stop: it may be killed soon."""
+_known_unsent: set[str] = set()
+"""Correlation ids of starts that began no run, as this process knows though the ledger may not: either the request was
+not sent, or the vendor refused it."""
 _logger = logging.getLogger(__name__)
+
+
+def is_known_unsent(correlation_id: str) -> bool:
+    """Whether this process knows that a start began no run, though the ledger tells only that it was to be sent."""
+    return correlation_id in _known_unsent
+
+
+@contextmanager
+def noting_unsent(following: Following, attempt: StartAttempt) -> Iterator[None]:
+    """Write down that a start began no run, where the block that notes and sends it ends before that can have happened.
+
+    Otherwise the next attempt would find a start of unknown outcome: Dagster's storage may fail, or a signal arrive,
+    between the ledger's entry and the request.
+
+    Args:
+        following: What this step wants.
+        attempt: The start.
+    """
+    _known_unsent.add(attempt.correlation_id)
+    try:
+        yield
+    except VendorError:
+        raise  # the caller notes what the vendor said
+    except BaseException as error:
+        if is_known_unsent(attempt.correlation_id):
+            pauses = _STORAGE_PAUSES if isinstance(error, Exception) else _SHORT_STORAGE_PAUSES
+            with interrupts_held():
+                note_not_started(following, attempt.correlation_id, "Stopped before it was sent", pauses=pauses)
+        raise
+
+
+def note_not_started(
+    following: Following,
+    correlation_id: str,
+    description: str,
+    *,
+    shown: Mapping[str, Any] | None = None,
+    pauses: tuple[float, ...] = _STORAGE_PAUSES,
+) -> None:
+    """Write down that a start began no run. This process remembers it where Dagster's storage fails.
+
+    Args:
+        following: What this step wants.
+        correlation_id: The start's.
+        description: Why it began none, for people.
+        shown: Metadata for people.
+        pauses: Seconds between the attempts to write it.
+    """
+    _known_unsent.add(correlation_id)
+    for pause in (*pauses, None):
+        try:
+            following.note(
+                Entry.NOT_STARTED, description, correlation_id=correlation_id, shown=dict(shown) if shown else None
+            )
+        except Exception as error:  # each storage has its own errors
+            _logger.warning("Dagster's event log failed, so it does not tell that nothing was started: %s", error)
+            if pause is not None:
+                current_clock().sleep(pause)
+        else:
+            _known_unsent.discard(correlation_id)
+            return
 
 
 def send(following: Following, attempt: StartAttempt, *, lost: bool = False) -> Going:
@@ -37,31 +106,27 @@ def send(following: Following, attempt: StartAttempt, *, lost: bool = False) -> 
             _check_own_run(following, lost=lost)
         with interrupts_held():
             refused = False
+            _known_unsent.discard(attempt.correlation_id)
             try:
                 run_id = run.start(following.resource, attempt)
             except VendorError as error:
                 # The refusal of a second try tells nothing about a first one that was lost.
                 lost = error.may_have_been_accepted = lost or error.may_have_been_accepted
                 refused = not lost
+                if refused:
+                    _known_unsent.add(attempt.correlation_id)
                 raise
             return note_started(following, attempt, run_id)
 
-    try:
-        return following.resource.http().retrying(repeatable=run.start_is_repeatable)(send_once)
-    except VendorError:
-        raise  # the caller notes it
-    except BaseException:
-        if refused:
-            with interrupts_held():
-                said = "Interrupted between two tries; the start had been refused"
-                following.note(Entry.NOT_STARTED, said, correlation_id=attempt.correlation_id)
-        raise
+    return following.resource.http().retrying(repeatable=run.start_is_repeatable)(send_once)
 
 
 def _check_own_run(following: Following, *, lost: bool) -> None:
     """Send nothing again for a Dagster run that is over: another process may have gone on with it."""
-    following.raise_if_terminated()
-    if following.step.verdict() is Verdict.WRITTEN_OFF:
+    verdict = following.verdict_for_certain()
+    if verdict is Verdict.TERMINATED:
+        raise Terminated
+    if verdict is Verdict.WRITTEN_OFF:
         over = RunTerminated(
             f"Dagster has given up this step's run, so the start of {following.what} was not sent again",
             vendor=following.run.vendor,

@@ -8,7 +8,7 @@ from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.ledger import Entry
 from dagster_runs.remote_run.pacing import growing_pause
 from dagster_runs.remote_run.recovering import recover
-from dagster_runs.remote_run.sending import send
+from dagster_runs.remote_run.sending import is_known_unsent, note_not_started, noting_unsent, send
 from dagster_runs.remote_run.step import Verdict
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock
@@ -34,6 +34,9 @@ def start_or_attach(following: Following) -> Going:
     going: Going | None = None
     if record is not None and record.entry is Entry.STARTED:
         going = attach(following, record)
+    elif record is not None and record.entry is Entry.STARTING and is_known_unsent(record.correlation_id):
+        following.step.log.info("The last attempt in this process ended before it sent the start; starting again")
+        note_not_started(following, record.correlation_id, "Stopped before it was sent")
     elif record is not None and record.entry is Entry.STARTING:
         why = f"this step's last attempt ended in the middle of starting {record.target}"
         is_same = record.is_of(following.target, following.fields)
@@ -41,11 +44,11 @@ def start_or_attach(following: Following) -> Going:
     if going is not None:
         return going
     # Attaching and recovering may have taken long.
-    return _start(following, verdict if record is None else following.step.verdict())
+    return start(following, verdict if record is None else following.verdict_for_certain())
 
 
-def _start(following: Following, verdict: Verdict | None) -> Going:
-    """Start a run; while somebody else's is in the way, wait for that to end, if the user wants.
+def start(following: Following, verdict: Verdict | None) -> Going:
+    """Start a run, whatever was started before. While another one is in the way, wait for its end, if the user wants.
 
     Args:
         following: What this step wants.
@@ -62,14 +65,15 @@ def _start(following: Following, verdict: Verdict | None) -> Going:
                 f"Dagster has given up this step's run, so no {run.label} was started", vendor=run.vendor
             )
         attempt = following.new_attempt()
-        following.note(
-            Entry.STARTING,
-            f"Starting {with_article(following.what)}",
-            correlation_id=attempt.correlation_id,
-            at=attempt.starting_at,
-        )
         try:
-            return send(following, attempt)
+            with noting_unsent(following, attempt):
+                following.note(
+                    Entry.STARTING,
+                    f"Starting {with_article(following.what)}",
+                    correlation_id=attempt.correlation_id,
+                    at=attempt.starting_at,
+                )
+                return send(following, attempt)
         except VendorError as error:
             if error.may_have_been_accepted:
                 going = recover(following, attempt, why=str(error))
@@ -79,17 +83,13 @@ def _start(following: Following, verdict: Verdict | None) -> Going:
                 if lost == _MOST_LOST_ANSWERS:
                     raise
             else:
-                following.note(
-                    Entry.NOT_STARTED,
-                    "The start was refused",
-                    correlation_id=attempt.correlation_id,
-                    # Not in the description, which Dagster renders as markdown.
-                    shown={"dagster_runs/error": dg.MetadataValue.text(str(error))},
-                )
+                # Not in the description, which Dagster renders as markdown.
+                shown = {"dagster_runs/error": dg.MetadataValue.text(str(error))}
+                note_not_started(following, attempt.correlation_id, "The start was refused", shown=shown)
                 if not run.is_conflict_with_going_run(error):
                     raise
                 _wait_until_free(following, error, begun)
-        verdict = following.step.verdict()
+        verdict = following.verdict_for_certain()
 
 
 def _wait_until_free(following: Following, error: VendorError, begun: float) -> None:
@@ -109,4 +109,4 @@ def _wait_until_free(following: Following, error: VendorError, begun: float) -> 
         "Another run of %s is going; waiting until it has ended (%.0f s so far)", run.target, waited
     )
     longest = max(following.resource.poll_interval, _LONGEST_CONFLICT_PAUSE)
-    clock.sleep(growing_pause(waited, longest=longest))
+    following.sleep(growing_pause(waited, longest=longest))

@@ -1,15 +1,15 @@
 """Waiting for a remote run: a failed look is no failed run."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
-from dagster_runs.remote_run.errors import RunLost, RunTerminated, RunTimedOut
-from dagster_runs.remote_run.following import Following, Going, Terminated
+from dagster_runs.remote_run.errors import RunLost, RunTimedOut
+from dagster_runs.remote_run.following import Following, Going
 from dagster_runs.remote_run.ledger import Entry, earlier_durations
 from dagster_runs.remote_run.pacing import Age, Pace
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.remote_run.step import Verdict
 from dagster_runs.remote_run.tables import as_progress
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
@@ -27,6 +27,7 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
 
     Raises:
         Terminated: Our own Dagster run was terminated, though no signal came.
+        RunTerminated: Dagster has given it up.
         RunTimedOut: The deadline passed. Nothing was cancelled here.
         RunLost: The vendor no longer knows the run.
         UnexpectedResponseError: The run has ended in a state that nobody documented.
@@ -36,13 +37,14 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
         return going.status
     watch = _Watch(following, going)
     clock = current_clock()
-    earlier = earlier_durations(following.step.instance, following.step.asset_keys[0])
-    pace = Pace.after(earlier, longest=following.resource.poll_interval)
+    step = following.step
+    earlier = following.storage.attempt(lambda: earlier_durations(step.instance, step.asset_keys[0]))
+    pace = Pace.after(earlier or (), longest=following.resource.poll_interval)
     # A run that was just started has not ended yet; of one that was attached to, nobody knows.
     pause = 0.0 if going.attached else watch.pause(pace)
     while True:
-        _check_own_run(following, going)
-        clock.sleep(max(0.0, min(pause, going.deadline - clock.wall())))
+        following.raise_if_over(following.verdict(), run_id=going.run_id)
+        following.sleep(max(0.0, min(pause, going.deadline - clock.wall())), run_id=going.run_id)
         status = watch.look()
         if status is not None and status.state.is_final:
             return status
@@ -59,19 +61,6 @@ def wait_until_final(following: Following, going: Going) -> RunStatus:
                 else "",
             )
         pause = watch.pause(pace)
-
-
-def _check_own_run(following: Following, going: Going) -> None:
-    verdict = following.step.verdict()
-    if verdict is Verdict.TERMINATED:
-        raise Terminated
-    if verdict is Verdict.WRITTEN_OFF:
-        raise RunTerminated(
-            f"Dagster has given up the Dagster run of this step. {following.named(going.run_id)} goes on; "
-            "re-execute from failure to attach to it",
-            vendor=following.run.vendor,
-            run_id=going.run_id,
-        )
 
 
 class _Watch:
@@ -178,7 +167,8 @@ class _Watch:
         if told == self._told:
             return
         self._told = told
-        self._following.note(
+        note = partial(
+            self._following.note,
             Entry.PROGRESS,
             f"The {self._following.what} is {status.plain_word}",
             correlation_id=self._going.correlation_id,
@@ -186,6 +176,8 @@ class _Watch:
             status=status,
             shown=dict(told[1]),
         )
+        # A run is not worse off without it, so it is not written again when the storage is back.
+        self._following.storage.attempt(note)
 
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:
         try:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from dagster_runs import build_remote_run_asset
+from dagster_runs.remote_run import sending
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import use_clock
@@ -64,6 +66,9 @@ class ClockOff(SandboxClock):
     def wall(self) -> float:
         return super().wall() + self._off
 
+    def host(self) -> str:
+        return f"another machine, {self._off} s ahead"
+
 
 @contextmanager
 def at_pause(sandbox: Sandbox, happens: Callable[[], None], *, pause: int = 3) -> Iterator[AtPause]:
@@ -71,6 +76,13 @@ def at_pause(sandbox: Sandbox, happens: Callable[[], None], *, pause: int = 3) -
     clock = AtPause(sandbox, happens, pause=pause)
     with use_clock(clock):
         yield clock
+
+
+@contextmanager
+def in_another_process() -> Iterator[None]:
+    """Inside the block this process knows nothing of the starts that it did not send before."""
+    with patch.object(sending, "_known_unsent", set()):
+        yield
 
 
 def dies() -> None:

@@ -88,10 +88,18 @@ class TestTerminatedByAPerson:
 
         with at_pause(sandbox, happens):
             result = run_tests(sandbox, instance)
-        if with_signal:
-            assert "ended completed" in failure(result)
-        else:
-            assert result.success  # the end was seen before the termination
+        assert "ended completed" in failure(result)
+
+
+def test_a_run_that_is_terminated_before_it_has_attached_cancels(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    job, parent = leave_going(sandbox, instance, run=TESTS)
+    sandbox.add_fault(Fault("not_found", path="/jobs/", method="GET", times=2))
+    with at_pause(sandbox, lambda: mark_as_terminated(instance), pause=1):
+        reexecute(job, instance, parent)
+    assert [run.state for run in sandbox.runs("testgen")] == ["canceled"]
 
 
 def test_an_eviction_leaves_the_run_and_the_retry_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

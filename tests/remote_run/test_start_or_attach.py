@@ -35,6 +35,7 @@ from tests.remote_run.reexecuting import (
     execute,
     features_job,
     give_up,
+    in_another_process,
     job_with,
     leave_going,
     mark_as_terminated,
@@ -314,7 +315,7 @@ class TestRefusedStarts:
 
         def is_resumed_elsewhere() -> None:
             given_up = give_up(instance)
-            with at_pause(sandbox, dies, pause=looks_for_the_first + 1):
+            with in_another_process(), at_pause(sandbox, dies, pause=looks_for_the_first + 1):
                 died.append(reexecute(job, instance, given_up))
 
         with at_pause(sandbox, is_resumed_elsewhere, pause=1):

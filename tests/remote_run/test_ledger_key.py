@@ -1,0 +1,167 @@
+"""What tells one ledger from another, what an entry tells of who wrote it, and the entries of earlier versions."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.testing import SandboxClock, sandbox_resources
+from dagster_runs.transport.clock import use_clock
+from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, materialize, metadata
+from tests.remote_run.reexecuting import ClockOff, dies, execute, features_job, job_with, leave_going, reexecute
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.mark.fixes("6.2")
+def test_one_op_twice_in_a_graph_has_two_runs(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    @dg.op(out=dg.Out(dg.Nothing), ins={"before": dg.In(dg.Nothing)})
+    def suite(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> None:
+        list(testgen.run(context, TESTS))
+
+    @dg.op(out=dg.Out(dg.Nothing))
+    def begin() -> None: ...
+
+    @dg.graph_asset
+    def both() -> Any:
+        return suite(suite(begin()))
+
+    assert materialize([both], sandbox, instance).success
+    assert sandbox.starts("testgen") == 2
+
+
+def entries_of(instance: dg.DagsterInstance, key: str) -> list[dict[str, Any]]:
+    observed = instance.fetch_observations(dg.AssetKey(key.split("/")), limit=100, ascending=True).records
+    return [record.asset_observation.metadata["dagster_runs/ledger"].value for record in observed]
+
+
+def test_an_entry_tells_step_host_and_execution(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    job, parent = leave_going(sandbox, instance)
+    reexecute(job, instance, parent)
+    written = entries_of(instance, "features")
+    assert {entry["step"] for entry in written} == {"features"}
+    assert len({entry["host"] for entry in written}) == 1
+    assert len({entry["execution"] for entry in written}) == 2
+
+
+@pytest.mark.parametrize("missing", [("step", "host", "execution"), ("step",)])
+def test_the_entries_of_earlier_versions_are_read(
+    missing: tuple[str, ...], sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
+    begun = sandbox.begin_run(PROFILES.target)
+
+    @dg.asset
+    def features(context: dg.AssetExecutionContext) -> None:
+        """What the version of an earlier commit wrote, before it was killed."""
+        kept = {
+            "entry": "started",
+            "at": sandbox.now(),
+            "run_id": begun.id,
+            "correlation_id": "c" * 32,
+            "dagster_run_id": context.run.run_id,
+            "target": f"RudderStackProfilesRun {PROFILES.target}",
+            "deadline": None,
+            "fields": None,
+            "partition": None,
+            "name": "",
+            **({} if "host" in missing else {"host": "another", "execution": "another"}),
+        }
+        context.log_event(
+            dg.AssetObservation("features", metadata={"dagster_runs/ledger": dg.MetadataValue.json(kept)})
+        )
+        raise RuntimeError("killed")
+
+    old = dg.Definitions([features], executor=dg.in_process_executor).resolve_implicit_global_asset_job_def()
+    parent = execute(old, instance)
+    result = reexecute(features_job(sandbox), instance, parent.run_id)
+    assert result.success
+    assert metadata(instance, "features")["dagster_runs/run_id"] == begun.id
+
+
+def test_a_step_that_another_selection_names_otherwise_is_the_same(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    # Two assets of one op: in a job of both, Dagster gives the step of one of them another name.
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3000))
+
+    @dg.op
+    def suite(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> None:
+        list(testgen.run(context, TESTS, timeout=5))
+
+    keys = [dg.AssetKey(["a", "quality"]), dg.AssetKey(["b", "quality"])]
+    assets = [dg.AssetsDefinition.from_op(suite, keys_by_output_name={"result": key}) for key in keys]
+    resources = sandbox_resources(sandbox.url)
+    defs = dg.Definitions(assets, resources=resources, executor=dg.in_process_executor)
+    job = defs.resolve_implicit_global_asset_job_def()
+    parent = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert sandbox.starts("testgen") == 2
+    assert {entry["step"] for key in "ab" for entry in entries_of(instance, f"{key}/quality")} == {"suite", "suite_2"}
+    for key in keys:
+        alone = job.get_subset(asset_selection={key})
+        tags = {"dagster/is_asset_resume_retry": "true", "dagster/parent_run_id": parent.run_id}
+        run = instance.create_run_for_job(alone, parent_run_id=parent.run_id, root_run_id=parent.run_id, tags=tags)
+        execute_run(InMemoryJob(alone), run, instance, raise_on_error=False)
+    assert sandbox.starts("testgen") == 2
+
+
+@pytest.mark.fixes("6.9")
+@pytest.mark.parametrize("killed", ["carried out", "never arrived"])
+def test_a_colleagues_earlier_run_is_no_candidate_on_one_machine(
+    killed: str, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    run_of_a_colleague(sandbox)
+    with use_clock(Killed(sandbox)):
+        job, parent = lose_start(sandbox, instance, carried_out=killed == "carried out")
+        assert reexecute(job, instance, parent).success
+    assert len(sandbox.runs("testgen")) == 2
+    assert metadata(instance, "remote")["dagster_runs/run_id"] == sandbox.runs("testgen")[1].id
+
+
+@pytest.mark.parametrize("ahead", [0, 120, -120], ids=["another machine", "clock was set", "clock was set back"])
+def test_with_another_clock_it_may_be_ours(ahead: int, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    run_of_a_colleague(sandbox)
+    with use_clock(Killed(sandbox)):
+        job, parent = lose_start(sandbox, instance, carried_out=True)
+    clock = SetClock(sandbox, ahead) if ahead else ClockOff(sandbox, 0)
+    with use_clock(clock):
+        assert not reexecute(job, instance, parent).success
+    assert len(sandbox.runs("testgen")) == 2
+
+
+def run_of_a_colleague(sandbox: Sandbox) -> None:
+    """A colleague's run of the same suite, two minutes ago."""
+    sandbox.begin_run(PROFILING.target, vendor="testgen", source="api")
+    sandbox.advance(120)
+
+
+class Killed(SandboxClock):
+    """The first pause is the one before the search for a lost start: there the process is killed."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if len(self.pauses) == 1:
+            dies()
+
+
+class SetClock(SandboxClock):
+    """The clock of the same machine, after somebody has set it."""
+
+    def __init__(self, sandbox: Sandbox, by: float) -> None:
+        super().__init__(sandbox)
+        self._by = by
+
+    def wall(self) -> float:
+        return super().wall() + self._by
+
+
+def lose_start(sandbox: Sandbox, instance: dg.DagsterInstance, *, carried_out: bool) -> tuple[dg.JobDefinition, str]:
+    """A Dagster run whose process was killed before it could look for its start."""
+    sandbox.add_fault(Fault("lost_answer" if carried_out else "reset", method="POST", times=1))
+    job = job_with(PROFILING, sandbox)
+    result = execute(job, instance)
+    assert not result.success
+    return job, result.run_id

@@ -1,0 +1,188 @@
+"""Dagster's storage fails for a while: a step that waits bears it, and a start that was not sent is known as such."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import dagster as dg
+import pytest
+import sqlalchemy.exc
+
+from dagster_runs import ProphecyPipelineRun, build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize, metadata, run_tests
+from tests.remote_run.reexecuting import at_pause, execute, job_with, reexecute, signalled
+
+pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.16")]
+PIPELINE = ProphecyPipelineRun(
+    fabric_id=well_known.PROPHECY_FABRIC,
+    project_id=well_known.PROPHECY_PROJECT,
+    pipeline_name=well_known.PROPHECY_PIPELINE,
+)
+RETRY = dg.RetryPolicy(max_retries=1)
+LOCKED = sqlalchemy.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked"))
+AWAY = sqlalchemy.exc.OperationalError("SELECT", {}, Exception("server closed the connection unexpectedly"))
+
+
+class Outage:
+    """Both storages of an instance raise, from when it begins, for some seconds of the sandbox's time."""
+
+    def __init__(self, clock: SandboxClock, instance: dg.DagsterInstance, error: Exception) -> None:
+        self._clock, self._error = clock, error
+        self._until = 0.0
+        self.refused = 0
+        self._storages = [
+            (type(instance.event_log_storage), "store_event"),
+            (type(instance.event_log_storage), "get_event_records"),
+            (type(instance.event_log_storage), "fetch_observations"),
+            (type(instance.event_log_storage), "fetch_materializations"),
+            (type(instance.run_storage), "get_run_records"),
+        ]
+
+    def begin(self, seconds: float) -> None:
+        self._until = self._clock.wall() + seconds
+
+    @contextmanager
+    def possible(self) -> Iterator[None]:
+        """Inside the block it may begin."""
+        patches = [patch.object(owner, name, self._failing(getattr(owner, name))) for owner, name in self._storages]
+        for one in patches:
+            one.start()
+        try:
+            yield
+        finally:
+            for one in patches:
+                one.stop()
+
+    def _failing(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def fails(*args: Any, **kwargs: Any) -> Any:
+            if self._clock.wall() < self._until:
+                self.refused += 1
+                raise self._error
+            return method(*args, **kwargs)
+
+        return fails
+
+
+@pytest.mark.parametrize("error", [LOCKED, AWAY], ids=["SQLite is locked", "PostgreSQL is down"])
+def test_a_waiting_step_bears_an_outage_of_minutes(
+    error: Exception, sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "dagster_runs")
+    sandbox.set_behaviour(TESTS.target, Behaviour(queued_seconds=20, running_seconds=600))
+    with at_pause(sandbox, lambda: outage.begin(240)) as clock:
+        outage = Outage(clock, instance, error)
+        with outage.possible():
+            assert run_tests(sandbox, instance).success
+    assert outage.refused > 10
+    assert metadata(instance, "quality")["dagster_runs/run_id"] == sandbox.runs("testgen")[0].id
+    assert sandbox.starts("testgen") == 1
+    told = [record.message for record in caplog.records if "storage" in record.message]
+    assert len([line for line in told if "storage failed" in line]) == 1
+    assert len([line for line in told if "answers again" in line]) == 1
+
+
+def test_an_outage_at_the_end_delays_the_report(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=60))
+
+    def begins() -> None:
+        sandbox.advance(60)  # the remote run ends with the storage down
+        outage.begin(180)
+
+    with at_pause(sandbox, begins) as clock:
+        outage = Outage(clock, instance, AWAY)
+        with outage.possible():
+            assert run_tests(sandbox, instance).success
+    assert outage.refused > 10
+    assert sandbox.starts("testgen") == 1
+
+
+def test_an_outage_is_borne_for_ten_minutes(clock: SandboxClock) -> None:
+    from dagster_runs.remote_run.outages import STORAGE_GRACE, StorageOutage
+
+    def fails() -> None:
+        raise LOCKED
+
+    outage = StorageOutage("a run")
+    begun = clock.monotonic()
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        outage.wait_for(fails)
+    assert STORAGE_GRACE <= clock.monotonic() - begun < STORAGE_GRACE + 30
+    assert outage.attempt(lambda: 7) == 7
+
+
+@contextmanager
+def failing_notes(instance: dg.DagsterInstance, happens: Callable[[str], None]) -> Iterator[None]:
+    """Something happens after each ledger entry was stored, whose description it gets."""
+    storage = type(instance.event_log_storage)
+    store = storage.store_event
+
+    def stores(self: Any, event: Any) -> None:
+        store(self, event)
+        data = event.dagster_event.event_specific_data if event.dagster_event else None
+        observation = getattr(data, "asset_observation", None)
+        if observation is not None:
+            happens(observation.description)
+
+    with patch.object(storage, "store_event", stores):
+        yield
+
+
+@pytest.mark.parametrize("run", [PROFILES, PIPELINE], ids=lambda run: run.vendor)
+@pytest.mark.parametrize("stops", ["the storage fails", "a signal arrives"])
+def test_a_start_that_was_noted_and_not_sent_is_known_not_to_have_been_sent(
+    stops: str, run: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    failures = [signalled] if stops == "a signal arrives" else [raise_away]
+
+    def happens(description: str) -> None:
+        if description.startswith("Starting a") and failures:
+            failures.pop()()
+
+    with failing_notes(instance, happens):
+        result = materialize([build_remote_run_asset(run, key="remote", retry_policy=RETRY)], sandbox, instance)
+    assert result.success
+    assert sandbox.starts(run.vendor.lower()) == 1
+    assert entries(instance, "remote") == ["starting", "not_started", "starting", "started"]
+
+
+def raise_away() -> None:
+    raise AWAY
+
+
+@pytest.mark.parametrize("run", [PROFILES, PIPELINE], ids=lambda run: run.vendor)
+@pytest.mark.parametrize("refused", [False, True], ids=["not sent", "refused"])
+def test_a_start_that_began_nothing_is_remembered_while_the_storage_fails(
+    refused: bool, run: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    # The entry that nothing was started cannot be written for a minute, and then the step is retried.
+    storage = type(instance.event_log_storage)
+    store, refusals, starts = storage.store_event, [0], [0]
+
+    def stores(self: Any, event: Any) -> None:
+        data = event.dagster_event.event_specific_data if event.dagster_event else None
+        observation = getattr(data, "asset_observation", None)
+        kept = observation.metadata["dagster_runs/ledger"].value["entry"] if observation is not None else ""
+        if kept == "not_started" and refusals[0] < 6:
+            refusals[0] += 1
+            raise AWAY
+        store(self, event)
+        if kept == "starting" and not starts[0] and not refused:
+            starts[0] += 1
+            raise AWAY
+
+    if refused:
+        sandbox.add_fault(Fault("status", method="POST", status=429, times=20))
+    with patch.object(storage, "store_event", stores):
+        job = job_with(run, sandbox, retry_policy=None if refused else RETRY)
+        result = execute(job, instance)
+        sandbox.clear_faults()
+        if refused:
+            result = reexecute(job, instance, result.run_id)
+    assert result.success
+    assert refusals[0] == 6
+    assert sandbox.starts(run.vendor.lower()) == 1
