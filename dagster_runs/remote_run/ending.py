@@ -28,7 +28,7 @@ from dagster_runs.transport.errors import VendorError
 CANCEL_CONFIRMED_WITHIN = 60.0
 """Seconds to wait for the vendor to confirm a cancellation."""
 _LEDGER_PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts to use the ledger before a cancellation: whoever terminates a step may kill it soon."""
+"""Seconds between attempts to use the ledger before a cancellation: a terminated step may be killed soon."""
 _REPORTS_NOTHING = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _logger = logging.getLogger(__name__)
 
@@ -208,9 +208,9 @@ def cancel(following: Following, going: Going, *, why: str) -> tuple[RunStatus |
 def _why_not_to_cancel(following: Following, going: Going) -> str | None:
     """Why the run is not to be canceled by this step; ``None`` if it is.
 
-    The entry is written before the ledger is read again, and whoever attaches does the same the other way around: so
-    either this step sees the newer attempt, or the newer attempt sees whose cancellation ended the run, and starts
-    another one (see `life`).
+    The entry is written before the ledger is read again, and an attempt that attaches does the same in the other
+    order. So either this step sees the newer attempt, or the newer attempt sees that this step canceled the run, and
+    starts another one (see `life`).
     """
 
     def ask() -> str | None:

@@ -81,7 +81,7 @@ def follow(following: Following) -> Iterator[Any]:
 def _was_canceled_for_another(following: Following, going: Going, status: RunStatus) -> bool:
     """Whether the run ended because the terminated step that it was taken over from had canceled it just before.
 
-    Then nobody wants this Dagster run to end so, and nothing is active: a new run is started.
+    The user wants a result from this Dagster run, and no remote run is active: a new one is started.
     """
     if status.state is not RunState.CANCELED or not going.attached or following.step.finishes is not None:
         return False

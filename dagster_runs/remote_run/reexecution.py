@@ -85,7 +85,7 @@ class Ancestry:
     def _before(self, run: dg.DagsterRun) -> tuple[Sequence[dg.DagsterRun], Reexecution]:
         """The runs that one re-executes, newest first, and how. Several only where a backfill is re-executed."""
         if run.parent_run_id is None:
-            # Whoever re-executes a run gets its tags as well, so only a first run's tags are about itself.
+            # A re-execution inherits tags, so only the tags of a first run are about itself.
             deferred_by = run.tags.get(DEFERRED_BY_TAG)
             if deferred_by is not None:
                 return list(self._get(deferred_by)), Reexecution.RESUME
@@ -109,8 +109,8 @@ class Ancestry:
         if tags.get(_ASSET_RESUME_TAG) == "true" and not is_passed_on:
             return Reexecution.RESUME
         if dagster_private.builds_on_parent(self._instance, run):
-            # From failure by the Python API, or selected steps. Whoever selects a step that has succeeded wants its
-            # work done again.
+            # From failure by the Python API, or selected steps. Selecting a step that has succeeded means that its
+            # work is to be done again.
             step = self._step_key
             has_succeeded = step is not None and dagster_private.has_succeeded(self._instance, parent.run_id, step)
             return Reexecution.REPEAT if has_succeeded else Reexecution.RESUME

@@ -48,7 +48,7 @@ def start_or_attach(following: Following) -> Going:
 
 
 def start(following: Following, verdict: Verdict | None) -> Going:
-    """Start a run, whatever was started before. While another one is in the way, wait for its end, if the user wants.
+    """Start a run without regard to earlier ones. While another one is in the way, wait for its end, if the user wants.
 
     Args:
         following: What this step wants.

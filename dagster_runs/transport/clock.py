@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 _ROUNDED = 2
-"""Seconds. Where nobody sets the clock, the moment at which the machine was started is the same each time."""
+"""Seconds. Unless the clock is set, the moment at which the machine was started stays the same."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -30,7 +30,7 @@ class Clock:
         return time.monotonic()
 
     def uptime(self) -> float:
-        """Seconds since the machine was started, whatever its wall clock was set to since."""
+        """Seconds since the machine was started; setting its wall clock does not change them."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
     def host(self) -> str:
@@ -58,7 +58,7 @@ def _host() -> str:
 def is_same_clock(one: str | None, other: str | None) -> bool:
     """Whether times that were read where ``host`` was ``one`` and ``other`` can be compared to the second.
 
-    Not if somebody has set the machine's clock in between, since then one of them was wrong by what it was set by.
+    Not if the machine's clock was set in between: then one of the times was wrong.
     """
     (name, _, began), (other_name, _, other_began) = ((host or "").rpartition("-") for host in (one, other))
     try:

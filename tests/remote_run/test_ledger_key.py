@@ -148,7 +148,7 @@ class Killed(SandboxClock):
 
 
 class SetClock(SandboxClock):
-    """The clock of the same machine, after somebody has set it."""
+    """The clock of the same machine, after it was set."""
 
     def __init__(self, sandbox: Sandbox, by: float) -> None:
         super().__init__(sandbox)
