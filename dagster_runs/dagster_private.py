@@ -70,6 +70,27 @@ def evaluation(
     )
 
 
+def partition_of(evaluated: dg.AssetCheckEvaluation) -> str | None:
+    """The partition that an evaluation is of; ``None`` for an unpartitioned check."""
+    partition: str | None = getattr(evaluated, "partition", None)
+    return partition
+
+
+def report_evaluation(instance: dg.DagsterInstance, evaluated: dg.AssetCheckEvaluation, run: dg.DagsterRun) -> None:
+    """Store an evaluation as one of a Dagster run.
+
+    `report_runless_asset_event` stores one evaluation of a partition and no second one, ever: its table has a unique
+    index over check, run and partition, and such evaluations have no run (measured on 1.13.27). An evaluation of the
+    run that planned the check takes the place of the plan. The method is not part of the documented API.
+    """
+    event = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        job_name=run.job_name,
+        event_specific_data=evaluated,
+    )
+    instance.report_dagster_event(event, run_id=run.run_id)
+
+
 def newest_evaluations(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey
 ) -> Iterator[tuple[dg.AssetCheckEvaluation, float]]:

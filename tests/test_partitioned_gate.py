@@ -204,7 +204,7 @@ def test_is_refused_where_dagster_has_no_partitioned_checks(monkeypatch: pytest.
 def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None:
     warnings.simplefilter("always")
     asset = build_remote_run_asset(TESTS, key="tested", partitions_def=KINDS["static"][0])
-    assert dg.Definitions(assets=[asset.with_attributes(group_names_by_key={})]).resolve_all_asset_specs()
+    dg.Definitions(assets=[asset], resources=sandbox_resources("http://127.0.0.1:1")).resolve_asset_graph()
     assert not [one for one in recwarn if "preview" in str(one.message)]
     assert all(spec.partitions_def is not None for spec in asset.check_specs)
 

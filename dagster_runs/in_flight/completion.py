@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from dagster_runs.dagster_private import partition_of
 from dagster_runs.in_flight import publishing, requests
 from dagster_runs.in_flight.cursor import Cursor
 from dagster_runs.in_flight.definition import WatchedAsset, check_defined
@@ -31,7 +32,7 @@ from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import Published, is_published
 from dagster_runs.in_flight.refusing import NotPrepared
 from dagster_runs.in_flight.report import EVENTS_FOR_A_REQUEST, STILL_AT_WORK, Report
-from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, leave_out_evaluated
+from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, leave_out_evaluated, report_partitioned
 from dagster_runs.in_flight.storing import Storing
 from dagster_runs.in_flight.vendor_resources import VendorResources, initialized
 from dagster_runs.in_flight.watching import Watch
@@ -242,6 +243,12 @@ class Completion:
             if flight.phase is Phase.MATERIALIZED and flight.asset.remote.resource_key in resources
         ]
         phase = SecondPhase(waiting, context.instance)
+        clock = current_clock()
+        half = (clock.monotonic() + report.until) / 2
+
+        def has_time() -> bool:
+            return clock.monotonic() < half
+
         for told, flight in enumerate(waiting):
             if told and not self._has_room(report):
                 break
@@ -254,12 +261,17 @@ class Completion:
                 )
             ended = _ended(flight, flight.places, resources[flight.asset.remote.resource_key])
             found = ended.evaluations(judged, phase.stored(flight))
-            if found:
-                report.events += found
-                self._told_last = partial(is_evaluated, found[-1])
+            partitioned = [one for one in found if partition_of(one) is not None]
+            if not report_partitioned(partitioned, flight.record.dagster_run_id, context.instance, has_time):
+                flight.may_be_published = True  # the next tick reads which of them are stored
+                break
+            runless = [one for one in found if partition_of(one) is None]
+            if runless:
+                report.events += runless
+                self._told_last = partial(is_evaluated, runless[-1])
             flight.phase = Phase.OVER
             self._follow(flight, report, context)
-            if report.is_late:
+            if not has_time():
                 break
 
     def _report(
@@ -449,10 +461,13 @@ class Completion:
         places = published.left(flight)
         ended = _ended(flight, places, resource, newest_materializations(context.instance, places))
         try:
-            report.events += ended.as_failure()
+            events = ended.as_failure()
         except Exception:  # as of a good end; that it ended is known all the same
             context.log.exception("What %s run %s brought cannot be told", flight.run.vendor, flight.run_id)
-            report.events += replace(ended, result=RunResult(), is_of_kind=False).as_failure()
+            events = replace(ended, result=RunResult(), is_of_kind=False).as_failure()
+        partitioned = [one for one in events if isinstance(one, dg.AssetCheckEvaluation) and partition_of(one)]
+        report_partitioned(partitioned, flight.record.dagster_run_id, context.instance, lambda: not report.is_late)
+        report.events += [one for one in events if one not in partitioned]
         context.log.warning(
             "%s run %s ended %s. %s, so no Dagster run tells of it",
             flight.run.vendor,

@@ -2,12 +2,16 @@
 
 A tick returns events, and Dagster stores them after it. So a tick reports a run's materializations, and a later one
 reads their storage ids and reports the evaluations. After a lost tick the event log tells which of them are missing.
+
+Evaluations of partitions are not among the events that a tick returns: the tick stores them itself (see
+`report_partitioned`), as many as it has time for.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dagster as dg
 
+from dagster_runs.dagster_private import report_evaluation
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
@@ -104,6 +108,35 @@ def leave_out_evaluated(
             if flight.phase is Phase.GOING and phase.is_complete(flight):
                 flight.phase = Phase.OVER
     return left
+
+
+def report_partitioned(
+    evaluations: Iterable[dg.AssetCheckEvaluation],
+    dagster_run_id: str,
+    instance: dg.DagsterInstance,
+    has_time: Callable[[], bool],
+) -> bool:
+    """Store evaluations of partitions at once, as those of the Dagster run that started the remote run.
+
+    Dagster stores no second evaluation of a partition without a run (see `report_evaluation`).
+
+    Args:
+        evaluations: The evaluations.
+        dagster_run_id: The Dagster run. Where it was deleted, nothing can be stored.
+        instance: Where the event log is.
+        has_time: Whether there is time for another one. The first one is stored in any case.
+
+    Returns:
+        Whether all were stored.
+    """
+    run = instance.get_run_by_id(dagster_run_id)
+    if run is None:
+        return True
+    for number, one in enumerate(evaluations):
+        if number and not has_time():
+            return False
+        report_evaluation(instance, one, run)
+    return True
 
 
 def is_evaluated(last: dg.AssetCheckEvaluation, instance: dg.DagsterInstance) -> bool:
