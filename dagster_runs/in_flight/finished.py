@@ -1,6 +1,6 @@
 """What Dagster is told of a remote run that has ended without a step to tell it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -82,17 +82,23 @@ class Ended:
     def _unjudged(self) -> Sequence[dg.AssetCheckEvaluation]:
         return list(evaluations(self._specs, self.places, self._outcomes, {}))
 
-    def materializations(self, instance: dg.DagsterInstance) -> list[AssetEvent]:
+    def materializations(self, instance: dg.DagsterInstance, reported: Iterable[AssetEvent] = ()) -> list[AssetEvent]:
         """A materialization of each asset and partition; `evaluations` follow once these are stored.
 
         Until then, Dagster takes the newest evaluation of an asset without partitions for one of the new
         materialization, if neither has a run (measured on 1.13.27; 1.12.0 has the same code). Where that is a success,
         and the check did not pass now, its failure comes first as well, or bad data would go through for a moment.
+
+        Args:
+            instance: The Dagster instance.
+            reported: What the same tick reports before.
         """
+        evaluated = [one for one in reported if isinstance(one, dg.AssetCheckEvaluation)]
+        passed = {one.asset_check_key: one.passed for one in evaluated}
         is_partitioned = self.asset.definition.partitions_def is not None
         failed = [one for one in self._unjudged if not one.passed and not is_partitioned]
         return [
-            *(one for one in failed if shows_success(instance, one.asset_check_key)),
+            *(one for one in failed if passed.get(one.asset_check_key, shows_success(instance, one.asset_check_key))),
             *(
                 dg.AssetMaterialization(
                     key,

@@ -485,7 +485,7 @@ class _Account:
         )
         # Else an earlier run's evaluation would count for this run's materialization for a moment.
         if not (ended.has_failed_checks and is_waiting):
-            self.report.events += ended.materializations(instance)
+            self.report.events += ended.materializations(instance, [*self.report.evaluations, *self.report.events])
             self.report.runs += 1
             sighting.is_materialized = True
         return False

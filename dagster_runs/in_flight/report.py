@@ -33,7 +33,7 @@ class Report:
     def tell(self, ended: Ended, instance: dg.DagsterInstance) -> None:
         """Report the materializations of a good end, where they were not reported yet."""
         if ended.places:
-            self.events += ended.materializations(instance)
+            self.events += ended.materializations(instance, self.events)
             self.told.append((ended.places[-1], len(self.events)))
 
     @property

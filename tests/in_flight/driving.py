@@ -46,7 +46,7 @@ class Driver:
         self.skipped: list[str | None] = []
         self.failed: list[str] = []
         self._resources = {**(resources_at(sandbox.url) if sandbox else {}), **(resources or {})}
-        self._definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
+        self.definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
         self._keys: set[str | None] = set()
         # Making each resource anew for each tick takes longer than all else. Those that cannot be made are left to it.
         self._for_sensor: dict[str, Any] = {}
@@ -62,7 +62,7 @@ class Driver:
             instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
             cursor=self.cursor,
             resources=self._for_sensor,
-            definitions=self._definitions,
+            definitions=self.definitions,
         ) as context:
             return self.sensor.evaluate_tick(context)
 
@@ -90,7 +90,7 @@ class Driver:
 
     def job(self, name: str) -> dg.JobDefinition:
         """A job of the code location."""
-        return self._definitions.resolve_job_def(name)
+        return self.definitions.resolve_job_def(name)
 
     def launch(self, request: dg.RunRequest) -> None:
         """Execute a requested run, unless there was one of the same key."""

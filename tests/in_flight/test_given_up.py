@@ -31,7 +31,7 @@ class _Away:
             self._launch(request)
             return
         instance = self._driver.instance
-        job = self._driver._definitions.resolve_job_def(request.job_name or "")
+        job = self._driver.definitions.resolve_job_def(request.job_name or "")
         run = instance.create_run_for_job(
             job, tags=dict(request.tags), asset_selection=frozenset(request.asset_selection or ())
         )
