@@ -12,7 +12,7 @@ from dagster_runs.remote_run.contract import RemoteRun, RunResult
 from dagster_runs.remote_run.ledger import Record
 from dagster_runs.remote_run.pacing import Age, Pace
 from dagster_runs.remote_run.provenance import Provenance, read_provenance
-from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.state import RunState, RunStatus
 
 _WORD_WITHIN = 3600.0
 """Seconds within which the vendor is to say something of a run itself; longer for old ones."""
@@ -119,6 +119,11 @@ class Flight:
     def partition(self) -> str | None:
         """Its partition, where there is exactly one."""
         return self.partitions[0] if len(self.partitions) == 1 else None
+
+    @property
+    def last_status(self) -> RunStatus:
+        """The status that the last poll returned; UNKNOWN before the first."""
+        return self.status or RunStatus(RunState.UNKNOWN, "")
 
     @property
     def deadline(self) -> float:

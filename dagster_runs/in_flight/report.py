@@ -1,5 +1,6 @@
 """What a tick tells Dagster, as far as there is room and time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -21,6 +22,7 @@ class Report:
     Attributes:
         until: Monotonic seconds after which no more than one further run of each kind is told of.
         told: For each run that is reported, the place that comes last, and the number of events up to it.
+        was_stored: Asks Dagster whether it has stored the last run of the report; ``None`` if that has no events.
     """
 
     most_events: int
@@ -29,6 +31,7 @@ class Report:
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
     told: list[tuple[Place, int]] = field(default_factory=list)
+    was_stored: Callable[[dg.DagsterInstance], bool] | None = None
 
     def tell(self, ended: Ended, instance: dg.DagsterInstance) -> None:
         """Report the materializations of a good end, where they were not reported yet."""

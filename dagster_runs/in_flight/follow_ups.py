@@ -1,0 +1,73 @@
+"""Requests what the user wants after each finished run of the completion sensor, once per run."""
+
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.in_flight import requests
+from dagster_runs.in_flight.finished import FinishedRun
+from dagster_runs.in_flight.flight import Flight
+from dagster_runs.in_flight.flights import Flights
+from dagster_runs.in_flight.report import Report
+from dagster_runs.remote_run.state import RunState
+from dagster_runs.transport.clock import current_clock, machine_time
+
+_LATELY = 600.0
+"""Seconds before the last cursor for which follow-up jobs are requested again, after a lost tick."""
+
+
+class FollowUps:
+    """Requests a follow-up run for each finished run.
+
+    Args:
+        follow_up: What the user wants after each finished run; ``None`` for nothing.
+    """
+
+    def __init__(self, follow_up: Any) -> None:
+        self._follow_up = follow_up
+        self._since = 0.0
+
+    def start_over(self, written_at: float) -> None:
+        """Begin with a new table of runs: a lost tick may have reported some of them without its requests.
+
+        Args:
+            written_at: Epoch seconds of the last stored cursor; 0 without one. Then only the very first tick can have
+                been lost, or a person has removed the cursor.
+        """
+        self._since = machine_time((written_at or current_clock().wall()) - _LATELY)
+
+    def has_room(self, report: Report) -> bool:
+        """Whether the tick can report another run together with its follow-up."""
+        return self._follow_up is None or report.has_room_for_requests
+
+    def request(
+        self, flight: Flight, report: Report, context: dg.SensorEvaluationContext, *, state: RunState | None = None
+    ) -> None:
+        """Request what follows a run.
+
+        Args:
+            flight: The run.
+            report: What the tick reports.
+            context: The sensor's context.
+            state: How the run ended; ``None`` for the state of the last poll.
+        """
+        if self._follow_up is None:
+            return
+        state = state or flight.last_status.state
+        finished = FinishedRun(
+            run_id=flight.run_id,
+            vendor=flight.run.vendor,
+            state=state if state.is_final else RunState.UNKNOWN,
+            asset_keys=tuple(flight.keys),
+            partitions=tuple(flight.partitions),
+        )
+        report.requests += requests.to_follow_up(self._follow_up, finished, context)
+
+    def request_again(self, flights: Flights, report: Report, context: dg.SensorEvaluationContext) -> None:
+        """Request what follows the runs that a lost tick may have reported. Dagster drops duplicate requests."""
+        while flights.published:
+            flight, at = flights.published.popleft()
+            if at >= self._since:
+                self.request(flight, report, context, state=RunState.SUCCEEDED)
+                if report.is_late or not report.has_room_for_requests:
+                    return

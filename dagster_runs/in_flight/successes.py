@@ -1,0 +1,90 @@
+"""Reports the deferred runs that succeeded: their materializations in one tick, their evaluations in a later one."""
+
+from functools import partial
+
+from dagster_runs.dagster_private import partition_of
+from dagster_runs.in_flight.flight import Phase
+from dagster_runs.in_flight.follow_ups import FollowUps
+from dagster_runs.in_flight.paces import Paces
+from dagster_runs.in_flight.published import is_published
+from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, report_partitioned
+from dagster_runs.in_flight.tick import Tick
+from dagster_runs.transport.clock import current_clock
+
+
+class Successes:
+    """Reports the runs that succeeded.
+
+    Args:
+        paces: Learns how long each run took.
+        follow_ups: Requests what the user wants after each run.
+    """
+
+    def __init__(self, paces: Paces, follow_ups: FollowUps) -> None:
+        self._paces = paces
+        self._follow_ups = follow_ups
+
+    def evaluate(self, tick: Tick) -> None:
+        """Report the evaluations of runs whose materializations an earlier tick has reported."""
+        report = tick.report
+        waiting = [
+            flight for flight in tick.flights if flight.phase is Phase.MATERIALIZED and tick.has_resource(flight)
+        ]
+        phase = SecondPhase(waiting, tick.context.instance)
+        clock = current_clock()
+        half = (clock.monotonic() + report.until) / 2
+
+        def has_time() -> bool:
+            return clock.monotonic() < half
+
+        for told, flight in enumerate(waiting):
+            if told and not (report.has_room_for_events and self._follow_ups.has_room(report)):
+                break
+            judged = phase.judged(flight)
+            if len(judged) < len(flight.places):
+                tick.context.log.warning(
+                    "Materializations of %s run %s were wiped before their checks could be reported",
+                    flight.run.vendor,
+                    flight.run_id,
+                )
+            ended = tick.ended(flight, flight.places)
+            found = ended.evaluations(judged, phase.stored(flight))
+            partitioned = [one for one in found if partition_of(one) is not None]
+            if not report_partitioned(partitioned, flight.record.dagster_run_id, tick.context.instance, has_time):
+                flight.may_be_published = True  # the next tick reads which of them are stored
+                break
+            runless = [one for one in found if partition_of(one) is None]
+            if runless:
+                report.events += runless
+                report.was_stored = partial(is_evaluated, runless[-1])
+            flight.phase = Phase.OVER
+            self._follow_ups.request(flight, report, tick.context)
+            if not has_time():
+                break
+
+    def materialize(self, tick: Tick) -> None:
+        """Report the materializations of runs that have succeeded."""
+        # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
+        unevaluated = {key for flight in tick.flights if flight.phase is Phase.MATERIALIZED for key in flight.keys}
+        # Those whose resource cannot be initialized wait until it can.
+        succeeded = [flight for flight in tick.flights if flight.phase is Phase.SUCCEEDED and tick.has_resource(flight)]
+        for told, flight in enumerate(succeeded):
+            if told and not tick.report.has_room_for_events:
+                break
+            ended = tick.ended(flight, tick.published.left(flight))
+            try:
+                if ended.has_failed_checks and not flight.partitions and not unevaluated.isdisjoint(flight.keys):
+                    continue  # an earlier run's evaluation would count for this run's materialization for a moment
+                tick.report.tell(ended, tick.context.instance)
+            except Exception:  # what a vendor's code brought is nothing that Dagster takes: a step shows it best
+                tick.context.log.exception("The end of %s run %s cannot be told", flight.run.vendor, flight.run_id)
+                flight.phase = Phase.NEEDS_STEP
+                continue
+            if ended.places:
+                tick.report.was_stored = partial(is_published, flight, ended.places[-1])
+            self._paces.learn(flight)
+            flight.materialized_after = flight.storage_id if flight.may_be_published else tick.flights.newest
+            flight.phase = Phase.MATERIALIZED
+            unevaluated.update(flight.keys)
+            if tick.report.is_late:
+                break
