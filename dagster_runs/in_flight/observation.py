@@ -9,37 +9,24 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
-from typing import Any
 
 import dagster as dg
 
-from dagster_runs.in_flight import requests, sightings
+from dagster_runs.in_flight import sightings
 from dagster_runs.in_flight.definition import WatchedAsset, check_defined
-from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
+from dagster_runs.in_flight.observed_ends import ObservationReport, ObservedEnds
 from dagster_runs.in_flight.outages import Alarm, OutageLog
+from dagster_runs.in_flight.ownership import NO_ASSET, Ownership
 from dagster_runs.in_flight.report import STILL_AT_WORK
 from dagster_runs.in_flight.requests import FollowUp
 from dagster_runs.in_flight.sightings import LISTED_LATE, Seen, Sighting
 from dagster_runs.in_flight.vendor_resources import VendorResources, initialized
 from dagster_runs.in_flight.watching import REFUSED_FOR
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
-from dagster_runs.remote_run.contract import (
-    CLOCKS_DIFFER,
-    CLOCKS_OF_MACHINES_DIFFER,
-    DAY,
-    START_TAKES_AT_MOST,
-    ListedRun,
-    RemoteRun,
-    RunResult,
-)
-from dagster_runs.remote_run.evaluations import Place, newest_materializations, stored_evaluations
-from dagster_runs.remote_run.ledger import Entry, events, observed_run, publications
-from dagster_runs.remote_run.neighbours import records_of
-from dagster_runs.remote_run.provenance import current_provenance
+from dagster_runs.remote_run.contract import CLOCKS_DIFFER, DAY, ListedRun
 from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.transport.clock import current_clock, machine_time
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import (
     AuthenticationError,
     NotFoundError,
@@ -60,22 +47,10 @@ AT_LEAST = 20
 _PART = 1800.0
 """Seconds of a list that are read as one part at first: more than what usually is due, which is read as a whole."""
 _NARROWEST = 60.0
-MOST_EVENTS = 500
-"""That a tick reports: Dagster stores them one by one, in the same tick."""
-MOST_REQUESTS = 25
 _OUTAGE_AFTER = 3
 """Failed looks in a row from which on the vendor is left alone until the next tick."""
 _GIVEN_UP = 30 * DAY
 """Seconds after which a run that does not end is no longer looked at."""
-_UNTOLD = 3600.0
-"""Seconds after which a run that has ended, and of which the vendor does not tell what it ran, fills nothing."""
-_START_NOTED = 3600.0
-"""Seconds before a run's creation from which on the ledgers are searched for its start."""
-_START_DECIDED = START_TAKES_AT_MOST + 600.0
-"""Seconds after which a start of ours, of which nobody knows what it began, no longer holds others' runs back."""
-
-_NOBODYS = ""
-"""The asset of a run that fills none."""
 
 
 class Observation:
@@ -117,7 +92,7 @@ class Observation:
             self._unstored[1] if self._unstored is not None and self._unstored[0] == context.cursor else context.cursor
         )
         seen = sightings.from_cursor(kept)
-        report = _Report()
+        report = ObservationReport()
         by_resource: dict[str, dict[str, WatchedAsset]] = {}
         for name, asset in self._assets.items():
             by_resource.setdefault(asset.remote.resource_key, {})[name] = asset
@@ -134,7 +109,9 @@ class Observation:
                 report.troubles.append(vendors.problems[key])
                 continue
             memory = self._memories.setdefault(key, _Memory())
-            _Account(key, assets, resource, one, memory, report, context, self._follow_up, until).look()
+            ownership = Ownership(assets, resource, context.instance)
+            ends = ObservedEnds(resource, one.awaited, report, context, self._follow_up)
+            _Account(key, assets, resource, one, memory, ownership, ends, report, context.log, until).look()
         waiting = sum(len(one.awaited) for one in seen.values())
         said = f"{report.runs} reported, {waiting} awaited"
         cursor = sightings.as_cursor(seen)
@@ -152,23 +129,6 @@ class Observation:
         """What a person has to solve: resources that cannot be initialized, and credentials that the vendor refuses."""
         refused = [f"{key}: {memory.refused}" for key, memory in self._memories.items() if memory.is_refused]
         return [*vendors.problems.values(), *refused]
-
-
-@dataclass
-class _Report:
-    """What a tick tells Dagster."""
-
-    evaluations: list[dg.AssetCheckEvaluation] = field(default_factory=list)
-    """Of materializations that are stored. They come before all other events, as these may be of later runs."""
-    events: list[AssetEvent] = field(default_factory=list)
-    requests: list[dg.RunRequest] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-    runs: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the next tick is to tell the rest."""
-        return len(self.evaluations) + len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
 
 
 @dataclass
@@ -227,9 +187,10 @@ class _Account:
     resource: RemoteRunResource
     seen: Seen
     memory: _Memory
-    report: _Report
-    context: dg.SensorEvaluationContext
-    follow_up: FollowUp | None
+    ownership: Ownership
+    ends: ObservedEnds
+    report: ObservationReport
+    log: logging.Logger
     until: float
     listed: dict[str, ListedRun] = field(default_factory=dict)
     listed_to: float = 0.0
@@ -246,7 +207,8 @@ class _Account:
             awaited = self.seen.awaited
             unknown = {run_id: sighting for run_id, sighting in awaited.items() if sighting.asset is None}
             self._each(unknown, self._recognize, (clock.monotonic() + self.until) / 2)
-            self._leave_out_ours()
+            for run_id in self.ownership.started_by_their_assets(awaited, self.memory.looked_at):
+                self.seen.finish(run_id)
             known = {run_id: sighting for run_id, sighting in awaited.items() if sighting.asset is not None}
             self._each(known, self._look_at, self.until)
         self.memory.keep(self.seen.awaited.keys())
@@ -276,24 +238,23 @@ class _Account:
         if error is not None:
             memory.list_failed_at = memory.list_failed_at or now
         elif memory.list_failed_at is not None:
-            self.context.log.info(
-                "The runs of %s can be listed again, after %.0f s", self.name, now - memory.list_failed_at
-            )
+            self.log.info("The runs of %s can be listed again, after %.0f s", self.name, now - memory.list_failed_at)
             memory.list_failed_at = None
 
     def _bearing(self, call: Callable[[], None], *, is_known: bool) -> Exception | None:
         """What went wrong, which is tried again at the next tick; logged unless it is known to fail."""
-        log = self.context.log
         try:
             call()
         except VendorError as error:
-            log.log(logging.DEBUG if is_known else logging.WARNING, "%s, which is tried again: %s", self.name, error)
+            self.log.log(
+                logging.DEBUG if is_known else logging.WARNING, "%s, which is tried again: %s", self.name, error
+            )
             failure: Exception = error
         except dg.DagsterInvariantViolationError:
             raise  # a mistake in the definitions
         except Exception as error:  # a vendor's code: one run must not hold up all others
             if not is_known:
-                log.exception("%s, which is tried again", self.name)
+                self.log.exception("%s, which is tried again", self.name)
             failure = error
         else:
             self.memory.learn(None)
@@ -351,33 +312,16 @@ class _Account:
         """Find out which asset a run fills, if any, and leave out at once what fills none."""
         listed = self.listed.get(run_id)
         if listed is not None:
-            sighting.asset = self._whose(listed)
+            sighting.asset = self.ownership.asset_of(listed, sighting.created_at)
         elif sighting.created_at < self.listed_to:
-            sighting.asset = _NOBODYS  # it is listed no more
-        if sighting.asset == _NOBODYS:
+            sighting.asset = NO_ASSET  # it is listed no more
+        if sighting.asset == NO_ASSET:
             self.seen.finish(run_id)
-
-    def _leave_out_ours(self) -> None:
-        """Those that an asset's own ledger tells of, so that they cost no calls: one reading of it for all new runs.
-
-        Whether another asset has started a run is found out at its end only, as it takes the ledgers of all.
-        """
-        now = current_clock().wall()
-        new: dict[str, dict[str, float]] = {}
-        for run_id, sighting in self.seen.awaited.items():
-            is_new = run_id not in self.memory.looked_at or now - sighting.created_at < _START_DECIDED
-            if is_new and sighting.asset is not None and sighting.asset in self.assets:
-                new.setdefault(sighting.asset, {})[run_id] = sighting.created_at
-        for name, runs in new.items():
-            since = min(runs.values()) - _START_NOTED
-            for record in records_of(self.context.instance, self.assets[name].keys[0], since):
-                if record.run_id is not None and runs.pop(record.run_id, None) is not None:
-                    self.seen.finish(record.run_id)
 
     def _look_at(self, run_id: str, sighting: Sighting) -> None:
         now = current_clock().wall()
         self.memory.looked_at[run_id] = now
-        asset = self.assets.get(sighting.asset or _NOBODYS)
+        asset = self.assets.get(sighting.asset or NO_ASSET)
         is_given_up = now - sighting.created_at > _GIVEN_UP
         if asset is None or is_given_up or self._is_told(asset, run_id, sighting):
             self.seen.finish(run_id)
@@ -389,30 +333,12 @@ class _Account:
             return current_clock().wall() - self.memory.unknown_since[run_id] > NOT_FOUND_GRACE
         if not status.state.is_final:
             return False
-        started_here = False if sighting.is_materialized else self._was_started_here(run_id, sighting.created_at)
-        if started_here is False:
-            return self._report(asset, run_id, sighting, status)
-        return started_here is not None
-
-    def _whose(self, listed: ListedRun) -> str | None:
-        """The asset that a listed run fills; ``None`` while the vendor does not tell."""
-        targets: dict[type, str | None] = {}
-        for name, asset in self.assets.items():
-            run = asset.fixed_run
-            if type(run) not in targets:
-                targets[type(run)] = self._target(run, listed)
-            if targets[type(run)] == run.observed_target:
-                return name
-        is_untold = (
-            listed.state.is_final and current_clock().wall() - self.seen.awaited[listed.run_id].created_at > _UNTOLD
+        started_here = (
+            False if sighting.is_materialized else self.ownership.was_started_here(run_id, sighting.created_at)
         )
-        return None if None in targets.values() and not is_untold else _NOBODYS
-
-    def _target(self, run: RemoteRun[Any], listed: ListedRun) -> str | None:
-        try:
-            return run.target_of_listed(self.resource, listed)
-        except NotFoundError:
-            return None  # it has no record yet, or none any more
+        if started_here is False:
+            return self.ends.report(asset, run_id, sighting, status)
+        return started_here is not None
 
     def _status(self, asset: WatchedAsset, run_id: str) -> RunStatus | None:
         """How the run stands; ``None`` if the vendor does not know it."""
@@ -427,120 +353,3 @@ class _Account:
             return None
         self.memory.unknown_since.pop(run_id, None)
         return status
-
-    def _was_started_here(self, run_id: str, created_at: float) -> bool | None:
-        """Whether this Dagster instance started it; ``None`` while a start may still find out that it did."""
-        newest: dict[str, Entry] = {}
-        for key in self.context.instance.get_asset_keys():
-            for record in records_of(self.context.instance, key, created_at - _START_NOTED):
-                if record.run_id == run_id:
-                    return True
-                if record.at > created_at + _START_DECIDED:
-                    break
-                if record.entry is not Entry.PROGRESS and abs(record.at - created_at) <= _START_DECIDED:
-                    newest[record.correlation_id] = record.entry
-        is_open = Entry.STARTING in newest.values() and current_clock().wall() - created_at < _START_DECIDED
-        return None if is_open else False
-
-    def _report(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> bool:
-        """Report a run's end, or the next part of it.
-
-        Returns:
-            Whether nothing more is to be reported.
-        """
-        run = asset.fixed_run
-        if status.state is RunState.SUCCEEDED:
-            is_complete = self._report_success(asset, run_id, sighting, status)
-        else:
-            is_complete = True
-            self._report_failure(asset, run_id, sighting, status)
-        if is_complete and self.follow_up is not None:
-            finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)
-            self.report.requests += requests.to_follow_up(self.follow_up, finished, self.context)
-        return is_complete
-
-    def _report_success(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> bool:
-        """Its materializations in one tick, and its evaluations in a later one, which is True."""
-        instance, since = self.context.instance, machine_time(sighting.created_at - LISTED_LATE)
-        judged: dict[Place, dg.EventLogRecord] = {}
-        for key in asset.keys:
-            wanted = dg.AssetRecordsFilter(key, after_timestamp=since)
-            found = next(publications(instance, wanted, run_id), None)
-            if found is not None:
-                judged[key, None] = found
-        missing = [(key, None) for key in asset.keys if (key, None) not in judged]
-        if not missing:
-            times = [record.timestamp for record in judged.values()]
-            stored = stored_evaluations(instance, asset.check_keys, min(times) - CLOCKS_OF_MACHINES_DIFFER)
-            self.report.evaluations += self._ended(asset, [*judged], run_id, sighting, status).evaluations(
-                judged, stored
-            )
-            sighting.is_materialized = False
-            return True
-        ended = self._ended(asset, missing, run_id, sighting, status)
-        is_waiting = any(
-            one.is_materialized and one.asset == sighting.asset
-            for other, one in self.seen.awaited.items()
-            if other != run_id
-        )
-        # Else an earlier run's evaluation would count for this run's materialization for a moment.
-        if not (ended.has_failed_checks and is_waiting):
-            self.report.events += ended.materializations(instance, [*self.report.evaluations, *self.report.events])
-            self.report.runs += 1
-            sighting.is_materialized = True
-        return False
-
-    def _report_failure(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> None:
-        instance = self.context.instance
-        places: list[Place] = [
-            (key, None) for key in asset.keys if not _is_reported(instance, key, run_id, sighting.created_at)
-        ]
-        if places:
-            newest = newest_materializations(instance, places)
-            self.report.events += self._ended(asset, places, run_id, sighting, status, newest=newest).as_failure()
-            self.report.runs += 1
-
-    def _ended(
-        self,
-        asset: WatchedAsset,
-        places: Sequence[Place],
-        run_id: str,
-        sighting: Sighting,
-        status: RunStatus,
-        *,
-        newest: Mapping[Place, dg.EventLogRecord] = MappingProxyType({}),
-    ) -> Ended:
-        return Ended(
-            asset=asset,
-            places=places,
-            run=asset.fixed_run,
-            run_id=run_id,
-            resource=self.resource,
-            status=status,
-            result=self._result(asset, run_id, status),
-            more={"dagster_runs/observed": dg.MetadataValue.bool(True)},
-            provenance=current_provenance(
-                self.context.instance,
-                asset.definition,
-                asset.keys,
-                default_code_version=run_id,
-                # What it read is known no better than by the time at which it was made.
-                before=machine_time(sighting.created_at),
-            ),
-            newest=newest,
-        )
-
-    def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus) -> RunResult:
-        try:
-            return asset.fixed_run.fetch_result(self.resource, run_id, status, asset.remote.options.gate)
-        except VendorError:
-            if status.state is RunState.SUCCEEDED:
-                raise
-            return RunResult()  # that it did not succeed is known
-
-
-def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, created_at: float) -> bool:
-    wanted = dg.AssetRecordsFilter(key, after_timestamp=machine_time(created_at - LISTED_LATE))
-    if any(publications(instance, wanted, run_id)):
-        return True
-    return any(observed_run(event) == run_id for event in events(instance.fetch_observations, wanted))

@@ -1,0 +1,167 @@
+"""Reports how observed runs ended: materializations and evaluations in two ticks, or a failure in one.
+
+What is to be reported is first looked up in the event log, so that a lost tick leads to no duplicates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import dagster as dg
+
+from dagster_runs.in_flight import requests
+from dagster_runs.in_flight.definition import WatchedAsset
+from dagster_runs.in_flight.finished import AssetEvent, Ended, FinishedRun
+from dagster_runs.in_flight.requests import FollowUp
+from dagster_runs.in_flight.sightings import LISTED_LATE, Sighting
+from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, RunResult
+from dagster_runs.remote_run.evaluations import Place, newest_materializations, stored_evaluations
+from dagster_runs.remote_run.ledger import events, observed_run, publications
+from dagster_runs.remote_run.provenance import current_provenance
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.transport.clock import machine_time
+from dagster_runs.transport.errors import VendorError
+
+MOST_EVENTS = 500
+"""That a tick reports: Dagster stores them one by one, in the same tick."""
+MOST_REQUESTS = 25
+
+
+@dataclass
+class ObservationReport:
+    """What a tick of the observation sensor reports."""
+
+    evaluations: list[dg.AssetCheckEvaluation] = field(default_factory=list)
+    """Of materializations that are stored. They come before all other events, as these may be of later runs."""
+    events: list[AssetEvent] = field(default_factory=list)
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    runs: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next tick is to tell the rest."""
+        return len(self.evaluations) + len(self.events) >= MOST_EVENTS or len(self.requests) >= MOST_REQUESTS
+
+
+@dataclass(frozen=True)
+class ObservedEnds:
+    """Reports the finished runs of one resource.
+
+    Attributes:
+        resource: The resource.
+        awaited: All runs of it whose end is awaited, by id.
+        output: What the tick reports.
+        context: The sensor's context.
+        follow_up: What the user wants after each finished run; ``None`` for nothing.
+    """
+
+    resource: RemoteRunResource
+    awaited: Mapping[str, Sighting]
+    output: ObservationReport
+    context: dg.SensorEvaluationContext
+    follow_up: FollowUp | None
+
+    def report(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> bool:
+        """Report how a run ended, or the next part of that.
+
+        Returns:
+            Whether nothing more is to be reported.
+        """
+        run = asset.fixed_run
+        if status.state is RunState.SUCCEEDED:
+            is_complete = self._report_success(asset, run_id, sighting, status)
+        else:
+            is_complete = True
+            self._report_failure(asset, run_id, sighting, status)
+        if is_complete and self.follow_up is not None:
+            finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)
+            self.output.requests += requests.to_follow_up(self.follow_up, finished, self.context)
+        return is_complete
+
+    def _report_success(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> bool:
+        """Report materializations, or in a later tick the evaluations; whether it was the evaluations."""
+        instance, since = self.context.instance, machine_time(sighting.created_at - LISTED_LATE)
+        judged: dict[Place, dg.EventLogRecord] = {}
+        for key in asset.keys:
+            wanted = dg.AssetRecordsFilter(key, after_timestamp=since)
+            found = next(publications(instance, wanted, run_id), None)
+            if found is not None:
+                judged[key, None] = found
+        missing = [(key, None) for key in asset.keys if (key, None) not in judged]
+        if not missing:
+            times = [record.timestamp for record in judged.values()]
+            stored = stored_evaluations(instance, asset.check_keys, min(times) - CLOCKS_OF_MACHINES_DIFFER)
+            self.output.evaluations += self._ended(asset, [*judged], run_id, sighting, status).evaluations(
+                judged, stored
+            )
+            sighting.is_materialized = False
+            return True
+        ended = self._ended(asset, missing, run_id, sighting, status)
+        is_waiting = any(
+            one.is_materialized and one.asset == sighting.asset
+            for other, one in self.awaited.items()
+            if other != run_id
+        )
+        # Else an earlier run's evaluation would count for this run's materialization for a moment.
+        if not (ended.has_failed_checks and is_waiting):
+            self.output.events += ended.materializations(instance, [*self.output.evaluations, *self.output.events])
+            self.output.runs += 1
+            sighting.is_materialized = True
+        return False
+
+    def _report_failure(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> None:
+        instance = self.context.instance
+        places: list[Place] = [
+            (key, None) for key in asset.keys if not _is_reported(instance, key, run_id, sighting.created_at)
+        ]
+        if places:
+            newest = newest_materializations(instance, places)
+            self.output.events += self._ended(asset, places, run_id, sighting, status, newest=newest).as_failure()
+            self.output.runs += 1
+
+    def _ended(
+        self,
+        asset: WatchedAsset,
+        places: Sequence[Place],
+        run_id: str,
+        sighting: Sighting,
+        status: RunStatus,
+        *,
+        newest: Mapping[Place, dg.EventLogRecord] = MappingProxyType({}),
+    ) -> Ended:
+        return Ended(
+            asset=asset,
+            places=places,
+            run=asset.fixed_run,
+            run_id=run_id,
+            resource=self.resource,
+            status=status,
+            result=self._result(asset, run_id, status),
+            more={"dagster_runs/observed": dg.MetadataValue.bool(True)},
+            provenance=current_provenance(
+                self.context.instance,
+                asset.definition,
+                asset.keys,
+                default_code_version=run_id,
+                # What it read is known no better than by the time at which it was made.
+                before=machine_time(sighting.created_at),
+            ),
+            newest=newest,
+        )
+
+    def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus) -> RunResult:
+        try:
+            return asset.fixed_run.fetch_result(self.resource, run_id, status, asset.remote.options.gate)
+        except VendorError:
+            if status.state is RunState.SUCCEEDED:
+                raise
+            return RunResult()  # that it did not succeed is known
+
+
+def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, created_at: float) -> bool:
+    wanted = dg.AssetRecordsFilter(key, after_timestamp=machine_time(created_at - LISTED_LATE))
+    if any(publications(instance, wanted, run_id)):
+        return True
+    return any(observed_run(event) == run_id for event in events(instance.fetch_observations, wanted))
