@@ -11,8 +11,6 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.dagster_private import partition_of
-from dagster_runs.in_flight.second_phase import report_partitioned
-
 from dagster_runs.in_flight import publishing, requests
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
@@ -20,6 +18,7 @@ from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.follow_ups import FollowUps
 from dagster_runs.in_flight.outages import OutageLog
 from dagster_runs.in_flight.refusing import NotPrepared
+from dagster_runs.in_flight.second_phase import report_partitioned
 from dagster_runs.in_flight.tick import Tick
 from dagster_runs.remote_run.contract import RunResult
 from dagster_runs.remote_run.evaluations import newest_materializations
