@@ -1,7 +1,5 @@
 """A blocking gate on a partitioned asset: a bad partition is held back, and no good one with it."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -9,7 +7,7 @@ from typing import Any, Literal
 import dagster as dg
 import pytest
 
-from dagster_runs import QualityGate, build_remote_run_asset
+from dagster_runs import QualityGate, TestGenResource, build_remote_run_asset
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.in_flight.driving import completion, materializations
@@ -207,6 +205,28 @@ def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None
     dg.Definitions(assets=[asset], resources=sandbox_resources("http://127.0.0.1:1")).resolve_asset_graph()
     assert not [one for one in recwarn if "preview" in str(one.message)]
     assert all(spec.partitions_def is not None for spec in asset.check_specs)
+
+
+@pytest.mark.fixes("6.4")
+@pytest.mark.parametrize("has_partitions", [True, False])
+def test_an_asset_of_ones_own_needs_partitioned_checks_for_a_blocking_gate(
+    has_partitions: bool, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    regions, gate = KINDS["static"][0], QualityGate(blocking=True)
+    specs = TestGenResource.check_specs(TESTS, "tested", gate, partitions_def=regions if has_partitions else None)
+
+    @dg.asset(key="tested", partitions_def=regions, check_specs=specs)
+    def tested(context: dg.AssetExecutionContext, testgen: TestGenResource):
+        yield from testgen.run(context, TESTS, gate=gate)
+
+    sandbox.set_behaviour(TESTS.target, GOOD)
+    result = materialize([tested], sandbox, instance, partition_key="north")
+    assert result.success == has_partitions
+    assert sandbox.starts("testgen") == (1 if has_partitions else 0)
+    if has_partitions:
+        assert [partition for partition, _, _ in evaluated(instance, "tests_passed")] == ["north"]
+    else:
+        assert "partitions_def=...)" in failure(result)
 
 
 def evaluated(instance: dg.DagsterInstance, check: str) -> list[tuple[str | None, bool, int | None]]:

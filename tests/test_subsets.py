@@ -8,7 +8,9 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from dagster_runs import TestGenTestRun, build_remote_run_asset
-from dagster_runs.sandbox import Sandbox
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock
+from tests.in_flight.driving import evaluations
 from tests.remote_run.materializing import TESTS, checks, failure, materialize, metadata, resources_at
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -183,3 +185,22 @@ def test_odd_arguments_are_refused_in_words(named: dict[str, Any], said: str) ->
 def test_a_class_is_no_run() -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"give a run: `TestGenTestRun\(...\)`"):
         build_remote_run_asset(TestGenTestRun, key="a")
+
+
+def test_reexecution_from_asset_failure_mends_every_check(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(TESTS.target, [Behaviour(outcome="fail"), Behaviour()])
+    asset = build_remote_run_asset(TESTS, key="one")
+    failed = materialize([asset], sandbox, instance)
+    assert evaluations(instance, "one")["run_status"] == (False, 1)
+    # What Dagster selects then: all that the failed run did not report (`get_keys_to_reexecute`).
+    left = [dg.AssetCheckKey(dg.AssetKey("one"), name) for name in ("tests_passed", "quality_score")]
+    selection = dg.AssetSelection.assets("one").without_checks() | dg.AssetSelection.checks(*left)
+    tags = {"dagster/is_asset_resume_retry": "true", "dagster/parent_run_id": failed.run_id}
+    assert materialize([asset], sandbox, instance, selection=selection, tags=tags).success
+    assert {name: passed for name, (passed, _) in evaluations(instance, "one").items()} == {
+        "run_status": True,
+        "tests_passed": True,
+        "quality_score": True,
+    }

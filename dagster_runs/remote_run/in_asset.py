@@ -8,6 +8,7 @@ from weakref import finalize
 
 import dagster as dg
 
+from dagster_runs.dagster_private import is_partitioned
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.gate import QualityGate
 from dagster_runs.remote_run.options import RunOptions
@@ -113,12 +114,15 @@ def _check_gate(step: Step, run: RemoteRun[Any], gate: QualityGate | None, resou
     if gate is None:
         return
     # Not `check_specs`, which has only the selected ones: a job may leave a declared check out.
-    declared = {spec.key: spec for spec in step.context.assets_def.node_check_specs_by_output_name.values()}
+    declared = step.declared_checks
+    needs_partitions = gate.blocking and step.partition is not None
     for asset in step.asset_keys:
         specs = {name: declared.get(dg.AssetCheckKey(asset, name)) for name in run.data_checks}
         missing = [name for name, spec in specs.items() if spec is None]
         lax = [name for name, spec in specs.items() if spec is not None and not spec.blocking] if gate.blocking else []
-        if not (missing or lax):
+        known = [spec for spec in specs.values() if spec is not None]
+        whole = [spec.name for spec in known if needs_partitions and not is_partitioned(spec)]
+        if not (missing or lax or whole):
             continue
         key = asset.to_user_string()
         wrong = []
@@ -126,11 +130,16 @@ def _check_gate(step: Step, run: RemoteRun[Any], gate: QualityGate | None, resou
             wrong.append(f"asset {key} does not declare {', '.join(missing)}, so their results could not be reported")
         if lax:
             wrong.append(f"asset {key} declares {', '.join(lax)} without `blocking=True`")
+        if whole:
+            wrong.append(
+                f"asset {key} has partitions and declares {', '.join(whole)} without them, so that a partition which "
+                "fails would not hold back what is downstream as soon as another one passes"
+            )
         fields = ", ".join(f"{name}={value!r}" for name, value in gate.model_dump(exclude_defaults=True).items())
         raise refusal(
             f"The gate judges {', '.join(specs)}, but {', and '.join(wrong)}. Declare the checks in the asset's "
             f"decorator: check_specs={resource_class}.check_specs({type(run).__name__}, {_written(asset)}, "
-            f"QualityGate({fields}))"
+            f"QualityGate({fields}){', partitions_def=...' if step.partition is not None else ''})"
         )
 
 

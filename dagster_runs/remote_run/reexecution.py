@@ -16,7 +16,7 @@ from dagster_runs import dagster_private
 DEFERRED_BY_TAG = "dagster_runs/deferred_by"
 """On a Dagster run that the completion sensor requests: the Dagster run that started the remote run."""
 _RESUME_TAG = "dagster/is_resume_retry"
-_ASSET_RESUME_TAG = "dagster/is_asset_resume_retry"
+ASSET_RESUME_TAG = "dagster/is_asset_resume_retry"
 """On a run that was re-executed from failure, by steps or by assets."""
 _PARENT_TAG = "dagster/parent_run_id"
 """On each run that the UI, GraphQL, the daemon or a backfill re-executes. The Python API sets only the run's field."""
@@ -105,8 +105,8 @@ class Ancestry:
             return Reexecution.RESUME
         # Dagster passes the second tag on to a re-execution of all steps (measured on 1.13.27); and only what did not
         # succeed can be resumed.
-        is_passed_on = parent.tags.get(_ASSET_RESUME_TAG) == "true" and parent.is_success
-        if tags.get(_ASSET_RESUME_TAG) == "true" and not is_passed_on:
+        is_passed_on = parent.tags.get(ASSET_RESUME_TAG) == "true" and parent.is_success
+        if tags.get(ASSET_RESUME_TAG) == "true" and not is_passed_on:
             return Reexecution.RESUME
         if dagster_private.builds_on_parent(self._instance, run):
             # From failure by the Python API, or selected steps. Selecting a step that has succeeded means that its

@@ -109,9 +109,10 @@ def check_events(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[Any]:
 
 
 def _check_results(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
+    reported = {spec.key for spec in step.check_specs}
     for outcome in outcomes:
         for key in step.asset_keys:
-            if dg.AssetCheckKey(key, outcome.name) in step.check_keys:
+            if dg.AssetCheckKey(key, outcome.name) in reported:
                 yield dg.AssetCheckResult(
                     asset_key=key,
                     check_name=outcome.name,

@@ -231,7 +231,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def check_specs(
-        cls, run: RemoteRun[Any] | type[RemoteRun[Any]], asset: AssetKeyLike, gate: QualityGate | None = None
+        cls,
+        run: RemoteRun[Any] | type[RemoteRun[Any]],
+        asset: AssetKeyLike,
+        gate: QualityGate | None = None,
+        *,
+        partitions_def: dg.PartitionsDefinition[Any] | None = None,
     ) -> Sequence[dg.AssetCheckSpec]:
         """The checks of a run, to be declared by an asset of your own that calls `run`.
 
@@ -241,6 +246,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             run: The run, or its class.
             asset: The asset's key.
             gate: The gate that is given to `run`. If it is blocking, so are the checks that it judges.
+            partitions_def: The asset's partitions, so that a bad partition holds back no good one.
 
         Raises:
             DagsterInvalidDefinitionError: The arguments make no sense together.
@@ -256,7 +262,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 f"{cls.__name__} runs no {run_class.__name__}: that is a run of {run_class.vendor}'s"
             )
         RunOptions(gate=gate).check_for(run_class)
-        return check_specs(run_class, coerced_key("asset", asset), gate)
+        return check_specs(run_class, coerced_key("asset", asset), gate, partitions_def)
 
     def run(
         self,

@@ -12,7 +12,7 @@ from uuid import uuid4
 import dagster as dg
 
 from dagster_runs import dagster_private
-from dagster_runs.remote_run.reexecution import Ancestry
+from dagster_runs.remote_run.reexecution import ASSET_RESUME_TAG, Ancestry
 from dagster_runs.transport.clock import current_clock
 
 FINISHES_TAG = "dagster_runs/finishes"
@@ -96,9 +96,23 @@ class Step:
         return frozenset(self.context.selected_asset_check_keys)
 
     @cached_property
+    def declared_checks(self) -> Mapping[dg.AssetCheckKey, dg.AssetCheckSpec]:
+        """All checks that the asset's definition declares, selected or not."""
+        return {spec.key: spec for spec in self.context.assets_def.node_check_specs_by_output_name.values()}
+
+    @cached_property
     def check_specs(self) -> Sequence[dg.AssetCheckSpec]:
-        """The same, as they are declared."""
-        return [spec for spec in self.context.assets_def.check_specs if spec.key in self.check_keys]
+        """The checks that the step reports, as they are declared.
+
+        *Re-execute from asset failure* selects only what was not reported. That leaves out `run_status`, which the
+        failed run reported as failed, and which would stay so.
+        """
+        is_left_out = self.context.run.tags.get(ASSET_RESUME_TAG) == "true"
+        return [
+            spec
+            for key, spec in self.declared_checks.items()
+            if key in self.check_keys or (is_left_out and key.asset_key in self.asset_keys)
+        ]
 
     @property
     def fills_a_range(self) -> bool:
