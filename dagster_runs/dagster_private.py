@@ -112,6 +112,30 @@ def newest_evaluations(
         cursor = records[-1].id
 
 
+def run_evaluations(instance: dg.DagsterInstance, dagster_run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
+    """The evaluations among the events of a Dagster run, oldest first.
+
+    Of these, the records of a check tell only when they were planned. `all_logs` is not part of the documented API.
+    """
+    for entry in instance.all_logs(dagster_run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        found = entry.dagster_event.event_specific_data if entry.dagster_event is not None else None
+        if isinstance(found, dg.AssetCheckEvaluation):
+            yield found
+
+
+def last_run_of_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str) -> str | None:
+    """The newest Dagster run that has planned or evaluated a check for a partition; ``None`` if none has.
+
+    Dagster goes by the record that is the newest, and a record is as old as its plan.
+    """
+    from dagster._core.event_api import PartitionKeyFilter  # absent where checks have no partitions
+
+    newest = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=1, partition_filter=PartitionKeyFilter(key=partition)
+    )
+    return str(newest[0].run_id) if newest else None
+
+
 def shows_success(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> bool:
     """Whether the newest that is known of a check is a success; not if a later Dagster run has planned the check."""
     newest = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)

@@ -51,6 +51,8 @@ MOST_REQUESTS = 25
 """Runs that a tick requests: Dagster launches them one by one."""
 _UNHEARD = 600.0
 """Seconds of being seen beyond its deadline after which a run is left to a step, if looks at it get no answer."""
+_CHECKS_WITHIN = 86_400.0
+"""Seconds after its deadline for which a materialized run's result is asked for, to report its checks."""
 _AT_LAST = 3600.0
 """Likewise, whatever it is that keeps it from being looked at."""
 
@@ -235,6 +237,11 @@ def _give_up_overdue(flights: Flights, now: float, unheard: Collection[str]) -> 
         flight.overdue_since = flight.overdue_since or now
         was_tried = flight.looked_at >= flight.deadline or flight.asset.remote.resource_key in unheard
         patience = _UNHEARD if was_tried else _AT_LAST
+        if flight.materialized_after is not None:
+            # It has ended in time. What is missing are its checks, and no step could report them.
+            if now - flight.overdue_since >= _CHECKS_WITHIN:
+                flight.phase = Phase.NEEDS_STEP
+            continue
         # What a look has shown since counts at the next tick.
         is_over = flight.answered_at >= flight.deadline or now - flight.overdue_since >= patience
         if is_over and flight.shown is None:

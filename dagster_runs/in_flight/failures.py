@@ -94,7 +94,7 @@ class Failures:
 
     def problems(self) -> dict[str, str]:
         """The messages for the runs whose Dagster run could not be prepared in the last tick, by which run it is."""
-        ends = {f"The end of {one.run.vendor} run {one.run_id}": error for one, error in self._unprepared.items()}
+        ends = {_named(flight): error for flight, error in self._unprepared.items()}
         return {
             end: f"{end} is not published yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
             for end, error in ends.items()
@@ -103,7 +103,7 @@ class Failures:
     def log_problems(self, log: logging.Logger) -> dict[str, str]:
         """Log each of the `problems` once, with its traceback, and return them."""
         said = self.problems()
-        causes = {end: error.__cause__ or error for end, error in zip(said, self._unprepared.values(), strict=False)}
+        causes = {_named(flight): error.__cause__ or error for flight, error in self._unprepared.items()}
         self._log.update(log, said, over="%s is no longer held up, after %.0f s", errors=causes)
         return said
 
@@ -166,6 +166,9 @@ class Failures:
 
     def _tell_without_step(self, tick: Tick, flight: Flight, *, why: requests.NoStep) -> None:
         """Report a run that no Dagster run can publish. Requesting one would fail the tick."""
+        if flight.is_superseded:
+            flight.phase = Phase.SUCCEEDED
+            return
         if not tick.has_resource(flight):
             return  # its address is part of what is reported; the next tick tries again
         places = tick.published.left(flight)
@@ -189,3 +192,8 @@ class Failures:
         )
         flight.phase = Phase.OVER
         self._follow_ups.request(flight, tick.report, tick.context)
+
+
+def _named(flight: Flight) -> str:
+    of = ", ".join(key.to_user_string() for key in flight.keys)
+    return f"The end of {flight.run.vendor} run {flight.run_id} of {of}"

@@ -56,6 +56,7 @@ class Flight:
             tick that began it, and must not undo what that has decided.
         may_be_published: Whether somebody else may have reported it already.
         materialized_after: Storage id after which its materializations are; ``None`` until they are reported.
+        is_superseded: Whether a Dagster run is to report its success, if there can be one.
         is_cancelled: Whether a person had it cancelled by the job for that.
         status: What the last look has shown.
         result: What it brought, of one that succeeded.
@@ -77,6 +78,7 @@ class Flight:
     answered_at: float = 0.0
     shown: Phase | None = None
     materialized_after: int | None = None
+    is_superseded: bool = False
     is_cancelled: bool = False
     status: RunStatus | None = None
     result: RunResult = field(default_factory=RunResult)
@@ -109,6 +111,11 @@ class Flight:
     def places(self) -> list[tuple[dg.AssetKey, str | None]]:
         """Assets and partitions, in the order in which they are reported."""
         return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
+
+    @property
+    def is_unevaluated(self) -> bool:
+        """Whether its materializations are reported, and its evaluations are not."""
+        return self.materialized_after is not None and self.phase is not Phase.OVER
 
     @property
     def provenance(self) -> Mapping[str, Provenance]:

@@ -19,6 +19,7 @@ from dagster_runs.in_flight.publishing import NotedEnd
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, RemoteRun
 from dagster_runs.remote_run.ledger import Entry, Record, is_attached, observed_run, published_run
 from dagster_runs.remote_run.pacing import Age
+from dagster_runs.remote_run.state import RunState
 from dagster_runs.transport.clock import current_clock, machine_time
 
 _PAGE = 500
@@ -44,13 +45,14 @@ class Flights:
 
     Attributes:
         is_known: Whether all were read that there are. Until then none may be reported: it may have been already.
-        published: Those that the first reading found to be reported already, with the time in epoch seconds.
+        published: Those that the first reading found to be reported already, with the time in epoch seconds, and how
+            they ended.
         to_verify: The same: whether all their evaluations are stored is not known yet.
     """
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, read_from: int = 0) -> None:
         self.is_known = False
-        self.published: deque[tuple[Flight, float]] = deque()
+        self.published: deque[tuple[Flight, float, RunState]] = deque()
         self.to_verify: list[Flight] = []
         self._assets = assets
         self._instance = instance
@@ -99,7 +101,7 @@ class Flights:
         # Not the first of them alone: an entry with a smaller id may be about to become visible.
         undone = [
             *(flight for flight in self if flight.phase is not Phase.OVER),
-            *(flight for flight, _ in self.published),
+            *(flight for flight, _, _ in self.published),
             *(end.flight for end in self._noted.values()),
         ]
         return min([self._from, *(flight.storage_id - 1 for flight in undone)])
@@ -187,8 +189,10 @@ class Flights:
         record = Record.of(event)
         if record is None and not event.run_id:
             told = (asset.keys[0], observed_run(event) or "")  # its end was told without a step
-            self._going.pop(told, None)
+            ended = self._going.pop(told, None)
             self._noted.pop(told, None)
+            if ended is not None and not self.is_known:
+                self.published.append((ended, event.timestamp, _state_in(event)))
         if record is None or record.run_id is None:
             return
         key = (asset.keys[0], record.run_id)
@@ -240,8 +244,18 @@ class Flights:
         if flight is not None and (event.asset_key, event.partition_key) == flight.places[-1]:
             if flight.materialized_after is None:
                 self.to_verify.append(flight)
-            flight.materialized_after = flight.storage_id
-            self.published.append((flight, event.timestamp))
+            # Not the ledger's entry, which is younger where an attempt has attached since.
+            flight.materialized_after = 0
+            self.published.append((flight, event.timestamp, RunState.SUCCEEDED))
+
+
+def _state_in(event: dg.EventLogRecord) -> RunState:
+    observation = event.event_log_entry.asset_observation
+    kept = observation.metadata.get("dagster_runs/state") if observation is not None else None
+    try:
+        return RunState(kept.value) if kept is not None else RunState.UNKNOWN
+    except ValueError:
+        return RunState.UNKNOWN
 
 
 def _longest_timeout(assets: Iterable[WatchedAsset]) -> float:

@@ -66,8 +66,9 @@ class FollowUps:
     def request_again(self, flights: Flights, report: Report, context: dg.SensorEvaluationContext) -> None:
         """Request what follows the runs that a lost tick may have reported. Dagster drops duplicate requests."""
         while flights.published:
-            flight, at = flights.published.popleft()
-            if at >= self._since:
-                self.request(flight, report, context, state=RunState.SUCCEEDED)
+            flight, at, state = flights.published.popleft()
+            # What follows one whose evaluations are missing is requested with them.
+            if at >= self._since and not flight.is_unevaluated:
+                self.request(flight, report, context, state=state)
                 if report.is_late or not report.has_room_for_requests:
                     return

@@ -16,7 +16,7 @@ from dagster_runs.in_flight.requests import FollowUp
 from dagster_runs.in_flight.sightings import LISTED_LATE, Sighting
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER, RunResult
 from dagster_runs.remote_run.evaluations import Place, newest_materializations, stored_evaluations
-from dagster_runs.remote_run.ledger import events, observed_run, publications
+from dagster_runs.remote_run.ledger import events, observed_run, publications, published_run
 from dagster_runs.remote_run.provenance import current_provenance
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -98,18 +98,22 @@ class ObservedEnds:
             )
             sighting.is_materialized = False
             return True
-        ended = self._ended(asset, missing, run_id, sighting, status)
-        is_waiting = any(
-            one.is_materialized and one.asset == sighting.asset
-            for other, one in self.awaited.items()
-            if other != run_id
-        )
-        # Else an earlier run's evaluation would count for this run's materialization for a moment.
-        if not (ended.has_failed_checks and is_waiting):
+        # One after another: else an earlier run's evaluation would count for this run's materialization.
+        if not self._has_unevaluated(asset, run_id, sighting):
+            ended = self._ended(asset, missing, run_id, sighting, status)
             self.output.events += ended.materializations(instance, [*self.output.evaluations, *self.output.events])
             self.output.runs += 1
             sighting.is_materialized = True
         return False
+
+    def _has_unevaluated(self, asset: WatchedAsset, run_id: str, sighting: Sighting) -> bool:
+        """Whether another run of the asset is materialized, and its evaluations are not reported."""
+        others = {other: one for other, one in self.awaited.items() if other != run_id and one.asset == sighting.asset}
+        if any(one.is_materialized for one in others.values()):
+            return True
+        # The cursor does not tell of what a lost tick has reported.
+        newest = newest_materializations(self.context.instance, [(key, None) for key in asset.keys])
+        return any(published_run(record) in others for record in newest.values())
 
     def _report_failure(self, asset: WatchedAsset, run_id: str, sighting: Sighting, status: RunStatus) -> None:
         instance = self.context.instance

@@ -58,10 +58,13 @@ class Published:
 
 
 def is_published(flight: Flight, place: Place, instance: dg.DagsterInstance) -> bool:
-    """Whether one run has been reported for one of its assets and partitions."""
+    """Whether one run has been reported for one of its assets and partitions, or the asset was wiped since."""
     key, partition = place
     wanted = dg.AssetRecordsFilter(key, [partition] if partition is not None else None, after_timestamp=_since(flight))
-    return any(publications(instance, wanted, flight.run_id))
+    if any(publications(instance, wanted, flight.run_id)):
+        return True
+    entries = (dg.AssetRecordsFilter(one, storage_ids=[flight.storage_id]) for one in flight.asset.keys)
+    return not any(instance.fetch_observations(entry, limit=1).records for entry in entries)
 
 
 def _since(flight: Flight) -> float:

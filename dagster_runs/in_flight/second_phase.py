@@ -7,11 +7,12 @@ Evaluations of partitions are not among the events that a tick returns: the tick
 `report_partitioned`), as many as it has time for.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from dagster_runs.dagster_private import report_evaluation
+from dagster_runs.dagster_private import is_partitioned, last_run_of_check, report_evaluation, run_evaluations
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
@@ -22,6 +23,8 @@ from dagster_runs.remote_run.evaluations import (
     materializations_of,
     stored_evaluations,
 )
+
+_logger = logging.getLogger(__name__)
 
 StoredEvaluations = set[tuple[dg.AssetCheckKey, int]]
 
@@ -39,6 +42,7 @@ class SecondPhase:
         self._by_asset: dict[WatchedAsset, list[Flight]] = {}
         self._materialized: dict[dg.AssetKey, dict[RunAndPartition, dg.EventLogRecord]] = {}
         self._evaluated: dict[WatchedAsset, StoredEvaluations] = {}
+        self._by_run: dict[str, StoredEvaluations] = {}
         for flight in flights:
             self._by_asset.setdefault(flight.asset, []).append(flight)
 
@@ -54,6 +58,12 @@ class SecondPhase:
         """The evaluations that are stored already; none of a run whose first phase this process has reported."""
         if not flight.may_be_published:
             return set()
+        if any(map(is_partitioned, flight.asset.definition.check_specs)):
+            # As evaluations of its Dagster run: see `report_partitioned`.
+            dagster_run_id = flight.record.dagster_run_id
+            if dagster_run_id not in self._by_run:
+                self._by_run[dagster_run_id] = set(map(judged_by, run_evaluations(self._instance, dagster_run_id)))
+            return self._by_run[dagster_run_id]
         if flight.asset not in self._evaluated:
             alike = self._by_asset[flight.asset]
             times = [record.timestamp for one in alike for record in self.judged(one).values()]
@@ -63,15 +73,15 @@ class SecondPhase:
         return self._evaluated[flight.asset]
 
     def is_complete(self, flight: Flight) -> bool:
-        """Whether each declared check has an evaluation for each materialization."""
-        stored, specs = self.stored(flight), flight.asset.definition.check_specs
-        judged = self.judged(flight)
-        return all(
-            (spec.key, record.storage_id) in stored
-            for (key, _), record in judged.items()
-            for spec in specs
-            if spec.asset_key == key
-        )
+        """Whether each declared check has an evaluation for each materialization that it judges."""
+        judged, last_of = self.judged(flight), dict(flight.places)
+        wanted = {
+            (spec.key, record.storage_id)
+            for spec in flight.asset.definition.check_specs
+            for (key, partition), record in judged.items()
+            if spec.asset_key == key and (is_partitioned(spec) or partition == last_of[key])
+        }
+        return bool(wanted) and wanted <= self.stored(flight)
 
     def _materializations(self, asset: WatchedAsset, key: dg.AssetKey) -> Mapping[RunAndPartition, dg.EventLogRecord]:
         if key not in self._materialized:
@@ -131,6 +141,7 @@ def report_partitioned(
     """
     run = instance.get_run_by_id(dagster_run_id)
     if run is None:
+        _logger.warning("Checks of Dagster run %s cannot be reported, as the run was deleted", dagster_run_id)
         return True
     for number, one in enumerate(evaluations):
         if number and not has_time():
@@ -139,8 +150,27 @@ def report_partitioned(
     return True
 
 
+def is_superseded(flight: Flight, instance: dg.DagsterInstance) -> bool:
+    """Whether a later Dagster run has planned the checks of a partition that the run fills.
+
+    Dagster goes by the newest plan of a check, so it would not see this run's evaluation, which takes the place of an
+    older one. Then a Dagster run has to report the end: it plans the checks once more.
+    """
+    specs = [spec for spec in flight.asset.definition.check_specs if is_partitioned(spec)]
+    first = {spec.asset_key: spec.key for spec in reversed(specs)}
+    return any(
+        last_run_of_check(instance, first[key], partition) not in (None, flight.record.dagster_run_id)
+        for key, partition in flight.places
+        if key in first and partition is not None
+    )
+
+
 def is_evaluated(last: dg.AssetCheckEvaluation, instance: dg.DagsterInstance) -> bool:
-    """Whether an evaluation that a tick returned was stored."""
+    """Whether an evaluation that a tick returned was stored, or what it judges was wiped since."""
+    check, storage_id = judged_by(last)
     target = last.target_materialization_data
     since = target.timestamp - CLOCKS_OF_MACHINES_DIFFER if target is not None else 0.0
-    return judged_by(last) in stored_evaluations(instance, [last.asset_check_key], since)
+    if (check, storage_id) in stored_evaluations(instance, [check], since):
+        return True
+    wanted = dg.AssetRecordsFilter(check.asset_key, storage_ids=[storage_id])
+    return not instance.fetch_materializations(wanted, limit=1).records

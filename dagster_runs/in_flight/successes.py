@@ -7,7 +7,7 @@ from dagster_runs.in_flight.flight import Phase
 from dagster_runs.in_flight.follow_ups import FollowUps
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import is_published
-from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, report_partitioned
+from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, is_superseded, report_partitioned
 from dagster_runs.in_flight.tick import Tick
 from dagster_runs.transport.clock import current_clock
 
@@ -47,8 +47,12 @@ class Successes:
                     flight.run.vendor,
                     flight.run_id,
                 )
-            ended = tick.ended(flight, flight.places)
-            found = ended.evaluations(judged, phase.stored(flight))
+            try:
+                found = tick.ended(flight, flight.places).evaluations(judged, phase.stored(flight))
+            except Exception:  # what a vendor's code brought is nothing that Dagster takes
+                log = tick.context.log
+                log.exception("The checks of %s run %s cannot be reported", flight.run.vendor, flight.run_id)
+                found = []
             partitioned = [one for one in found if partition_of(one) is not None]
             if not report_partitioned(partitioned, flight.record.dagster_run_id, tick.context.instance, has_time):
                 flight.may_be_published = True  # the next tick reads which of them are stored
@@ -65,16 +69,20 @@ class Successes:
     def materialize(self, tick: Tick) -> None:
         """Report the materializations of runs that have succeeded."""
         # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
-        unevaluated = {key for flight in tick.flights if flight.phase is Phase.MATERIALIZED for key in flight.keys}
+        # One after another in each place: else an earlier run's evaluation would count for a later materialization.
+        unevaluated = {place for flight in tick.flights if flight.is_unevaluated for place in flight.places}
         # Those whose resource cannot be initialized wait until it can.
         succeeded = [flight for flight in tick.flights if flight.phase is Phase.SUCCEEDED and tick.has_resource(flight)]
         for told, flight in enumerate(succeeded):
             if told and not tick.report.has_room_for_events:
                 break
+            if flight.materialized_after is None and not unevaluated.isdisjoint(flight.places):
+                continue
+            if not flight.is_superseded and is_superseded(flight, tick.context.instance):
+                flight.is_superseded, flight.phase = True, Phase.NEEDS_STEP
+                continue
             ended = tick.ended(flight, tick.published.left(flight))
             try:
-                if ended.has_failed_checks and not flight.partitions and not unevaluated.isdisjoint(flight.keys):
-                    continue  # an earlier run's evaluation would count for this run's materialization for a moment
                 tick.report.tell(ended, tick.context.instance)
             except Exception:  # what a vendor's code brought is nothing that Dagster takes: a step shows it best
                 tick.context.log.exception("The end of %s run %s cannot be told", flight.run.vendor, flight.run_id)
@@ -83,8 +91,8 @@ class Successes:
             if ended.places:
                 tick.report.was_stored = partial(is_published, flight, ended.places[-1])
             self._paces.learn(flight)
-            flight.materialized_after = flight.storage_id if flight.may_be_published else tick.flights.newest
+            flight.materialized_after = 0 if flight.may_be_published else tick.flights.newest
             flight.phase = Phase.MATERIALIZED
-            unevaluated.update(flight.keys)
+            unevaluated.update(flight.places)
             if tick.report.is_late:
                 break

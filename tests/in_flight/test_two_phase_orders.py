@@ -1,7 +1,4 @@
-"""Orders of events in which an evaluation is lost, or counts for another run's materialization.
-
-Tests that fail are marked as such; who corrects the product removes the mark.
-"""
+"""Orders of events in which an evaluation could be lost, or count for another run's materialization."""
 
 from __future__ import annotations
 
@@ -54,9 +51,6 @@ def until_reported(driver: Driver, clock: SandboxClock, count: int, ticks: int =
     raise AssertionError(reported(driver.instance, "it"))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a run whose evaluations are missing after a restart does not hold back later runs"
-)
 @pytest.mark.parametrize("partitioned", [False, True], ids=["one place", "a partition"])
 def test_a_new_code_server_between_the_phases_keeps_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitioned: bool
@@ -79,7 +73,6 @@ def test_a_new_code_server_between_the_phases_keeps_the_order(
     assert newest_judges(instance) == (bad.id, False)
 
 
-@pytest.mark.xfail(strict=True, reason="evaluations are reported in the order of starts, not of materializations")
 def test_evaluations_that_wait_for_room_keep_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +92,6 @@ def test_evaluations_that_wait_for_room_keep_the_order(
     assert newest_judges(instance) == (good.id, True)
 
 
-@pytest.mark.xfail(strict=True, reason="the materialization is looked for after the entry of the attempt that attached")
 def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -126,9 +118,6 @@ def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
     assert set(evaluations(instance, "it")) == {"run_status", "tests_passed", "quality_score"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a wiped report passes for one that was never stored, and the table of runs is read again"
-)
 def test_an_asset_wiped_right_after_a_report_loses_no_active_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -143,7 +132,6 @@ def test_an_asset_wiped_right_after_a_report_loses_no_active_run(
     assert reported(instance, "it") == [sandbox.runs()[1].id]
 
 
-@pytest.mark.xfail(strict=True, reason="the deadline of the run also ends the wait for its evaluations")
 def test_an_outage_after_a_restart_between_the_phases_costs_no_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -159,7 +147,6 @@ def test_an_outage_after_a_restart_between_the_phases_costs_no_checks(
     assert set(evaluations(instance, "it")) == {"run_status", "tests_passed", "quality_score"}
 
 
-@pytest.mark.xfail(strict=True, reason="nothing makes a run's evaluations wait for those of an earlier materialization")
 def test_observed_runs_keep_the_order_when_a_call_fails(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -176,17 +163,7 @@ def test_observed_runs_keep_the_order_when_a_call_fails(
     assert newest_judges(instance) == (good.id, True)
 
 
-@pytest.mark.parametrize(
-    "lost",
-    [
-        pytest.param(False, id="stored"),
-        pytest.param(
-            True,
-            id="lost",
-            marks=pytest.mark.xfail(strict=True, reason="only reported successes are followed up again"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("lost", [False, True], ids=["stored", "lost"])
 def test_a_lost_tick_keeps_what_follows_an_end_that_no_dagster_run_publishes(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, lost: bool
 ) -> None:
@@ -216,7 +193,6 @@ def test_a_partition_can_be_reported_twice(sandbox: Sandbox, instance: dg.Dagste
     assert evaluations(instance, "it")["run_status"] == (True, 2)
 
 
-@pytest.mark.xfail(strict=True, reason="an evaluation takes the row that its Dagster run planned, which is older")
 def test_runs_of_one_partition_that_finish_in_another_order_than_they_started(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -231,7 +207,6 @@ def test_runs_of_one_partition_that_finish_in_another_order_than_they_started(
     assert newest_judges(instance) == (slow.id, True)
 
 
-@pytest.mark.xfail(strict=True, reason="the time of an evaluation is taken from its plan")
 def test_a_new_code_server_evaluates_no_partition_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
