@@ -138,7 +138,7 @@ def test_using_the_classes_loads_no_http_library() -> None:
 # Which of our own rooms each may import, apart from itself and `version`.
 ROOMS = {
     "transport": set[str](),
-    "remote_run": {"transport"},
+    "remote_run": {"transport", "dagster_private"},
     "vendors": {"transport", "remote_run"},
     "sandbox": set[str](),
     "dagster_private": set[str](),

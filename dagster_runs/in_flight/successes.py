@@ -3,7 +3,7 @@
 from functools import partial
 
 from dagster_runs.dagster_private import partition_of
-from dagster_runs.in_flight.flight import Phase
+from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.follow_ups import FollowUps
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import is_published
@@ -27,9 +27,7 @@ class Successes:
     def evaluate(self, tick: Tick) -> None:
         """Report the evaluations of runs whose materializations an earlier tick has reported."""
         report = tick.report
-        waiting = [
-            flight for flight in tick.flights if flight.phase is Phase.MATERIALIZED and tick.has_resource(flight)
-        ]
+        waiting = [flight for flight in tick.flights if _awaits_evaluation(flight) and tick.has_resource(flight)]
         phase = SecondPhase(waiting, tick.context.instance)
         clock = current_clock()
         half = (clock.monotonic() + report.until) / 2
@@ -72,11 +70,15 @@ class Successes:
         # One after another in each place: else an earlier run's evaluation would count for a later materialization.
         unevaluated = {place for flight in tick.flights if flight.is_unevaluated for place in flight.places}
         # Those whose resource cannot be initialized wait until it can.
-        succeeded = [flight for flight in tick.flights if flight.phase is Phase.SUCCEEDED and tick.has_resource(flight)]
+        succeeded = [
+            flight
+            for flight in tick.flights
+            if flight.phase is Phase.SUCCEEDED and flight.materialized_after is None and tick.has_resource(flight)
+        ]
         for told, flight in enumerate(succeeded):
             if told and not tick.report.has_room_for_events:
                 break
-            if flight.materialized_after is None and not unevaluated.isdisjoint(flight.places):
+            if not unevaluated.isdisjoint(flight.places):
                 continue
             if not flight.is_superseded and is_superseded(flight, tick.context.instance):
                 flight.is_superseded, flight.phase = True, Phase.NEEDS_STEP
@@ -96,3 +98,9 @@ class Successes:
             unevaluated.update(flight.places)
             if tick.report.is_late:
                 break
+
+
+def _awaits_evaluation(flight: Flight) -> bool:
+    """Whether its materializations are stored, and its result is known: also of one that another process reported."""
+    is_known = flight.phase is Phase.SUCCEEDED and flight.materialized_after is not None
+    return flight.phase is Phase.MATERIALIZED or is_known

@@ -186,7 +186,7 @@ class TestTimeout:
 def test_what_one_tick_cannot_report_the_next_ones_do(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion_module, "MOST_EVENTS", 4)
+    monkeypatch.setattr(completion_module, "MOST_EVENTS", 1)
     partitions = dg.StaticPartitionsDefinition(["a", "b", "c"])
     asset = deferred(TESTS, partitions_def=partitions)
     for key in partitions.get_partition_keys():

@@ -118,7 +118,7 @@ def test_what_was_deferred_while_the_sensor_was_off_is_found(
     for _ in range(3):
         materialize([asset], sandbox, instance)
         clock.sleep(3600)
-    completion([asset], sandbox, instance).ticks(clock, 2)
+    completion([asset], sandbox, instance).ticks(clock, 4)  # one after the other, as they fill the same asset
     assert sorted(reported(instance, "it")) == sorted(run.id for run in sandbox.runs())
 
 

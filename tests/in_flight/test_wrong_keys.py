@@ -75,10 +75,12 @@ def test_a_job_for_others_runs_is_requested_as_before(
     resources = sandbox_resources(sandbox.url)
     defs = dg.Definitions(assets=[asset], sensors=[sensor], jobs=[afterwards], resources=resources)
     cursor, requested = None, []
-    for number in range(6):
+    for number in range(8):
         with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
             data = sensor.evaluate_tick(context)
         cursor = data.cursor
+        for event in data.asset_events or []:
+            instance.report_runless_asset_event(event)
         requested += [request.job_name for request in data.run_requests or []]
         if number == 0:
             sandbox.begin_run(TESTS.target)

@@ -19,8 +19,9 @@ pytestmark = pytest.mark.usefixtures("clock")
 @pytest.mark.fixes("6.2")
 def test_one_op_twice_in_a_graph_has_two_runs(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.op(out=dg.Out(dg.Nothing), ins={"before": dg.In(dg.Nothing)})
-    def suite(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> None:
+    def suite(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Any:
         list(testgen.run(context, TESTS))
+        yield dg.Output(None)
 
     @dg.op(out=dg.Out(dg.Nothing))
     def begin() -> None: ...
