@@ -197,7 +197,7 @@ def _stays(error: str, one: Materialization) -> bool:
     if error == "RunTimedOut":
         never_ends = any(behaviour.core.get("running_seconds") == FOR_EVER for behaviour in one.behaviours)
         return one.slot.on_timeout == "leave" and never_ends
-    return error == "StartOutcomeUnknown" or (error == "RunFailed" and one.behaviours[-1].core["outcome"] == "fail")
+    return error == "StartOutcomeUnknown" or (error == "RunFailed" and one.behaviours[-1].core.get("outcome") == "fail")
 
 
 def step_pid(number: int) -> Path:

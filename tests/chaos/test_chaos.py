@@ -29,7 +29,7 @@ def first_disturbance(group: Group) -> Disturbance | None:
 
 def seconds(group: Group) -> float:
     """About how long its remote runs take."""
-    return sum(behaviour.core["running_seconds"] for one in group.materializations for behaviour in one.behaviours)
+    return sum(behaviour.core.get("running_seconds", 0) for one in group.materializations for behaviour in one.behaviours)
 
 
 def loses_an_answer(group: Group) -> bool:
