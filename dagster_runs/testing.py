@@ -14,6 +14,7 @@ def test_my_asset():
 Needs the extra ``dagster-runs[sandbox]``.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +34,10 @@ class SandboxClock(Clock):
 
     Attributes:
         pauses: The seconds of every pause so far.
+        longest_sleep: Unlimited: nothing else happens while a pause takes no time.
     """
+
+    longest_sleep = math.inf
 
     def __init__(self, sandbox: Sandbox | SandboxClient) -> None:
         self._sandbox = sandbox

@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from dagster_runs.remote_run.resource import RemoteRunResource
 
 
-OWN_RUN_INTERVAL = 5.0
-"""Longest time in seconds between two questions about our own Dagster run while a step waits.
-
-A step can outlive its Dagster run, and until it asks, it uses a worker's slot for nothing. The question is one read of
-one row by an indexed column, and writes no event: 500 waiting steps make 100 such reads a second, which PostgreSQL
-answers in a few percent of one core.
-"""
-
-
 class Terminated(BaseException):
     """Our own Dagster run was terminated, though no signal came. Not an `Exception`: no handler may swallow it."""
 
@@ -235,7 +226,7 @@ class Following:
         Raises:
             Terminated, RunTerminated: As `raise_if_over`.
         """
-        parts = max(1, math.ceil(seconds / OWN_RUN_INTERVAL))
+        parts = max(1, math.ceil(seconds / current_clock().longest_sleep))
         for part in range(parts):
             if part:
                 self.raise_if_over(self.verdict(), run_id=run_id)

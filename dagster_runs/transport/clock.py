@@ -19,7 +19,17 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock:
-    """The machine's own time."""
+    """The machine's own time.
+
+    Attributes:
+        longest_sleep: Seconds that a waiting step sleeps before it asks again what became of its Dagster run.
+
+            A step can outlive its Dagster run, and until it asks, it uses a worker's slot for nothing. The question is
+            one read of one row by an indexed column, and writes no event: 500 waiting steps make 100 such reads a
+            second, which PostgreSQL answers in a few percent of one core.
+    """
+
+    longest_sleep: float = 5.0
 
     def wall(self) -> float:
         """Seconds since the epoch, UTC."""

@@ -105,11 +105,15 @@ CHOICES: dict[str, Callable[[], list[Any]]] = {
 def chosen() -> Iterator[None]:
     """Inside the block, the sabotages that the environment names; usually none."""
     names = os.environ.get(VARIABLE, "").split(",")
-    patches = [patch for name in filter(None, names) for patch in CHOICES[name]()]
-    for patch in patches:
-        patch.start()
+    patches: list[Any] = []
+    for name in filter(None, names):
+        # One after the other, as some wrap the same function.
+        made = CHOICES[name]()
+        patches += made
+        for patch in made:
+            patch.start()
     try:
         yield
     finally:
-        for patch in patches:
+        for patch in reversed(patches):
             patch.stop()

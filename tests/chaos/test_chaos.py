@@ -29,7 +29,8 @@ def first_disturbance(group: Group) -> Disturbance | None:
 
 def seconds(group: Group) -> float:
     """About how long its remote runs take."""
-    return sum(behaviour.core.get("running_seconds", 0) for one in group.materializations for behaviour in one.behaviours)
+    every = (behaviour for one in group.materializations for behaviour in one.behaviours)
+    return sum(behaviour.core.get("running_seconds", 0) for behaviour in every)
 
 
 def loses_an_answer(group: Group) -> bool:

@@ -13,7 +13,7 @@ from dagster_runs import build_remote_run_asset
 from dagster_runs.remote_run import sending
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
-from dagster_runs.transport.clock import use_clock
+from dagster_runs.transport.clock import Clock, use_clock
 from tests.remote_run.materializing import PROFILES, failure, resources_at
 
 KEY = "remote"
@@ -45,6 +45,8 @@ def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, 
 
 class AtPause(SandboxClock):
     """Something happens in one of the pauses."""
+
+    longest_sleep = Clock.longest_sleep
 
     def __init__(self, sandbox: Sandbox, happens: Callable[[], None], *, pause: int) -> None:
         super().__init__(sandbox)

@@ -11,7 +11,7 @@ from dagster._core.execution.api import execute_run
 
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
-from dagster_runs.transport.clock import use_clock
+from dagster_runs.transport.clock import Clock, use_clock
 from tests.remote_run.materializing import TESTS, entries, failure
 from tests.remote_run.reexecuting import at_pause, dies, execute, features_job, give_up, mark_as_terminated, reexecute
 
@@ -36,6 +36,8 @@ class AtPauses(SandboxClock):
 
 class AtAge(SandboxClock):
     """Something happens at the beginning of the first long pause after so many seconds of pauses."""
+
+    longest_sleep = Clock.longest_sleep
 
     def __init__(self, sandbox: Sandbox, happens: Callable[[], Any], *, age: float) -> None:
         super().__init__(sandbox)
