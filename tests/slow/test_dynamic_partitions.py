@@ -58,6 +58,7 @@ def test_a_storage_that_fails_is_no_failure_of_what_follows(
         materialize([asset], sandbox, instance, partition_key="berlin")
         clock.sleep(60)
         driver = completion([asset], sandbox, instance, job=after_a_shop)
+        driver.ticks(clock, 1)  # What follows is requested with the checks.
         with monkeypatch.context() as patched:
             patched.setattr(instance, "has_dynamic_partition", away)
             with pytest.raises(Away):

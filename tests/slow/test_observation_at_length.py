@@ -99,7 +99,7 @@ class TestAfterAnOutage:
             patched.setattr(observation_module, "AT_LEAST", 1)
             driver.ticks(clock, 3, every=3600)
         assert "too long to be read in one tick" in str(driver.skipped[-1])
-        driver.ticks(clock, 2, every=60)
+        driver.ticks(clock, 4, every=60)
         assert sorted(reported(instance, "it")) == sorted(run.id for run in runs)
 
     def test_what_is_awaited_is_looked_at_while_the_list_is_down(
@@ -126,7 +126,7 @@ class TestAfterAnOutage:
         }
         driver.cursor = json.dumps({"testgen": kept})
         clock.sleep(DAY)
-        driver.ticks(clock, 2, every=60)
+        driver.ticks(clock, 5, every=60)
         assert sorted(reported(instance, "it")) == sorted([awaited, unknown, new])
 
 
