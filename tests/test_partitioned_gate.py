@@ -1,5 +1,6 @@
 """A blocking gate on a partitioned asset: a bad partition is held back, and no good one with it."""
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -15,6 +16,10 @@ from tests.remote_run.materializing import TESTS, failure, materialize
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.1")]
 
+partitioned_checks = pytest.mark.skipif(
+    "partitions_def" not in inspect.signature(dg.AssetCheckSpec.__new__).parameters,
+    reason="this version of Dagster has no partitioned checks",
+)
 NONE = {"warning": 0, "error": 0, "log": 0, "dismissed": 0}
 BAD = Behaviour(running_seconds=20, counts={"passed": 0, "failed": 7, **NONE})
 GOOD = Behaviour(running_seconds=20, counts={"passed": 7, "failed": 0, **NONE})
@@ -94,6 +99,7 @@ def kind(request: pytest.FixtureRequest, instance: dg.DagsterInstance) -> Iterat
         instance.delete_dynamic_partition("regions", key)
 
 
+@partitioned_checks
 @pytest.mark.parametrize("bad_comes_first", [True, False])
 def test_a_bad_partition_is_held_back_and_the_good_one_is_not(
     bad_comes_first: bool, kind: Any, wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
@@ -108,6 +114,7 @@ def test_a_bad_partition_is_held_back_and_the_good_one_is_not(
     assert project.requested() == [good]
 
 
+@partitioned_checks
 def test_a_partition_that_turns_bad_is_held_back(
     wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -119,6 +126,7 @@ def test_a_partition_that_turns_bad_is_held_back(
         assert project.requested() == expected
 
 
+@partitioned_checks
 @pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
 def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materialization(
     behaviour: Behaviour,
@@ -151,6 +159,7 @@ def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materializat
     assert project.requested() == (["2026-01-01", "2026-01-02"] if is_good else [])
 
 
+@partitioned_checks
 @pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
 def test_a_range_holds_back_its_downstream_in_the_same_run(
     behaviour: Behaviour, is_good: bool, sandbox: Sandbox, instance: dg.DagsterInstance
@@ -174,6 +183,7 @@ def test_a_range_holds_back_its_downstream_in_the_same_run(
     assert len(materializations(instance, "after")) == (2 if is_good else 0)
 
 
+@partitioned_checks
 def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -199,6 +209,7 @@ def test_is_refused_where_dagster_has_no_partitioned_checks(monkeypatch: pytest.
     assert build_remote_run_asset(TESTS, gate=QualityGate(), **options).check_keys
 
 
+@partitioned_checks
 def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None:
     warnings.simplefilter("always")
     asset = build_remote_run_asset(TESTS, key="tested", partitions_def=KINDS["static"][0])
@@ -207,6 +218,7 @@ def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None
     assert all(spec.partitions_def is not None for spec in asset.check_specs)
 
 
+@partitioned_checks
 @pytest.mark.fixes("6.4")
 @pytest.mark.parametrize("has_partitions", [True, False])
 def test_an_asset_of_ones_own_needs_partitioned_checks_for_a_blocking_gate(

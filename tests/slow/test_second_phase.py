@@ -12,13 +12,17 @@ from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.in_flight.driving import Driver, Lost, completion, deferred, materializations, observing
 from tests.remote_run.materializing import TESTS, materialize
-from tests.test_partitioned_gate import BAD, GOOD
+from tests.test_partitioned_gate import BAD, GOOD, partitioned_checks
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.1")]
 
 REGIONS = dg.StaticPartitionsDefinition(["north", "south"])
 CHECKS = ("run_status", "tests_passed", "quality_score")
 GATE = QualityGate(blocking=True)
+PARTITIONS = pytest.mark.parametrize(
+    "partitions",
+    [pytest.param(None, id="unpartitioned"), pytest.param(REGIONS, id="partitioned", marks=partitioned_checks)],
+)
 
 
 def judged(instance: dg.DagsterInstance, check: str) -> list[tuple[str | None, int | None]]:
@@ -45,7 +49,7 @@ def assert_each_is_judged_once(instance: dg.DagsterInstance) -> None:
         assert sorted(judged(instance, check), key=str) == sorted(stored(instance), key=str)
 
 
-@pytest.mark.parametrize("partitions", [None, REGIONS], ids=["unpartitioned", "partitioned"])
+@PARTITIONS
 @pytest.mark.parametrize("lost_at", [0, 1, 2, 3])
 @pytest.mark.parametrize("lost_after", [0, 1, 2, 3])
 @pytest.mark.parametrize("is_killed", [False, True], ids=["lost tick", "killed process"])
@@ -78,7 +82,7 @@ def test_a_tick_that_is_lost_loses_and_doubles_nothing(
     assert_each_is_judged_once(instance)
 
 
-@pytest.mark.parametrize("partitions", [None, REGIONS], ids=["unpartitioned", "partitioned"])
+@PARTITIONS
 def test_runs_again_and_again_are_each_judged(
     partitions: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
