@@ -15,7 +15,7 @@ from tests.chaos.postgres import embedded_postgres
 from tests.in_flight.driving import Driver, completion, deferred, evaluations, observing, reported
 from tests.in_flight.test_following_up import after_it, jobs_run
 from tests.in_flight.test_several_vendors import UNSET, daemon_ticks
-from tests.remote_run.materializing import TESTS, materialize
+from tests.remote_run.materializing import PROFILING, TESTS, materialize
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -99,3 +99,16 @@ def test_what_follows_a_run_whose_result_is_gone_is_requested(
     driver.ticks(clock, 60)
     assert "0 in flight" in str(driver.skipped[-1])
     assert len(jobs_run(driver)) == 1
+
+
+def test_a_run_of_an_earlier_kind_that_is_fully_reported_is_no_lost_result(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asset = deferred(TESTS)
+    driver = completion([asset], sandbox, instance)
+    materialize([asset], sandbox, instance)
+    driver.ticks(clock, 40)
+    assert evaluations(instance, "it")["tests_passed"] == (True, 1)
+    capfd.readouterr()
+    completion([deferred(PROFILING)], sandbox, instance).ticks(clock, 3)
+    assert "were not reported" not in capfd.readouterr().err
