@@ -92,21 +92,34 @@ def report_evaluation(instance: dg.DagsterInstance, evaluated: dg.AssetCheckEval
 
 
 def newest_evaluations(
-    instance: dg.DagsterInstance, check: dg.AssetCheckKey
-) -> Iterator[tuple[dg.AssetCheckEvaluation, float]]:
-    """What was stored of a check, newest first, each with the time in epoch seconds by the database's clock.
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, since: float
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The evaluations of a check that were stored without a run since then, and others from that time, newest first.
 
     The public API reads materializations and observations, but no evaluations; the events of evaluations are not found
-    by their asset either (measured on 1.13.27).
+    by their asset either (measured on 1.13.27). A record is as old as its plan, and of an evaluation without a run as
+    old as this. Its event has the time of the machine; the record's own is the database's local time.
+
+    Args:
+        instance: The Dagster instance.
+        check: The check.
+        since: Epoch seconds by the machine's clock.
     """
+    for record in _records(instance, check):
+        if record.event is None or record.event.timestamp < since:
+            return
+        found = record.event.dagster_event.event_specific_data if record.event.dagster_event is not None else None
+        if isinstance(found, dg.AssetCheckEvaluation):
+            yield found
+
+
+def _records(instance: dg.DagsterInstance, check: dg.AssetCheckKey, **wanted: Any) -> Iterator[Any]:
     cursor: int | None = None
     while True:
-        records = instance.event_log_storage.get_asset_check_execution_history(check, limit=_PAGE, cursor=cursor)
-        for record in records:
-            event = record.event.dagster_event if record.event is not None else None
-            found = event.event_specific_data if event is not None else None
-            if isinstance(found, dg.AssetCheckEvaluation):
-                yield found, record.create_timestamp
+        records = instance.event_log_storage.get_asset_check_execution_history(
+            check, limit=_PAGE, cursor=cursor, **wanted
+        )
+        yield from records
         if len(records) < _PAGE:
             return
         cursor = records[-1].id
@@ -123,17 +136,15 @@ def run_evaluations(instance: dg.DagsterInstance, dagster_run_id: str) -> Iterat
             yield found
 
 
-def last_run_of_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str) -> str | None:
-    """The newest Dagster run that has planned or evaluated a check for a partition; ``None`` if none has.
+def runs_of_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str) -> list[str]:
+    """The Dagster runs that have planned or evaluated a check for a partition, newest first; empty texts for no run.
 
     Dagster goes by the record that is the newest, and a record is as old as its plan.
     """
     from dagster._core.event_api import PartitionKeyFilter  # absent where checks have no partitions
 
-    newest = instance.event_log_storage.get_asset_check_execution_history(
-        check, limit=1, partition_filter=PartitionKeyFilter(key=partition)
-    )
-    return str(newest[0].run_id) if newest else None
+    records = _records(instance, check, partition_filter=PartitionKeyFilter(key=partition))
+    return [str(record.run_id) for record in records]
 
 
 def shows_success(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> bool:

@@ -35,6 +35,7 @@ from dagster_runs.in_flight.vendor_resources import VendorResources, initialized
 from dagster_runs.in_flight.watching import Watch
 from dagster_runs.in_flight.wiped import WipedRuns
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.state import RunState
 from dagster_runs.transport.clock import current_clock
 
 READING = 12.0
@@ -140,7 +141,7 @@ class Completion:
         self._follow_ups.request_again(flights, report, context)
         unheard = {key for key, watch in self._watches.items() if watch.is_unheard or key in vendors.problems}
         _give_up_overdue(flights, clock.wall(), unheard)
-        _leave_out_lost_results(flights, context)
+        self._leave_out_lost_results(flights, report, context)
         publishing.leave_out_timed_out(flights, context.instance, clock.wall())
         tick = Tick(flights, Published(flights, context.instance), vendors.ready, report, context)
         self._failures.request(tick)
@@ -217,6 +218,19 @@ class Completion:
             self._looking.pop(key).result()  # an error of ours is to fail the tick, and no other one
         _take_over(flights)
 
+    def _leave_out_lost_results(self, flights: Flights, report: Report, context: dg.SensorEvaluationContext) -> None:
+        """No step can add to a run that is materialized: only its evaluations are missing, and with them its result."""
+        for flight in flights:
+            if flight.phase is Phase.NEEDS_STEP and flight.materialized_after is not None:
+                flight.phase = Phase.OVER
+                context.log.warning(
+                    "The checks of %s run %s were not reported before this process began, and its result can no longer "
+                    "be fetched: its materialization keeps no check results",
+                    flight.run.vendor,
+                    flight.run_id,
+                )
+                self._follow_ups.request(flight, report, context, state=RunState.SUCCEEDED)
+
     def _how_it_stands(self, flights: Flights, vendors: VendorResources) -> str:
         count = {phase: sum(flight.phase is phase for flight in flights) for phase in Phase}
         said = [f"{count[Phase.OVER]} reported, {len(flights) - count[Phase.OVER]} in flight"]
@@ -239,23 +253,10 @@ def _give_up_overdue(flights: Flights, now: float, unheard: Collection[str]) -> 
         patience = _UNHEARD if was_tried else _AT_LAST
         if flight.materialized_after is not None:
             # It has ended in time. What is missing are its checks, and no step could report them.
-            if now - flight.overdue_since >= _CHECKS_WITHIN:
+            if now - flight.deadline >= _CHECKS_WITHIN and flight.looked_at:
                 flight.phase = Phase.NEEDS_STEP
             continue
         # What a look has shown since counts at the next tick.
         is_over = flight.answered_at >= flight.deadline or now - flight.overdue_since >= patience
         if is_over and flight.shown is None:
             flight.phase = Phase.NEEDS_STEP
-
-
-def _leave_out_lost_results(flights: Flights, context: dg.SensorEvaluationContext) -> None:
-    """No step can add to a run that is materialized: only its evaluations are missing, and with them its result."""
-    for flight in flights:
-        if flight.phase is Phase.NEEDS_STEP and flight.materialized_after is not None:
-            flight.phase = Phase.OVER
-            context.log.warning(
-                "The checks of %s run %s were not reported before this process began, and its result can no longer be "
-                "fetched: its materialization keeps no check results",
-                flight.run.vendor,
-                flight.run_id,
-            )

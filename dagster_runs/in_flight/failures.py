@@ -178,11 +178,11 @@ class Failures:
         except Exception:  # as of a good end; that it ended is known all the same
             tick.context.log.exception("What %s run %s brought cannot be told", flight.run.vendor, flight.run_id)
             events = replace(ended, result=RunResult(), is_of_kind=False).as_failure()
-        partitioned = [one for one in events if isinstance(one, dg.AssetCheckEvaluation) and partition_of(one)]
-        report_partitioned(
-            partitioned, flight.record.dagster_run_id, tick.context.instance, lambda: not tick.report.is_late
-        )
-        tick.report.events += [one for one in events if one not in partitioned]
+        evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation) and partition_of(one)]
+        report_partitioned(evaluated, flight, tick, lambda: True)
+        tick.report.events += [
+            one for one in events if not (isinstance(one, dg.AssetCheckEvaluation) and partition_of(one))
+        ]
         tick.context.log.warning(
             "%s run %s ended %s. %s, so no Dagster run tells of it",
             flight.run.vendor,

@@ -65,8 +65,12 @@ class FollowUps:
 
     def request_again(self, flights: Flights, report: Report, context: dg.SensorEvaluationContext) -> None:
         """Request what follows the runs that a lost tick may have reported. Dagster drops duplicate requests."""
-        while flights.published:
+        unverified = set(flights.to_verify)
+        for _ in range(len(flights.published)):
             flight, at, state = flights.published.popleft()
+            if flight in unverified:
+                flights.published.append((flight, at, state))  # whether its evaluations are missing is not known yet
+                continue
             # What follows one whose evaluations are missing is requested with them.
             if at >= self._since and not flight.is_unevaluated:
                 self.request(flight, report, context, state=state)

@@ -93,9 +93,8 @@ class ObservedEnds:
         if not missing:
             times = [record.timestamp for record in judged.values()]
             stored = stored_evaluations(instance, asset.check_keys, min(times) - CLOCKS_OF_MACHINES_DIFFER)
-            self.output.evaluations += self._ended(asset, [*judged], run_id, sighting, status).evaluations(
-                judged, stored
-            )
+            ended = self._ended(asset, [*judged], run_id, sighting, status, is_materialized=True)
+            self.output.evaluations += ended.evaluations(judged, stored)
             sighting.is_materialized = False
             return True
         # One after another: else an earlier run's evaluation would count for this run's materialization.
@@ -134,6 +133,7 @@ class ObservedEnds:
         status: RunStatus,
         *,
         newest: Mapping[Place, dg.EventLogRecord] = MappingProxyType({}),
+        is_materialized: bool = False,
     ) -> Ended:
         return Ended(
             asset=asset,
@@ -142,7 +142,7 @@ class ObservedEnds:
             run_id=run_id,
             resource=self.resource,
             status=status,
-            result=self._result(asset, run_id, status),
+            result=self._result(asset, run_id, status, is_materialized=is_materialized),
             more={"dagster_runs/observed": dg.MetadataValue.bool(True)},
             provenance=current_provenance(
                 self.context.instance,
@@ -155,13 +155,22 @@ class ObservedEnds:
             newest=newest,
         )
 
-    def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus) -> RunResult:
+    def _result(self, asset: WatchedAsset, run_id: str, status: RunStatus, *, is_materialized: bool) -> RunResult:
         try:
             return asset.fixed_run.fetch_result(self.resource, run_id, status, asset.remote.options.gate)
-        except VendorError:
-            if status.state is RunState.SUCCEEDED:
+        except VendorError as error:
+            if status.state is not RunState.SUCCEEDED:
+                return RunResult()  # that it did not succeed is known
+            if not (is_materialized and error.permanent):
                 raise
-            return RunResult()  # that it did not succeed is known
+            # Later runs of the asset wait for its checks.
+            self.context.log.warning(
+                "The result of %s run %s can no longer be fetched, so only its run_status is reported: %s",
+                asset.fixed_run.vendor,
+                run_id,
+                error,
+            )
+            return RunResult()
 
 
 def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, created_at: float) -> bool:

@@ -22,6 +22,7 @@ class Report:
     Attributes:
         until: Monotonic seconds after which no more than one further run of each kind is told of.
         told: For each run that is reported, the place that comes last, and the number of events up to it.
+        without_run: Checks and partitions of which it has an evaluation.
         was_stored: Asks Dagster whether it has stored the last run of the report; ``None`` if that has no events.
     """
 
@@ -31,6 +32,7 @@ class Report:
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
     told: list[tuple[Place, int]] = field(default_factory=list)
+    without_run: set[tuple[dg.AssetCheckKey, str]] = field(default_factory=set)
     was_stored: Callable[[dg.DagsterInstance], bool] | None = None
 
     def tell(self, ended: Ended, instance: dg.DagsterInstance) -> None:

@@ -3,18 +3,18 @@
 A tick returns events, and Dagster stores them after it. So a tick reports a run's materializations, and a later one
 reads their storage ids and reports the evaluations. After a lost tick the event log tells which of them are missing.
 
-Evaluations of partitions are not among the events that a tick returns: the tick stores them itself (see
-`report_partitioned`), as many as it has time for.
+A partition's first evaluation is among the events that a tick returns; the tick stores any further one itself (see
+`report_partitioned`).
 """
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from dagster_runs.dagster_private import is_partitioned, last_run_of_check, report_evaluation, run_evaluations
+from dagster_runs.dagster_private import is_partitioned, partition_of, report_evaluation, run_evaluations, runs_of_check
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
+from dagster_runs.in_flight.tick import Tick
 from dagster_runs.remote_run.contract import CLOCKS_OF_MACHINES_DIFFER
 from dagster_runs.remote_run.evaluations import (
     Place,
@@ -26,8 +26,8 @@ from dagster_runs.remote_run.evaluations import (
 
 _AT_LEAST = 20
 """Evaluations that a tick stores however late it is: what most runs have."""
-_logger = logging.getLogger(__name__)
-
+_NO_RUN = ""
+"""Dagster's run id of what is reported without a run."""
 StoredEvaluations = set[tuple[dg.AssetCheckKey, int]]
 
 
@@ -60,19 +60,20 @@ class SecondPhase:
         """The evaluations that are stored already; none of a run whose first phase this process has reported."""
         if not flight.may_be_published:
             return set()
-        if any(map(is_partitioned, flight.asset.definition.check_specs)):
-            # As evaluations of its Dagster run: see `report_partitioned`.
+        of_run: StoredEvaluations = set()
+        if _has_partitions(flight):
+            # Some are evaluations of its Dagster run: see `report_partitioned`.
             dagster_run_id = flight.record.dagster_run_id
             if dagster_run_id not in self._by_run:
                 self._by_run[dagster_run_id] = set(map(judged_by, run_evaluations(self._instance, dagster_run_id)))
-            return self._by_run[dagster_run_id]
+            of_run = self._by_run[dagster_run_id]
         if flight.asset not in self._evaluated:
             alike = self._by_asset[flight.asset]
             times = [record.timestamp for one in alike for record in self.judged(one).values()]
             since = min(times, default=0.0) - CLOCKS_OF_MACHINES_DIFFER
             checks = flight.asset.check_keys if times else ()
             self._evaluated[flight.asset] = stored_evaluations(self._instance, checks, since)
-        return self._evaluated[flight.asset]
+        return of_run | self._evaluated[flight.asset] if of_run else self._evaluated[flight.asset]
 
     def is_complete(self, flight: Flight) -> bool:
         """Whether each declared check has an evaluation for each materialization that it judges."""
@@ -97,7 +98,7 @@ class SecondPhase:
 def leave_out_evaluated(
     flights: Sequence[Flight], instance: dg.DagsterInstance, *, has_time: Callable[[], bool]
 ) -> list[Flight]:
-    """Of runs that another process has reported, leave out those whose second phase is complete.
+    """Mark runs that another process reported as done if all their evaluations are stored.
 
     Args:
         flights: The runs.
@@ -107,64 +108,80 @@ def leave_out_evaluated(
     Returns:
         Those for which there was no time.
     """
-    by_asset: dict[WatchedAsset, list[Flight]] = {}
-    for flight in flights:
-        by_asset.setdefault(flight.asset, []).append(flight)
+    phase = SecondPhase(flights, instance)
     left: list[Flight] = []
-    for of_asset in by_asset.values():
+    # Asset by asset, as each takes queries of its own.
+    for flight in sorted(flights, key=lambda flight: flight.asset.keys[0].to_user_string()):
         if not has_time():
-            left += of_asset
-            continue
-        phase = SecondPhase(of_asset, instance)
-        for flight in of_asset:
-            if flight.phase is Phase.GOING and phase.is_complete(flight):
-                flight.phase = Phase.OVER
+            left.append(flight)
+        elif flight.phase in (Phase.GOING, Phase.NEEDS_STEP) and phase.is_complete(flight):
+            flight.phase = Phase.OVER
     return left
 
 
 def report_partitioned(
-    evaluations: Iterable[dg.AssetCheckEvaluation],
-    dagster_run_id: str,
-    instance: dg.DagsterInstance,
-    has_time: Callable[[], bool],
+    evaluations: Sequence[dg.AssetCheckEvaluation], flight: Flight, tick: Tick, has_time: Callable[[], bool]
 ) -> bool:
-    """Store evaluations of partitions at once, as those of the Dagster run that started the remote run.
+    """Report evaluations of partitions.
 
-    Dagster stores no second evaluation of a partition without a run (see `report_evaluation`).
+    Dagster stores one evaluation of a partition without a run, and no second one, ever (see `report_evaluation`). So
+    the tick returns the first one, and stores all others at once, as those of the Dagster run that started the remote
+    run.
 
     Args:
         evaluations: The evaluations.
-        dagster_run_id: The Dagster run. Where it was deleted, nothing can be stored.
-        instance: Where the event log is.
-        has_time: Whether there is time for another one. Some are stored in any case, so that each tick gets on.
+        flight: The run.
+        tick: The tick.
+        has_time: Whether there is time to store another one. Some are stored in any case, so that each tick gets on.
 
     Returns:
-        Whether all were stored.
+        Whether all were reported.
     """
-    run = instance.get_run_by_id(dagster_run_id)
-    if run is None:
-        _logger.warning("Checks of Dagster run %s cannot be reported, as the run was deleted", dagster_run_id)
-        return True
-    for number, one in enumerate(evaluations):
-        if number >= _AT_LEAST and not has_time():
+    instance, stored = tick.context.instance, 0
+    dagster_run: dg.DagsterRun | None = None
+    for one in evaluations:
+        partition = partition_of(one) or ""
+        place = (one.asset_check_key, partition)
+        if place not in tick.report.without_run and _NO_RUN not in runs_of_check(instance, *place):
+            tick.report.without_run.add(place)
+            tick.report.events.append(one)
+            continue
+        if stored >= _AT_LEAST and not has_time():
             return False
-        report_evaluation(instance, one, run)
+        dagster_run = dagster_run or instance.get_run_by_id(flight.record.dagster_run_id)
+        if dagster_run is None:
+            tick.context.log.warning(
+                "The checks of %s run %s cannot be reported for %s, as Dagster run %s, which had started it, was "
+                "deleted",
+                flight.run.vendor,
+                flight.run_id,
+                partition,
+                flight.record.dagster_run_id,
+            )
+            return True
+        report_evaluation(instance, one, dagster_run)
+        stored += 1
     return True
 
 
 def is_superseded(flight: Flight, instance: dg.DagsterInstance) -> bool:
-    """Whether a later Dagster run has planned the checks of a partition that the run fills.
+    """Whether Dagster would not see the run's evaluation of a partition, so that a Dagster run has to report the end.
 
-    Dagster goes by the newest plan of a check, so it would not see this run's evaluation, which takes the place of an
-    older one. Then a Dagster run has to report the end: it plans the checks once more.
+    Where a partition has an evaluation without a run already, a further one takes the place of its Dagster run's plan.
+    Dagster goes by the newest plan; if that is of a later Dagster run, the requested one plans the checks once more.
     """
     specs = [spec for spec in flight.asset.definition.check_specs if is_partitioned(spec)]
     first = {spec.asset_key: spec.key for spec in reversed(specs)}
-    return any(
-        last_run_of_check(instance, first[key], partition) not in (None, flight.record.dagster_run_id)
-        for key, partition in flight.places
-        if key in first and partition is not None
-    )
+    for key, partition in flight.places:
+        if key in first and partition is not None:
+            runs = runs_of_check(instance, first[key], partition)
+            if _NO_RUN in runs and runs[0] != flight.record.dagster_run_id:
+                return True
+    return False
+
+
+def _has_partitions(flight: Flight) -> bool:
+    return any(map(is_partitioned, flight.asset.definition.check_specs))
 
 
 def is_evaluated(last: dg.AssetCheckEvaluation, instance: dg.DagsterInstance) -> bool:

@@ -52,7 +52,7 @@ class Successes:
                 log.exception("The checks of %s run %s cannot be reported", flight.run.vendor, flight.run_id)
                 found = []
             partitioned = [one for one in found if partition_of(one) is not None]
-            if not report_partitioned(partitioned, flight.record.dagster_run_id, tick.context.instance, has_time):
+            if not report_partitioned(partitioned, flight, tick, has_time):
                 flight.may_be_published = True  # the next tick reads which of them are stored
                 break
             runless = [one for one in found if partition_of(one) is None]

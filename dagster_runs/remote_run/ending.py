@@ -5,8 +5,8 @@ publishing and canceling begin with two questions: is our Dagster run over, and 
 """
 
 import logging
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
 
 import dagster as dg
 
@@ -22,6 +22,7 @@ from dagster_runs.remote_run.recovering import find_ours
 from dagster_runs.remote_run.reporting import check_events, materializations, run_metadata, run_status_outcome
 from dagster_runs.remote_run.sending import is_known_unsent
 from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
@@ -30,6 +31,7 @@ CANCEL_CONFIRMED_WITHIN = 60.0
 _LEDGER_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts to use the ledger before a cancellation: a terminated step may be killed soon."""
 _REPORTS_NOTHING = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
@@ -145,7 +147,14 @@ def terminate(following: Following) -> NoReturn:
         RunTerminated: Always. It is not retried: Dagster's in-process executor would start a terminated step again.
     """
     run = following.run
-    record = following.ledger.last()
+    try:
+        record = _with_pauses(following.ledger.last)
+    except Exception as error:  # each storage has its own errors
+        active = f"it is unknown whether {with_article(run.label)} is active"
+        said = f"Dagster's event log does not answer ({error}), so {active}"
+        raise RunTerminated(
+            f"the Dagster run was terminated. {said}. {run.where_to_stop}".rstrip(), vendor=run.vendor
+        ) from None
     if record is not None and record.entry is Entry.STARTED and record.run_id is not None:
         _, said = cancel(following, _going(record, record.run_id), why="the Dagster run was terminated")
     elif record is not None and record.entry is Entry.STARTING and not is_known_unsent(record.correlation_id):
@@ -223,19 +232,37 @@ def _why_not_to_cancel(following: Following, going: Going) -> str | None:
                 going=going,
             )
             newer = following.ledger.attached_later(going.run_id)
+            if newer is not None:
+                following.note(
+                    Entry.STEP_KEEPS,
+                    f"Not canceling the {following.what}, as a newer attempt has attached to it",
+                    correlation_id=going.correlation_id,
+                    going=going,
+                )
         return None if newer is None else _left_to(following, going, newer)
 
-    for pause in (*_LEDGER_PAUSES, None):
+    try:
+        return _with_pauses(ask)
+    except Exception:  # each storage has its own errors
+        return (
+            f"Dagster's event log does not answer, so it is unknown whether another Dagster run has attached to "
+            f"{following.named(going.run_id)}, which is therefore not canceled. {following.run.where_to_stop}".rstrip()
+        )
+
+
+def _with_pauses(ask: Callable[[], T]) -> T:
+    """What the ledger answers, also where it does so only after some seconds.
+
+    Raises:
+        Exception: The storage's own, if it does not.
+    """
+    for pause in _LEDGER_PAUSES:
         try:
             return ask()
         except Exception as error:  # each storage has its own errors
-            _logger.warning("The ledger could not be asked before a cancellation: %s", error)
-            if pause is not None:
-                current_clock().sleep(pause)
-    return (
-        f"Dagster's event log does not answer, so it is unknown whether another Dagster run has attached to "
-        f"{following.named(going.run_id)}, which is therefore not canceled. {following.run.where_to_stop}".rstrip()
-    )
+            _logger.warning("The ledger could not be read before a cancellation: %s", error)
+            current_clock().sleep(pause)
+    return ask()
 
 
 def confirm_end(following: Following, going: Going, *, why: str, until: float) -> tuple[RunStatus | None, str]:

@@ -107,17 +107,11 @@ def judged_by(evaluation: dg.AssetCheckEvaluation) -> tuple[dg.AssetCheckKey, in
 def stored_evaluations(
     instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], since: float
 ) -> set[tuple[dg.AssetCheckKey, int]]:
-    """The evaluations of some checks that were stored since then, each as `judged_by` tells it.
+    """The evaluations of some checks that were stored without a run since then, each as `judged_by` tells it.
 
     Args:
         instance: The Dagster instance.
         checks: The checks.
         since: Epoch seconds by the machine's clock.
     """
-    found: set[tuple[dg.AssetCheckKey, int]] = set()
-    for check in checks:
-        for evaluation_stored, stored_at in newest_evaluations(instance, check):
-            if stored_at < since:
-                break
-            found.add(judged_by(evaluation_stored))
-    return found
+    return {judged_by(one) for check in checks for one in newest_evaluations(instance, check, since)}

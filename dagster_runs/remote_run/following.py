@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -232,7 +232,11 @@ class Following:
                 self.raise_if_over(self.verdict(), run_id=run_id)
             current_clock().sleep(seconds / parts)
 
-    def note(
+    def note(self, entry: Entry, description: str, **named: Any) -> None:
+        """Write a ledger entry, as `prepared_note` prepares it."""
+        self.prepared_note(entry, description, **named)()
+
+    def prepared_note(
         self,
         entry: Entry,
         description: str,
@@ -245,8 +249,11 @@ class Following:
         at: float | None = None,
         attached: bool = False,
         shown: dict[str, Any] | None = None,
-    ) -> None:
-        """Write a ledger entry, with what people want to see of the run."""
+    ) -> Callable[[], None]:
+        """A ledger entry, with what people want to see of the run; calling it writes it.
+
+        Only the call uses the storage, so that an error of a vendor's code is not taken for one of the storage.
+        """
         run_id = run_id or (going.run_id if going else None)
         metadata = dict(shown or {})
         if run_id is not None:
@@ -263,7 +270,8 @@ class Following:
             if entry is not Entry.ENDED:
                 # An attempt that attaches to a run which has ended is no end: Dagster would plot its duration twice.
                 metadata.pop("dagster_runs/duration_seconds", None)
-        self.ledger.write(
+        return partial(
+            self.ledger.write,
             entry,
             description,
             at=current_clock().wall() if at is None else at,

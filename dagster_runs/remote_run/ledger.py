@@ -4,7 +4,7 @@ The event log is append-only, works on every storage, and shows in the UI while 
 adding one reads, changes and writes the whole run, and parallel steps lose each other's.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import NoneType
@@ -41,13 +41,15 @@ class Entry(str, Enum):
     """Shown to people; means nothing to us."""
     STEP_CANCELS = "step_cancels"
     """A step whose Dagster run was terminated, or timed out, is about to ask the vendor to cancel the run."""
+    STEP_KEEPS = "step_keeps"
+    """The step that was about to cancel the run does not: a newer attempt has attached to it."""
     CANCELLING = "cancelling"
     """A person wants the run cancelled: that it ends so is nothing to tell as a failure, nor to try again for."""
     ENDED = "ended"
     """The run failed or was cancelled. The end of a good run is the materialization itself."""
 
 
-_ABOUT_NO_START = frozenset({Entry.PROGRESS, Entry.STEP_CANCELS})
+_ABOUT_NO_START = frozenset({Entry.PROGRESS, Entry.STEP_CANCELS, Entry.STEP_KEEPS})
 """Entries that say nothing about what became of a start."""
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "at": (int, float),
@@ -240,25 +242,26 @@ class Ledger:
 
     def is_canceled_by_other_step(self, run_id: str) -> bool:
         """Whether another execution of the step has asked the vendor to cancel a remote run, or is about to."""
-        of_it = (record for record in self._newest_first(of_all=True, also=Entry.STEP_CANCELS))
-        return any(
-            record.entry is Entry.STEP_CANCELS and record.run_id == run_id and not self._is_by_this_execution(record)
-            for record in of_it
-        )
+        last: dict[str | None, Entry] = {}
+        for record in self._newest_first(of_all=True, also=(Entry.STEP_CANCELS, Entry.STEP_KEEPS)):
+            is_about_it = record.entry in (Entry.STEP_CANCELS, Entry.STEP_KEEPS) and record.run_id == run_id
+            if is_about_it and not self._is_by_this_execution(record):
+                last.setdefault(record.execution or record.dagster_run_id, record.entry)
+        return Entry.STEP_CANCELS in last.values()
 
     def _is_by_this_execution(self, record: Record) -> bool:
         if record.execution is None:  # of an earlier version, which did not tell a step's executions apart
             return record.dagster_run_id == self._step.dagster_run_id
         return record.execution == self._step.execution_id
 
-    def _newest_first(self, *, of_all: bool = False, also: Entry | None = None) -> Iterator[Record]:
+    def _newest_first(self, *, of_all: bool = False, also: Collection[Entry] = ()) -> Iterator[Record]:
         # Which of several entries is newest is the event log's order, not the clocks'.
         dagster_runs = set(self._step.dagster_run_ids)
         for event in events(self._step.instance.fetch_observations, self._filter()):
             record = Record.of(event) if of_all or event.run_id in dagster_runs else None
             if record is None or not self._is_ours(record):
                 continue
-            if record.entry not in _ABOUT_NO_START or record.entry is also:
+            if record.entry not in _ABOUT_NO_START or record.entry in also:
                 yield record
 
     def _is_ours(self, record: Record) -> bool:

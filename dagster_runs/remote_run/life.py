@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -89,8 +88,9 @@ def _was_canceled_for_another(following: Following, going: Going, status: RunSta
         return False
     said = f"The {following.what} was canceled by a Dagster run that was terminated before; starting a new one"
     following.step.log.warning("%s: %s", following.named(going.run_id), said)
-    note = partial(following.note, Entry.ENDED, said, correlation_id=going.correlation_id, going=going, status=status)
-    following.storage.wait_for(note)
+    following.storage.wait_for(
+        following.prepared_note(Entry.ENDED, said, correlation_id=going.correlation_id, going=going, status=status)
+    )
     return True
 
 

@@ -1,7 +1,6 @@
 """Waiting for a remote run: a failed look is no failed run."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
@@ -167,8 +166,7 @@ class _Watch:
         if told == self._told:
             return
         self._told = told
-        note = partial(
-            self._following.note,
+        note = self._following.prepared_note(
             Entry.PROGRESS,
             f"The {self._following.what} is {status.plain_word}",
             correlation_id=self._going.correlation_id,
