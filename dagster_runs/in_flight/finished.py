@@ -73,11 +73,6 @@ class Ended:
     newest: Mapping[Place, dg.EventLogRecord] = field(default_factory=dict)
     is_of_kind: bool = True
 
-    @property
-    def has_failed_checks(self) -> bool:
-        """Whether a declared check of it did not pass."""
-        return any(not one.passed for one in self._unjudged)
-
     @cached_property
     def _unjudged(self) -> Sequence[dg.AssetCheckEvaluation]:
         return list(evaluations(self._specs, self.places, self._outcomes, {}))

@@ -116,9 +116,8 @@ class Observation:
         said = f"{report.runs} reported, {waiting} awaited"
         cursor = sightings.as_cursor(seen)
         self._unstored = (context.cursor, cursor)
-        self._alarm.check_after_reporting(
-            self._problems(vendors), is_idle=not (report.evaluations or report.events or report.requests)
-        )
+        is_idle = not (report.evaluations or report.events or report.requests)
+        self._alarm.check_after_reporting(self._problems(vendors), is_idle=is_idle)
         self._unstored = None
         return dg.SensorResult(
             asset_events=[*report.evaluations, *report.events],

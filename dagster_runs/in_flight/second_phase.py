@@ -114,8 +114,8 @@ def leave_out_evaluated(
     for flight in sorted(flights, key=lambda flight: flight.asset.keys[0].to_user_string()):
         if not has_time():
             left.append(flight)
-        elif flight.phase in (Phase.GOING, Phase.NEEDS_STEP) and phase.is_complete(flight):
-            flight.phase = Phase.OVER
+        elif not flight.is_of_kind or (flight.phase is Phase.GOING and phase.is_complete(flight)):
+            flight.phase = Phase.OVER  # of another kind than the asset runs now, no checks can be known any more
     return left
 
 
@@ -164,7 +164,7 @@ def report_partitioned(
     return True
 
 
-def is_superseded(flight: Flight, instance: dg.DagsterInstance) -> bool:
+def is_superseded(flight: Flight, tick: Tick) -> bool:
     """Whether Dagster would not see the run's evaluation of a partition, so that a Dagster run has to report the end.
 
     Where a partition has an evaluation without a run already, a further one takes the place of its Dagster run's plan.
@@ -174,7 +174,9 @@ def is_superseded(flight: Flight, instance: dg.DagsterInstance) -> bool:
     first = {spec.asset_key: spec.key for spec in reversed(specs)}
     for key, partition in flight.places:
         if key in first and partition is not None:
-            runs = runs_of_check(instance, first[key], partition)
+            runs = runs_of_check(tick.context.instance, first[key], partition)
+            if (first[key], partition) in tick.report.without_run:
+                return True
             if _NO_RUN in runs and runs[0] != flight.record.dagster_run_id:
                 return True
     return False

@@ -80,7 +80,7 @@ class Successes:
                 break
             if not unevaluated.isdisjoint(flight.places):
                 continue
-            if not flight.is_superseded and is_superseded(flight, tick.context.instance):
+            if not flight.is_superseded and is_superseded(flight, tick):
                 flight.is_superseded, flight.phase = True, Phase.NEEDS_STEP
                 continue
             ended = tick.ended(flight, tick.published.left(flight))
