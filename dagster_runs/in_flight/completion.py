@@ -221,7 +221,7 @@ class Completion:
     def _leave_out_lost_results(self, flights: Flights, report: Report, context: dg.SensorEvaluationContext) -> None:
         """No step can add to a run that is materialized: only its evaluations are missing, and with them its result."""
         for flight in flights:
-            if flight.phase is Phase.NEEDS_STEP and flight.materialized_after is not None:
+            if flight.phase is Phase.NEEDS_STEP and flight.is_materialized:
                 flight.phase = Phase.OVER
                 context.log.warning(
                     "The checks of %s run %s were not reported before this process began, and its result can no longer "
@@ -251,7 +251,7 @@ def _give_up_overdue(flights: Flights, now: float, unheard: Collection[str]) -> 
         flight.overdue_since = flight.overdue_since or now
         was_tried = flight.looked_at >= flight.deadline or flight.asset.remote.resource_key in unheard
         patience = _UNHEARD if was_tried else _AT_LAST
-        if flight.materialized_after is not None:
+        if flight.is_materialized:
             # It has ended in time. What is missing are its checks, and no step could report them.
             if now - flight.deadline >= _CHECKS_WITHIN and flight.looked_at:
                 flight.phase = Phase.NEEDS_STEP

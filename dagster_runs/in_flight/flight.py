@@ -55,7 +55,8 @@ class Flight:
         shown: What is to be done by what the last look has shown, until the tick takes it over: a look may outlive the
             tick that began it, and must not undo what that has decided.
         may_be_published: Whether somebody else may have reported it already.
-        materialized_after: Storage id after which its materializations are; ``None`` until they are reported.
+        is_materialized: Whether its materializations are reported.
+        may_be_evaluated: Whether some evaluations may be stored already, by a process before this one or a tick before.
         is_superseded: Whether a Dagster run is to report its success, if there can be one.
         is_cancelled: Whether a person had it cancelled by the job for that.
         status: What the last look has shown.
@@ -77,7 +78,8 @@ class Flight:
     told_at: float = 0.0
     answered_at: float = 0.0
     shown: Phase | None = None
-    materialized_after: int | None = None
+    is_materialized: bool = False
+    may_be_evaluated: bool = False
     is_superseded: bool = False
     is_cancelled: bool = False
     status: RunStatus | None = None
@@ -115,7 +117,7 @@ class Flight:
     @property
     def is_unevaluated(self) -> bool:
         """Whether its materializations are reported, and its evaluations are not."""
-        return self.materialized_after is not None and self.phase is not Phase.OVER
+        return self.is_materialized and self.phase is not Phase.OVER
 
     @property
     def provenance(self) -> Mapping[str, Provenance]:

@@ -91,11 +91,6 @@ class Flights:
         self._noted.pop((flight.asset.keys[0], flight.run_id), None)
 
     @property
-    def newest(self) -> int:
-        """The largest storage id that was read: what is reported from now on gets a larger one."""
-        return self._newest
-
-    @property
     def read_from(self) -> int:
         """The id after which another process has to read to know those that something is to be done about."""
         # Not the first of them alone: an entry with a smaller id may be about to become visible.
@@ -242,10 +237,9 @@ class Flights:
         flight = self._going.get((asset.keys[0], run_id or ""))
         # Where a run fills several, the last one of them is reported last.
         if flight is not None and (event.asset_key, event.partition_key) == flight.places[-1]:
-            if flight.materialized_after is None:
+            if not flight.is_materialized:
                 self.to_verify.append(flight)
-            # Not the ledger's entry, which is younger where an attempt has attached since.
-            flight.materialized_after = 0
+            flight.is_materialized = flight.may_be_evaluated = True
             self.published.append((flight, event.timestamp, RunState.SUCCEEDED))
 
 
@@ -267,4 +261,4 @@ def _is_same(known: Flight | None, record: Record) -> bool:
     if known is None:
         return False
     same = (known.record.dagster_run_id, known.record.deadline) == (record.dagster_run_id, record.deadline)
-    return same or known.phase in (Phase.SUCCEEDED, Phase.MATERIALIZED) or known.materialized_after is not None
+    return same or known.phase in (Phase.SUCCEEDED, Phase.MATERIALIZED) or known.is_materialized

@@ -58,7 +58,7 @@ class SecondPhase:
 
     def stored(self, flight: Flight) -> StoredEvaluations:
         """The evaluations that are stored already; none of a run whose first phase this process has reported."""
-        if not flight.may_be_published:
+        if not flight.may_be_evaluated:
             return set()
         of_run: StoredEvaluations = set()
         if _has_partitions(flight):
@@ -90,8 +90,7 @@ class SecondPhase:
         if key not in self._materialized:
             alike = self._by_asset[asset]
             wanted = {(one.run_id, partition) for one in alike for of, partition in one.places if of == key}
-            after = min(one.materialized_after or 0 for one in alike)
-            self._materialized[key] = materializations_of(self._instance, key, wanted, after=after)
+            self._materialized[key] = materializations_of(self._instance, key, wanted)
         return self._materialized[key]
 
 

@@ -53,7 +53,7 @@ class Successes:
                 found = []
             partitioned = [one for one in found if partition_of(one) is not None]
             if not report_partitioned(partitioned, flight, tick, has_time):
-                flight.may_be_published = True  # the next tick reads which of them are stored
+                flight.may_be_evaluated = True  # the next tick reads which of them are stored
                 break
             runless = [one for one in found if partition_of(one) is None]
             if runless:
@@ -73,7 +73,7 @@ class Successes:
         succeeded = [
             flight
             for flight in tick.flights
-            if flight.phase is Phase.SUCCEEDED and flight.materialized_after is None and tick.has_resource(flight)
+            if flight.phase is Phase.SUCCEEDED and not flight.is_materialized and tick.has_resource(flight)
         ]
         for told, flight in enumerate(succeeded):
             if told and not tick.report.has_room_for_events:
@@ -93,7 +93,7 @@ class Successes:
             if ended.places:
                 tick.report.was_stored = partial(is_published, flight, ended.places[-1])
             self._paces.learn(flight)
-            flight.materialized_after = 0 if flight.may_be_published else tick.flights.newest
+            flight.is_materialized, flight.may_be_evaluated = True, len(ended.places) < len(flight.places)
             flight.phase = Phase.MATERIALIZED
             unevaluated.update(flight.places)
             if tick.report.is_late:
@@ -102,5 +102,5 @@ class Successes:
 
 def _awaits_evaluation(flight: Flight) -> bool:
     """Whether its materializations are stored, and its result is known: also of one that another process reported."""
-    is_known = flight.phase is Phase.SUCCEEDED and flight.materialized_after is not None
+    is_known = flight.phase is Phase.SUCCEEDED and flight.is_materialized
     return flight.phase is Phase.MATERIALIZED or is_known

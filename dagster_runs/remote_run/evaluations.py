@@ -50,7 +50,7 @@ def evaluations(
 
 
 def materializations_of(
-    instance: dg.DagsterInstance, key: dg.AssetKey, wanted: Collection[RunAndPartition], *, after: int = 0
+    instance: dg.DagsterInstance, key: dg.AssetKey, wanted: Collection[RunAndPartition]
 ) -> dict[RunAndPartition, dg.EventLogRecord]:
     """The asset's materializations that report the wanted remote runs, newest first where there are several.
 
@@ -58,18 +58,17 @@ def materializations_of(
         instance: The Dagster instance.
         key: The asset.
         wanted: Remote run ids and partitions. Reading ends when all are found.
-        after: Storage id after which they are.
     """
     found: dict[RunAndPartition, dg.EventLogRecord] = {}
     partitions = list(dict.fromkeys(partition for _, partition in wanted))
     if None in partitions:
-        _find(instance, dg.AssetRecordsFilter(key, after_storage_id=after), set(wanted), found)
+        _find(instance, dg.AssetRecordsFilter(key), set(wanted), found)
         return found
     named = [partition for partition in partitions if partition is not None]
     for first in range(0, len(named), _PARTITIONS_PER_QUERY):
         chunk = named[first : first + _PARTITIONS_PER_QUERY]
         missing = {one for one in wanted if one[1] in set(chunk)}
-        _find(instance, dg.AssetRecordsFilter(key, chunk, after_storage_id=after), missing, found)
+        _find(instance, dg.AssetRecordsFilter(key, chunk), missing, found)
     return found
 
 
