@@ -58,8 +58,10 @@ def _until_reported(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[
             data = sensor.evaluate_tick(context)
         for event in data.asset_events:
             instance.report_runless_asset_event(event)
-        if data.asset_events:
-            return [event for event in data.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+        # The materialization comes in one tick, and its checks in a later one.
+        checks = [event for event in data.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+        if checks:
+            return checks
         cursor = data.cursor
         time.sleep(_PAUSE)
     raise DemoError(f"The completion sensor has not reported {_MODEL.to_user_string()} within {_WITHIN:.0f} s")
