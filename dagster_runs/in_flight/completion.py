@@ -53,9 +53,9 @@ MOST_REQUESTS = 25
 _UNHEARD = 600.0
 """Seconds of being seen beyond its deadline after which a run is left to a step, if looks at it get no answer."""
 _CHECKS_WITHIN = 86_400.0
-"""Seconds after its deadline for which a materialized run's result is asked for, to report its checks."""
+"""Seconds after its deadline for which a materialized run's result is fetched, to report its checks."""
 _AT_LAST = 3600.0
-"""Likewise, whatever it is that keeps it from being looked at."""
+"""The same limit if the run could not be polled at all."""
 
 
 class Completion:
@@ -107,7 +107,7 @@ class Completion:
         except LastingProblem:
             raise  # nothing was handed over, and the table of runs is up to date
         except BaseException:
-            self._flights, self._was_stored = None, was_stored  # nobody can tell how far it came
+            self._flights, self._was_stored = None, was_stored  # it is unknown how far the tick came
             raise
         finally:
             self._busy.release()

@@ -175,8 +175,12 @@ class Failures:
         ended = tick.ended(flight, places, newest_materializations(tick.context.instance, places))
         try:
             events = ended.as_failure()
-        except Exception:  # as of a good end; that it ended is known all the same
-            tick.context.log.exception("What %s run %s brought cannot be told", flight.run.vendor, flight.run_id)
+        except Exception:  # the vendor's code failed; that the run ended is known
+            tick.context.log.exception(
+                "Could not convert the result of %s run %s to Dagster events; reporting the failure without it",
+                flight.run.vendor,
+                flight.run_id,
+            )
             events = replace(ended, result=RunResult(), is_of_kind=False).as_failure()
         evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation) and partition_of(one)]
         report_partitioned(evaluated, flight, tick, lambda: True)

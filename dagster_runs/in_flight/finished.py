@@ -81,8 +81,8 @@ class Ended:
         """A materialization of each asset and partition; `evaluations` follow once these are stored.
 
         Until then, Dagster takes the newest evaluation of an asset without partitions for one of the new
-        materialization, if neither has a run (measured on 1.13.27; 1.12.0 has the same code). Where that is a success,
-        and the check did not pass now, its failure comes first as well, or bad data would go through for a moment.
+        materialization, if neither has a run (measured on 1.13.27; 1.12.0 has the same code). If that evaluation passed
+        and the check fails now, the failure is reported first; otherwise downstream could run on bad data.
 
         Args:
             instance: The Dagster instance.

@@ -47,7 +47,7 @@ class Flights:
         is_known: Whether all were read that there are. Until then none may be reported: it may have been already.
         published: Those that the first reading found to be reported already, with the time in epoch seconds, and how
             they ended.
-        to_verify: The same: whether all their evaluations are stored is not known yet.
+        to_verify: Those in `published` whose evaluations are not verified yet.
     """
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, read_from: int = 0) -> None:

@@ -22,7 +22,7 @@ _UNTOLD = 3600.0
 _START_NOTED = 3600.0
 """Seconds before a run's creation from which on the ledgers are searched for its start."""
 _START_DECIDED = START_TAKES_AT_MOST + 600.0
-"""Seconds after which a start of ours, of which nobody knows what it began, no longer holds others' runs back."""
+"""Seconds after which a start of ours, whose outcome is unknown, no longer holds other runs back."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The Dagster runs that publish the ends of deferred runs: what became of those that were requested.
 
 Dagster may give one up before it begins, for example because the code server is away just then: Dagster marks it as
-failed and forgets it, and nobody would ever tell how the remote run ended. Or its worker dies before the run could
+failed and forgets it, and the failure would never be reported. Or its worker dies before the run could
 fail, and without run monitoring Dagster never ends such a run, so that no alert fires. So each is watched until it has
 ended.
 """

@@ -87,7 +87,11 @@ class Successes:
             try:
                 tick.report.tell(ended, tick.context.instance)
             except Exception:  # what a vendor's code brought is nothing that Dagster takes: a step shows it best
-                tick.context.log.exception("The end of %s run %s cannot be told", flight.run.vendor, flight.run_id)
+                tick.context.log.exception(
+                    "Could not convert the result of %s run %s to Dagster events; requesting a Dagster run",
+                    flight.run.vendor,
+                    flight.run_id,
+                )
                 flight.phase = Phase.NEEDS_STEP
                 continue
             if ended.places:

@@ -1,4 +1,4 @@
-"""Words for messages about runs of any vendor, whatever its name is."""
+"""Words for messages about runs of any vendor."""
 
 import re
 

@@ -73,7 +73,7 @@ def new_session(headers: Mapping[str, str]) -> requests.Session:
 
 
 def _use_own_connections(manager: Any) -> None:
-    # Whatever classes the manager has: those for SOCKS proxies are others than the usual ones.
+    # The manager's own classes: SOCKS proxies use other ones than the default.
     manager.pool_classes_by_scheme = {
         scheme: type(
             pool.__name__,

@@ -1,4 +1,4 @@
-"""Faults that a review has found."""
+"""Faults of the second phase: lost evaluations and follow-ups, false warnings, and clocks that differ."""
 
 from __future__ import annotations
 

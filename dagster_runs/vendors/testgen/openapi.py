@@ -17,7 +17,7 @@ def submission_fields(document: Any) -> frozenset[str]:
     """Names of the fields that the server reads from the body of a test run's submission; empty if it reads none.
 
     Args:
-        document: The parsed ``openapi.json``. Whatever is not as OpenAPI has it counts as absent.
+        document: The parsed ``openapi.json``. Anything that is not valid OpenAPI counts as absent.
     """
     return frozenset(
         name
