@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.dagster_private import partition_of
 from dagster_runs.in_flight import publishing, requests
 from dagster_runs.in_flight.definition import WatchedAsset
 from dagster_runs.in_flight.flight import Flight, Phase
@@ -18,7 +17,7 @@ from dagster_runs.in_flight.flights import Flights
 from dagster_runs.in_flight.follow_ups import FollowUps
 from dagster_runs.in_flight.outages import OutageLog
 from dagster_runs.in_flight.refusing import NotPrepared
-from dagster_runs.in_flight.second_phase import report_partitioned
+from dagster_runs.in_flight.second_phase import report_evaluations
 from dagster_runs.in_flight.tick import Tick
 from dagster_runs.remote_run.contract import RunResult
 from dagster_runs.remote_run.evaluations import newest_materializations
@@ -182,11 +181,9 @@ class Failures:
                 flight.run_id,
             )
             events = replace(ended, result=RunResult(), is_of_kind=False).as_failure()
-        evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation) and partition_of(one)]
-        report_partitioned(evaluated, flight, tick, lambda: True)
-        tick.report.events += [
-            one for one in events if not (isinstance(one, dg.AssetCheckEvaluation) and partition_of(one))
-        ]
+        evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation)]
+        report_evaluations(evaluated, flight, tick, lambda: True)
+        tick.report.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
         tick.context.log.warning(
             "%s run %s ended %s. %s, so no Dagster run tells of it",
             flight.run.vendor,

@@ -88,12 +88,10 @@ class Ended:
             instance: The Dagster instance.
             reported: What the same tick reports before.
         """
-        evaluated = [one for one in reported if isinstance(one, dg.AssetCheckEvaluation)]
-        passed = {one.asset_check_key: one.passed for one in evaluated}
         is_partitioned = self.asset.definition.partitions_def is not None
         failed = [one for one in self._unjudged if not one.passed and not is_partitioned]
         return [
-            *(one for one in failed if passed.get(one.asset_check_key, shows_success(instance, one.asset_check_key))),
+            *(one for one in failed if _shows_success(one.asset_check_key, reported, instance)),
             *(
                 dg.AssetMaterialization(
                     key,
@@ -165,3 +163,9 @@ class Ended:
             return {}
         keys = definition.get_partition_key_from_str(partition).keys_by_dimension
         return {f"dagster/partition/{dimension}": key for dimension, key in keys.items()}
+
+
+def _shows_success(check: dg.AssetCheckKey, reported: Iterable[AssetEvent], instance: dg.DagsterInstance) -> bool:
+    """Whether a check shows a success once the tick has reported what it does so far."""
+    evaluated = [one for one in reported if isinstance(one, dg.AssetCheckEvaluation) and one.asset_check_key == check]
+    return evaluated[-1].passed if evaluated else shows_success(instance, check)

@@ -4,10 +4,11 @@ A tick returns events, and Dagster stores them after it. So a tick reports a run
 reads their storage ids and reports the evaluations. After a lost tick the event log tells which of them are missing.
 
 A partition's first evaluation is among the events that a tick returns; the tick stores any further one itself (see
-`report_partitioned`).
+`report_evaluations`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import dagster as dg
 
@@ -62,7 +63,7 @@ class SecondPhase:
             return set()
         of_run: StoredEvaluations = set()
         if _has_partitions(flight):
-            # Some are evaluations of its Dagster run: see `report_partitioned`.
+            # Some are evaluations of its Dagster run: see `report_evaluations`.
             dagster_run_id = flight.record.dagster_run_id
             if dagster_run_id not in self._by_run:
                 self._by_run[dagster_run_id] = set(map(judged_by, run_evaluations(self._instance, dagster_run_id)))
@@ -118,14 +119,14 @@ def leave_out_evaluated(
     return left
 
 
-def report_partitioned(
+def report_evaluations(
     evaluations: Sequence[dg.AssetCheckEvaluation], flight: Flight, tick: Tick, has_time: Callable[[], bool]
 ) -> bool:
-    """Report evaluations of partitions.
+    """Report evaluations, with the events that the tick returns wherever Dagster stores them so.
 
     Dagster stores one evaluation of a partition without a run, and no second one, ever (see `report_evaluation`). So
-    the tick returns the first one, and stores all others at once, as those of the Dagster run that started the remote
-    run.
+    the tick returns the first one of each, and stores all others at once, as those of the Dagster run that started the
+    remote run.
 
     Args:
         evaluations: The evaluations.
@@ -139,11 +140,14 @@ def report_partitioned(
     instance, stored = tick.context.instance, 0
     dagster_run: dg.DagsterRun | None = None
     for one in evaluations:
-        partition = partition_of(one) or ""
+        partition = partition_of(one)
+        if partition is None:
+            _return_with_tick(one, tick)
+            continue
         place = (one.asset_check_key, partition)
         if place not in tick.report.without_run and _NO_RUN not in runs_of_check(instance, *place):
             tick.report.without_run.add(place)
-            tick.report.events.append(one)
+            _return_with_tick(one, tick)
             continue
         if stored >= _AT_LEAST and not has_time():
             return False
@@ -163,6 +167,12 @@ def report_partitioned(
     return True
 
 
+def _return_with_tick(evaluation: dg.AssetCheckEvaluation, tick: Tick) -> None:
+    tick.report.events.append(evaluation)
+    if evaluation.target_materialization_data is not None:
+        tick.report.was_stored = partial(is_evaluated, evaluation)
+
+
 def is_superseded(flight: Flight, tick: Tick) -> bool:
     """Whether Dagster would not see the run's evaluation of a partition, so that a Dagster run has to report the end.
 
@@ -173,9 +183,9 @@ def is_superseded(flight: Flight, tick: Tick) -> bool:
     first = {spec.asset_key: spec.key for spec in reversed(specs)}
     for key, partition in flight.places:
         if key in first and partition is not None:
-            runs = runs_of_check(tick.context.instance, first[key], partition)
             if (first[key], partition) in tick.report.without_run:
                 return True
+            runs = runs_of_check(tick.context.instance, first[key], partition)
             if _NO_RUN in runs and runs[0] != flight.record.dagster_run_id:
                 return True
     return False

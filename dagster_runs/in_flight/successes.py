@@ -2,12 +2,11 @@
 
 from functools import partial
 
-from dagster_runs.dagster_private import partition_of
 from dagster_runs.in_flight.flight import Flight, Phase
 from dagster_runs.in_flight.follow_ups import FollowUps
 from dagster_runs.in_flight.paces import Paces
 from dagster_runs.in_flight.published import is_published
-from dagster_runs.in_flight.second_phase import SecondPhase, is_evaluated, is_superseded, report_partitioned
+from dagster_runs.in_flight.second_phase import SecondPhase, is_superseded, report_evaluations
 from dagster_runs.in_flight.tick import Tick
 from dagster_runs.transport.clock import current_clock
 
@@ -51,14 +50,9 @@ class Successes:
                 log = tick.context.log
                 log.exception("The checks of %s run %s cannot be reported", flight.run.vendor, flight.run_id)
                 found = []
-            partitioned = [one for one in found if partition_of(one) is not None]
-            if not report_partitioned(partitioned, flight, tick, has_time):
+            if not report_evaluations(found, flight, tick, has_time):
                 flight.may_be_evaluated = True  # the next tick reads which of them are stored
                 break
-            runless = [one for one in found if partition_of(one) is None]
-            if runless:
-                report.events += runless
-                report.was_stored = partial(is_evaluated, runless[-1])
             flight.phase = Phase.OVER
             self._follow_ups.request(flight, report, tick.context)
             if not has_time():
