@@ -10,8 +10,8 @@ from pathlib import Path
 import sqlalchemy
 import yaml
 
-Place = tuple[str, int]
-"""A remote run's id, and the number of the asset that it fills."""
+Place = tuple[str, int, int]
+"""A remote run's id, the number of the asset that it fills, and the number of the partition."""
 
 _OF_RUN = sqlalchemy.text(
     "SELECT * FROM event_logs WHERE run_id = :run AND dagster_event_type = 'ASSET_OBSERVATION' ORDER BY id"
@@ -35,10 +35,17 @@ def copy_entries(home: Path, dagster_run_id: str, *, of: Place, to: Sequence[Pla
 
 
 def _copy(row: dict[str, object], of: Place, to: Place) -> dict[str, object]:
-    def changed(text: object) -> str:
-        return re.sub(rf"\basset_{of[1]}(?=\W)", f"asset_{to[1]}", str(text).replace(of[0], to[0]))
+    names = {
+        f"{kind}_{old}": f"{kind}_{new}" for kind, old, new in zip(("asset", "partition"), of[1:], to[1:], strict=True)
+    }
+    pattern = re.compile(rf"\b({'|'.join(names)})(?=\W|$)")
 
-    return {**row, "event": changed(row["event"]), "asset_key": changed(row["asset_key"])}
+    def changed(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return pattern.sub(lambda found: names[found[0]], value.replace(of[0], to[0]))
+
+    return {**row, **{column: changed(row[column]) for column in ("event", "asset_key", "partition")}}
 
 
 def _url(home: Path) -> str:

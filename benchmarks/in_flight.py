@@ -1,6 +1,7 @@
 """The completion sensor with ever more runs in flight: how long its ticks take, and how much memory it needs."""
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from benchmarks import event_log
-from benchmarks.in_flight_location import deferred_assets, what
+from benchmarks.in_flight_location import deferred_assets, partition_key, what
 from benchmarks.processes import ROOT, environment, sandbox_process
 from benchmarks.ticking import Tick
 from dagster_runs.remote_run.contract import StartAttempt
@@ -30,7 +31,7 @@ _LASTS = 7200.0
 
 @dataclass(frozen=True)
 class Case:
-    """So many runs in flight at a vendor, of so many assets."""
+    """So many runs in flight at a vendor, of so many assets, each of another partition of its asset."""
 
     vendor: str
     runs: int
@@ -40,6 +41,11 @@ class Case:
     def group(self) -> str:
         """What its assets' keys begin with."""
         return f"{self.vendor}_{self.runs}_of_{self.assets}"
+
+    @property
+    def partitions(self) -> int:
+        """How many each asset has: 1 if it has none."""
+        return math.ceil(self.runs / self.assets)
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,22 @@ def measure(storage: StorageKind, cases: Sequence[Case]) -> Iterator[InFlight]:
 def _start(sandbox: SandboxClient, instance: dg.DagsterInstance, home: Path, case: Case) -> None:
     """One run by a real step; the others at the vendor, with copies of the step's entries in the event log."""
     resources = sandbox_resources(sandbox.url)
-    definitions = deferred_assets(case.vendor, case.assets, case.group)
-    result = dg.materialize(definitions[:1], instance=instance, resources=resources)
+    definitions = deferred_assets(case.vendor, case.assets, case.partitions, case.group)
+    result = dg.materialize(
+        definitions[:1],
+        instance=instance,
+        resources=resources,
+        partition_key=partition_key(0) if case.partitions > 1 else None,
+    )
     assert result.success
     [first] = sandbox.runs(case.vendor)
     run, resource = what(case.vendor), resources[case.vendor]
     attempt = StartAttempt(correlation_id="", starting_at=time.time(), dagster_run_id="", dagster_url=None)
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda _: run.start(resource, attempt), range(case.runs - 1)))
-    places = [(run_id, number % case.assets) for number, run_id in enumerate(ids)]
-    event_log.copy_entries(home, result.run_id, of=(first.id, 0), to=places)
+    # The first place is that of the real step.
+    places = [(run_id, number % case.assets, number // case.assets) for number, run_id in enumerate(ids, start=1)]
+    event_log.copy_entries(home, result.run_id, of=(first.id, 0, 0), to=places)
 
 
 def _ticked(sandbox: SandboxClient, folder: Path, storage: StorageKind, case: Case) -> InFlight:
@@ -120,9 +132,10 @@ def _ticked(sandbox: SandboxClient, folder: Path, storage: StorageKind, case: Ca
 
 @contextmanager
 def _sensor_process(sandbox: SandboxClient, folder: Path, case: Case) -> Iterator[subprocess.Popen[str]]:
+    arguments = [case.vendor, str(case.assets), str(case.partitions), case.group]
     with (folder / "ticking.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.ticking", sandbox.url, case.vendor, str(case.assets), case.group],
+            [sys.executable, "-m", "benchmarks.ticking", sandbox.url, *arguments],
             cwd=ROOT,
             env=environment(DAGSTER_HOME=str(folder / "home")),
             stdin=subprocess.PIPE,

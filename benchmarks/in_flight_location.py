@@ -19,10 +19,24 @@ def what(vendor: str) -> RemoteRun[Any]:
     )
 
 
-def deferred_assets(vendor: str, count: int, group: str) -> list[dg.AssetsDefinition]:
-    """So many assets of one vendor; each group's have ledgers of their own."""
+def partition_key(number: int) -> str:
+    """Of the asset's partition of this number."""
+    return f"partition_{number}"
+
+
+def deferred_assets(vendor: str, count: int, partitions: int, group: str) -> list[dg.AssetsDefinition]:
+    """So many assets of one vendor, each of so many partitions; each group's have ledgers of their own.
+
+    Ends of one asset, or of one partition of it, are reported one after the other, a tick each. With 1,000 runs in
+    flight of an asset, these are of 1,000 partitions.
+    """
+    keys = [partition_key(number) for number in range(partitions)]
+    partitions_def = dg.StaticPartitionsDefinition(keys) if partitions > 1 else None
     return [
-        build_remote_run_asset(what(vendor), key=[group, f"asset_{number}"], wait="defer") for number in range(count)
+        build_remote_run_asset(
+            what(vendor), key=[group, f"asset_{number}"], wait="defer", partitions_def=partitions_def
+        )
+        for number in range(count)
     ]
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.ticking URL VENDOR ASSETS GROUP`: ticks of a completion sensor in a process of its own.
+"""`python -m benchmarks.ticking URL VENDOR ASSETS PARTITIONS GROUP`: ticks of a completion sensor, in its own process.
 
 Prints what the first ticks cost, until all runs are known, then one with nothing to do, and what the process takes.
 When a line comes in, the runs have ended: it ticks until all are reported, or for a while, and prints what that cost.
@@ -52,9 +52,9 @@ class _Later(Clock):
         return super().monotonic() + self.ahead
 
 
-def main(url: str, vendor: str, assets: int, group: str) -> None:
+def main(url: str, vendor: str, assets: int, partitions: int, group: str) -> None:
     """As the module says."""
-    definitions, clock = deferred_assets(vendor, assets, group), _Later()
+    definitions, clock = deferred_assets(vendor, assets, partitions, group), _Later()
     with dg.DagsterInstance.get() as instance, use_clock(clock):
         driver = Driver(sensor(definitions), definitions, SandboxClient(url), instance)  # type: ignore[arg-type]
         cold = [_tick(driver, instance)]
@@ -94,4 +94,4 @@ def _say(what: object) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
