@@ -8,6 +8,21 @@ from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock, fast_forward
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    rows = "docs/vendors.md or docs/what-happens-when.md"
+    parser.addoption("--covers", action="append", metavar="ID", help=f"Run only the tests of this row of {rows}.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests that cover one of the wanted rows."""
+    wanted = config.getoption("covers")
+    if not wanted:
+        return
+    kept = [item for item in items if any(set(wanted) & set(mark.args) for mark in item.iter_markers("covers"))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what stays until the end: Dagster's and SQLAlchemy's modules, and all tests."""
     gc.collect()

@@ -72,6 +72,7 @@ def beside_a_skippable_one(context: Context, testgen: TestGenResource) -> dg.Mat
     [statement, assigned, in_a_generator, asynchronous, with_a_value, optional, beside_a_skippable_one],
     ids=lambda asset: asset.op.compute_fn.decorated_fn.__name__,
 )
+@pytest.mark.covers("start.unused-events")
 def test_events_that_are_not_used_fail_the_step(
     asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -104,6 +105,7 @@ def test_events_that_something_keeps_alive_fail_the_step_too(sandbox: Sandbox, i
 
 
 @fixes
+@pytest.mark.covers("start.unused-events")
 def test_events_that_are_read_and_not_passed_on_fail_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def mine(context: Context, testgen: TestGenResource) -> None:
@@ -115,6 +117,7 @@ def test_events_that_are_read_and_not_passed_on_fail_the_step(sandbox: Sandbox, 
 
 
 @fixes
+@pytest.mark.covers("start.unused-events")
 def test_events_that_are_read_in_part_fail_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")])
     def both(context: Context, testgen: TestGenResource) -> Iterator[Any]:
@@ -138,6 +141,7 @@ def test_a_failed_run_is_not_hidden_by_reading_its_first_event(sandbox: Sandbox,
 
 
 @fixes
+@pytest.mark.covers("start.unused-second-run")
 def test_a_forgotten_second_run_is_an_error_in_the_log(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # The asset has its result, so Dagster has nothing to miss.
     @dg.asset
@@ -235,6 +239,7 @@ def call(
         ),
     ],
 )
+@pytest.mark.covers("start.bad-arguments")
 def test_arguments_are_checked_at_the_call(
     calls: Callable[..., Any], said: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -344,6 +349,7 @@ def test_check_specs_refuse_what_makes_no_sense(arguments: tuple[Any, ...], said
         ),
     ],
 )
+@pytest.mark.covers("start.undeclared-gate")
 def test_a_gate_that_could_not_be_reported_is_refused(
     declared: list[dg.AssetCheckSpec], said: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:

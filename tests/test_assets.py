@@ -113,6 +113,7 @@ class TestLaunchpad:
         assert self.launch(sandbox, instance, end_time="2026-02-01T12:00:00+02:00").success
         assert sent(sandbox) == ["--model_refs models/a", "--end_time 2026-02-01T10:00:00Z"]
 
+    @pytest.mark.covers("start.bad-field")
     def test_what_the_vendor_would_refuse_is_refused_before_the_start(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -131,11 +132,13 @@ class TestLaunchpad:
 
 
 class TestPartitions:
+    @pytest.mark.covers("rudderstack.parameter.begin-time")
     def test_a_day_fills_the_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         asset = build_remote_run_asset(PROFILES, key="features", partitions_def=DAYS)
         assert materialize([asset], sandbox, instance, partition_key="2026-11-03").success
         assert sent(sandbox) == ["--begin_time 2026-11-03T00:00:00Z", "--end_time 2026-11-04T00:00:00Z"]
 
+    @pytest.mark.covers("rudderstack.parameter.end-time")
     def test_a_range_in_one_run_is_one_remote_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         asset = build_remote_run_asset(
             PROFILES, key="features", partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run()
@@ -241,6 +244,7 @@ def test_an_asset_of_ones_own_in_one_line(sandbox: Sandbox, instance: dg.Dagster
     assert metadata(instance, "mine")["testgen/score"] == 1.0
 
 
+@pytest.mark.covers("end.blocking-gate")
 def test_failing_data_is_a_materialization_that_holds_back_what_follows(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:

@@ -44,6 +44,7 @@ def test_amperity_by_oauth(loaded: Loaded) -> None:
     assert amperity.secret("client_secret") == "s3cret"
 
 
+@pytest.mark.covers("amperity.login.hosts-aws")
 def test_amperity_of_azure_and_australia(loaded: Loaded) -> None:
     url = "https://socktown.amperity.com"
     amperity = loaded(**AMPERITY, AMPERITY_ACCESS_TOKEN="t0ken", AMPERITY_BASE_URL=url)["amperity"]()

@@ -38,6 +38,7 @@ def assert_refused(result: dg.ExecuteInProcessResult, sandbox: Sandbox, instance
 @each_kind
 @pytest.mark.parametrize("wait", ["poll", "defer"])
 @pytest.mark.parametrize("launched", ["dg.materialize", "a job"])
+@pytest.mark.covers("start.missing-partition")
 def test_a_launch_without_a_partition_is_refused(
     launched: str, wait: Any, partitions_def: Any, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_launch_without_a_partition_is_refused(
 
 
 @each_kind
+@pytest.mark.covers("start.missing-partition")
 def test_in_an_asset_of_ones_own(partitions_def: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset(key_prefix="marts", partitions_def=partitions_def, retry_policy=dg.RetryPolicy(max_retries=1))
     def features(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
@@ -77,6 +79,7 @@ def test_partitions_that_each_spec_has(sandbox: Sandbox, instance: dg.DagsterIns
     assert sandbox.starts("rudderstack") == 0
 
 
+@pytest.mark.covers("start.missing-partition")
 def test_a_run_without_a_partition_can_be_chosen(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = build_remote_run_asset(PROFILES, key="features", partitions_def=DAYS, on_missing_partition="start")
     assert materialize([asset], sandbox, instance).success

@@ -101,6 +101,7 @@ def kind(request: pytest.FixtureRequest, instance: dg.DagsterInstance) -> Iterat
 
 @partitioned_checks
 @pytest.mark.parametrize("bad_comes_first", [True, False])
+@pytest.mark.covers("end.blocking-gate-partition")
 def test_a_bad_partition_is_held_back_and_the_good_one_is_not(
     bad_comes_first: bool, kind: Any, wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_bad_partition_is_held_back_and_the_good_one_is_not(
 
 
 @partitioned_checks
+@pytest.mark.covers("end.blocking-gate-partition")
 def test_a_partition_that_turns_bad_is_held_back(
     wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_partition_that_turns_bad_is_held_back(
 
 @partitioned_checks
 @pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
+@pytest.mark.covers("end.blocking-gate-range")
 def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materialization(
     behaviour: Behaviour,
     is_good: bool,
@@ -161,6 +164,7 @@ def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materializat
 
 @partitioned_checks
 @pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
+@pytest.mark.covers("end.blocking-gate-range")
 def test_a_range_holds_back_its_downstream_in_the_same_run(
     behaviour: Behaviour, is_good: bool, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -184,6 +188,7 @@ def test_a_range_holds_back_its_downstream_in_the_same_run(
 
 
 @partitioned_checks
+@pytest.mark.covers("end.failed-range")
 def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -199,6 +204,7 @@ def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
     ]
 
 
+@pytest.mark.covers("start.no-partitioned-checks")
 def test_is_refused_where_dagster_has_no_partitioned_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster_runs.remote_run import reporting
 
@@ -221,6 +227,7 @@ def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None
 @partitioned_checks
 @pytest.mark.fixes("6.4")
 @pytest.mark.parametrize("has_partitions", [True, False])
+@pytest.mark.covers("start.undeclared-partitions")
 def test_an_asset_of_ones_own_needs_partitioned_checks_for_a_blocking_gate(
     has_partitions: bool, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:

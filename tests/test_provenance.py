@@ -86,6 +86,7 @@ def test_each_run_is_a_new_data_version_for_what_is_downstream(
         assert project.requested() == 0
 
 
+@pytest.mark.covers("defer.success")
 def test_bears_the_same_tags_in_both_waits(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     dg.materialize([orders], instance=instance)
     found = []
@@ -108,6 +109,7 @@ def test_bears_the_same_tags_in_both_waits(sandbox: Sandbox, instance: dg.Dagste
     )
 
 
+@pytest.mark.covers("end.upstream-updated")
 def test_is_unsynced_only_with_cause(
     wait: str, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -122,6 +124,7 @@ def test_is_unsynced_only_with_cause(
     assert project.status() == "FRESH"
 
 
+@pytest.mark.covers("end.upstream-updated")
 def test_what_changes_while_the_run_is_active_makes_it_unsynced(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -134,6 +137,7 @@ def test_what_changes_while_the_run_is_active_makes_it_unsynced(
     assert project.status() == "STALE"
 
 
+@pytest.mark.covers("end.upstream-updated")
 def test_an_attempt_that_attaches_keeps_the_versions_of_the_start(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -150,6 +154,7 @@ def test_an_attempt_that_attaches_keeps_the_versions_of_the_start(
     assert record.asset_materialization.tags["dagster/input_event_pointer/orders"] == str(seen_at_start.storage_id)
 
 
+@pytest.mark.covers("observe.run-ends")
 def test_an_observed_run_is_a_new_data_version(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

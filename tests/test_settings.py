@@ -123,6 +123,7 @@ def test_numbers_take_the_variables_of_numbers(
         (AmperityResource, "tenant", "acme/../other"),
     ],
 )
+@pytest.mark.covers("start.bad-setting")
 def test_a_wrong_value_is_refused_when_it_is_read(
     vendor: type[RemoteRunResource], name: str, text: str, use: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +156,7 @@ def secret_of(vendor: type[RemoteRunResource]) -> str:
 @BOTH
 @pytest.mark.parametrize("vendor", REQUIRED)
 @pytest.mark.parametrize("name", ["secret", "base_url", "max_retries", "poll_interval"])
+@pytest.mark.covers("start.bad-setting")
 def test_an_empty_variable_is_named_as_empty(
     name: str, vendor: type[RemoteRunResource], use: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_all_checks_are_still_reported_by_default(sandbox: Sandbox, instance: dg
 
 
 @each_wait
+@pytest.mark.covers("start.checks-alone")
 def test_checks_alone_start_nothing(wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = build_remote_run_asset(TESTS, key="one", wait=wait)
     selection = dg.AssetSelection.checks_for_assets(asset)
@@ -62,6 +63,7 @@ def test_checks_alone_start_nothing(wait: Any, sandbox: Sandbox, instance: dg.Da
 
 
 @fixes
+@pytest.mark.covers("start.partial-selection")
 def test_one_of_several_assets_is_filled_by_one_run_that_says_so(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -75,6 +77,7 @@ def test_one_of_several_assets_is_filled_by_one_run_that_says_so(
 
 
 @fixes
+@pytest.mark.covers("retry.from-asset-failure")
 def test_a_reexecution_of_the_assets_that_are_left_takes_the_same_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +190,7 @@ def test_a_class_is_no_run() -> None:
         build_remote_run_asset(TestGenTestRun, key="a")
 
 
+@pytest.mark.covers("retry.from-asset-failure")
 def test_reexecution_from_asset_failure_mends_every_check(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

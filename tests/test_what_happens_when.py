@@ -1,7 +1,6 @@
-"""docs/what-happens-when.md names tests and errors that exist."""
+"""docs/what-happens-when.md: each row is covered by tests, and the errors that it names exist."""
 
 import re
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -9,33 +8,53 @@ import pytest
 import dagster_runs
 from dagster_runs import QualityGate, TestGenTestRun, build_remote_run_asset
 from dagster_runs.sandbox import Sandbox, well_known
-from tests.conformance.evidence import is_test
-from tests.conformance.table import Table
+from tests.conformance.coverage import by_id, read_tests
+from tests.conformance.what_happens import PAGE, row_ids, with_proof
 from tests.remote_run.materializing import checks, materialize
 
-PAGE = Path(__file__).parents[1] / "docs" / "what-happens-when.md"
-_PROOF = re.compile(r"\[([^\]]+)\]\(\.\./tests/([^)]+)\)")
 _ERROR = re.compile(r"`(\w+Error|Run[A-Z]\w+|StartOutcomeUnknown)`")
-_ANYWHERE = Table("", "", {}, [])
+_COVERING = """
+class TestOutages:
+    @pytest.mark.covers("wait.outage", "wait.other")
+    def test_end_nothing(self) -> None: ...
+
+    @pytest.mark.skip
+    @pytest.mark.covers("wait.outage")
+    def test_that_is_skipped(self) -> None: ...
+
+def helper() -> None: ...
+"""
 
 
-def named_test(words: str, file: str) -> str:
-    """The test that a link means: ``lost answers: nobody can tell`` is ``TestLostAnswers::test_nobody_can_tell``."""
-    *class_, test = words.split(": ")
-    names = ["Test" + "".join(word.capitalize() for word in name.split()) for name in class_]
-    return "::".join([file, *names, "test_" + test.replace(" ", "_")])
+def test_every_row_is_covered() -> None:
+    ids = row_ids(PAGE.read_text())
+    assert len(ids) > 140
+    assert len(set(ids)) == len(ids)
+    assert [id for id in ids if id not in by_id()] == []
 
 
-def missing(page: str) -> list[str]:
-    """The tests that it names and that pytest would not run."""
-    named = [named_test(words, file) for words, file in _PROOF.findall(page)]
-    return [test for test in named if not is_test(_ANYWHERE, test)]
+def test_every_row_has_an_id() -> None:
+    lines = PAGE.read_text().splitlines()
+    with_links = [line for line in lines if line.startswith("|") and "](../tests/" in line]
+    assert len(with_links) == len(row_ids(PAGE.read_text()))
 
 
-def test_every_test_on_the_page_exists() -> None:
+def test_the_last_column_is_of_these_tests() -> None:
     page = PAGE.read_text()
-    assert len(_PROOF.findall(page)) > 80
-    assert missing(page) == []
+    assert page == with_proof(page, by_id()), "run `make conformance`"
+
+
+def test_a_row_links_its_tests() -> None:
+    page = '| <a id="wait.outage"></a>an outage | a \\| b | old |\n| <a id="wait.none"></a>no test | c | |\n| x | y |\n'
+    [test] = read_tests(_COVERING, "test_outages.py")
+    written = with_proof(page, {id: [test] for id in test.ids})
+    link = "[outages: end nothing](../tests/test_outages.py)"
+    assert written.splitlines() == [
+        f'| <a id="wait.outage"></a>an outage | a \\| b | {link} |',
+        '| <a id="wait.none"></a>no test | c |  |',
+        "| x | y |",
+    ]
+    assert row_ids(page) == ["wait.outage", "wait.none"]
 
 
 def test_every_error_on_the_page_can_be_imported() -> None:
@@ -51,21 +70,8 @@ def test_every_error_of_a_run_is_on_the_page() -> None:
     assert [name for name in errors if name not in bases and f"`{name}`" not in page] == []
 
 
-@pytest.mark.parametrize(
-    ("link", "is_there"),
-    [
-        ("[every test on the page exists](../tests/test_what_happens_when.py)", True),
-        ("[every test on the page](../tests/test_what_happens_when.py)", False),
-        ("[lost answers: nobody can tell](../tests/vendors/test_prophecy_assets.py)", True),
-        ("[nobody can tell](../tests/vendors/test_prophecy_assets.py)", False),
-        ("[every test on the page exists](../tests/no_such_file.py)", False),
-    ],
-)
-def test_what_counts_as_a_test(link: str, is_there: bool) -> None:
-    assert (missing(link) == []) is is_there
-
-
 @pytest.mark.usefixtures("clock")
+@pytest.mark.covers("end.bad-data")
 def test_bad_data_without_a_blocking_gate_fails_its_checks_only(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
     quality = build_remote_run_asset(orders, key="quality", gate=QualityGate(min_score=0.95))

@@ -1,16 +1,15 @@
 """docs/vendors.md, from the rows."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.conformance import amperity, prophecy, rudderstack, segmentflow, testgen
-from tests.conformance.evidence import module_of, test_file
+from tests.conformance.coverage import by_id
+from tests.conformance.evidence import module_of
 from tests.conformance.table import Row, Table
 
 PAGE = Path(__file__).parents[2] / "docs" / "vendors.md"
 TABLES = (rudderstack.TABLE, amperity.TABLE, segmentflow.TABLE, prophecy.TABLE, testgen.TABLE)
-_CAPITAL = re.compile("([A-Z])")
 _BEGINNING = """\
 <!-- Written by `make conformance` from tests/conformance; a test compares the two. -->
 
@@ -18,7 +17,7 @@ _BEGINNING = """\
 
 Each endpoint, parameter, field, state and error that the five vendors document, or that their servers and clients were
 seen to have: where `dagster_runs` deals with it and which test proves that, or why it is left out. A row without a test
-that exists, or without a reason, fails the build, and so does a word or a field in the code that no row names.
+that covers it, or without a reason, fails the build, and so does a word or a field in the code that no row names.
 """
 
 
@@ -48,18 +47,11 @@ def _section(table: Table) -> Iterator[str]:
 def _line(table: Table, row: Row, *, shown: str) -> str:
     places = ", ".join(_place(table, place) for place in row.where)
     here = ". ".join(part for part in (places, row.note) if part) if row.where else f"*left out*: {row.note}"
-    proof = "<br>".join(_test(table, test) for test in row.proof)
-    cells = (f"**{shown}**" if shown else "", row.name, here, proof)
+    proof = "<br>".join(test.link() for test in by_id().get(table.full_id(row), ()))
+    cells = (f"**{shown}**" if shown else "", f'<a id="{table.full_id(row)}"></a>{row.name}', here, proof)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _place(table: Table, place: str) -> str:
     module, path = module_of(table, place)
     return f"[`{path}`](../{module.replace('.', '/')}.py)"
-
-
-def _test(table: Table, test: str) -> str:
-    """The test's name as a sentence: ``TestWhatIsSent::test_every_field`` → what is sent: every field."""
-    names = [_CAPITAL.sub(r" \1", name.removeprefix("Test")).strip().lower() for name in test.split("::")[1:]]
-    words = ": ".join(name.removeprefix("test_").replace("_", " ") for name in names)
-    return f"[{words}](../tests/{test_file(table, test)})"

@@ -13,18 +13,17 @@ class Row:
 
     Attributes:
         kind: What sort of thing.
+        id: Short and stable, unique among the vendor's rows of this kind.
         name: As the vendor spells it.
         where: What of the project deals with it: ``module:Class.attribute``, the module within the vendor's folder, or
             with its full name if it begins with ``dagster_runs``. Empty: the project leaves it out.
-        proof: The tests that prove it: ``file::test`` or ``file::Class::test``; the file as `Table.files` shortens it,
-            or its path within tests/. A test with parameters is named without them.
         note: How it is dealt with; why, if it is left out.
     """
 
     kind: Kind
+    id: str
     name: str
     where: tuple[str, ...] = ()
-    proof: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -35,21 +34,23 @@ class Table:
     Attributes:
         vendor: The vendor's name for people.
         folder: Its folder in dagster_runs/vendors.
-        files: Short names of test files: what ``proof`` says → its path within tests/.
         rows: The rows.
     """
 
     vendor: str
     folder: str
-    files: dict[str, str]
     rows: Sequence[Row]
 
+    def full_id(self, row: Row) -> str:
+        """What a test's marker `covers` names: ``amperity.state.running``."""
+        return f"{self.folder}.{row.kind}.{row.id}"
 
-def used(kind: Kind, name: str, where: str, proof: str, note: str = "") -> Row:
-    """Something that the project uses. Several places, and several tests, are separated by blanks."""
-    return Row(kind, name, tuple(where.split()), tuple(proof.split()), note)
+
+def used(kind: Kind, id: str, name: str, where: str, note: str = "") -> Row:
+    """Something that the project uses. Several places are separated by blanks."""
+    return Row(kind, id, name, tuple(where.split()), note)
 
 
-def left_out(kind: Kind, name: str, why: str, proof: str = "") -> Row:
+def left_out(kind: Kind, id: str, name: str, why: str) -> Row:
     """Something that the project does not use."""
-    return Row(kind, name, (), tuple(proof.split()), why)
+    return Row(kind, id, name, (), why)

@@ -26,6 +26,7 @@ def origin() -> Iterator[Origin]:
         yield origin
 
 
+@pytest.mark.covers("testgen.login.refresh-token")
 def test_testgens_newest_refresh_token_is_sent_next(origin: Origin) -> None:
     # A public client's changes with each use, and the old one is soon refused.
     job = Reply(200, json.dumps({"id": "j", "status": "running"}))
@@ -44,6 +45,7 @@ def test_testgens_newest_refresh_token_is_sent_next(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize(("code", "found"), [("OTHER", None), ("MINE", []), (7, [])])
+@pytest.mark.covers("testgen.endpoint.suite", "testgen.field.suite-project-code")
 def test_testgens_list_of_another_project_tells_nothing(code: object, found: object, origin: Origin) -> None:
     resource = TestGenResource(base_url=origin.url, access_token="t0ken-of-gaps", project_code="MINE")
     origin.replies = [
@@ -71,6 +73,7 @@ def test_testgens_list_of_another_project_tells_nothing(code: object, found: obj
     ],
     ids=["documented", "seen"],
 )
+@pytest.mark.covers("rudderstack.field.tasks-task-run-id")
 def test_rudderstacks_tasks_are_read_in_both_spellings(task: dict[str, str], origin: Origin) -> None:
     origin.replies = [Reply(200, {"status": "finished", "tasks": [task]})]
     resource = RudderStackResource(access_token="t0ken-of-gaps", base_url=origin.url)
@@ -91,11 +94,15 @@ def test_rudderstacks_tasks_are_read_in_both_spellings(task: dict[str, str], ori
     ids=lambda value: getattr(value, "__name__", None),
 )
 @pytest.mark.parametrize(("sent", "read"), [("x", "x"), ("never seen before", "never seen before"), (7, None)])
+@pytest.mark.covers(
+    "amperity.field.task-execution-type", "testgen.field.job-job-key", "testgen.field.results-schema-name"
+)
 def test_what_is_read_and_not_shown(model: type[BaseModel], name: str, sent: object, read: str | None) -> None:
     required = {"id": "1", "status": "running", "state": "running"}
     assert getattr(model.model_validate({**required, name: sent}), name) == read
 
 
+@pytest.mark.covers("amperity.field.list-bare-workflow")
 def test_amperitys_bare_workflow_is_no_list(origin: Origin) -> None:
     # To find nothing in it would mean that nothing was started.
     origin.replies = [Reply(200, {"id": "wf-20240619-14418-6UhqSe", "state": "succeeded", "type": "courier.group/run"})]

@@ -9,7 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from dagster_runs import RemoteRun, RemoteRunResource
-from tests.conformance.evidence import exists, is_test, module_of, problems
+from tests.conformance import what_happens
+from tests.conformance.coverage import by_id, covering_tests
+from tests.conformance.evidence import exists, module_of, problems
 from tests.conformance.page import PAGE, TABLES, page
 from tests.conformance.table import Row, Table, left_out, used
 
@@ -18,7 +20,13 @@ each_vendor = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.f
 
 @each_vendor
 def test_every_row_has_its_proof_or_its_reason(table: Table) -> None:
-    assert list(problems(table)) == []
+    assert list(problems(table, by_id())) == []
+
+
+def test_no_test_covers_what_is_not_there() -> None:
+    ids = {table.full_id(row) for table in TABLES for row in table.rows}
+    ids |= set(what_happens.row_ids(what_happens.PAGE.read_text()))
+    assert [(test.file, id) for test in covering_tests() for id in test.ids if id not in ids] == []
 
 
 def modules(table: Table) -> Iterator[ModuleType]:
@@ -66,24 +74,25 @@ def test_the_page_is_of_these_rows() -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (used("field", "x", "models:Task.task_id", ""), "no test proves it"),
-        (used("field", "x", "models:Task.nothing", "conformance/test_table.py::test_the_page_is_of_these_rows"), "not"),
-        (used("field", "x", "models:Task.task_id", "conformance/test_table.py::test_nothing"), "no test"),
-        (used("field", "x", "models:Task.task_id", "conformance/nothing.py::test_nothing"), "no test"),
-        (left_out("field", "x", ""), "without a reason"),
+        (used("field", "x", "x", "models:Task.task_id"), "no test covers rudderstack.field.x"),
+        (used("field", "covered", "x", "models:Task.nothing"), "does not exist"),
+        (left_out("field", "x", "x", ""), "without a reason"),
     ],
 )
 def test_a_row_without_proof_is_found(row: Row, says: str) -> None:
-    [problem] = problems(Table("RudderStack", "rudderstack", {}, [row]))
+    [problem] = problems(Table("RudderStack", "rudderstack", [row]), {"rudderstack.field.covered"})
     assert says in problem
 
 
-def test_what_counts_as_a_place_and_as_a_test() -> None:
-    table = Table("RudderStack", "rudderstack", {"main": "vendors/test_rudderstack_calls.py"}, [])
+def test_a_doubled_id_is_found() -> None:
+    rows = [left_out("field", "x", name, "why") for name in ("one", "two")]
+    [problem] = problems(Table("RudderStack", "rudderstack", rows), ())
+    assert "'x' is there twice" in problem
+
+
+def test_what_counts_as_a_place() -> None:
+    table = Table("RudderStack", "rudderstack", [])
     assert exists(table, "run:_WORDS[running]")
     assert not exists(table, "run:_WORDS[walking]")
     assert exists(table, "resource:RudderStackResource.start_profiles_run")
     assert exists(table, "dagster_runs.transport.auth:bearer")
-    assert is_test(table, "main::TestAddress::test_of_the_api")
-    assert not is_test(table, "main::test_of_the_api")
-    assert not is_test(table, "main::start")

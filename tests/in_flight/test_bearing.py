@@ -28,6 +28,7 @@ LOOK = "/runs/.*/status"
     ],
     ids=lambda fault: f"{fault.kind}{fault.status or ''}",
 )
+@pytest.mark.covers("defer.outage")
 def test_a_failed_look_is_no_failed_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, fault: Fault
 ) -> None:
@@ -58,6 +59,7 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     assert any("cannot be looked at" in str(skipped) for skipped in driver.skipped)
 
 
+@pytest.mark.covers("defer.outage")
 def test_one_vendors_outage_delays_only_its_own_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_vendor_that_is_down_is_left_alone_until_the_next_tick(
     assert len(sandbox.requests("prophecy")) - asked <= 2 * (3 + 8)
 
 
+@pytest.mark.covers("defer.run-lost")
 def test_a_run_that_is_unknown_for_long_is_lost(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -118,6 +121,7 @@ class TestTimeout:
     def endless(self, sandbox: Sandbox) -> None:
         sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=100_000))
 
+    @pytest.mark.covers("defer.timeout")
     def test_leaves_the_remote_run_by_default(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -145,6 +149,7 @@ class TestTimeout:
         assert reported(instance, "it") == []
         assert restarted.runs == []
 
+    @pytest.mark.covers("defer.timeout")
     def test_cancels_it_if_the_user_wants(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -155,6 +160,7 @@ class TestTimeout:
         assert "did not end within" in failure(driver.runs[0])
         assert sandbox.runs()[0].state == "canceled"
 
+    @pytest.mark.covers("defer.timeout-outage")
     def test_comes_though_the_vendor_cannot_be_looked_at(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -166,6 +172,7 @@ class TestTimeout:
         assert "did not end within" in failure(driver.runs[0])
         assert driver.skipped[-1] == "0 reported, 0 in flight", "nothing is in flight that could be in trouble"
 
+    @pytest.mark.covers("defer.timeout-outage")
     def test_waits_for_a_vendor_that_is_down_for_a_moment(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:

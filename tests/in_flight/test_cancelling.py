@@ -32,6 +32,7 @@ def cancel(
     )
 
 
+@pytest.mark.covers("defer.cancel")
 def test_cancels_at_the_vendor_and_nothing_fails_or_is_tried_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -78,6 +79,7 @@ def test_all_are_asked_to_end_before_any_is_waited_for(
         assert failure(result).count("has not confirmed") >= 3
 
 
+@pytest.mark.covers("defer.cancel")
 def test_a_run_that_fails_though_it_was_to_be_cancelled_is_told_and_not_tried_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +100,7 @@ def test_a_run_that_fails_though_it_was_to_be_cancelled_is_told_and_not_tried_ag
     assert instance.get_run_by_id(run.run_id).tags["dagster/max_retries"] == "0"
 
 
+@pytest.mark.covers("defer.cancel")
 def test_says_plainly_where_the_vendor_cannot(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)

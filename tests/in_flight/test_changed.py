@@ -112,6 +112,7 @@ def another() -> None:
     "now", [without_assets, dg.define_asset_job("nightly", selection=[another])], ids=["no assets", "other partitions"]
 )
 @pytest.mark.parametrize("launched", [{"partition_key": "a"}, {"tags": RANGE}], ids=["a partition", "a range"])
+@pytest.mark.covers("defer.failure-changed-job")
 def test_a_failure_of_a_run_of_a_job_that_has_lost_the_asset(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, now: Any, launched: Any
 ) -> None:

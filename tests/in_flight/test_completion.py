@@ -31,6 +31,7 @@ ALL = [PROFILES, TESTS, PROFILING, WORKFLOW, PIPELINE, JOURNEY]
 
 class TestASuccess:
     @pytest.mark.parametrize("run", ALL, ids=lambda run: type(run).__name__)
+    @pytest.mark.covers("defer.success")
     def test_is_a_materialization_without_a_dagster_run(
         self, run: RemoteRun, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:

@@ -14,6 +14,7 @@ from tests.remote_run.reexecuting import execute, reexecute
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+@pytest.mark.covers("defer.failure")
 def test_a_failure_is_a_failed_dagster_run_with_the_vendors_words(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -42,6 +43,7 @@ def test_a_failure_of_a_partition_is_of_that_partition(
     assert [instance.get_run_by_id(run.run_id).tags["dagster/partition"] for run in driver.runs] == ["y"]
 
 
+@pytest.mark.covers("defer.failure")
 def test_a_failure_is_tried_again_as_often_as_the_policy_says(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -98,6 +98,7 @@ def by_letter(context: dg.AssetExecutionContext) -> None:
     ],
     ids=["a job", "no job", "a partition", "a partition for none", "an asset", "config", "a request"],
 )
+@pytest.mark.covers("defer.follow-up-invalid")
 def test_a_function_that_requests_what_is_not_there_holds_nothing_up(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,

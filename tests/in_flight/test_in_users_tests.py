@@ -85,6 +85,7 @@ def test_a_context_without_resources_says_what_to_pass(instance: dg.DagsterInsta
 
 @pytest.mark.fixes("6.14")
 @pytest.mark.parametrize("outcome", ["succeed", "fail"])
+@pytest.mark.covers("defer.wiped")
 def test_a_run_of_a_wiped_asset_is_named_and_followed_to_its_end(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,

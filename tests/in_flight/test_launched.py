@@ -37,6 +37,7 @@ def is_tried_again_as_launched(driver: Driver, sandbox: Sandbox, clock: SandboxC
     assert reported(driver.instance, "it") == [sandbox.runs("rudderstack")[1].id]
 
 
+@pytest.mark.covers("defer.failure-launch-config")
 def test_a_retry_starts_what_was_launched(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     asset, other = deferred(PROFILES, retry_policy=RETRY), deferred(TESTS, key="other")
     config = {"ops": {**REBASED["ops"], "other": {"config": {"match_schema_name": "staging"}}}}
@@ -60,6 +61,7 @@ def test_a_retry_of_a_job_with_config_starts_what_the_job_says(
     }
 
 
+@pytest.mark.covers("defer.failure-launch-config")
 def test_a_run_that_was_left_is_attached_to_as_it_was_launched(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_run_that_was_left_is_attached_to_as_it_was_launched(
     assert len(starts(sandbox)) == 1
 
 
+@pytest.mark.covers("defer.failure-deleted-run")
 def test_nothing_is_started_for_a_dagster_run_that_was_deleted(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

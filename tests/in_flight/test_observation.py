@@ -37,6 +37,7 @@ def suite(key: str = "it", run: Any = TESTS, **options: Any) -> dg.AssetsDefinit
     return build_remote_run_asset(run, key=key, **options)
 
 
+@pytest.mark.covers("testgen.endpoint.list", "observe.run-ends")
 def test_a_strangers_success_is_a_materialization_with_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_strangers_success_is_a_materialization_with_checks(
     }
 
 
+@pytest.mark.covers("observe.run-ends")
 def test_a_strangers_failure_is_an_observation_and_a_failed_check(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -175,6 +177,7 @@ class TestAmperity:
         run = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS, **fields)
         return build_remote_run_asset(run, key="ingest")
 
+    @pytest.mark.covers("amperity.endpoint.list", "amperity.field.name")
     def test_workflows_are_known_by_their_name(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -192,6 +195,7 @@ class TestAmperity:
         assert reported(instance, "ingest") == [run.id]
         assert "tasks_succeeded" in evaluations(instance, "ingest")
 
+    @pytest.mark.covers("amperity.field.name")
     def test_without_a_name_they_cannot_be_observed(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="give the run its workflow_name"):
             build_observation_sensor([self.workflow()])

@@ -30,6 +30,7 @@ class Odd(TestGenTestRun):
 ODD = Odd(test_suite_id=well_known.SUITE_ORDERS)
 
 
+@pytest.mark.covers("defer.invalid-metadata")
 def test_a_result_that_dagster_does_not_take_fails_its_own_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -57,6 +58,7 @@ def test_one_that_no_step_can_tell_either_holds_nobody_up(
     assert told(instance, "odd") == ["SUCCEEDED"]
 
 
+@pytest.mark.covers("defer.invalid-metadata")
 def test_anothers_run_whose_result_dagster_does_not_take_holds_nobody_up(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 @pytest.mark.parametrize("stored", [0, 2, 4])
 @pytest.mark.parametrize("same_process", [True, False], ids=["same code server", "new code server"])
+@pytest.mark.covers("defer.killed-during-tick")
 def test_a_tick_that_gets_lost_after_some_of_its_events_is_made_up_for(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int, same_process: bool
 ) -> None:
@@ -66,6 +67,7 @@ def test_half_reported_assets_of_one_run_are_completed(
     assert [record.partition_key for record in found] == ["2026-11-02", "2026-11-03", "2026-11-04"]
 
 
+@pytest.mark.covers("defer.new-code-server")
 def test_a_new_code_server_knows_what_is_going(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_new_code_server_asks_the_vendor_nothing_about_what_is_reported(
     assert len(reported(instance, "it")) == 1
 
 
+@pytest.mark.covers("defer.killed-during-tick")
 def test_a_failure_whose_run_was_requested_by_a_lost_tick_is_told_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -111,6 +114,7 @@ def test_a_failure_whose_run_was_requested_by_a_lost_tick_is_told_once(
     assert entries(instance, "it").count("ended") == 1
 
 
+@pytest.mark.covers("defer.sensor-off")
 def test_what_was_deferred_while_the_sensor_was_off_is_found(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -122,6 +126,7 @@ def test_what_was_deferred_while_the_sensor_was_off_is_found(
     assert sorted(reported(instance, "it")) == sorted(run.id for run in sandbox.runs())
 
 
+@pytest.mark.covers("defer.step-dies")
 def test_a_step_killed_right_after_its_start_loses_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.fixes("6.8")
+@pytest.mark.covers("defer.request-error")
 def test_an_error_of_code_shows_its_traceback_and_loses_no_end(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,

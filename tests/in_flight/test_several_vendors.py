@@ -51,6 +51,7 @@ def daemon_ticks(driver: Driver, clock: SandboxClock, count: int) -> list[str]:
 
 
 @pytest.mark.fixes("6.13")
+@pytest.mark.covers("defer.one-vendor-fails")
 def test_an_unset_variable_of_one_vendor_does_not_hold_up_the_others(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +69,7 @@ def test_an_unset_variable_of_one_vendor_does_not_hold_up_the_others(
 
 
 @pytest.mark.fixes("6.13")
+@pytest.mark.covers("defer.one-vendor-fails")
 def test_a_lasting_401_of_one_vendor_fails_idle_ticks_and_holds_up_no_end(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_lasting_401_of_one_vendor_fails_idle_ticks_and_holds_up_no_end(
     assert not daemon_ticks(driver, clock, 3)
 
 
+@pytest.mark.covers("defer.one-vendor-fails-busy")
 def test_a_tick_fails_within_five_minutes_even_if_there_is_always_something_to_report() -> None:
     from dagster_runs.in_flight.outages import Alarm, LastingProblem
     from dagster_runs.transport.clock import current_clock
@@ -122,6 +125,7 @@ def test_ticks_that_are_far_apart_do_not_all_fail() -> None:
 
 
 @pytest.mark.fixes("6.13")
+@pytest.mark.covers("defer.one-vendor-fails-elsewhere")
 def test_observation_of_another_vendor_goes_on(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -142,6 +146,7 @@ def test_observation_of_another_vendor_goes_on(
 
 
 @pytest.mark.fixes("6.13")
+@pytest.mark.covers("defer.one-vendor-fails-elsewhere")
 def test_a_lasting_401_fails_idle_ticks_of_observation(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -162,6 +167,7 @@ def test_a_lasting_401_fails_idle_ticks_of_observation(
 
 
 @pytest.mark.fixes("6.13")
+@pytest.mark.covers("defer.one-vendor-fails-elsewhere")
 def test_a_cancel_job_needs_no_resource_but_that_of_the_asset(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -32,6 +32,7 @@ def watched(sandbox: Sandbox, clock: SandboxClock, vendor: str) -> tuple[RemoteR
 @pytest.mark.fixes("6.7")
 @pytest.mark.parametrize(("field", "value"), ODD[::2])
 @pytest.mark.parametrize("vendor", ["testgen", "amperity"])
+@pytest.mark.covers("observe.unreadable-entry")
 def test_another_persons_entry_stops_no_observation(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str, field: str, value: Any
 ) -> None:
@@ -77,6 +78,7 @@ def test_an_entry_that_stays_unreadable_is_given_up_after_an_hour(
 
 @pytest.mark.parametrize(("field", "value"), WITH_AN_ID[:2])
 @pytest.mark.parametrize("vendor", ["testgen", "amperity"])
+@pytest.mark.covers("observe.unreadable-entry")
 def test_a_deferred_run_with_such_an_entry_is_polled_by_itself(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str, field: str, value: Any
 ) -> None:

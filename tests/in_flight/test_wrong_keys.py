@@ -31,6 +31,7 @@ def afterwards() -> None: ...
 @pytest.mark.parametrize(
     "build", [pytest.param(build_observation_sensor, marks=pytest.mark.fixes("6.6")), build_completion_sensor]
 )
+@pytest.mark.covers("defer.wrong-keys")
 def test_are_refused_at_load(build: Any, job: Any) -> None:
     assets, orders = loaded("prod")
     sensor = build([orders], job=job)
@@ -52,6 +53,7 @@ def test_the_loaded_assets_are_taken(build: Any, key_prefix: str | None, job: An
 
 @pytest.mark.fixes("6.6")
 @pytest.mark.parametrize("build", [build_observation_sensor, build_completion_sensor])
+@pytest.mark.covers("defer.wrong-keys")
 def test_are_refused_by_a_tick_with_other_definitions(
     build: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.timeout(3 * PATIENCE)
 
 
 @pytest.mark.fixes("6.17")
+@pytest.mark.covers("defer.worker-dies")
 def test_the_end_of_a_killed_finishing_run_is_published_by_another_one(
     sandbox: Sandbox, clock: SandboxClock, tmp_path: Path
 ) -> None:

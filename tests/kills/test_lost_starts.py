@@ -45,6 +45,14 @@ def check(worker: Worker, vendor: str) -> None:
     assert "on_uncertain_start='start_again'" in said
 
 
+@pytest.mark.covers(
+    "lost-start.testgen-mark",
+    "lost-start.amperity",
+    "lost-start.segmentflow-key",
+    "lost-start.rudderstack",
+    "lost-start.prophecy",
+    "cancel.killed-during-start",
+)
 def test_of_step_processes(worker: Worker, sandbox: Sandbox) -> None:
     # All five vendors in one Dagster run, a process each.
     job = "starts_in_processes"
@@ -65,6 +73,14 @@ def test_of_step_processes(worker: Worker, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("vendor", STARTS)
+@pytest.mark.covers(
+    "lost-start.testgen-mark",
+    "lost-start.amperity",
+    "lost-start.segmentflow-key",
+    "lost-start.rudderstack",
+    "lost-start.prophecy",
+    "cancel.killed-during-start",
+)
 def test_of_a_worker(worker: Worker, sandbox: Sandbox, vendor: str) -> None:
     job = "starts_in_process"
     process = worker.start(job, asset=vendor, FAST_FORWARD="1")

@@ -24,6 +24,7 @@ def ends_well_once(worker: Worker) -> bool:
     return (run.state, run.cancel_requested_at, worker.materializations("quality")) == ("completed", None, [run.id])
 
 
+@pytest.mark.covers("cancel.step-killed")
 def test_a_killed_step_process_is_retried_and_attaches(worker: Worker, sandbox: Sandbox) -> None:
     process = worker.start("tests_in_processes")
     worker.until_going("testgen")
@@ -36,6 +37,7 @@ def test_a_killed_step_process_is_retried_and_attaches(worker: Worker, sandbox: 
     assert ends_well_once(worker)
 
 
+@pytest.mark.covers("cancel.sigterm", "retry.from-failure")
 def test_an_evicted_worker_leaves_the_run_and_a_resumption_attaches(worker: Worker, sandbox: Sandbox) -> None:
     process = worker.start("tests_in_processes")
     worker.until_going("testgen")
@@ -48,6 +50,7 @@ def test_an_evicted_worker_leaves_the_run_and_a_resumption_attaches(worker: Work
     assert ends_well_once(worker)
 
 
+@pytest.mark.covers("cancel.sigterm-in-process")
 def test_an_evicted_worker_that_retries_its_step_itself_attaches(worker: Worker, sandbox: Sandbox) -> None:
     # With a retry policy, Dagster's in-process executor runs an interrupted step again, until it is killed.
     process = worker.start("tests_in_process")
@@ -60,6 +63,7 @@ def test_an_evicted_worker_that_retries_its_step_itself_attaches(worker: Worker,
 
 
 @pytest.mark.parametrize("job", ["tests_in_processes", "tests_in_process"])
+@pytest.mark.covers("cancel.terminate")
 def test_a_terminated_run_cancels_the_job_and_is_not_retried(worker: Worker, sandbox: Sandbox, job: str) -> None:
     # The asset has a retry policy, by which Dagster's in-process executor would run the terminated step again.
     process = worker.start(job)
@@ -71,6 +75,7 @@ def test_a_terminated_run_cancels_the_job_and_is_not_retried(worker: Worker, san
     assert [run.state for run in sandbox.runs("testgen")] == ["canceled"]
 
 
+@pytest.mark.covers("cancel.worker-killed")
 def test_a_killed_worker_leaves_a_run_that_a_resumption_finds(worker: Worker, sandbox: Sandbox) -> None:
     process = worker.start("tests_in_process")
     worker.until_going("testgen")

@@ -24,6 +24,7 @@ JOURNEY = SegmentflowJourneyRun(journey_id=well_known.SEGMENTFLOW_JOURNEY, recip
 WORKFLOW = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
 
 
+@pytest.mark.covers("start.other-fields")
 def test_a_run_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # The definition is mended, and the failed run re-executed from failure: what it began did something else.
     _, parent = leave_going(sandbox, instance)
@@ -36,6 +37,7 @@ def test_a_run_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.Dag
     assert [record for record in instance.all_logs(again.run_id) if "was with other fields" in record.user_message]
 
 
+@pytest.mark.covers("lost-start.definition-changed")
 def test_a_lost_start_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # Our mark is in what was started then; but that is not what is wanted now.
     sandbox.add_fault(Fault("lost_answer", method="POST"))
@@ -55,6 +57,7 @@ def test_a_lost_start_with_other_fields_is_not_taken(sandbox: Sandbox, instance:
         pytest.param(PROFILES, {"rebase_incremental": False}, id="the default"),
     ],
 )
+@pytest.mark.covers("start.local-fields")
 def test_a_change_that_the_vendor_is_not_told_makes_no_other_run(
     run: RemoteRun[Any], changed: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -77,6 +80,7 @@ class TestFieldsThatUserCodeMakesAnew:
 
         return choose
 
+    @pytest.mark.covers("start.run-function")
     def test_do_not_keep_a_retry_from_attaching(
         self, since_now: Any, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -85,6 +89,7 @@ class TestFieldsThatUserCodeMakesAnew:
             assert execute(features_job(sandbox, since_now, retry_policy=retries), instance).success
         assert sandbox.starts("rudderstack") == 1
 
+    @pytest.mark.covers("start.run-function")
     def test_do_not_keep_a_reexecution_from_attaching(
         self, since_now: Any, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

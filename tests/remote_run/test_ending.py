@@ -44,6 +44,7 @@ class TestTerminatedByAPerson:
 
         return happens
 
+    @pytest.mark.covers("testgen.endpoint.cancel", "cancel.terminate", "cancel.no-signal")
     def test_cancels_where_the_vendor_can_and_is_not_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
@@ -55,6 +56,7 @@ class TestTerminatedByAPerson:
         assert run.state == "canceled"
         assert not [event for event in result.all_events if event.is_step_up_for_retry]
 
+    @pytest.mark.covers("rudderstack.endpoint.stop", "cancel.cannot-cancel")
     def test_says_plainly_where_the_vendor_cannot(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
@@ -69,6 +71,7 @@ class TestTerminatedByAPerson:
         logged = [record.user_message for record in instance.all_logs(result.run_id)]
         assert any("offers no way to cancel" in line for line in logged)
 
+    @pytest.mark.covers("cancel.unconfirmed")
     def test_bears_a_vendor_that_does_not_confirm(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
@@ -77,6 +80,7 @@ class TestTerminatedByAPerson:
             result = run_tests(sandbox, instance)
         assert "has not confirmed within 60 s" in failure(result)
 
+    @pytest.mark.covers("testgen.error.409-cancel-after-end", "cancel.success-meanwhile")
     def test_bears_a_run_that_has_just_ended(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
@@ -102,6 +106,7 @@ def test_a_run_that_is_terminated_before_it_has_attached_cancels(
     assert [run.state for run in sandbox.runs("testgen")] == ["canceled"]
 
 
+@pytest.mark.covers("cancel.sigterm")
 def test_an_eviction_leaves_the_run_and_the_retry_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     with at_pause(sandbox, signalled):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
@@ -111,6 +116,7 @@ def test_an_eviction_leaves_the_run_and_the_retry_attaches(sandbox: Sandbox, ins
     assert sandbox.starts("testgen") == 1
 
 
+@pytest.mark.covers("cancel.before-start")
 def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # Dagster's in-process executor runs a terminated step once more if it has a retry policy.
     @dg.asset
@@ -123,6 +129,7 @@ def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterI
     assert sandbox.starts("testgen") == 0
 
 
+@pytest.mark.covers("cancel.before-start")
 def test_a_run_that_is_terminated_while_an_earlier_one_is_looked_for_starts_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -138,6 +145,7 @@ def test_a_run_that_is_terminated_while_an_earlier_one_is_looked_for_starts_noth
     assert sandbox.starts("rudderstack") == 1
 
 
+@pytest.mark.covers("cancel.twice")
 def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
 
@@ -154,6 +162,7 @@ def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instan
 
 
 @pytest.mark.parametrize("with_signal", [True, False])
+@pytest.mark.covers("cancel.max-runtime")
 def test_a_dagster_run_beyond_its_maximum_runtime_cancels(
     sandbox: Sandbox, instance: dg.DagsterInstance, *, with_signal: bool
 ) -> None:
@@ -172,6 +181,7 @@ def test_a_dagster_run_beyond_its_maximum_runtime_cancels(
     assert run.state == "canceled"
 
 
+@pytest.mark.covers("cancel.marked-failed")
 def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     def given_up() -> None:
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
@@ -185,6 +195,7 @@ def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox,
     assert run.cancel_requested_at is None
 
 
+@pytest.mark.covers("cancel.uncertain-start")
 def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -198,6 +209,7 @@ def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
 
 
 class TestFailure:
+    @pytest.mark.covers("testgen.field.job-error-message", "end.failed")
     def test_publishes_the_vendors_words_and_then_fails(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="warehouse <b>auth</b> failed"))
         result = run_profiles(sandbox, instance)
@@ -210,12 +222,14 @@ class TestFailure:
         assert entries(instance, "features")[-1] == "ended"
         assert not instance.fetch_materializations(dg.AssetKey("features"), limit=1).records
 
+    @pytest.mark.covers("end.finished-with-error")
     def test_finished_with_an_error_is_a_failure(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = PROFILES.with_fields({"profiles_id": well_known.PROFILES_FINISHED_WITH_ERROR})
         result = materialize([build_remote_run_asset(run, key="features")], sandbox, instance)
         assert not result.success
         assert checks(result)["run_status"].passed is False
 
+    @pytest.mark.covers("end.failed", "retry.step")
     def test_is_retried_as_a_new_run_if_there_is_a_policy(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
         result = run_profiles(sandbox, instance, retry_policy=RETRIES)
@@ -223,11 +237,13 @@ class TestFailure:
         assert sandbox.starts("rudderstack") == 2
         assert checks(result)["run_status"].passed
 
+    @pytest.mark.covers("end.failed")
     def test_fails_no_data_check(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = TESTS.with_fields({"test_suite_id": well_known.SUITE_DOWN})
         result = materialize([build_remote_run_asset(run, key="quality")], sandbox, instance)
         assert set(checks(result)) == {"run_status"}
 
+    @pytest.mark.covers("testgen.state.canceled", "end.canceled")
     def test_a_run_that_was_cancelled_at_the_vendor_is_no_success(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -236,6 +252,7 @@ class TestFailure:
         assert "ended canceled" in failure(result)
         assert checks(result)["run_status"].passed is False
 
+    @pytest.mark.covers("end.no-details")
     def test_a_result_that_cannot_be_fetched_does_not_hide_the_failure(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.fixes("6.2")
+@pytest.mark.covers("start.op-twice")
 def test_one_op_twice_in_a_graph_has_two_runs(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.op(out=dg.Out(dg.Nothing), ins={"before": dg.In(dg.Nothing)})
     def suite(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Any:

@@ -44,6 +44,7 @@ def run_ids(sandbox: Sandbox) -> list[str]:
     return [one.id for one in sandbox.runs("testgen")]
 
 
+@pytest.mark.covers("lost-start.other-assets-run")
 def test_a_run_that_a_neighbour_knows_is_the_neighbours(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(PROFILING.target, Behaviour(queued_seconds=0, running_seconds=1))
     assert run("neighbour", sandbox, instance).success
@@ -52,6 +53,7 @@ def test_a_run_that_a_neighbour_knows_is_the_neighbours(sandbox: Sandbox, instan
     assert [metadata(instance, key)["dagster_runs/run_id"] for key in ("neighbour", "ours")] == run_ids(sandbox)
 
 
+@pytest.mark.covers("lost-start.other-assets-run")
 def test_a_run_of_another_partition_is_the_other_partitions(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(PROFILING.target, Behaviour(queued_seconds=0, running_seconds=1))
     partitions = dg.StaticPartitionsDefinition(["a", "b"])
@@ -63,6 +65,7 @@ def test_a_run_of_another_partition_is_the_other_partitions(sandbox: Sandbox, in
 
 
 @pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.covers("lost-start.other-assets-run")
 def test_a_workflow_of_another_asset_is_the_other_assets(
     status: int, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -79,6 +82,7 @@ def test_a_workflow_of_another_asset_is_the_other_assets(
 
 
 @pytest.mark.parametrize("lost", [LOST, NEVER_ARRIVED], ids=["carried out", "never arrived"])
+@pytest.mark.covers("lost-start.other-assets-lost-start")
 def test_while_a_neighbour_is_starting_nobody_can_tell(
     lost: Fault, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -90,6 +94,7 @@ def test_while_a_neighbour_is_starting_nobody_can_tell(
     assert len(run_ids(sandbox)) == (2 if lost is LOST else 1)
 
 
+@pytest.mark.covers("lost-start.other-asset-started-again")
 def test_a_run_that_a_neighbour_has_abandoned_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(LOST)
     sandbox.add_fault(UNLISTED)

@@ -13,6 +13,7 @@ from tests.remote_run.materializing import metadata, run_profiles
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+@pytest.mark.covers("start.event-log-fails")
 def test_a_run_that_has_begun_is_noted_though_the_event_log_fails_over(
     sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:

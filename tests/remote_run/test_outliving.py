@@ -71,6 +71,7 @@ def meanwhile(sandbox: Sandbox, happens: dict[int, Callable[[], Any]]) -> Iterat
 
 
 @pytest.mark.parametrize("ends", [give_up, mark_canceled])
+@pytest.mark.covers("cancel.two-steps-alive")
 def test_a_success_is_reported_by_the_attempt_that_attached(
     ends: Callable[[dg.DagsterInstance], str], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_success_is_reported_by_the_attempt_that_attached(
     assert sandbox.starts("testgen") == 1
 
 
+@pytest.mark.covers("cancel.two-steps-alive")
 def test_a_failure_is_reported_by_the_attempt_that_attached(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(TESTS.target, Behaviour(outcome="fail"))
     job = features_job(sandbox, TESTS)
@@ -111,6 +113,7 @@ def test_without_another_attempt_a_given_up_step_leaves_the_end_to_the_next(
 
 
 @pytest.mark.parametrize("retries", [None, dg.RetryPolicy(max_retries=2)], ids=["", "with a retry policy"])
+@pytest.mark.covers("cancel.newer-attempt")
 def test_a_terminated_step_does_not_cancel_what_another_run_has_attached_to(
     retries: dg.RetryPolicy | None, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_terminated_step_does_not_cancel_what_another_run_has_attached_to(
     assert sandbox.starts("testgen") == 1
 
 
+@pytest.mark.covers("cancel.newer-attempt-late")
 def test_who_attaches_to_a_run_that_is_being_canceled_starts_another(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -167,6 +171,7 @@ def test_a_timeout_that_cancels_spares_what_another_run_has_attached_to(
     assert run.cancel_requested_at is None
 
 
+@pytest.mark.covers("cancel.two-steps-alive")
 def test_a_step_whose_run_is_alive_reports_when_the_newer_one_has_failed(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -192,6 +197,7 @@ def repeat_by_python(job: dg.JobDefinition, instance: dg.DagsterInstance, parent
 
 
 @pytest.mark.parametrize("ends", [mark_as_terminated, mark_canceled])
+@pytest.mark.covers("cancel.no-signal")
 def test_a_termination_is_noticed_within_seconds_however_rarely_the_vendor_is_polled(
     ends: Callable[[dg.DagsterInstance], Any], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:

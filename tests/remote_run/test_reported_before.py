@@ -16,6 +16,7 @@ from tests.remote_run.reexecuting import dies, execute, features_job, reexecute
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+@pytest.mark.covers("end.blocking-gate", "retry.after-blocking-gate")
 def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # The data is mended, and the run re-executed from failure: that must test the data again.
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
@@ -28,6 +29,7 @@ def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, i
     assert sandbox.starts("testgen") == 2
 
 
+@pytest.mark.covers("start.attach-partly-reported")
 def test_a_result_that_was_reported_for_some_of_its_assets_is_taken(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -51,6 +53,7 @@ def test_a_result_that_was_reported_for_some_of_its_assets_is_taken(
 
 
 @pytest.mark.parametrize("gate", [None, QualityGate(blocking=True)], ids=["no gate", "a gate that it passed"])
+@pytest.mark.covers("start.attach-reported")
 def test_a_result_that_was_reported_is_taken_again(
     gate: QualityGate | None, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:

@@ -46,6 +46,7 @@ from tests.remote_run.reexecuting import (
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+@pytest.mark.covers("start.nothing-started", "end.success")
 def test_with_nothing_in_the_ledger_it_notes_posts_and_notes(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     assert run_profiles(sandbox, instance).success
     assert entries(instance, "features") == ["starting", "started"]
@@ -53,12 +54,14 @@ def test_with_nothing_in_the_ledger_it_notes_posts_and_notes(sandbox: Sandbox, i
     assert metadata(instance, "features")["dagster_runs/attached"] is False
 
 
+@pytest.mark.covers("start.nothing-started")
 def test_the_note_of_a_start_is_stored_before_the_request(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("lost_answer", method="POST"))
     run_profiles(sandbox, instance)
     assert entries(instance, "features") == ["starting"]
 
 
+@pytest.mark.covers("start.attach-active", "retry.from-failure")
 def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     result = reexecute(job, instance, parent)
@@ -70,6 +73,7 @@ def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg
     assert metadata(instance, "features")["dagster_runs/attached"] is True
 
 
+@pytest.mark.covers("start.attach-succeeded")
 def test_a_run_that_has_succeeded_meanwhile_gives_its_result(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
@@ -78,6 +82,7 @@ def test_a_run_that_has_succeeded_meanwhile_gives_its_result(sandbox: Sandbox, i
     assert metadata(instance, "features")["dagster_runs/run_id"] == run.id
 
 
+@pytest.mark.covers("start.earlier-failed")
 def test_a_run_that_has_failed_meanwhile_is_started_anew(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
     job, parent = leave_going(sandbox, instance)
@@ -86,6 +91,7 @@ def test_a_run_that_has_failed_meanwhile_is_started_anew(sandbox: Sandbox, insta
     assert sandbox.starts("rudderstack") == 2
 
 
+@pytest.mark.covers("testgen.error.404-past-retention", "start.earlier-404")
 def test_a_run_that_the_vendor_forgot_is_started_anew(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
@@ -96,6 +102,7 @@ def test_a_run_that_the_vendor_forgot_is_started_anew(sandbox: Sandbox, instance
     assert sandbox.starts("rudderstack") == 2
 
 
+@pytest.mark.covers("testgen.error.404-just-after-start", "start.earlier-404", "wait.404-after-start")
 def test_404_just_after_the_start_is_no_news(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("not_found", method="GET", path="/status", times=3))
     result = run_profiles(sandbox, instance)
@@ -103,6 +110,7 @@ def test_404_just_after_the_start_is_no_news(sandbox: Sandbox, instance: dg.Dags
     assert sandbox.starts("rudderstack") == 1
 
 
+@pytest.mark.covers("retry.all-steps")
 def test_reexecuting_all_steps_is_a_fresh_start(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
@@ -110,12 +118,14 @@ def test_reexecuting_all_steps_is_a_fresh_start(sandbox: Sandbox, instance: dg.D
     assert sandbox.starts("rudderstack") == 2
 
 
+@pytest.mark.covers("retry.materialize-again")
 def test_materializing_again_is_a_fresh_start(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     assert run_profiles(sandbox, instance).success
     assert run_profiles(sandbox, instance).success
     assert sandbox.starts("rudderstack") == 2
 
 
+@pytest.mark.covers("start.attach-active", "retry.step")
 def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     with at_pause(sandbox, dies):
         result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
@@ -125,6 +135,7 @@ def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance:
     assert metadata(instance, "features")["dagster_runs/attached"] is True
 
 
+@pytest.mark.covers("start.other-target")
 def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # The code is corrected to the right suite, and the failed run re-executed from failure.
     clean = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
@@ -149,6 +160,7 @@ def test_clocks_of_two_machines_may_differ(sandbox: Sandbox, instance: dg.Dagste
     assert sandbox.starts("testgen") == 1
 
 
+@pytest.mark.covers("start.unnamed-runs")
 def test_several_runs_in_one_step_need_names(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def two(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
@@ -160,6 +172,7 @@ def test_several_runs_in_one_step_need_names(sandbox: Sandbox, instance: dg.Dags
     assert sandbox.starts("rudderstack") == 1
 
 
+@pytest.mark.covers("start.unnamed-runs")
 def test_several_runs_in_one_step_with_names(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def two(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
@@ -171,6 +184,7 @@ def test_several_runs_in_one_step_with_names(sandbox: Sandbox, instance: dg.Dags
     assert sandbox.starts("rudderstack") == 2
 
 
+@pytest.mark.covers("start.other-partition")
 def test_partitions_do_not_attach_to_each_other(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     partitions = dg.StaticPartitionsDefinition(["a", "b"])
     asset = build_remote_run_asset(PROFILING, key="profile", partitions_def=partitions)
@@ -180,6 +194,7 @@ def test_partitions_do_not_attach_to_each_other(sandbox: Sandbox, instance: dg.D
 
 
 class TestLostAnswers:
+    @pytest.mark.covers("rudderstack.endpoint.list-runs-profiles-project", "lost-start.rudderstack")
     def test_nobody_can_tell_at_rudderstack(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("lost_answer", method="POST"))
         result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
@@ -194,6 +209,7 @@ class TestLostAnswers:
         assert "unknown whether" in failure(again)
         assert sandbox.starts("rudderstack") == 1
 
+    @pytest.mark.covers("lost-start.start-again")
     def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
         assert run_profiles(sandbox, instance, on_uncertain_start="start_again").success
@@ -213,6 +229,7 @@ class TestLostAnswers:
         ],
         ids=lambda fault: f"{fault.kind}-{fault.variant}" if fault.variant else fault.kind,
     )
+    @pytest.mark.covers("lost-start.testgen-mark")
     def test_testgen_finds_the_run_by_our_mark(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
@@ -225,6 +242,7 @@ class TestLostAnswers:
         assert metadata(instance, "quality")["dagster_runs/run_id"] == ours.id != stranger.id
 
     @pytest.mark.parametrize("kind", ["reset", "status"])
+    @pytest.mark.covers("lost-start.not-found")
     def test_a_start_that_never_arrived_is_sent_again(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, kind: Any
     ) -> None:
@@ -232,11 +250,13 @@ class TestLostAnswers:
         assert run_tests(sandbox, instance).success
         assert sandbox.starts("testgen") == 1
 
+    @pytest.mark.covers("lost-start.lost-repeatedly")
     def test_a_start_that_is_lost_every_time_is_given_up(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST"))
         assert "answered 503" in failure(run_tests(sandbox, instance))
         assert entries(instance, "quality") == ["starting", "not_started"] * 3
 
+    @pytest.mark.covers("lost-start.testgen-only-candidate")
     def test_profiling_has_no_mark_so_one_candidate_is_ours(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -244,6 +264,7 @@ class TestLostAnswers:
         assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
         assert sandbox.starts("testgen") == 1
 
+    @pytest.mark.covers("lost-start.several-candidates")
     def test_two_candidates_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.begin_run(well_known.TABLE_GROUP, vendor="testgen", source="api")
         sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
@@ -257,6 +278,7 @@ class TestLostAnswers:
         targets = [run.target_id for run in sandbox.runs("testgen")]
         assert targets == [well_known.TABLE_GROUP_NOWHERE, well_known.TABLE_GROUP]
 
+    @pytest.mark.covers("lost-start.testgen-no-project")
     def test_without_a_project_nothing_can_be_found(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
         testgen = TestGenResource(base_url=f"{sandbox.url}/testgen", access_token=well_known.TESTGEN_TOKEN)
@@ -295,6 +317,7 @@ class TestRefusedStarts:
         assert entries(instance, "features") == ["starting", "not_started", "starting", "started"]
 
     @pytest.mark.parametrize("ends", [mark_as_terminated, give_up])
+    @pytest.mark.covers("start.terminated-meanwhile")
     def test_nothing_is_started_for_a_dagster_run_that_is_over(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, ends: Callable[[dg.DagsterInstance], None]
     ) -> None:
@@ -305,6 +328,7 @@ class TestRefusedStarts:
         assert sandbox.starts("rudderstack") == 0
         assert entries(instance, "features") == ["starting", "not_started"]
 
+    @pytest.mark.covers("cancel.late-entry")
     def test_what_a_process_notes_late_that_was_given_up_hides_no_newer_start(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -325,6 +349,7 @@ class TestRefusedStarts:
         assert sandbox.starts("testgen") == 1
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+    @pytest.mark.covers("start.refused")
     def test_what_no_retry_can_cure_is_not_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, status: int
     ) -> None:
@@ -334,12 +359,14 @@ class TestRefusedStarts:
         assert len(sandbox.requests("rudderstack")) == 1
         assert entries(instance, "features") == ["starting", "not_started"]
 
+    @pytest.mark.covers("rudderstack.rule.rate-limit", "start.429")
     def test_429_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, retry_after="7", times=2))
         assert run_profiles(sandbox, instance).success
         assert sandbox.starts("rudderstack") == 1
         assert [pause for pause in clock.pauses if pause >= 7][:2] == [7, 7]
 
+    @pytest.mark.covers("start.refused")
     def test_after_a_refusal_the_next_attempt_starts(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=401, times=1))
         job = features_job(sandbox)
@@ -347,6 +374,7 @@ class TestRefusedStarts:
         assert reexecute(job, instance, refused.run_id).success
         assert sandbox.starts("rudderstack") == 1
 
+    @pytest.mark.covers("rudderstack.error.409-project-already-running", "start.conflict")
     def test_a_strangers_run_is_waited_for_and_not_taken(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.begin_run(PROFILES.target)
         assert run_profiles(sandbox, instance).success
@@ -354,12 +382,14 @@ class TestRefusedStarts:
         assert metadata(instance, "features")["dagster_runs/run_id"] == ours.id
         assert ours.created_at >= (stranger.ended_at or 0)
 
+    @pytest.mark.covers("start.conflict-fail")
     def test_waiting_for_a_stranger_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.begin_run(PROFILES.target)
         result = run_profiles(sandbox, instance, on_conflict="fail")
         assert "another run of 2hkeBOp0lGJpMPyur0oXUxxIDhw is going" in failure(result)
         assert sandbox.starts("rudderstack") == 0
 
+    @pytest.mark.covers("start.conflict-timeout")
     def test_a_stranger_is_not_waited_for_beyond_the_timeout(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

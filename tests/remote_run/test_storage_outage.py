@@ -69,6 +69,7 @@ class Outage:
 
 
 @pytest.mark.parametrize("error", [LOCKED, AWAY], ids=["SQLite is locked", "PostgreSQL is down"])
+@pytest.mark.covers("wait.storage-outage")
 def test_a_waiting_step_bears_an_outage_of_minutes(
     error: Exception, sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_waiting_step_bears_an_outage_of_minutes(
     assert len([line for line in told if "answers again" in line]) == 1
 
 
+@pytest.mark.covers("wait.storage-outage")
 def test_an_outage_at_the_end_delays_the_report(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=60))
 
@@ -101,6 +103,7 @@ def test_an_outage_at_the_end_delays_the_report(sandbox: Sandbox, instance: dg.D
     assert sandbox.starts("testgen") == 1
 
 
+@pytest.mark.covers("wait.storage-outage")
 def test_an_outage_is_borne_for_ten_minutes(clock: SandboxClock) -> None:
     from dagster_runs.remote_run.outages import STORAGE_GRACE, StorageOutage
 
@@ -134,6 +137,7 @@ def failing_notes(instance: dg.DagsterInstance, happens: Callable[[str], None]) 
 
 @pytest.mark.parametrize("run", [PROFILES, PIPELINE], ids=lambda run: run.vendor)
 @pytest.mark.parametrize("stops", ["the storage fails", "a signal arrives"])
+@pytest.mark.covers("start.not-sent")
 def test_a_start_that_was_noted_and_not_sent_is_known_not_to_have_been_sent(
     stops: str, run: Any, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -156,6 +160,7 @@ def raise_away() -> None:
 
 @pytest.mark.parametrize("run", [PROFILES, PIPELINE], ids=lambda run: run.vendor)
 @pytest.mark.parametrize("refused", [False, True], ids=["not sent", "refused"])
+@pytest.mark.covers("start.not-sent")
 def test_a_start_that_began_nothing_is_remembered_while_the_storage_fails(
     refused: bool, run: Any, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:

@@ -46,6 +46,7 @@ STATUS = "/runs/.*/status"
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}" if fault.status else fault.kind,
 )
+@pytest.mark.covers("rudderstack.error.500", "wait.outage", "wait.401")
 def test_an_outage_of_the_status_endpoint_ends_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
 ) -> None:
@@ -55,6 +56,7 @@ def test_an_outage_of_the_status_endpoint_ends_nothing(
     assert sandbox.starts("rudderstack") == 1
 
 
+@pytest.mark.covers("wait.outage")
 def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -67,6 +69,7 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     assert len([line for line in lines if "can be looked at again" in line]) == 1
 
 
+@pytest.mark.covers("wait.401-lasting")
 def test_refused_looks_are_borne_for_ten_minutes_and_cancel_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -79,6 +82,7 @@ def test_refused_looks_are_borne_for_ten_minutes_and_cancel_nothing(
     assert run.cancel_requested_at is None
 
 
+@pytest.mark.covers("wait.unknown-state")
 def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating", times=5))
     result = run_profiles(sandbox, instance)
@@ -96,6 +100,7 @@ def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.Dagst
     assert len(warnings) == 5
 
 
+@pytest.mark.covers("amperity.state.any-other-word", "testgen.state.any-other-word", "wait.unknown-state-ended")
 def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, word="vaporised", ended=True))
     result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
@@ -103,11 +108,13 @@ def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox
     assert sandbox.starts("rudderstack") == 1
 
 
+@pytest.mark.covers("wait.unknown-state")
 def test_an_unknown_word_for_ever_ends_at_the_timeout(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating"))
     assert "last word was 'hibernating'" in failure(run_profiles(sandbox, instance, timeout=600))
 
 
+@pytest.mark.covers("wait.404-short")
 def test_one_404_after_an_outage_is_no_lost_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
     sandbox.add_fault(Fault("status", path=STATUS, status=503, skip=5, times=60))
@@ -137,6 +144,7 @@ def test_one_404_after_an_outage_is_no_lost_run(sandbox: Sandbox, instance: dg.D
     ],
     ids=lambda given: getattr(given, "vendor", ""),
 )
+@pytest.mark.covers("wait.404-html")
 def test_a_proxys_404_page_is_no_lost_run(
     run: RemoteRun[Any], target: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -154,6 +162,7 @@ class TestTimeout:
     def slow(self, sandbox: Sandbox) -> None:
         sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=7200))
 
+    @pytest.mark.covers("wait.timeout-leave")
     def test_leaves_the_remote_run_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = run_tests(sandbox, instance, timeout=300, retry_policy=dg.RetryPolicy(max_retries=3))
         assert "did not end within 300 s" in failure(result)
@@ -161,6 +170,7 @@ class TestTimeout:
         assert run.state == "running"
         assert run.cancel_requested_at is None
 
+    @pytest.mark.covers("wait.timeout-cancel")
     def test_cancels_it_if_the_user_wants(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = run_tests(sandbox, instance, timeout=300, on_timeout="cancel")
         assert "did not end within 300 s" in failure(result)
@@ -168,6 +178,7 @@ class TestTimeout:
         assert run.state == "canceled"
         assert entries(instance, "quality")[-1] == "ended"
 
+    @pytest.mark.covers("wait.timeout-cancel")
     def test_takes_a_success_that_comes_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=299))
         sandbox.add_fault(Fault("status", method="GET", path="/jobs/", skip=20, times=25))
@@ -180,11 +191,13 @@ class TestTimeout:
         assert 300 - took <= sum(clock.pauses) <= 300
 
 
+@pytest.mark.covers("testgen.state.paused", "wait.paused")
 def test_paused_is_still_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behaviour(well_known.TABLE_GROUP, Behaviour(hold="paused", hold_seconds=200))
     assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
 
 
+@pytest.mark.covers("wait.404-lasting")
 def test_a_run_that_vanishes_is_lost_and_a_retry_starts_a_new_one(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -202,6 +215,7 @@ def test_a_run_that_vanishes_is_lost_and_a_retry_starts_a_new_one(
     assert sandbox.starts("rudderstack") == 2
 
 
+@pytest.mark.covers("end.success")
 def test_what_the_asset_shows_while_the_run_is_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
     sandbox.set_behaviour(suite.target, Behaviour(running_seconds=60))

@@ -54,6 +54,7 @@ def limited(sandbox: Sandbox, number: int = 0, **fields: Any) -> AmperityResourc
     return AmperityResource(**given)
 
 
+@pytest.mark.covers("amperity.rule.rate-limit")
 def test_a_burst_of_threads_and_resources_stays_within_it(counting: Sandbox, turns: dict[str, Any]) -> None:
     workflow = counting.begin_run(well_known.AMPERITY_SLOW)
     resources = [limited(counting, number) for number in range(4)]
@@ -67,6 +68,7 @@ def test_a_burst_of_threads_and_resources_stays_within_it(counting: Sandbox, tur
     assert took >= 2, "thirty need two seconds at least"
 
 
+@pytest.mark.covers("amperity.rule.rate-limit")
 def test_starts_looks_stops_and_lists_count_alike(counting: Sandbox, turns: dict[str, Any]) -> None:
     run = AmperityWorkflowRun(config_id=well_known.AMPERITY_SLOW)
     attempt = StartAttempt(correlation_id="c", starting_at=counting.now(), dagster_run_id="d")
@@ -98,12 +100,14 @@ def test_logging_in_counts_too(counting: Sandbox, turns: dict[str, Any]) -> None
     check(counting, turns)
 
 
+@pytest.mark.covers("amperity.rule.rate-limit")
 def test_ten_a_second_is_the_default(sandbox: Sandbox) -> None:
     assert AmperityResource(tenant="t", access_token="a").requests_per_second == 10
     amperity = sandbox_resources(sandbox.url)["amperity"]
     assert amperity.requests_per_second == 10
 
 
+@pytest.mark.covers("amperity.error.429")
 def test_a_429_has_started_nothing(sandbox: Sandbox, amperity_at: AmperityMaker, clock: SandboxClock) -> None:
     # Another process uses the same tenant.
     unlimited = amperity_at()

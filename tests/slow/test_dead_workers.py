@@ -62,6 +62,7 @@ def statuses(driver: Driver) -> list[str]:
 @pytest.mark.fixes("6.17")
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: type(run).__name__)
 @pytest.mark.parametrize("restarts", [False, True], ids=["same code server", "new code server"])
+@pytest.mark.covers("defer.worker-dies")
 def test_another_run_publishes_the_end_and_fails(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,

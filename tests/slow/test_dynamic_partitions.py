@@ -26,6 +26,7 @@ def away(*args: Any, **options: Any) -> Any:
     raise Away("the database is away")
 
 
+@pytest.mark.covers("defer.storage-outage")
 def test_a_storage_that_fails_tells_nothing_of_a_partition(
     sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

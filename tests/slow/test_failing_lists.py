@@ -35,6 +35,7 @@ def in_flight(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> Drive
 
 @pytest.mark.fixes("6.8")
 @pytest.mark.parametrize("fault", FAILING, ids=lambda fault: f"{fault.kind}{fault.status or ''}")
+@pytest.mark.covers("defer.list-fails")
 def test_is_logged_when_it_begins_and_when_it_ends(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
@@ -60,6 +61,7 @@ def test_is_logged_when_it_begins_and_when_it_ends(
 
 
 @pytest.mark.fixes("6.8")
+@pytest.mark.covers("defer.list-fails")
 def test_an_error_of_code_in_the_list_shows_its_traceback_once(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
@@ -120,6 +122,7 @@ def test_a_server_without_the_filter_for_finished_runs_is_no_failure_and_not_ask
 
 
 @pytest.mark.fixes("6.8")
+@pytest.mark.covers("observe.list-fails")
 def test_observation_logs_it_once_and_shows_it_in_each_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from tests.vendors.prophecy_runs import pipeline
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+@pytest.mark.covers("defer.outage")
 def test_a_vendor_that_hangs_is_waited_for_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -
     assert [flight.run_id for flight in flights if flight.looked_at == 0.0] == []
 
 
+@pytest.mark.covers("amperity.parameter.ended-from")
 def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
     [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
@@ -149,6 +150,7 @@ def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_defaul
 
 
 @pytest.mark.usefixtures("clock")
+@pytest.mark.covers("amperity.parameter.ended-from")
 def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandbox: Sandbox) -> None:
     # After a restart: what ended since the oldest start is more than there is time for.
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
@@ -183,6 +185,7 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
+@pytest.mark.covers("amperity.parameter.ended-from")
 def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox, status: int) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
     [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)

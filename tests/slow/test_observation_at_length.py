@@ -47,6 +47,7 @@ def calls(sandbox: Sandbox, vendor: str, path: str) -> list[str]:
 
 class TestAfterAnOutage:
     @pytest.mark.parametrize("every", [1, 900], ids=["made together", "made bit by bit"])
+    @pytest.mark.covers("observe.long-list")
     def test_more_pages_than_a_list_may_have(
         self,
         sandbox: Sandbox,
@@ -70,6 +71,7 @@ class TestAfterAnOutage:
         [seen] = json.loads(driver.cursor or "").values()
         assert not seen["done"], "they are listed no more"
 
+    @pytest.mark.covers("observe.long-list")
     def test_pages_that_are_too_slow_for_a_tick(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -102,6 +104,7 @@ class TestAfterAnOutage:
         driver.ticks(clock, 4, every=60)
         assert sorted(reported(instance, "it")) == sorted(run.id for run in runs)
 
+    @pytest.mark.covers("observe.long-list")
     def test_what_is_awaited_is_looked_at_while_the_list_is_down(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -194,6 +197,7 @@ class TestNotFound:
         body = {"detail": {"errors": [{"code": "not_found", "detail": "Not found"}]}}
         sandbox.add_fault(Fault("status", method="GET", path="/jobs/", status=404, body=body, **fields))
 
+    @pytest.mark.covers("observe.404")
     def test_one_slip_loses_no_end(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, awaited: Driver
     ) -> None:
@@ -204,6 +208,7 @@ class TestNotFound:
         awaited.ticks(clock, 2, every=2000)
         assert reported(instance, "it") == [run.id for run in sandbox.runs("testgen")]
 
+    @pytest.mark.covers("observe.404")
     def test_a_run_that_is_gone_is_awaited_no_more(
         self, sandbox: Sandbox, clock: SandboxClock, awaited: Driver
     ) -> None:
@@ -216,6 +221,7 @@ class TestWhereListsAreFilteredByDefault:
     @pytest.mark.parametrize("filters", [False, True])
     @pytest.mark.parametrize("outcome", ["succeed", "fail"])
     @pytest.mark.parametrize("config_id", _NAMES)
+    @pytest.mark.covers("amperity.parameter.type")
     def test_each_kind_is_seen(
         self,
         sandbox: Sandbox,

@@ -40,6 +40,7 @@ def test_other_accounts_do_not_wait(account: str) -> None:
     assert seconds_for(account, f"{account}-2", f"{account}-3") < 0.5 * WINDOW
 
 
+@pytest.mark.covers("testgen.rule.rate-limit")
 def test_without_a_limit_nobody_waits(account: str) -> None:
     assert seconds_for(*[account] * 1000, rate=None) < 5
 

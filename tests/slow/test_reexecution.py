@@ -102,6 +102,7 @@ def lose_the_start(sandbox: Sandbox, wait: str) -> None:
 
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("way", RESUMING, ids=lambda way: way.__name__)
+@pytest.mark.covers("retry.selected-steps")
 def test_what_resumes_a_run_attaches(way: Way, wait: str, server: Server, sandbox: Sandbox) -> None:
     parent = leave_active(server, sandbox, wait)
     way(server, wait, parent)
@@ -111,6 +112,7 @@ def test_what_resumes_a_run_attaches(way: Way, wait: str, server: Server, sandbo
 @pytest.mark.fixes("6.2")
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("way", PYTHON, ids=lambda way: way.__name__)
+@pytest.mark.covers("retry.python-api", "retry.python-api-all-steps")
 def test_the_python_api_starts_no_second_run_beside_the_first(
     way: Way, wait: str, server: Server, sandbox: Sandbox
 ) -> None:
@@ -120,6 +122,7 @@ def test_the_python_api_starts_no_second_run_beside_the_first(
 
 
 @pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.covers("retry.all-steps")
 def test_all_steps_in_the_ui_is_a_fresh_start(wait: str, server: Server, sandbox: Sandbox) -> None:
     parent = leave_active(server, sandbox, wait)
     by_graphql_all_steps(server, wait, parent)
@@ -128,6 +131,7 @@ def test_all_steps_in_the_ui_is_a_fresh_start(wait: str, server: Server, sandbox
 
 @pytest.mark.fixes("6.2")
 @pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.covers("retry.run-retry-all-steps")
 def test_a_run_retry_of_all_steps_starts_no_second_run_beside_the_first(
     wait: str, server: Server, sandbox: Sandbox
 ) -> None:
@@ -152,6 +156,7 @@ def finish(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         by_run_retry,
     ],
 )
+@pytest.mark.covers("retry.python-api")
 def test_what_resumes_a_run_takes_its_result(way: Way, server: Server, sandbox: Sandbox) -> None:
     parent = leave_active(server, sandbox, "poll")
     finish(sandbox, server.instance)
@@ -162,6 +167,7 @@ def test_what_resumes_a_run_takes_its_result(way: Way, server: Server, sandbox: 
 
 
 @pytest.mark.parametrize("way", [by_python_all_steps, by_graphql_all_steps])
+@pytest.mark.covers("retry.python-api-all-steps")
 def test_all_steps_after_the_end_is_a_fresh_start(way: Way, server: Server, sandbox: Sandbox) -> None:
     parent = leave_active(server, sandbox, "poll")
     finish(sandbox, server.instance)
@@ -170,6 +176,7 @@ def test_all_steps_after_the_end_is_a_fresh_start(way: Way, server: Server, sand
 
 
 @pytest.mark.parametrize("way", [by_python_selected_steps, by_graphql_selected_steps])
+@pytest.mark.covers("retry.selected-steps")
 def test_a_step_that_had_succeeded_is_repeated(way: Way, server: Server, sandbox: Sandbox) -> None:
     sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(queued_seconds=0, running_seconds=1))
     parent = server.launch("poll_job")
@@ -180,6 +187,7 @@ def test_a_step_that_had_succeeded_is_repeated(way: Way, server: Server, sandbox
 
 @pytest.mark.fixes("6.2")
 @pytest.mark.parametrize("way", [by_python_all_steps, by_python_selected_steps, by_graphql_selected_steps])
+@pytest.mark.covers("retry.selected-steps")
 def test_a_deferred_run_that_is_active_is_attached_to(way: Way, server: Server, sandbox: Sandbox) -> None:
     parent = server.launch("defer_job")
     assert succeeded(server, parent)
@@ -190,6 +198,7 @@ def test_a_deferred_run_that_is_active_is_attached_to(way: Way, server: Server, 
 @pytest.mark.fixes("6.2")
 @pytest.mark.parametrize("strategy", ["FROM_FAILURE", "ALL_STEPS"])
 @pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.covers("retry.backfill-re-executed")
 def test_a_backfill_that_is_reexecuted_attaches(wait: str, strategy: str, server: Server, sandbox: Sandbox) -> None:
     lose_the_start(sandbox, wait)
     parent = server.backfill(f"{wait}_by_region", ["north"])
@@ -201,12 +210,14 @@ def test_a_backfill_that_is_reexecuted_attaches(wait: str, strategy: str, server
     assert sandbox.starts("testgen") == 1
 
 
+@pytest.mark.covers("retry.backfill-again")
 def test_a_second_backfill_of_the_same_partition_is_a_fresh_start(server: Server, sandbox: Sandbox) -> None:
     server.backfill("poll_by_region", ["north"])
     server.backfill("poll_by_region", ["north"])
     assert sandbox.starts("testgen") == 2
 
 
+@pytest.mark.covers("retry.command-line")
 def test_the_command_line_has_no_way_to_reexecute() -> None:
     from dagster._cli.job import job_cli
 

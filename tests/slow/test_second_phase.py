@@ -53,6 +53,7 @@ def assert_each_is_judged_once(instance: dg.DagsterInstance) -> None:
 @pytest.mark.parametrize("lost_at", [0, 1, 2, 3])
 @pytest.mark.parametrize("lost_after", [0, 1, 2, 3])
 @pytest.mark.parametrize("is_killed", [False, True], ids=["lost tick", "killed process"])
+@pytest.mark.covers("defer.killed-between-phases")
 def test_a_tick_that_is_lost_loses_and_doubles_nothing(
     partitions: Any,
     lost_at: int,
@@ -83,6 +84,7 @@ def test_a_tick_that_is_lost_loses_and_doubles_nothing(
 
 
 @PARTITIONS
+@pytest.mark.covers("defer.one-after-another")
 def test_runs_again_and_again_are_each_judged(
     partitions: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -98,6 +100,7 @@ def test_runs_again_and_again_are_each_judged(
 
 @pytest.mark.parametrize("outcomes", [[GOOD, BAD], [BAD, GOOD], [GOOD, BAD, GOOD, BAD], [BAD, BAD]])
 @pytest.mark.parametrize("is_observed", [False, True], ids=["deferred", "observed"])
+@pytest.mark.covers("defer.one-after-another")
 def test_new_data_is_never_seen_with_an_earlier_success(
     outcomes: list[Behaviour],
     is_observed: bool,
@@ -172,6 +175,7 @@ def test_a_later_materialization_without_checks_is_not_judged_by_an_earlier_eval
     assert not lets_through(driver, instance)
 
 
+@pytest.mark.covers("defer.wiped-between-phases")
 def test_a_wiped_materialization_leaves_nothing_to_judge(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

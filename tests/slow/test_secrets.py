@@ -62,6 +62,7 @@ FAULTS = [
 
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind if fault else "no fault")
+@pytest.mark.covers("rudderstack.login.service-access-token")
 def test_nothing_that_is_stored_or_printed_holds_a_secret(
     sandbox: Sandbox,
     on_disk: dg.DagsterInstance,

@@ -53,6 +53,7 @@ def until_reported(driver: Driver, clock: SandboxClock, count: int, ticks: int =
 
 
 @pytest.mark.parametrize("partitioned", [False, True], ids=["one place", "a partition"])
+@pytest.mark.covers("defer.killed-between-phases")
 def test_a_new_code_server_between_the_phases_keeps_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitioned: bool
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_new_code_server_between_the_phases_keeps_the_order(
     assert newest_judges(instance) == (bad.id, False)
 
 
+@pytest.mark.covers("defer.one-after-another")
 def test_evaluations_that_wait_for_room_keep_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ def test_evaluations_that_wait_for_room_keep_the_order(
     assert newest_judges(instance) == (good.id, True)
 
 
+@pytest.mark.covers("defer.attached-between-phases")
 def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -119,6 +122,7 @@ def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
     assert set(evaluations(instance, "it")) == {"run_status", "tests_passed", "quality_score"}
 
 
+@pytest.mark.covers("defer.wiped-between-phases")
 def test_an_asset_wiped_right_after_a_report_loses_no_active_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -133,6 +137,7 @@ def test_an_asset_wiped_right_after_a_report_loses_no_active_run(
     assert reported(instance, "it") == [sandbox.runs()[1].id]
 
 
+@pytest.mark.covers("defer.killed-between-phases-outage")
 def test_an_outage_after_a_restart_between_the_phases_costs_no_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -148,6 +153,7 @@ def test_an_outage_after_a_restart_between_the_phases_costs_no_checks(
     assert set(evaluations(instance, "it")) == {"run_status", "tests_passed", "quality_score"}
 
 
+@pytest.mark.covers("observe.run-ends")
 def test_observed_runs_keep_the_order_when_a_call_fails(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -194,6 +200,7 @@ def test_a_partition_can_be_reported_twice(sandbox: Sandbox, instance: dg.Dagste
     assert evaluations(instance, "it")["run_status"] == (True, 2)
 
 
+@pytest.mark.covers("defer.superseded-evaluation")
 def test_runs_of_one_partition_that_finish_in_another_order_than_they_started(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -208,6 +215,7 @@ def test_runs_of_one_partition_that_finish_in_another_order_than_they_started(
     assert newest_judges(instance) == (slow.id, True)
 
 
+@pytest.mark.covers("defer.killed-between-phases")
 def test_a_new_code_server_evaluates_no_partition_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

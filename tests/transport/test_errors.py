@@ -36,6 +36,7 @@ def refused(client: HttpClient) -> VendorError:
 
 
 @pytest.mark.parametrize("status", KINDS)
+@pytest.mark.covers("amperity.error.405", "testgen.error.400", "testgen.error.405")
 def test_the_class_for_a_status(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status, {"message": "no"})]
     error = refused(client)
@@ -95,6 +96,7 @@ def test_an_error_whose_parts_are_no_texts_is_still_an_error(
     assert "400" in str(refused(client))
 
 
+@pytest.mark.covers("amperity.error.405", "testgen.error.405")
 def test_an_unknown_status_is_an_error_too(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(499, "")]
     assert "499" in str(refused(client))

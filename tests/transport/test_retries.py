@@ -24,6 +24,7 @@ NOT_RETRIED = [400, 401, 402, 403, 404, 405, 406, 409, 410, 413, 415, 418, 422, 
 
 
 @pytest.mark.parametrize("status", RETRIED)
+@pytest.mark.covers("rudderstack.error.500", "amperity.error.429", "segmentflow.error.429", "prophecy.error.429")
 def test_a_read_is_sent_again_after(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status), Reply(status), Reply(200, {"ok": 1})]
     assert client.get(["x"]).json == {"ok": 1}
@@ -98,6 +99,7 @@ def test_pauses_grow_within_their_bounds(origin: Origin, client_of: ClientMaker,
     assert max(clock.pauses) > 4 * FIRST_DELAY
 
 
+@pytest.mark.covers("amperity.error.429")
 def test_pauses_are_jittered(origin: Origin, client_of: ClientMaker, clock: InstantClock) -> None:
     origin.replies = [Reply(503)]
     for _ in range(8):
@@ -128,6 +130,12 @@ def test_pauses_are_jittered(origin: Origin, client_of: ClientMaker, clock: Inst
         ("Wed, 21 Oct 99999 07:28:00 GMT", None),
         ("Wed, 99999999999999999999 Oct 2015 07:28:00 GMT", None),
     ],
+)
+@pytest.mark.covers(
+    "rudderstack.rule.rate-limit",
+    "amperity.rule.retry-after",
+    "segmentflow.rule.retry-after",
+    "prophecy.rule.rate-limits",
 )
 def test_what_a_retry_after_header_asks_for(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, now=1_000_000) == seconds
@@ -170,6 +178,7 @@ class TestAStart:
     """`post_once`: by itself it is sent once, whatever comes."""
 
     @pytest.mark.parametrize("status", [*RETRIED, *NOT_RETRIED])
+    @pytest.mark.covers("rudderstack.rule.idempotency-key", "prophecy.error.429")
     def test_is_sent_once_by_itself(self, status: int, origin: Origin, client: HttpClient) -> None:
         origin.replies = [Reply(status)]
         with pytest.raises(VendorError):
@@ -186,6 +195,7 @@ class TestAStart:
         assert len(origin.seen) == 1
 
     @pytest.mark.parametrize(("status", "sent"), [(429, 3), (503, 1), (500, 1), (408, 1), (409, 1), (422, 1)])
+    @pytest.mark.covers("segmentflow.error.429", "start.429")
     def test_that_cannot_have_been_accepted_may_be_sent_again(
         self, status: int, sent: int, origin: Origin, client_of: ClientMaker
     ) -> None:

@@ -56,6 +56,7 @@ def never_came_up(error: VendorError, port: int) -> str:
 
 @pytest.mark.fixes("6.10")
 class TestNothingWasSent:
+    @pytest.mark.covers("start.tls")
     def test_an_unknown_authority(self, private: int, requests: list[bytes], client_of: ClientMaker) -> None:
         said = never_came_up(start(client_of(f"https://127.0.0.1:{private}")), private)
         assert "CERTIFICATE_VERIFY_FAILED" in said
@@ -92,6 +93,7 @@ class TestNothingWasSent:
             said = never_came_up(start(client), port)
         assert "renewed" in said
 
+    @pytest.mark.covers("start.tls")
     def test_https_at_a_port_that_speaks_http(self, origin: Origin, client_of: ClientMaker) -> None:
         error = start(client_of(origin.url.replace("http:", "https:")))
         assert "plain http at this port" in never_came_up(error, origin.port)
@@ -177,6 +179,7 @@ class TestSent:
 
 class TestCaBundles:
     @pytest.mark.fixes("6.10")
+    @pytest.mark.covers("start.tls")
     def test_of_the_setting(self, private: int, authority: Authority, client_of: ClientMaker) -> None:
         client = client_of(f"https://127.0.0.1:{private}", ca_bundle=str(authority.bundle))
         assert client.post_once(["start"], json={}).json == {"runId": "r1"}

@@ -75,6 +75,7 @@ def tried(call: Callable[[], Any]) -> Any:
 @example(body={"id": "w", "state": "succeeded", "ended_at": "9999-12-31T23:59:59-05:00", "task_instances": []})
 @example(body={"id": "w", "state": "succeeded", "task_instances": [{"state": "failed"}, {"state": "succeeded"}]})
 @example(body={"id": "w", "state": "failed", "error": {"message": 7, "data": None}})
+@pytest.mark.covers("amperity.field.workflow-state")
 def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     answer(origin, body)
     status = tried(lambda: RUN.fetch_status(at_origin, "w"))
@@ -95,6 +96,7 @@ def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -
 
 
 @pytest.mark.parametrize("odd", [{"state": None}, {}, {"state": 7}, {"state": "failing", "label": 7}])
+@pytest.mark.covers("amperity.field.task-state")
 def test_one_odd_task_does_not_hide_a_failed_one(odd: Any, origin: Origin, at_origin: AmperityResource) -> None:
     tasks = [{"state": "failed", "label": "load"}, odd]
     answer(origin, {"id": "w", "state": "succeeded", "task_instances": tasks})
@@ -112,6 +114,7 @@ def test_one_odd_task_does_not_hide_a_failed_one(odd: Any, origin: Origin, at_or
     ids=["no JSON", "refused", "huge"],
 )
 @pytest.mark.parametrize(("word", "state"), [("succeeded", RunState.SUCCEEDED), ("failed", RunState.FAILED)])
+@pytest.mark.covers("amperity.parameter.view")
 def test_an_end_is_seen_where_not_all_of_it_can_be_told(
     word: str, state: RunState, verbose: Any, origin: Origin, at_origin: AmperityResource
 ) -> None:
@@ -125,6 +128,7 @@ def test_an_end_is_seen_where_not_all_of_it_can_be_told(
 
 @few
 @given(word=st.text(min_size=1, max_size=12), ended=st.none() | times)
+@pytest.mark.covers("amperity.state.any-other-word")
 def test_of_any_state(word: str, ended: Any, origin: Origin, at_origin: AmperityResource) -> None:
     answer(origin, {"id": "w", "state": word, "ended_at": ended})
     status = RUN.fetch_status(at_origin, "w")
@@ -135,6 +139,7 @@ def test_of_any_state(word: str, ended: Any, origin: Origin, at_origin: Amperity
 
 @few
 @given(created=times, ended=times)
+@pytest.mark.covers("amperity.field.workflow-created-at", "amperity.field.workflow-ended-at")
 def test_of_any_time(created: Any, ended: Any, origin: Origin, at_origin: AmperityResource) -> None:
     task = {"state": "succeeded", "started_at": created, "ended_at": ended}
     answer(
@@ -165,6 +170,7 @@ def test_of_a_start(body: Any, origin: Origin, at_origin: AmperityResource) -> N
 @example(body={"data": [{"id": "w", "state": "running", "created_at": "9999-12-31T23:59:59Z"}]})
 @example(body={"data": [], "next_token": ""})
 @example(body={"id": "w", "state": "running"})
+@pytest.mark.covers("amperity.field.list-data")
 def test_of_a_list(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     # The same body is the answer to whatever is asked next.
     answer(origin, body)
@@ -181,6 +187,7 @@ def test_of_a_list(body: Any, origin: Origin, at_origin: AmperityResource) -> No
 @example(body={"access_token": "t", "expires_in": float("inf")})
 @example(body={"access_token": "t", "expires_in": 10**400})
 @example(body={"access_token": "t", "expires_in": -1})
+@pytest.mark.covers("amperity.login.expires-in")
 def test_of_a_token(body: Any, origin: Origin) -> None:
     auth_module._shared.clear()
     resource = AmperityResource(

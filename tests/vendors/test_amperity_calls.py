@@ -37,6 +37,7 @@ class TestAddress:
             ("https://proxy.example.com/amperity/api", "https://proxy.example.com/amperity/api"),
         ],
     )
+    @pytest.mark.covers("amperity.login.hosts-aws")
     def test_of_the_api(self, base_url: str | None, url: str) -> None:
         fields = {} if base_url is None else {"base_url": base_url}
         resource = AmperityResource(tenant="socktown", access_token="t0ken", **fields)
@@ -44,6 +45,7 @@ class TestAddress:
         assert resource.http().base_url == url
 
     @pytest.mark.parametrize("suffix", ["", "/", "/api", "/api/"])
+    @pytest.mark.covers("amperity.login.hosts-aws")
     def test_works_with_and_without_api(self, suffix: str, sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
         start(amperity_at(base_url=f"{sandbox.url}/amperity{suffix}"))
         assert sandbox.starts("amperity") == 1
@@ -54,12 +56,16 @@ class TestAddress:
             AmperityResource(tenant=tenant, access_token="t0ken")
 
     @pytest.mark.parametrize("tenant", ["socktown", "socktown-sb-12345", "sock_town2"])
+    @pytest.mark.covers("amperity.login.header-amperity-tenant")
     def test_tenants_and_their_sandboxes_are_taken(self, tenant: str) -> None:
         headers = AmperityResource(tenant=tenant, access_token="t0ken").auth().headers()
         assert headers["amperity-tenant"] == tenant
 
 
 class TestWhatIsSent:
+    @pytest.mark.covers(
+        "amperity.login.header-amperity-tenant", "amperity.login.header-api-version", "amperity.login.jwt"
+    )
     def test_the_headers(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         start(amperity)
         [request] = sandbox.requests("amperity")
@@ -96,6 +102,15 @@ class TestWhatIsSent:
             ),
         ],
     )
+    @pytest.mark.covers(
+        "amperity.endpoint.start",
+        "amperity.parameter.config-id",
+        "amperity.parameter.range-from",
+        "amperity.parameter.range-to",
+        "amperity.parameter.run-mode",
+        "amperity.parameter.partial-dates",
+        "amperity.parameter.no-other-property-in-body",
+    )
     def test_the_body_holds_what_was_given_and_nothing_else(
         self, fields: dict[str, Any], sent: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
@@ -105,12 +120,14 @@ class TestWhatIsSent:
         assert request.status == 201
 
     @pytest.mark.parametrize("config_id", [COURIERS, ORCHESTRATION, CAMPAIGN])
+    @pytest.mark.covers("amperity.parameter.config-id")
     def test_all_three_kinds_are_started(self, config_id: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         run_id = start(amperity, config_id)
         [run] = sandbox.runs("amperity")
         assert (run.id, run.target_id) == (run_id, config_id)
 
     @pytest.mark.parametrize("status", [200, 201])
+    @pytest.mark.covers("amperity.endpoint.start", "amperity.field.workflow-id")
     def test_both_documented_answers_to_a_start_are_taken(
         self, status: int, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
@@ -118,6 +135,7 @@ class TestWhatIsSent:
         assert start(amperity) == sandbox.runs("amperity")[0].id
         assert sandbox.requests("amperity")[0].status == status
 
+    @pytest.mark.covers("amperity.endpoint.status", "amperity.parameter.view")
     def test_a_look_is_an_overview_until_the_end_and_then_verbose_once(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
@@ -129,6 +147,7 @@ class TestWhatIsSent:
         assert [request.query for request in looks] == [{}, {}, {"view": "verbose"}]
         assert {request.path for request in looks} == {f"/amperity/api/workflow/runs/{run_id}"}
 
+    @pytest.mark.covers("amperity.endpoint.stop", "amperity.state.canceled", "amperity.rule.stop-at-once")
     def test_a_stop_has_no_body(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         run_id = start(amperity)
         run_of().cancel(amperity, run_id)
@@ -176,6 +195,12 @@ class TestFields:
             ({"run_mode": ""}, "run_mode"),
             ({"mode": "full"}, "mode"),
         ],
+    )
+    @pytest.mark.covers(
+        "amperity.parameter.config-id",
+        "amperity.parameter.range-from",
+        "amperity.parameter.range-to",
+        "amperity.parameter.run-mode",
     )
     def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
@@ -229,30 +254,36 @@ class TestFields:
             run_of().config_id = "cg-2"  # type: ignore[misc]
 
     @pytest.mark.parametrize(("config_id", "has"), [(COURIERS, False), (ORCHESTRATION, True), (CAMPAIGN, False)])
+    @pytest.mark.covers("amperity.rule.stop-orchestration")
     def test_orchestrations_alone_go_on_when_stopped(self, config_id: str, has: bool) -> None:
         assert ("cannot be stopped" in run_of(config_id).cancel_caveat) is has
 
 
 class TestRefusals:
+    @pytest.mark.covers("amperity.rule.stop-after-end")
     def test_a_run_that_has_ended_cannot_be_stopped(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         run_id = start(amperity)
         sandbox.advance(3600)
         with pytest.raises(ConflictError, match="already ended"):
             run_of().cancel(amperity, run_id)
 
+    @pytest.mark.covers("amperity.error.400")
     def test_a_run_that_there_is_not(self, amperity: AmperityResource) -> None:
         with pytest.raises(NotFoundError, match="Can't find workflow with ID 'wf-none'"):
             look(amperity, "wf-none")
 
+    @pytest.mark.covers("amperity.login.jwt", "amperity.error.400")
     def test_a_wrong_token(self, amperity_at: AmperityMaker) -> None:
         with pytest.raises(AuthenticationError, match="Invalid or expired access token"):
             start(amperity_at(access_token="wr0ng-token"))
 
+    @pytest.mark.covers("amperity.login.header-amperity-tenant")
     def test_a_wrong_tenant(self, amperity_at: AmperityMaker) -> None:
         with pytest.raises(PermissionDeniedError, match="Not authorized for tenant 'other'"):
             start(amperity_at(tenant="other"))
 
     @pytest.mark.parametrize(("status", "kind"), [(400, InvalidRequestError), (401, AuthenticationError)])
+    @pytest.mark.covers("amperity.login.header-api-version")
     def test_a_version_that_there_is_not(
         self, status: int, kind: type[VendorError], sandbox: Sandbox, amperity_at: AmperityMaker
     ) -> None:
@@ -281,6 +312,7 @@ class TestRefusals:
             (503, {}, ServerError, "{}"),
         ],
     )
+    @pytest.mark.covers("amperity.error.body", "amperity.error.400")
     def test_an_error_is_read_in_every_shape(
         self,
         status: int,

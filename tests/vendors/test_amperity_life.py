@@ -58,6 +58,7 @@ class TestMaterializing:
         assert {"view": "verbose"} not in overviews
         assert len(overviews) > 2
 
+    @pytest.mark.covers("amperity.state.skipped", "end.failed-tasks")
     def test_skipped_tasks_are_a_warning_that_names_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(
             COURIERS.target, Behaviour(tasks=["succeeded", {"label": "<b>x</b>", "outcome": "skipped"}])
@@ -69,6 +70,7 @@ class TestMaterializing:
         assert check.metadata["skipped"].value == "<b>x</b>"
         assert "<b>" not in (check.description or "")
 
+    @pytest.mark.covers("end.failed-tasks")
     def test_a_failed_task_in_a_workflow_that_succeeded_is_an_error(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -93,6 +95,7 @@ class TestMaterializing:
         assert "told of no tasks" in (check.description or "")
 
     @pytest.mark.parametrize("hold", ["paused", "Running with failures", "up-for-retry", "some_new_state"])
+    @pytest.mark.covers("amperity.state.running-with-failures", "amperity.state.up-for-retry", "amperity.state.paused")
     def test_words_that_are_no_end_are_waited_through(
         self, hold: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -116,6 +119,7 @@ class TestMaterializing:
 
 class TestFailing:
     @KINDS
+    @pytest.mark.covers("amperity.field.workflow-error", "amperity.field.task-error")
     def test_shows_the_vendors_words_and_the_tasks(
         self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -139,6 +143,7 @@ class TestFailing:
         assert run_workflow(sandbox, instance, retry_policy=RETRIES).success
         assert sandbox.starts("amperity") == 2
 
+    @pytest.mark.covers("amperity.field.error-cancel")
     def test_a_workflow_that_somebody_stops_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(COURIERS.target, Behaviour(outcome="cancel", stopped_as="stopped"))
         assert "ended stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
@@ -155,6 +160,7 @@ class TestStopping:
     @pytest.mark.parametrize(
         ("run", "stopped_as"), [(COURIERS, "canceled"), (ORCHESTRATION, "stopped"), (CAMPAIGN, "canceled")]
     )
+    @pytest.mark.covers("amperity.rule.stop-at-once", "amperity.rule.stop-orchestration", "cancel.orchestration")
     def test_stops_the_workflow(
         self, run: AmperityWorkflowRun, stopped_as: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -168,6 +174,7 @@ class TestStopping:
         assert [one.state for one in sandbox.runs("amperity")] == [stopped_as]
         assert sandbox.starts("amperity") == 1
 
+    @pytest.mark.covers("amperity.rule.stop-after-end")
     def test_bears_a_workflow_that_has_ended_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         def terminated() -> None:
             sandbox.advance(3600)
@@ -230,6 +237,7 @@ class TestAttaching:
         assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
 
+    @pytest.mark.covers("amperity.error.429")
     def test_errors_of_a_look_do_not_end_it(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -241,6 +249,7 @@ class TestAttaching:
 
 
 class TestPartitions:
+    @pytest.mark.covers("amperity.parameter.range-from")
     def test_a_day_is_its_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = AmperityWorkflowRun(config_id=well_known.AMPERITY_FILES, run_mode="full")
         assert run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31").success
@@ -258,6 +267,7 @@ class TestPartitions:
         # The day on which the clocks go forward has 23 hours.
         assert (sent["range_from"], sent["range_to"]) == ("2026-03-08T08:00:00Z", "2026-03-09T07:00:00Z")
 
+    @pytest.mark.covers("amperity.parameter.range-to")
     def test_a_range_in_one_run_is_one_workflow_over_all_of_it(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

@@ -82,6 +82,7 @@ def test_there_is_one_way_to_log_in(fields: dict[str, Any], says: str) -> None:
         AmperityResource(tenant="t", **fields)
 
 
+@pytest.mark.covers("amperity.endpoint.token", "amperity.login.oauth-client-credentials")
 def test_the_request_is_a_form_with_the_tenant(sandbox: Sandbox, amperity: AmperityResource) -> None:
     start(amperity)
     [request] = logins(sandbox)
@@ -96,6 +97,7 @@ def test_the_request_is_a_form_with_the_tenant(sandbox: Sandbox, amperity: Amper
     assert sandbox.starts("amperity") == 1
 
 
+@pytest.mark.covers("amperity.endpoint.token", "amperity.login.oauth-client-credentials")
 def test_the_tokens_usual_address_is_the_tenants(
     origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def test_the_tokens_usual_address_is_the_tenants(
     assert [(seen.method, seen.path) for seen in origin.seen] == [("CONNECT", "socktown.amperity.com:443")]
 
 
+@pytest.mark.covers("amperity.login.oauth-client-credentials", "amperity.login.access-token")
 def test_the_first_call_logs_in_and_the_others_do_not(sandbox: Sandbox, amperity: AmperityResource) -> None:
     for _ in range(3):
         start(amperity)
@@ -140,6 +143,7 @@ def test_threads_that_begin_together_log_in_once(sandbox: Sandbox, login: Amperi
     assert len(logins(sandbox)) == 1
 
 
+@pytest.mark.covers("amperity.login.expires-in")
 def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, amperity: AmperityResource, clock: SandboxClock) -> None:
     run_id = start(amperity)
     clock.sleep(3600 - 120)
@@ -151,6 +155,7 @@ def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, amperity: AmperityR
     assert 401 not in [request.status for request in sandbox.requests("amperity")]
 
 
+@pytest.mark.covers("amperity.login.expired-token-401")
 def test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds(
     sandbox: Sandbox, amperity: AmperityResource
 ) -> None:
@@ -160,6 +165,7 @@ def test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds(
     assert len(logins(sandbox)) == 2
 
 
+@pytest.mark.covers("amperity.login.expired-token-401")
 def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, amperity: AmperityResource) -> None:
     look(amperity, start(amperity))
     sandbox.add_fault(Fault("expired_token", method="POST", path="/workflow/runs$", times=1))
@@ -168,6 +174,7 @@ def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, a
     assert len(logins(sandbox)) == 2
 
 
+@pytest.mark.covers("amperity.login.expired-token-401")
 def test_a_token_is_renewed_once_for_a_call(sandbox: Sandbox, amperity: AmperityResource) -> None:
     sandbox.add_fault(Fault("expired_token", path="/workflow/"))
     with pytest.raises(AuthenticationError):
@@ -176,6 +183,7 @@ def test_a_token_is_renewed_once_for_a_call(sandbox: Sandbox, amperity: Amperity
     assert len(sandbox.requests("amperity")) == 4
 
 
+@pytest.mark.covers("amperity.login.jwt")
 def test_a_token_from_the_settings_is_not_renewed(sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
     sandbox.add_fault(Fault("expired_token", times=1))
     with pytest.raises(AuthenticationError) as raised:
@@ -292,6 +300,7 @@ def test_a_token_needs_no_more_than_itself(answer: Any, origin: Origin, login: A
     assert [seen.headers.get("authorization") for seen in origin.seen] == [None, "Bearer t"]
 
 
+@pytest.mark.covers("amperity.login.expires-in")
 def test_a_token_of_a_short_life_is_renewed_at_its_half(
     origin: Origin, login: AmperityMaker, clock: SandboxClock
 ) -> None:

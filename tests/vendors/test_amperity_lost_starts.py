@@ -73,18 +73,31 @@ def listing(request: pytest.FixtureRequest, sandbox: Sandbox, amperity: Amperity
 @pytest.mark.usefixtures("listing")
 class TestInBothKindsOfList:
     @pytest.mark.parametrize("fault", ANSWERLESS, ids=lambda fault: fault.kind)
+    @pytest.mark.covers(
+        "amperity.endpoint.list",
+        "amperity.parameter.state",
+        "amperity.field.workflow-created-at",
+        "amperity.field.list-data",
+        "amperity.rule.idempotency-key",
+    )
     def test_one_candidate(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose(sandbox, amperity, fault)
         [ours] = sandbox.runs("amperity")
         assert found(amperity, tried) == [FoundRun(ours.id, ours=False)]
 
     @pytest.mark.parametrize("config_id", [COURIERS, ORCHESTRATION, CAMPAIGN])
+    @pytest.mark.covers(
+        "amperity.field.workflow-type-courier",
+        "amperity.field.workflow-type-orchestration",
+        "amperity.field.workflow-types-campaign-send",
+    )
     def test_of_each_kind(self, config_id: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         for other in {COURIERS, ORCHESTRATION, CAMPAIGN} - {config_id}:
             sandbox.begin_run(other)
         tried = lose(sandbox, amperity, config_id=config_id)
         assert [one.run_id for one in found(amperity, tried, config_id)] == [sandbox.runs("amperity")[-1].id]
 
+    @pytest.mark.covers("amperity.field.workflow-types-campaign-send")
     def test_a_campaigns_fetch_counts_too(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         # Which of its two types a started campaign has is documented nowhere, and a second one would reach people.
         tried = lose_before_it_arrives(sandbox, amperity, config_id=CAMPAIGN)
@@ -99,6 +112,7 @@ class TestInBothKindsOfList:
 
     @pytest.mark.parametrize("spelling", ["lower", "title", "kebab", "snake"])
     @pytest.mark.parametrize(("words", "outcome"), [("fetch", "fail"), ("stop", "cancel")])
+    @pytest.mark.covers("amperity.parameter.state")
     def test_in_every_spelling_of_its_state(
         self, spelling: str, words: str, outcome: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
@@ -141,6 +155,7 @@ class TestInBothKindsOfList:
         tried = lose_before_it_arrives(sandbox, amperity)
         assert found(amperity, tried) == []
 
+    @pytest.mark.covers("amperity.parameter.created-from", "amperity.parameter.type")
     def test_runs_from_before_and_long_after_are_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.begin_run(COURIERS)
         current_clock().sleep(60)
@@ -158,6 +173,7 @@ class TestInBothKindsOfList:
         assert [one.undecided for one in found(amperity, tried)] == [True]
 
     @pytest.mark.parametrize("last_token", ["absent", "empty"])
+    @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
     def test_beyond_the_first_page(self, last_token: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.configure("amperity", last_token=last_token)
         tried = lose(sandbox, amperity)
@@ -169,6 +185,7 @@ class TestInBothKindsOfList:
         assert "" not in tokens
 
 
+@pytest.mark.covers("amperity.parameter.created-from", "amperity.parameter.type", "amperity.parameter.state")
 def test_no_state_is_asked_for_where_the_list_is_of_all(sandbox: Sandbox, amperity: AmperityResource) -> None:
     tried = lose(sandbox, amperity)
     assert len(found(amperity, tried)) == 1
@@ -223,6 +240,7 @@ def test_a_filter_that_takes_one_spelling_only_hides_nothing(
     assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False)]
 
 
+@pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
 def test_a_list_without_an_end_is_no_list(origin: Origin, amperity_at: AmperityMaker) -> None:
     # Not finding our run in a part of the list would start a second one.
     origin.replies = [Reply(200, {"data": [], "next_token": "again"})]
@@ -252,6 +270,13 @@ def test_a_look_that_fails_is_no_look(fault: Fault, sandbox: Sandbox, amperity_a
 
 
 class TestInAStep:
+    @pytest.mark.covers(
+        "amperity.endpoint.list",
+        "amperity.field.workflow-created-at",
+        "amperity.field.list-data",
+        "amperity.rule.idempotency-key",
+        "lost-start.amperity",
+    )
     def test_one_candidate_is_presumed_to_be_ours(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(LOST)
         assert run_workflow(sandbox, instance).success
@@ -265,6 +290,7 @@ class TestInAStep:
         assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
 
+    @pytest.mark.covers("lost-start.several-candidates")
     def test_several_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.begin_run(well_known.AMPERITY_SLOW)
         sandbox.add_fault(LOST)
@@ -273,6 +299,7 @@ class TestInAStep:
         assert "unknown whether one of these runs is ours" in said
         assert sandbox.starts("amperity") == 1
 
+    @pytest.mark.covers("lost-start.not-found")
     def test_none_is_started_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("reset", method="POST", times=1))
         assert run_workflow(sandbox, instance).success
@@ -280,6 +307,7 @@ class TestInAStep:
         assert entries(instance, "customers") == ["starting", "not_started", "starting", "started"]
 
     @pytest.mark.parametrize("ahead", [-7200, -370, 6, 30, 7200])
+    @pytest.mark.covers("amperity.parameter.created-from")
     def test_is_found_however_wrong_our_clock_is(
         self, ahead: float, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -306,6 +334,7 @@ class TestInAStep:
         tried = attempt(starting_at=1_767_225_600.0)
         assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False, undecided=True)]
 
+    @pytest.mark.covers("lost-start.search-refused")
     def test_what_cannot_be_looked_for_is_not_started_again(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

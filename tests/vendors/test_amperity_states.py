@@ -57,6 +57,23 @@ SPELLINGS = [
 
 class TestStates:
     @pytest.mark.parametrize(("word", "state"), SPELLINGS)
+    @pytest.mark.covers(
+        "amperity.field.workflow-state",
+        "amperity.state.scheduled",
+        "amperity.state.started",
+        "amperity.state.in-progress",
+        "amperity.state.running",
+        "amperity.state.running-with-failures",
+        "amperity.state.finalizing",
+        "amperity.state.up-for-retry",
+        "amperity.state.paused",
+        "amperity.state.stopping",
+        "amperity.state.canceling",
+        "amperity.state.succeeded",
+        "amperity.state.failed",
+        "amperity.state.canceled",
+        "amperity.state.stopped",
+    )
     def test_every_documented_one_in_every_spelling(
         self, word: str, state: RunState, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
@@ -65,12 +82,14 @@ class TestStates:
         assert (status.state, status.word) == (state, word)
 
     @pytest.mark.parametrize("word", ["done", "success", "not succeeded", "skipped", "🎉", " ", "succeeded2", "完了"])
+    @pytest.mark.covers("amperity.state.any-other-word")
     def test_any_other_is_unknown(self, word: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         answer(sandbox, {"id": "wf-1", "state": word})
         assert look(amperity, "wf-1").state is RunState.UNKNOWN
 
     @pytest.mark.parametrize("spelling", ["lower", "title", "kebab", "snake"])
     @pytest.mark.parametrize("words", ["fetch", "stop"])
+    @pytest.mark.covers("amperity.field.workflow-created-at", "amperity.field.workflow-ended-at")
     def test_the_life_of_a_run_in_both_pages_words(
         self, spelling: str, words: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
@@ -95,6 +114,7 @@ class TestStates:
 
     @pytest.mark.parametrize("attribution", ["customer", "platform", None])
     @pytest.mark.parametrize("data", [{}, {"error_data": None}, {"error_data": {"table": "x"}}])
+    @pytest.mark.covers("amperity.field.workflow-error", "amperity.field.error-type", "amperity.state.failed")
     def test_the_error_of_a_failed_run_is_told(
         self, attribution: str | None, data: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
@@ -105,6 +125,12 @@ class TestStates:
         assert (status.state, status.error) == (RunState.FAILED, "boom <b>")
 
     @pytest.mark.parametrize("stopped_as", ["canceled", "stopped"])
+    @pytest.mark.covers(
+        "amperity.endpoint.stop",
+        "amperity.field.error-cancel",
+        "amperity.state.canceled",
+        "amperity.rule.stop-at-once",
+    )
     def test_a_stopped_run_is_canceled(self, stopped_as: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.set_behaviour(COURIERS, Behaviour(stopped_as=stopped_as))
         run_id = start(amperity)
@@ -149,6 +175,7 @@ class TestStates:
             start(amperity)
         assert raised.value.may_have_been_accepted
 
+    @pytest.mark.covers("amperity.field.workflow-id")
     def test_an_id_is_all_that_a_start_needs(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         answer(sandbox, {"id": "wf-7"})
         assert start(amperity) == "wf-7"
@@ -176,6 +203,7 @@ class TestTasks:
             ([], False, WARN, "Amperity told of no tasks"),
         ],
     )
+    @pytest.mark.covers("amperity.field.task-state", "amperity.state.skipped")
     def test_outcomes(self, states: list[str], passed: bool, severity: Any, said: str) -> None:
         outcome = tasks_succeeded(tasks(*states))
         assert (outcome.passed, outcome.description) == (passed, said)
@@ -186,6 +214,7 @@ class TestTasks:
         outcome = tasks_succeeded(None)
         assert (outcome.passed, outcome.severity) == (False, WARN)
 
+    @pytest.mark.covers("amperity.field.task-id", "amperity.field.task-task-definition-type")
     def test_those_that_did_not_succeed_are_named_as_text(self) -> None:
         named = [
             Task(state="failed", label="<b>Stitch</b>"),
@@ -208,6 +237,15 @@ class TestTasks:
         assert outcome.description == "1 of 2 tasks succeeded, 1 failed"
 
     @pytest.mark.parametrize("task_start", ["created_at", "started_at"])
+    @pytest.mark.covers(
+        "amperity.field.workflow-type",
+        "amperity.field.workflow-name",
+        "amperity.field.workflow-task-instances",
+        "amperity.field.task-label",
+        "amperity.field.task-state",
+        "amperity.field.task-created-at",
+        "amperity.field.task-ended-at",
+    )
     def test_the_table_has_both_spellings_of_the_start(
         self, task_start: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:

@@ -36,6 +36,7 @@ def test_testgens_newer_jobs_are_passed_over(
 
 
 @pytest.mark.parametrize("ahead", [-7200, 0, 7200])
+@pytest.mark.covers("amperity.parameter.created-from")
 def test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is(
     ahead: float, sandbox: Sandbox, amperity_at: AmperityMaker
 ) -> None:

@@ -36,6 +36,13 @@ class TestStates:
             ("  ", RunState.UNKNOWN),
         ],
     )
+    @pytest.mark.covers(
+        "prophecy.field.run-run-status",
+        "prophecy.state.running",
+        "prophecy.state.succeeded",
+        "prophecy.state.error",
+        "prophecy.state.any-other-word",
+    )
     def test_are_told_by_word(self, word: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         status = told(sandbox, prophecy, {"success": True, "runStatus": word, "updatedAt": "2026-01-01T00:00:00"})
         assert (status.state, status.word) == (state, word)
@@ -43,6 +50,7 @@ class TestStates:
         assert (status.finished_at is not None) is state.is_final
 
     @pytest.mark.parametrize("times", ["naive", "zulu"])
+    @pytest.mark.covers("prophecy.field.run-created-at", "prophecy.field.run-updated-at")
     def test_times_are_utc_with_and_without_a_zone(
         self, times: str, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
@@ -56,6 +64,7 @@ class TestStates:
         assert status.started_at.timestamp() == pytest.approx(run.created_at, abs=0.001)
         assert status.duration_seconds == pytest.approx(12, abs=0.01)
 
+    @pytest.mark.covers("prophecy.endpoint.status")
     def test_the_documented_example_is_read(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         body = {
             "success": True,
@@ -71,6 +80,7 @@ class TestStates:
         assert status.started_at == datetime(2025, 6, 17, 18, 1, 49, 275359, tzinfo=timezone.utc)
         assert status.duration_seconds == 60
 
+    @pytest.mark.covers("prophecy.field.run-error-message", "prophecy.state.error")
     def test_the_error_is_told_with_its_lines(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n  second\nthird"}
         assert told(sandbox, prophecy, body).error == "first\n  second\nthird"
@@ -84,6 +94,7 @@ class TestStates:
         assert len(error) < 50_000
 
     @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00", "soon", [], "9999-12-31T23:59:59-05:00"])
+    @pytest.mark.covers("prophecy.field.run-created-at", "prophecy.field.run-updated-at")
     def test_a_strange_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
@@ -105,6 +116,7 @@ class TestStates:
             5,
         ],
     )
+    @pytest.mark.covers("prophecy.field.run-run-status")
     def test_a_body_without_a_state_is_quoted(self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         with pytest.raises(UnexpectedResponseError) as raised:
             told(sandbox, prophecy, body)
@@ -112,6 +124,7 @@ class TestStates:
 
 
 class TestLinks:
+    @pytest.mark.covers("prophecy.rule.page-pipeline")
     def test_to_the_pipeline(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
         result = pipeline().fetch_result(prophecy, run_id, look(prophecy, run_id), None)
@@ -121,6 +134,7 @@ class TestLinks:
         assert page.status_code == 200
         assert f"Project {PROJECT}, pipeline {PIPELINE}" in page.text
 
+    @pytest.mark.covers("prophecy.rule.page-run-history")
     def test_to_the_run_history(self) -> None:
         prophecy = ProphecyResource(access_token="pat-x", base_url="https://app.prophecy.io/api")
         assert pipeline().run_url(prophecy, "r") == (
@@ -164,6 +178,7 @@ class TestAnyBody:
     @example(body={"success": True, "runStatus": "SUCCEEDED", "updatedAt": "9999-12-31T23:59:59-05:00"})
     @example(body={"success": False, "runStatus": "SUCCEEDED"})
     @example(body={"success": True, "runStatus": "ERROR", "errorMessage": ["x"]})
+    @pytest.mark.covers("prophecy.field.run-run-status")
     def test_of_a_status(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         status, error = None, None
@@ -187,6 +202,7 @@ class TestAnyBody:
         )
     )
     @example(body={"success": False, "runId": {}, "msg": ["Left("]})
+    @pytest.mark.covers("prophecy.field.start-run-id")
     def test_of_a_start(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         run_id, error = "", None

@@ -52,6 +52,7 @@ class TestOutcome:
         assert status.passed
         assert "error" not in status.metadata
 
+    @pytest.mark.covers("prophecy.field.run-error-message")
     def test_a_failed_run_carries_its_error_as_text(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = start(FAILING, sandbox, instance)
         assert not result.success
@@ -76,6 +77,7 @@ class TestOutcome:
         assert status.metadata["error"] == dg.MetadataValue.text(error)
         assert "<img" not in (status.description or "")
 
+    @pytest.mark.covers("prophecy.state.any-other-word")
     def test_a_queue_that_nobody_documented_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         queued = Behaviour(hold="QUEUED", hold_when="queued", hold_seconds=60)
         sandbox.set_behaviour(PIPELINE, queued)
@@ -84,6 +86,7 @@ class TestOutcome:
         logged = [record.user_message for record in instance.all_logs(result.run_id)]
         assert len([line for line in logged if "unknown state 'QUEUED'" in line]) == 1
 
+    @pytest.mark.covers("prophecy.state.any-other-word")
     def test_an_end_that_nobody_documented_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(PIPELINE, Behaviour(outcome="cancel"))
         result = start(RUN, sandbox, instance, timeout=600)
@@ -149,6 +152,7 @@ class TestRefusedStarts:
 
 
 class TestAWrongFabric:
+    @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
     def test_whose_run_is_lost(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.configure("prophecy", wrong_fabric="lost")
         result = start(NOWHERE, sandbox, instance)
@@ -156,6 +160,7 @@ class TestAWrongFabric:
         assert "with a fabric_id that is wrong" in failure(result)
         assert entries(instance, KEY) == ["starting", "started", "gone"]
 
+    @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
     def test_whose_run_never_begins(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.configure("prophecy", wrong_fabric="stuck")
         result = start(NOWHERE, sandbox, instance, timeout=300)
@@ -174,6 +179,7 @@ class TestLostAnswers:
         ],
         ids=lambda fault: f"{fault.kind}-{fault.field}",
     )
+    @pytest.mark.covers("prophecy.endpoint.list-pipelines", "lost-start.prophecy")
     def test_nobody_can_tell(self, fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(fault)
         job = job_with(RUN, sandbox, retry_policy=dg.RetryPolicy(max_retries=2))
@@ -188,6 +194,7 @@ class TestLostAnswers:
         assert start(RUN, sandbox, instance, on_uncertain_start="start_again").success
         assert sandbox.starts("prophecy") == 2
 
+    @pytest.mark.covers("lost-start.start-again-lost")
     def test_which_is_one_further_run_however_often_it_is_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -228,6 +235,7 @@ class TestAttaching:
 
 
 class TestTermination:
+    @pytest.mark.covers("prophecy.endpoint.cancel-run", "cancel.cannot-cancel")
     def test_says_plainly_that_the_run_goes_on_and_where_to_look(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -242,12 +250,14 @@ class TestTermination:
         assert remote.ended_at is None
         assert sandbox.starts("prophecy") == 1
 
+    @pytest.mark.covers("wait.timeout-cannot-cancel")
     def test_it_cannot_be_cancelled_at_the_timeout(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="no way to cancel a pipeline run"):
             build_remote_run_asset(RUN, key=KEY, on_timeout="cancel")
 
 
 class TestPartitions:
+    @pytest.mark.covers("prophecy.parameter.parameters")
     def test_a_day_fills_parameters(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
         run = RUN.with_fields(
@@ -291,6 +301,7 @@ class TestLaunchpad:
         run = RUN.with_fields({"parameters": {"a": "1"}, "version": "1.0"})
         return start(run, sandbox, instance, run_config={"ops": {KEY: {"config": config}}})
 
+    @pytest.mark.covers("prophecy.parameter.parameters")
     def test_overrides_parameters_and_version(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         given = {"parameters": {"b": 2, "c": 0.5, "d": "x"}, "version": "2.0", "process_name": "join_orders"}
         assert self.launch(sandbox, instance, **given).success

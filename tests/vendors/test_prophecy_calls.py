@@ -37,6 +37,7 @@ class TestConnection:
             ({"base_url": "https://app.prophecy.io/api/"}, "https://app.prophecy.io"),
         ],
     )
+    @pytest.mark.covers("prophecy.login.environment-address")
     def test_address(self, fields: dict[str, Any], url: str) -> None:
         assert ProphecyResource(access_token="pat-x", **fields).http().base_url == url
 
@@ -45,6 +46,17 @@ class TestConnection:
 
 
 class TestWhatIsSent:
+    @pytest.mark.covers(
+        "prophecy.endpoint.start",
+        "prophecy.parameter.fabric-id",
+        "prophecy.parameter.pipeline-name",
+        "prophecy.parameter.project-id",
+        "prophecy.parameter.branch",
+        "prophecy.parameter.version",
+        "prophecy.parameter.process-name",
+        "prophecy.field.start-run-id",
+        "prophecy.login.header-x-auth-token",
+    )
     def test_only_what_is_required_by_default(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
         [request] = sandbox.requests("prophecy")
@@ -57,6 +69,18 @@ class TestWhatIsSent:
         assert "authorization" not in request.headers
         assert run_id == request.started_run
 
+    @pytest.mark.covers(
+        "prophecy.endpoint.start",
+        "prophecy.parameter.fabric-id",
+        "prophecy.parameter.pipeline-name",
+        "prophecy.parameter.project-id",
+        "prophecy.parameter.parameters",
+        "prophecy.parameter.branch",
+        "prophecy.parameter.version",
+        "prophecy.parameter.process-name",
+        "prophecy.field.start-run-id",
+        "prophecy.login.header-x-auth-token",
+    )
     def test_every_field(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         start(
             prophecy,
@@ -77,11 +101,13 @@ class TestWhatIsSent:
         assert request.body == {**REQUIRED, **more}
         assert request.started_run
 
+    @pytest.mark.covers("prophecy.parameter.fabric-id")
     def test_ids_may_be_written_as_text_or_number(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         start(prophecy, fabric_id=str(FABRIC), project_id=int(PROJECT))
         [request] = sandbox.requests("prophecy")
         assert request.body == REQUIRED
 
+    @pytest.mark.covers("prophecy.field.run-run-id")
     def test_the_fabric_comes_back_as_text(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
         path = f"{sandbox.url}/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
@@ -90,6 +116,7 @@ class TestWhatIsSent:
         assert look(prophecy, run_id).state is RunState.RUNNING
 
     @pytest.mark.parametrize("ids", ["dashes", "base64"])
+    @pytest.mark.covers("prophecy.endpoint.status", "prophecy.parameter.run-id")
     def test_a_runs_id_is_encoded_whole(self, ids: str, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         sandbox.configure("prophecy", ids=ids)
         run_id = start(prophecy)
@@ -126,6 +153,7 @@ class TestFields:
             ({"pipeline": PIPELINE}, "pipeline"),
         ],
     )
+    @pytest.mark.covers("prophecy.parameter.parameters")
     def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             pipeline(**fields)
@@ -149,6 +177,7 @@ class TestFields:
     def test_the_target_is_the_pipeline_in_its_project(self) -> None:
         assert pipeline().target == f"{PROJECT}/{PIPELINE}"
 
+    @pytest.mark.covers("prophecy.endpoint.cancel-run")
     def test_it_can_neither_be_cancelled_nor_found_nor_started_twice(self, prophecy: ProphecyResource) -> None:
         run = pipeline()
         assert not run.can_cancel
@@ -191,6 +220,7 @@ class TestMessages:
             ("plain text (with a remark)", "plain text (with a remark)"),
         ],
     )  # fmt: skip
+    @pytest.mark.covers("prophecy.error.scala-flavoured-msg")
     def test_are_shown_without_their_wrappers(self, msg: str, text: str) -> None:
         assert readable(msg) == text
 
@@ -217,6 +247,7 @@ class TestMessages:
             "Cannot find run MDAw==.",
         ],
     )
+    @pytest.mark.covers("prophecy.field.run-msg")
     def test_that_miss_the_run_itself(self, msg: str) -> None:
         assert says_run_not_found(msg, "MDAw==")
 
@@ -233,6 +264,7 @@ class TestMessages:
             "Cannot find run MDAw== in the cache, asking the fabric",
         ],
     )
+    @pytest.mark.covers("prophecy.field.run-msg")
     def test_that_miss_something_else_say_nothing_of_the_run(self, msg: str) -> None:
         assert not says_run_not_found(msg, "MDAw==")
 
@@ -246,6 +278,7 @@ class TestRefusals:
             ({"pipeline_name": "x"}, f"Pipeline with name `x` not found in project `{PROJECT}`"),
         ],
     )
+    @pytest.mark.covers("prophecy.field.start-success", "prophecy.field.start-msg", "prophecy.error.success")
     def test_with_200_and_success_false_are_errors_in_the_vendors_words(
         self, fields: Any, says: str, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
@@ -272,6 +305,7 @@ class TestRefusals:
              'success is false, without a text; it was {"success": false, "msg": ""}', False),
         ],
     )  # fmt: skip
+    @pytest.mark.covers("prophecy.field.start-success", "prophecy.field.start-msg", "prophecy.error.success")
     def test_are_read_in_every_shape(
         self, body: Any, detail: str, permanent: bool, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
@@ -296,6 +330,7 @@ class TestRefusals:
             5,
         ],
     )
+    @pytest.mark.covers("prophecy.field.start-run-id")
     def test_an_answer_that_is_neither_yes_nor_no_may_have_started_something(
         self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
@@ -305,11 +340,13 @@ class TestRefusals:
         assert raised.value.may_have_been_accepted
         assert json.dumps(body) in str(raised.value)
 
+    @pytest.mark.covers("prophecy.login.header-x-auth-token", "prophecy.error.expired-token-401")
     def test_a_wrong_token(self, sandbox: Sandbox) -> None:
         resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
         with pytest.raises(AuthenticationError, match="Invalid or expired access token"):
             start(resource)
 
+    @pytest.mark.covers("prophecy.error.expired-token-401")
     def test_a_login_page_in_place_of_an_answer_is_told(self, sandbox: Sandbox) -> None:
         sandbox.configure("prophecy", refusal="login_page")
         resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
@@ -330,6 +367,7 @@ class TestRefusals:
             (500, "boom", ServerError, "boom"),
         ],
     )
+    @pytest.mark.covers("prophecy.error.msg")
     def test_an_error_status_is_read_in_every_shape(
         self,
         status: int,
@@ -346,6 +384,7 @@ class TestRefusals:
 
 
 class TestRefusedLooks:
+    @pytest.mark.covers("prophecy.field.run-success", "prophecy.field.run-msg")
     def test_an_unknown_run(self, prophecy: ProphecyResource) -> None:
         with pytest.raises(NotFoundError) as raised:
             look(prophecy, "MDAw==")
@@ -361,6 +400,7 @@ class TestRefusedLooks:
             None,
         ],
     )
+    @pytest.mark.covers("prophecy.field.run-success", "prophecy.field.run-msg")
     def test_another_trouble_says_nothing_about_the_run(
         self, msg: Any, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:

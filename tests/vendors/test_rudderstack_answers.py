@@ -45,6 +45,15 @@ class TestStates:
             ("  ", None, RunState.UNKNOWN),
         ],
     )
+    @pytest.mark.covers(
+        "rudderstack.field.status",
+        "rudderstack.state.running",
+        "rudderstack.state.processing",
+        "rudderstack.state.finished-without-error",
+        "rudderstack.state.finished-with-error",
+        "rudderstack.state.failed",
+        "rudderstack.state.any-other-word",
+    )
     def test_are_told_by_word_and_error(
         self, word: str, error: Any, state: RunState, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -62,6 +71,7 @@ class TestStates:
             (["boom"], "['boom']"),
         ],
     )
+    @pytest.mark.covers("rudderstack.field.error")
     def test_the_error_is_told_in_the_vendors_words(
         self, error: Any, text: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -69,6 +79,12 @@ class TestStates:
         assert look(rudderstack, "r").error == text
 
     @pytest.mark.parametrize("spelling", ["camel", "snake"])
+    @pytest.mark.covers(
+        "rudderstack.field.started-at",
+        "rudderstack.field.finished-at",
+        "rudderstack.field.tasks-task-id",
+        "rudderstack.field.tasks-finished-at",
+    )
     def test_both_spellings_say_the_same(
         self, spelling: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -87,6 +103,7 @@ class TestStates:
         assert ended.duration_seconds == pytest.approx(10, abs=0.01)
 
     @pytest.mark.parametrize("mixed", [True, False])
+    @pytest.mark.covers("rudderstack.field.job-id", "rudderstack.field.job-run-id", "rudderstack.field.started-at")
     def test_the_documented_example_is_read(
         self, mixed: bool, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -107,6 +124,7 @@ class TestStates:
     @pytest.mark.parametrize(
         "time", [None, "", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00", "soon", [], {}, True]
     )
+    @pytest.mark.covers("rudderstack.field.finished-at")
     def test_a_time_that_is_none_yet_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -125,6 +143,7 @@ class TestStates:
     @pytest.mark.parametrize(
         "tasks", [None, "wht", 7, {}, {"taskId": "a"}, [None], ["a"], [[]], [{"taskId": 7, "startedAt": "x"}], [{}]]
     )
+    @pytest.mark.covers("rudderstack.field.tasks")
     def test_strange_tasks_do_not_hide_the_state(
         self, tasks: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -148,6 +167,7 @@ class TestStates:
             {"Status": "x"},
         ],
     )
+    @pytest.mark.covers("rudderstack.field.status")
     def test_a_body_without_a_state_is_quoted(
         self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -162,6 +182,7 @@ class TestStates:
         "body",
         [{}, {"runId": None}, {"runId": ""}, {"runId": 7.0}, {"runId": True}, {"id": "r"}, [], {"runId": {"id": "r"}}],
     )
+    @pytest.mark.covers("rudderstack.field.run-id")
     def test_a_start_without_an_id_may_have_started_something(
         self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -171,6 +192,7 @@ class TestStates:
         assert raised.value.may_have_been_accepted
 
     @pytest.mark.parametrize("name", ["runId", "run_id"])
+    @pytest.mark.covers("rudderstack.field.run-id")
     def test_both_spellings_of_the_runs_id_are_taken(
         self, name: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:

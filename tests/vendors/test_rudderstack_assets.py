@@ -10,6 +10,7 @@ from tests.vendors.rudderstack_runs import PROJECT
 
 @pytest.mark.usefixtures("clock")
 class TestAsAnAsset:
+    @pytest.mark.covers("rudderstack.field.tasks", "rudderstack.field.tasks-started-at")
     def test_a_good_run_shows_its_tasks(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(PROJECT, Behaviour(tasks=["wht", "features"], running_seconds=8))
         result = run_profiles(sandbox, instance)
@@ -21,6 +22,7 @@ class TestAsAnAsset:
 
     @pytest.mark.parametrize("style", ["failed", "finished_with_error"])
     @pytest.mark.parametrize("spelling", ["camel", "snake"])
+    @pytest.mark.covers("rudderstack.state.finished-with-error", "rudderstack.state.failed")
     def test_both_ways_to_fail_are_failures(
         self, style: str, spelling: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -30,6 +32,7 @@ class TestAsAnAsset:
         assert not result.success
         assert "no column AMOUNT" in failure(result)
 
+    @pytest.mark.covers("rudderstack.state.any-other-word")
     def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -38,6 +41,7 @@ class TestAsAnAsset:
         assert not result.success
         assert "'Vaporized'" in failure(result)
 
+    @pytest.mark.covers("rudderstack.state.any-other-word")
     def test_an_unknown_word_without_an_end_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("unknown_state", word="pondering", method="GET", times=3))
         assert run_profiles(sandbox, instance).success

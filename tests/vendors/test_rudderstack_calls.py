@@ -37,17 +37,20 @@ class TestAddress:
             ({"base_url": "https://rs.example.com", "region": "eu"}, "https://rs.example.com/v2"),
         ],
     )
+    @pytest.mark.covers("rudderstack.endpoint.us-eu-hosts", "rudderstack.endpoint.host-with-or-without-v2")
     def test_of_the_api(self, fields: dict[str, Any], url: str) -> None:
         resource = RudderStackResource(access_token="t0ken", **fields)
         assert resource.api_url() == url
         assert resource.http().base_url == url
 
     @pytest.mark.parametrize("region", ["asia", "us-east", ""])
+    @pytest.mark.covers("rudderstack.endpoint.us-eu-hosts")
     def test_of_another_region_is_refused(self, region: str) -> None:
         with pytest.raises(ValidationError, match="region"):
             RudderStackResource(access_token="t0ken", region=region)
 
     @pytest.mark.parametrize("suffix", ["", "/", "/v2", "/v2/"])
+    @pytest.mark.covers("rudderstack.endpoint.host-with-or-without-v2")
     def test_works_with_and_without_its_version(self, suffix: str, sandbox: Sandbox) -> None:
         resource = RudderStackResource(
             access_token=well_known.RUDDERSTACK_TOKEN, base_url=f"{sandbox.url}/rudderstack{suffix}"
@@ -57,6 +60,12 @@ class TestAddress:
 
 
 class TestWhatIsSent:
+    @pytest.mark.covers(
+        "rudderstack.endpoint.start",
+        "rudderstack.parameter.parameters",
+        "rudderstack.login.authorization",
+        "rudderstack.login.service-access-token",
+    )
     def test_without_parameters_there_is_no_body(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
         run_id = start(rudderstack)
         [request] = sandbox.requests("rudderstack")
@@ -67,6 +76,7 @@ class TestWhatIsSent:
         assert request.headers["user-agent"] == f"dagster-runs/{__version__}"
         assert run_id == request.started_run
 
+    @pytest.mark.covers("rudderstack.endpoint.status")
     def test_the_status_is_asked_for_by_project_and_run(
         self, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -106,6 +116,14 @@ class TestWhatIsSent:
                 ],
             ),
         ],
+    )
+    @pytest.mark.covers(
+        "rudderstack.parameter.parameters",
+        "rudderstack.parameter.model-refs",
+        "rudderstack.parameter.begin-time",
+        "rudderstack.parameter.end-time",
+        "rudderstack.parameter.rebase-incremental",
+        "rudderstack.parameter.future-parameters",
     )
     def test_each_parameter_is_flag_and_value_in_one_string(
         self, fields: dict[str, Any], parameters: list[str], sandbox: Sandbox, rudderstack: RudderStackResource
@@ -150,6 +168,7 @@ class TestFields:
             ({"profile_id": "x"}, "profile_id"),
         ],
     )
+    @pytest.mark.covers("rudderstack.parameter.profiles-id")
     def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             RudderStackProfilesRun(**{"profiles_id": PROJECT, **fields})
@@ -158,6 +177,7 @@ class TestFields:
         with pytest.raises(ValidationError):
             RudderStackProfilesRun(profiles_id=PROJECT).profiles_id = "other"  # type: ignore[misc]
 
+    @pytest.mark.covers("rudderstack.parameter.profiles-id")
     def test_the_project_is_the_target(self) -> None:
         assert RudderStackProfilesRun(profiles_id=PROJECT).target == PROJECT
 
@@ -177,6 +197,7 @@ class TestFields:
     def test_it_takes_no_gate(self) -> None:
         assert not RudderStackProfilesRun.data_checks
 
+    @pytest.mark.covers("rudderstack.endpoint.stop")
     def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, rudderstack: RudderStackResource) -> None:
         run = RudderStackProfilesRun(profiles_id=PROJECT)
         assert not run.can_cancel
@@ -186,6 +207,7 @@ class TestFields:
 
 
 class TestRefusals:
+    @pytest.mark.covers("rudderstack.error.409-project-already-running")
     def test_409_is_a_conflict_with_a_run_that_is_going(
         self, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
@@ -198,15 +220,18 @@ class TestRefusals:
         assert not raised.value.may_have_been_accepted
         assert sandbox.starts("rudderstack") == 1
 
+    @pytest.mark.covers("rudderstack.login.authorization", "rudderstack.error.401")
     def test_a_wrong_token(self, sandbox: Sandbox) -> None:
         resource = RudderStackResource(access_token="wrong-token", base_url=f"{sandbox.url}/rudderstack")
         with pytest.raises(AuthenticationError, match="credentials"):
             start(resource)
 
+    @pytest.mark.covers("rudderstack.error.404-unknown-project")
     def test_an_unknown_project(self, rudderstack: RudderStackResource) -> None:
         with pytest.raises(NotFoundError, match="2hkeNone"):
             start(rudderstack, profiles_id="2hkeNone")
 
+    @pytest.mark.covers("rudderstack.parameter.future-parameters")
     def test_an_unknown_parameter_is_told_in_the_vendors_words(self, rudderstack: RudderStackResource) -> None:
         with pytest.raises(InvalidRequestError, match=r"--verbose.*not allowed"):
             start(rudderstack, parameters=["--verbose yes"])
@@ -228,6 +253,12 @@ class TestRefusals:
             (500, ["x"], ServerError, None, '["x"]'),
             (500, "boom", ServerError, None, None),
         ],
+    )
+    @pytest.mark.covers(
+        "rudderstack.error.401",
+        "rudderstack.error.403-flag-or-feature-not-enabled",
+        "rudderstack.error.body",
+        "rudderstack.error.500",
     )
     def test_an_error_is_read_in_every_shape(
         self,

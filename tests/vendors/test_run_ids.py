@@ -38,6 +38,12 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("vendor", "run_id"), [*((vendor, one) for vendor in ENDPOINTS for one in STRANGE), *OTHERS])
+@pytest.mark.covers(
+    "rudderstack.parameter.run-id",
+    "amperity.parameter.workflow-id",
+    "segmentflow.parameter.run-id",
+    "prophecy.parameter.run-id",
+)
 def test_no_run_id_reaches_another_endpoint(
     vendor: str, run_id: str, sandbox: Sandbox, request: pytest.FixtureRequest
 ) -> None:

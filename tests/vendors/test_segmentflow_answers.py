@@ -38,6 +38,14 @@ class TestStates:
             ("  ", RunState.UNKNOWN),
         ],
     )
+    @pytest.mark.covers(
+        "segmentflow.field.run-status",
+        "segmentflow.state.queued",
+        "segmentflow.state.running",
+        "segmentflow.state.completed",
+        "segmentflow.state.failed",
+        "segmentflow.state.any-other-word",
+    )
     def test_are_told_by_word(
         self, word: str, state: RunState, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -48,6 +56,7 @@ class TestStates:
         ("on_exited", "state", "error"),
         [("fail", RunState.FAILED, "on_exited='succeed' accepts that"), ("succeed", RunState.SUCCEEDED, None)],
     )
+    @pytest.mark.covers("segmentflow.state.exited")
     def test_leaving_early_is_what_the_user_says(
         self,
         on_exited: Literal["fail", "succeed"],
@@ -80,6 +89,14 @@ class TestStates:
 
     @pytest.mark.parametrize("shape", ["A", "B"])
     @pytest.mark.parametrize("completed_at", ["null", "absent", "present"])
+    @pytest.mark.covers(
+        "segmentflow.endpoint.status",
+        "segmentflow.field.run-journey-id",
+        "segmentflow.field.run-profile-id",
+        "segmentflow.field.run-workflow-id",
+        "segmentflow.field.run-triggered-at",
+        "segmentflow.field.run-completed-at",
+    )
     def test_each_shape_says_the_same(
         self, shape: str, completed_at: str, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -98,12 +115,14 @@ class TestStates:
         assert ("segmentflow/workflow_id" in shown) is (shape == "B")
         assert shown["segmentflow/journey_id"] == JOURNEY
 
+    @pytest.mark.covers("segmentflow.field.run-workflow-id")
     def test_a_workflow_may_be_null(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         sandbox.set_behaviour(JOURNEY, Behaviour(workflow_id="null"))
         run_id = start(segmentflow)
         shown = journey().fetch_result(segmentflow, run_id, look(segmentflow, run_id), None).metadata
         assert set(shown) == {"segmentflow/journey_id", "segmentflow/profile_id"}
 
+    @pytest.mark.covers("segmentflow.field.run-triggered-at", "segmentflow.field.run-completed-at")
     def test_the_documented_example_is_read(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         body = {
             "runId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
@@ -119,6 +138,7 @@ class TestStates:
         assert status.duration_seconds == 60.5
 
     @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00Z", "soon", [], "9999-12-31T23:59:59-05:00"])
+    @pytest.mark.covers("segmentflow.field.run-triggered-at", "segmentflow.field.run-completed-at")
     def test_a_strange_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -128,6 +148,7 @@ class TestStates:
     @pytest.mark.parametrize(
         "body", [{}, {"status": None}, {"status": ""}, {"status": 3}, [], 5, {"Status": "completed"}, {"state": "x"}]
     )
+    @pytest.mark.covers("segmentflow.field.run-status")
     def test_a_body_without_a_state_is_quoted(
         self, body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -139,6 +160,7 @@ class TestStates:
         "body", [{}, {"runId": None}, {"runId": ""}, {"runId": 7.0}, {"runId": True}, {"id": "r"}, []]
     )
     @BOTH
+    @pytest.mark.covers("segmentflow.field.start-run-id")
     def test_a_start_without_an_id_may_have_started_something(
         self, by: dict[str, str], body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -174,6 +196,7 @@ class TestAnyBody:
     )
     @example(body={"status": "exited", "completedAt": "9999-12-31T23:59:59-05:00", "error": {}}, on_exited="fail")
     @example(body={"status": "completed!", "journeyId": 7}, on_exited="fail")
+    @pytest.mark.covers("segmentflow.field.run-status")
     def test_of_a_status(self, body: Any, on_exited: Any, origin: Origin, at_origin: SegmentflowResource) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         run = journey(on_exited=on_exited)

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 class TestOutcome:
     @BOTH
+    @pytest.mark.covers("segmentflow.field.run-journey-id", "segmentflow.field.run-profile-id")
     def test_a_good_run_is_a_materialization(
         self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -39,6 +40,7 @@ class TestOutcome:
     @pytest.mark.parametrize(
         "named", [{"journey_id": well_known.SEGMENTFLOW_FAILING}, {"journey_key": well_known.SEGMENTFLOW_FAILING_KEY}]
     )
+    @pytest.mark.covers("segmentflow.field.run-error", "segmentflow.state.failed")
     def test_a_failed_run_shows_the_vendors_words(
         self, named: Any, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -50,6 +52,7 @@ class TestOutcome:
         assert "no sender profile" in status.metadata["error"].value
         assert entries(instance, KEY)[-1] == "ended"
 
+    @pytest.mark.covers("segmentflow.state.exited", "end.exited")
     def test_leaving_early_fails_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_EXITING_KEY, recipient=ANNA)
         result = start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
@@ -59,6 +62,7 @@ class TestOutcome:
         assert sandbox.starts("segmentflow") == 1
         assert checks(result)["run_status"].metadata["word"].value == "exited"
 
+    @pytest.mark.covers("segmentflow.state.exited", "end.exited")
     def test_leaving_early_is_good_where_the_user_says_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         key = well_known.SEGMENTFLOW_EXITING_KEY
         run = SegmentflowJourneyRun(journey_key=key, recipient=ANNA, on_exited="succeed")
@@ -66,10 +70,12 @@ class TestOutcome:
         assert result.success
         assert checks(result)["run_status"].metadata["word"].value == "exited"
 
+    @pytest.mark.covers("segmentflow.state.any-other-word")
     def test_an_unknown_word_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("unknown_state", word="dozing", method="GET", times=3))
         assert start(BY_KEY, sandbox, instance).success
 
+    @pytest.mark.covers("segmentflow.state.any-other-word")
     def test_an_unknown_word_with_an_end_is_quoted(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("unknown_state", word="Evaporated", ended=True, method="GET"))
         assert "'Evaporated'" in failure(start(BY_KEY, sandbox, instance))
@@ -86,6 +92,7 @@ class TestOutcome:
 
 
 class TestDays:
+    @pytest.mark.covers("segmentflow.state.running")
     def test_a_run_of_hours_costs_few_looks_and_few_observations(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -97,6 +104,7 @@ class TestDays:
         assert len(observed) <= 4
         assert metadata(instance, KEY)["dagster_runs/duration_seconds"] == pytest.approx(4 * 3600, rel=0.01)
 
+    @pytest.mark.covers("segmentflow.state.running")
     def test_the_timeout_is_thirty_days_unless_the_user_says_otherwise(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -107,12 +115,14 @@ class TestDays:
             started = next(entry for entry in kept if entry["entry"] == "started")
             assert started["deadline"] - started["at"] == pytest.approx(seconds)
 
+    @pytest.mark.covers("wait.timeout-cannot-cancel")
     def test_it_cannot_be_cancelled_at_the_timeout(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="no way to cancel a journey run"):
             build_remote_run_asset(BY_KEY, key=KEY, on_timeout="cancel")
 
 
 class TestTermination:
+    @pytest.mark.covers("segmentflow.endpoint.cancel-run", "cancel.cannot-cancel")
     def test_says_plainly_that_the_run_goes_on(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=DAY))
         with at_pause(sandbox, lambda: terminate(instance)):

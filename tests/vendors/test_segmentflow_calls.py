@@ -35,6 +35,7 @@ class TestConnection:
             ({"base_url": " https://api.staging.segmentflow.ai/ "}, "https://api.staging.segmentflow.ai"),
         ],
     )
+    @pytest.mark.covers("segmentflow.login.host")
     def test_address(self, fields: dict[str, Any], url: str) -> None:
         assert SegmentflowResource(api_key="sk_live_x", **fields).http().base_url == url
 
@@ -47,6 +48,14 @@ class TestConnection:
 
 
 class TestWhatIsSent:
+    @pytest.mark.covers(
+        "segmentflow.endpoint.start-by-id",
+        "segmentflow.parameter.id",
+        "segmentflow.parameter.recipient",
+        "segmentflow.parameter.variables",
+        "segmentflow.field.start-run-id",
+        "segmentflow.login.header-x-api-key",
+    )
     def test_by_the_older_trigger(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         recipient = {"email": "anna@example.com", "userId": "7", "anonymousId": "a"}
         run_id = start(segmentflow, journey_id=JOURNEY.upper(), recipient=recipient, variables={"offer": [1, {"a": 2}]})
@@ -59,6 +68,12 @@ class TestWhatIsSent:
         assert "idempotency-key" not in request.headers
         assert run_id == request.started_run
 
+    @pytest.mark.covers(
+        "segmentflow.endpoint.start-by-key",
+        "segmentflow.parameter.journey-key",
+        "segmentflow.parameter.header-idempotency-key",
+        "segmentflow.parameter.profile",
+    )
     def test_by_the_newer_trigger(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         profile = {
             "email": "a@example.com",
@@ -88,6 +103,7 @@ class TestWhatIsSent:
         [request] = sandbox.requests("segmentflow")
         assert len(request.path.split("/")) == 7
 
+    @pytest.mark.covers("segmentflow.endpoint.status")
     def test_the_status_is_asked_for_by_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         run_id = start(segmentflow)
         look(segmentflow, run_id)
@@ -96,6 +112,7 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize("status", [202, 200])
     @BOTH
+    @pytest.mark.covers("segmentflow.rule.202-for-start")
     def test_both_codes_of_success_are_taken(
         self, by: dict[str, str], status: int, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -109,6 +126,7 @@ class TestTheIdempotencyKey:
         assert sandbox.starts("segmentflow") == 1
 
     @pytest.mark.parametrize("status", [422, 409])
+    @pytest.mark.covers("segmentflow.error.422-or-409-idempotency-key-reuse")
     def test_another_body_is_an_error_that_stays(
         self, status: int, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -120,6 +138,7 @@ class TestTheIdempotencyKey:
         assert (error.status, error.code, error.permanent) == (status, "idempotency_key_reuse", True)
         assert not error.passes
 
+    @pytest.mark.covers("segmentflow.error.409-lock")
     def test_the_lock_of_an_earlier_try_passes(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         sandbox.add_fault(Fault("status", status=409))
         with pytest.raises(ConflictError) as raised:
@@ -166,6 +185,12 @@ class TestFields:
             ({"journey": KEY}, "journey"),
         ],
     )
+    @pytest.mark.covers(
+        "segmentflow.parameter.id",
+        "segmentflow.parameter.journey-key",
+        "segmentflow.parameter.recipient",
+        "segmentflow.parameter.profile",
+    )
     def test_that_make_no_sense_are_refused(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             journey(**fields)
@@ -192,6 +217,7 @@ class TestFields:
     def test_the_journey_is_the_target(self) -> None:
         assert [journey(**by).target for by in (BY_ID, BY_KEY)] == [JOURNEY, KEY]
 
+    @pytest.mark.covers("segmentflow.endpoint.cancel-run")
     def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, segmentflow: SegmentflowResource) -> None:
         assert not journey().can_cancel
         assert "https://dashboard.segmentflow.ai" in journey().where_to_stop
@@ -205,12 +231,14 @@ class TestFields:
 
 @BOTH
 class TestRefusals:
+    @pytest.mark.covers("segmentflow.login.header-x-api-key", "segmentflow.error.401-unauthorized")
     def test_a_wrong_key(self, by: dict[str, str], sandbox: Sandbox) -> None:
         resource = SegmentflowResource(api_key="sk_live_wrong", base_url=f"{sandbox.url}/segmentflow")
         with pytest.raises(AuthenticationError, match="invalid API key") as raised:
             start(resource, **by)
         assert raised.value.code == "unauthorized"
 
+    @pytest.mark.covers("segmentflow.login.scopes-journeys-trigger", "segmentflow.error.403-insufficient-scope")
     def test_a_missing_scope_is_named(
         self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -219,6 +247,7 @@ class TestRefusals:
             start(segmentflow, **by)
         assert raised.value.code == "insufficient_scope"
 
+    @pytest.mark.covers("segmentflow.error.403-insufficient-scope")
     def test_a_key_that_may_not_send(
         self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -227,6 +256,7 @@ class TestRefusals:
             start(segmentflow, **by)
         assert raised.value.code == "send_not_allowed"
 
+    @pytest.mark.covers("segmentflow.error.journey-without-entry")
     def test_a_journey_without_an_api_entry(
         self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
@@ -235,12 +265,14 @@ class TestRefusals:
             start(segmentflow, **by)
         assert raised.value.code == "validation_failed"
 
+    @pytest.mark.covers("segmentflow.error.400")
     def test_what_the_vendor_finds_wrong_with_the_body_is_shown(
         self, by: dict[str, str], segmentflow: SegmentflowResource
     ) -> None:
         with pytest.raises(InvalidRequestError, match=r"is not an email address \{'field': '\w+.email'\}"):
             start(segmentflow, **by, recipient={"email": "anna"})
 
+    @pytest.mark.covers("segmentflow.error.404-not-found")
     def test_an_unknown_journey(self, by: dict[str, str], segmentflow: SegmentflowResource) -> None:
         unknown = dict.fromkeys(by, "5e9f1c00-0000-4000-8000-00000000ffff")
         with pytest.raises(NotFoundError) as raised:
@@ -266,6 +298,13 @@ class TestRefusals:
             (500, ["x"], ServerError, None, '["x"]'),
         ],
     )  # fmt: skip
+    @pytest.mark.covers(
+        "segmentflow.error.body",
+        "segmentflow.error.401-unauthorized",
+        "segmentflow.error.403-insufficient-scope",
+        "segmentflow.error.400",
+        "segmentflow.error.410",
+    )
     def test_an_error_is_read_in_every_shape(
         self,
         by: dict[str, str],
@@ -285,12 +324,14 @@ class TestRefusals:
 
 
 class TestRefusedLooks:
+    @pytest.mark.covers("segmentflow.login.scopes-journeys-trigger", "segmentflow.error.403-insufficient-scope")
     def test_a_key_that_may_not_read(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         run_id = start(segmentflow)
         sandbox.configure("segmentflow", scopes=["journeys:trigger"])
         with pytest.raises(PermissionDeniedError, match="journeys:read"):
             look(segmentflow, run_id)
 
+    @pytest.mark.covers("segmentflow.error.404-not-found")
     def test_an_unknown_run(self, segmentflow: SegmentflowResource) -> None:
         with pytest.raises(NotFoundError):
             look(segmentflow, "5e9f1c00-0000-4000-8000-00000000ffff")

@@ -23,6 +23,7 @@ LOST = [
 
 class TestLostAnswers:
     @pytest.mark.parametrize("fault", LOST, ids=lambda fault: fault.kind)
+    @pytest.mark.covers("segmentflow.parameter.header-idempotency-key", "lost-start.segmentflow-key")
     def test_the_newer_trigger_gives_the_same_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
@@ -34,6 +35,7 @@ class TestLostAnswers:
         assert metadata(instance, KEY)["dagster_runs/run_id"] == sandbox.runs("segmentflow")[0].id
 
     @pytest.mark.parametrize("fault", LOST[::2], ids=lambda fault: fault.kind)
+    @pytest.mark.covers("segmentflow.endpoint.list-journeys", "lost-start.segmentflow-id")
     def test_nobody_can_tell_with_the_older_one(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
@@ -52,6 +54,7 @@ class TestLostAnswers:
         assert sandbox.starts("segmentflow") == 2
 
     @pytest.mark.parametrize("how", ["retry", "from failure"])
+    @pytest.mark.covers("segmentflow.parameter.header-idempotency-key", "lost-start.segmentflow-key")
     def test_a_crash_between_the_request_and_its_note_sends_the_same_key(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, how: str
     ) -> None:
@@ -78,6 +81,7 @@ class TestLostAnswers:
         assert sandbox.starts("segmentflow") == 2
 
     @pytest.mark.parametrize("times", [1, 4])
+    @pytest.mark.covers("segmentflow.error.409-lock")
     def test_the_lock_of_the_lost_try_is_waited_for(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, times: int
     ) -> None:
@@ -114,6 +118,7 @@ class TestLostAnswers:
         assert reexecute(job, instance, refused.run_id).success
         assert sandbox.starts("segmentflow") == 1
 
+    @pytest.mark.covers("lost-start.segmentflow-key")
     def test_an_eviction_while_it_is_sent_again_does_not_undo_the_first(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

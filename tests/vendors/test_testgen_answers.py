@@ -81,6 +81,7 @@ def kept(result: RunResult) -> None:
 @few
 @given(body=jobs)
 @example(body={"id": "a", "status": "running", "completed_at": "9999-12-31T23:59:59-05:00"})
+@pytest.mark.covers("testgen.field.job-job-key")
 def test_of_a_job(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
@@ -106,6 +107,7 @@ def test_of_a_test_run(body: Any, origin: Origin, at_origin: TestGenResource) ->
 
 @few
 @given(body=profiling_runs)
+@pytest.mark.covers("testgen.field.profiling-run-result")
 def test_of_a_profiling_run(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
@@ -117,6 +119,7 @@ def test_of_a_profiling_run(body: Any, origin: Origin, at_origin: TestGenResourc
 
 @few
 @given(body=close_to({"items": st.lists(jobs, max_size=2), "page": counted, "limit": counted, "total": counted}))
+@pytest.mark.covers("testgen.field.list-items", "testgen.field.list-page")
 def test_of_a_list_of_jobs(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     # The same body is the answer to whatever is asked next.
     answer(origin, body)
@@ -137,6 +140,7 @@ def test_of_a_list_of_jobs(body: Any, origin: Origin, at_origin: TestGenResource
         }
     )
 )
+@pytest.mark.covers("testgen.field.results-items")
 def test_of_a_list_of_results(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
@@ -147,6 +151,7 @@ def test_of_a_list_of_results(body: Any, origin: Origin, at_origin: TestGenResou
 
 @few
 @given(body=close_to({"id": st.text(max_size=5)}))
+@pytest.mark.covers("testgen.field.id")
 def test_of_a_submission(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body, 202)
     with contextlib.suppress(UnexpectedResponseError):

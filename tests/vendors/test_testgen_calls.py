@@ -40,6 +40,7 @@ class TestAddress:
             " https://tg.example.com/api/v1/ ",
         ],
     )
+    @pytest.mark.covers("testgen.rule.address-with-or-without")
     def test_is_taken_with_and_without_the_apis_path(self, base_url: str) -> None:
         resource = TestGenResource(base_url=base_url, access_token="t0ken")
         assert resource.http().base_url == "https://tg.example.com/api/v1"
@@ -59,6 +60,7 @@ class TestAddress:
             {"access_token": "t", "client_id": "a", "client_secret": "b", "refresh_token": "c"},
         ],
     )
+    @pytest.mark.covers("testgen.login.bearer-token-jwt")
     def test_needs_one_way_to_log_in(self, fields: dict[str, str]) -> None:
         with pytest.raises(ValidationError, match="access_token"):
             TestGenResource(base_url="https://tg.example.com", **fields)
@@ -68,6 +70,12 @@ class TestWhatIsSent:
     __test__ = True
 
     @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
+    @pytest.mark.covers(
+        "testgen.endpoint.start-tests",
+        "testgen.parameter.external-url",
+        "testgen.parameter.metadata",
+        "testgen.field.id",
+    )
     def test_a_test_run_is_marked_as_ours(self, mount: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
         run_id = suite_run().start(testgen_at(mount), attempt(correlation_id="c1", dagster_url="https://d/runs/x"))
         [request] = sandbox.requests(mount)
@@ -79,11 +87,13 @@ class TestWhatIsSent:
         assert request.headers["user-agent"] == f"dagster-runs/{__version__}"
         assert (request.status, request.started_run) == (202, run_id)
 
+    @pytest.mark.covers("testgen.parameter.external-url")
     def test_what_is_not_known_is_not_sent(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         suite_run().start(testgen, attempt())
         assert set(sandbox.requests("testgen")[0].body) == {"metadata"}
 
     @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
+    @pytest.mark.covers("testgen.endpoint.start-profiling")
     def test_profiling_has_no_body(self, mount: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
         group_run().start(testgen_at(mount), attempt())
         [request] = sandbox.requests(mount)
@@ -94,10 +104,12 @@ class TestWhatIsSent:
 class TestMatchSchemaName:
     __test__ = True
 
+    @pytest.mark.covers("testgen.parameter.match-schema-name")
     def test_is_sent_to_a_server_that_heeds_it(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         suite_run(match_schema_name="other").start(testgen, attempt())
         assert sandbox.requests("testgen")[-1].body["match_schema_name"] == "other"
 
+    @pytest.mark.covers("testgen.endpoint.openapi", "testgen.parameter.match-schema-name")
     def test_is_refused_where_the_server_would_ignore_it(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
         with pytest.raises(InvalidRequestError, match=r"ignores match_schema_name.*5\.134") as raised:
             suite_run(match_schema_name="other").start(testgen_old, attempt())
@@ -124,6 +136,7 @@ class TestIds:
     @pytest.mark.parametrize(
         "an_id", ["", "orders", "../x", UNKNOWN[:-1], f"{UNKNOWN}0", f"{UNKNOWN}/x", "{partition_key", None, 7]
     )
+    @pytest.mark.covers("testgen.parameter.test-suite-id", "testgen.parameter.table-group-id")
     def test_that_are_no_uuids_are_refused(self, an_id: Any) -> None:
         with pytest.raises(ValidationError):
             TestGenTestRun(test_suite_id=an_id)
@@ -135,6 +148,7 @@ class TestIds:
             TestGenTestRun(test_suite_id="orders")
 
     @pytest.mark.parametrize("spell", [str.upper, lambda an_id: an_id.replace("-", ""), lambda an_id: f"{{{an_id}}}"])
+    @pytest.mark.covers("testgen.parameter.test-suite-id")
     def test_of_other_spellings_are_made_canonical(self, spell: Any) -> None:
         assert TestGenTestRun(test_suite_id=spell(UNKNOWN)).target == UNKNOWN
 
@@ -142,6 +156,7 @@ class TestIds:
         "job_id",
         ["../x", "..", "", "a/b", "?", "a%2Fb", "a\nb", "#", f"../test-suites/{well_known.SUITE_CLEAN}/test-runs"],
     )
+    @pytest.mark.covers("testgen.parameter.job-id")
     def test_no_job_id_reaches_another_endpoint(self, job_id: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
         for call in (testgen.get_job, testgen.cancel_job, testgen.get_test_run, testgen.get_profiling_run):
             with pytest.raises(VendorError):
@@ -174,6 +189,22 @@ class TestStates:
 
     @pytest.mark.parametrize("word", WORDS)
     @pytest.mark.parametrize("spell", [str, str.upper, lambda word: word.replace("_", " ").title()])
+    @pytest.mark.covers(
+        "testgen.field.job-status",
+        "testgen.state.pending",
+        "testgen.state.claimed",
+        "testgen.state.queued",
+        "testgen.state.running",
+        "testgen.state.cancel-requested",
+        "testgen.state.interrupt-requested",
+        "testgen.state.interrupted",
+        "testgen.state.pause-requested",
+        "testgen.state.paused",
+        "testgen.state.resume-requested",
+        "testgen.state.completed",
+        "testgen.state.error",
+        "testgen.state.canceled",
+    )
     def test_each_of_the_thirteen_words(
         self, word: str, spell: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
@@ -183,12 +214,14 @@ class TestStates:
         assert (status.state, status.word) == (WORDS[word], spell(word))
 
     @pytest.mark.parametrize("word", ["succeeded", "cancelled", "incomplete", "completed_with_errors", "?", "🎉"])
+    @pytest.mark.covers("testgen.state.any-other-word")
     def test_an_unknown_word_is_no_end(self, word: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run_id = suite_run().start(testgen, attempt())
         sandbox.add_fault(Fault("unknown_state", word=word))
         assert suite_run().fetch_status(testgen, run_id).state is RunState.UNKNOWN
 
     @pytest.mark.parametrize("value", [None, "", 7, [], {}])
+    @pytest.mark.covers("testgen.field.job-status")
     def test_no_word_is_an_error_that_quotes_the_answer(
         self, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
@@ -198,6 +231,12 @@ class TestStates:
             suite_run().fetch_status(testgen, run_id)
         assert run_id in str(raised.value)
 
+    @pytest.mark.covers(
+        "testgen.field.job-started-at",
+        "testgen.field.job-completed-at",
+        "testgen.field.job-error-message",
+        "testgen.state.error",
+    )
     def test_times_and_error_come_along(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run = suite_run(well_known.SUITE_DOWN)
         run_id = run.start(testgen, attempt())
@@ -210,6 +249,7 @@ class TestStates:
         assert ended.duration_seconds == pytest.approx(6, abs=0.01)
 
     @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "soon", 7.5, {}, "9999-12-31T23:59:59-05:00"])
+    @pytest.mark.covers("testgen.field.job-completed-at")
     def test_a_strange_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
@@ -270,6 +310,12 @@ class TestErrors:
             (500, {"error": 5}, ServerError, None, None),
         ],
     )
+    @pytest.mark.covers(
+        "testgen.error.detail-as-text",
+        "testgen.error.400",
+        "testgen.error.422-fields",
+        "testgen.error.invalid-generation-set",
+    )
     def test_are_read_in_every_shape(
         self,
         status: int,
@@ -293,11 +339,13 @@ class TestErrors:
         if isinstance(body, str):
             assert body in raised.value.detail
 
+    @pytest.mark.covers("testgen.login.bearer-token-jwt")
     def test_a_wrong_token(self, testgen_at: TestGenMaker) -> None:
         with pytest.raises(AuthenticationError, match="Invalid or expired token"):
             suite_run().start(testgen_at("testgen", access_token="wrong-token"), attempt())
 
     @pytest.mark.parametrize("run", [suite_run(UNKNOWN), group_run(UNKNOWN)], ids=["suite", "table group"])
+    @pytest.mark.covers("testgen.login.roles-edit-to-submit-cancel", "testgen.error.404-not-found")
     def test_an_unknown_target(self, run: Any, testgen: TestGenResource) -> None:
         with pytest.raises(NotFoundError, match="may not see"):
             run.start(testgen, attempt())
@@ -309,6 +357,7 @@ class TestAJobThatIsGone:
     __test__ = True
 
     @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
+    @pytest.mark.covers("testgen.endpoint.status", "testgen.error.404-not-found")
     def test_is_told_by_testgens_own_words(self, mount: str, testgen_at: TestGenMaker) -> None:
         with pytest.raises(NotFoundError):
             testgen_at(mount).get_job(UNKNOWN)
@@ -328,6 +377,7 @@ class TestAJobThatIsGone:
             "default backend - 404",
         ],
     )
+    @pytest.mark.covers("testgen.error.404-no-route")
     def test_is_not_told_by_a_route_that_is_gone(self, body: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(Fault("status", status=404, body=body))
         with pytest.raises(UnexpectedResponseError) as raised:
@@ -345,6 +395,7 @@ class TestCancelling:
 
     @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
     @pytest.mark.parametrize("run", [suite_run(), group_run()], ids=["tests", "profiling"])
+    @pytest.mark.covers("testgen.endpoint.cancel", "testgen.state.cancel-requested")
     def test_ends_canceled(self, mount: str, run: Any, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
         resource = testgen_at(mount)
         run_id = run.start(resource, attempt())
@@ -355,6 +406,7 @@ class TestCancelling:
         sandbox.advance(10)
         assert run.fetch_status(resource, run_id).state is RunState.CANCELED
 
+    @pytest.mark.covers("testgen.error.409-cancel-after-end")
     def test_what_has_ended_is_a_conflict(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run_id = suite_run().start(testgen, attempt())
         sandbox.advance(100)
@@ -371,6 +423,7 @@ class TestCancelling:
         assert sandbox.runs("testgen")[0].cancel_requested_at is not None
 
 
+@pytest.mark.covers("testgen.endpoint.status", "testgen.field.job-started-at")
 def test_the_recorded_answers_of_real_servers_are_read(sandbox: Sandbox, testgen: TestGenResource) -> None:
     """The job object as 5.134.0 sent it: all fields there, null until set, and some that we do not know."""
     body = json.loads(

@@ -58,6 +58,7 @@ def another_process_logs_in(sandbox: Sandbox) -> None:
     requests.post(f"{sandbox.url}/testgen/oauth/token", data=form, auth=CLIENT, timeout=5).raise_for_status()
 
 
+@pytest.mark.covers("testgen.endpoint.token", "testgen.login.grant-refresh-token", "testgen.login.access-token")
 def test_the_first_call_logs_in_and_the_others_do_not(sandbox: Sandbox, testgen: TestGenResource) -> None:
     for _ in range(3):
         suite_run().start(testgen, attempt())
@@ -84,6 +85,7 @@ def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, t
     assert sandbox.starts("testgen") == 2
 
 
+@pytest.mark.covers("testgen.login.refresh-revokes")
 def test_a_token_that_another_process_revokes_is_renewed(sandbox: Sandbox, testgen: TestGenResource) -> None:
     run_id = suite_run().start(testgen, attempt())
     for _ in range(3):
@@ -107,6 +109,7 @@ def test_threads_that_meet_a_401_together_renew_once(sandbox: Sandbox, testgen: 
     assert len(logins(sandbox)) == before + 1
 
 
+@pytest.mark.covers("testgen.login.refresh-revokes")
 def test_two_processes_that_share_a_refresh_token_both_get_through(
     sandbox: Sandbox, testgen: TestGenResource, login: TestGenMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +131,7 @@ def test_renewing_does_not_go_on_for_ever(sandbox: Sandbox, testgen: TestGenReso
     assert len(sandbox.requests("testgen")) - len(logins(sandbox)) == 1 + 3
 
 
+@pytest.mark.covers("testgen.login.expires-in")
 def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock) -> None:
     run_id = suite_run().start(testgen, attempt())
     clock.sleep(3600 - 30)
@@ -136,6 +140,7 @@ def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, testgen: TestGenRes
     assert 401 not in [request.status for request in sandbox.requests("testgen")]
 
 
+@pytest.mark.covers("testgen.login.grant-refresh-token")
 def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: TestGenMaker) -> None:
     for resource in (login(), login(project_code="OTHER"), login(base_url=f"{sandbox.url}/testgen/api/v1/")):
         suite_run().start(resource, attempt())
@@ -143,6 +148,7 @@ def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: TestGe
 
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret", "refresh_token"])
+@pytest.mark.covers("testgen.login.invalid-grant")
 def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sandbox, login: TestGenMaker) -> None:
     with pytest.raises(AuthenticationError, match="no access token was given") as raised:
         suite_run().start(login(**{field: "wrong-one"}), attempt())
@@ -153,6 +159,7 @@ def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sa
     assert len(logins(sandbox)) == 1
 
 
+@pytest.mark.covers("testgen.login.grant-refresh-token")
 def test_a_refresh_token_that_has_ended_is_refused(
     sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
 ) -> None:
@@ -163,6 +170,7 @@ def test_a_refresh_token_that_has_ended_is_refused(
 
 
 @pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
+@pytest.mark.covers("testgen.login.invalid-grant")
 def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(fault)
     suite_run().start(testgen, attempt())

@@ -53,6 +53,7 @@ class TestByOurMark:
     __test__ = True
 
     @pytest.mark.parametrize("fault", ANSWERLESS, ids=lambda fault: fault.kind)
+    @pytest.mark.covers("testgen.parameter.metadata", "testgen.field.test-run-metadata", "testgen.rule.idempotency-key")
     def test_among_other_peoples_runs_of_the_same_suite(
         self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
@@ -65,6 +66,14 @@ class TestByOurMark:
         url = suite_run().run_url(testgen, ours)
         assert found(testgen, suite_run(), tried) == [FoundRun(ours, ours=True, url=url)]
 
+    @pytest.mark.covers(
+        "testgen.endpoint.list",
+        "testgen.parameter.page",
+        "testgen.field.job-id",
+        "testgen.field.list-items",
+        "testgen.field.list-limit",
+        "testgen.field.list-total",
+    )
     def test_beyond_the_first_page(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         tried = lose(sandbox, testgen, suite_run())
         colleague_runs(sandbox, SUITE, "testgen", times=101)
@@ -93,6 +102,7 @@ class TestBySuiteAndTime:
         mount = "testgen" if age == "new" else "testgen-old"
         return mount, testgen_at(mount), suite_run() if kind == "tests" else group_run()
 
+    @pytest.mark.covers("testgen.field.profiling-run-table-group-id")
     def test_one_candidate(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
         mount, resource, run = place
         tried = lose(sandbox, resource, run)
@@ -110,11 +120,13 @@ class TestBySuiteAndTime:
         pass_time(5)
         assert {one.run_id for one in found(resource, run, tried) or []} == {one.id for one in sandbox.runs(mount)}
 
+    @pytest.mark.covers("testgen.endpoint.suite")
     def test_none(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
         _, resource, run = place
         tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
         assert found(resource, run, tried) == []
 
+    @pytest.mark.covers("testgen.field.test-run-test-suite-id")
     def test_a_run_that_has_not_begun_does_not_tell_its_target_yet(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
@@ -123,6 +135,7 @@ class TestBySuiteAndTime:
         [only] = found(resource, run, tried) or []
         assert only.undecided
 
+    @pytest.mark.covers("testgen.field.profiling-run-table-group-id")
     def test_a_run_of_another_target_is_none(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
@@ -134,6 +147,7 @@ class TestBySuiteAndTime:
         assert found(resource, run, tried) == []
 
     @pytest.mark.parametrize("source", ["scheduler", "ui", "cli", "mcp"])
+    @pytest.mark.covers("testgen.field.job-source")
     def test_a_run_that_no_request_started_is_none(
         self, source: str, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
@@ -145,6 +159,7 @@ class TestBySuiteAndTime:
         assert found(resource, run, tried) == []
 
     @pytest.mark.parametrize("earlier", [60, 3600, 86_400])
+    @pytest.mark.covers("testgen.field.job-created-at")
     def test_a_run_from_before_the_start_is_none(
         self, earlier: float, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
@@ -165,6 +180,7 @@ class TestBySuiteAndTime:
         pass_time(7)
         assert found(resource, run, tried) == []
 
+    @pytest.mark.covers("testgen.parameter.job-key")
     def test_a_run_of_another_kind_is_none(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
         tried = lose(sandbox, testgen_old, suite_run(), Fault("reset", method="POST", times=1))
         group_run().start(testgen_old, attempt())
@@ -174,6 +190,7 @@ class TestBySuiteAndTime:
 
 @pytest.mark.parametrize("ahead", [-7200, 7200], ids=["behind", "ahead"])
 @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
+@pytest.mark.covers("testgen.field.job-created-at")
 def test_the_servers_clock_may_go_wrong(ahead: float, mount: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
     offset = sandbox.now() - time.time()
 
@@ -198,6 +215,7 @@ def test_the_servers_clock_may_go_wrong(ahead: float, mount: str, sandbox: Sandb
 
 @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
 @pytest.mark.parametrize("run", [suite_run(), group_run()], ids=["tests", "profiling"])
+@pytest.mark.covers("testgen.parameter.project-code")
 def test_without_a_project_nothing_can_be_looked_for(
     mount: str, run: object, sandbox: Sandbox, testgen_at: TestGenMaker
 ) -> None:
@@ -208,6 +226,7 @@ def test_without_a_project_nothing_can_be_looked_for(
 
 
 @pytest.mark.parametrize("code", ["default", "NOPE"])
+@pytest.mark.covers("testgen.endpoint.list")
 def test_another_project_is_an_error(code: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
     # To find nothing there would mean that nothing was started.
     resource = testgen_at("testgen", project_code=code)

@@ -199,6 +199,7 @@ def lose(sandbox: Sandbox, resource: TestGenResource, run: Any) -> StartAttempt:
 
 
 @pytest.mark.fixes("6.9")
+@pytest.mark.covers("lost-start.canceled-pending-job")
 def test_a_lost_start_beside_a_canceled_job_succeeds(
     sandbox: Sandbox, instance: dg.DagsterInstance, testgen_old: TestGenResource
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_lost_start_beside_a_canceled_job_succeeds(
 
 
 @pytest.mark.fixes("6.9")
+@pytest.mark.covers("wait.404-from-start")
 def test_a_job_that_never_existed_is_given_up_after_one_minute(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -224,6 +226,7 @@ def test_a_job_that_never_existed_is_given_up_after_one_minute(
 
 
 @pytest.mark.fixes("6.9")
+@pytest.mark.covers("wait.404-from-start")
 def test_a_job_that_never_existed_is_started_again_by_a_retry(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

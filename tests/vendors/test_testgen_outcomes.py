@@ -54,9 +54,11 @@ class TestTestsPassed:
             ({}, {"max_failures": 99, "max_warnings": 99}, ERROR),
         ],
     )
+    @pytest.mark.covers("testgen.field.counts-passed", "testgen.field.counts-failed", "testgen.field.counts-warning")
     def test_by_the_counts_and_the_gate(self, given: dict[str, int], gate: dict[str, Any], verdict: str) -> None:
         assert judged(outcomes.tests_passed(counts(**given), QualityGate(**gate))) == verdict
 
+    @pytest.mark.covers("testgen.field.counts-log")
     def test_no_tests_is_no_pass_and_says_so(self) -> None:
         assert "No tests ran" in str(outcomes.tests_passed(counts(), QualityGate()).description)
 
@@ -100,6 +102,7 @@ class TestQualityScore:
         got = TestResult.model_validate({"score": score}).score
         assert judged(outcomes.quality_score(got, QualityGate(**gate), nothing_examined=None)) == verdict
 
+    @pytest.mark.covers("testgen.rule.score-without-tests")
     def test_the_score_of_nothing_means_nothing(self) -> None:
         why = outcomes.why_no_tests(counts())
         outcome = outcomes.quality_score(1.0, QualityGate(min_score=0.5), nothing_examined=why)
@@ -187,6 +190,16 @@ class TestMetadata:
         assert entries["testgen/table_count"].value == 0
         assert entries["testgen/hygiene_definite"].value == 0
 
+    @pytest.mark.covers(
+        "testgen.field.results-result-status",
+        "testgen.field.results-result-message",
+        "testgen.field.results-table-name",
+        "testgen.field.results-column-names",
+        "testgen.field.results-test-type",
+        "testgen.field.results-test-type-name",
+        "testgen.field.results-result-measure",
+        "testgen.field.results-threshold-value",
+    )
     def test_failing_tests_are_a_table_of_texts(self) -> None:
         tests = [
             FailingTest(

@@ -23,6 +23,18 @@ def either(request: pytest.FixtureRequest, testgen_at: TestGenMaker) -> TestGenR
 class TestTestRuns:
     __test__ = True
 
+    @pytest.mark.covers(
+        "testgen.endpoint.test-run",
+        "testgen.field.test-run-result",
+        "testgen.field.test-run-result-result-counts",
+        "testgen.field.test-run-result-score",
+        "testgen.field.counts-passed",
+        "testgen.field.counts-failed",
+        "testgen.field.counts-warning",
+        "testgen.field.counts-error",
+        "testgen.field.counts-log",
+        "testgen.field.counts-dismissed",
+    )
     def test_bring_score_and_counts_in_both_shapes(self, sandbox: Sandbox, either: TestGenResource) -> None:
         result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_ORDERS))
         assert numbers(result) == {
@@ -46,6 +58,7 @@ class TestTestRuns:
             (well_known.SUITE_EMPTY, False, "ERROR"),
         ],
     )
+    @pytest.mark.covers("testgen.state.completed")
     def test_are_judged_by_their_counts(
         self, suite: str, passed: bool, severity: str | None, sandbox: Sandbox, either: TestGenResource
     ) -> None:
@@ -54,6 +67,7 @@ class TestTestRuns:
         if severity:
             assert outcome.severity.value == severity
 
+    @pytest.mark.covers("testgen.rule.score-without-tests", "end.nothing-tested")
     def test_of_an_empty_suite_pass_no_check_though_the_score_is_one(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
@@ -61,12 +75,14 @@ class TestTestRuns:
         assert numbers(result)["testgen/score"] == 1.0
         assert [outcome.passed for outcome in result.checks] == [False, False]
 
+    @pytest.mark.covers("testgen.field.counts-error")
     def test_of_a_broken_test_fail_though_the_score_is_one(self, sandbox: Sandbox, either: TestGenResource) -> None:
         result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_BAD_SQL))
         assert numbers(result)["testgen/score"] == 1.0
         assert not check(result, "tests_passed").passed
 
     @pytest.mark.parametrize("missing", ["result", "result.result_counts", "result.result_counts.failed"])
+    @pytest.mark.covers("testgen.field.test-run-result")
     def test_without_counts_pass_no_check(self, missing: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(Fault("missing_field", field=missing, path="/test-runs/"))
         run = suite_run()
@@ -79,6 +95,7 @@ class TestTestRuns:
         assert "no counts" in str(result.checks[0].description)
 
     @pytest.mark.parametrize("value", ["many", None, {}, [], 1.5])
+    @pytest.mark.covers("testgen.field.test-run-result-result-counts")
     def test_with_strange_counts_pass_no_check(self, value: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(Fault("wrong_type", field="result.result_counts.failed", value=value, path="/test-runs/"))
         result = run_to_its_end(sandbox, testgen, suite_run())
@@ -88,6 +105,13 @@ class TestTestRuns:
 class TestFailingTests:
     __test__ = True
 
+    @pytest.mark.covers(
+        "testgen.endpoint.test-results",
+        "testgen.parameter.results-status",
+        "testgen.field.results-items",
+        "testgen.field.results-result-status",
+        "testgen.field.results-result-message",
+    )
     def test_are_listed_worst_first(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.set_behaviour(
             well_known.SUITE_CLEAN,
@@ -103,6 +127,7 @@ class TestFailingTests:
         assert "testgen/failing_tests" not in result.metadata
         assert not [request for request in sandbox.requests("testgen") if request.path.endswith("/results")]
 
+    @pytest.mark.covers("testgen.endpoint.test-results")
     def test_are_left_out_on_a_server_that_does_not_list_them(
         self, sandbox: Sandbox, testgen_old: TestGenResource
     ) -> None:
@@ -130,6 +155,7 @@ class TestFailingTests:
         result = run_to_its_end(sandbox, testgen_at("testgen", max_retries=1), suite_run(well_known.SUITE_ORDERS))
         assert numbers(result)["testgen/tests_failed"] == 5
 
+    @pytest.mark.covers("testgen.parameter.page")
     def test_of_a_very_bad_suite_are_cut(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.set_behaviour(
             well_known.SUITE_CLEAN, Behaviour(counts={"failed": 60, "error": 130, "warning": 9}), vendor="testgen"
@@ -142,6 +168,21 @@ class TestFailingTests:
 class TestProfilingRuns:
     __test__ = True
 
+    @pytest.mark.covers(
+        "testgen.endpoint.profiling-run",
+        "testgen.field.profiling-run-result",
+        "testgen.field.profiling-run-result-score",
+        "testgen.field.profiling-run-result-table-ct",
+        "testgen.field.profiling-run-result-column-ct",
+        "testgen.field.profiling-run-result-record-ct",
+        "testgen.field.profiling-run-result-issue-counts",
+        "testgen.field.issues-definite",
+        "testgen.field.issues-likely",
+        "testgen.field.issues-possible",
+        "testgen.field.issues-potential-pii-high",
+        "testgen.field.issues-potential-pii-moderate",
+        "testgen.field.issues-dismissed",
+    )
     def test_bring_score_sizes_and_issues_of_the_new_shape(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         assert numbers(run_to_its_end(sandbox, testgen, group_run())) == {
             "testgen/score": 0.9921,
@@ -156,6 +197,19 @@ class TestProfilingRuns:
             "testgen/pii_moderate": 3,
         }
 
+    @pytest.mark.covers(
+        "testgen.endpoint.profiling-run",
+        "testgen.field.profiling-run-result-score",
+        "testgen.field.profiling-run-result-column-ct",
+        "testgen.field.profiling-run-result-record-ct",
+        "testgen.field.profiling-run-result-issue-counts",
+        "testgen.field.issues-definite",
+        "testgen.field.issues-likely",
+        "testgen.field.issues-possible",
+        "testgen.field.issues-potential-pii-high",
+        "testgen.field.issues-potential-pii-moderate",
+        "testgen.field.issues-dismissed",
+    )
     def test_bring_score_sizes_and_issues_of_the_old_shape(
         self, sandbox: Sandbox, testgen_old: TestGenResource
     ) -> None:
@@ -171,6 +225,7 @@ class TestProfilingRuns:
             "testgen/hygiene_dismissed": 0,
         }
 
+    @pytest.mark.covers("testgen.field.profiling-run-result-table-ct", "end.nothing-tested")
     def test_of_no_tables_pass_no_check_though_the_score_is_one(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
@@ -179,6 +234,7 @@ class TestProfilingRuns:
         assert numbers(result)["testgen/table_count"] == 0
         assert [outcome.passed for outcome in result.checks] == [False, False]
 
+    @pytest.mark.covers("testgen.field.issues-definite", "testgen.field.issues-likely")
     def test_are_judged_by_definite_and_likely_issues(self, sandbox: Sandbox, either: TestGenResource) -> None:
         outcome = check(run_to_its_end(sandbox, either, group_run()), "hygiene_issues")
         assert (outcome.passed, outcome.severity.value) == (False, "ERROR")
@@ -202,6 +258,7 @@ class TestLateScores:
         return numbers(self.result)
 
     @pytest.mark.parametrize("delay", [0.0, 4.0, 20.0])
+    @pytest.mark.covers("testgen.field.test-run-result-score")
     def test_are_waited_for(
         self, delay: float, sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
     ) -> None:
@@ -209,6 +266,7 @@ class TestLateScores:
         assert delay - 1 <= sum(clock.pauses) <= delay + 2
 
     @pytest.mark.parametrize("never", [{"delay": 1e6}, {"delay": None, "score": None}])
+    @pytest.mark.covers("testgen.field.test-run-result-score")
     def test_are_waited_for_only_so_long(
         self, never: dict[str, Any], sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
     ) -> None:
@@ -230,6 +288,7 @@ class TestLateScores:
 class TestLinks:
     __test__ = True
 
+    @pytest.mark.covers("testgen.rule.pages-test-results-profiling-results")
     def test_lead_to_the_results_page(self, testgen_at: TestGenMaker) -> None:
         resource = testgen_at("testgen", ui_url="https://ui.example.com/", project_code="MY PROJECT&1")
         query = "?project_code=MY+PROJECT%261&run_id=j1"
@@ -237,11 +296,13 @@ class TestLinks:
         assert group_run().run_url(resource, "j1") == f"https://ui.example.com/profiling-runs:results{query}"
 
     @pytest.mark.parametrize("field", ["ui_url", "project_code"])
+    @pytest.mark.covers("testgen.parameter.project-code")
     def test_need_both_settings(self, field: str, testgen_at: TestGenMaker) -> None:
         resource = testgen_at("testgen", **{field: None})
         assert suite_run().run_url(resource, "j1") is None
         assert group_run().run_url(resource, "j1") is None
 
+    @pytest.mark.covers("testgen.rule.pages-test-results-profiling-results")
     def test_work(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         import requests
 

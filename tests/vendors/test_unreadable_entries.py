@@ -71,6 +71,7 @@ def places(
 @fixes
 class TestAnotherPersonsEntry:
     @pytest.mark.parametrize(("field", "value"), ODD)
+    @pytest.mark.covers("lost-start.unreadable-entry")
     def test_does_not_hide_the_job_with_our_mark(
         self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
@@ -129,6 +130,7 @@ class TestOurOwnEntry:
         assert metadata(instance, "quality")["dagster_runs/run_id"] == sandbox.runs("testgen")[0].id
 
     @pytest.mark.parametrize(("field", "value"), WITHOUT_AN_ID)
+    @pytest.mark.covers("lost-start.unreadable-entry")
     def test_without_an_id_leaves_the_outcome_unknown(
         self, field: str, value: Any, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
