@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import ends, figures, in_flight, loading, pacing, plots, ticking
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_markdown
-from dagster_runs.in_flight import completion
+from dagster_runs.sensors.completion import sensor
 
 _PAGE = """\
 # Performance
@@ -117,9 +117,9 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             minutes_each=ends.MINUTES,
             kept=pacing.KEPT,
             interval=ends.INTERVAL,
-            reading=completion.READING,
-            looking=completion.LOOKING,
-            reporting=ticking.LONGEST,
+            reading=sensor.READING,
+            looking=sensor.LOOKING,
+            reporting=ticking.MAX_LONGEST,
             assets=in_flight.ASSETS,
             loading=loading.ASSETS,
             ticks=as_markdown([_ticks(one) for one in found], _TICKS),

@@ -16,10 +16,10 @@ import dagster as dg
 
 from benchmarks import peer
 from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
-from dagster_runs.remote_run.ledger import EARLIER_RUNS
+from dagster_runs.remote_run.execution.event_log import EARLIER_RUNS
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock, fast_forward, sandbox_resources
-from tests.in_flight.driving import Driver, completion
+from tests.sensors.driving import Driver, completion
 
 MINUTES, SPREAD = 10, 0.04
 """The remote runs take so many minutes, normally distributed with this share as standard deviation."""

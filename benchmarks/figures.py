@@ -38,7 +38,7 @@ def small(size: Size) -> Iterator[Figure]:
     """What does not depend on how many runs there are."""
     yield Figure("import dagster_runs, after import dagster", "ms", _import_cost("import dagster_runs"), limit=50)
     yield Figure("the same with every name in it", "ms", _import_cost(_EVERYTHING))
-    yield Figure(f"definitions with {loading.ASSETS:,} remote assets", "ms", loading.ours(size.loads))
+    yield Figure(f"definitions with {loading.ASSETS:,} remote assets", "ms", loading.is_ours(size.loads))
     yield Figure(
         f"for comparison: {loading.ASSETS:,} of Dagster's own, one check each", "ms", loading.plain(size.loads)
     )

@@ -19,7 +19,7 @@ from benchmarks import event_log
 from benchmarks.in_flight_location import deferred_assets, partition_key, what
 from benchmarks.processes import ROOT, environment, sandbox_process
 from benchmarks.ticking import Tick
-from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import Behaviour, SandboxClient, well_known
 from dagster_runs.testing import sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home

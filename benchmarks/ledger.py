@@ -14,7 +14,7 @@ import dagster as dg
 
 from benchmarks import peer
 from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
-from dagster_runs.remote_run.ledger import Ledger
+from dagster_runs.remote_run.execution.ledger import Ledger
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import fast_forward, sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home

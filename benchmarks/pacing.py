@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from dagster_runs.remote_run.pacing import Pace
+from dagster_runs.remote_run.execution.poll_schedule import PollSchedule
 
-LONGEST, FIXED = 30.0, 10.0
+MAX_LONGEST, FIXED = 30.0, 10.0
 KEPT = 20
 _RUNS = 80
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -93,7 +93,7 @@ def simulated(asset: Asset) -> tuple[Sequence[Seen], Sequence[Seen]]:
     durations = [max(1.0, asset.duration(chance, (run - KEPT) / asset.runs)) for run in range(KEPT + asset.runs)]
     ours, fixed = [], []
     for run in range(KEPT, len(durations)):
-        pace = Pace.after(durations[run - asset.kept : run], longest=LONGEST)
+        pace = PollSchedule.after(durations[run - asset.kept : run], longest=MAX_LONGEST)
         latency = random.Random(run)
         ours.append(_follow(durations[run], pace.pause, latency))
         latency = random.Random(run)

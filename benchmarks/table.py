@@ -33,7 +33,7 @@ class Figure:
     def is_beyond(self) -> bool:
         """Whether a median of ours exceeds the limit."""
         return self.limit is not None and any(
-            statistics.median(values) > self.limit for values in (self.ours, self.deferred) if values
+            statistics.median(values) > self.limit for values in (self.is_ours, self.deferred) if values
         )
 
     @property
@@ -42,7 +42,7 @@ class Figure:
         limit = "" if self.limit is None else f"{_number(self.limit)} {self.unit}"
         return (
             self.name,
-            *(self._cell(values) for values in (self.ours, self.deferred, self.peer)),
+            *(self._cell(values) for values in (self.is_ours, self.deferred, self.peer)),
             f"{limit} EXCEEDED" if self.is_beyond else limit,
         )
 

@@ -17,12 +17,12 @@ from benchmarks.in_flight_location import deferred_assets, sensor
 from benchmarks.processes import cost_of
 from dagster_runs.sandbox import SandboxClient
 from dagster_runs.transport.clock import Clock, use_clock
-from tests.in_flight.driving import Driver
+from tests.sensors.driving import Driver
 
 UNTIL_DUE = 6.0
 """Seconds after a look until its run is due again: a first run's pause of ten, less half of what lies between ticks."""
 _A_MINUTE = 61.0
-LONGEST = 20.0
+MAX_LONGEST = 20.0
 """Seconds of ticks that report."""
 
 
@@ -71,7 +71,7 @@ def main(url: str, vendor: str, assets: int, partitions: int, group: str) -> Non
         sys.stdin.readline()
         time.sleep(UNTIL_DUE)
         reporting: list[Tick] = []
-        until = time.monotonic() + LONGEST
+        until = time.monotonic() + MAX_LONGEST
         while time.monotonic() < until and not (reporting and reporting[-1].said.endswith(" 0 in flight")):
             reporting.append(_tick(driver, instance))
         _say({"reporting": [asdict(tick) for tick in reporting]})

@@ -12,7 +12,6 @@ from dagster_runs.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dagster_runs.assets import build_remote_run_asset as build_remote_run_asset
-    from dagster_runs.in_flight.finished import FinishedRun as FinishedRun
     from dagster_runs.jobs import build_cancel_job as build_cancel_job
     from dagster_runs.remote_run.contract import RemoteRun as RemoteRun
     from dagster_runs.remote_run.errors import RemoteRunError as RemoteRunError
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
     from dagster_runs.remote_run.errors import RunTerminated as RunTerminated
     from dagster_runs.remote_run.errors import RunTimedOut as RunTimedOut
     from dagster_runs.remote_run.errors import StartOutcomeUnknown as StartOutcomeUnknown
-    from dagster_runs.remote_run.gate import QualityGate as QualityGate
+    from dagster_runs.remote_run.quality import QualityGate as QualityGate
     from dagster_runs.remote_run.resource import RemoteRunResource as RemoteRunResource
-    from dagster_runs.sensors import build_completion_sensor as build_completion_sensor
-    from dagster_runs.sensors import build_observation_sensor as build_observation_sensor
+    from dagster_runs.sensors.builders import build_completion_sensor as build_completion_sensor
+    from dagster_runs.sensors.builders import build_observation_sensor as build_observation_sensor
+    from dagster_runs.sensors.run_outcome import FinishedRun as FinishedRun
     from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
     from dagster_runs.transport.errors import ConflictError as ConflictError
     from dagster_runs.transport.errors import ConnectionFailedError as ConnectionFailedError
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "dagster_runs.assets": ("build_remote_run_asset",),
-    "dagster_runs.in_flight.finished": ("FinishedRun",),
+    "dagster_runs.sensors.run_outcome": ("FinishedRun",),
     "dagster_runs.remote_run.contract": ("RemoteRun",),
     "dagster_runs.remote_run.errors": (
         "RemoteRunError",
@@ -63,10 +63,10 @@ _HOMES = {
         "RunTimedOut",
         "StartOutcomeUnknown",
     ),
-    "dagster_runs.remote_run.gate": ("QualityGate",),
+    "dagster_runs.remote_run.quality": ("QualityGate",),
     "dagster_runs.remote_run.resource": ("RemoteRunResource",),
     "dagster_runs.jobs": ("build_cancel_job",),
-    "dagster_runs.sensors": ("build_completion_sensor", "build_observation_sensor"),
+    "dagster_runs.sensors.builders": ("build_completion_sensor", "build_observation_sensor"),
     "dagster_runs.transport.errors": (
         "AuthenticationError",
         "ConflictError",

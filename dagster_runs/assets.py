@@ -9,11 +9,14 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import dagster as dg
 
-from dagster_runs.in_flight.definition import RemoteAsset, remember
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.in_asset import AssetKeyLike, coerced_key
+from dagster_runs.remote_run.execution.dagster_step import Step
+from dagster_runs.remote_run.execution.events import check_specs
+from dagster_runs.remote_run.execution.execute import execute_remote_run
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution
+from dagster_runs.remote_run.execution.own_asset import AssetKeyLike, coerced_key
+from dagster_runs.remote_run.execution.partitions import fill_from_partition, require_partition
 from dagster_runs.remote_run.options import (
     OnConflict,
     OnMissingPartition,
@@ -22,10 +25,9 @@ from dagster_runs.remote_run.options import (
     RunOptions,
     Wait,
 )
-from dagster_runs.remote_run.partitions import require_partition
-from dagster_runs.remote_run.reporting import check_specs
-from dagster_runs.remote_run.step import Step
+from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.wording import with_article
+from dagster_runs.sensors.registry import RemoteAsset, register
 
 RunOrFunction = RemoteRun[Any] | Callable[[dg.AssetExecutionContext], RemoteRun[Any]]
 Parameters = ParamSpec("Parameters")
@@ -185,12 +187,14 @@ def build_remote_run_asset(
             raise dg.DagsterInvariantViolationError(
                 f"The function returned a {type(wanted).__name__}, though its annotation says {run_class.__name__}"
             )
-        wanted = wanted.changed_for_launch(context.op_execution_context.op_config or {}, by="The launch's config")
-        yield from remote.resource_in(context.resources).follow(
-            step, wanted, options, is_fixed=isinstance(run, RemoteRun)
+        wanted = wanted.with_overrides(context.op_execution_context.op_config or {}, by="The launch's config")
+        filled = fill_from_partition(wanted, step)
+        vendor_resource = remote.resource_in(context.resources)
+        yield from execute_remote_run(
+            RemoteRunExecution(step, vendor_resource, filled, options, is_fixed=isinstance(run, RemoteRun))
         )
 
-    remember(remote_run, remote)
+    register(remote_run, remote)
     return remote_run
 
 

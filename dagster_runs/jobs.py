@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from dagster_runs.in_flight.cancelling import Cancellation, in_flight
-from dagster_runs.in_flight.definition import check_defined, watched
-from dagster_runs.in_flight.vendor_resources import code_location_of, initialized
+from dagster_runs.sensors.completion.cancellation import Cancellation, in_flight
+from dagster_runs.sensors.registry import check_defined, resolve_assets
+from dagster_runs.sensors.vendor_resources import code_location_of, initialized
 
 
 class CancelRemoteRuns(dg.Config):
@@ -38,7 +38,7 @@ def build_cancel_job(
     Raises:
         DagsterInvalidDefinitionError: An asset is not deferred, or comes twice.
     """
-    by_key = {key.to_user_string(): asset for asset in watched(assets, deferred=True) for key in asset.keys}
+    by_key = {key.to_user_string(): asset for asset in resolve_assets(assets, deferred=True) for key in asset.keys}
 
     # Dagster resolves the config of all resources that a job requires before it begins: with several vendors, one
     # unset variable would keep the runs of all others from being canceled. So the op then initializes what it needs.
@@ -52,14 +52,14 @@ def build_cancel_job(
                 f"There is no deferred asset {config.asset!r}; there are {', '.join(by_key)}", allow_retries=False
             )
         check_defined([asset], code_location_of(context))
-        going = in_flight(asset, context.instance)
+        active = in_flight(asset, context.instance)
         wanted = [
-            flight
-            for flight in going
-            if config.partition in (None, *flight.partitions) and config.run_id in (None, flight.run_id)
+            deferred_run
+            for deferred_run in active
+            if config.partition in (None, *deferred_run.partitions) and config.run_id in (None, deferred_run.run_id)
         ]
         if not wanted:
-            ids = ", ".join(flight.run_id for flight in going) or "none"
+            ids = ", ".join(deferred_run.run_id for deferred_run in active) or "none"
             raise dg.Failure(f"No such run of {config.asset} is in flight. In flight: {ids}", allow_retries=False)
         failures: list[str] = []
         with initialized([asset], context) as vendors:
@@ -67,7 +67,7 @@ def build_cancel_job(
                 raise dg.Failure(". ".join(vendors.problems.values()), allow_retries=False)
             # All are asked first: until a vendor confirms takes up to a minute, and the last of a thousand is not to go
             # on meanwhile.
-            cancellations = [Cancellation(context, flight, vendors) for flight in wanted]
+            cancellations = [Cancellation(context, deferred_run, vendors) for deferred_run in wanted]
             for cancellation in cancellations:
                 cancellation.ask()
             for cancellation in cancellations:
@@ -79,7 +79,7 @@ def build_cancel_job(
             raise dg.Failure("\n".join(failures), allow_retries=False)
 
     @dg.job(name=name, description=description or "Cancels deferred runs at their vendor.")
-    def cancelling() -> None:
+    def canceling() -> None:
         cancel()
 
-    return cancelling
+    return canceling

@@ -14,7 +14,7 @@ from demo.outcome import Outcome
 
 # Enough for ids and asset keys on one line. A pipe or a CI log has no width of its own.
 _WIDE = 160
-_NARROWEST_TABLE = 120
+_MIN_TABLE = 120
 
 
 def console() -> Console:
@@ -31,7 +31,7 @@ def report(outcomes: Sequence[Outcome], *, width: int) -> Group:
         for outcome in outcomes
         if outcome.error
     ]
-    if width < _NARROWEST_TABLE:
+    if width < _MIN_TABLE:
         return Group(*(_paragraph(outcome) for outcome in outcomes), *errors)
     table = Table(show_lines=True)
     for name in ("asset", "remote run"):

@@ -6,11 +6,11 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_runs import RemoteRun, RemoteRunResource, build_remote_run_asset
-from dagster_runs.remote_run.contract import CheckOutcome, FoundRun, RunResult, StartAttempt
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
-from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, state_of
+from dagster_runs.remote_run.execution.partitions import iso
+from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.response_models import ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, parse_state
+from dagster_runs.remote_run.types import CheckOutcome, RunResult, StartAttempt, StartCandidate
 from dagster_runs.transport.auth import Auth, bearer
 
 WORDS = {
@@ -77,21 +77,21 @@ class AcmeForecastRun(RemoteRun[AcmeResource]):
 
     def fetch_status(self, resource: AcmeResource, run_id: str) -> RunStatus:
         seen = resource.http().get(["forecasts", run_id]).parse(Forecast)
-        state = state_of(seen.phase, WORDS)
-        return RunStatus(state, seen.phase, seen.message, started_at=seen.begun, finished_at=seen.ended, answer=seen)
+        state = parse_state(seen.phase, WORDS)
+        return RunStatus(state, seen.phase, seen.message, started_at=seen.begun, finished_at=seen.ended, raw=seen)
 
     def fetch_result(
         self, resource: AcmeResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        rows = status.answer.rows
+        rows = status.raw.rows
         return RunResult({"acme/rows": rows}, [CheckOutcome("has_rows", passed=bool(rows))])
 
     def cancel(self, resource: AcmeResource, run_id: str) -> None:
         resource.http().post(["forecasts", run_id, "abort"], may_be_empty=True)
 
-    def find_started(self, resource: AcmeResource, attempt: StartAttempt) -> Sequence[FoundRun]:
+    def find_started(self, resource: AcmeResource, attempt: StartAttempt) -> Sequence[StartCandidate]:
         listed = resource.http().get(["forecasts"], params={"note": attempt.correlation_id}).parse(Forecasts)
-        return [FoundRun(forecast.id, ours=True) for forecast in listed.forecasts]
+        return [StartCandidate(forecast.id, is_ours=True) for forecast in listed.forecasts]
 
 
 days = dg.DailyPartitionsDefinition(start_date="2026-01-01")

@@ -9,8 +9,8 @@ import pytest
 from dagster_runs import RudderStackResource, TestGenTestRun, build_completion_sensor, build_remote_run_asset
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import Driver
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize, resources_at
+from tests.sensors.driving import Driver
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.5")]
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-11-01")

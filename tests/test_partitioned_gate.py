@@ -11,8 +11,8 @@ import pytest
 from dagster_runs import QualityGate, TestGenResource, build_remote_run_asset
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
-from tests.in_flight.driving import completion, materializations
 from tests.remote_run.materializing import TESTS, failure, materialize
+from tests.sensors.driving import completion, materializations
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.1")]
 
@@ -206,9 +206,9 @@ def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
 
 @pytest.mark.covers("start.no-partitioned-checks")
 def test_is_refused_where_dagster_has_no_partitioned_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dagster_runs.remote_run import reporting
+    from dagster_runs.remote_run.execution import events
 
-    monkeypatch.setattr(reporting, "HAS_PARTITIONED_CHECKS", False)
+    monkeypatch.setattr(events, "HAS_PARTITIONED_CHECKS", False)
     options: dict[str, Any] = {"key": "tested", "partitions_def": KINDS["static"][0]}
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"Upgrade to Dagster 1\.13 or later, or use"):
         build_remote_run_asset(TESTS, gate=QualityGate(blocking=True), **options)

@@ -13,9 +13,9 @@ from dagster._core.loader import LoadingContextForTest
 from dagster_runs import build_remote_run_asset
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
-from tests.in_flight.driving import completion, materializations, observing
 from tests.remote_run.materializing import TESTS, materialize
 from tests.remote_run.reexecuting import execute, job_with, reexecute
+from tests.sensors.driving import completion, materializations, observing
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.3")]
 
@@ -168,7 +168,7 @@ def test_an_observed_run_is_a_new_data_version(
 
 
 def test_an_observed_run_is_made_from_what_there_was_before_it(instance: dg.DagsterInstance) -> None:
-    from dagster_runs.remote_run.provenance import InputVersion, current_provenance
+    from dagster_runs.remote_run.execution.provenance import InputVersion, current_provenance
 
     dg.materialize([orders], instance=instance)
     [seen] = materializations(instance, "orders")

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -142,10 +143,9 @@ ROOMS = {
     "vendors": {"transport", "remote_run"},
     "sandbox": set[str](),
     "dagster_private": set[str](),
-    "in_flight": {"transport", "remote_run", "dagster_private"},
-    "assets": {"remote_run", "in_flight", "launchpad"},
-    "sensors": {"in_flight"},
-    "jobs": {"in_flight"},
+    "sensors": {"transport", "remote_run", "dagster_private"},
+    "assets": {"remote_run", "sensors", "launchpad"},
+    "jobs": {"sensors"},
     "launchpad": {"remote_run"},
     "testing": {"transport", "remote_run", "vendors", "sandbox"},
 }
@@ -180,6 +180,42 @@ def test_imports_go_one_way(room: str) -> None:
     assert wrong == []
 
 
+def modules_imported_at_run_time(source: Path) -> Iterator[str]:
+    """The modules of the package that a file imports, without those that it imports only for type checkers."""
+    tree = ast.parse(source.read_text())
+    for_types = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types or not isinstance(node, ast.ImportFrom):
+            continue
+        for name in node.names:
+            found = PACKAGE.parent / f"{node.module}.{name.name}".replace(".", "/")
+            is_module = found.is_dir() or found.with_suffix(".py").exists()
+            yield f"{node.module}.{name.name}" if is_module else str(node.module)
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for source in PACKAGE.rglob("*.py"):
+        module = ".".join(source.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        imported = {name for name in modules_imported_at_run_time(source) if name.startswith("dagster_runs")}
+        graph[module] = imported - {module, "dagster_runs"}
+    TopologicalSorter(graph).prepare()  # raises `CycleError`
+
+
+def test_a_run_is_described_without_its_execution() -> None:
+    # `RemoteRunResource.run` and `check_specs` are the face of the execution; all else knows nothing of it.
+    execution = "dagster_runs.remote_run.execution"
+    for source in (PACKAGE / "remote_run").glob("*.py"):
+        found = [name for name in modules_imported_at_run_time(source) if name.startswith(execution)]
+        assert found == [] or source.name == "resource.py", source.name
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_no_vendor_imports_another(vendor: str) -> None:
     others = tuple(f"dagster_runs.vendors.{other}" for other in VENDORS if other != vendor)
@@ -199,7 +235,7 @@ def test_only_transport_speaks_http(room: str) -> None:
         assert [module for module in imports(source) if module.split(".")[0] in HTTP] == []
 
 
-@pytest.mark.parametrize("room", ["transport", "remote_run", "in_flight", "assets", "sensors", "jobs", "launchpad"])
+@pytest.mark.parametrize("room", ["transport", "remote_run", "sensors", "assets", "jobs", "launchpad"])
 def test_nothing_is_decided_by_a_vendors_name(room: str) -> None:
     for source in sources(room):
         for node in ast.walk(ast.parse(source.read_text())):

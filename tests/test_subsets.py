@@ -10,8 +10,8 @@ from dagster._core.execution.api import execute_run
 from dagster_runs import TestGenTestRun, build_remote_run_asset
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import evaluations
 from tests.remote_run.materializing import TESTS, checks, failure, materialize, metadata, resources_at
+from tests.sensors.driving import evaluations
 
 pytestmark = pytest.mark.usefixtures("clock")
 fixes = pytest.mark.fixes("6.14")

@@ -16,8 +16,8 @@ from dagster_runs import build_completion_sensor, build_remote_run_asset
 from dagster_runs.transport.clock import Clock, current_clock, use_clock
 from examples import your_own_vendor
 from examples.your_own_vendor import AcmeForecastRun, AcmeResource, demand
-from tests.in_flight.driving import Driver
 from tests.remote_run.materializing import checks, failure, metadata
+from tests.sensors.driving import Driver
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = Path(your_own_vendor.__file__)

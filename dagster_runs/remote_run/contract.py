@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
@@ -10,148 +9,16 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import DAY, ListedRun, RunResult, StartAttempt, StartCandidate
 from dagster_runs.remote_run.wording import with_article
-from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, as_outage
 
 if TYPE_CHECKING:
     from dagster_runs.remote_run.resource import RemoteRunResource
 
 ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
-
-DAY = 86_400.0
-UNREADABLE_ID = "(an entry of the vendor's list without a readable ID)"
-"""In place of the ID of a run that may be ours, though its entry in the list does not tell its ID."""
-_UNREADABLE_FOR = 3600.0
-"""Seconds for which an unreadable entry of a list may still become readable."""
-
-# How far the time of a start, as the ledger has it, may be from the time that the vendor tells of the run.
-CLOCKS_DIFFER = 5.0
-"""Seconds between our clock and the vendor's, once the difference that an answer tells is taken off."""
-CLOCKS_OF_MACHINES_DIFFER = 600.0
-"""Seconds between the clocks of two machines of ours: another one may have noted the start."""
-START_TAKES_AT_MOST = 360.0
-"""Seconds between the note of a start and the last moment at which its request can have arrived."""
-
-
-@dataclass(frozen=True)
-class StartAttempt:
-    """One attempt to start a run, as the ledger keeps it.
-
-    Attributes:
-        correlation_id: Ours alone; vendors that keep free text get it, so that the run can be found again.
-        starting_at: Epoch seconds just before the request.
-        dagster_run_id: The Dagster run that starts it.
-        dagster_url: Address of that Dagster run in the UI, where the resource knows the UI's.
-        by_this_process: Whether ``starting_at`` is by this machine's clock, as the attempt of another process on it is
-            too. That of another machine may differ by minutes.
-    """
-
-    correlation_id: str
-    starting_at: float
-    dagster_run_id: str
-    dagster_url: str | None = None
-    by_this_process: bool = True
-
-    @property
-    def earliest(self) -> float:
-        """Epoch seconds from which on to look for a run of this start, by a clock that may not be ours."""
-        return self.starting_at - CLOCKS_DIFFER - CLOCKS_OF_MACHINES_DIFFER
-
-    @property
-    def latest(self) -> float:
-        """Epoch seconds up to which to look for it."""
-        return self.starting_at + START_TAKES_AT_MOST + CLOCKS_DIFFER + CLOCKS_OF_MACHINES_DIFFER
-
-    def may_have_made(self, created_at: float) -> bool | None:
-        """Whether a run that was made then, in epoch seconds by our clock, is of this start by its time.
-
-        Returns:
-            ``None`` where only a difference between the clocks of two machines could explain it.
-        """
-        if -CLOCKS_DIFFER <= created_at - self.starting_at <= START_TAKES_AT_MOST + CLOCKS_DIFFER:
-            return True
-        return None if not self.by_this_process and self.earliest <= created_at <= self.latest else False
-
-
-@dataclass(frozen=True)
-class FoundRun:
-    """A run at the vendor that may be the one whose start's answer was lost.
-
-    Attributes:
-        run_id: The vendor's id.
-        ours: Whether it carries our correlation id; otherwise only its kind, target and time fit.
-        undecided: Whether the vendor does not tell yet what it runs, so that it may turn out not to fit.
-        url: Where a person can look at it.
-    """
-
-    run_id: str
-    ours: bool
-    undecided: bool = False
-    url: str | None = None
-
-
-@dataclass(frozen=True)
-class ListedRun:
-    """A run as the vendor's list shows it, whoever started it.
-
-    Attributes:
-        run_id: The vendor's id.
-        created_at: Epoch seconds by our clock; ``None`` where the list does not tell.
-        state: What its state means.
-        answer: The list's entry, for the vendor's own code; ``None`` for an entry of which only the ID can be read.
-    """
-
-    run_id: str
-    created_at: float | None
-    state: RunState
-    answer: Any = field(repr=False)
-
-    @classmethod
-    def unreadable(cls, run_id: str, created_at: float | None) -> Self:
-        """An entry of which only the ID can be read: the run it belongs to has to be polled individually."""
-        return cls(run_id, created_at, RunState.UNKNOWN, None)
-
-    @property
-    def target_if_unreadable(self) -> str | None:
-        """What `RemoteRun.target_of_listed` returns for an unreadable entry.
-
-        ``None`` (not known yet) for an hour, since a vendor may complete the entry. Then empty: a run that is not
-        known keeps the sensor reading the list from that run's creation on.
-        """
-        is_new = self.created_at is not None and current_clock().wall() - self.created_at < _UNREADABLE_FOR
-        return None if is_new else ""
-
-
-@dataclass(frozen=True)
-class CheckOutcome:
-    """The result of one check on a run's result, before it belongs to an asset."""
-
-    name: str
-    passed: bool
-    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
-    description: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_error(self) -> bool:
-        """Whether it fails in a way that a blocking check blocks on."""
-        return not self.passed and self.severity == dg.AssetCheckSeverity.ERROR
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a finished run brought.
-
-    Attributes:
-        metadata: The vendor's own entries, with their full keys (``testgen/score``).
-        checks: Outcomes of the checks that `RemoteRun.data_checks` names.
-    """
-
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    checks: Sequence[CheckOutcome] = ()
 
 
 class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
@@ -166,17 +33,17 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         resource_key: The default key of the resource.
         asset_kinds: Dagster ``kinds`` of the asset.
         data_checks: Checks on the run's data, by name, with a description each; ``run_status`` comes by itself.
-        checks_of_failed_runs: Those of them that a run which did not succeed reports too. Not those that judge data: a
+        checks_on_failure: Those of them that a run which did not succeed reports too. Not those that judge data: a
             scan that did not run is no bad data.
         default_timeout: Seconds until a run counts as lost in waiting.
         has_quality_results: Whether a `QualityGate` makes sense for it.
         can_cancel: Whether the vendor can stop a run.
-        where_to_stop: Where a person stops it, for vendors that cannot.
-        to_find_lost_starts: What the user can set so that a run whose start's answer was lost can be found.
+        manual_stop_hint: Where a person stops it, for vendors that cannot.
+        lost_start_hint: What the user can set so that a run whose start's answer was lost can be found.
         partition_window_fields: The two fields that a time-window partition fills, or ``None``.
-        private_fields: Fields that may name a person or hold a secret, and that following a run does not need: the
+        sensitive_fields: Fields that may name a person or hold a secret, and that following a run does not need: the
             ledger of a deferred run leaves them out.
-        unsent_fields: Fields that the vendor is not told: changing one makes no other run of one that is going.
+        local_fields: Fields that the vendor is not told: changing one makes no other run of one that is going.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
@@ -186,15 +53,15 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     resource_key: ClassVar[str]
     asset_kinds: ClassVar[frozenset[str]] = frozenset()
     data_checks: ClassVar[Mapping[str, str]] = {}
-    checks_of_failed_runs: ClassVar[frozenset[str]] = frozenset()
+    checks_on_failure: ClassVar[frozenset[str]] = frozenset()
     default_timeout: ClassVar[float] = DAY
     has_quality_results: ClassVar[bool] = False
     can_cancel: ClassVar[bool] = False
-    where_to_stop: ClassVar[str] = ""
-    to_find_lost_starts: ClassVar[str] = ""
+    manual_stop_hint: ClassVar[str] = ""
+    lost_start_hint: ClassVar[str] = ""
     partition_window_fields: ClassVar[tuple[str, str] | None] = None
-    private_fields: ClassVar[frozenset[str]] = frozenset()
-    unsent_fields: ClassVar[frozenset[str]] = frozenset()
+    sensitive_fields: ClassVar[frozenset[str]] = frozenset()
+    local_fields: ClassVar[frozenset[str]] = frozenset()
 
     @property
     @abstractmethod
@@ -202,12 +69,12 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         """The vendor's id of what is run."""
 
     @property
-    def start_is_repeatable(self) -> bool:
+    def start_is_idempotent(self) -> bool:
         """Whether the vendor takes the correlation id as an idempotency key, so that a start may be sent again."""
         return False
 
     @property
-    def cannot_be_observed(self) -> str:
+    def observation_unsupported_reason(self) -> str:
         """Why runs of it that others start cannot be seen; empty if they can."""
         return f"{self.vendor} offers no way to list {self.label}s"
 
@@ -232,7 +99,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
             VendorError: The look failed; this says nothing about the run.
         """
 
-    def look(self, resource: ResourceT, run_id: str) -> RunStatus:
+    def get_status(self, resource: ResourceT, run_id: str) -> RunStatus:
         """As `fetch_status`, but only the API itself can say that it does not know the run.
 
         Raises:
@@ -251,7 +118,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         Raises:
             VendorError: A further call was needed, and failed.
         """
-        return self.look(resource, listed.run_id)
+        return self.get_status(resource, listed.run_id)
 
     @property
     def observed_target(self) -> str:
@@ -278,18 +145,18 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         return {}
 
     def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
-        """What the finished run brought. Of one that failed, metadata and ``checks_of_failed_runs`` are shown."""
+        """What the finished run brought. Of one that failed, metadata and ``checks_on_failure`` are shown."""
         return RunResult()
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
         """Ask the vendor to stop the run; where ``can_cancel``."""
         raise NotImplementedError(f"{self.vendor} cannot cancel {with_article(self.label)}")
 
-    def find_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[FoundRun] | None:
+    def find_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
         """Runs that the lost start may have begun; ``None`` where the vendor offers no way to look."""
         return None
 
-    def is_conflict_with_going_run(self, error: Exception) -> bool:
+    def is_conflict_with_active_run(self, error: Exception) -> bool:
         """Whether a refused start says that another run of the same target is going."""
         return False
 
@@ -305,27 +172,27 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         # Half a window of the user's own means something else; and so does one that was taken away by null.
         if self.model_fields_set.intersection(fields):
             return self
-        return self.changed_for_launch(fields, by="The partition")
+        return self.with_overrides(fields, by="The partition")
 
     def with_fields(self, changes: Mapping[str, Any]) -> Self:
         """A copy with other values, validated as if it had been written so."""
         own = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self).model_validate({**own, **changes})
 
-    def to_follow(self) -> dict[str, Any]:
+    def to_payload(self) -> dict[str, Any]:
         """The fields that are set, without the private ones, as JSON: enough to follow a run without its step."""
-        kept = self.model_fields_set - self.private_fields
+        kept = self.model_fields_set - self.sensitive_fields
         return self.model_dump(mode="json", include=set(kept))
 
     @classmethod
-    def followed(cls, fields: Mapping[str, Any]) -> Self:
-        """A run made of what `to_follow` kept. It can be looked at and cancelled, not started."""
+    def from_payload(cls, fields: Mapping[str, Any]) -> Self:
+        """A run made of what `to_payload` kept. It can be looked at and cancelled, not started."""
         try:
             return cls.model_validate(fields)
         except ValidationError:  # without its private fields it is no whole run
             return cast("Self", cls.model_construct(**fields))
 
-    def changed_for_launch(self, changes: Mapping[str, Any], *, by: str) -> Self:
+    def with_overrides(self, changes: Mapping[str, Any], *, by: str) -> Self:
         """A copy with values that are known at launch only.
 
         Args:

@@ -23,14 +23,14 @@ class RemoteRunError(VendorError, dg.Failure):
         *,
         vendor: str,
         run_id: str | None = None,
-        cure: str = "",
+        hint: str = "",
         metadata: dict[str, Any] | None = None,
-        retry_helps: bool = True,
+        is_retryable: bool = True,
     ) -> None:
         self.run_id = run_id
-        VendorError.__init__(self, detail, vendor=vendor, cure=cure)
+        VendorError.__init__(self, detail, vendor=vendor, hint=hint)
         message = str(self)
-        dg.Failure.__init__(self, description=message, metadata=metadata, allow_retries=self.retryable and retry_helps)
+        dg.Failure.__init__(self, description=message, metadata=metadata, allow_retries=self.retryable and is_retryable)
         self.args = (message,)
 
 
@@ -70,7 +70,7 @@ class StartOutcomeUnknown(RemoteRunError):
 
 def as_step_failure(error: VendorError) -> BaseException:
     """What to raise from a step for ``error``: itself, or a failure that is not retried if no retry can cure it."""
-    if error.permanent and not isinstance(error, dg.Failure):
+    if error.is_permanent and not isinstance(error, dg.Failure):
         failure = dg.Failure(description=str(error), allow_retries=False)
         failure.__cause__ = error
         return failure

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from dagster import DagsterInvalidDefinitionError
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.wording import with_article
 
 OnTimeout = Literal["leave", "cancel"]

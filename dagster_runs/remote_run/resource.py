@@ -17,16 +17,13 @@ from pydantic import (
 from typing_extensions import Self
 
 from dagster_runs.remote_run import settings
-from dagster_runs.remote_run.contract import ListedRun, RemoteRun
-from dagster_runs.remote_run.following import Following
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.in_asset import AssetKeyLike, check_call, coerced_key, events_of
-from dagster_runs.remote_run.life import follow
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.execution.events import check_specs
+from dagster_runs.remote_run.execution.own_asset import AssetKeyLike, coerced_key, run_in_asset
 from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
-from dagster_runs.remote_run.partitions import fill_from_partition, require_partition
-from dagster_runs.remote_run.reporting import check_specs
+from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, WholeNumber
-from dagster_runs.remote_run.step import Step
+from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.client import ErrorReader, HttpClient, HttpSettings
 from dagster_runs.transport.errors import InvalidRequestError
@@ -120,8 +117,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._resolved
 
     def _unusable(self, detail: str) -> InvalidRequestError:
-        cure = "Correct the resource's settings."
-        return InvalidRequestError(f"{type(self).__name__}: {detail}", vendor=self.vendor, cure=cure)
+        hint = "Correct the resource's settings."
+        return InvalidRequestError(f"{type(self).__name__}: {detail}", vendor=self.vendor, hint=hint)
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> Self:
@@ -163,7 +160,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 if variable is None or error.path is not None or "base URL" not in error.detail:
                     raise
                 detail = f"{error.detail} (base_url is from the environment variable {variable})"
-                raise InvalidRequestError(detail, vendor=self.vendor, cure=error.cure) from None
+                raise InvalidRequestError(detail, vendor=self.vendor, hint=error.hint) from None
         return self._client
 
     def new_client(self, base_url: str, auth: Auth) -> HttpClient:
@@ -213,7 +210,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         return None
 
-    def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+    def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The account's runs that ended since then, in whatever state: few, where very many are going.
 
         Args:
@@ -316,18 +313,4 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             on_conflict=on_conflict,
             on_missing_partition=on_missing_partition,
         )
-        step = check_call(context, run, options, resource=self, assets=assets, name=name)
-        require_partition(step, on_missing_partition)
-        filled = fill_from_partition(run, step)
-        return events_of(step, filled, lambda: follow(Following(step, self, filled, options)))
-
-    def follow(self, step: Step, run: RemoteRun[Any], options: RunOptions, *, is_fixed: bool = False) -> Iterator[Any]:
-        """As `run`, for what is made of it already.
-
-        Args:
-            step: The step.
-            run: What to run.
-            options: The user's choices.
-            is_fixed: Whether each attempt wants the same fields, unless somebody changes the definition or the launch.
-        """
-        yield from follow(Following(step, self, fill_from_partition(run, step), options, is_fixed))
+        return run_in_asset(self, context, run, options, assets=assets, name=name)

@@ -25,19 +25,19 @@ class RunState(str, Enum):
         return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED)
 
 
-def state_of(word: str, words: Mapping[str, RunState]) -> RunState:
-    """The state that a vendor's ``word`` means.
+def parse_state(vendor_status: str, words: Mapping[str, RunState]) -> RunState:
+    """The state that a vendor's status means.
 
     Args:
-        word: As the vendor sent it. Case and separators do not count: ``In progress``, ``in-progress`` and
+        vendor_status: As the vendor sent it. Case and separators do not count: ``In progress``, ``in-progress`` and
             ``IN_PROGRESS`` are one word.
         words: The vendor's words, spelled with lower-case letters only (``inprogress``).
     """
-    return words.get(_normalized(word), RunState.UNKNOWN)
+    return words.get(_normalized(vendor_status), RunState.UNKNOWN)
 
 
-def _normalized(word: str) -> str:
-    return "".join(character for character in word.casefold() if character.isalnum())
+def _normalized(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 _SOUND_LIKE_SUCCESS = frozenset({"complete", "completed", "done", "ended", "finished", "ok", "success", "succeeded"})
@@ -68,34 +68,37 @@ class RunStatus:
 
     Attributes:
         state: What its state means.
-        word: The vendor's own word for it.
+        vendor_status: The vendor's own word for it.
         error: Why it failed, in the vendor's words.
         created_at: When the vendor accepted it.
         started_at: When it began to work.
         finished_at: When it ended.
-        retry_helps: Whether a run that ended like this may end well when it is started again.
-        answer: The vendor's whole answer, for the vendor's own code.
+        is_retryable: Whether a run that ended like this may end well when it is started again.
+        raw: The vendor's whole answer, for the vendor's own code.
     """
 
     state: RunState
-    word: str
+    vendor_status: str
     error: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    retry_helps: bool = True
-    answer: Any = field(default=None, repr=False)
+    is_retryable: bool = True
+    raw: Any = field(default=None, repr=False)
 
     @property
     def plain_word(self) -> str:
         """The vendor's word with nothing in it that markdown, as which Dagster renders descriptions, could take up."""
-        kept = (c if c.isalnum() or c in " _-" else " " for c in self.word)
+        kept = (c if c.isalnum() or c in " _-" else " " for c in self.vendor_status)
         return " ".join("".join(kept).split())
 
     @property
     def ending(self) -> str:
         """How the run ended, for a sentence: ``ended failed``, or ``failed, though its status is finished``."""
-        if self.state in (RunState.FAILED, RunState.CANCELED) and _normalized(self.word) in _SOUND_LIKE_SUCCESS:
+        if (
+            self.state in (RunState.FAILED, RunState.CANCELED)
+            and _normalized(self.vendor_status) in _SOUND_LIKE_SUCCESS
+        ):
             verb = "failed" if self.state is RunState.FAILED else "was canceled"
             return f"{verb}, though its status is {self.plain_word}"
         return f"ended {self.plain_word}"

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 Cell = str | int | float | bool | datetime | None
-LONGEST_CELL = 500
+MAX_CELL = 500
 
 
 def numbers(prefix: str, values: Mapping[str, float | None]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _cell(value: Cell) -> str | int | float | bool:
         return ""
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-    return value[:LONGEST_CELL] if isinstance(value, str) else value
+    return value[:MAX_CELL] if isinstance(value, str) else value
 
 
 def _type(values: Sequence[Cell]) -> str:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from dagster_runs.sandbox import control, misbehave
 from dagster_runs.sandbox.clock import utc
-from dagster_runs.sandbox.exchange import Answer, Call, split_path
+from dagster_runs.sandbox.exchange import ApiResponse, Call, split_path
 from dagster_runs.sandbox.faults import ActiveFault
 from dagster_runs.sandbox.log import RecordedRequest
 from dagster_runs.sandbox.page import page
@@ -21,7 +21,7 @@ from dagster_runs.sandbox.vendor import Vendor
 from dagster_runs.sandbox.world import World
 
 # Above what any vendor takes, so that it is the vendor who refuses.
-_LARGEST_BODY = 32 * 1024 * 1024
+_MAX_BODY = 32 * 1024 * 1024
 
 
 class Front:
@@ -37,7 +37,7 @@ class Front:
 
     def application(self) -> web.Application:
         """The framework's application, with one handler for all."""
-        app = web.Application(client_max_size=_LARGEST_BODY)
+        app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_route("*", "/{anything:.*}", self.handle)
         app.on_response_prepare.append(self._tell_time)
         return app
@@ -70,7 +70,7 @@ class Front:
         return await self._for_vendor(request, call, vendor, refusal)
 
     async def _for_vendor(
-        self, request: web.Request, call: Call, vendor: Vendor, refusal: Answer | None
+        self, request: web.Request, call: Call, vendor: Vendor, refusal: ApiResponse | None
     ) -> web.StreamResponse:
         world, now = self._world, self._world.clock.now()
         credentials = vendor.credentials(call)
@@ -94,8 +94,8 @@ class Front:
         active: ActiveFault | None,
         record: RecordedRequest,
         *,
-        refusal: Answer | None,
-    ) -> Answer:
+        refusal: ApiResponse | None,
+    ) -> ApiResponse:
         if active is None:
             answer = refusal or vendor.answer(call)
             record.started_run = answer.started_run
@@ -119,9 +119,9 @@ class Front:
             record.fault = None
         return changed or processed
 
-    def _no_vendor(self, call: Call, segments: tuple[str, ...]) -> Answer:
+    def _no_vendor(self, call: Call, segments: tuple[str, ...]) -> ApiResponse:
         if call.path == "/":
-            return Answer(200, page(self._world, call.origin), content_type="text/html")
+            return ApiResponse(200, page(self._world, call.origin), content_type="text/html")
         self._world.log.open(call, None, "missing", self._world.clock.now()).status = 404
         mounts: list[Any] = [vendor.mount for vendor in self._world.vendors]
-        return Answer(404, {"error": f"The sandbox has nothing at /{segments[0]}", "mounts": mounts})
+        return ApiResponse(404, {"error": f"The sandbox has nothing at /{segments[0]}", "mounts": mounts})

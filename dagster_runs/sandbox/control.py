@@ -7,23 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 from dagster_runs.sandbox.behaviour import Behaviour
-from dagster_runs.sandbox.exchange import Answer, Call
+from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.faults import Fault
 from dagster_runs.sandbox.world import World
 
 
-def answer(world: World, call: Call) -> Answer:
+def answer(world: World, call: Call) -> ApiResponse:
     """Do what a control request asks."""
     action = _ACTIONS.get((call.method, "/".join(call.segments)))
     if action is None:
         known = [f"{method} /_sandbox/{path}" for method, path in _ACTIONS]
-        return Answer(404, {"error": f"There is no {call.method} {call.path}", "known": known})
+        return ApiResponse(404, {"error": f"There is no {call.method} {call.path}", "known": known})
     try:
         given = json.loads(call.body) if call.body else {}
-        return Answer(200, action(world, {**call.query, **given}))
+        return ApiResponse(200, action(world, {**call.query, **given}))
     except (KeyError, TypeError, ValueError) as error:
         message = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        return Answer(400, {"error": message})
+        return ApiResponse(400, {"error": message})
 
 
 Given = dict[str, Any]

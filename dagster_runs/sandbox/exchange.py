@@ -44,7 +44,7 @@ class Call:
 
 
 @dataclass
-class Answer:
+class ApiResponse:
     """An answer.
 
     Attributes:
@@ -73,12 +73,12 @@ class Answer:
 class RefusedError(Exception):
     """Ends the handling of a request with an answer, from anywhere."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ApiResponse) -> None:
         super().__init__(answer.status)
         self.answer = answer
 
 
-Handler = Callable[..., Answer]
+Handler = Callable[..., ApiResponse]
 
 
 class Route(NamedTuple):

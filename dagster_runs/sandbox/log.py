@@ -15,9 +15,9 @@ from dagster_runs.sandbox.exchange import Call
 Credentials = Literal["valid", "invalid", "missing"]
 
 # Enough for a long test; a sandbox that is left alone for days must not fill the memory.
-_MOST = 100_000
-_LONGEST_BODY = 100_000
-_LONGEST_TEXT = 2_000
+_MAX_MOST = 100_000
+_MAX_BODY = 100_000
+_MAX_TEXT = 2_000
 _SHOWN = (
     "accept",
     "amperity-tenant",
@@ -74,7 +74,7 @@ class RequestLog:
     """The newest requests, oldest first."""
 
     def __init__(self) -> None:
-        self._records: deque[RecordedRequest] = deque(maxlen=_MOST)
+        self._records: deque[RecordedRequest] = deque(maxlen=_MAX_MOST)
         self._seq = 0
 
     def open(
@@ -130,9 +130,9 @@ def _body(call: Call) -> Any:
     if call.media_type == "application/x-www-form-urlencoded":
         return {name: "<secret>" if name in _SECRET_FIELDS else value for name, value in call.form().items()}
     text = call.body.decode("utf-8", "replace")
-    if len(text) > _LONGEST_BODY:
-        return text[:_LONGEST_TEXT]
+    if len(text) > _MAX_BODY:
+        return text[:_MAX_TEXT]
     try:
         return json.loads(text)
     except ValueError:
-        return text[:_LONGEST_TEXT]
+        return text[:_MAX_TEXT]

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dagster_runs.sandbox.exchange import Answer, Call
+from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.faults import Fault
 from dagster_runs.sandbox.vendor import Vendor
 
@@ -29,7 +29,7 @@ class DroppedError(Exception):
     """The connection is gone; there is nobody to answer."""
 
 
-def replace_answer(fault: Fault, vendor: Vendor, call: Call) -> Answer | None:
+def replace_answer(fault: Fault, vendor: Vendor, call: Call) -> ApiResponse | None:
     """The answer that the fault gives instead of the vendor's, if it is such a fault."""
     kind = fault.kind
     if kind in ("status", "status_after"):
@@ -39,19 +39,19 @@ def replace_answer(fault: Fault, vendor: Vendor, call: Call) -> Answer | None:
         if fault.retry_after is not None:
             answer.headers["Retry-After"] = fault.retry_after
     elif kind == "html":
-        answer = Answer(fault.status or 200, fault.body or _PAGE, content_type="text/html")
+        answer = ApiResponse(fault.status or 200, fault.body or _PAGE, content_type="text/html")
     elif kind == "not_json":
-        answer = Answer(fault.status or 200, fault.body or "OK", content_type="text/plain")
+        answer = ApiResponse(fault.status or 200, fault.body or "OK", content_type="text/plain")
     elif kind == "redirect":
         headers = {"Location": str(fault.location)}
-        answer = Answer(fault.status or 302, "", content_type="text/plain", headers=headers)
+        answer = ApiResponse(fault.status or 302, "", content_type="text/plain", headers=headers)
     elif kind == "not_found":
         answer = vendor.not_found()
     elif kind == "expired_token":
         answer = vendor.refuse_credentials("invalid")
     elif kind == "echo_secret":
         sent = [f"{name}: {call.headers[name]}" for name in _SECRET_HEADERS if name in call.headers]
-        answer = Answer(500, {"message": f"upstream refused the request with {', '.join(sent)}", "error": sent})
+        answer = ApiResponse(500, {"message": f"upstream refused the request with {', '.join(sent)}", "error": sent})
     else:
         return None
     answer.headers.update(fault.headers or {})
@@ -61,7 +61,7 @@ def replace_answer(fault: Fault, vendor: Vendor, call: Call) -> Answer | None:
 _SECRET_HEADERS = ("Authorization", "X-Api-Key", "X-Auth-Token")
 
 
-def change_answer(fault: Fault, vendor: Vendor, answer: Answer, now: float) -> Answer | None:
+def change_answer(fault: Fault, vendor: Vendor, answer: ApiResponse, now: float) -> ApiResponse | None:
     """The vendor's answer with a field changed; None if it has no such field."""
     if not answer.is_json:
         return None
@@ -71,7 +71,7 @@ def change_answer(fault: Fault, vendor: Vendor, answer: Answer, now: float) -> A
             return None
     elif not _change_field(body, str(fault.field).split("."), fault):
         return None
-    return Answer(answer.status, body, headers=answer.headers, started_run=answer.started_run)
+    return ApiResponse(answer.status, body, headers=answer.headers, started_run=answer.started_run)
 
 
 def drop(request: web.BaseRequest, *, reset: bool) -> DroppedError:
@@ -87,7 +87,7 @@ def drop(request: web.BaseRequest, *, reset: bool) -> DroppedError:
 
 
 async def send(
-    request: web.BaseRequest, answer: Answer, fault: Fault | None, stopping: asyncio.Event
+    request: web.BaseRequest, answer: ApiResponse, fault: Fault | None, stopping: asyncio.Event
 ) -> web.StreamResponse:
     """Send the answer, as badly as the fault wants."""
     payload = answer.payload()
@@ -120,8 +120,8 @@ async def send(
     return response
 
 
-def _with_body(status: int, body: Any) -> Answer:
-    return Answer(status, body, content_type="text/plain" if isinstance(body, str) else "application/json")
+def _with_body(status: int, body: Any) -> ApiResponse:
+    return ApiResponse(status, body, content_type="text/plain" if isinstance(body, str) else "application/json")
 
 
 def _change_field(body: Any, path: list[str], fault: Fault) -> bool:
@@ -151,12 +151,12 @@ def _member(body: Any, name: str) -> Any:
     return None
 
 
-def _response(answer: Answer, payload: bytes) -> web.Response:
+def _response(answer: ApiResponse, payload: bytes) -> web.Response:
     headers = {"Content-Type": _content_type(answer), **answer.headers}
     return web.Response(status=answer.status, body=payload, headers=headers)
 
 
-async def _begin(request: web.BaseRequest, answer: Answer, length: int | None) -> web.StreamResponse:
+async def _begin(request: web.BaseRequest, answer: ApiResponse, length: int | None) -> web.StreamResponse:
     headers = {"Content-Type": _content_type(answer), **answer.headers}
     response = web.StreamResponse(status=answer.status, headers=headers)
     if length is None:
@@ -167,7 +167,7 @@ async def _begin(request: web.BaseRequest, answer: Answer, length: int | None) -
     return response
 
 
-def _content_type(answer: Answer) -> str:
+def _content_type(answer: ApiResponse) -> str:
     return answer.content_type if answer.is_json else f"{answer.content_type}; charset=utf-8"
 
 

@@ -34,7 +34,7 @@ from typing_extensions import override
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.behaviour import Behaviour, Plan
 from dagster_runs.sandbox.clock import utc
-from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
@@ -124,9 +124,9 @@ class Prophecy(Vendor):
         return "valid" if token == well_known.PROPHECY_TOKEN else "invalid"
 
     @override
-    def refuse_credentials(self, credentials: Credentials) -> Answer:
+    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
         if self.settings["refusal"] == "login_page":
-            return Answer(200, _LOGIN_PAGE, content_type="text/html")
+            return ApiResponse(200, _LOGIN_PAGE, content_type="text/html")
         return self.error(401)
 
     @override
@@ -150,17 +150,17 @@ class Prophecy(Vendor):
         return _time(now)
 
     @override
-    def not_found(self) -> Answer:
+    def not_found(self) -> ApiResponse:
         return _failure(f"error in fetching pipeline run status: {_metadata('Pipeline run not found')}")
 
     @override
-    def error(self, status: int) -> Answer:
+    def error(self, status: int) -> ApiResponse:
         reason = _REASONS.get(status, "Error")
-        return gateway_error(status, reason) if status in (502, 503, 504) else Answer(status, {"message": reason})
+        return gateway_error(status, reason) if status in (502, 503, 504) else ApiResponse(status, {"message": reason})
 
     # --- endpoints
 
-    def _trigger(self, call: Call) -> Answer:
+    def _trigger(self, call: Call) -> ApiResponse:
         body = _body(call)
         fabric, project, name = body["fabricId"], body["projectId"], body["pipelineName"]
         target = self.targets.get(name)
@@ -172,9 +172,9 @@ class Prophecy(Vendor):
         if fabric not in {target.fields["fabric_id"] for target in self.targets.values()}:
             return self._trigger_nowhere(target, body)
         run = self.start(target, body=body)
-        return Answer(200, _triggered(run), started_run=run.id)
+        return ApiResponse(200, _triggered(run), started_run=run.id)
 
-    def _trigger_nowhere(self, target: Target, body: dict[str, Any]) -> Answer:
+    def _trigger_nowhere(self, target: Target, body: dict[str, Any]) -> ApiResponse:
         if self.settings["wrong_fabric"] == "refused":
             raise _refuse(_metadata(f"Fabric with uid `{body['fabricId']}` not found"))
         # It takes none of the behaviours that are meant for runs.
@@ -190,9 +190,9 @@ class Prophecy(Vendor):
         if self.settings["wrong_fabric"] == "stuck":
             target.runs.append(run)
             self.runs[run.id] = run
-        return Answer(200, _triggered(run))
+        return ApiResponse(200, _triggered(run))
 
-    def _status(self, call: Call, run_id: str) -> Answer:
+    def _status(self, call: Call, run_id: str) -> ApiResponse:
         run, now = self.runs.get(run_id), self.clock.now()
         if run is None:
             return self.not_found()
@@ -211,15 +211,15 @@ class Prophecy(Vendor):
         }
         if answer["runStatus"] == "ERROR":
             answer["errorMessage"] = _ERROR if run.plan.error is None else run.plan.error
-        return Answer(200, answer)
+        return ApiResponse(200, answer)
 
-    def _pipeline_page(self, call: Call, project_id: str) -> Answer:
+    def _pipeline_page(self, call: Call, project_id: str) -> ApiResponse:
         """What a deep link to a pipeline leads to."""
         name = call.query.get("name", "")
         runs = [run for run in self.runs.values() if run.target_id == name and self._place(run)[0] == project_id]
         return self._page(f"Project {project_id}, pipeline {name}", runs)
 
-    def _history_page(self, call: Call) -> Answer:
+    def _history_page(self, call: Call) -> ApiResponse:
         """What a deep link to a run leads to: the run history of the project on the fabric, newest first."""
         project, fabric = call.query.get("prProjectId", ""), call.query.get("prFabricId", "")
         runs = [run for run in reversed(self.runs.values()) if self._place(run) == (project, fabric)]
@@ -230,11 +230,11 @@ class Prophecy(Vendor):
         fields = self.targets[run.target_id].fields
         return str(fields["project_id"]), str((run.body or {}).get("fabricId", fields["fabric_id"]))
 
-    def _page(self, what: str, runs: Sequence[Run]) -> Answer:
+    def _page(self, what: str, runs: Sequence[Run]) -> ApiResponse:
         title = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: stand-in</h1>"
         told = [f"{run.id}, {run.target_id}: {self.word(run, self.clock.now())}" for run in runs]
         rows = "".join(f"<li>{escape(one)}</li>" for one in told)
-        return Answer(200, f"{title}<p>{escape(what)}</p><ul>{rows}</ul>", content_type="text/html")
+        return ApiResponse(200, f"{title}<p>{escape(what)}</p><ul>{rows}</ul>", content_type="text/html")
 
 
 def _is_integer(value: Any) -> bool:
@@ -295,8 +295,8 @@ def _metadata(message: str) -> str:
     return f"Success(Left(sdl.md.client.package$MetadataException: {message})) (of class scala.util.Success)"
 
 
-def _failure(message: str) -> Answer:
-    return Answer(200, {"success": False, "msg": message})
+def _failure(message: str) -> ApiResponse:
+    return ApiResponse(200, {"success": False, "msg": message})
 
 
 def _refuse(message: str) -> RefusedError:

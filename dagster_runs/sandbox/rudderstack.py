@@ -22,7 +22,7 @@ from typing_extensions import override
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.behaviour import Behaviour
 from dagster_runs.sandbox.clock import utc
-from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
@@ -100,9 +100,9 @@ class RudderStack(Vendor):
         return "valid" if token.strip() == well_known.RUDDERSTACK_TOKEN else "invalid"
 
     @override
-    def refuse_credentials(self, credentials: Credentials) -> Answer:
+    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
         if credentials == "missing":
-            return Answer(401, "Invalid Authorization Header", content_type="text/plain")
+            return ApiResponse(401, "Invalid Authorization Header", content_type="text/plain")
         return self.error(401)
 
     @override
@@ -127,34 +127,34 @@ class RudderStack(Vendor):
         return _time(now, snake=field == "finished_at")
 
     @override
-    def error(self, status: int) -> Answer:
+    def error(self, status: int) -> ApiResponse:
         reason = _REASONS.get(status, "Error")
         if status in (502, 503, 504):
             return gateway_error(status, reason)
-        return Answer(status, {"message": reason})
+        return ApiResponse(status, {"message": reason})
 
     # --- endpoints
 
-    def _start(self, call: Call, profiles_id: str) -> Answer:
+    def _start(self, call: Call, profiles_id: str) -> ApiResponse:
         body = _start_body(call)
         target = self._target(profiles_id)
         # Only one run of a project at a time: the last one is the only one that can still be going.
         if target.runs and self.is_active(target.runs[-1]):
-            return Answer(409, {"error": "The Profiles project is already running"})
+            return ApiResponse(409, {"error": "The Profiles project is already running"})
         run = self.start(target, body=body)
-        return Answer(200, {"runId": run.id}, started_run=run.id)
+        return ApiResponse(200, {"runId": run.id}, started_run=run.id)
 
-    def _status(self, call: Call, profiles_id: str, run_id: str) -> Answer:
+    def _status(self, call: Call, profiles_id: str, run_id: str) -> ApiResponse:
         target, run = self._target(profiles_id), self.runs.get(run_id)
         if run is None or run.target_id != target.id:
-            return Answer(404, {"message": "Run not found"})
+            return ApiResponse(404, {"message": "Run not found"})
         spell = _snake if run.plan.options.get("spelling") == "snake" else _camel
-        return Answer(200, spell(run, self, self.clock.now()))
+        return ApiResponse(200, spell(run, self, self.clock.now()))
 
     def _target(self, profiles_id: str) -> Target:
         target = self.targets.get(profiles_id)
         if target is None:
-            raise RefusedError(Answer(404, {"message": f"Source {profiles_id} not found"}))
+            raise RefusedError(ApiResponse(404, {"message": f"Source {profiles_id} not found"}))
         return target
 
 
@@ -193,7 +193,7 @@ def _check_parameters(parameters: Any) -> None:
 
 
 def _refuse(message: str, **details: str) -> RefusedError:
-    return RefusedError(Answer(400, {"message": message, "code": "BAD_REQUEST", "details": details}))
+    return RefusedError(ApiResponse(400, {"message": message, "code": "BAD_REQUEST", "details": details}))
 
 
 def _camel(run: Run, vendor: RudderStack, now: float) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from typing_extensions import override
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.behaviour import Behaviour
 from dagster_runs.sandbox.clock import Clock, utc
-from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
@@ -59,7 +59,7 @@ _UUID = re.compile(
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _RECIPIENT = {"email": str, "userId": str, "anonymousId": str}
 _PROFILE = {"email": str, "externalId": str, "userId": str, "anonymousId": str, "properties": dict}
-_LONGEST_KEY, _LONGEST_JOURNEY_KEY = 255, 120
+_MAX_KEY, _MAX_JOURNEY_KEY = 255, 120
 # What profiles' ids are made from, so that one recipient has one profile.
 _PROFILES = uuid.UUID("5e9f1c00-0000-4000-8000-0000000000ff")
 
@@ -87,7 +87,7 @@ class Segmentflow(Vendor):
     credential_header = "x-api-key"
 
     def __init__(self, clock: Clock) -> None:
-        self._used: dict[str, tuple[str, Answer]] = {}
+        self._used: dict[str, tuple[str, ApiResponse]] = {}
         super().__init__(clock)
 
     @override
@@ -129,7 +129,7 @@ class Segmentflow(Vendor):
         return "valid" if key == well_known.SEGMENTFLOW_API_KEY else "invalid"
 
     @override
-    def refuse_credentials(self, credentials: Credentials) -> Answer:
+    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
         return self.error(401)
 
     @override
@@ -160,40 +160,40 @@ class Segmentflow(Vendor):
         return True
 
     @override
-    def error(self, status: int) -> Answer:
+    def error(self, status: int) -> ApiResponse:
         if status in _GATEWAY:
             return gateway_error(status, _GATEWAY[status])
         code, message = _CODES.get(status, ("error", "Error."))
         return _problem(status, code, message)
 
     @override
-    def wrong_method(self, allowed: str) -> Answer:
+    def wrong_method(self, allowed: str) -> ApiResponse:
         # 405 is not among the documented codes.
         return self.error(404)
 
     # --- endpoints
 
-    def _status(self, call: Call, run_id: str) -> Answer:
+    def _status(self, call: Call, run_id: str) -> ApiResponse:
         self._check_scope(_READ)
         _check_uuid("runId", run_id)
         run = self.runs.get(run_id.lower())
-        return self.error(404) if run is None else Answer(200, self._show(run, self.clock.now()))
+        return self.error(404) if run is None else ApiResponse(200, self._show(run, self.clock.now()))
 
-    def _trigger_by_id(self, call: Call, journey_id: str) -> Answer:
+    def _trigger_by_id(self, call: Call, journey_id: str) -> ApiResponse:
         self._check_trigger()
         _check_uuid("id", journey_id)
         body = _body(call, "recipient", _RECIPIENT)
         run, status = self._begin(self.targets.get(journey_id.lower()), body, "recipient")
         answer = {"runId": run.id, "workflowId": _workflow_id(run), "status": self.word(run, run.created_at)}
-        return Answer(status, answer, started_run=run.id)
+        return ApiResponse(status, answer, started_run=run.id)
 
-    def _trigger_by_key(self, call: Call, journey_key: str) -> Answer:
+    def _trigger_by_key(self, call: Call, journey_key: str) -> ApiResponse:
         self._check_trigger()
-        if len(journey_key) > _LONGEST_JOURNEY_KEY:
-            raise _refuse(400, f"journeyKey must have 1 to {_LONGEST_JOURNEY_KEY} characters", field="journeyKey")
+        if len(journey_key) > _MAX_JOURNEY_KEY:
+            raise _refuse(400, f"journeyKey must have 1 to {_MAX_JOURNEY_KEY} characters", field="journeyKey")
         key = call.headers.get("idempotency-key", "")
-        if not 1 <= len(key) <= _LONGEST_KEY:
-            message = f"The header idempotency-key is required and must have 1 to {_LONGEST_KEY} characters"
+        if not 1 <= len(key) <= _MAX_KEY:
+            message = f"The header idempotency-key is required and must have 1 to {_MAX_KEY} characters"
             raise _refuse(400, message, field="idempotency-key")
         body = _body(call, "profile", _PROFILE)
         journey = next((target for target in self.targets.values() if target.fields["key"] == journey_key), None)
@@ -206,9 +206,9 @@ class Segmentflow(Vendor):
                 status = self.settings["reuse_status"]
                 message = "This idempotency key was used with a different request."
                 return _problem(status, "idempotency_key_reuse", message)
-            return Answer(answer.status, answer.body)
+            return ApiResponse(answer.status, answer.body)
         run, status = self._begin(journey, body, "profile")
-        answer = Answer(status, {"runId": run.id, "status": self.word(run, run.created_at)}, started_run=run.id)
+        answer = ApiResponse(status, {"runId": run.id, "status": self.word(run, run.created_at)}, started_run=run.id)
         self._used[key] = fingerprint, answer
         return answer
 
@@ -288,9 +288,9 @@ def _check_uuid(name: str, value: str) -> None:
         raise _refuse(400, f"{name} must be a UUID", field=name)
 
 
-def _problem(status: int, code: str, message: str, **details: Any) -> Answer:
+def _problem(status: int, code: str, message: str, **details: Any) -> ApiResponse:
     body: dict[str, Any] = {"error": code, "message": message}
-    return Answer(status, {**body, "details": details} if details else body)
+    return ApiResponse(status, {**body, "details": details} if details else body)
 
 
 def _refuse(status: int, message: str, **details: Any) -> RefusedError:

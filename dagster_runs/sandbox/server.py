@@ -14,7 +14,7 @@ from aiohttp import web
 from dagster_runs.sandbox import control
 from dagster_runs.sandbox.app import Front
 from dagster_runs.sandbox.client import SandboxClient
-from dagster_runs.sandbox.exchange import Answer, Call
+from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.world import World
 
 # Long enough for answers that are on their way, short enough for a test-suite.
@@ -102,7 +102,7 @@ class Sandbox(SandboxClient):
         # In the same process there is no need for HTTP, which takes ten times as long as most of what is asked.
         call = Call(method, f"/_sandbox/{path}", urlencode(query), {}, body, self.url, tuple(path.split("/")))
 
-        async def answered() -> Answer:
+        async def answered() -> ApiResponse:
             return control.answer(self._world, call)
 
         if self._thread is None or self._loop is None:

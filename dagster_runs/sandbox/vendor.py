@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from dagster_runs.sandbox.behaviour import Behaviour, make_plan
 from dagster_runs.sandbox.clock import Clock
-from dagster_runs.sandbox.exchange import Answer, Call, Match, RefusedError, Route, Router
+from dagster_runs.sandbox.exchange import ApiResponse, Call, Match, RefusedError, Route, Router
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.rates import RequestRate
 from dagster_runs.sandbox.runs import Phase, Run, SandboxRun, Target
@@ -75,7 +75,7 @@ class Vendor(ABC):
         """What the request's credentials are worth."""
 
     @abstractmethod
-    def refuse_credentials(self, credentials: Credentials) -> Answer:
+    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
         """The answer to a request with wrong credentials or none."""
 
     @abstractmethod
@@ -91,14 +91,14 @@ class Vendor(ABC):
         """A time of now, as the vendor writes it in one of `end_fields`."""
 
     @abstractmethod
-    def error(self, status: int) -> Answer:
+    def error(self, status: int) -> ApiResponse:
         """An error as the vendor would word it."""
 
     def check_target(self, kind: str, target_id: str) -> str:
         """Refuse with `ValueError` an id that the vendor would never give out, else return how it is kept."""
         return target_id
 
-    def refuse_request(self, call: Call) -> Answer | None:
+    def refuse_request(self, call: Call) -> ApiResponse | None:
         """The answer to a request with good credentials that no endpoint would take, if it is one."""
         return None
 
@@ -117,15 +117,15 @@ class Vendor(ABC):
         runs = (self.runs[text].target_id for text in texts if text in self.runs)
         return frozenset({*(text for text in texts if text in self.targets), *runs})
 
-    def not_found(self) -> Answer:
+    def not_found(self) -> ApiResponse:
         """The answer where there is no such run."""
         return self.error(404)
 
-    def no_route(self, call: Call) -> Answer:
+    def no_route(self, call: Call) -> ApiResponse:
         """The answer where there is no endpoint."""
         return self.error(404)
 
-    def wrong_method(self, allowed: str) -> Answer:
+    def wrong_method(self, allowed: str) -> ApiResponse:
         """The answer where there is one for another method."""
         answer = self.error(405)
         answer.headers["Allow"] = allowed
@@ -144,7 +144,7 @@ class Vendor(ABC):
 
     # --- the server's side
 
-    def admit(self, call: Call, at: float) -> Answer | None:
+    def admit(self, call: Call, at: float) -> ApiResponse | None:
         """Count a request that came at this real time; the answer to one too many.
 
         Args:
@@ -157,7 +157,7 @@ class Vendor(ABC):
         limit = self.settings["requests_per_second"]
         return self.error(429) if self.rate.count(account, at) > (limit or math.inf) else None
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: Call) -> ApiResponse:
         """Do what the request asks."""
         found = self.router.find(call.method, call.segments)
         try:
@@ -269,9 +269,9 @@ class Vendor(ABC):
                 raise ValueError(f"{name} must be {' or '.join(str(one) for one in allowed)}, got {value!r}")
 
 
-def gateway_error(status: int, reason: str) -> Answer:
+def gateway_error(status: int, reason: str) -> ApiResponse:
     """The page of a proxy in front of a server that does not answer."""
     title = f"{status} {reason}"
     body = f"<center><h1>{title}</h1></center>\n<hr><center>nginx</center>"
     page = f"<html>\n<head><title>{title}</title></head>\n<body>\n{body}\n</body>\n</html>\n"
-    return Answer(status, page, content_type="text/html")
+    return ApiResponse(status, page, content_type="text/html")

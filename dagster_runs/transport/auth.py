@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dagster_runs.transport import hurry
+from dagster_runs.transport import call_budget
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import AuthenticationError, ConnectionFailedError, VendorError
 from dagster_runs.transport.redaction import Redactor
@@ -22,10 +22,10 @@ class Auth(Protocol):
     """Credentials as headers, and what to do when the vendor refuses them.
 
     Attributes:
-        most_renewals: How often one call may renew them.
+        max_renewals: How often one call may renew them.
     """
 
-    most_renewals: int
+    max_renewals: int
 
     def headers(self) -> Mapping[str, str]:
         """The headers that carry the credentials now."""
@@ -44,7 +44,7 @@ class Auth(Protocol):
 class HeaderAuth:
     """Credentials that never change: a token in a header."""
 
-    most_renewals = 0
+    max_renewals = 0
 
     def __init__(self, headers: Mapping[str, str], *, secrets: tuple[str, ...]) -> None:
         self._headers = dict(headers)
@@ -83,9 +83,9 @@ class RenewedToken:
         fetch: Gets another token from the vendor.
         vendor: The vendor's name, for errors.
         redactor: Hides what `fetch` authenticates with; the tokens are added to it.
-        cure: What the user can do when the vendor refuses to give a token.
+        hint: What the user can do when the vendor refuses to give a token.
         more_headers: Headers that go along with the token's.
-        most_renewals: How often one call may renew the token: more than once where processes with the same credentials
+        max_renewals: How often one call may renew the token: more than once where processes with the same credentials
             revoke each other's.
     """
 
@@ -95,15 +95,15 @@ class RenewedToken:
         *,
         vendor: str,
         redactor: Redactor,
-        cure: str,
+        hint: str,
         more_headers: Mapping[str, str] | None = None,
-        most_renewals: int = 1,
+        max_renewals: int = 1,
     ) -> None:
-        self.most_renewals = most_renewals
+        self.max_renewals = max_renewals
         self._fetch_token = fetch
         self._vendor = vendor
         self._redactor = redactor
-        self._cure = cure
+        self._cure = hint
         self._more_headers = dict(more_headers or {})
         self._lock = threading.Lock()
         self._headers: Mapping[str, str] = {}
@@ -132,7 +132,7 @@ class RenewedToken:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=hurry.ANSWER_WITHIN if hurry.is_in_a_hurry() else -1):
+        if not self._lock.acquire(timeout=call_budget.ANSWER_WITHIN if call_budget.has_call_budget() else -1):
             raise ConnectionFailedError("another thread is waiting for an access token still", vendor=self._vendor)
         try:
             yield
@@ -144,7 +144,7 @@ class RenewedToken:
             token = self._fetch_token()
         except VendorError as error:
             # A 404, say, is about the token's endpoint, and must not be taken for one about what was asked for.
-            if not error.permanent:
+            if not error.is_permanent:
                 raise
             raise AuthenticationError(
                 f"no access token was given: {error.detail}",
@@ -153,7 +153,7 @@ class RenewedToken:
                 path=error.path,
                 status=error.status,
                 code=error.code,
-                cure=self._cure,
+                hint=self._cure,
             ) from None
         self._redactor.add_passing(token.value)
         self._headers = {**self._more_headers, "Authorization": f"Bearer {token.value}"}

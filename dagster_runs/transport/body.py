@@ -12,7 +12,7 @@ from dagster_runs.transport.errors import UnexpectedResponseError
 if TYPE_CHECKING:
     from requests import Response
 
-LARGEST_BODY = 16 * 1024 * 1024
+MAX_BODY = 16 * 1024 * 1024
 _QUOTED = 300
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -40,7 +40,7 @@ def read_body(response: "Response", *, seconds: float) -> bytes:
     while chunk := response.raw.read1(65536, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
-        if size > LARGEST_BODY:
+        if size > MAX_BODY:
             raise BodyTooLarge
         if clock.monotonic() > deadline:
             raise BodyTooSlow
@@ -69,7 +69,7 @@ def parse_json(body: bytes, *, clean: Callable[[str], str]) -> Any:
         ) from None
 
 
-class Answer:
+class ApiResponse:
     """A successful answer: its JSON, and the call that it belongs to."""
 
     def __init__(

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from dagster_runs.transport import answers, failures, hurry
+from dagster_runs.transport import call_budget, failures, responses
 from dagster_runs.transport.auth import Auth
-from dagster_runs.transport.body import Answer
+from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, VendorError
 from dagster_runs.transport.rate_limit import turn
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ErrorReader = Callable[[Any], tuple[str | None, str | None]]
 """From a vendor's decoded error body to its (code, message)."""
 
-MOST_REDIRECTS = 3
+MAX_REDIRECTS = 3
 _LAST_TIME = 32_503_680_000.0
 """Epoch seconds of the year 3000: a clock beyond it, or before 1970, is not one to reckon with."""
 
@@ -92,7 +92,7 @@ class HttpClient:
         self._read_error = read_error
         self._user_agent = user_agent
 
-    def get(self, segments: Sequence[str], *, params: Mapping[str, str | int] | None = None) -> Answer:
+    def get(self, segments: Sequence[str], *, params: Mapping[str, str | int] | None = None) -> ApiResponse:
         """GET, retried while the failure may pass."""
         return self._call("GET", segments, params=params)
 
@@ -103,7 +103,7 @@ class HttpClient:
         form: Mapping[str, str] | None = None,
         keep_secrets: bool = False,
         may_be_empty: bool = False,
-    ) -> Answer:
+    ) -> ApiResponse:
         """POST that does no harm when sent twice (a cancel, a token), retried while the failure may pass.
 
         Args:
@@ -116,7 +116,7 @@ class HttpClient:
 
     def post_once(
         self, segments: Sequence[str], *, json: Any = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> ApiResponse:
         """POST that starts something: one try, on a fresh connection, since a stale one makes a lost answer likely.
 
         Whether it may be tried again is for the caller to say: see `retrying`.
@@ -129,23 +129,23 @@ class HttpClient:
         path = join_path(segments, vendor=self.vendor, method="POST")
         return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
 
-    def hurried(self) -> AbstractContextManager[None]:
+    def with_call_budget(self) -> AbstractContextManager[None]:
         """Inside the block this thread's calls are retried once at most, and answers waited for 10 s at most.
 
         So are calls for a token, which are another client's: it is the thread that is in a hurry.
         """
-        return hurry.hurried()
+        return call_budget.with_call_budget()
 
     @property
     def _settings(self) -> HttpSettings:
         patient = self._patient
-        if not hurry.is_in_a_hurry():
+        if not call_budget.has_call_budget():
             return patient
         return replace(
             patient,
-            max_retries=min(patient.max_retries, hurry.MOST_RETRIES),
-            request_timeout=min(patient.request_timeout, hurry.ANSWER_WITHIN),
-            overall_timeout=min(patient.overall_timeout, hurry.ALL_WITHIN),
+            max_retries=min(patient.max_retries, call_budget.MAX_RETRIES),
+            request_timeout=min(patient.request_timeout, call_budget.ANSWER_WITHIN),
+            overall_timeout=min(patient.overall_timeout, call_budget.ALL_WITHIN),
         )
 
     def retrying(self, *, repeatable: bool) -> "Retrying":
@@ -172,7 +172,7 @@ class HttpClient:
             reraise=True,
         )
 
-    def _call(self, method: str, segments: Sequence[str], **request: Any) -> Answer:
+    def _call(self, method: str, segments: Sequence[str], **request: Any) -> ApiResponse:
         path = join_path(segments, vendor=self.vendor, method=method)
         try:
             return self.retrying(repeatable=True)(self._send_authenticated, method, path, fresh=False, **request)
@@ -181,14 +181,14 @@ class HttpClient:
             error.may_have_been_accepted = False
             raise
 
-    def _send_authenticated(self, method: str, path: str, **request: Any) -> Answer:
+    def _send_authenticated(self, method: str, path: str, **request: Any) -> ApiResponse:
         """One try. A 401 is no failure yet while the credentials can be renewed: the vendor did nothing but refuse."""
-        for renewal in range(self._auth.most_renewals + 1):
+        for renewal in range(self._auth.max_renewals + 1):
             credentials = self._auth.headers()
             try:
                 return self._send(method, path, credentials=credentials, **request)
             except AuthenticationError:
-                if renewal == self._auth.most_renewals or not self._auth.renew(credentials):
+                if renewal == self._auth.max_renewals or not self._auth.renew(credentials):
                     raise
         raise AssertionError("unreachable")
 
@@ -205,11 +205,11 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         keep_secrets: bool = False,
         may_be_empty: bool = False,
-    ) -> Answer:
+    ) -> ApiResponse:
         import requests
         from urllib3.exceptions import LocationParseError
 
-        call = answers.Call(self.vendor, method, path, self._auth.redactor(), server=authority(self.base_url))
+        call = responses.Call(self.vendor, method, path, self._auth.redactor(), server=authority(self.base_url))
         _check_headers(credentials, call)
         session = self._new_session() if fresh else self._session
         request = requests.Request(
@@ -228,7 +228,7 @@ class HttpClient:
                 response = self._follow(session, prepared, call)
             with response:
                 self._look_at_clock(response.headers)
-                return answers.read(
+                return responses.read(
                     response,
                     call,
                     self._read_error,
@@ -240,21 +240,21 @@ class HttpClient:
         except requests.RequestException as error:  # before the request was prepared: the address is unusable
             raise failures.connection_failed(error, call, self._settings) from None
         except (LocationParseError, OSError) as error:  # a host that cannot be; a CA bundle that has gone since
-            raise call.error(InvalidRequestError, str(error), cure="Check the base URL, and the CA bundle.") from None
+            raise call.error(InvalidRequestError, str(error), hint="Check the base URL, and the CA bundle.") from None
         finally:
             if fresh:
                 session.close()
 
-    def _follow(self, session: "Session", prepared: "PreparedRequest", call: answers.Call) -> "Response":
+    def _follow(self, session: "Session", prepared: "PreparedRequest", call: responses.Call) -> "Response":
         """Send, and follow redirects within the origin only: custom credential headers would travel along."""
         import requests
 
         from dagster_runs.transport import connection
 
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             url = str(prepared.url)
             surroundings = self._surroundings(session, url, call)
-            with connection.watched() as exchange:
+            with connection.resolve_assets() as exchange:
                 try:
                     # Not `session.send`: even told not to follow, it reads a redirect's whole body and resolves its
                     # target.
@@ -280,11 +280,11 @@ class HttpClient:
             # 307 and 308 keep the method; the others would turn a POST into a GET.
             keeps_method = response.status_code in (307, 308) or call.method == "GET"
             if not same_origin or not keeps_method:
-                raise answers.redirected(response.status_code, target, call)
+                raise responses.redirected(response.status_code, target, call)
             prepared.url = target
-        raise answers.redirected(response.status_code, target, call, too_often=True)
+        raise responses.redirected(response.status_code, target, call, too_often=True)
 
-    def _surroundings(self, session: "Session", url: str, call: answers.Call) -> dict[str, Any]:
+    def _surroundings(self, session: "Session", url: str, call: responses.Call) -> dict[str, Any]:
         """The proxies and the CA bundle for a request: those of the environment, as far as nothing else is known."""
         # `True` is for streaming. The resource's own CA bundle goes before the environment's.
         found: dict[str, Any] = dict(session.merge_environment_settings(url, {}, True, self._settings.ca_bundle, None))
@@ -299,7 +299,7 @@ class HttpClient:
                 raise call.error(
                     InvalidRequestError,
                     f"the CA bundle {bundle} ({named}) {problem}; nothing was sent",
-                    cure=f"Set {named} to the path of a PEM file with the certificates of the authorities to trust.",
+                    hint=f"Set {named} to the path of a PEM file with the certificates of the authorities to trust.",
                 )
         return found
 
@@ -321,14 +321,14 @@ class HttpClient:
         return new_session({"User-Agent": self._user_agent, "Accept": "application/json"})
 
 
-def _check_headers(headers: Mapping[str, str], call: answers.Call) -> None:
+def _check_headers(headers: Mapping[str, str], call: responses.Call) -> None:
     """Refuse what no header can hold; the HTTP library's own error would show the whole value."""
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):
             raise call.error(
                 InvalidRequestError,
                 f"the {name} header would hold a character that cannot be sent, such as a line's end; nothing was sent",
-                cure="Check the resource's credentials.",
+                hint="Check the resource's credentials.",
             )
 
 

@@ -36,7 +36,7 @@ _current: ContextVar[Exchange | None] = ContextVar("dagster_runs_exchange", defa
 
 
 @contextmanager
-def watched() -> Iterator[Exchange]:
+def resolve_assets() -> Iterator[Exchange]:
     """Inside the block, the returned `Exchange` tells how far this thread's request came."""
     exchange = Exchange()
     before = _current.set(exchange)

@@ -12,8 +12,8 @@ from dagster_runs.transport.url import authority
 if TYPE_CHECKING:
     from requests import RequestException
 
-    from dagster_runs.transport.answers import Call
     from dagster_runs.transport.client import HttpSettings
+    from dagster_runs.transport.responses import Call
 
 _TRUST = (
     "If a private authority signed the server's certificate, set the resource's `ca_bundle` to the path of a PEM file "
@@ -48,13 +48,13 @@ def connection_failed(
 
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
         cannot = f"the address, or the proxy's, cannot be used ({cause(error)})"
-        return call.error(errors.InvalidRequestError, cannot, cure="Check the base URL, and the proxy's address.")
+        return call.error(errors.InvalidRequestError, cannot, hint="Check the base URL, and the proxy's address.")
     if was_sent is None:
         was_sent = _may_have_been_sent(error)
     if proxy:
         proxy = authority(proxy if "://" in proxy else f"http://{proxy}")
     through = f" through the proxy {proxy}" if proxy else ""
-    cure = ""
+    hint = ""
     if isinstance(error, requests.ConnectTimeout):
         what = f"no connection after {settings.connect_timeout:g} s to {call.server}{through}"
     elif isinstance(error, requests.Timeout):
@@ -64,19 +64,19 @@ def connection_failed(
             else f"{call.server}{through} took the connection, but was not ready for the request after "
             f"{settings.connect_timeout:g} s; nothing was sent"
         )
-        cure = "" if was_sent else "Check that the server speaks what the base URL says, https or http, at this port."
+        hint = "" if was_sent else "Check that the server speaks what the base URL says, https or http, at this port."
     elif isinstance(error, requests.exceptions.SSLError):
         what = (
             f"the TLS connection to {call.server}{through} broke before the answer ({cause(error)})"
             if was_sent
             else f"no TLS connection to {call.server}{through} ({cause(error)}); nothing was sent"
         )
-        cure = "" if was_sent else _tls_cure(error)
+        hint = "" if was_sent else _tls_cure(error)
     elif was_sent:
         what = f"the connection to {call.server}{through} broke before the answer ({cause(error)})"
     else:
         what = f"no connection to {call.server}{through} ({cause(error)})"
-    return call.error(errors.ConnectionFailedError, what, cure=cure, may_have_been_accepted=was_sent)
+    return call.error(errors.ConnectionFailedError, what, hint=hint, may_have_been_accepted=was_sent)
 
 
 def _may_have_been_sent(error: BaseException) -> bool:

@@ -26,9 +26,9 @@ def exchanged_token(
     form: Mapping[str, str],
     *,
     secrets: Sequence[str],
-    cure: str,
+    hint: str,
     more_headers: Mapping[str, str] | None = None,
-    most_renewals: int = 1,
+    max_renewals: int = 1,
 ) -> RenewedToken:
     """Access tokens from the vendor's token endpoint (section 4.4 or 6 of the RFC).
 
@@ -37,9 +37,9 @@ def exchanged_token(
         segments: The endpoint's path.
         form: What is exchanged: ``grant_type`` and what belongs to it.
         secrets: What of all this must not be shown.
-        cure: What the user can do when the vendor refuses.
+        hint: What the user can do when the vendor refuses.
         more_headers: Headers that go along with the token's.
-        most_renewals: How often one call may renew the token.
+        max_renewals: How often one call may renew the token.
     """
     redactor = Redactor(secrets)
     newest = dict(form)
@@ -58,7 +58,7 @@ def exchanged_token(
         fetch,
         vendor=endpoint.vendor,
         redactor=redactor,
-        cure=cure,
+        hint=hint,
         more_headers=more_headers,
-        most_renewals=most_renewals,
+        max_renewals=max_renewals,
     )

@@ -10,9 +10,9 @@ from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
 _DEEPEST = 100
-_SHORTEST = 4
+_MIN_SHORTEST = 4
 """Shorter "secrets" would blank out ordinary words; no vendor issues one."""
-_MOST_PASSING = 20
+_MAX_PASSING = 20
 """Tokens that are hidden at the same time; an hourly one is useless long before so many have followed it."""
 
 
@@ -21,20 +21,20 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
         self._lasting: set[str] = set()
-        self._passing: deque[set[str]] = deque(maxlen=_MOST_PASSING)
+        self._passing: deque[set[str]] = deque(maxlen=_MAX_PASSING)
         self._spellings: list[str] = []
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: str | None) -> None:
         """Hide ``secret`` from now on: as it is, percent-encoded, in base64, and inside JSON and Python literals."""
-        if secret and len(secret) >= _SHORTEST:
+        if secret and len(secret) >= _MIN_SHORTEST:
             self._lasting |= set(_spellings(secret))
             self._sort()
 
     def add_passing(self, token: str) -> None:
         """Likewise, until many others have followed it: each makes every text slower to read while it stays."""
-        if len(token) >= _SHORTEST:
+        if len(token) >= _MIN_SHORTEST:
             self._passing.append(set(_spellings(token)))
             self._sort()
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 FIRST_DELAY = 0.5
-LONGEST_DELAY = 30.0
-LONGEST_RETRY_AFTER = 120.0
+MAX_DELAY = 30.0
+MAX_RETRY_AFTER = 120.0
 """Seconds. Longer requests are cut to this: a wrong clock or a typo must not stop us for days."""
 
 
 def is_transient(error: VendorError) -> bool:
     """Whether the same call may succeed a little later."""
-    if error.passes or isinstance(error, ConnectionFailedError):
+    if error.is_transient or isinstance(error, ConnectionFailedError):
         return True
     return error.status is not None and (error.status in TRANSIENT_STATUSES or 500 <= error.status < 600)
 
@@ -53,7 +53,7 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
             return None
     if math.isnan(seconds):  # which parses as a number
         return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def delay(state: "RetryCallState") -> float:
@@ -61,7 +61,7 @@ def delay(state: "RetryCallState") -> float:
     # Vendors import this module with their runs, and every `dg` command imports those.
     from tenacity import wait_random_exponential
 
-    backoff = wait_random_exponential(multiplier=2 * FIRST_DELAY, max=LONGEST_DELAY, min=FIRST_DELAY / 2)(state)
+    backoff = wait_random_exponential(multiplier=2 * FIRST_DELAY, max=MAX_DELAY, min=FIRST_DELAY / 2)(state)
     error = state.outcome.exception() if state.outcome else None
     asked = retry_after_seconds(error.retry_after, current_clock().wall()) if isinstance(error, VendorError) else None
     return max(backoff, asked or 0.0)

@@ -14,7 +14,7 @@ def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> 
         InvalidRequestError: It is not an absolute http(s) URL, carries credentials or a query, or would send a secret
             over plain http to another machine.
     """
-    cure = "Set the resource's `base_url` to the API's address, e.g. https://api.example.com."
+    hint = "Set the resource's `base_url` to the API's address, e.g. https://api.example.com."
     shown = "(with credentials)" if "@" in url else repr(url)
     try:
         parts = urlsplit(url.strip())
@@ -22,16 +22,16 @@ def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> 
     except ValueError:  # a port or an IPv6 address that is none
         usable = False
     if not usable or any(character.isspace() for character in url.strip()):
-        raise InvalidRequestError(f"base URL {shown} is not an absolute http(s) URL", vendor=vendor, cure=cure)
+        raise InvalidRequestError(f"base URL {shown} is not an absolute http(s) URL", vendor=vendor, hint=hint)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidRequestError(
-            "the base URL holds credentials, a query or a fragment, which do not belong there", vendor=vendor, cure=cure
+            "the base URL holds credentials, a query or a fragment, which do not belong there", vendor=vendor, hint=hint
         )
     if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname or ""):
         raise InvalidRequestError(
             f"base URL {url!r} is plain http, so the credentials would travel readable",
             vendor=vendor,
-            cure="Use https, or set `allow_plain_http=True` if the network in between is yours.",
+            hint="Use https, or set `allow_plain_http=True` if the network in between is yours.",
         )
     return url.strip().rstrip("/")
 
@@ -83,6 +83,6 @@ def join_path(segments: Sequence[str], *, vendor: str, method: str) -> str:
                 vendor=vendor,
                 method=method,
                 path="/" + "/".join(quote(part, safe="") or "(empty)" for part in segments),
-                cure="Correct the id in the run's fields.",
+                hint="Correct the id in the run's fields.",
             )
     return "/" + "/".join(quote(segment, safe="") for segment in segments)

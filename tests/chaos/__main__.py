@@ -88,9 +88,9 @@ def main(
     account = reconcile(campaign.facts)
     took = time.monotonic() - began
     show(account, console, title=f"seed {seed}, {storage}, {took:.0f} s", replay=replay)
-    for trouble in campaign.troubles:
+    for trouble in campaign.problems_text:
         console.print(trouble, style="red", markup=False)
-    sys.exit(1 if account.findings or campaign.troubles else 0)
+    sys.exit(1 if account.findings or campaign.problems_text else 0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import dagster as dg
 from dagster_runs import QualityGate, build_remote_run_asset
 from dagster_runs.testing import sandbox_resources
 from tests.chaos import sabotage
-from tests.chaos.kinds import BRIEF, MOST_SLOTS, SLOTS, Slot
+from tests.chaos.kinds import BRIEF, MAX_SLOTS, SLOTS, Slot
 from tests.chaos.plan import FIRST_DAY, group_of_day
 from tests.chaos.timing import fast_time
 
@@ -30,7 +30,7 @@ days = dg.DailyPartitionsDefinition(FIRST_DAY.isoformat())
 
 def number_of(group: int, slot: int) -> int:
     """The number of a materialization."""
-    return group * MOST_SLOTS + slot
+    return group * MAX_SLOTS + slot
 
 
 def pid_file(number: int) -> Path:

@@ -181,5 +181,5 @@ def _slots() -> tuple[Slot, ...]:
 SLOTS = _slots()
 DRILLED = range(8)
 """The slots that hold each kind once."""
-MOST_SLOTS = 100
+MAX_SLOTS = 100
 """A materialization's number is its group's, times this, plus its slot's."""

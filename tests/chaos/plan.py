@@ -9,7 +9,7 @@ from random import Random
 from typing import Literal
 
 from dagster_runs.sandbox import Behaviour, Fault
-from tests.chaos.kinds import BRIEF, DRILLED, MOST_SLOTS, SLOTS, Slot
+from tests.chaos.kinds import BRIEF, DRILLED, MAX_SLOTS, SLOTS, Slot
 
 How = Literal["kill", "kill machine", "kill step", "evict", "terminate"]
 Executor = Literal["in_process", "in_processes", "web"]
@@ -18,9 +18,9 @@ HELD_BACK = 4.0
 TOO_LONG = 8.0
 """Real seconds: longer than a request waits."""
 FOR_EVER = 1e7
-_FEWEST, _MOST = 4, 12
+_MIN_FEWEST, _MAX_MOST = 4, 12
 FIRST_DAY = date(2010, 1, 1)
-MOST_DAYS = 4
+MAX_DAYS = 4
 """Days that belong to one group."""
 _DAILY = 0.25
 """Of the groups, those that fill days."""
@@ -92,13 +92,13 @@ class Group:
         """The partitions that each of its materializations fills."""
         if not self.days:
             return (str(self.number),)
-        first = self.number * MOST_DAYS
+        first = self.number * MAX_DAYS
         return tuple((FIRST_DAY + timedelta(days=first + day)).isoformat() for day in range(self.days))
 
 
 def group_of_day(day: str) -> int:
     """The number of the group that a day belongs to."""
-    return (date.fromisoformat(day) - FIRST_DAY).days // MOST_DAYS
+    return (date.fromisoformat(day) - FIRST_DAY).days // MAX_DAYS
 
 
 def plan(seed: int, materializations: int, *, web_groups: int = 0) -> list[Group]:
@@ -132,9 +132,9 @@ def _drill(seed: int, number: int, slot: int) -> Group:
 
 def _group(seed: int, number: int, executor: Executor | None) -> Group:
     random = _random(seed, number)
-    days = random.choice([1, 1, 2, MOST_DAYS]) if executor is None and random.random() < _DAILY else 0
+    days = random.choice([1, 1, 2, MAX_DAYS]) if executor is None and random.random() < _DAILY else 0
     suitable = [slot.number for slot in SLOTS if slot.is_daily == (days > 0)]
-    slots = sorted(random.sample(suitable, min(len(suitable), random.randint(_FEWEST, _MOST))))
+    slots = sorted(random.sample(suitable, min(len(suitable), random.randint(_MIN_FEWEST, _MAX_MOST))))
     drilled = random.choice(slots) if random.random() < 0.5 else None
     if executor is None:
         executor = "in_process" if random.random() < 0.8 else "in_processes"
@@ -165,7 +165,7 @@ def _how(random: Random, executor: Executor) -> How:
 
 
 def _materialization(random: Random, group: int, slot: Slot, *, drilled: bool) -> Materialization:
-    number = group * MOST_SLOTS + slot.number
+    number = group * MAX_SLOTS + slot.number
     target = slot.kind.target(number)
     forgotten = None if drilled or random.random() > 0.02 else random.randint(1, 4)
     faults = list(_faults(random, slot, target, may_be_missing=forgotten is None, drilled=drilled))

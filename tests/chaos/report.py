@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.findings import CATEGORIES
-from tests.chaos.kinds import MOST_SLOTS
+from tests.chaos.kinds import MAX_SLOTS
 from tests.chaos.reconcile import Account
 
-_MOST_SHOWN = 100
+_MAX_SHOWN = 100
 
 
 def show(account: Account, console: Console, *, title: str, replay: str) -> None:
@@ -39,10 +39,10 @@ def show(account: Account, console: Console, *, title: str, replay: str) -> None
         drills.add_row(kind, str(drill.starts), str(drill.one_run), str(drill.unknown))
     console.print(drills)
 
-    for finding in account.findings[:_MOST_SHOWN]:
+    for finding in account.findings[:_MAX_SHOWN]:
         where = f"materialization {finding.number}: " if finding.number is not None else ""
         console.print(f"{finding.category}: {where}{finding.text}", style="red", markup=False)
         if finding.number is not None:
-            console.print(f"    {replay} --group {finding.number // MOST_SLOTS}", markup=False)
-    if len(account.findings) > _MOST_SHOWN:
-        console.print(f"and {len(account.findings) - _MOST_SHOWN} more", style="red", markup=False)
+            console.print(f"    {replay} --group {finding.number // MAX_SLOTS}", markup=False)
+    if len(account.findings) > _MAX_SHOWN:
+        console.print(f"and {len(account.findings) - _MAX_SHOWN} more", style="red", markup=False)

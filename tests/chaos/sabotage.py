@@ -10,12 +10,13 @@ from unittest import mock
 
 import dagster as dg
 
-from dagster_runs.remote_run import ending, life, resource, waiting
+from dagster_runs import assets
 from dagster_runs.remote_run.errors import StartOutcomeUnknown
-from dagster_runs.remote_run.following import Following
-from dagster_runs.remote_run.ledger import Ledger
+from dagster_runs.remote_run.execution import execute, outcome, polling
+from dagster_runs.remote_run.execution.dagster_step import Step
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution
+from dagster_runs.remote_run.execution.ledger import Ledger
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.remote_run.step import Step
 
 VARIABLE = "CHAOS_SABOTAGE"
 
@@ -32,37 +33,37 @@ def _cancel_on_eviction() -> list[Any]:
 
 def _failed_is_good() -> list[Any]:
     """A failed run is reported as a good one."""
-    publish = ending.publish
+    report = outcome.report_outcome
 
-    def publish_as_good(following: Following, going: Any, status: RunStatus) -> Any:
+    def report_as_good(execution: RemoteRunExecution, handle: Any, status: RunStatus) -> Any:
         state = RunState.SUCCEEDED if status.state is RunState.FAILED else status.state
-        return publish(following, going, RunStatus(state, status.word, answer=status.answer))
+        return report(execution, handle, RunStatus(state, status.vendor_status, raw=status.raw))
 
-    return [mock.patch.object(ending, "publish", publish_as_good)]
+    return [mock.patch.object(outcome, "report_outcome", report_as_good)]
 
 
 def _print_a_token() -> list[Any]:
     """A debugging line that was forgotten."""
-    look = waiting._Watch.look
+    poll = polling.StepPoller.poll
 
-    def look_and_tell(watch: Any) -> RunStatus | None:
-        print(watch._following.resource.auth().headers(), flush=True)
-        return look(watch)
+    def poll_and_print(poller: Any) -> RunStatus | None:
+        print(poller._execution.resource.auth().headers(), flush=True)
+        return poll(poller)
 
-    return [mock.patch.object(waiting._Watch, "look", look_and_tell)]
+    return [mock.patch.object(polling.StepPoller, "poll", poll_and_print)]
 
 
 def _swallow_errors() -> list[Any]:
     """A start whose outcome is unknown ends without a word, and so does a run that an attempt left going."""
-    follow = life.follow
+    run = execute.execute_remote_run
 
-    def quietly(following: Following) -> Iterator[Any]:
+    def quietly(execution: RemoteRunExecution) -> Iterator[Any]:
         try:
-            yield from follow(following)
+            yield from run(execution)
         except StartOutcomeUnknown:
             raise RuntimeError("something went wrong") from None
 
-    return [mock.patch.object(resource, "follow", quietly)]
+    return [mock.patch.object(assets, "execute_remote_run", quietly)]
 
 
 def _take_re_execution_for_fresh() -> list[Any]:
@@ -78,15 +79,15 @@ def _without_targets() -> list[Any]:
     def without(evaluation: Any) -> Any:
         return dg.AssetCheckEvaluation(**{name: getattr(evaluation, name) for name in fields})
 
-    follow = resource.follow
+    run = execute.execute_remote_run
 
-    def following(wanted: Following) -> Iterator[Any]:
-        for event in follow(wanted):
+    def without_targets(execution: RemoteRunExecution) -> Iterator[Any]:
+        for event in run(execution):
             yield without(event) if isinstance(event, dg.AssetCheckEvaluation) else event
 
     return [
         mock.patch.object(dg.AssetCheckResult, "to_asset_check_evaluation", lambda *given: without(make(*given))),
-        mock.patch.object(resource, "follow", following),
+        mock.patch.object(assets, "execute_remote_run", without_targets),
     ]
 
 

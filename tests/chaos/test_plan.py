@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from tests.chaos.kinds import DRILLED, SLOTS
-from tests.chaos.plan import MOST_DAYS, finds_bad_data, group_of_day, plan, weather
+from tests.chaos.plan import MAX_DAYS, finds_bad_data, group_of_day, plan, weather
 
 
 def test_a_seed_means_the_same_again() -> None:
@@ -51,7 +51,7 @@ def test_a_large_plan_holds_everything() -> None:
     assert disturbances == {"kill", "kill machine", "kill step", "evict", "terminate"}
     assert {group.executor for group in groups} == {"in_process", "in_processes", "web"}
     assert any(group.anew for group in groups)
-    assert {group.days for group in groups} == {0, 1, 2, MOST_DAYS}
+    assert {group.days for group in groups} == {0, 1, 2, MAX_DAYS}
     assert {(group.executor, group.by_python) for group in groups} == {
         *((executor, by_python) for executor in ("in_process", "in_processes") for by_python in (True, False)),
         ("web", False),

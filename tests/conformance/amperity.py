@@ -100,7 +100,7 @@ TABLE = Table(
             "parameter",
             "ended-from",
             "`ended_from`, `ended_to`",
-            f"{_R}.list_ended",
+            f"{_R}.list_finished",
             "To see the ends among very many deferred runs",
         ),
         left_out(
@@ -178,7 +178,7 @@ TABLE = Table(
             "field",
             "error-type",
             "error: `type`, `message`, `attribution`, `data`",
-            "dagster_runs.remote_run.lenient:ErrorText",
+            "dagster_runs.remote_run.response_models:ErrorText",
             "The message",
         ),
         used(
@@ -223,7 +223,7 @@ TABLE = Table(
         used("state", "canceled", "Canceled", "models:_WORDS[canceled]"),
         used("state", "stopped", "Stopped", "models:_WORDS[stopped]"),
         used("state", "skipped", "Skipped, of a task", "run:tasks_succeeded", "A warning that names the task"),
-        used("state", "any-other-word", "any other word", "dagster_runs.remote_run.state:state_of"),
+        used("state", "any-other-word", "any other word", "dagster_runs.remote_run.state:parse_state"),
         used("rule", "stop-at-once", "stop: at once, or by way of Stopping", f"{_RUN}.cancel"),
         used(
             "rule",

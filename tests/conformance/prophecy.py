@@ -91,7 +91,7 @@ TABLE = Table(
             "state",
             "any-other-word",
             "any other word",
-            "dagster_runs.remote_run.state:state_of",
+            "dagster_runs.remote_run.state:parse_state",
             "`runStatus` is said to *include* these three",
         ),
         used("login", "header-x-auth-token", "header `X-AUTH-TOKEN`", f"{_R}.access_token {_R}.auth"),

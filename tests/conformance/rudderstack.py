@@ -131,7 +131,7 @@ TABLE = Table(
             "state",
             "any-other-word",
             "any other word",
-            "dagster_runs.remote_run.state:state_of",
+            "dagster_runs.remote_run.state:parse_state",
             "No end; with an end time an error",
         ),
         used(
@@ -152,7 +152,7 @@ TABLE = Table(
             "error",
             "409-project-already-running",
             "409: the project is already running",
-            f"{_RUN}.is_conflict_with_going_run",
+            f"{_RUN}.is_conflict_with_active_run",
             "Waited for, never taken for ours",
         ),
         used("error", "401", "401, also as plain text", "resource:RudderStackResource.error_reader"),

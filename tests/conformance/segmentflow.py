@@ -54,7 +54,7 @@ TABLE = Table(
             "parameter",
             "header-idempotency-key",
             "header `idempotency-key`, 1 to 255 characters",
-            f"{_RUN}.start_is_repeatable {_R}.trigger_journey_by_key",
+            f"{_RUN}.start_is_idempotent {_R}.trigger_journey_by_key",
             "The ledger's correlation id",
         ),
         used(
@@ -96,7 +96,7 @@ TABLE = Table(
             f"{_RUN}.on_exited",
             "A failure unless the user says otherwise: nobody documents it as a success",
         ),
-        used("state", "any-other-word", "any other word", "dagster_runs.remote_run.state:state_of"),
+        used("state", "any-other-word", "any other word", "dagster_runs.remote_run.state:parse_state"),
         used("login", "header-x-api-key", "header `x-api-key`", f"{_R}.api_key {_R}.auth"),
         used("login", "host", "`https://api.segmentflow.ai`, other hosts", f"{_R}.base_url"),
         used(

@@ -39,7 +39,7 @@ def test_testgens_newest_refresh_token_is_sent_next(origin: Origin) -> None:
     resource = TestGenResource(
         base_url=origin.url, client_id="gaps", client_secret="client-secret", refresh_token="refresh-1"
     )
-    assert suite_run().fetch_status(resource, "j").word == "running"
+    assert suite_run().fetch_status(resource, "j").vendor_status == "running"
     sent = [parse_qs(seen.body.decode())["refresh_token"] for seen in origin.seen if seen.path == "/oauth/token"]
     assert sent == [["refresh-1"], ["refresh-2"]]
 

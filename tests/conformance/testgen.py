@@ -325,7 +325,7 @@ TABLE = Table(
         ),
         used("state", "error", "`error`", "models:_WORDS[error]"),
         used("state", "canceled", "`canceled`, also unasked", "models:_WORDS[canceled]"),
-        used("state", "any-other-word", "any other word", "dagster_runs.remote_run.state:state_of"),
+        used("state", "any-other-word", "any other word", "dagster_runs.remote_run.state:parse_state"),
         used("login", "bearer-token-jwt", "bearer token: JWT, personal access token", f"{_R}.access_token {_R}.auth"),
         used(
             "login",
@@ -391,7 +391,7 @@ TABLE = Table(
             "error",
             "404-just-after-start",
             "404 just after a start (old)",
-            "dagster_runs.remote_run.waiting:wait_until_final",
+            "dagster_runs.remote_run.execution.polling:wait_until_final",
         ),
         used(
             "error",

@@ -104,7 +104,7 @@ def conduct(
                 timing.VARIABLE: str(time_file),
             }
         )
-        say(f"{len(plan.flights)} runs of {len(plan.slots)} assets, by {len(plan.batches)} Dagster runs")
+        say(f"{len(plan.deferred_runs)} runs of {len(plan.slots)} assets, by {len(plan.batches)} Dagster runs")
         with (
             dg.DagsterInstance.from_config(str(kept.home)) as instance,
             Dagster(folder) as dagster,
@@ -113,9 +113,9 @@ def conduct(
         ):
             progress = Progress(plan, instance, alerts)
             killing = Kills(plan.seed, kills, haste=haste)
-            for flight in plan.flights.values():  # while Dagster's processes come up
-                kind = flight.slot.kind
-                sandbox.add_target(kind.vendor, kind.target_kind, flight.target, flight.behaviour)
+            for deferred_run in plan.deferred_runs.values():  # while Dagster's processes come up
+                kind = deferred_run.slot.kind
+                sandbox.add_target(kind.vendor, kind.target_kind, deferred_run.target, deferred_run.behaviour)
             _until_first_tick(instance)
             memory.set_idle()
             began = time.monotonic()
@@ -124,7 +124,7 @@ def conduct(
                 started = time.monotonic()
                 in_flight = sum(run.ended_at is None for run in sandbox.runs())
                 say(f"all started after {started - began:.0f} s; {in_flight} in flight")
-                speed = max(1.0, TIMEOUT * ends_per_second / len(plan.flights))
+                speed = max(1.0, TIMEOUT * ends_per_second / len(plan.deferred_runs))
                 timing.set_speed(sandbox, speed, time_file)
                 say(f"time runs {speed:.0f} times as fast")
                 _until_told(progress, say)

@@ -32,7 +32,7 @@ _days = dg.DailyPartitionsDefinition(FIRST_DAY.isoformat())
 
 def _asset(slot: Slot) -> dg.AssetsDefinition:
     def run(context: dg.AssetExecutionContext) -> Any:
-        return slot.kind.of(_plan.flights[slot.asset, context.partition_keys[0]].target)
+        return slot.kind.of(_plan.deferred_runs[slot.asset, context.partition_keys[0]].target)
 
     run.__annotations__["return"] = slot.kind.run_class
     return build_remote_run_asset(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_runs.remote_run.ledger import RUN_ID_KEY
-from dagster_runs.remote_run.step import FINISHES_TAG
+from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG
+from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY
 from dagster_runs.sandbox import SandboxClient
 from tests.chaos.gather import outcome
 from tests.endurance.facts import (
@@ -37,13 +37,13 @@ def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, ale
         planned=[
             Planned(
                 place,
-                flight.target,
-                flight.expected,
-                flight.fate != "hang",
-                flight.partitions[1:],
-                flight.fate == "bad data",
+                deferred_run.target,
+                deferred_run.expected,
+                deferred_run.fate != "hang",
+                deferred_run.partitions[1:],
+                deferred_run.fate == "bad data",
             )
-            for place, flight in plan.flights.items()
+            for place, deferred_run in plan.deferred_runs.items()
         ],
         remote_runs=[RemoteRun(run.id, run.target_id, outcome(run)) for run in sandbox.runs()],
         publishing=list(_publishing(instance)),

@@ -31,7 +31,7 @@ KINDS = (
 TIMEOUT = 6 * 3600.0
 """Simulated seconds that each asset waits for a run; all that end by themselves do so earlier."""
 _LONG, _SHORT = (1800.0, 5 * 3600.0), (30.0, 600.0)
-_MOST_ASSETS = 100
+_MAX_ASSETS = 100
 _BAD_DATA = 0.2
 """Of the runs that succeed and judge data, those that find it bad."""
 FIRST_DAY = date(2024, 1, 1)
@@ -144,7 +144,7 @@ class Plan:
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The assets."""
-        count = min(_MOST_ASSETS, max(len(KINDS), self.runs // len(KINDS) // 10 * 10))
+        count = min(_MAX_ASSETS, max(len(KINDS), self.runs // len(KINDS) // 10 * 10))
         return tuple(Slot(number, KINDS[number % len(KINDS)]) for number in range(count))
 
     @cached_property
@@ -165,12 +165,12 @@ class Plan:
         return tuple(batch.partitions[0] for batch in self.batches if not batch.is_daily)
 
     @cached_property
-    def flights(self) -> dict[tuple[str, str], Flight]:
+    def deferred_runs(self) -> dict[tuple[str, str], Flight]:
         """The runs, by asset and first partition."""
         random = Random(f"{self.seed}/flights")
         pairs = [(batch, slot) for batch in self.batches for slot in self.slots if slot.is_daily == batch.is_daily]
         return {
-            (slot.asset, batch.partitions[0]): _flight(random, number, slot, batch.partitions)
+            (slot.asset, batch.partitions[0]): _deferred_run(random, number, slot, batch.partitions)
             for number, (batch, slot) in enumerate(pairs)
         }
 
@@ -179,7 +179,7 @@ def _day(number: int) -> str:
     return (FIRST_DAY + timedelta(days=number)).isoformat()
 
 
-def _flight(random: Random, number: int, slot: Slot, partitions: tuple[str, ...]) -> Flight:
+def _deferred_run(random: Random, number: int, slot: Slot, partitions: tuple[str, ...]) -> Flight:
     draw, fate = random.random(), "succeed"
     for possible, share in _FATES:
         if draw < share:

@@ -27,8 +27,10 @@ class Progress:
         self.started = self.good = self.bad = self.alerts = 0
         self._instance = instance
         self._alerts = alerts
-        self._runs = len(plan.flights)
-        self._partitions: dict[Place, int] = {place: len(flight.partitions) for place, flight in plan.flights.items()}
+        self._runs = len(plan.deferred_runs)
+        self._partitions: dict[Place, int] = {
+            place: len(deferred_run.partitions) for place, deferred_run in plan.deferred_runs.items()
+        }
         self._total = sum(self._partitions.values())
         self._cursors: dict[dg.AssetKey, str | None] = {dg.AssetKey(slot.asset): None for slot in plan.slots}
         self._newest = dict.fromkeys(self._cursors, 0)

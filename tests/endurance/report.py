@@ -10,8 +10,8 @@ from rich.table import Table
 from tests.endurance.campaign import Outcome
 from tests.endurance.reconcile import CATEGORIES, Finding
 
-MOST_GROWTH = 300e6
-LONGEST_TICK = 40.0
+MAX_GROWTH = 300e6
+MAX_TICK = 40.0
 PER_SECOND = {"amperity": 10}
 """Requests, where a vendor names a limit."""
 
@@ -49,12 +49,12 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
     table.add_section()
     for name, grown, idle in zip(("RSS", "PSS"), outcome.memory.grown, outcome.memory.idle, strict=True):
         add(f"{name}, MB, code server and daemon: idle", idle / 1e6)
-        add(f"{name}, MB, code server and daemon: growth", grown / 1e6, MOST_GROWTH / 1e6)
+        add(f"{name}, MB, code server and daemon: growth", grown / 1e6, MAX_GROWTH / 1e6)
     seconds = sorted(tick.seconds for tick in ticks)
     add("ticks", len(seconds))
     add("ticks that failed", sum(tick.failed for tick in ticks))
     add("tick, s: median", seconds[len(seconds) // 2], form="{:.1f}")
-    add("tick, s: longest", seconds[-1], LONGEST_TICK, form="{:.1f}")
+    add("tick, s: longest", seconds[-1], MAX_TICK, form="{:.1f}")
     table.add_section()
     for vendor in sorted(outcome.calls.looks):
         add(f"{vendor}: status calls", outcome.calls.looks[vendor])

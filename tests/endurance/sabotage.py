@@ -10,12 +10,12 @@ from unittest import mock
 
 import dagster as dg
 
-from dagster_runs.in_flight.completion import Completion
-from dagster_runs.in_flight.finished import Ended
-from dagster_runs.in_flight.flight import Flight, Phase
-from dagster_runs.in_flight.flights import Flights
-from dagster_runs.in_flight.published import Published
-from dagster_runs.in_flight.watching import Watch
+from dagster_runs.sensors.completion.dedupe import ReportedRuns
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.completion.poller import ResourcePoller
+from dagster_runs.sensors.completion.sensor import Completion
+from dagster_runs.sensors.run_outcome import RunOutcome
 
 VARIABLE = "ENDURANCE_SABOTAGE"
 
@@ -23,8 +23,8 @@ VARIABLE = "ENDURANCE_SABOTAGE"
 def _forget_what_was_reported() -> list[Any]:
     """A new process takes what is published already for going."""
     return [
-        mock.patch.object(Flights, "_leave_out", return_value=None),
-        mock.patch.object(Published, "left", lambda _, flight: flight.places),
+        mock.patch.object(DeferredRunIndex, "_mark_reported", return_value=None),
+        mock.patch.object(ReportedRuns, "unreported", lambda _, deferred_run: deferred_run.asset_partitions),
     ]
 
 
@@ -32,9 +32,9 @@ def _trust_the_memory() -> list[Any]:
     """Nobody asks whether Dagster has stored what the last tick handed over."""
     known = Completion._known
 
-    def trusting(self: Completion, cursor: Any, instance: Any) -> Flights:
-        if self._flights is not None:
-            self._token = cursor.token
+    def trusting(self: Completion, cursor: Any, instance: Any) -> DeferredRunIndex:
+        if self._deferred_runs is not None:
+            self._tick_id = cursor.tick_id
         return known(self, cursor, instance)
 
     return [mock.patch.object(Completion, "_known", trusting)]
@@ -42,33 +42,33 @@ def _trust_the_memory() -> list[Any]:
 
 def _take_failed_for_good() -> list[Any]:
     """What ended badly is reported as a success."""
-    take_in = Watch._take_in
+    take_in = ResourcePoller._take_in
 
-    def taking_in(self: Watch, flight: Flight, status: Any, resource: Any) -> None:
-        take_in(self, flight, status, resource)
-        if flight.shown is Phase.NEEDS_STEP:
-            flight.shown = Phase.SUCCEEDED
+    def taking_in(self: ResourcePoller, deferred_run: DeferredRun, status: Any, resource: Any) -> None:
+        take_in(self, deferred_run, status, resource)
+        if deferred_run.shown is Phase.NEEDS_DAGSTER_RUN:
+            deferred_run.shown = Phase.SUCCEEDED
 
-    return [mock.patch.object(Watch, "_take_in", taking_in)]
+    return [mock.patch.object(ResourcePoller, "_take_in", taking_in)]
 
 
 def _without_targets() -> list[Any]:
     """The check evaluations do not name the materialization that they judge."""
-    made = Ended.evaluations
+    made = RunOutcome.evaluations
     fields = ("asset_key", "check_name", "passed", "metadata", "severity", "description", "blocking", "partition")
 
-    def without_targets(self: Ended, *given: Any, **more: Any) -> list[dg.AssetCheckEvaluation]:
+    def without_targets(self: RunOutcome, *given: Any, **more: Any) -> list[dg.AssetCheckEvaluation]:
         return [
             dg.AssetCheckEvaluation(**{name: getattr(one, name) for name in fields})
             for one in made(self, *given, **more)
         ]
 
-    return [mock.patch.object(Ended, "evaluations", without_targets)]
+    return [mock.patch.object(RunOutcome, "evaluations", without_targets)]
 
 
 def _forget_the_checks() -> list[Any]:
     """The second phase of an end never comes: the materialization is all that is reported."""
-    return [mock.patch.object(Ended, "evaluations", return_value=[])]
+    return [mock.patch.object(RunOutcome, "evaluations", return_value=[])]
 
 
 CHOICES: dict[str, Callable[[], list[Any]]] = {

@@ -14,7 +14,7 @@ from dagster._core.storage.event_log.sqlite import sqlite_event_log
 
 from tests.endurance.plan import Batch
 
-_MOST_ENGINES = 8
+_MAX_ENGINES = 8
 """One for all assets, and one for each of the newest Dagster runs."""
 _context = multiprocessing.get_context("forkserver")
 
@@ -59,7 +59,7 @@ def _reuse_engines() -> None:
 
     def reused(url: str, **options: Any) -> Any:
         if url not in engines:
-            while len(engines) >= _MOST_ENGINES:
+            while len(engines) >= _MAX_ENGINES:
                 engines.pop(next(iter(engines)))
             engines[url] = make(url, **options)
         else:

@@ -36,7 +36,9 @@ def seed_that_kills_late() -> int:
 
 
 def seed_with_failures(runs: int) -> int:
-    return next(seed for seed in range(100) if sum(one.fate == "fail" for one in Plan(seed, runs).flights.values()) > 1)
+    return next(
+        seed for seed in range(100) if sum(one.fate == "fail" for one in Plan(seed, runs).deferred_runs.values()) > 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -236,12 +236,16 @@ def test_a_dagster_run_that_never_began_says_nothing() -> None:
 
 def test_a_plan_holds_gates_on_named_partitions_on_days_and_on_ranges() -> None:
     plan = Plan(7, 2000)
-    assert len(plan.flights) >= 2000
-    assert sum(batch.size for batch in plan.batches) == len(plan.flights)
-    assert len({flight.target for flight in plan.flights.values()}) == len(plan.flights)
-    bad = [flight for flight in plan.flights.values() if flight.fate == "bad data"]
-    assert {(flight.slot.is_daily, len(flight.partitions)) for flight in bad} == {(False, 1), (True, 1), (True, 2)}
-    assert {flight.slot.kind.name for flight in bad} == {"TestGen tests", "TestGen profiling"}
+    assert len(plan.deferred_runs) >= 2000
+    assert sum(batch.size for batch in plan.batches) == len(plan.deferred_runs)
+    assert len({deferred_run.target for deferred_run in plan.deferred_runs.values()}) == len(plan.deferred_runs)
+    bad = [deferred_run for deferred_run in plan.deferred_runs.values() if deferred_run.fate == "bad data"]
+    assert {(deferred_run.slot.is_daily, len(deferred_run.partitions)) for deferred_run in bad} == {
+        (False, 1),
+        (True, 1),
+        (True, 2),
+    }
+    assert {deferred_run.slot.kind.name for deferred_run in bad} == {"TestGen tests", "TestGen profiling"}
     days = [day for batch in plan.batches if batch.is_daily for day in batch.partitions]
     assert len(set(days)) == len(days)
     for kind in KINDS:

@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_runs.testing import sandbox_resources
-from tests.in_flight.driving import deferred
 from tests.remote_run.materializing import PROFILES
+from tests.sensors.driving import deferred
 
 HUNG = "hung"
 

@@ -13,10 +13,10 @@ import pytest
 
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import completion, deferred
 from tests.kills.finishing_location import HUNG
 from tests.kills.worker import PATIENCE, REPOSITORY
 from tests.remote_run.materializing import PROFILES, entries, failure, materialize
+from tests.sensors.driving import completion, deferred
 
 pytestmark = pytest.mark.timeout(3 * PATIENCE)
 

@@ -45,7 +45,7 @@ _STATE = DATA / "server.json"
 # In the order in which they are stopped. PostgreSQL goes with its holder, unless that one was killed.
 _PROCESSES = ("quick-start", "worker", "api", "postgres-holder", "postgres")
 
-_LONGEST_SOCKET = 103  # bytes: macOS's limit; Linux bears 4 more
+_MAX_SOCKET = 103  # bytes: macOS's limit; Linux bears 4 more
 
 
 class ServerError(Exception):
@@ -168,7 +168,7 @@ def start() -> Server:
 
 
 def _start(kept: State | None) -> Server:
-    if len(os.fsencode(DATA / "pgdata/.s.PGSQL.5432")) > _LONGEST_SOCKET:
+    if len(os.fsencode(DATA / "pgdata/.s.PGSQL.5432")) > _MAX_SOCKET:
         raise ServerError(f"{DATA} is too long a path for PostgreSQL's socket; put the repository somewhere shorter")
     port = _free_port()
     base_url = f"http://127.0.0.1:{port}"

@@ -10,7 +10,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from dagster_runs import build_remote_run_asset
-from dagster_runs.remote_run import sending
+from dagster_runs.remote_run.execution import submit
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import Clock, use_clock
@@ -83,7 +83,7 @@ def at_pause(sandbox: Sandbox, happens: Callable[[], None], *, pause: int = 3) -
 @contextmanager
 def in_another_process() -> Iterator[None]:
     """Inside the block this process knows nothing of the starts that it did not send before."""
-    with patch.object(sending, "_known_unsent", set()):
+    with patch.object(submit, "_known_unsent", set()):
         yield
 
 

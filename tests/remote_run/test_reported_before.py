@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import QualityGate, TestGenTestRun
-from dagster_runs.remote_run.reporting import check_specs
+from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import sandbox_resources
 from tests.remote_run.materializing import TESTS, checks, failure, metadata

@@ -105,7 +105,7 @@ def test_an_outage_at_the_end_delays_the_report(sandbox: Sandbox, instance: dg.D
 
 @pytest.mark.covers("wait.storage-outage")
 def test_an_outage_is_borne_for_ten_minutes(clock: SandboxClock) -> None:
-    from dagster_runs.remote_run.outages import STORAGE_GRACE, StorageOutage
+    from dagster_runs.remote_run.execution.storage_outage import STORAGE_GRACE, StorageOutage
 
     def fails() -> None:
         raise LOCKED

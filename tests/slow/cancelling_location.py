@@ -6,8 +6,8 @@ import dagster as dg
 
 from dagster_runs import RudderStackResource, build_cancel_job, build_completion_sensor
 from dagster_runs.testing import sandbox_resources
-from tests.in_flight.driving import deferred
 from tests.remote_run.materializing import PROFILES, TESTS
+from tests.sensors.driving import deferred
 
 assets = [deferred(PROFILES, "features"), deferred(TESTS, "quality")]
 defs = dg.Definitions(

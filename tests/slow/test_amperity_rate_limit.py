@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, RateLimitedError
-from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.transport import rate_limit
@@ -117,6 +117,6 @@ def test_a_429_has_started_nothing(sandbox: Sandbox, amperity_at: AmperityMaker,
     run.start(unlimited, attempt)
     with pytest.raises(RateLimitedError) as raised:
         run.start(unlimited, attempt)
-    assert not raised.value.permanent
+    assert not raised.value.is_permanent
     assert not raised.value.may_have_been_accepted
     assert sandbox.starts("amperity") == 1

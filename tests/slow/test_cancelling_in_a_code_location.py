@@ -11,8 +11,8 @@ import pytest
 
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import sandbox_resources
-from tests.in_flight.driving import deferred
 from tests.remote_run.materializing import TESTS
+from tests.sensors.driving import deferred
 
 LOCATION = Path(__file__).parent / "cancelling_location.py"
 

@@ -11,8 +11,8 @@ import pytest
 from dagster_runs import AmperityWorkflowRun, RemoteRun
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import Driver, completion, deferred
 from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize
+from tests.sensors.driving import Driver, completion, deferred
 
 pytestmark = pytest.mark.usefixtures("clock")
 RUNS = [PROFILES, TESTS, AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)]

@@ -9,10 +9,10 @@ import pytest
 
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import completion, deferred, reported
-from tests.in_flight.test_changed import told
-from tests.in_flight.test_following_up import after_it
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
+from tests.sensors.driving import completion, deferred, reported
+from tests.sensors.test_changed_definitions import told
+from tests.sensors.test_follow_ups import after_it
 
 pytestmark = pytest.mark.usefixtures("clock")
 SHOPS = dg.DynamicPartitionsDefinition(name="shops")

@@ -10,8 +10,8 @@ import pytest
 from dagster_runs import AmperityResource, AmperityWorkflowRun, TestGenResource
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import Driver, completion, deferred, observing, reported
 from tests.remote_run.materializing import TESTS, materialize
+from tests.sensors.driving import Driver, completion, deferred, observing, reported
 
 pytestmark = pytest.mark.usefixtures("clock")
 COURIERS = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)

@@ -7,11 +7,11 @@ import time
 import dagster as dg
 import pytest
 
-from dagster_runs.in_flight import completion as completion_module
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sensors.completion import sensor as completion_module
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import completion, deferred, reported
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
+from tests.sensors.driving import completion, deferred, reported
 from tests.vendors.prophecy_runs import pipeline
 
 pytestmark = pytest.mark.usefixtures("clock")

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, RemoteRunResource, build_remote_run_asset
-from dagster_runs.in_flight.definition import watched
-from dagster_runs.in_flight.ends import Ends
-from dagster_runs.in_flight.flight import Flight, Phase
-from dagster_runs.in_flight.watching import Watch
-from dagster_runs.remote_run.contract import ListedRun
-from dagster_runs.remote_run.ledger import Entry, Record
-from dagster_runs.remote_run.pacing import Age
+from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.poll_schedule import RunAge
+from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.poller import ResourcePoller
+from dagster_runs.sensors.listing import FinishedRunsReader
+from dagster_runs.sensors.registry import resolve_assets
 from dagster_runs.testing import sandbox_resources
 from dagster_runs.transport.clock import current_clock
 
@@ -34,83 +34,83 @@ def unlimited(sandbox: Sandbox) -> None:
 
 def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox) for _ in range(100)]
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox) for _ in range(100)]
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.3))  # a page has 20
     resource = _amperity(sandbox)
-    watch = Watch("amperity")
+    watch = ResourcePoller("amperity")
     for _ in range(60):  # six do, on a machine with nothing else to do
-        due = sorted(flights, key=lambda flight: flight.looked_at)
-        watch.look(due, flights, resource, current_clock().monotonic() + _SECONDS)
-        if all(flight.looked_at for flight in flights):
+        due = sorted(deferred_runs, key=lambda deferred_run: deferred_run.polled_at)
+        watch.poll(due, deferred_runs, resource, current_clock().monotonic() + _SECONDS)
+        if all(deferred_run.polled_at for deferred_run in deferred_runs):
             break
-    assert [flight.run_id for flight in flights if flight.looked_at == 0.0] == []
+    assert [deferred_run.run_id for deferred_run in deferred_runs if deferred_run.polled_at == 0.0] == []
 
 
 @pytest.mark.covers("amperity.parameter.ended-from")
 def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
-    ended = _flight(asset, sandbox)
+    ended = _deferred_run(asset, sandbox)
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
     sandbox.advance(100)
-    others = [_flight(asset, sandbox) for _ in range(100)]
-    ended.looked_at = ended.record.at  # so that it is the last that would be looked at by itself
+    others = [_deferred_run(asset, sandbox) for _ in range(100)]
+    ended.polled_at = ended.record.at  # so that it is the last that would be looked at by itself
     sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs", seconds=0.3))
     resource = _amperity(sandbox)
     due = [*others, ended]
-    Watch("amperity").look(due, due, resource, current_clock().monotonic() + 2 * _SECONDS)
+    ResourcePoller("amperity").observe(due, due, resource, current_clock().monotonic() + 2 * _SECONDS)
     assert ended.shown is Phase.SUCCEEDED
-    assert any(flight.looked_at == 0.0 for flight in others), "there was time for all"
+    assert any(deferred_run.polled_at == 0.0 for deferred_run in others), "there was time for all"
 
 
 def test_what_has_not_ended_costs_no_calls(sandbox: Sandbox) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox, told_now=True) for _ in range(50)]
-    resource, watch = _amperity(sandbox), Watch("amperity")
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(50)]
+    resource, watch = _amperity(sandbox), ResourcePoller("amperity")
     begun = current_clock().wall()
-    watch.look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
+    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     # The first one tells of the server; fifty could cost fifty.
     assert len(_lists_of_ends(sandbox)) == len(sandbox.requests("amperity")) - 1 < 15
-    assert all(flight.looked_at >= begun and flight.shown is None for flight in flights)
+    assert all(deferred_run.polled_at >= begun and deferred_run.shown is None for deferred_run in deferred_runs)
     sandbox.advance(200)
-    watch.look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
-    assert {flight.shown for flight in flights} == {Phase.SUCCEEDED}
+    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
 
 
 def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(sandbox: Sandbox) -> None:
     # The vendor may have forgotten it, so that it never ends.
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100_000))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox, told_now=True) for _ in range(50)]
-    old = flights[7]
-    old.told_at -= 3700
-    watch = Watch("amperity")
-    watch.look(flights, flights, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(50)]
+    old = deferred_runs[7]
+    old.last_individual_update -= 3700
+    watch = ResourcePoller("amperity")
+    watch.poll(deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
     singly = [request.path for request in sandbox.requests("amperity") if not request.path.endswith("/workflow/runs")]
     assert [path.rpartition("/")[2] for path in singly] == [old.run_id]
-    assert old.told_at == old.looked_at
+    assert old.last_individual_update == old.polled_at
 
 
 @pytest.mark.usefixtures("clock")
 def test_an_end_that_could_not_be_told_holds_up_no_list(sandbox: Sandbox) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    stuck = _flight(asset, sandbox, told_now=True)
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    stuck = _deferred_run(asset, sandbox, told_now=True)
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100_000))
-    flights = [stuck, *(_flight(asset, sandbox, told_now=True) for _ in range(2))]
+    deferred_runs = [stuck, *(_deferred_run(asset, sandbox, told_now=True) for _ in range(2))]
     resource = _amperity(sandbox)
-    clock, watch = current_clock(), Watch("amperity")
+    clock, watch = current_clock(), ResourcePoller("amperity")
     sandbox.add_fault(Fault("status", path=f"/workflow/runs/{stuck.run_id}$", status=500))
     for _ in range(20):
         clock.sleep(200)
-        watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
+        watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
     *_, last = [request.query for request in sandbox.requests("amperity") if "ended_from" in request.query]
     since = datetime.fromisoformat(last["ended_from"].replace("Z", "+00:00")).timestamp()
     assert sandbox.now() - since < 1200
     sandbox.clear_faults()
-    watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
+    watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
     assert stuck.shown is Phase.SUCCEEDED
 
 
@@ -118,22 +118,26 @@ def test_an_end_that_could_not_be_told_holds_up_no_list(sandbox: Sandbox) -> Non
 @pytest.mark.parametrize("anew", [False, True], ids=["after an outage", "in a table that is made anew"])
 def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew: bool) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     resource = _amperity(sandbox)
-    clock, watch = current_clock(), Watch("amperity")
-    flights = [_flight(asset, sandbox, told_now=True) for _ in range(3)]
+    clock, watch = current_clock(), ResourcePoller("amperity")
+    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(3)]
     if not anew:
         sandbox.add_fault(Fault("status", path="/workflow/runs", status=401))
     for _ in range(10):
-        watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
+        watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
         clock.sleep(240)
     sandbox.clear_faults()
     if anew:  # a tick was lost, and with it what was seen
-        assert {flight.shown for flight in flights} == {Phase.SUCCEEDED}
-        for flight in flights:
-            flight.shown, flight.known_at, flight.told_at = None, flight.record.at, flight.record.at
-    watch.look(flights, flights, resource, clock.monotonic() + _PATIENCE)
-    assert {flight.shown for flight in flights} == {Phase.SUCCEEDED}
+        assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
+        for deferred_run in deferred_runs:
+            deferred_run.shown, deferred_run.known_active_until, deferred_run.last_individual_update = (
+                None,
+                deferred_run.record.at,
+                deferred_run.record.at,
+            )
+    watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+    assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
 
 
 @pytest.mark.parametrize("told", ["failed", "canceled"])
@@ -141,12 +145,12 @@ def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_defaul
     sandbox.configure("amperity", list_defaults=True)
     outcome = "fail" if told == "failed" else "cancel"
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10, outcome=outcome))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox, told_now=True) for _ in range(3)]
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(3)]
     sandbox.advance(100)
-    watch = Watch("amperity")
-    watch.look(flights, flights, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
-    assert {flight.shown for flight in flights} == {Phase.NEEDS_STEP}
+    watch = ResourcePoller("amperity")
+    watch.poll(deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+    assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.NEEDS_DAGSTER_RUN}
 
 
 @pytest.mark.usefixtures("clock")
@@ -163,7 +167,7 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
     sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")  # which shows that the list hides nothing
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.05))
     resource = _amperity(sandbox)
-    ends, shown, ticks = Ends(), set[str](), 1
+    ends, shown, ticks = FinishedRunsReader(), set[str](), 1
 
     def show(listed: ListedRun) -> bool:
         shown.add(listed.run_id)
@@ -188,47 +192,47 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
 @pytest.mark.covers("amperity.parameter.ended-from")
 def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox, status: int) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox) for _ in range(2)]
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
     resource = _knowing(_amperity(sandbox), sandbox)
     tries = 2 if status == 500 else 1
     sandbox.add_fault(Fault("status", path="/workflow/runs$", status=status, times=tries))
-    watch = Watch("amperity")
-    watch.look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
-    assert [flight.shown for flight in flights] == [Phase.SUCCEEDED] * 2
+    watch = ResourcePoller("amperity")
+    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    assert [deferred_run.shown for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
     assert _lists_of_ends(sandbox)[1:] == [True] * tries + [False]
     assert watch.trouble is None
 
 
 def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox) -> None:
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
     for _ in range(60):  # another's; of two runs that are due, 40 entries are read
         sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
-    flights = [_flight(asset, sandbox) for _ in range(2)]
+    deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
     resource = _amperity(sandbox)
-    Watch("amperity").look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
+    ResourcePoller("amperity").observe(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     assert _lists_of_ends(sandbox)[-1] is False
-    assert all(flight.looked_at for flight in flights)
+    assert all(deferred_run.polled_at for deferred_run in deferred_runs)
 
 
 def test_a_list_of_ends_that_hangs_is_left_out_for_a_while(sandbox: Sandbox) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox) for _ in range(2)]
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
     resource = _knowing(_amperity(sandbox, request_timeout=0.3), sandbox)
     sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs$", seconds=2, times=2))
-    watch = Watch("amperity")
-    watch.look(flights, flights, resource, current_clock().monotonic() + 0.5)
-    assert [flight.shown for flight in flights] == [None, None], "it hung"
+    watch = ResourcePoller("amperity")
+    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.5)
+    assert [deferred_run.shown for deferred_run in deferred_runs] == [None, None], "it hung"
     time.sleep(0.2)  # until the looks have ended that had no time
-    watch.look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
+    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     assert _lists_of_ends(sandbox)[1:] == [True, True, False]
-    assert [flight.shown for flight in flights] == [Phase.SUCCEEDED] * 2
+    assert [deferred_run.shown for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
 
 
 class _Broken(AmperityResource):
@@ -239,8 +243,8 @@ class _Broken(AmperityResource):
     def list_runs(self, since: float) -> Iterator[ListedRun] | None:
         return self._unless_broken("list_runs", super().list_runs(since))
 
-    def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        return self._unless_broken("list_ended", super().list_ended(since, until))
+    def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+        return self._unless_broken("list_ended", super().list_finished(since, until))
 
     def _unless_broken(self, name: str, listed: Iterator[ListedRun] | None) -> Iterator[ListedRun] | None:
         if self.broken == name:
@@ -251,8 +255,8 @@ class _Broken(AmperityResource):
 @pytest.mark.parametrize("broken", ["list_runs", "list_ended"])
 def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox, broken: str) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
-    [asset] = watched([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    flights = [_flight(asset, sandbox) for _ in range(2)]
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     resource = _Broken(
         tenant=well_known.AMPERITY_TENANT,
         access_token=well_known.AMPERITY_TOKEN,
@@ -260,8 +264,8 @@ def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox
         broken=broken,
     )
     sandbox.advance(100)
-    Watch("amperity").look(flights, flights, resource, current_clock().monotonic() + _PATIENCE)
-    assert [flight.shown for flight in flights] == [Phase.SUCCEEDED] * 2
+    ResourcePoller("amperity").observe(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    assert [deferred_run.shown for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
 
 
 def _amperity(sandbox: Sandbox, **settings: Any) -> RemoteRunResource:
@@ -284,19 +288,19 @@ def _lists_of_ends(sandbox: Sandbox) -> list[bool]:
     return ["ended_from" in query for query in queries]
 
 
-def _flight(asset: object, sandbox: Sandbox, *, told_now: bool = False) -> Flight:
+def _deferred_run(asset: object, sandbox: Sandbox, *, told_now: bool = False) -> DeferredRun:
     run = sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
     now = current_clock().wall()
-    record = Record(Entry.STARTED, now, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
-    return Flight(
+    record = LedgerEntry(EntryKind.STARTED, now, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
+    return DeferredRun(
         asset=asset,  # type: ignore[arg-type]
         record=record,
         storage_id=0,
         run=RUN,
-        age=Age(now),
-        looked_at=0.0,
-        phase=Phase.GOING,
-        may_be_published=False,
-        known_at=now,
-        told_at=now if told_now else 0.0,
+        age=RunAge(now),
+        polled_at=0.0,
+        phase=Phase.ACTIVE,
+        may_be_reported=False,
+        known_active_until=now,
+        last_individual_update=now if told_now else 0.0,
     )

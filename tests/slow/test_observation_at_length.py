@@ -9,15 +9,15 @@ import dagster as dg
 import pytest
 
 from dagster_runs import AmperityWorkflowRun, build_observation_sensor, build_remote_run_asset
-from dagster_runs.in_flight import observation as observation_module
-from dagster_runs.remote_run.attaching import NOT_FOUND_GRACE
-from dagster_runs.remote_run.contract import DAY
+from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
+from dagster_runs.remote_run.types import DAY
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sensors.observation import sensor as observation_module
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.vendors.amperity import resource as amperity_module
-from tests.in_flight.driving import Driver, deferred, observed_failures, observing, reported
 from tests.remote_run.materializing import TESTS, materialize
 from tests.remote_run.reexecuting import execute, job_with, reexecute
+from tests.sensors.driving import Driver, deferred, observed_failures, observing, reported
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -56,7 +56,7 @@ class TestAfterAnOutage:
         monkeypatch: pytest.MonkeyPatch,
         every: int,
     ) -> None:
-        monkeypatch.setattr(amperity_module, "_MOST_PAGES", 3)
+        monkeypatch.setattr(amperity_module, "_MAX_PAGES", 3)
         driver = observing_amperity(sandbox, instance)
         runs = []
         for number in range(5 * _PAGE):
@@ -69,7 +69,7 @@ class TestAfterAnOutage:
         assert sorted(reported(instance, "it")) == sorted(runs)
         assert "too long" not in str(driver.skipped[-1])
         [seen] = json.loads(driver.cursor or "").values()
-        assert not seen["done"], "they are listed no more"
+        assert not seen["processed"], "they are listed no more"
 
     @pytest.mark.covers("observe.long-list")
     def test_pages_that_are_too_slow_for_a_tick(
@@ -120,17 +120,17 @@ class TestAfterAnOutage:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         began = clock.wall()
-        told, awaited, unknown, new = (sandbox.begin_run(TESTS.target, source="ui").id for _ in range(4))
+        told, pending, unknown, new = (sandbox.begin_run(TESTS.target, source="ui").id for _ in range(4))
         driver = Driver(build_observation_sensor([suite()]), [suite()], sandbox, instance)
         kept = {
             "since": began,
             "done": {told: began},
-            "awaited": {awaited: {"created_at": began, "asset": "it"}, unknown: {"created_at": began, "asset": None}},
+            "awaited": {pending: {"created_at": began, "asset": "it"}, unknown: {"created_at": began, "asset": None}},
         }
         driver.cursor = json.dumps({"testgen": kept})
         clock.sleep(DAY)
         driver.ticks(clock, 5, every=60)
-        assert sorted(reported(instance, "it")) == sorted([awaited, unknown, new])
+        assert sorted(reported(instance, "it")) == sorted([pending, unknown, new])
 
 
 class TestTurns:
@@ -177,7 +177,7 @@ class TestTurns:
         clock.sleep(300)
         driver.tick()
         [seen] = json.loads(driver.cursor or "").values()
-        assert [one["asset"] for one in seen["awaited"].values()] == ["it"]
+        assert [one["asset"] for one in seen["pending"].values()] == ["it"]
         reexecute(job, instance, lost.run_id)  # which finds it
         assert sandbox.starts("testgen") == 1
         driver.tick()
@@ -186,7 +186,7 @@ class TestTurns:
 
 class TestNotFound:
     @pytest.fixture
-    def awaited(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> Driver:
+    def pending(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> Driver:
         sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=5000))
         driver = observing([suite()], sandbox, instance)
         sandbox.begin_run(TESTS.target, source="ui")
@@ -199,22 +199,22 @@ class TestNotFound:
 
     @pytest.mark.covers("observe.404")
     def test_one_slip_loses_no_end(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, awaited: Driver
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, pending: Driver
     ) -> None:
         for _ in range(2):
             self.forget(sandbox, times=1)
-            awaited.ticks(clock, 2, every=NOT_FOUND_GRACE)
-        assert "1 awaited" in str(awaited.skipped[-1])
-        awaited.ticks(clock, 2, every=2000)
+            pending.ticks(clock, 2, every=NOT_FOUND_GRACE)
+        assert "1 awaited" in str(pending.skipped[-1])
+        pending.ticks(clock, 2, every=2000)
         assert reported(instance, "it") == [run.id for run in sandbox.runs("testgen")]
 
     @pytest.mark.covers("observe.404")
     def test_a_run_that_is_gone_is_awaited_no_more(
-        self, sandbox: Sandbox, clock: SandboxClock, awaited: Driver
+        self, sandbox: Sandbox, clock: SandboxClock, pending: Driver
     ) -> None:
         self.forget(sandbox)
-        awaited.ticks(clock, 3, every=NOT_FOUND_GRACE)
-        assert "0 awaited" in str(awaited.skipped[-1])
+        pending.ticks(clock, 3, every=NOT_FOUND_GRACE)
+        assert "0 awaited" in str(pending.skipped[-1])
 
 
 class TestWhereListsAreFilteredByDefault:

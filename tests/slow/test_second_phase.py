@@ -10,8 +10,8 @@ import pytest
 from dagster_runs import QualityGate
 from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import Driver, Lost, completion, deferred, materializations, observing
 from tests.remote_run.materializing import TESTS, materialize
+from tests.sensors.driving import Driver, Lost, completion, deferred, materializations, observing
 from tests.test_partitioned_gate import BAD, GOOD, partitioned_checks
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.1")]

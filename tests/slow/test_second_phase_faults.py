@@ -12,10 +12,10 @@ from dagster_runs import AmperityResource, AmperityWorkflowRun, build_observatio
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.chaos.postgres import embedded_postgres
-from tests.in_flight.driving import Driver, completion, deferred, evaluations, observing, reported
-from tests.in_flight.test_following_up import after_it, jobs_run
-from tests.in_flight.test_several_vendors import UNSET, daemon_ticks
 from tests.remote_run.materializing import PROFILING, TESTS, materialize
+from tests.sensors.driving import Driver, completion, deferred, evaluations, observing, reported
+from tests.sensors.test_follow_ups import after_it, jobs_run
+from tests.sensors.test_several_vendors import UNSET, daemon_ticks
 
 pytestmark = pytest.mark.usefixtures("clock")
 

@@ -9,12 +9,14 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_completion_sensor
-from dagster_runs.in_flight import completion as completion_module
-from dagster_runs.in_flight import second_phase as second_phase_module
-from dagster_runs.remote_run.ledger import Ledger
+from dagster_runs.remote_run.execution.ledger import Ledger
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sensors.completion import second_phase as second_phase_module
+from dagster_runs.sensors.completion import sensor as completion_module
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import (
+from tests.remote_run.materializing import PROFILES, TESTS, materialize
+from tests.remote_run.reexecuting import execute, reexecute
+from tests.sensors.driving import (
     Driver,
     Lost,
     completion,
@@ -24,10 +26,8 @@ from tests.in_flight.driving import (
     observing,
     reported,
 )
-from tests.in_flight.test_following_up import after_it, jobs_run
-from tests.in_flight.test_observation import suite
-from tests.remote_run.materializing import PROFILES, TESTS, materialize
-from tests.remote_run.reexecuting import execute, reexecute
+from tests.sensors.test_follow_ups import after_it, jobs_run
+from tests.sensors.test_observation import suite
 
 pytestmark = pytest.mark.usefixtures("clock")
 BAD = {"passed": 3, "failed": 2}
@@ -80,7 +80,7 @@ def test_evaluations_that_wait_for_room_keep_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With follow-up jobs a tick evaluates as many runs as it may request; materializations have more room."""
-    monkeypatch.setattr(completion_module, "MOST_REQUESTS", 1)
+    monkeypatch.setattr(completion_module, "MAX_REQUESTS", 1)
     soon, later = Behaviour(running_seconds=20), Behaviour(running_seconds=70)
     sandbox.set_behaviour(TESTS.target, [soon] * 6 + [later, Behaviour(running_seconds=20, counts=BAD)])
     asset, other = deferred(TESTS), deferred(TESTS, "other")
@@ -112,7 +112,7 @@ def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
         return False
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Ledger, "was_published_before", not_yet)
+        patched.setattr(Ledger, "was_reported_before", not_yet)
         assert reexecute(driver.job("nightly"), instance, first.run_id).success
     assert len(reported(instance, "it")) == 1
     assert not evaluations(instance, "it")
@@ -220,7 +220,7 @@ def test_a_new_code_server_evaluates_no_partition_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row of an evaluation bears the time of its plan: of a long run, that is long before the materialization."""
-    monkeypatch.setattr(second_phase_module, "CLOCKS_OF_MACHINES_DIFFER", 0.0)  # storage stamps by the machine's clock
+    monkeypatch.setattr(second_phase_module, "MAX_HOST_CLOCK_SKEW", 0.0)  # storage stamps by the machine's clock
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
     for _ in range(2):  # the first one is evaluated without a run, the second one as one of its Dagster run
         materialize([asset], sandbox, instance, partition_key="p")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from dagster_runs.sandbox import Fault, Sandbox, well_known
-from dagster_runs.transport.body import LARGEST_BODY, excerpt
+from dagster_runs.transport.body import MAX_BODY, excerpt
 from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.errors import ConnectionFailedError, UnexpectedResponseError, VendorError
 from tests.transport.conftest import ClientMaker
@@ -122,8 +122,8 @@ class TestCompression:
         assert client.get(["x"]).json == {"a": 1}
 
     def test_does_not_get_around_the_limit(self, origin: Origin, client: HttpClient) -> None:
-        bomb = gzip.compress(b"[" + b" " * (4 * LARGEST_BODY) + b"]", compresslevel=1)
-        assert len(bomb) < LARGEST_BODY / 10
+        bomb = gzip.compress(b"[" + b" " * (4 * MAX_BODY) + b"]", compresslevel=1)
+        assert len(bomb) < MAX_BODY / 10
         origin.replies = [Reply(200, bomb, {"Content-Encoding": "gzip"})]
         with pytest.raises(UnexpectedResponseError, match="more than 16 MiB"):
             client.get(["x"])
@@ -135,7 +135,7 @@ class TestCompression:
 
 
 def test_an_error_without_end_is_still_an_error_of_its_status(origin: Origin, client_of: ClientMaker) -> None:
-    origin.replies = [huge(502, LARGEST_BODY + 1_000_000)]
+    origin.replies = [huge(502, MAX_BODY + 1_000_000)]
     with pytest.raises(VendorError) as raised:
         client_of(origin.url, max_retries=0).get(["x"])
     assert raised.value.status == 502
@@ -143,7 +143,7 @@ def test_an_error_without_end_is_still_an_error_of_its_status(origin: Origin, cl
 
 def test_a_redirects_body_is_not_read(origin: Origin, client: HttpClient) -> None:
     def endless(handler: object) -> None:
-        huge(302, LARGEST_BODY * 20)(Relocated(handler))
+        huge(302, MAX_BODY * 20)(Relocated(handler))
 
     origin.replies = [endless, Reply(200, {"ok": 1})]
     begun = time.monotonic()

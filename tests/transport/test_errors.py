@@ -42,7 +42,7 @@ def test_the_class_for_a_status(status: int, origin: Origin, client: HttpClient)
     error = refused(client)
     assert type(error) is KINDS[status]
     assert error.status == status
-    assert error.permanent is (status in PERMANENT)
+    assert error.is_permanent is (status in PERMANENT)
 
 
 def test_all_that_is_known_is_in_it(origin: Origin, client: HttpClient) -> None:
@@ -62,8 +62,8 @@ def test_all_that_is_known_is_in_it(origin: Origin, client: HttpClient) -> None:
 def test_a_cure_is_in_the_message(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(401, {"message": "bad token"})]
     error = refused(client)
-    assert error.cure
-    assert str(error) == f"Acme POST /things/7 answered 401: bad token. {error.cure}"
+    assert error.hint
+    assert str(error) == f"Acme POST /things/7 answered 401: bad token. {error.hint}"
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dagster_runs.transport.body import LARGEST_BODY
+from dagster_runs.transport.body import MAX_BODY
 from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.errors import ConnectionFailedError, UnexpectedResponseError, VendorError
 from tests.transport.conftest import ClientMaker
 from tests.transport.scripted import Origin, Reply, Script, cut_off, hang_up, huge, silent, slow
 
-TOO_MUCH = LARGEST_BODY + 1_000_000
+TOO_MUCH = MAX_BODY + 1_000_000
 
 
 def start(client: HttpClient) -> VendorError:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dagster_runs.transport.client import MOST_REDIRECTS, HttpClient
+from dagster_runs.transport.client import MAX_REDIRECTS, HttpClient
 from dagster_runs.transport.errors import UnexpectedResponseError, VendorError
 from tests.transport.conftest import TOKEN, ClientMaker
 from tests.transport.scripted import Origin, Reply
@@ -87,7 +87,7 @@ def test_a_circle_ends(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(307, headers={"Location": "/x"})]
     with pytest.raises(UnexpectedResponseError, match="circle"):
         client.get(["x"])
-    assert len(origin.seen) == 1 + MOST_REDIRECTS
+    assert len(origin.seen) == 1 + MAX_REDIRECTS
 
 
 def test_not_modified_is_no_success(origin: Origin, client: HttpClient) -> None:

@@ -15,7 +15,7 @@ from dagster_runs.transport.errors import (
     UnexpectedResponseError,
     VendorError,
 )
-from dagster_runs.transport.retry import FIRST_DELAY, LONGEST_DELAY, LONGEST_RETRY_AFTER, retry_after_seconds
+from dagster_runs.transport.retry import FIRST_DELAY, MAX_DELAY, MAX_RETRY_AFTER, retry_after_seconds
 from tests.transport.conftest import ClientMaker, InstantClock
 from tests.transport.scripted import Origin, Reply, cut_off, hang_up, silent
 
@@ -79,7 +79,7 @@ def test_no_try_begins_after_the_overall_deadline(origin: Origin, client_of: Cli
     origin.replies = [Reply(503)]
     with pytest.raises(ServerError):
         client_of(origin.url, max_retries=10_000, overall_timeout=60).get(["x"])
-    assert 60 - LONGEST_DELAY <= sum(clock.pauses) <= 60
+    assert 60 - MAX_DELAY <= sum(clock.pauses) <= 60
 
 
 def test_a_pause_beyond_the_deadline_is_not_begun(origin: Origin, client_of: ClientMaker, clock: InstantClock) -> None:
@@ -95,7 +95,7 @@ def test_pauses_grow_within_their_bounds(origin: Origin, client_of: ClientMaker,
         with pytest.raises(ServerError):
             client_of(origin.url, max_retries=9, overall_timeout=1e6).get(["x"])
     for number, pause in enumerate(clock.pauses):
-        assert FIRST_DELAY / 2 <= pause <= min(LONGEST_DELAY, 2 * FIRST_DELAY * 2 ** (number % 9))
+        assert FIRST_DELAY / 2 <= pause <= min(MAX_DELAY, 2 * FIRST_DELAY * 2 ** (number % 9))
     assert max(clock.pauses) > 4 * FIRST_DELAY
 
 
@@ -118,10 +118,10 @@ def test_pauses_are_jittered(origin: Origin, client_of: ClientMaker, clock: Inst
         ("-5", 0.0),
         (formatdate(1_000_030, usegmt=True), 30.0),
         (formatdate(999_000, usegmt=True), 0.0),
-        (formatdate(9_000_000, usegmt=True), LONGEST_RETRY_AFTER),
-        ("86400", LONGEST_RETRY_AFTER),
-        ("1e300", LONGEST_RETRY_AFTER),
-        ("inf", LONGEST_RETRY_AFTER),
+        (formatdate(9_000_000, usegmt=True), MAX_RETRY_AFTER),
+        ("86400", MAX_RETRY_AFTER),
+        ("1e300", MAX_RETRY_AFTER),
+        ("inf", MAX_RETRY_AFTER),
         ("nan", None),
         ("soon", None),
         ("", None),
@@ -147,7 +147,7 @@ def test_what_a_retry_after_header_asks_for(header: str | None, seconds: float |
 @example("9" * 5000)
 def test_no_retry_after_header_can_do_harm(header: str) -> None:
     seconds = retry_after_seconds(header, now=1_000_000)
-    assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
+    assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -4,8 +4,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun
-from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import well_known
 
 COURIERS, FILES = well_known.AMPERITY_COURIERS, well_known.AMPERITY_FILES

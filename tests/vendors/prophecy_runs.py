@@ -3,8 +3,8 @@
 from typing import Any
 
 from dagster_runs import ProphecyPipelineRun, ProphecyResource
-from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 
 PIPELINE, PROJECT, FABRIC = well_known.PROPHECY_PIPELINE, well_known.PROPHECY_PROJECT, well_known.PROPHECY_FABRIC

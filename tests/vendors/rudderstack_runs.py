@@ -3,8 +3,8 @@
 from typing import Any
 
 from dagster_runs import RudderStackProfilesRun, RudderStackResource
-from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import well_known
 
 PROJECT = well_known.PROFILES_FEATURES

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from dagster_runs import SegmentflowJourneyRun, SegmentflowResource
-from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 
 JOURNEY, KEY = well_known.SEGMENTFLOW_JOURNEY, well_known.SEGMENTFLOW_JOURNEY_KEY

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, ConflictError, UnexpectedResponseError, VendorError
-from dagster_runs.remote_run.contract import StartAttempt
 from dagster_runs.remote_run.state import RunState
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.transport import auth as auth_module
 from tests.transport.scripted import Origin, Reply, huge
 from tests.vendors.any_json import anything, close_to, few, times
@@ -84,7 +84,7 @@ def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -
         quoted = " ".join(json.dumps(body, ensure_ascii=False).split())
         assert f"it was {quoted[:5]}" in status.detail
         return
-    assert status.word == body["state"]
+    assert status.vendor_status == body["state"]
     if status.state is RunState.SUCCEEDED:
         assert "".join(c for c in body["state"].casefold() if c.isalnum()) == "succeeded"
     result = RUN.fetch_result(at_origin, "w", status, None)
@@ -120,7 +120,7 @@ def test_an_end_is_seen_where_not_all_of_it_can_be_told(
 ) -> None:
     origin.replies = [Reply(200, {"id": "w", "state": word}), verbose]
     status = RUN.fetch_status(at_origin, "w")
-    assert (status.state, status.word) == (state, word)
+    assert (status.state, status.vendor_status) == (state, word)
     [check] = RUN.fetch_result(at_origin, "w", status, None).checks
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "told of no tasks" in (check.description or "")
@@ -132,7 +132,7 @@ def test_an_end_is_seen_where_not_all_of_it_can_be_told(
 def test_of_any_state(word: str, ended: Any, origin: Origin, at_origin: AmperityResource) -> None:
     answer(origin, {"id": "w", "state": word, "ended_at": ended})
     status = RUN.fetch_status(at_origin, "w")
-    assert status.word == word
+    assert status.vendor_status == word
     if status.state is RunState.SUCCEEDED:
         assert "".join(c for c in word.casefold() if c.isalnum()) == "succeeded"
 
@@ -160,7 +160,7 @@ def test_of_a_start(body: Any, origin: Origin, at_origin: AmperityResource) -> N
     if isinstance(started, UnexpectedResponseError):
         assert started.may_have_been_accepted
     else:
-        assert started == body["id"]
+        assert started == str(body["id"])  # a whole number is its digits
 
 
 @few
@@ -176,9 +176,9 @@ def test_of_a_list(body: Any, origin: Origin, at_origin: AmperityResource) -> No
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         for found in RUN.find_started(at_origin, ATTEMPT) or []:
-            assert not found.ours
+            assert not found.is_ours
             listed = [str(one.get("id")) for one in body["data"] if isinstance(one, dict)]
-            assert found.run_id in listed or found.undecided
+            assert found.run_id in listed or found.is_ambiguous
 
 
 @few

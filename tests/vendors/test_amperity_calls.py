@@ -219,7 +219,7 @@ class TestFields:
         says = "Can't find configuration" if fields["config_id"] != FILES else "range_from must be specified"
         with pytest.raises(InvalidRequestError, match=says) as raised:
             start(amperity, **fields)
-        assert raised.value.permanent
+        assert raised.value.is_permanent
 
     def test_a_file_courier_takes_one_day_by_range_from_alone(
         self, sandbox: Sandbox, amperity: AmperityResource

@@ -21,10 +21,10 @@ from dagster_runs import (
     VendorError,
     build_remote_run_asset,
 )
-from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import Behaviour, Fault, RecordedRequest, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from dagster_runs.transport import hurry
+from dagster_runs.transport import call_budget
 from tests.remote_run.materializing import entries, failure, materialize
 from tests.transport.scripted import Origin, Reply, send
 from tests.vendors.conftest import AmperityMaker
@@ -188,7 +188,7 @@ def test_a_token_from_the_settings_is_not_renewed(sandbox: Sandbox, amperity_at:
     sandbox.add_fault(Fault("expired_token", times=1))
     with pytest.raises(AuthenticationError) as raised:
         start(amperity_at())
-    assert raised.value.permanent
+    assert raised.value.is_permanent
     assert len(sandbox.requests("amperity")) == 1
 
 
@@ -197,7 +197,7 @@ def test_a_login_that_is_refused_says_what_to_check(field: str, sandbox: Sandbox
     with pytest.raises(AuthenticationError, match="no access token was given: Invalid client credentials") as raised:
         start(login(**{field: "wrong-one"}))
     assert "Check client_id, client_secret and token_url" in str(raised.value)
-    assert raised.value.permanent
+    assert raised.value.is_permanent
     assert not raised.value.may_have_been_accepted
     assert not [secret for secret in (*SECRETS, "wrong-one") if secret in str(raised.value)]
     assert sandbox.starts("amperity") == 0
@@ -207,7 +207,7 @@ def test_a_login_that_is_refused_says_what_to_check(field: str, sandbox: Sandbox
 def test_a_client_of_another_tenant_is_refused(login: AmperityMaker) -> None:
     with pytest.raises(AuthenticationError, match="Not authorized for tenant 'other'") as raised:
         start(login(tenant="other"))
-    assert (raised.value.status, raised.value.permanent) == (403, True)
+    assert (raised.value.status, raised.value.is_permanent) == (403, True)
 
 
 @pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
@@ -219,7 +219,7 @@ def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandb
 
 def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, amperity: AmperityResource) -> None:
     sandbox.add_fault(Fault("status", status=503, path=TOKEN))
-    with pytest.raises(VendorError, match="503"), amperity.http().hurried():
+    with pytest.raises(VendorError, match="503"), amperity.http().with_call_budget():
         look(amperity, "x")
     assert len(logins(sandbox)) <= 4  # the call twice, the token twice for each
 
@@ -227,7 +227,7 @@ def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, ampe
 def test_who_is_in_a_hurry_does_not_wait_for_anothers_patience(
     origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hurry, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(call_budget, "ANSWER_WITHIN", 0.2)
     asked, go_on = threading.Event(), threading.Event()
 
     def hold(handler: BaseHTTPRequestHandler) -> None:
@@ -241,7 +241,10 @@ def test_who_is_in_a_hurry_does_not_wait_for_anothers_patience(
         patient = pool.submit(look, resource, "wf-1")
         try:
             assert asked.wait(10)
-            with pytest.raises(ConnectionFailedError, match="waiting for an access token"), resource.http().hurried():
+            with (
+                pytest.raises(ConnectionFailedError, match="waiting for an access token"),
+                resource.http().with_call_budget(),
+            ):
                 look(resource, "wf-1")
             assert not patient.done()
         finally:

@@ -9,11 +9,11 @@ import dagster as dg
 import pytest
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, UnexpectedResponseError, VendorError
-from dagster_runs.remote_run.contract import FoundRun, StartAttempt
+from dagster_runs.remote_run.types import StartAttempt, StartCandidate
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import Clock, current_clock, use_clock
-from dagster_runs.vendors.amperity.resource import _MOST_PAGES
+from dagster_runs.vendors.amperity.resource import _MAX_PAGES
 from tests.remote_run.materializing import entries, failure, metadata
 from tests.remote_run.reexecuting import ClockOff
 from tests.transport.scripted import Origin, Reply, send
@@ -59,7 +59,7 @@ def lose_before_it_arrives(sandbox: Sandbox, resource: AmperityResource, **chang
     return lose(sandbox, resource, Fault("reset", method="POST", times=1), **changes)
 
 
-def found(resource: AmperityResource, tried: StartAttempt, config_id: str = COURIERS) -> list[FoundRun]:
+def found(resource: AmperityResource, tried: StartAttempt, config_id: str = COURIERS) -> list[StartCandidate]:
     return list(run_of(config_id).find_started(resource, tried) or [])
 
 
@@ -83,7 +83,7 @@ class TestInBothKindsOfList:
     def test_one_candidate(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose(sandbox, amperity, fault)
         [ours] = sandbox.runs("amperity")
-        assert found(amperity, tried) == [FoundRun(ours.id, ours=False)]
+        assert found(amperity, tried) == [StartCandidate(ours.id, is_ours=False)]
 
     @pytest.mark.parametrize("config_id", [COURIERS, ORCHESTRATION, CAMPAIGN])
     @pytest.mark.covers(
@@ -142,14 +142,14 @@ class TestInBothKindsOfList:
         name = amperity.get_workflow(ours.id, verbose=False).name
         assert amperity.get_workflow(other.id, verbose=False).name != name
         named = run_of().with_fields({"workflow_name": name})
-        assert named.find_started(amperity, tried) == [FoundRun(ours.id, ours=False)]
+        assert named.find_started(amperity, tried) == [StartCandidate(ours.id, is_ours=False)]
 
     def test_one_of_another_name_is_undecided(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         # It is a stranger's, or somebody has changed the name: neither to be taken, nor a reason to start again.
         tried = lose(sandbox, amperity)
         [one] = sandbox.runs("amperity")
         renamed = run_of().with_fields({"workflow_name": "As it was called before"})
-        assert renamed.find_started(amperity, tried) == [FoundRun(one.id, ours=False, undecided=True)]
+        assert renamed.find_started(amperity, tried) == [StartCandidate(one.id, is_ours=False, is_ambiguous=True)]
 
     def test_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose_before_it_arrives(sandbox, amperity)
@@ -170,7 +170,7 @@ class TestInBothKindsOfList:
         sandbox.begin_run(COURIERS)
         current_clock().sleep(60)
         tried = lose_before_it_arrives(sandbox, amperity, by_this_process=False)
-        assert [one.undecided for one in found(amperity, tried)] == [True]
+        assert [one.is_ambiguous for one in found(amperity, tried)] == [True]
 
     @pytest.mark.parametrize("last_token", ["absent", "empty"])
     @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
@@ -213,7 +213,7 @@ def test_a_state_that_the_server_does_not_know_is_no_reason_to_give_up(
         Reply(400, {"status": 400, "message": "unknown state"}),
     ]
     tried = attempt(starting_at=1_767_225_600.0)
-    assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False)]
+    assert found(amperity_at(base_url=origin.url), tried) == [StartCandidate("wf-1", is_ours=False)]
 
 
 @pytest.mark.usefixtures("real_time")
@@ -237,7 +237,7 @@ def test_a_filter_that_takes_one_spelling_only_hides_nothing(
 
     origin.replies = [listed]
     tried = attempt(starting_at=1_767_225_600.0)
-    assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False)]
+    assert found(amperity_at(base_url=origin.url), tried) == [StartCandidate("wf-1", is_ours=False)]
 
 
 @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
@@ -245,9 +245,9 @@ def test_a_list_without_an_end_is_no_list(origin: Origin, amperity_at: AmperityM
     # Not finding our run in a part of the list would start a second one.
     origin.replies = [Reply(200, {"data": [], "next_token": "again"})]
     origin.seen.clear()
-    with pytest.raises(UnexpectedResponseError, match=f"after {_MOST_PAGES} pages"):
+    with pytest.raises(UnexpectedResponseError, match=f"after {_MAX_PAGES} pages"):
         found(amperity_at(base_url=origin.url), attempt())
-    assert len(origin.seen) == _MOST_PAGES
+    assert len(origin.seen) == _MAX_PAGES
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,9 @@ class TestInAStep:
 
         origin.replies = [listed]
         tried = attempt(starting_at=1_767_225_600.0)
-        assert found(amperity_at(base_url=origin.url), tried) == [FoundRun("wf-1", ours=False, undecided=True)]
+        assert found(amperity_at(base_url=origin.url), tried) == [
+            StartCandidate("wf-1", is_ours=False, is_ambiguous=True)
+        ]
 
     @pytest.mark.covers("lost-start.search-refused")
     def test_what_cannot_be_looked_for_is_not_started_again(

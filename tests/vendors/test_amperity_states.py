@@ -79,7 +79,7 @@ class TestStates:
     ) -> None:
         answer(sandbox, {"id": "wf-1", "state": word})
         status = look(amperity, "wf-1")
-        assert (status.state, status.word) == (state, word)
+        assert (status.state, status.vendor_status) == (state, word)
 
     @pytest.mark.parametrize("word", ["done", "success", "not succeeded", "skipped", "🎉", " ", "succeeded2", "完了"])
     @pytest.mark.covers("amperity.state.any-other-word")
@@ -137,7 +137,7 @@ class TestStates:
         run_of().cancel(amperity, run_id)
         sandbox.advance(60)
         status = look(amperity, run_id)
-        assert (status.state, status.word) == (RunState.CANCELED, stopped_as)
+        assert (status.state, status.vendor_status) == (RunState.CANCELED, stopped_as)
         assert status.error == "Workflow manually stopped"
 
     @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from dagster_runs import AmperityResource, RemoteRunResource, TestGenResource
-from dagster_runs.remote_run.contract import CLOCKS_DIFFER
+from dagster_runs.remote_run.types import MAX_VENDOR_CLOCK_SKEW
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import use_clock
@@ -47,7 +47,9 @@ def test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is(
             runs.append(sandbox.begin_run(well_known.AMPERITY_COURIERS).id)
         clock.sleep(7200)
         resource: AmperityResource = amperity_at()  # which knows nothing of the vendor's clock yet
-        found = [listed(resource, at, at + 120 + CLOCKS_DIFFER) for at in range(int(begin), int(begin) + 700, 120)]
+        found = [
+            listed(resource, at, at + 120 + MAX_VENDOR_CLOCK_SKEW) for at in range(int(begin), int(begin) + 700, 120)
+        ]
     assert sorted({run for part in found for run in part}) == sorted(runs)
     assert max(len(part) for part in found) <= 3
 
@@ -64,7 +66,7 @@ def test_amperitys_list_up_to_now_leaves_none_out_however_wrong_our_clock_is(
         # Dagster makes a resource for each tick, which knows nothing of the vendor's clock yet.
         assert listed(amperity_at(), begin) == [run]
         assert listed(amperity_at(), begin + 3600) == []
-        ended = amperity_at().list_ended(begin)
+        ended = amperity_at().list_finished(begin)
         assert [one.run_id for one in ended or ()] == [run]
 
 

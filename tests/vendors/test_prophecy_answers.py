@@ -45,7 +45,7 @@ class TestStates:
     )
     def test_are_told_by_word(self, word: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         status = told(sandbox, prophecy, {"success": True, "runStatus": word, "updatedAt": "2026-01-01T00:00:00"})
-        assert (status.state, status.word) == (state, word)
+        assert (status.state, status.vendor_status) == (state, word)
         # `updatedAt` is there all the time, so it is an end only where the word says so.
         assert (status.finished_at is not None) is state.is_final
 

@@ -181,7 +181,7 @@ class TestFields:
     def test_it_can_neither_be_cancelled_nor_found_nor_started_twice(self, prophecy: ProphecyResource) -> None:
         run = pipeline()
         assert not run.can_cancel
-        assert not run.start_is_repeatable
+        assert not run.start_is_idempotent
         assert run.find_started(prophecy, ATTEMPT) is None
         with pytest.raises(NotImplementedError):
             run.cancel(prophecy, "r")
@@ -286,11 +286,11 @@ class TestRefusals:
             start(prophecy, **fields)
         error = raised.value
         assert error.detail == f"error in triggering pipeline: {says}"
-        assert (error.status, error.permanent, error.may_have_been_accepted) == (200, True, False)
+        assert (error.status, error.is_permanent, error.may_have_been_accepted) == (200, True, False)
         assert sandbox.starts("prophecy") == 0
 
     @pytest.mark.parametrize(
-        ("body", "detail", "permanent"),
+        ("body", "detail", "is_permanent"),
         [
             ({"success": False, "msg": PLAY},
              "error in triggering pipeline: /fabricId: error.expected.jsnumber; /projectId: error.path.missing", True),
@@ -307,13 +307,13 @@ class TestRefusals:
     )  # fmt: skip
     @pytest.mark.covers("prophecy.field.start-success", "prophecy.field.start-msg", "prophecy.error.success")
     def test_are_read_in_every_shape(
-        self, body: Any, detail: str, permanent: bool, sandbox: Sandbox, prophecy: ProphecyResource
+        self, body: Any, detail: str, is_permanent: bool, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body=body))
         with pytest.raises(VendorError) as raised:
             start(prophecy)
         error = raised.value
-        assert (error.detail, error.permanent, error.may_have_been_accepted) == (detail, permanent, False)
+        assert (error.detail, error.is_permanent, error.may_have_been_accepted) == (detail, is_permanent, False)
 
     @pytest.mark.parametrize(
         "body",
@@ -407,4 +407,4 @@ class TestRefusedLooks:
         with pytest.raises(VendorError) as raised:
             told(sandbox, prophecy, {"success": False, "msg": msg})
         assert not isinstance(raised.value, NotFoundError)
-        assert not raised.value.permanent
+        assert not raised.value.is_permanent

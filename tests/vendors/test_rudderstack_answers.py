@@ -60,7 +60,7 @@ class TestStates:
         body = {"status": word} if error is None else {"status": word, "error": error}
         sandbox.add_fault(Fault("status", status=200, body=body))
         status = look(rudderstack, "r")
-        assert (status.state, status.word) == (state, word)
+        assert (status.state, status.vendor_status) == (state, word)
 
     @pytest.mark.parametrize(
         ("error", "text"),
@@ -95,8 +95,8 @@ class TestStates:
         assert going.state is RunState.RUNNING
         assert going.started_at is not None
         assert going.finished_at is None
-        assert [task.task_id for task in going.answer.tasks] == ["a", "b"]
-        assert [task.finished_at is not None for task in going.answer.tasks] == [True, False]
+        assert [task.task_id for task in going.raw.tasks] == ["a", "b"]
+        assert [task.finished_at is not None for task in going.raw.tasks] == [True, False]
         sandbox.advance(60)
         ended = look(rudderstack, run_id)
         assert ended.state is RunState.SUCCEEDED

@@ -201,7 +201,7 @@ class TestFields:
     def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, rudderstack: RudderStackResource) -> None:
         run = RudderStackProfilesRun(profiles_id=PROJECT)
         assert not run.can_cancel
-        assert "https://app.rudderstack.com" in run.where_to_stop
+        assert "https://app.rudderstack.com" in run.manual_stop_hint
         with pytest.raises(NotImplementedError):
             run.cancel(rudderstack, "r")
 
@@ -215,8 +215,8 @@ class TestRefusals:
         with pytest.raises(ConflictError, match="already running") as raised:
             start(rudderstack)
         run = RudderStackProfilesRun(profiles_id=PROJECT)
-        assert run.is_conflict_with_going_run(raised.value)
-        assert not run.is_conflict_with_going_run(ServerError("x", vendor="RudderStack"))
+        assert run.is_conflict_with_active_run(raised.value)
+        assert not run.is_conflict_with_active_run(ServerError("x", vendor="RudderStack"))
         assert not raised.value.may_have_been_accepted
         assert sandbox.starts("rudderstack") == 1
 

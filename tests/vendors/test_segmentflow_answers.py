@@ -50,7 +50,7 @@ class TestStates:
         self, word: str, state: RunState, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         status = told(sandbox, segmentflow, {"status": word})
-        assert (status.state, status.word) == (state, word)
+        assert (status.state, status.vendor_status) == (state, word)
 
     @pytest.mark.parametrize(
         ("on_exited", "state", "error"),

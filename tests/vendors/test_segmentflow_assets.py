@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import SegmentflowJourneyRun, build_remote_run_asset
-from dagster_runs.remote_run.contract import DAY
+from dagster_runs.remote_run.types import DAY
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from tests.remote_run.materializing import checks, entries, failure, metadata
 from tests.remote_run.reexecuting import KEY, at_pause, dies, execute, job_with, reexecute, terminate

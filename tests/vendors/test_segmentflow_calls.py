@@ -21,7 +21,7 @@ from dagster_runs import (
     VendorError,
     __version__,
 )
-from dagster_runs.remote_run.contract import DAY
+from dagster_runs.remote_run.types import DAY
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox
 from tests.vendors.any_json import anything, close_to, few
 from tests.vendors.segmentflow_runs import ANNA, ATTEMPT, BOTH, BY_ID, BY_KEY, JOURNEY, KEY, journey, look, start
@@ -135,15 +135,15 @@ class TestTheIdempotencyKey:
         with pytest.raises(InvalidRequestError, match="re-execute all steps") as raised:
             start(segmentflow, **BY_KEY, recipient={"userId": "ben"})
         error = raised.value
-        assert (error.status, error.code, error.permanent) == (status, "idempotency_key_reuse", True)
-        assert not error.passes
+        assert (error.status, error.code, error.is_permanent) == (status, "idempotency_key_reuse", True)
+        assert not error.is_transient
 
     @pytest.mark.covers("segmentflow.error.409-lock")
     def test_the_lock_of_an_earlier_try_passes(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         sandbox.add_fault(Fault("status", status=409))
         with pytest.raises(ConflictError) as raised:
             start(segmentflow, **BY_KEY)
-        assert raised.value.passes
+        assert raised.value.is_transient
         assert raised.value.may_have_been_accepted
 
     def test_a_409_of_the_older_trigger_is_a_refusal(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
@@ -153,7 +153,7 @@ class TestTheIdempotencyKey:
         assert not raised.value.may_have_been_accepted
 
     def test_only_the_newer_trigger_is_repeatable(self) -> None:
-        assert [journey(**by).start_is_repeatable for by in (BY_ID, BY_KEY)] == [False, True]
+        assert [journey(**by).start_is_idempotent for by in (BY_ID, BY_KEY)] == [False, True]
 
 
 class TestFields:
@@ -220,7 +220,7 @@ class TestFields:
     @pytest.mark.covers("segmentflow.endpoint.cancel-run")
     def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, segmentflow: SegmentflowResource) -> None:
         assert not journey().can_cancel
-        assert "https://dashboard.segmentflow.ai" in journey().where_to_stop
+        assert "https://dashboard.segmentflow.ai" in journey().manual_stop_hint
         with pytest.raises(NotImplementedError):
             journey().cancel(segmentflow, "r")
 

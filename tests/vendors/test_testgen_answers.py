@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dagster_runs import ConflictError, QualityGate, TestGenResource, UnexpectedResponseError, VendorError
-from dagster_runs.remote_run.contract import RunResult
 from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.types import RunResult
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.any_json import anything, close_to, few, times
 from tests.vendors.testgen_runs import attempt, check, group_run, suite_run
@@ -86,7 +86,7 @@ def test_of_a_job(body: Any, origin: Origin, at_origin: TestGenResource) -> None
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         status = suite_run().fetch_status(at_origin, "j")
-        assert status.word == body["status"]
+        assert status.vendor_status == body["status"]
 
 
 @few
@@ -125,7 +125,7 @@ def test_of_a_list_of_jobs(body: Any, origin: Origin, at_origin: TestGenResource
     answer(origin, body)
     with contextlib.suppress(VendorError):
         for found in suite_run().find_started(at_origin, attempt()) or []:
-            assert not found.ours
+            assert not found.is_ours
 
 
 @few

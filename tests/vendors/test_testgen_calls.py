@@ -211,7 +211,7 @@ class TestStates:
         run_id = suite_run().start(testgen, attempt())
         sandbox.add_fault(Fault("unknown_state", word=spell(word)))
         status = suite_run().fetch_status(testgen, run_id)
-        assert (status.state, status.word) == (WORDS[word], spell(word))
+        assert (status.state, status.vendor_status) == (WORDS[word], spell(word))
 
     @pytest.mark.parametrize("word", ["succeeded", "cancelled", "incomplete", "completed_with_errors", "?", "🎉"])
     @pytest.mark.covers("testgen.state.any-other-word")
@@ -383,7 +383,7 @@ class TestAJobThatIsGone:
         with pytest.raises(UnexpectedResponseError) as raised:
             testgen.get_job(UNKNOWN)
         assert raised.value.status == 404
-        assert not raised.value.permanent
+        assert not raised.value.is_permanent
 
     def test_is_not_told_by_another_server(self, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
         with pytest.raises(UnexpectedResponseError):
@@ -401,7 +401,7 @@ class TestCancelling:
         run_id = run.start(resource, attempt())
         sandbox.advance(4)
         run.cancel(resource, run_id)
-        assert run.fetch_status(resource, run_id).word == "cancel_requested"
+        assert run.fetch_status(resource, run_id).vendor_status == "cancel_requested"
         run.cancel(resource, run_id)  # harmless
         sandbox.advance(10)
         assert run.fetch_status(resource, run_id).state is RunState.CANCELED

@@ -153,7 +153,7 @@ def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sa
     with pytest.raises(AuthenticationError, match="no access token was given") as raised:
         suite_run().start(login(**{field: "wrong-one"}), attempt())
     assert "Log in to TestGen again" in str(raised.value)
-    assert raised.value.permanent
+    assert raised.value.is_permanent
     assert not raised.value.may_have_been_accepted
     assert sandbox.starts("testgen") == 0
     assert len(logins(sandbox)) == 1
@@ -179,7 +179,7 @@ def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandb
 
 def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(Fault("status", status=503, path=TOKEN))
-    with pytest.raises(VendorError, match="503"), testgen.http().hurried():
+    with pytest.raises(VendorError, match="503"), testgen.http().with_call_budget():
         testgen.get_job("x")
     assert len(logins(sandbox)) <= 4  # the call twice, the token twice for each
 

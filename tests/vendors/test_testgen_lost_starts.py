@@ -5,7 +5,7 @@ import time
 import pytest
 
 from dagster_runs import TestGenResource, VendorError
-from dagster_runs.remote_run.contract import FoundRun, StartAttempt
+from dagster_runs.remote_run.types import StartAttempt, StartCandidate
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.transport.clock import Clock, current_clock, use_clock
 from tests.vendors.conftest import TestGenMaker
@@ -42,7 +42,7 @@ def colleague_runs(sandbox: Sandbox, target: str, mount: str, *, times: int = 1,
     return [sandbox.begin_run(target, vendor=mount, source=source).id for _ in range(times)]
 
 
-def found(resource: TestGenResource, run: object, tried: StartAttempt) -> list[FoundRun] | None:
+def found(resource: TestGenResource, run: object, tried: StartAttempt) -> list[StartCandidate] | None:
     listed = run.find_started(resource, tried)  # type: ignore[attr-defined]
     return None if listed is None else list(listed)
 
@@ -64,7 +64,7 @@ class TestByOurMark:
         suite_run().start(testgen, attempt())
         ours = sandbox.runs("testgen")[2].id
         url = suite_run().run_url(testgen, ours)
-        assert found(testgen, suite_run(), tried) == [FoundRun(ours, ours=True, url=url)]
+        assert found(testgen, suite_run(), tried) == [StartCandidate(ours, is_ours=True, url=url)]
 
     @pytest.mark.covers(
         "testgen.endpoint.list",
@@ -78,7 +78,7 @@ class TestByOurMark:
         tried = lose(sandbox, testgen, suite_run())
         colleague_runs(sandbox, SUITE, "testgen", times=101)
         [only] = found(testgen, suite_run(), tried) or []
-        assert only.ours
+        assert only.is_ours
         pages = [request.query["page"] for request in sandbox.requests("testgen") if request.path.endswith("/jobs")]
         assert pages == ["1", "2"]
 
@@ -109,8 +109,8 @@ class TestBySuiteAndTime:
         pass_time(5)
         [only] = found(resource, run, tried) or []
         assert only.run_id == sandbox.runs(mount)[0].id
-        assert not only.ours
-        assert not only.undecided
+        assert not only.is_ours
+        assert not only.is_ambiguous
         assert only.run_id in str(only.url)
 
     def test_several_candidates(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
@@ -133,7 +133,7 @@ class TestBySuiteAndTime:
         _, resource, run = place
         tried = lose(sandbox, resource, run)
         [only] = found(resource, run, tried) or []
-        assert only.undecided
+        assert only.is_ambiguous
 
     @pytest.mark.covers("testgen.field.profiling-run-table-group-id")
     def test_a_run_of_another_target_is_none(
@@ -259,4 +259,4 @@ def test_a_slow_scheduler_does_not_hide_our_run(sandbox: Sandbox, testgen: TestG
     tried = lose(sandbox, testgen, suite_run())
     pass_time(120)
     [only] = found(testgen, suite_run(), tried) or []
-    assert only.ours
+    assert only.is_ours

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import InvalidRequestError, TestGenResource, build_remote_run_asset
-from dagster_runs.remote_run.contract import StartAttempt
+from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import current_clock
@@ -157,14 +157,14 @@ class TestAJobThatWasCanceledWhilePending:
         current_clock().sleep(60)
         ours = sandbox.runs(mount)[-1].id
         [only] = run.find_started(resource, tried)
-        assert (only.run_id, only.undecided) == (ours, False)
+        assert (only.run_id, only.is_ambiguous) == (ours, False)
 
     def test_is_open_while_it_is_pending(self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]) -> None:
         mount, resource, run = place
         sandbox.set_behaviour(run.target, Behaviour(queued_seconds=3600), vendor=mount)
         tried = attempt()
         lose(sandbox, resource, run)
-        assert [one.undecided for one in run.find_started(resource, tried)] == [True]
+        assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [True]
 
     def test_is_open_while_its_cancellation_is_under_way(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]
@@ -174,7 +174,7 @@ class TestAJobThatWasCanceledWhilePending:
         tried = attempt()
         lose(sandbox, resource, run)
         resource.cancel_job(sandbox.runs(mount)[0].id)
-        assert [one.undecided for one in run.find_started(resource, tried)] == [True]
+        assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [True]
 
     def test_is_a_candidate_once_it_has_a_record(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]
@@ -187,7 +187,7 @@ class TestAJobThatWasCanceledWhilePending:
         current_clock().sleep(120)
         resource.cancel_job(sandbox.runs(mount)[0].id)
         current_clock().sleep(10)
-        assert [one.undecided for one in run.find_started(resource, tried)] == [False]
+        assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [False]
 
 
 def lose(sandbox: Sandbox, resource: TestGenResource, run: Any) -> StartAttempt:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from dagster_runs import QualityGate
-from dagster_runs.remote_run.contract import CheckOutcome
+from dagster_runs.remote_run.types import CheckOutcome
 from dagster_runs.vendors.testgen import outcomes
 from dagster_runs.vendors.testgen.models import FailingTest, IssueCounts, ProfilingResult, TestCounts, TestResult
 

@@ -89,7 +89,7 @@ class TestTestRuns:
         run_id = run.start(testgen, attempt())
         sandbox.advance(100)
         status = run.fetch_status(testgen, run_id)
-        failed = type(status)(RunState.FAILED, status.word)  # so that nothing is waited for
+        failed = type(status)(RunState.FAILED, status.vendor_status)  # so that nothing is waited for
         result = run.fetch_result(testgen, run_id, failed, None)
         assert [outcome.passed for outcome in result.checks] == [False, False]
         assert "no counts" in str(result.checks[0].description)

@@ -15,7 +15,7 @@ from dagster_runs import (
     VendorError,
     build_remote_run_asset,
 )
-from dagster_runs.remote_run.contract import FoundRun, StartAttempt
+from dagster_runs.remote_run.types import StartAttempt, StartCandidate
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.transport.clock import Clock, current_clock, use_clock
 from tests.remote_run.materializing import entries, failure, materialize, metadata, run_tests
@@ -57,7 +57,7 @@ def lose(sandbox: Sandbox, resource: Any, run: RemoteRun[Any], fault: Fault = LO
     return tried
 
 
-def found(resource: RemoteRunResource, run: RemoteRun[Any], tried: StartAttempt) -> list[FoundRun]:
+def found(resource: RemoteRunResource, run: RemoteRun[Any], tried: StartAttempt) -> list[StartCandidate]:
     return list(run.find_started(resource, tried) or [])
 
 
@@ -78,7 +78,7 @@ class TestAnotherPersonsEntry:
         tried = lose(sandbox, testgen, suite_run())
         sandbox.begin_run(SUITE, vendor="testgen", source="api")
         sandbox.add_fault(odd("testgen", field, value))
-        one = next(one for one in found(testgen, suite_run(), tried) if one.ours)
+        one = next(one for one in found(testgen, suite_run(), tried) if one.is_ours)
         assert one.run_id == sandbox.runs("testgen")[0].id
 
     @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
@@ -101,8 +101,8 @@ class TestAnotherPersonsEntry:
             sandbox.add_fault(odd(mount.partition("-")[0], field, value))
             current_clock().sleep(5)
             [only] = found(resource, run, tried)
-            assert only.undecided
-            assert not only.ours
+            assert only.is_ambiguous
+            assert not only.is_ours
 
     @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
     def test_from_before_the_start_is_no_candidate(
@@ -167,7 +167,7 @@ class TestOurOwnEntry:
         resource = testgen_at("testgen", base_url=origin.url, max_retries=0)
         tried = attempt(starting_at=current_clock().wall() - 86_400)
         [only] = found(resource, suite_run(), tried)
-        assert only.undecided
+        assert only.is_ambiguous
 
     def test_is_not_cut_off_by_an_odd_entry_with_an_old_time(self, origin: Origin, testgen_at: TestGenMaker) -> None:
         # The list is newest first, which an entry that cannot be read does not prove.
@@ -201,9 +201,9 @@ def test_a_list_that_is_no_list_is_an_error(origin: Origin, amperity_at: Amperit
 def test_the_odd_one_is_logged_once_without_what_it_holds(
     origin: Origin, amperity_at: AmperityMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagster_runs.remote_run import lenient
+    from dagster_runs.remote_run import response_models
 
-    monkeypatch.setattr(lenient, "_logged", set())
+    monkeypatch.setattr(response_models, "_logged", set())
     fine = {"id": "wf-1", "state": "running"}
     origin.replies = [Reply(200, {"data": [fine, None, {"id": "wf-2", "state": None, "name": "private"}, fine]})]
     resource = amperity_at(base_url=origin.url)

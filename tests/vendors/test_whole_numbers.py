@@ -14,7 +14,7 @@ from dagster_runs import (
     TestGenResource,
     VendorError,
 )
-from dagster_runs.remote_run.lenient import RunId
+from dagster_runs.remote_run.response_models import RunId
 from tests.transport.scripted import Origin, Reply
 
 TOKEN = "t0ken-of-the-test"

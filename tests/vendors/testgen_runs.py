@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from dagster_runs import QualityGate, TestGenProfilingRun, TestGenResource, TestGenTestRun
-from dagster_runs.remote_run.contract import CheckOutcome, RunResult, StartAttempt
+from dagster_runs.remote_run.types import CheckOutcome, RunResult, StartAttempt
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.transport.clock import current_clock
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from dagster_runs.sandbox.amperity import times
 from dagster_runs.sandbox.amperity.problems import read_time, refuse
 from dagster_runs.sandbox.amperity.workflow import word
-from dagster_runs.sandbox.exchange import Answer, Call
+from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.runs import Run
 
 PAGING = ("limit", "next_token", "with_total")
@@ -18,7 +18,7 @@ WINDOWS = ("created_from", "created_to", "ended_from", "ended_to")
 FILTERS = (*WINDOWS, "state", "type")
 
 # Neither is documented; that a page may have fewer items than asked for is.
-_USUAL_LIMIT, _MOST = 20, 100
+_USUAL_LIMIT, _MAX_MOST = 20, 100
 # The specification gives these as defaults. Whether the server applies them is not known.
 _DEFAULTS = {"state": "succeeded", "type": "courier.group/run"}
 
@@ -45,12 +45,12 @@ def filtered(runs: Sequence[Run], call: Call, now: float, settings: Mapping[str,
     ]
 
 
-def page(items: Sequence[Item], call: Call, settings: Mapping[str, Any], show: Callable[[Item], Any]) -> Answer:
+def page(items: Sequence[Item], call: Call, settings: Mapping[str, Any], show: Callable[[Item], Any]) -> ApiResponse:
     """The page that the query asks for.
 
     The cursor says after which item to go on, so what is added in front between two pages moves nothing.
     """
-    limit = min(_limit(call), _MOST)
+    limit = min(_limit(call), _MAX_MOST)
     start = 0
     if "next_token" in call.query:
         last = _read_token(call.query["next_token"])
@@ -65,7 +65,7 @@ def page(items: Sequence[Item], call: Call, settings: Mapping[str, Any], show: C
         answer["next_token"] = ""
     if _flag(call, "with_total"):
         answer["total"] = len(items)
-    return Answer(200, answer)
+    return ApiResponse(200, answer)
 
 
 def _within(at: float | None, begin: float | None, end: float | None) -> bool:

@@ -7,7 +7,7 @@ import secrets
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.amperity.problems import problem, refuse
 from dagster_runs.sandbox.clock import Clock
-from dagster_runs.sandbox.exchange import Answer, Call, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, Route
 
 _SECONDS = 3600
 TENANT_HEADER = "X-Amperity-Tenant"
@@ -38,7 +38,7 @@ class OAuth:
         client = (form.get("client_id"), form.get("client_secret"))
         return client == (well_known.AMPERITY_CLIENT_ID, well_known.AMPERITY_CLIENT_SECRET)
 
-    def _token(self, call: Call) -> Answer:
+    def _token(self, call: Call) -> ApiResponse:
         if call.media_type != "application/x-www-form-urlencoded":
             raise refuse(400, "Content-Type must be application/x-www-form-urlencoded")
         grant = call.form().get("grant_type")
@@ -55,4 +55,4 @@ class OAuth:
         self._until = {token: until for token, until in self._until.items() if now < until}
         token = f"sandbox-amperity-{secrets.token_hex(16)}"
         self._until[token] = now + _SECONDS
-        return Answer(200, {"access_token": token, "expires_in": _SECONDS, "token_type": "Bearer"})
+        return ApiResponse(200, {"access_token": token, "expires_in": _SECONDS, "token_type": "Bearer"})

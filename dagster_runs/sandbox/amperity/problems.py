@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from dagster_runs.sandbox.amperity import times
-from dagster_runs.sandbox.exchange import Answer, Call, RefusedError
+from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError
 
 COURIERS, ORCHESTRATION, CAMPAIGN = "courier_group", "orchestration_group", "campaign"
 PREFIXES = {"cg-": COURIERS, "og-": ORCHESTRATION, "cc-": CAMPAIGN}
@@ -19,10 +19,10 @@ _COURIERS_ONLY = _FIELDS[1:]
 _RUN_MODES = ("source", "refresh", "full")
 
 
-def problem(status: int, message: str) -> Answer:
+def problem(status: int, message: str) -> ApiResponse:
     """An error. The ids are documented as optional; here they are always there."""
     ids = {"request_id": str(uuid.uuid4()), "trace_id": secrets.token_hex(16)}
-    return Answer(status, {"status": status, "message": message, **ids})
+    return ApiResponse(status, {"status": status, "message": message, **ids})
 
 
 def refuse(status: int, message: str) -> RefusedError:

@@ -52,7 +52,7 @@ from dagster_runs.sandbox.amperity.problems import (
 )
 from dagster_runs.sandbox.behaviour import Behaviour
 from dagster_runs.sandbox.clock import Clock, utc
-from dagster_runs.sandbox.exchange import Answer, Call, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
@@ -198,11 +198,11 @@ class Amperity(Vendor):
         return "valid" if self.oauth.accepts(token.strip()) else "invalid"
 
     @override
-    def refuse_credentials(self, credentials: Credentials) -> Answer:
+    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
         return problem(401, _REASONS[401] if credentials == "missing" else "Invalid or expired access token")
 
     @override
-    def refuse_request(self, call: Call) -> Answer | None:
+    def refuse_request(self, call: Call) -> ApiResponse | None:
         tenant = call.headers.get("amperity-tenant")
         if not tenant:
             return problem(400, "Missing required header: amperity-tenant")
@@ -241,14 +241,14 @@ class Amperity(Vendor):
         return changed
 
     @override
-    def error(self, status: int) -> Answer:
+    def error(self, status: int) -> ApiResponse:
         reason = _REASONS.get(status, "Error")
         # Those of a proxy are none of the documented ones.
         return gateway_error(status, reason) if status in (502, 504) else problem(status, reason)
 
     # --- endpoints
 
-    def _start(self, call: Call) -> Answer:
+    def _start(self, call: Call) -> ApiResponse:
         check_query(call, ())
         body = start_body(call)
         target = self.targets.get(body["config_id"])
@@ -258,9 +258,9 @@ class Amperity(Vendor):
             raise refuse(400, "range_from must be specified for a courier group that pulls files")
         run = self.start(target, body=body)
         status = run.plan.options.get("start_status", 201)
-        return Answer(status, workflow.started(run, *self._named(run), self.clock.now()), started_run=run.id)
+        return ApiResponse(status, workflow.started(run, *self._named(run), self.clock.now()), started_run=run.id)
 
-    def _list(self, call: Call) -> Answer:
+    def _list(self, call: Call) -> ApiResponse:
         check_query(call, (*listing.FILTERS, *listing.PAGING))
         now = self.clock.now()
         newest_first = list(reversed(self.runs.values()))
@@ -273,25 +273,25 @@ class Amperity(Vendor):
         error = workflow.workflow_error(run, now) if self.settings["list_errors"] else None
         return answer if error is None else {"error": error, **answer}
 
-    def _fetch(self, call: Call, run_id: str) -> Answer:
+    def _fetch(self, call: Call, run_id: str) -> ApiResponse:
         check_query(call, ("view",))
         view = call.query.get("view", "overview")
         if view not in ("overview", "verbose"):
             raise refuse(400, f"view must be overview or verbose, got '{view}'")
         run = self._run(run_id)
         show = workflow.overview if view == "overview" else workflow.verbose
-        return Answer(200, show(run, *self._named(run), self.clock.now()))
+        return ApiResponse(200, show(run, *self._named(run), self.clock.now()))
 
-    def _stop(self, call: Call, run_id: str) -> Answer:
+    def _stop(self, call: Call, run_id: str) -> ApiResponse:
         check_query(call, ())
         run, now = self._run(run_id), self.clock.now()
         if run.phase(now) is Phase.ENDED:
             raise refuse(409, f"Workflow {run.id} has already ended: {self.word(run, now)}")
         if run.cancel_requested_at is None:
             run.cancel_requested_at = now
-        return Answer(200, {**workflow.overview(run, *self._named(run), now), "task_instances": []})
+        return ApiResponse(200, {**workflow.overview(run, *self._named(run), now), "task_instances": []})
 
-    def _campaigns(self, call: Call) -> Answer:
+    def _campaigns(self, call: Call) -> ApiResponse:
         check_query(call, ("destination_data_template_id", *listing.PAGING))
         template = call.query.get("destination_data_template_id")
         campaigns = [

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dagster_runs.sandbox.clock import utc
-from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 from dagster_runs.sandbox.runs import Run, Target
 from dagster_runs.sandbox.testgen import catalog, samples
 from dagster_runs.sandbox.testgen import shape as shapes
@@ -56,7 +56,7 @@ class Listings:
 
     # --- of one run
 
-    def _results(self, call: Call, job_id: str) -> Answer:
+    def _results(self, call: Call, job_id: str) -> ApiResponse:
         check = Validation(call)
         job_id = check.uuid("path", "job_id", job_id)
         status = check.choice("status", samples.STATUSES)
@@ -84,15 +84,15 @@ class Listings:
         test_time = utc(run.starts_at).strftime("%Y-%m-%dT%H:%M:%S")
         return paged(rows, page, limit, lambda row: {**row, "test_time": row["test_time"] or test_time})
 
-    def _issues(self, call: Call, job_id: str) -> Answer:
+    def _issues(self, call: Call, job_id: str) -> ApiResponse:
         return self._profiled(call, job_id, "likelihood", samples.LIKELIHOODS, lambda found: found.issues)
 
-    def _pii(self, call: Call, job_id: str) -> Answer:
+    def _pii(self, call: Call, job_id: str) -> ApiResponse:
         return self._profiled(call, job_id, "pii_risk", samples.RISKS, lambda found: found.pii)
 
     def _profiled(
         self, call: Call, job_id: str, severity: str, words: tuple[str, ...], rows_of: Callable[[Findings], list[Row]]
-    ) -> Answer:
+    ) -> ApiResponse:
         check = Validation(call)
         job_id = check.uuid("path", "job_id", job_id)
         chosen = check.choice(severity, words)
@@ -109,7 +109,7 @@ class Listings:
                 raise RefusedError(api_error(400, "unknown_issue_type", f"Unknown issue_type '{issue_type}'."))
         return paged(_filtered(rows, filters), page, limit, dict)
 
-    def _columns(self, call: Call, job_id: str) -> Answer:
+    def _columns(self, call: Call, job_id: str) -> ApiResponse:
         check = Validation(call)
         job_id = check.uuid("path", "job_id", job_id)
         sort = check.choice("sort", ("hygiene_severity", "table")) or "hygiene_severity"
@@ -126,7 +126,7 @@ class Listings:
 
     # --- of a project
 
-    def _history(self, call: Call, table_group_id: str) -> Answer:
+    def _history(self, call: Call, table_group_id: str) -> ApiResponse:
         check, now = Validation(call), self._now()
         group_id = check.uuid("path", "table_group_id", table_group_id)
         status = check.choice("status", self._testgen.shape.statuses)
@@ -158,7 +158,7 @@ class Listings:
             "issue_counts": shapes.issue_counts(run, findings, now),
         }
 
-    def _suites(self, call: Call, project_code: str) -> Answer:
+    def _suites(self, call: Call, project_code: str) -> ApiResponse:
         check = Validation(call)
         group_id = check.query_uuid("table_group_id")
         page, limit = check.page()
@@ -192,12 +192,12 @@ class Listings:
             "latest_run": latest,
         }
 
-    def _suite(self, call: Call, test_suite_id: str) -> Answer:
+    def _suite(self, call: Call, test_suite_id: str) -> ApiResponse:
         check = Validation(call)
         suite_id = check.uuid("path", "test_suite_id", test_suite_id)
         check.finish()
         suite = self._testgen.find_target(catalog.SUITE, suite_id)
-        return Answer(
+        return ApiResponse(
             200,
             {
                 "test_suite_id": suite.id,
@@ -218,7 +218,7 @@ class Listings:
             },
         )
 
-    def _groups(self, call: Call, project_code: str) -> Answer:
+    def _groups(self, call: Call, project_code: str) -> ApiResponse:
         check = Validation(call)
         connection = check.integer("connection_id", 0) if "connection_id" in call.query else None
         page, limit = check.page()
@@ -258,12 +258,12 @@ class Listings:
             "quality_score": None if profiling is None or testing is None else profiling * testing,
         }
 
-    def _group(self, call: Call, table_group_id: str) -> Answer:
+    def _group(self, call: Call, table_group_id: str) -> ApiResponse:
         check = Validation(call)
         group_id = check.uuid("path", "table_group_id", table_group_id)
         check.finish()
         group = self._testgen.find_target(catalog.GROUP, group_id)
-        return Answer(
+        return ApiResponse(
             200,
             {
                 "table_group_id": group.id,

@@ -8,7 +8,7 @@ import secrets
 
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.clock import Clock
-from dagster_runs.sandbox.exchange import Answer, Call, RefusedError, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _ACCESS_SECONDS = 3600
@@ -50,7 +50,7 @@ class OAuth:
         """Whether the request comes from the client, by header or form."""
         return _client(call) == (well_known.TESTGEN_CLIENT_ID, well_known.TESTGEN_CLIENT_SECRET)
 
-    def _token(self, call: Call) -> Answer:
+    def _token(self, call: Call) -> ApiResponse:
         form = call.form() if call.media_type == "application/x-www-form-urlencoded" else {}
         if form.get("grant_type") not in ("refresh_token", "authorization_code"):
             return _error("unsupported_grant_type")
@@ -66,16 +66,16 @@ class OAuth:
         self._access_token = f"sandbox-access-{secrets.token_hex(16)}"
         self._access_until = now + _ACCESS_SECONDS
         body = {"token_type": "Bearer", "access_token": self._access_token, "expires_in": _ACCESS_SECONDS}
-        return Answer(200, body, headers=dict(_NO_STORE))
+        return ApiResponse(200, body, headers=dict(_NO_STORE))
 
-    def _revoke(self, call: Call) -> Answer:
+    def _revoke(self, call: Call) -> ApiResponse:
         self._check_client(call)
         token = call.form().get("token")
         if token == self._access_token:
             self._access_token = None
         elif token == well_known.TESTGEN_REFRESH_TOKEN:
             self._refresh_until = 0.0
-        return Answer(200, {}, headers=dict(_NO_STORE))
+        return ApiResponse(200, {}, headers=dict(_NO_STORE))
 
     def _check_client(self, call: Call) -> None:
         if self.accepts_client(call):
@@ -84,10 +84,10 @@ class OAuth:
         answer.headers["WWW-Authenticate"] = 'Basic error="invalid_client"'
         raise RefusedError(answer)
 
-    def _metadata(self, call: Call) -> Answer:
+    def _metadata(self, call: Call) -> ApiResponse:
         issuer = call.origin + call.path.removesuffix("/.well-known/oauth-authorization-server")
         methods = ["client_secret_basic", "client_secret_post", "none"]
-        return Answer(
+        return ApiResponse(
             200,
             {
                 "issuer": issuer,
@@ -119,6 +119,6 @@ def _client(call: Call) -> tuple[str, str] | None:
     return None
 
 
-def _error(code: str, description: str | None = None, *, status: int = 400) -> Answer:
+def _error(code: str, description: str | None = None, *, status: int = 400) -> ApiResponse:
     body = {"error": code} if description is None else {"error": code, "error_description": description}
-    return Answer(status, body, headers=dict(_NO_STORE))
+    return ApiResponse(status, body, headers=dict(_NO_STORE))

@@ -160,15 +160,15 @@ def _count_results(rows: Sequence[Row]) -> dict[str, int]:
 
 def _results(options: Mapping[str, Any], target_id: str) -> list[Row]:
     """The rows that were given, and as many more as the counts need."""
-    places = [(table, column) for table, column, _, _ in columns() if table in options.get("tables", TABLES)]
+    asset_partitions = [(table, column) for table, column, _, _ in columns() if table in options.get("tables", TABLES)]
     rows: list[Row] = []
 
     def add(given: Row) -> None:
         number = len(rows)
-        table, column = places[number % len(places)] if places else ("orders", "order_id")
+        table, column = asset_partitions[number % len(asset_partitions)] if asset_partitions else ("orders", "order_id")
         kind = list(TEST_TYPES)[number % len(TEST_TYPES)]
-        place = {"table_name": table, "column_names": column, "test_type": kind}
-        rows.append(_result({**place, **given}, target_id, number))
+        asset_partition = {"table_name": table, "column_names": column, "test_type": kind}
+        rows.append(_result({**asset_partition, **given}, target_id, number))
 
     for given in options.get("results", ()):
         add(given)

@@ -34,7 +34,7 @@ from typing_extensions import override
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.behaviour import Behaviour
 from dagster_runs.sandbox.clock import Clock
-from dagster_runs.sandbox.exchange import Answer, Call, Match, RefusedError, Route
+from dagster_runs.sandbox.exchange import ApiResponse, Call, Match, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
 from dagster_runs.sandbox.testgen import catalog, openapi
@@ -145,10 +145,10 @@ class TestGen(Vendor):
         return "valid" if self.oauth.accepts(token.strip()) else "invalid"
 
     @override
-    def refuse_credentials(self, credentials: Credentials) -> Answer:
+    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
         # Another scheme than Bearer is the same to TestGen as none.
         detail = "Not authenticated" if credentials == "missing" else "Invalid or expired token"
-        return Answer(401, {"detail": detail}, headers={"WWW-Authenticate": "Bearer"})
+        return ApiResponse(401, {"detail": detail}, headers={"WWW-Authenticate": "Bearer"})
 
     @override
     def word(self, run: Run, now: float) -> str:
@@ -163,7 +163,7 @@ class TestGen(Vendor):
         return shapes.time(now)
 
     @override
-    def error(self, status: int) -> Answer:
+    def error(self, status: int) -> ApiResponse:
         if status == 401:
             return self.refuse_credentials("invalid")
         if status == 404:
@@ -171,17 +171,17 @@ class TestGen(Vendor):
         if status == 409:
             return api_error(409, "invalid_status_transition", "Cannot cancel job in 'completed' status")
         if status == 500:
-            return Answer(500, "Internal Server Error", content_type="text/plain")
+            return ApiResponse(500, "Internal Server Error", content_type="text/plain")
         reason = _REASONS.get(status, "Error")
-        return gateway_error(status, reason) if status > 500 else Answer(status, {"detail": reason})
+        return gateway_error(status, reason) if status > 500 else ApiResponse(status, {"detail": reason})
 
     @override
-    def no_route(self, call: Call) -> Answer:
+    def no_route(self, call: Call) -> ApiResponse:
         if call.segments[-1] == "" and isinstance(self.router.find(call.method, call.segments[:-1]), Match):
             query = f"?{call.query_string}" if call.query_string else ""
             location = call.origin + call.path.removesuffix("/") + query
-            return Answer(307, "", content_type="text/plain", headers={"Location": location})
-        return Answer(404, {"detail": "Not Found"})
+            return ApiResponse(307, "", content_type="text/plain", headers={"Location": location})
+        return ApiResponse(404, {"detail": "Not Found"})
 
     # --- for the listings as well
 
@@ -210,14 +210,14 @@ class TestGen(Vendor):
 
     # --- endpoints
 
-    def _health(self, call: Call) -> Answer:
+    def _health(self, call: Call) -> ApiResponse:
         # The version is null on every installation from a package, so a client cannot rely on it.
-        return Answer(200, {"status": "ok", "edition": "TestGen", "version": None})
+        return ApiResponse(200, {"status": "ok", "edition": "TestGen", "version": None})
 
-    def _openapi(self, call: Call) -> Answer:
-        return Answer(200, openapi.document(self.router.routes, self.shape))
+    def _openapi(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, openapi.document(self.router.routes, self.shape))
 
-    def _link(self, call: Call) -> Answer:
+    def _link(self, call: Call) -> ApiResponse:
         """What a deep link leads to; a client's UI URL is the base URL with `/ui`."""
         run, now = self.find_run(call.query.get("run_id", "")), self.clock.now()
         if run.kind == TESTS:
@@ -227,16 +227,16 @@ class TestGen(Vendor):
             shown = shapes.profiling_run(run, self.findings(run), self.shape, now)
         text = json.dumps({**shapes.job(run, now), **shown}, indent=2)
         page = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: stand-in</h1>"
-        return Answer(200, f"{page}<pre>{escape(text, quote=False)}</pre>", content_type="text/html")
+        return ApiResponse(200, f"{page}<pre>{escape(text, quote=False)}</pre>", content_type="text/html")
 
-    def _submit_profiling(self, call: Call, table_group_id: str) -> Answer:
+    def _submit_profiling(self, call: Call, table_group_id: str) -> ApiResponse:
         return self._submit(call, catalog.GROUP, "table_group_id", table_group_id, PROFILE, body=None)
 
-    def _submit_tests(self, call: Call, test_suite_id: str) -> Answer:
+    def _submit_tests(self, call: Call, test_suite_id: str) -> ApiResponse:
         read = test_run_body if self.shape.modern else None
         return self._submit(call, catalog.SUITE, "test_suite_id", test_suite_id, TESTS, body=read)
 
-    def _submit_generation(self, call: Call, test_suite_id: str) -> Answer:
+    def _submit_generation(self, call: Call, test_suite_id: str) -> ApiResponse:
         read = _generation_body if self.shape.modern else None
         return self._submit(call, catalog.SUITE, "test_suite_id", test_suite_id, GENERATION, body=read)
 
@@ -249,27 +249,27 @@ class TestGen(Vendor):
         job_key: str,
         *,
         body: Callable[[Validation], dict[str, Any]] | None,
-    ) -> Answer:
+    ) -> ApiResponse:
         check = Validation(call)
         target_id = check.uuid("path", parameter, given)
         sent = body(check) if body else None
         check.finish()
         run = self.start(self.find_target(kind, target_id), kind=job_key, body=sent)
-        return Answer(202, {"id": run.id, "created_at": shapes.time(run.created_at)}, started_run=run.id)
+        return ApiResponse(202, {"id": run.id, "created_at": shapes.time(run.created_at)}, started_run=run.id)
 
-    def _job(self, call: Call, job_id: str) -> Answer:
-        return Answer(200, shapes.job(self._run(call, job_id), self.clock.now()))
+    def _job(self, call: Call, job_id: str) -> ApiResponse:
+        return ApiResponse(200, shapes.job(self._run(call, job_id), self.clock.now()))
 
-    def _cancel(self, call: Call, job_id: str) -> Answer:
+    def _cancel(self, call: Call, job_id: str) -> ApiResponse:
         run, now = self._run(call, job_id), self.clock.now()
         if run.phase(now) is Phase.ENDED:
             detail = f"Cannot cancel job in '{shapes.status(run, now)}' status"
             return api_error(409, "invalid_status_transition", detail)
         if run.cancel_requested_at is None:
             run.cancel_requested_at = now
-        return Answer(200, shapes.job(run, now))
+        return ApiResponse(200, shapes.job(run, now))
 
-    def _jobs(self, call: Call, project_code: str) -> Answer:
+    def _jobs(self, call: Call, project_code: str) -> ApiResponse:
         check, now = Validation(call), self.clock.now()
         job_key = check.choice("job_key", self.shape.job_keys)
         status = check.choice("status", self.shape.statuses)
@@ -285,14 +285,14 @@ class TestGen(Vendor):
         ]
         return paged(runs, page, limit, lambda run: shapes.job(run, now))
 
-    def _test_run(self, call: Call, job_id: str) -> Answer:
+    def _test_run(self, call: Call, job_id: str) -> ApiResponse:
         run = self._run(call, job_id, TESTS)
         suite = self.targets[run.target_id].fields
-        return Answer(200, shapes.test_run(run, self.findings(run), suite, self.shape, self.clock.now()))
+        return ApiResponse(200, shapes.test_run(run, self.findings(run), suite, self.shape, self.clock.now()))
 
-    def _profiling_run(self, call: Call, job_id: str) -> Answer:
+    def _profiling_run(self, call: Call, job_id: str) -> ApiResponse:
         run = self._run(call, job_id, PROFILE)
-        return Answer(200, shapes.profiling_run(run, self.findings(run), self.shape, self.clock.now()))
+        return ApiResponse(200, shapes.profiling_run(run, self.findings(run), self.shape, self.clock.now()))
 
     def _run(self, call: Call, job_id: str, kind: str | None = None) -> Run:
         check = Validation(call)

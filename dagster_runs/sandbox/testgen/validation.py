@@ -7,15 +7,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dagster_runs.sandbox.exchange import Answer, Call, RefusedError
+from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError
 
 _SCHEMA_NAME = r"^[^\\\"'`\x00-\x1f\x7f]+$"
-_LARGEST_BODY = 10 * 1024 * 1024
+_MAX_BODY = 10 * 1024 * 1024
 
 
-def api_error(status: int, code: str, detail: str) -> Answer:
+def api_error(status: int, code: str, detail: str) -> ApiResponse:
     """An error of the API itself."""
-    return Answer(status, {"detail": {"errors": [{"code": code, "detail": detail}]}})
+    return ApiResponse(status, {"detail": {"errors": [{"code": code, "detail": detail}]}})
 
 
 def not_found() -> RefusedError:
@@ -23,11 +23,11 @@ def not_found() -> RefusedError:
     return RefusedError(api_error(404, "not_found", "Not found"))
 
 
-def paged(items: Sequence[Any], page: int, limit: int, show: Callable[[Any], dict[str, Any]]) -> Answer:
+def paged(items: Sequence[Any], page: int, limit: int, show: Callable[[Any], dict[str, Any]]) -> ApiResponse:
     """One page of a listing."""
     start = (page - 1) * limit
     shown = [show(item) for item in items[start : start + limit]]
-    return Answer(200, {"items": shown, "page": page, "limit": limit, "total": len(items)})
+    return ApiResponse(200, {"items": shown, "page": page, "limit": limit, "total": len(items)})
 
 
 class Validation:
@@ -45,7 +45,7 @@ class Validation:
     def finish(self) -> None:
         """Refuse the request if anything was wrong."""
         if self.errors:
-            raise RefusedError(Answer(422, {"detail": self.errors}))
+            raise RefusedError(ApiResponse(422, {"detail": self.errors}))
 
     def uuid(self, where: str, name: str, given: str) -> str:
         """A UUID in its usual spelling."""
@@ -92,8 +92,8 @@ class Validation:
     def json_body(self, allowed: Sequence[str]) -> dict[str, Any] | None:
         """An optional JSON object with no fields but the allowed."""
         call = self._call
-        if len(call.body) > _LARGEST_BODY:
-            raise RefusedError(Answer(413, {"detail": "Request body too large"}))
+        if len(call.body) > _MAX_BODY:
+            raise RefusedError(ApiResponse(413, {"detail": "Request body too large"}))
         if not call.body:
             return None
         body: Any = call.body.decode("utf-8", "replace")

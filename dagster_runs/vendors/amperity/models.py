@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from dagster_runs.remote_run.lenient import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
-from dagster_runs.remote_run.state import RunState, state_of
+from dagster_runs.remote_run.response_models import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.state import RunState, parse_state
 
 # Three pages list states, and no two agree; on the wire they were seen in lower case.
 _WORDS = {
@@ -46,7 +46,7 @@ class Task(VendorModel):
     @property
     def run_state(self) -> RunState:
         """What its state means."""
-        return state_of(self.state or "", _WORDS)
+        return parse_state(self.state or "", _WORDS)
 
 
 def _each_a_task(value: Any) -> Any:
@@ -77,7 +77,7 @@ class Workflow(PartOfWorkflow):
     @property
     def run_state(self) -> RunState:
         """What the state means."""
-        return state_of(self.state, _WORDS)
+        return parse_state(self.state, _WORDS)
 
 
 class StartedWorkflow(VendorModel):

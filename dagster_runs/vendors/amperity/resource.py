@@ -8,21 +8,21 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
-from dagster_runs.remote_run.contract import ListedRun
-from dagster_runs.remote_run.lenient import EachReadable
-from dagster_runs.remote_run.partitions import iso
+from dagster_runs.remote_run.execution.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.response_models import EachReadable
 from dagster_runs.remote_run.settings import OptionalNumber
 from dagster_runs.remote_run.state import RunState
+from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
-from dagster_runs.transport.body import Answer
+from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.oauth import exchanged_token
 from dagster_runs.transport.url import check_base_url, trimmed
 from dagster_runs.vendors.amperity.models import PartOfWorkflow, StartedWorkflow, Workflow, WorkflowPage
 
-_MOST_PAGES = 50
+_MAX_PAGES = 50
 _ENDED_STATES = ("failed", "canceled", "stopped")
 _LISTED_STATES = (
     *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
@@ -109,7 +109,7 @@ class AmperityResource(RemoteRunResource):
             [name],
             {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret},
             secrets=secrets,
-            cure="Check client_id, client_secret and token_url as Amperity shows them under API keys.",
+            hint="Check client_id, client_secret and token_url as Amperity shows them under API keys.",
             more_headers=self._tenant_headers(),
         )
 
@@ -141,7 +141,7 @@ class AmperityResource(RemoteRunResource):
         """The tenant's workflows; in which order Amperity does not say."""
         return self._listed(self._of_all_types("created", since, until))
 
-    def list_ended(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+    def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The tenant's workflows that ended since then."""
         # A refusal must not pass for there being none.
         return self._listed(self._of_all_types("ended", since, until, _ENDED_STATES, bears=()))
@@ -205,7 +205,7 @@ class AmperityResource(RemoteRunResource):
     def _newest(self, **filters: str) -> EachReadable[Workflow]:
         return self._page(filters)[1].data
 
-    def _page(self, params: Mapping[str, str]) -> tuple[Answer, WorkflowPage]:
+    def _page(self, params: Mapping[str, str]) -> tuple[ApiResponse, WorkflowPage]:
         answer = self.http().get(["workflow", "runs"], params=params)
         page = answer.parse(WorkflowPage)
         if "state" not in params and any(one.run_state is not RunState.SUCCEEDED for one in page.data):
@@ -224,14 +224,14 @@ class AmperityResource(RemoteRunResource):
             UnexpectedResponseError: The list has no end: what is missing from it must not pass for not being there.
         """
         params = dict(filters)
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             answer, page = self._page(params)
             for entry in page.data.entries:
                 yield entry if isinstance(entry, Workflow) else entry.read_as(PartOfWorkflow)
             if not page.next_token:
                 return
             params["next_token"] = page.next_token
-        raise answer.unexpected(f"after {_MOST_PAGES} pages there was a next one still; the last was {answer.quoted()}")
+        raise answer.unexpected(f"after {_MAX_PAGES} pages there was a next one still; the last was {answer.quoted()}")
 
 
 def _read_error(body: Any) -> tuple[str | None, str | None]:

@@ -9,21 +9,21 @@ import dagster as dg
 from pydantic import field_validator, model_validator
 from typing_extensions import Self
 
-from dagster_runs.remote_run.contract import (
-    CLOCKS_OF_MACHINES_DIFFER,
-    UNREADABLE_ID,
-    CheckOutcome,
-    FoundRun,
-    ListedRun,
-    RemoteRun,
-    RunResult,
-    StartAttempt,
-)
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.partitions import iso
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.execution.partitions import iso
+from dagster_runs.remote_run.field_types import Time, id_in_address, is_address
+from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between
 from dagster_runs.remote_run.tables import Cell, table
-from dagster_runs.remote_run.values import Time, id_in_address, is_address
+from dagster_runs.remote_run.types import (
+    MAX_HOST_CLOCK_SKEW,
+    UNREADABLE_ID,
+    CheckOutcome,
+    ListedRun,
+    RunResult,
+    StartAttempt,
+    StartCandidate,
+)
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.transport.retry import is_transient
 from dagster_runs.vendors.amperity.models import PartOfWorkflow, Task, Workflow
@@ -62,10 +62,10 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     data_checks: ClassVar[Mapping[str, str]] = {
         "tasks_succeeded": "Whether every task of the workflow succeeded; failed and skipped tasks are named."
     }
-    checks_of_failed_runs: ClassVar[frozenset[str]] = frozenset({"tasks_succeeded"})
+    checks_on_failure: ClassVar[frozenset[str]] = frozenset({"tasks_succeeded"})
     can_cancel: ClassVar[bool] = True
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("range_from", "range_to")
-    unsent_fields: ClassVar[frozenset[str]] = frozenset({"workflow_name"})
+    local_fields: ClassVar[frozenset[str]] = frozenset({"workflow_name"})
 
     config_id: str
     range_from: Time | None = None
@@ -108,7 +108,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return self.config_id
 
     @property
-    def cannot_be_observed(self) -> str:
+    def observation_unsupported_reason(self) -> str:
         """Amperity lists workflows, but does not tell which configuration they run."""
         if self.workflow_name is not None:
             return ""
@@ -142,9 +142,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def status_of_listed(self, resource: AmperityResource, listed: ListedRun) -> RunStatus:
         """The list's entry; once the workflow has ended, with its error and its tasks."""
-        if listed.answer is None:
-            return self.look(resource, listed.run_id)
-        return self._told_whole(resource, listed.answer)
+        if listed.raw is None:
+            return self.get_status(resource, listed.run_id)
+        return self._told_whole(resource, listed.raw)
 
     @property
     def observed_target(self) -> str:
@@ -153,9 +153,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     def target_of_listed(self, resource: AmperityResource, listed: ListedRun) -> str | None:
         """Kind and name of the workflow."""
-        if listed.answer is None:
+        if listed.raw is None:
             return listed.target_if_unreadable
-        workflow: Workflow = listed.answer
+        workflow: Workflow = listed.raw
         return next((f"{kind} {workflow.name}" for kind, types in _TYPES.items() if workflow.type in types), "")
 
     def _told_whole(self, resource: AmperityResource, workflow: Workflow) -> RunStatus:
@@ -169,18 +169,18 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return RunStatus(
             # A person may have resolved a failure between the two answers, so that the workflow goes on.
             state=workflow.run_state,
-            word=workflow.state,
+            vendor_status=workflow.state,
             error=workflow.error,
             created_at=workflow.created_at,
             finished_at=workflow.ended_at,
-            answer=workflow,
+            raw=workflow,
         )
 
     def fetch_result(
         self, resource: AmperityResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """The tasks, from the answer that told the end."""
-        workflow: Workflow = status.answer
+        workflow: Workflow = status.raw
         metadata: dict[str, Any] = {"amperity/name": workflow.name, "amperity/type": workflow.type}
         if workflow.tasks:
             metadata["amperity/tasks"] = table([_task_row(task) for task in workflow.tasks])
@@ -191,22 +191,22 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         """POST the stop."""
         resource.stop_workflow(run_id)
 
-    def find_started(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[FoundRun] | None:
+    def find_started(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
         """Workflows of this kind from the time of the start. Amperity does not tell which configuration they run."""
         client = resource.http()
         assumed = client.clock_ahead or 0.0
         found = self._candidates(resource, attempt, assumed)
-        if abs((client.clock_ahead or 0.0) - assumed) > CLOCKS_OF_MACHINES_DIFFER / 2:
+        if abs((client.clock_ahead or 0.0) - assumed) > MAX_HOST_CLOCK_SKEW / 2:
             found = self._candidates(resource, attempt, client.clock_ahead or 0.0)  # it was the wrong window
         return found
 
-    def _candidates(self, resource: AmperityResource, attempt: StartAttempt, ahead: float) -> Sequence[FoundRun]:
+    def _candidates(self, resource: AmperityResource, attempt: StartAttempt, ahead: float) -> Sequence[StartCandidate]:
         # The list is filtered by the vendor's clock.
         window = {
             "created_from": iso(datetime.fromtimestamp(attempt.earliest + ahead, timezone.utc)),
             "created_to": iso(datetime.fromtimestamp(attempt.latest + ahead, timezone.utc)),
         }
-        found: dict[str, FoundRun] = {}
+        found: dict[str, StartCandidate] = {}
         named: set[str] = set()
         for workflow_type in _TYPES[self.config_id[:2]]:
             for workflow in resource.list_all_workflows(type=workflow_type, **window):
@@ -219,8 +219,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
                     # An unreadable entry may be ours too, and is not safe to attach to.
                     undecided = fits is None or not is_named or not is_readable
                     # The same workflow may be listed twice, and be readable in one of the two answers only.
-                    if run_id not in found or found[run_id].undecided:
-                        found[run_id] = FoundRun(run_id, ours=False, undecided=undecided)
+                    if run_id not in found or found[run_id].is_ambiguous:
+                        found[run_id] = StartCandidate(run_id, is_ours=False, is_ambiguous=undecided)
         return [one for one in found.values() if one.run_id in named or not named]
 
 

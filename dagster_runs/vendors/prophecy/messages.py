@@ -2,7 +2,7 @@
 
 import re
 
-_LONGEST = 4_000
+_MAX_LONGEST = 4_000
 _WRAPPER = re.compile(r"\b(?:Success|Failure|Left|Right|Some)\(|\b[\w.$]*(?:Exception|Error)\(")
 _CLASS = re.compile(r"\b(?:[\w$]+\.)+[\w$]*(?:Exception|Error):\s+(?!null\b)(?=\S)")
 _OF_CLASS = re.compile(r"\s*\(of class [\w.$]+\)")
@@ -22,14 +22,14 @@ _RUN_NOT_FOUND = (
 
 def readable(msg: str) -> str:
     """The part for people: ``text`` of ``Success(Left(a.b.SomeException: text)) (of class scala.util.Success)``."""
-    text = _OF_CLASS.sub("", msg[:_LONGEST])
+    text = _OF_CLASS.sub("", msg[:_MAX_LONGEST])
     problems = _BODY_PROBLEM.findall(text)
     if problems:
         before = text.partition("JsResultException")[0]
         return before + "; ".join(f"{path or 'the body'}: {code}" for path, code in problems)
     while (found := _WRAPPER.search(text)) and (end := _closing(text, found.end())) is not None:
         text = text[: found.start()] + text[found.end() : end] + text[end + 1 :]
-    return _CLASS.sub("", text).strip().strip('"') or msg[:_LONGEST]
+    return _CLASS.sub("", text).strip().strip('"') or msg[:_MAX_LONGEST]
 
 
 def _closing(text: str, begin: int) -> int | None:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth
-from dagster_runs.transport.body import Answer, excerpt
+from dagster_runs.transport.body import ApiResponse, excerpt
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
 from dagster_runs.transport.url import trimmed
@@ -80,7 +80,7 @@ class ProphecyResource(RemoteRunResource):
         return parsed
 
 
-def _refusal(kind: type[VendorError], answer: Answer, msg: str | None) -> VendorError:
+def _refusal(kind: type[VendorError], answer: ApiResponse, msg: str | None) -> VendorError:
     return kind(
         excerpt(readable(msg)) if msg else f"success is false, without a text; it was {answer.quoted()}",
         vendor=answer.vendor,

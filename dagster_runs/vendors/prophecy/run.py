@@ -8,10 +8,11 @@ from urllib.parse import quote, urlencode
 import dagster as dg
 from pydantic import BeforeValidator, Field, ValidationInfo
 
-from dagster_runs.remote_run.contract import RemoteRun, RunResult, StartAttempt
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.state import RunState, RunStatus, state_of
-from dagster_runs.remote_run.values import id_in_address, is_address
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.field_types import id_in_address, is_address
+from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus, parse_state
+from dagster_runs.remote_run.types import RunResult, StartAttempt
 from dagster_runs.vendors.prophecy.resource import ProphecyResource
 
 _WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error": RunState.FAILED}
@@ -73,8 +74,8 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
     label: ClassVar[str] = "pipeline run"
     resource_key: ClassVar[str] = "prophecy"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"prophecy"})
-    where_to_stop: ClassVar[str] = "If it must not go on, stop it in Prophecy's run history."
-    private_fields: ClassVar[frozenset[str]] = frozenset({"parameters"})
+    manual_stop_hint: ClassVar[str] = "If it must not go on, stop it in Prophecy's run history."
+    sensitive_fields: ClassVar[frozenset[str]] = frozenset({"parameters"})
 
     fabric_id: Annotated[int, NoAddress] = Field(gt=0, lt=2**63)
     project_id: Annotated[str, NoAddress] = Field(min_length=1, coerce_numbers_to_str=True)
@@ -106,10 +107,10 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
         """GET the run. Its last change is the nearest that Prophecy tells to an end time."""
         answer = resource.get_pipeline_run(run_id)
         word = answer.run_status or ""
-        state = state_of(word, _WORDS)
+        state = parse_state(word, _WORDS)
         return RunStatus(
             state=state,
-            word=word,
+            vendor_status=word,
             error=answer.error_message,
             started_at=answer.created_at,
             finished_at=answer.updated_at if state.is_final else None,

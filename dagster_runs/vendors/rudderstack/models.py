@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, Field
 
-from dagster_runs.remote_run.lenient import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.response_models import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
 
 
 def _either(camel: str, snake: str) -> AliasChoices:

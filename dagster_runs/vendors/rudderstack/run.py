@@ -7,12 +7,13 @@ import dagster as dg
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from typing_extensions import Self
 
-from dagster_runs.remote_run.contract import RemoteRun, RunResult, StartAttempt
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.partitions import iso
-from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between, state_of
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.execution.partitions import iso
+from dagster_runs.remote_run.field_types import Time, id_in_address, is_address
+from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus, parse_state, seconds_between
 from dagster_runs.remote_run.tables import Cell, table
-from dagster_runs.remote_run.values import Time, id_in_address, is_address
+from dagster_runs.remote_run.types import RunResult, StartAttempt
 from dagster_runs.transport.errors import ConflictError
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
 from dagster_runs.vendors.rudderstack.resource import RudderStackResource
@@ -58,7 +59,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
     label: ClassVar[str] = "Profiles run"
     resource_key: ClassVar[str] = "rudderstack"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"rudderstack"})
-    where_to_stop: ClassVar[str] = (
+    manual_stop_hint: ClassVar[str] = (
         "If it must not go on, open the project at https://app.rudderstack.com and stop the run there."
     )
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("begin_time", "end_time")
@@ -96,34 +97,34 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         """POST the start. There is no field to mark the run as ours."""
         return resource.start_profiles_run(self.profiles_id, self.api_parameters())
 
-    def is_conflict_with_going_run(self, error: Exception) -> bool:
+    def is_conflict_with_active_run(self, error: Exception) -> bool:
         """409: the project has a run going."""
         return isinstance(error, ConflictError)
 
     def fetch_status(self, resource: RudderStackResource, run_id: str) -> RunStatus:
         """GET the run's status."""
         answer = resource.get_profiles_run(self.profiles_id, run_id)
-        state = state_of(answer.status, _WORDS)
+        state = parse_state(answer.status, _WORDS)
         if state is RunState.SUCCEEDED and answer.error:
             state = RunState.FAILED  # the vendor's newest client tells failures by this field alone
         return RunStatus(
             state=state,
-            word=answer.status,
+            vendor_status=answer.status,
             error=answer.error,
             started_at=answer.started_at,
             finished_at=answer.finished_at,
-            answer=answer,
+            raw=answer,
         )
 
     def fetch_progress(self, resource: RudderStackResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """The tasks so far."""
-        return _metadata(status.answer)
+        return _metadata(status.raw)
 
     def fetch_result(
         self, resource: RudderStackResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """The tasks, from the answer that told the end."""
-        return RunResult(metadata=_metadata(status.answer))
+        return RunResult(metadata=_metadata(status.raw))
 
 
 def _metadata(answer: ProfilesRunStatus) -> dict[str, dg.MetadataValue[Any]]:

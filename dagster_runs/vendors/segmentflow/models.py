@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from dagster_runs.remote_run.lenient import ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.response_models import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 
 
 class TriggeredRun(VendorModel):

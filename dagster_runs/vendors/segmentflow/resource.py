@@ -66,7 +66,7 @@ class SegmentflowResource(RemoteRunResource):
                 raise _reused(error) from None
             if isinstance(error, ConflictError):
                 # The lock of an earlier try with this key: that one may start the run, so this is no refusal.
-                error.may_have_been_accepted = error.passes = True
+                error.may_have_been_accepted = error.is_transient = True
             raise
         return answer.parse(TriggeredRun).run_id
 
@@ -85,7 +85,7 @@ def _reused(error: VendorError) -> InvalidRequestError:
         status=error.status,
         code=error.code,
         request_id=error.request_id,
-        cure="The run's fields were changed after a start whose outcome is unknown. Look whether the recipient is in "
+        hint="The run's fields were changed after a start whose outcome is unknown. Look whether the recipient is in "
         "the journey; if not, materialize the asset anew (re-execute all steps, not from failure).",
     )
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from typing_extensions import Self
 
-from dagster_runs.remote_run.contract import DAY, RemoteRun, RunResult, StartAttempt
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.state import RunState, RunStatus, state_of
-from dagster_runs.remote_run.values import Uuid, is_address
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.field_types import Uuid, is_address
+from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus, parse_state
+from dagster_runs.remote_run.types import DAY, RunResult, StartAttempt
 from dagster_runs.vendors.segmentflow.models import JourneyRun
 from dagster_runs.vendors.segmentflow.resource import SegmentflowResource
 
@@ -67,9 +68,9 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     resource_key: ClassVar[str] = "segmentflow"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"segmentflow"})
     default_timeout: ClassVar[float] = 30 * DAY
-    private_fields: ClassVar[frozenset[str]] = frozenset({"recipient", "variables"})
-    unsent_fields: ClassVar[frozenset[str]] = frozenset({"on_exited"})
-    where_to_stop: ClassVar[str] = "If it must not go on, stop the journey at https://dashboard.segmentflow.ai."
+    sensitive_fields: ClassVar[frozenset[str]] = frozenset({"recipient", "variables"})
+    local_fields: ClassVar[frozenset[str]] = frozenset({"on_exited"})
+    manual_stop_hint: ClassVar[str] = "If it must not go on, stop the journey at https://dashboard.segmentflow.ai."
 
     journey_id: Uuid | None = None
     journey_key: JourneyKey | None = None
@@ -101,7 +102,7 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         return self.journey_id or self.journey_key or ""
 
     @property
-    def start_is_repeatable(self) -> bool:
+    def start_is_idempotent(self) -> bool:
         """The newer trigger takes an idempotency key."""
         return self.journey_key is not None
 
@@ -117,26 +118,26 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         """GET the run."""
         answer = resource.get_journey_run(run_id)
         exited = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
-        state, error = state_of(answer.status, {**_WORDS, _EXITED: exited}), answer.error
-        left_early = state is RunState.FAILED and state_of(answer.status, _WORDS) is not state
+        state, error = parse_state(answer.status, {**_WORDS, _EXITED: exited}), answer.error
+        left_early = state is RunState.FAILED and parse_state(answer.status, _WORDS) is not state
         if left_early:
             error = error or "the recipient left the journey before its end (on_exited='succeed' accepts that)"
         return RunStatus(
             state=state,
-            word=answer.status,
+            vendor_status=answer.status,
             error=error,
             # Triggered is taken on; when it began to work, Segmentflow does not tell.
             created_at=answer.triggered_at,
             finished_at=answer.completed_at,
             # Whoever has left by a purchase, say, is not to be sent through the journey once more.
-            retry_helps=not left_early,
-            answer=answer,
+            is_retryable=not left_early,
+            raw=answer,
         )
 
     def fetch_result(
         self, resource: SegmentflowResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """The ids of journey, profile and workflow, to look the run up with."""
-        answer: JourneyRun = status.answer
+        answer: JourneyRun = status.raw
         ids = {"journey_id": answer.journey_id, "profile_id": answer.profile_id, "workflow_id": answer.workflow_id}
         return RunResult({f"segmentflow/{name}": value for name, value in ids.items() if value})

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, Field
 
-from dagster_runs.remote_run.lenient import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
-from dagster_runs.remote_run.state import RunState, state_of
+from dagster_runs.remote_run.response_models import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
+from dagster_runs.remote_run.state import RunState, parse_state
 
 # 7 words up to version 5.48, 13 today. `paused` (profiling only) waits for a person and then goes on.
 _WORDS = {
@@ -54,7 +54,7 @@ class Job(PartOfJob):
     @property
     def state(self) -> RunState:
         """What the status means."""
-        return state_of(self.status, _WORDS)
+        return parse_state(self.status, _WORDS)
 
 
 class JobPage(VendorModel):

@@ -9,10 +9,9 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.contract import CheckOutcome
-from dagster_runs.remote_run.gate import QualityGate
-from dagster_runs.remote_run.judging import judged_counts, judged_score
+from dagster_runs.remote_run.quality import QualityGate, judged_counts, judged_score
 from dagster_runs.remote_run.tables import numbers, table
+from dagster_runs.remote_run.types import CheckOutcome
 from dagster_runs.vendors.testgen.models import FailingTest, ProfilingResult, TestCounts, TestResult
 
 _NOTHING_KNOWN = "TestGen's answer holds no counts, so nothing is known of the data"

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from dagster_runs.remote_run.contract import ListedRun
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, bearer, shared_token
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.clock import current_clock
@@ -19,9 +19,9 @@ from dagster_runs.vendors.testgen import models
 from dagster_runs.vendors.testgen.openapi import submission_fields
 
 _PAGE = 100
-_MOST_JOBS = 200_000
+_MAX_JOBS = 200_000
 """Against a server whose list has no end."""
-_MOST_RENEWALS = 3
+_MAX_RENEWALS = 3
 """A refresh revokes the access tokens of the other processes that share it: renewing once can be too little."""
 
 
@@ -83,9 +83,9 @@ class TestGenResource(RemoteRunResource):
             ["oauth", "token"],
             {"grant_type": "refresh_token", "refresh_token": refresh_token},
             secrets=secrets,
-            cure="Log in to TestGen again for a new refresh token: one lives 30 days. "
+            hint="Log in to TestGen again for a new refresh token: one lives 30 days. "
             "Check client_id and client_secret too.",
-            most_renewals=_MOST_RENEWALS,
+            max_renewals=_MAX_RENEWALS,
         )
 
     def error_reader(self) -> ErrorReader:
@@ -179,7 +179,7 @@ class TestGenResource(RemoteRunResource):
             raise ValueError("jobs can be listed in a project only, and project_code is not set")
         of_kind = {} if job_key is None else {"job_key": job_key}
         first = 1 if until is None else self._first_page(until, of_kind)
-        for page in range(first, _MOST_JOBS // _PAGE):
+        for page in range(first, _MAX_JOBS // _PAGE):
             jobs, is_last = self._page_of_jobs(page, of_kind)
             for job, created_at in jobs:
                 if created_at < since:
@@ -194,7 +194,7 @@ class TestGenResource(RemoteRunResource):
     def _first_page(self, until: float, of_kind: Mapping[str, str]) -> int:
         # There is no filter by time. Jobs that are made meanwhile move the others to later pages, where they are met.
         too_new, page = 0, 1
-        while page < _MOST_JOBS // _PAGE and not self._reaches(until, page, of_kind):
+        while page < _MAX_JOBS // _PAGE and not self._reaches(until, page, of_kind):
             too_new, page = page, 2 * page
         while page - too_new > 1:
             middle = (too_new + page) // 2

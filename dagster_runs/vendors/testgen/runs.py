@@ -6,17 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
-from dagster_runs.remote_run.contract import (
-    UNREADABLE_ID,
-    FoundRun,
-    ListedRun,
-    RemoteRun,
-    RunResult,
-    StartAttempt,
-)
-from dagster_runs.remote_run.gate import QualityGate
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.field_types import Uuid
+from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.remote_run.values import Uuid
+from dagster_runs.remote_run.types import UNREADABLE_ID, ListedRun, RunResult, StartAttempt, StartCandidate
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
 from dagster_runs.vendors.testgen import outcomes
@@ -29,8 +23,8 @@ CORRELATION_ID = "dagster_runs/correlation_id"
 SCORE_WITHIN = 30.0
 """Seconds to wait for the score, which comes after the run's end: 0.1 s in 5.134, 5 s and more before."""
 _SCORE_PAUSE = 1.0
-_LONGEST_EXTERNAL_URL = 2048
-_MOST_FAILING_TESTS = 100
+_MAX_EXTERNAL_URL = 2048
+_MAX_FAILING_TESTS = 100
 _LOOKED_BACK = 3600.0
 
 
@@ -47,14 +41,14 @@ class TestGenRun(RemoteRun[TestGenResource]):
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"testgen"})
     has_quality_results: ClassVar[bool] = True
     can_cancel: ClassVar[bool] = True
-    to_find_lost_starts: ClassVar[str] = (
+    lost_start_hint: ClassVar[str] = (
         "With the resource's project_code set to the project of what is run, such a run can be found."
     )
     job_key: ClassVar[str]
     targets: ClassVar[str]
 
     @property
-    def cannot_be_observed(self) -> str:
+    def observation_unsupported_reason(self) -> str:
         """TestGen lists a project's jobs."""
         return ""
 
@@ -64,15 +58,15 @@ class TestGenRun(RemoteRun[TestGenResource]):
 
     def status_of_listed(self, resource: TestGenResource, listed: ListedRun) -> RunStatus:
         """The list's entry is the whole job."""
-        if listed.answer is None:
-            return self.look(resource, listed.run_id)
-        return _status(listed.answer)
+        if listed.raw is None:
+            return self.get_status(resource, listed.run_id)
+        return _status(listed.raw)
 
     def target_of_listed(self, resource: TestGenResource, listed: ListedRun) -> str | None:
         """From the run's record: the job itself does not tell its suite or table group."""
-        if listed.answer is None:
+        if listed.raw is None:
             return listed.target_if_unreadable
-        if listed.answer.job_key != self.job_key:
+        if listed.raw.job_key != self.job_key:
             return ""
         return (self._record(resource, listed.run_id).target_id or "").casefold() or None
 
@@ -80,7 +74,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         """Ask for cancellation; the job ends ``canceled`` some seconds later."""
         resource.cancel_job(run_id)
 
-    def find_started(self, resource: TestGenResource, attempt: StartAttempt) -> Sequence[FoundRun] | None:
+    def find_started(self, resource: TestGenResource, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
         """Jobs of this kind from around the time of the start, of the same suite or table group.
 
         Needs ``project_code``. A job with our mark is ours whenever it was made; of the others the time decides, and
@@ -88,7 +82,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         """
         if resource.project_code is None:
             return None
-        found: dict[str, FoundRun] = {}
+        found: dict[str, StartCandidate] = {}
         for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
             if job.source not in (None, "api"):  # the server has no filter for it
                 continue
@@ -97,43 +91,45 @@ class TestGenRun(RemoteRun[TestGenResource]):
                 continue
             # Without a time it may have been made at any: how long ago that was is not known.
             fits = attempt.may_have_made(created_at) if job.created_at is not None else None
-            if candidate.ours or fits is not False:
+            if candidate.is_ours or fits is not False:
                 # A job may come twice, when new ones shift the pages.
-                found[candidate.run_id] = candidate if candidate.ours or fits else replace(candidate, undecided=True)
+                found[candidate.run_id] = (
+                    candidate if candidate.is_ours or fits else replace(candidate, is_ambiguous=True)
+                )
         if not found and resource.project_of(self.targets, self.target) not in (None, resource.project_code):
             return None  # another project's jobs were listed, which says nothing
         return list(found.values())
 
-    def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> FoundRun | None:
+    def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> StartCandidate | None:
         """The listed job, if it may be ours."""
         if job.id is None:
-            return FoundRun(UNREADABLE_ID, ours=False, undecided=True)
+            return StartCandidate(UNREADABLE_ID, is_ours=False, is_ambiguous=True)
         try:
             candidate = self._compare(resource, job.id, attempt)
         except (NotFoundError, InvalidRequestError):
             # Deleted since it was listed, its record does not exist yet, or its ID is none of TestGen's.
-            candidate = FoundRun(job.id, ours=False, undecided=True, url=self.run_url(resource, job.id))
-        if candidate is None or candidate.ours:
+            candidate = StartCandidate(job.id, is_ours=False, is_ambiguous=True, url=self.run_url(resource, job.id))
+        if candidate is None or candidate.is_ours:
             return candidate
         if not isinstance(job, Job):
-            return replace(candidate, undecided=True)
+            return replace(candidate, is_ambiguous=True)
         # A job that was canceled while pending never gets a record that tells its target. It ran nothing, and never
         # will: even if it was ours, starting again starts no second run.
         is_over = job.state in (RunState.CANCELED, RunState.FAILED)
-        return None if candidate.undecided and is_over else candidate
+        return None if candidate.is_ambiguous and is_over else candidate
 
     @abstractmethod
     def _record(self, resource: TestGenResource, job_id: str) -> TestRun | ProfilingRun:
         """What the server keeps of the run."""
 
     @abstractmethod
-    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
+    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> StartCandidate | None:
         """Whether the job may be ours."""
 
-    def _fits(self, resource: TestGenResource, job_id: str, target_id: str | None) -> FoundRun | None:
+    def _fits(self, resource: TestGenResource, job_id: str, target_id: str | None) -> StartCandidate | None:
         if target_id is not None and target_id.casefold() != self.target.casefold():
             return None
-        return FoundRun(job_id, ours=False, undecided=target_id is None, url=self.run_url(resource, job_id))
+        return StartCandidate(job_id, is_ours=False, is_ambiguous=target_id is None, url=self.run_url(resource, job_id))
 
 
 class TestGenTestRun(TestGenRun):
@@ -168,12 +164,12 @@ class TestGenTestRun(TestGenRun):
             raise InvalidRequestError(
                 "this server ignores match_schema_name, so it would test against another schema than you ask for",
                 vendor=self.vendor,
-                cure="Use TestGen 5.134 or later, or leave the field out.",
+                hint="Use TestGen 5.134 or later, or leave the field out.",
             )
         url = attempt.dagster_url
         body = {
             # A link is no reason to be refused a run.
-            "external_url": url if url is not None and len(url) <= _LONGEST_EXTERNAL_URL else None,
+            "external_url": url if url is not None and len(url) <= _MAX_EXTERNAL_URL else None,
             "match_schema_name": self.match_schema_name,
             "metadata": {CORRELATION_ID: attempt.correlation_id, "dagster/run_id": attempt.dagster_run_id},
         }
@@ -184,13 +180,13 @@ class TestGenTestRun(TestGenRun):
     def _record(self, resource: TestGenResource, job_id: str) -> TestRun:
         return resource.get_test_run(job_id)
 
-    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
+    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> StartCandidate | None:
         record = self._record(resource, job_id)
         if not record.keeps_metadata:
             return self._fits(resource, job_id, record.target_id)
         # A server that keeps marks would show ours, so a run without it is a stranger's.
         mine = (record.metadata or {}).get(CORRELATION_ID) == attempt.correlation_id
-        return FoundRun(job_id, ours=True, url=self.run_url(resource, job_id)) if mine else None
+        return StartCandidate(job_id, is_ours=True, url=self.run_url(resource, job_id)) if mine else None
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """The counts so far."""
@@ -252,7 +248,7 @@ class TestGenProfilingRun(TestGenRun):
     def _record(self, resource: TestGenResource, job_id: str) -> ProfilingRun:
         return resource.get_profiling_run(job_id)
 
-    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> FoundRun | None:
+    def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> StartCandidate | None:
         return self._fits(resource, job_id, self._record(resource, job_id).target_id)
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
@@ -283,7 +279,7 @@ class TestGenProfilingRun(TestGenRun):
 def _status(job: Job) -> RunStatus:
     return RunStatus(
         state=job.state,
-        word=job.status,
+        vendor_status=job.status,
         error=job.error_message,
         created_at=job.created_at,
         started_at=job.started_at,
@@ -307,10 +303,10 @@ def _failing_tests(resource: TestGenResource, run_id: str) -> list[FailingTest]:
     found: list[FailingTest] = []
     for status in ("failed", "error", "warning"):
         try:
-            found += resource.list_failing_tests(run_id, status, _MOST_FAILING_TESTS - len(found))
+            found += resource.list_failing_tests(run_id, status, _MAX_FAILING_TESTS - len(found))
         except VendorError as error:
             logger.info("No list of failing tests: %s", error)
             break
-        if len(found) >= _MOST_FAILING_TESTS:
+        if len(found) >= _MAX_FAILING_TESTS:
             break
     return found

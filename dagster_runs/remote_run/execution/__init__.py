@@ -1,0 +1,1 @@
+"""One remote run inside one Dagster step: start or attach, wait, report, cancel."""

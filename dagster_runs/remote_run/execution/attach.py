@@ -1,0 +1,167 @@
+"""Attaching to a run that an earlier attempt of this step started."""
+
+from dagster_runs.remote_run.errors import RunLost
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import NotFoundError, VendorError
+
+NOT_FOUND_GRACE = 60.0
+"""Seconds for which 404 is no news: some vendors answer before they have stored a run, and any may slip once."""
+_NOT_FOUND_PAUSE = 3.0
+
+
+def is_finalized(execution: RemoteRunExecution) -> bool:
+    """Whether nothing is left of what the completion sensor wanted: somebody cancelled the run, or told its end."""
+    run_id = execution.step.finishes
+    if run_id is None or not execution.ledger.was_finalized_elsewhere(run_id):
+        return False
+    execution.step.log.info("%s was cancelled, or its end is told already: nothing is left to do", run_id)
+    return True
+
+
+def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
+    """The run that the completion sensor wants this step to finish; ``None`` if there is none, or this step did it.
+
+    Raises:
+        RunLost: Nothing is known of it any more.
+    """
+    run_id = execution.step.finishes
+    if run_id is None:
+        return None
+    record = execution.ledger.last_of(run_id)
+    if record is None:
+        raise RunLost(
+            f"Dagster's event log no longer tells of {run_id}, whose end this Dagster run was to publish: the Dagster "
+            "run that had started it was deleted, or the asset was wiped. Nothing was started",
+            vendor=execution.run.vendor,
+            run_id=run_id,
+            hint="Materialize the asset, if it is wanted anew.",
+            is_retryable=False,
+        )
+    if record.entry is not EntryKind.STARTED or record.run_id is None:
+        if execution.step.instead_of:
+            # A retry of a step of the asset's own would start the next run; the other Dagster run may do so as well.
+            raise RunLost(
+                f"The end of {run_id} was published already",
+                vendor=execution.run.vendor,
+                run_id=run_id,
+                hint="Materialize the asset again if you need its data.",
+                is_retryable=False,
+            )
+        return None
+    if execution.step.instead_of:
+        execution.step.log.warning(
+            "Publishing the end of %s again: Dagster run %s has published it and never ended, so no alert has fired",
+            run_id,
+            execution.step.instead_of[-1],
+        )
+    execution.step.log.info("Finishing %s, which Dagster run %s had started", record.run_id, record.dagster_run_id)
+    return RunHandle(
+        run_id=record.run_id,
+        correlation_id=record.correlation_id,
+        started_at=record.at,
+        deadline=record.deadline or record.at + execution.timeout,
+        attached=True,
+    )
+
+
+def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | None:
+    """The run that the ledger tells of, if it is the one that is wanted; ``None`` if a new one is to be started.
+
+    Args:
+        execution: What this step wants.
+        record: A ``started`` entry of this Dagster run, or of one that it resumes from failure.
+    """
+    log, run_id = execution.step.log, record.run_id or ""
+    if not record.is_of(execution.target, execution.fields):
+        changed = "with other fields" if record.target == execution.target else f"a {record.target}"
+        log.warning("The earlier run %s was %s; starting a %s", run_id, changed, execution.target)
+        return None
+    status = _look(execution, run_id)
+    if status is None:
+        log.warning("%s no longer knows %s; starting anew", execution.run.vendor, execution.describe_run(run_id))
+        execution.record(
+            EntryKind.GONE,
+            f"{execution.run.vendor} does not know this run",
+            run_id=run_id,
+            correlation_id=record.correlation_id,
+        )
+        return None
+    has_failed = status.state in (RunState.FAILED, RunState.CANCELED)
+    # One that re-executes without resuming only keeps from starting a second run beside an active one.
+    is_repeated = execution.step.ancestry.is_repeated(record.dagster_run_id)
+    if has_failed or (status.state.is_final and is_repeated):
+        log.info("%s had ended %s; starting anew", execution.describe_run(run_id), status.vendor_status)
+        if execution.options.wait == "defer" and has_failed:
+            # So that the completion sensor does not fail a Dagster run for what is being tried again.
+            execution.record(
+                EntryKind.ENDED,
+                f"The {execution.description} {status.ending}; starting anew",
+                run_id=run_id,
+                correlation_id=record.correlation_id,
+                status=status,
+            )
+        return None
+    if status.state is RunState.SUCCEEDED and execution.ledger.was_reported_before(run_id):
+        if execution.options.wait == "defer":
+            log.info("The result of %s was reported already", execution.describe_run(run_id))
+            return RunHandle(
+                run_id, record.correlation_id, record.at, record.deadline or 0.0, attached=True, status=status
+            )
+        if _was_held_back(execution, run_id, status):
+            log.info(
+                "The result of %s was reported, and a check held it back; starting anew", execution.describe_run(run_id)
+            )
+            return None
+
+    now = current_clock().wall()
+    # A step's retry keeps the deadline; whoever re-executes a run from failure wants it to wait anew.
+    is_retry = record.dagster_run_id == execution.step.dagster_run_id
+    deadline = record.deadline if is_retry and record.deadline else now + execution.timeout
+    log.info("Attaching to %s, started before (%s)", execution.describe_run(run_id), status.vendor_status)
+    execution.record(
+        EntryKind.STARTED,
+        f"Attached to the {execution.description}",
+        run_id=run_id,
+        correlation_id=record.correlation_id,
+        at=record.at,
+        status=status,
+        deadline=deadline,
+        attached=True,
+    )
+    return RunHandle(
+        run_id=run_id,
+        correlation_id=record.correlation_id,
+        started_at=record.at,
+        deadline=deadline,
+        attached=True,
+        status=status if status.state.is_final else None,
+    )
+
+
+def _was_held_back(execution: RemoteRunExecution, run_id: str, status: RunStatus) -> bool:
+    """Whether the step failed by the result itself: a blocking check did, and the data may have been mended since."""
+    result = execution.run.fetch_result(execution.resource, run_id, status, execution.options.gate)
+    return any(outcome.is_error and outcome.name in execution.step.blocking_checks for outcome in result.checks)
+
+
+def _look(execution: RemoteRunExecution, run_id: str) -> RunStatus | None:
+    """How the run stands; ``None`` if the vendor says for a while that it does not know it."""
+    clock = current_clock()
+    since: float | None = None
+    while True:
+        try:
+            return execution.get_status(run_id)
+        except NotFoundError:
+            since = clock.monotonic() if since is None else since
+            if clock.monotonic() - since > NOT_FOUND_GRACE:
+                return None
+            execution.raise_if_terminated()
+            clock.sleep(_NOT_FOUND_PAUSE)
+        except VendorError as error:
+            if error.is_permanent:
+                raise
+            execution.step.log.warning("%s goes on, but cannot be looked at: %s", execution.describe_run(run_id), error)
+            return RunStatus(RunState.UNKNOWN, "not known yet")

@@ -1,0 +1,120 @@
+"""Check outcomes as Dagster's evaluations: which partition, and which materialization, each of them judges."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import dagster as dg
+
+from dagster_runs.dagster_private import evaluation, is_partitioned, newest_evaluations
+from dagster_runs.remote_run.execution.event_log import events, published_run
+from dagster_runs.remote_run.types import CheckOutcome
+
+AssetPartition = tuple[dg.AssetKey, str | None]
+"""An asset and its partition; ``None`` for an asset without partitions."""
+
+RunAndPartition = tuple[str, str | None]
+"""A remote run's id, and a partition that it fills."""
+
+_PARTITIONS_PER_QUERY = 500
+
+
+def evaluations(
+    specs: Iterable[dg.AssetCheckSpec],
+    asset_partitions: Sequence[AssetPartition],
+    outcomes: Sequence[CheckOutcome],
+    judged: Mapping[AssetPartition, dg.EventLogRecord],
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """An evaluation of each declared check, for each partition where the check has partitions.
+
+    Args:
+        specs: The declared checks.
+        asset_partitions: The assets and partitions that the run fills.
+        outcomes: What is known of the run.
+        judged: The materialization of each place, as far as there is one.
+    """
+    declared = {spec.key: spec for spec in specs}
+    last_of = dict(
+        asset_partitions
+    )  # an unpartitioned check of a partitioned asset is evaluated once, for the last partition
+    for key, partition in asset_partitions:
+        for outcome in outcomes:
+            spec = declared.get(dg.AssetCheckKey(key, outcome.name))
+            if spec is None or (not is_partitioned(spec) and partition != last_of[key]):
+                continue
+            yield evaluation(
+                spec,
+                judged=judged.get((key, partition)),
+                partition=partition,
+                passed=outcome.passed,
+                severity=outcome.severity,
+                description=outcome.description,
+                metadata=dict(outcome.metadata),
+            )
+
+
+def materializations_of(
+    instance: dg.DagsterInstance, key: dg.AssetKey, wanted: Collection[RunAndPartition]
+) -> dict[RunAndPartition, dg.EventLogRecord]:
+    """The asset's materializations that report the wanted remote runs, newest first where there are several.
+
+    Args:
+        instance: The Dagster instance.
+        key: The asset.
+        wanted: Remote run ids and partitions. Reading ends when all are found.
+    """
+    found: dict[RunAndPartition, dg.EventLogRecord] = {}
+    partitions = list(dict.fromkeys(partition for _, partition in wanted))
+    if None in partitions:
+        _find(instance, dg.AssetRecordsFilter(key), set(wanted), found)
+        return found
+    named = [partition for partition in partitions if partition is not None]
+    for first in range(0, len(named), _PARTITIONS_PER_QUERY):
+        chunk = named[first : first + _PARTITIONS_PER_QUERY]
+        missing = {one for one in wanted if one[1] in set(chunk)}
+        _find(instance, dg.AssetRecordsFilter(key, chunk), missing, found)
+    return found
+
+
+def _find(
+    instance: dg.DagsterInstance,
+    wanted: dg.AssetRecordsFilter,
+    missing: set[RunAndPartition],
+    found: dict[RunAndPartition, dg.EventLogRecord],
+) -> None:
+    for record in events(instance.fetch_materializations, wanted):
+        one = (published_run(record) or "", record.partition_key)
+        if one in missing:
+            missing.remove(one)
+            found[one] = record
+            if not missing:
+                return
+
+
+def newest_materializations(
+    instance: dg.DagsterInstance, asset_partitions: Iterable[AssetPartition]
+) -> dict[AssetPartition, dg.EventLogRecord]:
+    """The newest materialization of each place that has one."""
+    found: dict[AssetPartition, dg.EventLogRecord] = {}
+    for key, partition in asset_partitions:
+        wanted = dg.AssetRecordsFilter(key, [partition] if partition is not None else None)
+        for record in instance.fetch_materializations(wanted, limit=1).records:
+            found[key, partition] = record
+    return found
+
+
+def judged_by(evaluation: dg.AssetCheckEvaluation) -> tuple[dg.AssetCheckKey, int]:
+    """Which check it is of, and the storage id of the materialization that it judges; 0 for none."""
+    target = evaluation.target_materialization_data
+    return evaluation.asset_check_key, target.storage_id if target is not None else 0
+
+
+def stored_evaluations(
+    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], since: float
+) -> set[tuple[dg.AssetCheckKey, int]]:
+    """The evaluations of some checks that were stored without a run since then, each as `judged_by` tells it.
+
+    Args:
+        instance: The Dagster instance.
+        checks: The checks.
+        since: Epoch seconds by the machine's clock.
+    """
+    return {judged_by(one) for check in checks for one in newest_evaluations(instance, check, since)}

@@ -1,0 +1,77 @@
+"""What Dagster's event log tells of remote runs: materializations and observations that report them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+RUN_ID_KEY = "dagster_runs/run_id"
+ATTACHED_KEY = "dagster_runs/attached"
+_PAGE = 100
+EARLIER_RUNS = 20
+"""Whose durations tell how long the next run of an asset may take."""
+
+
+def publications(
+    instance: dg.DagsterInstance, wanted: dg.AssetRecordsFilter, run_id: str
+) -> Iterator[dg.EventLogRecord]:
+    """The materializations among those wanted that report the remote run, newest first."""
+    found = events(instance.fetch_materializations, wanted)
+    return (event for event in found if published_run(event) == run_id)
+
+
+def events(
+    fetch: Callable[..., dg.EventRecordsResult], wanted: dg.AssetRecordsFilter, *, ascending: bool = False
+) -> Iterator[dg.EventLogRecord]:
+    """The wanted events, page by page; newest first, unless ``ascending``.
+
+    Args:
+        fetch: The instance's `fetch_observations` or `fetch_materializations`.
+        wanted: Which.
+        ascending: Oldest first.
+    """
+    cursor: str | None = None
+    while True:
+        page = fetch(wanted, limit=_PAGE, cursor=cursor, ascending=ascending)
+        yield from page.records
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def published_run(event: dg.EventLogRecord) -> str | None:
+    """The remote run that a materialization reports."""
+    materialization = event.asset_materialization
+    return _run_in(materialization.metadata) if materialization is not None else None
+
+
+def observed_run(event: dg.EventLogRecord) -> str | None:
+    """The remote run that an observation tells of."""
+    observation = event.event_log_entry.asset_observation
+    return _run_in(observation.metadata) if observation is not None else None
+
+
+def _run_in(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str | None:
+    known = metadata.get(RUN_ID_KEY)
+    return known.value if isinstance(known, dg.TextMetadataValue) else None
+
+
+def is_attached(event: dg.EventLogRecord) -> bool:
+    """Whether an entry is of a run that an earlier attempt had started, or that was found."""
+    observation = event.event_log_entry.asset_observation
+    attached = observation.metadata.get(ATTACHED_KEY) if observation is not None else None
+    return isinstance(attached, dg.BoolMetadataValue) and bool(attached.value)
+
+
+def earlier_durations(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[float]:
+    """Seconds that the asset's last good runs took, of whatever partition, oldest first."""
+    page = instance.fetch_materializations(key, limit=EARLIER_RUNS)
+    return [
+        entry.value
+        for event in reversed(page.records)
+        if event.asset_materialization is not None
+        and isinstance(
+            entry := event.asset_materialization.metadata.get("dagster_runs/duration_seconds"), dg.FloatMetadataValue
+        )
+        and entry.value is not None
+    ]

@@ -1,0 +1,173 @@
+"""What the UI shows of a remote run: metadata and check results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+
+from dagster_runs.dagster_private import HAS_PARTITIONED_CHECKS, check_spec
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.execution.dagster_step import Step
+from dagster_runs.remote_run.execution.evaluations import (
+    AssetPartition,
+    evaluations,
+    materializations_of,
+    newest_materializations,
+)
+from dagster_runs.remote_run.execution.event_log import ATTACHED_KEY, RUN_ID_KEY
+from dagster_runs.remote_run.execution.provenance import Provenance
+from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.types import CheckOutcome
+
+RUN_STATUS = "run_status"
+_RUN_STATUS_DESCRIPTION = "Whether the vendor says that the run succeeded."
+
+
+def check_specs(
+    run_class: type[RemoteRun[Any]],
+    asset: dg.AssetKey,
+    gate: QualityGate | None,
+    partitions_def: dg.PartitionsDefinition[Any] | None = None,
+) -> list[dg.AssetCheckSpec]:
+    """The checks that a run of this kind reports on ``asset``.
+
+    Args:
+        run_class: The kind of run.
+        asset: The asset.
+        gate: How quality results are judged.
+        partitions_def: The asset's partitions. Its checks have the same ones, where Dagster has partitioned checks.
+
+    Raises:
+        DagsterInvalidDefinitionError: The gate blocks, and Dagster has no partitioned checks.
+    """
+    blocking = gate is not None and gate.blocking
+    if blocking and partitions_def is not None and not HAS_PARTITIONED_CHECKS:
+        raise dg.DagsterInvalidDefinitionError(
+            f"{asset.to_user_string()} has partitions and a blocking gate, but Dagster {dg.__version__} has no "
+            "partitioned checks: a partition that fails would not hold back what is downstream as soon as another one "
+            "passes. Upgrade to Dagster 1.13 or later, or use QualityGate(blocking=False)."
+        )
+    # run_status need not block: a run that did not succeed fails its step, which holds everything downstream back.
+    described = {RUN_STATUS: _RUN_STATUS_DESCRIPTION, **run_class.data_checks}
+    return [
+        check_spec(
+            name,
+            partitions_def=partitions_def,
+            asset=asset,
+            description=description,
+            blocking=blocking and name != RUN_STATUS,
+        )
+        for name, description in described.items()
+    ]
+
+
+def run_metadata(
+    run: RemoteRun[Any], run_id: str, *, url: str | None, attached: bool, status: RunStatus | None = None
+) -> dict[str, Any]:
+    """The entries that every run has. Numbers are numbers, so that Dagster plots them."""
+    entries: dict[str, Any] = {}
+    if status is not None:
+        entries["dagster_runs/state"] = dg.MetadataValue.text(status.state.value)
+        if status.error:
+            entries["dagster_runs/error"] = dg.MetadataValue.text(status.error)
+    if url is not None and urlsplit(url).scheme in ("http", "https"):
+        entries["dagster_runs/url"] = dg.MetadataValue.url(url)
+    entries[RUN_ID_KEY] = dg.MetadataValue.text(run_id)
+    if status is not None:
+        # A vendor without a start time tells at least when it took the run on; of a queued run that is no start yet.
+        begun = status.started_at or (status.created_at if status.state.is_final else None)
+        entries.update(_time("dagster_runs/started_at", begun))
+        entries.update(_time("dagster_runs/finished_at", status.finished_at))
+        if status.duration_seconds is not None:
+            entries["dagster_runs/duration_seconds"] = dg.MetadataValue.float(round(status.duration_seconds, 3))
+    entries["dagster_runs/vendor"] = dg.MetadataValue.text(run.vendor)
+    entries[ATTACHED_KEY] = dg.MetadataValue.bool(attached)
+    return entries
+
+
+def _time(name: str, time: datetime | None) -> dict[str, Any]:
+    return {} if time is None else {name: dg.MetadataValue.timestamp(time)}
+
+
+def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> CheckOutcome:
+    """Outcome of the ``run_status`` check."""
+    # The vendor's own words are metadata, which is shown as text; Dagster renders descriptions as markdown.
+    words = {"run_id": run_id, "word": status.vendor_status, "error": status.error or None}
+    return CheckOutcome(
+        RUN_STATUS,
+        passed=status.state is RunState.SUCCEEDED,
+        description=f"The {run.vendor} {run.label} {status.ending}",
+        metadata={name: dg.MetadataValue.text(word) for name, word in words.items() if word is not None},
+    )
+
+
+def check_events(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[Any]:
+    """The outcomes of a run that filled nothing, on every asset of the step that declares such a check."""
+    if not step.fills_a_range:
+        yield from _check_results(step, outcomes)
+        return
+    asset_partitions = [(key, partition) for key in step.asset_keys for partition in step.partitions]
+    judged = newest_materializations(step.instance, asset_partitions)  # as Dagster does for a single partition
+    yield from evaluations(step.check_specs, asset_partitions, outcomes, judged)
+
+
+def _check_results(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[dg.AssetCheckResult]:
+    reported = {spec.key for spec in step.check_specs}
+    for outcome in outcomes:
+        for key in step.asset_keys:
+            if dg.AssetCheckKey(key, outcome.name) in reported:
+                yield dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=outcome.name,
+                    passed=outcome.passed,
+                    severity=outcome.severity,
+                    description=outcome.description,
+                    metadata=dict(outcome.metadata),
+                )
+
+
+def materializations(
+    step: Step,
+    run_id: str,
+    provenance: Mapping[str, Provenance],
+    metadata: Mapping[str, Any],
+    outcomes: Sequence[CheckOutcome],
+) -> Iterator[Any]:
+    """A good run's result: every asset of the step, with its checks.
+
+    Args:
+        step: The step.
+        run_id: The vendor's id of the run: the data version of what it filled.
+        provenance: What each asset was made from, as the ledger has it; Dagster's own versions hold for the others.
+        metadata: What the assets show.
+        outcomes: The checks' outcomes.
+    """
+    checks = [] if step.fills_a_range else list(_check_results(step, outcomes))
+    for key in step.asset_keys_upstream_first:
+        known = provenance.get(key.to_user_string())
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata=metadata,
+            data_version=dg.DataVersion(run_id),
+            tags=known.tags() if known is not None else None,
+            check_results=[check for check in checks if check.asset_key == key],
+        )
+    if step.fills_a_range:
+        yield from _range_evaluations(step, run_id, outcomes)
+
+
+def _range_evaluations(step: Step, run_id: str, outcomes: Sequence[CheckOutcome]) -> Iterator[Any]:
+    """An evaluation for each partition: an `AssetCheckResult` of a range would have none, and hold back all of them."""
+    asset_partitions = [(key, partition) for key in step.asset_keys for partition in step.partitions]
+    judged: dict[AssetPartition, dg.EventLogRecord] = {}
+    for key in step.asset_keys:
+        stored = materializations_of(step.instance, key, [(run_id, partition) for partition in step.partitions])
+        judged |= {(key, partition): record for (_, partition), record in stored.items()}
+    reported = {dg.AssetCheckKey(key, outcome.name) for key in step.asset_keys for outcome in outcomes}
+    for check in sorted(reported & step.check_keys):
+        # What Dagster does for an `AssetCheckResult`: what is downstream in the same run waits for these outputs.
+        yield dg.Output(None, output_name=step.context.assets_def.get_output_name_for_asset_check_key(check))
+    yield from evaluations(step.check_specs, asset_partitions, outcomes, judged)

@@ -1,0 +1,115 @@
+"""The life of one remote run in one step, from start to end."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.errors import RunTimedOut, as_step_failure
+from dagster_runs.remote_run.execution import cancellation, outcome
+from dagster_runs.remote_run.execution.attach import handle_to_finish, is_finalized
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle, Terminated
+from dagster_runs.remote_run.execution.interrupts import hold_interrupts
+from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.polling import wait_until_final
+from dagster_runs.remote_run.execution.start import start, start_or_attach
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.wording import with_article
+from dagster_runs.transport.errors import VendorError
+
+_logger = logging.getLogger(__name__)
+_entered: set[tuple[object, ...]] = set()
+"""The ledgers that this process has opened: a second run with the same one would take the first one's result."""
+
+
+def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
+    """Start or attach, wait, and yield the asset's events.
+
+    A deferred run is only started: the completion sensor reports its success, and requests a Dagster run for any other
+    end, in whose step this function does the rest.
+
+    Whatever interrupts it, the remote run is cancelled only if a person or a limit terminated the Dagster run, or the
+    user chose so for a timeout; otherwise it goes on, and the next attempt attaches to it.
+
+    Raises:
+        RunFailed, RunCanceled, RunLost, RunTimedOut, RunConflict, RunTerminated, StartOutcomeUnknown: As they say.
+        dagster.Failure: The vendor refused a call for a reason that a retry cannot cure.
+        VendorError: A call failed for another reason.
+    """
+    _enter(execution)
+    try:
+        if is_finalized(execution):
+            return
+        handle = handle_to_finish(execution)
+        if handle is not None:
+            execution = execution.for_deferred_run(handle.run_id)
+        else:
+            handle = start_or_attach(execution)
+            if execution.options.wait == "defer":
+                execution.step.log.info(
+                    "%s goes on; this step ends, and the completion sensor reports how it ends",
+                    execution.describe_run(handle.run_id),
+                )
+                return
+        try:
+            status = wait_until_final(execution, handle)
+            while _was_canceled_for_another(execution, handle, status):
+                handle = start(execution, execution.own_run_state_for_certain())
+                status = wait_until_final(execution, handle)
+        except RunTimedOut as error:
+            yield from outcome.handle_timeout(execution, handle, error)
+            return
+        yield from outcome.report_outcome(execution, handle, status)
+    except VendorError as error:
+        raise as_step_failure(error) from None
+    except Terminated:
+        with hold_interrupts(forget=True):
+            cancellation.handle_termination(execution)
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+        with hold_interrupts(forget=True):
+            if _was_terminated(execution):
+                cancellation.handle_termination(execution)
+        execution.step.log.warning(
+            "This process was told to stop, but the Dagster run was not terminated: a remote run that it started "
+            "goes on, and the next attempt attaches to it"
+        )
+        raise
+
+
+def _was_canceled_for_another(execution: RemoteRunExecution, handle: RunHandle, status: RunStatus) -> bool:
+    """Whether the run ended because the terminated step that it was taken over from had canceled it just before.
+
+    The user wants a result from this Dagster run, and no remote run is active: a new one is started.
+    """
+    if status.state is not RunState.CANCELED or not handle.attached or execution.step.finishes is not None:
+        return False
+    if not execution.storage.wait_for(lambda: execution.ledger.is_canceled_by_other_step(handle.run_id)):
+        return False
+    said = f"The {execution.description} was canceled by a Dagster run that was terminated before; starting a new one"
+    execution.step.log.warning("%s: %s", execution.describe_run(handle.run_id), said)
+    execution.storage.wait_for(
+        execution.prepare_entry(
+            EntryKind.ENDED, said, correlation_id=handle.correlation_id, handle=handle, status=status
+        )
+    )
+    return True
+
+
+def _was_terminated(execution: RemoteRunExecution) -> bool:
+    try:
+        return execution.step.was_terminated(after_signal=True)
+    except Exception as error:  # each storage has its own errors
+        _logger.warning("Dagster's storage does not tell whether the Dagster run was terminated: %s", error)
+        return False
+
+
+def _enter(execution: RemoteRunExecution) -> None:
+    step = execution.step
+    ledger = (step.dagster_run_id, step.attempt, step.step_key, *step.asset_keys, step.partition, step.name)
+    if ledger in _entered:
+        raise dg.DagsterInvariantViolationError(
+            f"This step has run {with_article(execution.run.label)} already. To run several in one step, give "
+            "each call of `run()` its own `name`, so that each is found again after a crash."
+        )
+    _entered.add(ledger)

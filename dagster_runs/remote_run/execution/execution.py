@@ -1,0 +1,287 @@
+"""One step following one remote run: what starting, waiting and ending share."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.errors import RunTerminated
+from dagster_runs.remote_run.execution.dagster_step import OwnRunState, Step
+from dagster_runs.remote_run.execution.events import run_metadata
+from dagster_runs.remote_run.execution.ledger import EntryKind, Ledger, LedgerEntry
+from dagster_runs.remote_run.execution.provenance import current_provenance
+from dagster_runs.remote_run.execution.storage_outage import StorageOutage
+from dagster_runs.remote_run.options import RunOptions
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import StartAttempt
+from dagster_runs.transport.clock import current_clock, is_same_clock
+
+if TYPE_CHECKING:
+    from dagster_runs.remote_run.resource import RemoteRunResource
+
+
+class Terminated(BaseException):
+    """Our own Dagster run was terminated, though no signal came. Not an `Exception`: no handler may swallow it."""
+
+
+@dataclass(frozen=True)
+class RunHandle:
+    """A remote run that this step follows.
+
+    Attributes:
+        run_id: The vendor's id.
+        correlation_id: Of the attempt that started it.
+        started_at: Epoch seconds of the start, by the ledger.
+        deadline: Epoch seconds at which waiting ends.
+        attached: Whether an earlier attempt started it.
+        status: How it stands, if that is known to be final already.
+    """
+
+    run_id: str
+    correlation_id: str
+    started_at: float
+    deadline: float
+    attached: bool
+    status: RunStatus | None = None
+
+
+@dataclass(frozen=True)
+class RemoteRunExecution:
+    """A step, the run it wants, the resource to run it with, and the user's choices.
+
+    Attributes:
+        step: The step.
+        resource: The vendor's resource.
+        run: What is wanted.
+        options: The user's choices.
+        is_fixed: Whether each attempt wants the same fields, unless somebody changes the definition or the launch. A
+            run that user code makes anew may hold the time of day.
+    """
+
+    step: Step
+    resource: "RemoteRunResource"
+    run: RemoteRun[Any]
+    options: RunOptions
+    is_fixed: bool = False
+    _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By the correlation id of each start of this step."""
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What was done for this step so far."""
+        return Ledger(self.step)
+
+    @property
+    def target(self) -> str:
+        """Kind and target of the run, which tell whether an earlier run is the one that is wanted now."""
+        return f"{type(self.run).__name__} {self.run.target}"
+
+    @cached_property
+    def fields(self) -> str | None:
+        """Digest of the fields that are wanted, where they are fixed."""
+        if not self.is_fixed:
+            return None
+        # Without defaults: a later version of this package may know more fields, and its runs are the same.
+        told = self.run.model_dump(mode="json", exclude_defaults=True, exclude=set(self.run.local_fields))
+        return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def deferred_payload(self) -> dict[str, Any] | None:
+        """What the completion sensor needs to follow the run, where that is to do so."""
+        if self.options.wait != "defer":
+            return None
+        return {
+            "run": self.run.to_payload(),
+            "assets": [list(key.path) for key in self.step.asset_keys],
+            "partitions": self.step.partitions,
+        }
+
+    @property
+    def timeout(self) -> float:
+        """Seconds from the start until waiting ends."""
+        return self.options.timeout or self.run.default_timeout
+
+    @property
+    def description(self) -> str:
+        """The run in words: ``RudderStack Profiles run of 2hkeBOp``."""
+        return f"{self.run.vendor} {self.run.label} of {self.run.target}"
+
+    def describe_run(self, run_id: str) -> str:
+        """One run in words: ``Profiles run cqf7pvv8 of 2hkeBOp``."""
+        return f"{self.run.label} {run_id} of {self.run.target}"
+
+    def url(self, run_id: str) -> str | None:
+        """The vendor's page for a run."""
+        return self.run.run_url(self.resource, run_id)
+
+    def get_status(self, run_id: str) -> RunStatus:
+        """Ask the vendor how a run stands."""
+        return self.run.get_status(self.resource, run_id)
+
+    @property
+    def retries_remaining(self) -> bool:
+        """Whether the step's retry policy has tries left.
+
+        Dagster counts a step's tries within one Dagster run, but each deferred run that fails is finished by another.
+        """
+        finishes = self.step.finishes
+        if finishes is None:
+            return True
+        if self.step.instead_of:
+            return False
+        tries = len(self.ledger.known_run_ids())
+        return tries <= self.step.max_step_retries and not self.ledger.was_cancel_requested(finishes)
+
+    def for_deferred_run(self, run_id: str) -> "RemoteRunExecution":
+        """This step following a run as it was handed over: the definition may have been changed since."""
+        record = self.ledger.last_of(run_id)
+        if record is None or record.deferred_payload is None or record.kind != type(self.run).__name__:
+            return self
+        return replace(self, run=self.run.from_payload(record.deferred_payload["run"]))
+
+    def new_attempt(self) -> StartAttempt:
+        """An attempt to start the run, beginning now."""
+        dagster_run_id, correlation_id = self.step.dagster_run_id, uuid4().hex
+        definition = self.step.context.assets_def
+        now = current_provenance(
+            self.step.instance, definition, self.step.asset_keys, default_code_version=dagster_run_id
+        )
+        self._provenance[correlation_id] = {key: one.as_json() for key, one in now.items()}
+        return StartAttempt(
+            correlation_id=correlation_id,
+            starting_at=current_clock().wall(),
+            dagster_run_id=dagster_run_id,
+            dagster_url=self.resource.dagster_run_url(dagster_run_id),
+        )
+
+    def provenance_of(self, correlation_id: str) -> Mapping[str, Any] | None:
+        """What the assets would have been made from before a start, which may have been an earlier attempt's."""
+        if correlation_id not in self._provenance:
+            self._provenance[correlation_id] = self.ledger.provenance_of(correlation_id) or {}
+        return self._provenance[correlation_id] or None
+
+    def attempt_of(self, record: LedgerEntry) -> StartAttempt:
+        """The attempt that the ledger tells of."""
+        return StartAttempt(
+            correlation_id=record.correlation_id,
+            starting_at=record.at,
+            dagster_run_id=record.dagster_run_id,
+            dagster_url=self.resource.dagster_run_url(record.dagster_run_id),
+            # By the same clock, whichever process it was.
+            by_this_process=is_same_clock(record.host, current_clock().host()),
+        )
+
+    def raise_if_terminated(self) -> None:
+        """Stop where a person or a limit terminated the Dagster run: a signal does not always reach the step.
+
+        Raises:
+            Terminated: It was.
+        """
+        if self.own_run_state() is OwnRunState.TERMINATED:
+            raise Terminated
+
+    @cached_property
+    def storage(self) -> StorageOutage:
+        """Whether Dagster's storage fails at the moment."""
+        return StorageOutage(self.description)
+
+    def own_run_state(self) -> OwnRunState | None:
+        """What became of our Dagster run; ``None`` as well while Dagster's storage fails."""
+        return self.storage.attempt(self.step.own_run_state)
+
+    def own_run_state_for_certain(self) -> OwnRunState | None:
+        """What became of our Dagster run, for what must not happen once it is over."""
+        return self.storage.wait_for(self.step.own_run_state)
+
+    def raise_if_own_run_ended(self, verdict: OwnRunState | None, *, run_id: str | None = None) -> None:
+        """Stop where our own Dagster run is over.
+
+        Args:
+            verdict: What became of it.
+            run_id: The remote run that this step waits for.
+
+        Raises:
+            Terminated: A person or a limit terminated it.
+            RunTerminated: Dagster has given it up.
+        """
+        if verdict is OwnRunState.TERMINATED:
+            raise Terminated
+        if verdict is OwnRunState.MARKED_FAILED:
+            left = f". {self.describe_run(run_id)} goes on; re-execute from failure to attach to it" if run_id else ""
+            raise RunTerminated(
+                f"Dagster has given up the Dagster run of this step{left}", vendor=self.run.vendor, run_id=run_id
+            )
+
+    def sleep(self, seconds: float, *, run_id: str | None = None) -> None:
+        """Wait, but not much longer than our own Dagster run lasts.
+
+        Args:
+            seconds: How long.
+            run_id: The remote run that this step waits for.
+
+        Raises:
+            Terminated, RunTerminated: As `raise_if_own_run_ended`.
+        """
+        parts = max(1, math.ceil(seconds / current_clock().longest_sleep))
+        for part in range(parts):
+            if part:
+                self.raise_if_own_run_ended(self.own_run_state(), run_id=run_id)
+            current_clock().sleep(seconds / parts)
+
+    def record(self, entry: EntryKind, description: str, **named: Any) -> None:
+        """Write a ledger entry, as `prepare_entry` prepares it."""
+        self.prepare_entry(entry, description, **named)()
+
+    def prepare_entry(
+        self,
+        entry: EntryKind,
+        description: str,
+        *,
+        correlation_id: str,
+        handle: RunHandle | None = None,
+        run_id: str | None = None,
+        status: RunStatus | None = None,
+        deadline: float | None = None,
+        at: float | None = None,
+        attached: bool = False,
+        shown: dict[str, Any] | None = None,
+    ) -> Callable[[], None]:
+        """A ledger entry, with what people want to see of the run; calling it writes it.
+
+        Only the call uses the storage, so that an error of a vendor's code is not taken for one of the storage.
+        """
+        run_id = run_id or (handle.run_id if handle else None)
+        metadata = dict(shown or {})
+        if run_id is not None:
+            metadata = {
+                **run_metadata(
+                    self.run,
+                    run_id,
+                    url=self.url(run_id),
+                    attached=handle.attached if handle else attached,
+                    status=status,
+                ),
+                **metadata,
+            }
+            if entry is not EntryKind.ENDED:
+                # An attempt that attaches to a run which has ended is no end: Dagster would plot its duration twice.
+                metadata.pop("dagster_runs/duration_seconds", None)
+        return partial(
+            self.ledger.write,
+            entry,
+            description,
+            at=current_clock().wall() if at is None else at,
+            correlation_id=correlation_id,
+            target=self.target,
+            fields=self.fields,
+            run_id=run_id,
+            deadline=deadline if deadline is not None else (handle.deadline if handle else None),
+            deferred_payload=self.deferred_payload if entry is EntryKind.STARTED else None,
+            provenance=self.provenance_of(correlation_id) if entry in (EntryKind.STARTING, EntryKind.STARTED) else None,
+            shown=metadata,
+        )

@@ -1,0 +1,42 @@
+"""Dagster's termination signal, held back where it would lose a run."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
+
+
+@contextmanager
+def hold_interrupts(*, forget: bool = False) -> Iterator[None]:
+    """Let a signal that comes inside the block take effect at its end.
+
+    Dagster turns SIGINT and SIGTERM into an exception in the main thread, at any line. Between the request that starts
+    a run and the record of its id, that exception would lose the run.
+
+    Args:
+        forget: Drop the signals instead: this process is ending already, and a second signal only wants the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    held: list[int] = []
+    before: dict[signal.Signals, _Handler] = {}
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        held.append(number)
+
+    try:
+        for number in _SIGNALS:
+            before[number] = signal.getsignal(number)
+            signal.signal(number, hold)
+        yield
+    finally:
+        for number, handler in before.items():
+            # None: the handler was installed by C code and cannot be put back from here.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if held and not forget:
+            signal.raise_signal(held[0])

@@ -1,0 +1,187 @@
+"""Going on after a start whose answer was lost, without ever starting a second run unasked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import dagster as dg
+
+from dagster_runs.remote_run.errors import StartOutcomeUnknown
+from dagster_runs.remote_run.execution.event_log import events
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.interrupts import hold_interrupts
+from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.submit import record_not_started, record_started, send
+from dagster_runs.remote_run.types import (
+    MAX_HOST_CLOCK_SKEW,
+    MAX_START_LATENCY,
+    MAX_VENDOR_CLOCK_SKEW,
+    StartAttempt,
+    StartCandidate,
+)
+from dagster_runs.remote_run.wording import with_article
+from dagster_runs.transport.clock import current_clock, is_same_clock, machine_time
+from dagster_runs.transport.errors import VendorError
+
+_SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between looks for a run whose start's answer was lost: the request may still be under way at the vendor."""
+
+
+_SETTLES = 7.0
+"""Seconds of looking before a run that only fits is taken: ours may be under way still, or a neighbour's not noted."""
+
+
+def recover(
+    execution: RemoteRunExecution, attempt: StartAttempt, *, why: str, is_same: bool = True
+) -> RunHandle | None:
+    """The run of a start whose outcome is not known; ``None`` if none began, so that it may be started again.
+
+    Args:
+        execution: What this step wants.
+        attempt: The start.
+        why: Why its outcome is not known.
+        is_same: Whether it was a start of what is wanted now.
+
+    Raises:
+        StartOutcomeUnknown: That cannot be told, and the user has not said that a second run does no harm.
+    """
+    run, log = execution.run, execution.step.log
+    # Of another one neither the idempotency key nor the search tells anything: the definition was changed.
+    if run.start_is_idempotent and is_same:
+        log.warning("Sending the start of %s again with the same idempotency key: %s", execution.description, why)
+        return send(execution, attempt, lost=True)
+    try:
+        found = _search(execution, attempt) if is_same else None
+    except VendorError as error:
+        if not error.is_permanent:
+            raise  # the next attempt looks again
+        found, why = None, f"{why}. It could not be looked for: {error}"
+    if found is not None and len(found) == 1 and not found[0].is_ambiguous:
+        [one] = found
+        how = "it has our mark" if one.is_ours else "the only one of its kind and time, so presumed to be ours"
+        log.warning("The start's answer was lost (%s); found run %s: %s", why, one.run_id, how)
+        with hold_interrupts():
+            return record_started(execution, attempt, one.run_id, found=how)
+    if found is not None and not found:
+        log.warning("The start's answer was lost (%s); %s has no such run, so it is started again", why, run.vendor)
+        record_not_started(execution, attempt.correlation_id, "The vendor has no such run")
+        return None
+    if execution.options.on_uncertain_start == "start_again" and execution.ledger.has_abandoned():
+        why = f"{why}. It had been started again once, as on_uncertain_start='start_again' says"
+    elif execution.options.on_uncertain_start == "start_again":
+        log.warning("Starting again, as on_uncertain_start='start_again' says, though a run may be going: %s", why)
+        said = "Outcome unknown; on_uncertain_start='start_again'"
+        execution.record(EntryKind.ABANDONED, said, correlation_id=attempt.correlation_id)
+        return None
+    raise _outcome_unknown(execution, why, found or [])
+
+
+def find_ours(execution: RemoteRunExecution, attempt: StartAttempt) -> StartCandidate | None:
+    """The run of a lost start, if one look finds one that carries our mark."""
+    try:
+        found = execution.run.find_started(execution.resource, attempt) or []
+    except VendorError:
+        return None
+    ours = [candidate for candidate in found if candidate.is_ours]
+    return ours[0] if len(ours) == 1 else None
+
+
+def _search(execution: RemoteRunExecution, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
+    """Look for the run of a lost start; ``None`` where the vendor offers no way to look."""
+    # A run that an earlier attempt of this step started is not the one whose start was lost.
+    known = execution.ledger.known_run_ids()
+    found: Sequence[StartCandidate] = ()
+    waited = 0.0
+    for pause in (0.0, *_SEARCH_PAUSES):
+        current_clock().sleep(pause)
+        waited += pause
+        execution.raise_if_terminated()
+        try:
+            candidates = execution.run.find_started(execution.resource, attempt)
+        except VendorError as error:
+            if error.is_permanent or waited >= sum(_SEARCH_PAUSES):
+                raise
+            execution.step.log.warning("The run could not be looked for, which is tried again: %s", error)
+            continue
+        if candidates is None:
+            return None
+        found = [candidate for candidate in candidates if candidate.run_id not in known]
+        ours = [candidate for candidate in found if candidate.is_ours]
+        if ours:
+            return ours
+        if found:
+            # What is known of it is its kind and time; so do not take what a neighbour's start has begun.
+            others = other_starts_of(execution, attempt)
+            found = [
+                replace(candidate, is_ambiguous=candidate.is_ambiguous or others.are_starting)
+                for candidate in found
+                if candidate.run_id not in others.run_ids
+            ]
+        if found and waited >= _SETTLES and not any(candidate.is_ambiguous for candidate in found):
+            return found
+    return found
+
+
+def _outcome_unknown(
+    execution: RemoteRunExecution, why: str, candidates: Sequence[StartCandidate]
+) -> StartOutcomeUnknown:
+    run = execution.run
+    if candidates:
+        listed = ", ".join(f"{one.run_id} ({one.url})" if one.url else one.run_id for one in candidates)
+        detail = f"it is unknown whether one of these runs is ours: {listed}"
+    else:
+        detail = f"it is unknown whether {with_article(run.label)} of {run.target} was started"
+    return StartOutcomeUnknown(
+        f"{detail}. Cause: {why}",
+        vendor=run.vendor,
+        hint=f"Look at {run.vendor} whether a run of {run.target} is going. When none is, or when a second run does no "
+        "harm, materialize the asset anew (re-execute all steps, not from failure). To have that done unasked, set "
+        f"on_uncertain_start='start_again'. {'' if candidates else run.lost_start_hint}".rstrip(),
+    )
+
+
+_LOOKED_BACK = 3600.0
+
+
+@dataclass(frozen=True)
+class OtherStarts:
+    """Starts of the same kind by other steps, assets and partitions, from around the same time.
+
+    Attributes:
+        run_ids: The runs that they are known to have begun.
+        are_starting: Whether one of them does not know yet, or cannot know, what it has begun.
+    """
+
+    run_ids: frozenset[str]
+    are_starting: bool
+
+
+def other_starts_of(execution: RemoteRunExecution, attempt: StartAttempt) -> OtherStarts:
+    """Look into the ledgers of all assets; only a lost start makes this worth its many queries."""
+    run_ids: set[str] = set()
+    ours = execution.ledger.starts()
+    newest: dict[str, EntryKind] = {}
+    kind = execution.target.partition(" ")[0]
+    for key in execution.step.instance.get_asset_keys():
+        for record in records_of(execution.step.instance, key, attempt.starting_at - _LOOKED_BACK):
+            if record.correlation_id in ours or record.kind != kind:
+                continue
+            newest[record.correlation_id] = record.entry
+            if record.run_id is not None:
+                run_ids.add(record.run_id)
+            if abs(record.at - attempt.starting_at) > MAX_START_LATENCY + _clocks_differ(record, attempt):
+                newest[record.correlation_id] = (
+                    EntryKind.NOT_STARTED
+                )  # too long ago, or too late, to be mistaken for ours
+    return OtherStarts(frozenset(run_ids), not {EntryKind.STARTING, EntryKind.ABANDONED}.isdisjoint(newest.values()))
+
+
+def _clocks_differ(record: LedgerEntry, attempt: StartAttempt) -> float:
+    """How far the times of a neighbour's entry and of our start may be from each other, in seconds."""
+    is_one_clock = attempt.by_this_process and is_same_clock(record.host, current_clock().host())
+    return MAX_VENDOR_CLOCK_SKEW if is_one_clock else MAX_HOST_CLOCK_SKEW
+
+
+def records_of(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[LedgerEntry]:
+    """The asset's ledger entries since then, oldest first."""
+    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=machine_time(since))
+    yield from filter(None, map(LedgerEntry.of, events(instance.fetch_observations, wanted, ascending=True)))

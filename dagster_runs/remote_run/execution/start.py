@@ -1,0 +1,112 @@
+"""Start or attach: one remote run for one materialization, whatever happened before."""
+
+import dagster as dg
+
+from dagster_runs.remote_run.errors import RunConflict, RunTerminated, RunTimedOut
+from dagster_runs.remote_run.execution.attach import attach
+from dagster_runs.remote_run.execution.dagster_step import OwnRunState
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.lost_starts import recover
+from dagster_runs.remote_run.execution.poll_schedule import growing_pause
+from dagster_runs.remote_run.execution.submit import is_known_unsent, record_not_started, recording_unsent, send
+from dagster_runs.remote_run.wording import with_article
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import VendorError
+
+_MAX_LOST_ANSWERS = 3
+"""Starts in a row that were lost without having begun anything; then the vendor is in trouble for longer."""
+_MAX_CONFLICT_PAUSE = 300.0
+"""Seconds between starts while somebody else's run is in the way: each try is noted in the event log, for ever."""
+
+
+def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
+    """The remote run to follow: the one that an earlier attempt started, or a new one.
+
+    Raises:
+        StartOutcomeUnknown: A start's answer was lost, and nobody can tell whether a run began.
+        RunConflict: Somebody else's run is in the way, and the user does not want to wait.
+        VendorError: The vendor refused the start.
+    """
+    # Asked before the ledger, which needs to know from the same query when the Dagster run began.
+    verdict = execution.step.own_run_state_at_start
+    record = execution.ledger.last()
+    handle: RunHandle | None = None
+    if record is not None and record.entry is EntryKind.STARTED:
+        handle = attach(execution, record)
+    elif record is not None and record.entry is EntryKind.STARTING and is_known_unsent(record.correlation_id):
+        execution.step.log.info("The last attempt in this process ended before it sent the start; starting again")
+        record_not_started(execution, record.correlation_id, "Stopped before it was sent")
+    elif record is not None and record.entry is EntryKind.STARTING:
+        why = f"this step's last attempt ended in the middle of starting {record.target}"
+        is_same = record.is_of(execution.target, execution.fields)
+        handle = recover(execution, execution.attempt_of(record), why=why, is_same=is_same)
+    if handle is not None:
+        return handle
+    # Attaching and recovering may have taken long.
+    return start(execution, verdict if record is None else execution.own_run_state_for_certain())
+
+
+def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHandle:
+    """Start a run without regard to earlier ones. While another one is in the way, wait for its end, if the user wants.
+
+    Args:
+        execution: What this step wants.
+        verdict: What has become of the Dagster run so far.
+    """
+    run, clock = execution.run, current_clock()
+    begun = clock.wall()
+    lost = 0
+    while True:
+        if verdict is OwnRunState.TERMINATED:
+            raise RunTerminated(f"the Dagster run was terminated, so no {run.label} was started", vendor=run.vendor)
+        if verdict is OwnRunState.MARKED_FAILED:
+            raise RunTerminated(
+                f"Dagster has given up this step's run, so no {run.label} was started", vendor=run.vendor
+            )
+        attempt = execution.new_attempt()
+        try:
+            with recording_unsent(execution, attempt):
+                execution.record(
+                    EntryKind.STARTING,
+                    f"Starting {with_article(execution.description)}",
+                    correlation_id=attempt.correlation_id,
+                    at=attempt.starting_at,
+                )
+                return send(execution, attempt)
+        except VendorError as error:
+            if error.may_have_been_accepted:
+                handle = recover(execution, attempt, why=str(error))
+                if handle is not None:
+                    return handle
+                lost += 1
+                if lost == _MAX_LOST_ANSWERS:
+                    raise
+            else:
+                # Not in the description, which Dagster renders as markdown.
+                shown = {"dagster_runs/error": dg.MetadataValue.text(str(error))}
+                record_not_started(execution, attempt.correlation_id, "The start was refused", shown=shown)
+                if not run.is_conflict_with_active_run(error):
+                    raise
+                _wait_until_free(execution, error, begun)
+        verdict = execution.own_run_state_for_certain()
+
+
+def _wait_until_free(execution: RemoteRunExecution, error: VendorError, begun: float) -> None:
+    run, clock = execution.run, current_clock()
+    waited = clock.wall() - begun
+    if execution.options.on_conflict == "fail":
+        raise RunConflict(
+            f"another run of {run.target} is going: {error.detail}",
+            vendor=run.vendor,
+            hint="Wait for it, or set on_conflict='wait'.",
+        ) from None
+    if waited > execution.timeout:
+        raise RunTimedOut(
+            f"another run of {run.target} was in the way for {waited:.0f} s; nothing was started", vendor=run.vendor
+        ) from None
+    execution.step.log.info(
+        "Another run of %s is going; waiting until it has ended (%.0f s so far)", run.target, waited
+    )
+    longest = max(execution.resource.poll_interval, _MAX_CONFLICT_PAUSE)
+    execution.sleep(growing_pause(waited, longest=longest))

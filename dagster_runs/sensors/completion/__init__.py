@@ -1,0 +1,1 @@
+"""The completion sensor: follows deferred runs to their ends, and reports them."""

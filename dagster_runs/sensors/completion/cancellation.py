@@ -1,0 +1,104 @@
+"""Cancelling deferred runs: they have no step that a person could terminate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.cancellation import CANCEL_CONFIRMED_WITHIN, request_cancel, wait_for_cancel
+from dagster_runs.remote_run.execution.dagster_step import Step
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.state import RunState
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.sensors.vendor_resources import VendorResources
+from dagster_runs.transport.clock import current_clock
+
+_WHY = "somebody ran the job that cancels it"
+
+
+@dataclass(frozen=True)
+class _CancellingStep(Step):
+    """A step of a job that cancels: it writes into the ledger of the run that it cancels.
+
+    Attributes:
+        deferred_run: That run.
+    """
+
+    deferred_run: DeferredRun | None = None
+
+    @cached_property
+    def asset_keys(self) -> Sequence[dg.AssetKey]:
+        """The assets that the run fills."""
+        return self.deferred_run.keys if self.deferred_run is not None else ()
+
+    @cached_property
+    def partition(self) -> str | None:
+        """As the run's own step has it."""
+        return self.deferred_run.record.partition if self.deferred_run is not None else None
+
+    @cached_property
+    def step_key(self) -> str | None:
+        """As the run's own step has it."""
+        return self.deferred_run.record.step if self.deferred_run is not None else None
+
+    @cached_property
+    def single_partition(self) -> str | None:
+        """The run's partition, where there is exactly one."""
+        return self.deferred_run.partition if self.deferred_run is not None else None
+
+
+def in_flight(asset: WatchedAsset, instance: dg.DagsterInstance) -> list[DeferredRun]:
+    """The deferred runs of an asset that are going, as far as Dagster knows."""
+    deferred_runs = DeferredRunIndex([asset], instance)
+    deferred_runs.catch_up(float("inf"))
+    return [deferred_run for deferred_run in deferred_runs if deferred_run.phase is Phase.ACTIVE]
+
+
+class Cancellation:
+    """One deferred run that is being cancelled at the vendor.
+
+    Args:
+        context: The context of the op that cancels.
+        deferred_run: The run.
+        vendors: The initialized resources.
+    """
+
+    def __init__(self, context: Any, deferred_run: DeferredRun, vendors: VendorResources) -> None:
+        asset = deferred_run.asset.remote
+        step = _CancellingStep(context, name=deferred_run.record.name, deferred_run=deferred_run)
+        self._execution = RemoteRunExecution(step, vendors.ready[asset.resource_key], deferred_run.run, asset.options)
+        record = deferred_run.record
+        self._handle = RunHandle(
+            deferred_run.run_id, record.correlation_id, record.at, deferred_run.deadline, attached=True
+        )
+        self._until = 0.0
+
+    def ask(self) -> None:
+        """Note it, so that the completion sensor leaves the run alone, and ask the vendor to end it."""
+        execution, handle = self._execution, self._handle
+        if execution.run.can_cancel:
+            said = f"Cancelling the {execution.description}"
+            execution.record(EntryKind.CANCELLING, said, correlation_id=handle.correlation_id, handle=handle)
+        request_cancel(execution, handle, why=_WHY)
+        self._until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
+
+    def confirm(self) -> str:
+        """Wait until the run has ended.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            dagster.Failure: It goes on, or nobody can tell.
+        """
+        status, said = wait_for_cancel(self._execution, self._handle, why=_WHY, until=self._until)
+        if status is None:
+            raise dg.Failure(said, allow_retries=False)
+        if status.state is RunState.SUCCEEDED:
+            return f"{said}. The completion sensor reports its result"
+        return said

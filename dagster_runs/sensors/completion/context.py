@@ -1,0 +1,66 @@
+"""One tick of the completion sensor: what its parts read, and where they report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.evaluations import AssetPartition
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.sensors.completion.dedupe import ReportedRuns
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.run_outcome import RunOutcome
+from dagster_runs.sensors.tick import TickOutput
+
+
+@dataclass(frozen=True)
+class TickContext:
+    """One tick, after its polls.
+
+    Attributes:
+        deferred_runs: All deferred runs.
+        published: Which runs have been reported already.
+        resources: The resources that can be used, by key.
+        report: What the tick reports.
+        context: The sensor's context.
+    """
+
+    deferred_runs: DeferredRunIndex
+    published: ReportedRuns
+    resources: Mapping[str, RemoteRunResource]
+    report: TickOutput
+    context: dg.SensorEvaluationContext
+
+    def has_resource(self, deferred_run: DeferredRun) -> bool:
+        """Whether the run's resource can be used."""
+        return deferred_run.asset.remote.resource_key in self.resources
+
+    def ended(
+        self,
+        deferred_run: DeferredRun,
+        asset_partitions: Sequence[AssetPartition],
+        newest: Mapping[AssetPartition, dg.EventLogRecord] = MappingProxyType({}),
+    ) -> RunOutcome:
+        """The end of a run, as the last poll showed it.
+
+        Args:
+            deferred_run: The run. Its resource can be used.
+            asset_partitions: The assets and partitions to report.
+            newest: The newest materialization of each place, for a run that did not succeed.
+        """
+        more = {"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(deferred_run.record.dagster_run_id)}
+        return RunOutcome(
+            asset=deferred_run.asset,
+            asset_partitions=asset_partitions,
+            run=deferred_run.run,
+            run_id=deferred_run.run_id,
+            resource=self.resources[deferred_run.asset.remote.resource_key],
+            status=deferred_run.last_status,
+            result=deferred_run.result,
+            more=more,
+            provenance=deferred_run.provenance,
+            newest=newest,
+            is_of_kind=deferred_run.is_of_kind,
+        )

@@ -1,0 +1,48 @@
+"""The completion sensor's cursor: what it keeps between ticks, with Dagster."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_MAX_ID = 2**63
+"""Larger ids do not fit into a database's integer."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What the sensor keeps between ticks: enough to rebuild the index of deferred runs.
+
+    Attributes:
+        tick_id: The tick that wrote the cursor.
+        low_watermark: Storage id in the event log after which the entries of all active runs are found.
+        written_at: Epoch seconds.
+    """
+
+    tick_id: str = ""
+    low_watermark: int = 0
+    written_at: float = 0.0
+
+    @classmethod
+    def from_text(cls, text: str | None) -> "Cursor":
+        """Read a cursor. Anything that is not one, such as the text of another sensor, is an empty cursor."""
+        try:
+            stored = json.loads(text or "{}")
+            cursor = cls(
+                str(_get(stored, "tick_id", earlier="token")),
+                int(_get(stored, "low_watermark", earlier="read_from")),
+                float(_get(stored, "written_at", earlier="at")),
+            )
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return cls()
+        return cursor if 0 <= cursor.low_watermark < _MAX_ID and 0 <= cursor.written_at < math.inf else cls()
+
+    def as_text(self) -> str:
+        """The text that Dagster stores."""
+        return json.dumps(asdict(self))
+
+
+def _get(stored: Mapping[str, Any], name: str, *, earlier: str) -> Any:
+    """A value under its name, or under the name that earlier versions gave it."""
+    return stored[name] if name in stored else stored[earlier]

@@ -1,0 +1,80 @@
+"""Which of the runs that a tick tells of have been reported already: by a lost tick, or by a step of another run."""
+
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.evaluations import AssetPartition
+from dagster_runs.remote_run.execution.event_log import events, publications, published_run
+from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.transport.clock import machine_time
+
+_AT_ONCE = 500
+"""Partitions of which one query asks."""
+
+
+class ReportedRuns:
+    """What one tick has to know. An asset's materializations are read once, when the first of its runs is asked for.
+
+    Args:
+        deferred_runs: All that are going.
+        instance: Where the event log is.
+    """
+
+    def __init__(self, deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._concerned: dict[dg.AssetKey, list[DeferredRun]] = {}
+        self._found: dict[dg.AssetKey, set[tuple[str, str | None]]] = {}
+        for deferred_run in deferred_runs:
+            if deferred_run.may_be_reported and deferred_run.phase not in (Phase.ACTIVE, Phase.DONE):
+                for key in deferred_run.keys:
+                    self._concerned.setdefault(key, []).append(deferred_run)
+
+    def unreported(self, deferred_run: DeferredRun) -> list[AssetPartition]:
+        """The run's assets and partitions for which it has not been reported."""
+        if not deferred_run.may_be_reported:
+            return deferred_run.asset_partitions
+        return [
+            (key, partition)
+            for key, partition in deferred_run.asset_partitions
+            if (deferred_run.run_id, partition) not in self._of(key)
+        ]
+
+    def _of(self, key: dg.AssetKey) -> set[tuple[str, str | None]]:
+        if key not in self._found:
+            deferred_runs = self._concerned[key]
+            run_ids = {deferred_run.run_id for deferred_run in deferred_runs}
+            found = self._materializations(key, deferred_runs)
+            told = ((published_run(event) or "", event.partition_key) for event in found)
+            self._found[key] = {(run_id, partition) for run_id, partition in told if run_id in run_ids}
+        return self._found[key]
+
+    def _materializations(self, key: dg.AssetKey, deferred_runs: list[DeferredRun]) -> Iterator[dg.EventLogRecord]:
+        since = min(_since(deferred_run) for deferred_run in deferred_runs)
+        partitions = list(
+            dict.fromkeys(partition for deferred_run in deferred_runs for partition in deferred_run.partitions)
+        )
+        if not all(deferred_run.partitions for deferred_run in deferred_runs):
+            yield from events(self._instance.fetch_materializations, dg.AssetRecordsFilter(key, after_timestamp=since))
+            return
+        for first in range(0, len(partitions), _AT_ONCE):
+            wanted = dg.AssetRecordsFilter(key, partitions[first : first + _AT_ONCE], after_timestamp=since)
+            yield from events(self._instance.fetch_materializations, wanted)
+
+
+def is_published(deferred_run: DeferredRun, asset_partition: AssetPartition, instance: dg.DagsterInstance) -> bool:
+    """Whether one run has been reported for one of its assets and partitions, or the asset was wiped since."""
+    key, partition = asset_partition
+    wanted = dg.AssetRecordsFilter(
+        key, [partition] if partition is not None else None, after_timestamp=_since(deferred_run)
+    )
+    if any(publications(instance, wanted, deferred_run.run_id)):
+        return True
+    entries = (dg.AssetRecordsFilter(one, storage_ids=[deferred_run.storage_id]) for one in deferred_run.asset.keys)
+    return not any(instance.fetch_observations(entry, limit=1).records for entry in entries)
+
+
+def _since(deferred_run: DeferredRun) -> float:
+    # By the time of its start, not by the entry, which may be one of attaching to it: later than the report.
+    return machine_time(deferred_run.record.at - MAX_HOST_CLOCK_SKEW)

@@ -1,0 +1,87 @@
+"""Requests what the user wants after each finished run of the completion sensor, once per run."""
+
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.state import RunState
+from dagster_runs.sensors import run_requests
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.run_outcome import FinishedRun
+from dagster_runs.sensors.tick import TickOutput
+from dagster_runs.transport.clock import current_clock, machine_time
+
+_LATELY = 600.0
+"""Seconds before the last cursor for which follow-up jobs are requested again, after a lost tick."""
+
+
+class FollowUps:
+    """Requests a follow-up run for each finished run.
+
+    Args:
+        follow_up: What the user wants after each finished run; ``None`` for nothing.
+    """
+
+    def __init__(self, follow_up: Any) -> None:
+        self._follow_up = follow_up
+        self._since = 0.0
+
+    def start_over(self, written_at: float) -> None:
+        """Begin with a new table of runs: a lost tick may have reported some of them without its requests.
+
+        Args:
+            written_at: Epoch seconds of the last stored cursor; 0 without one. Then only the very first tick can have
+                been lost, or a person has removed the cursor.
+        """
+        self._since = machine_time((written_at or current_clock().wall()) - _LATELY)
+
+    def has_room(self, report: TickOutput) -> bool:
+        """Whether the tick can report another run together with its follow-up."""
+        return self._follow_up is None or report.has_room_for_requests
+
+    def request(
+        self,
+        deferred_run: DeferredRun,
+        report: TickOutput,
+        context: dg.SensorEvaluationContext,
+        *,
+        state: RunState | None = None,
+    ) -> None:
+        """Request what follows a run.
+
+        Args:
+            deferred_run: The run.
+            report: What the tick reports.
+            context: The sensor's context.
+            state: How the run ended; ``None`` for the state of the last poll.
+        """
+        if self._follow_up is None:
+            return
+        state = state or deferred_run.last_status.state
+        finished = FinishedRun(
+            run_id=deferred_run.run_id,
+            vendor=deferred_run.run.vendor,
+            state=state if state.is_final else RunState.UNKNOWN,
+            asset_keys=tuple(deferred_run.keys),
+            partitions=tuple(deferred_run.partitions),
+        )
+        report.requests += run_requests.to_follow_up(self._follow_up, finished, context)
+
+    def request_again(
+        self, deferred_runs: DeferredRunIndex, report: TickOutput, context: dg.SensorEvaluationContext
+    ) -> None:
+        """Request what follows the runs that a lost tick may have reported. Dagster drops duplicate requests."""
+        unverified = set(deferred_runs.to_verify)
+        for _ in range(len(deferred_runs.published)):
+            deferred_run, at, state = deferred_runs.published.popleft()
+            if deferred_run in unverified:
+                deferred_runs.published.append(
+                    (deferred_run, at, state)
+                )  # whether its evaluations are missing is not known yet
+                continue
+            # What follows one whose evaluations are missing is requested with them.
+            if at >= self._since and not deferred_run.is_unevaluated:
+                self.request(deferred_run, report, context, state=state)
+                if report.is_late or not report.has_room_for_requests:
+                    return

@@ -1,0 +1,209 @@
+"""The second phase of an end's report: evaluations, each naming the materialization that the first phase has stored.
+
+A tick returns events, and Dagster stores them after it. So a tick reports a run's materializations, and a later one
+reads their storage ids and reports the evaluations. After a lost tick the event log tells which of them are missing.
+
+A partition's first evaluation is among the events that a tick returns; the tick stores any further one itself (see
+`report_evaluations`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import dagster as dg
+
+from dagster_runs.dagster_private import is_partitioned, partition_of, report_evaluation, run_evaluations, runs_of_check
+from dagster_runs.remote_run.execution.evaluations import (
+    AssetPartition,
+    RunAndPartition,
+    judged_by,
+    materializations_of,
+    stored_evaluations,
+)
+from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
+from dagster_runs.sensors.completion.context import TickContext
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.registry import WatchedAsset
+
+_AT_LEAST = 20
+"""Evaluations that a tick stores however late it is: what most runs have."""
+_NO_RUN = ""
+"""Dagster's run id of what is reported without a run."""
+StoredEvaluations = set[tuple[dg.AssetCheckKey, int]]
+
+
+class SecondPhase:
+    """What the event log has of some reported runs, read once for each asset.
+
+    Args:
+        deferred_runs: Runs whose materializations are stored.
+        instance: Where the event log is.
+    """
+
+    def __init__(self, deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._by_asset: dict[WatchedAsset, list[DeferredRun]] = {}
+        self._materialized: dict[dg.AssetKey, dict[RunAndPartition, dg.EventLogRecord]] = {}
+        self._evaluated: dict[WatchedAsset, StoredEvaluations] = {}
+        self._by_run: dict[str, StoredEvaluations] = {}
+        for deferred_run in deferred_runs:
+            self._by_asset.setdefault(deferred_run.asset, []).append(deferred_run)
+
+    def judged(self, deferred_run: DeferredRun) -> Mapping[AssetPartition, dg.EventLogRecord]:
+        """The stored materializations of a run; those that were wiped are missing."""
+        found = {
+            (key, partition): self._materializations(deferred_run.asset, key).get((deferred_run.run_id, partition))
+            for key, partition in deferred_run.asset_partitions
+        }
+        return {asset_partition: record for asset_partition, record in found.items() if record is not None}
+
+    def stored(self, deferred_run: DeferredRun) -> StoredEvaluations:
+        """The evaluations that are stored already; none of a run whose first phase this process has reported."""
+        if not deferred_run.may_be_evaluated:
+            return set()
+        of_run: StoredEvaluations = set()
+        if _has_partitions(deferred_run):
+            # Some are evaluations of its Dagster run: see `report_evaluations`.
+            dagster_run_id = deferred_run.record.dagster_run_id
+            if dagster_run_id not in self._by_run:
+                self._by_run[dagster_run_id] = set(map(judged_by, run_evaluations(self._instance, dagster_run_id)))
+            of_run = self._by_run[dagster_run_id]
+        if deferred_run.asset not in self._evaluated:
+            alike = self._by_asset[deferred_run.asset]
+            times = [record.timestamp for one in alike for record in self.judged(one).values()]
+            since = min(times, default=0.0) - MAX_HOST_CLOCK_SKEW
+            checks = deferred_run.asset.check_keys if times else ()
+            self._evaluated[deferred_run.asset] = stored_evaluations(self._instance, checks, since)
+        return of_run | self._evaluated[deferred_run.asset] if of_run else self._evaluated[deferred_run.asset]
+
+    def is_complete(self, deferred_run: DeferredRun) -> bool:
+        """Whether each declared check has an evaluation for each materialization that it judges."""
+        judged, last_of = self.judged(deferred_run), dict(deferred_run.asset_partitions)
+        wanted = {
+            (spec.key, record.storage_id)
+            for spec in deferred_run.asset.definition.check_specs
+            for (key, partition), record in judged.items()
+            if spec.asset_key == key and (is_partitioned(spec) or partition == last_of[key])
+        }
+        return bool(wanted) and wanted <= self.stored(deferred_run)
+
+    def _materializations(self, asset: WatchedAsset, key: dg.AssetKey) -> Mapping[RunAndPartition, dg.EventLogRecord]:
+        if key not in self._materialized:
+            alike = self._by_asset[asset]
+            wanted = {(one.run_id, partition) for one in alike for of, partition in one.asset_partitions if of == key}
+            self._materialized[key] = materializations_of(self._instance, key, wanted)
+        return self._materialized[key]
+
+
+def drop_evaluated(
+    deferred_runs: Sequence[DeferredRun], instance: dg.DagsterInstance, *, has_time: Callable[[], bool]
+) -> list[DeferredRun]:
+    """Mark runs that another process reported as done if all their evaluations are stored.
+
+    Args:
+        deferred_runs: The runs.
+        instance: Where the event log is.
+        has_time: Whether there is time for another asset.
+
+    Returns:
+        Those for which there was no time.
+    """
+    phase = SecondPhase(deferred_runs, instance)
+    left: list[DeferredRun] = []
+    # Asset by asset, as each takes queries of its own.
+    for deferred_run in sorted(deferred_runs, key=lambda deferred_run: deferred_run.asset.keys[0].to_user_string()):
+        if not has_time():
+            left.append(deferred_run)
+        elif not deferred_run.is_of_kind or (deferred_run.phase is Phase.ACTIVE and phase.is_complete(deferred_run)):
+            deferred_run.phase = Phase.DONE  # of another kind than the asset runs now, no checks can be known any more
+    return left
+
+
+def report_evaluations(
+    evaluations: Sequence[dg.AssetCheckEvaluation],
+    deferred_run: DeferredRun,
+    tick: TickContext,
+    has_time: Callable[[], bool],
+) -> bool:
+    """Report evaluations, with the events that the tick returns wherever Dagster stores them so.
+
+    Dagster stores one evaluation of a partition without a run, and no second one, ever (see `report_evaluation`). So
+    the tick returns the first one of each, and stores all others at once, as those of the Dagster run that started the
+    remote run.
+
+    Args:
+        evaluations: The evaluations.
+        deferred_run: The run.
+        tick: The tick.
+        has_time: Whether there is time to store another one. Some are stored in any case, so that each tick gets on.
+
+    Returns:
+        Whether all were reported.
+    """
+    instance, stored = tick.context.instance, 0
+    dagster_run: dg.DagsterRun | None = None
+    for one in evaluations:
+        partition = partition_of(one)
+        if partition is None:
+            _return_with_tick(one, tick)
+            continue
+        asset_partition = (one.asset_check_key, partition)
+        if asset_partition not in tick.report.without_run and _NO_RUN not in runs_of_check(instance, *asset_partition):
+            tick.report.without_run.add(asset_partition)
+            _return_with_tick(one, tick)
+            continue
+        if stored >= _AT_LEAST and not has_time():
+            return False
+        dagster_run = dagster_run or instance.get_run_by_id(deferred_run.record.dagster_run_id)
+        if dagster_run is None:
+            tick.context.log.warning(
+                "The checks of %s run %s cannot be reported for %s, as Dagster run %s, which had started it, was "
+                "deleted",
+                deferred_run.run.vendor,
+                deferred_run.run_id,
+                partition,
+                deferred_run.record.dagster_run_id,
+            )
+            return True
+        report_evaluation(instance, one, dagster_run)
+        stored += 1
+    return True
+
+
+def _return_with_tick(evaluation: dg.AssetCheckEvaluation, tick: TickContext) -> None:
+    tick.report.events.append(evaluation)
+    if evaluation.target_materialization_data is not None:
+        tick.report.was_stored = partial(is_evaluated, evaluation)
+
+
+def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool:
+    """Whether Dagster would not see the run's evaluation of a partition, so that a Dagster run has to report the end.
+
+    Where a partition has an evaluation without a run already, a further one takes the place of its Dagster run's plan.
+    Dagster goes by the newest plan; if that is of a later Dagster run, the requested one plans the checks once more.
+    """
+    specs = [spec for spec in deferred_run.asset.definition.check_specs if is_partitioned(spec)]
+    first = {spec.asset_key: spec.key for spec in reversed(specs)}
+    for key, partition in deferred_run.asset_partitions:
+        if key in first and partition is not None:
+            if (first[key], partition) in tick.report.without_run:
+                return True
+            runs = runs_of_check(tick.context.instance, first[key], partition)
+            if _NO_RUN in runs and runs[0] != deferred_run.record.dagster_run_id:
+                return True
+    return False
+
+
+def _has_partitions(deferred_run: DeferredRun) -> bool:
+    return any(map(is_partitioned, deferred_run.asset.definition.check_specs))
+
+
+def is_evaluated(last: dg.AssetCheckEvaluation, instance: dg.DagsterInstance) -> bool:
+    """Whether an evaluation that a tick returned was stored, or what it judges was wiped since."""
+    check, storage_id = judged_by(last)
+    target = last.target_materialization_data
+    since = target.timestamp - MAX_HOST_CLOCK_SKEW if target is not None else 0.0
+    if (check, storage_id) in stored_evaluations(instance, [check], since):
+        return True
+    wanted = dg.AssetRecordsFilter(check.asset_key, storage_ids=[storage_id])
+    return not instance.fetch_materializations(wanted, limit=1).records

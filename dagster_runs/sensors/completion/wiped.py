@@ -1,0 +1,66 @@
+"""Warns of active deferred runs whose asset was wiped: wiping deletes the ledger, so only this process knows them."""
+
+import logging
+
+import dagster as dg
+
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.transport.clock import current_clock
+
+_EVERY = 60.0
+"""Seconds between two checks."""
+_ASSETS = 20
+"""Assets that one check covers, at one query each; others have their turn."""
+_RUNS = 200
+"""Runs of one asset that one check covers."""
+
+
+class WipedRuns:
+    """Finds active runs whose ledger entry is no longer in the event log."""
+
+    def __init__(self) -> None:
+        self._checked_at = 0.0
+        self._turn = 0
+        self._warned: set[DeferredRun] = set()
+
+    def warn(self, deferred_runs: DeferredRunIndex, instance: dg.DagsterInstance, log: logging.Logger) -> None:
+        """Log a warning for each, once. They are polled and reported like all others."""
+        now = current_clock().wall()
+        if now - self._checked_at < _EVERY:
+            return
+        self._checked_at = now
+        active: dict[WatchedAsset, list[DeferredRun]] = {}
+        for deferred_run in deferred_runs:
+            if deferred_run.phase is Phase.ACTIVE:
+                active.setdefault(deferred_run.asset, []).append(deferred_run)
+        assets = list(active)
+        first = self._turn % len(assets) if assets else 0
+        self._turn += _ASSETS
+        for asset in (assets[first:] + assets[:first])[:_ASSETS]:
+            some = [deferred_run for deferred_run in active[asset] if deferred_run not in self._warned][-_RUNS:]
+            there = _entries(some, instance) if some else set()
+            for deferred_run in some:
+                if deferred_run.storage_id not in there:
+                    self._warned.add(deferred_run)
+                    log.warning(
+                        "%s run %s of %s is active, but the asset was wiped after the run was started, and the record "
+                        "of the run with it. This process still follows the run to its end; after a restart of the "
+                        "code server nothing does. Started by Dagster run %s",
+                        deferred_run.run.vendor,
+                        deferred_run.run_id,
+                        deferred_run.keys[0].to_user_string() if deferred_run.keys else "an asset",
+                        deferred_run.record.dagster_run_id,
+                    )
+        self._warned &= set(deferred_runs)
+
+
+def _entries(deferred_runs: list[DeferredRun], instance: dg.DagsterInstance) -> set[int]:
+    """The storage ids of those entries that are still there. A run that fills several assets may have its on any."""
+    found: set[int] = set()
+    ids = [deferred_run.storage_id for deferred_run in deferred_runs]
+    for key in deferred_runs[0].asset.keys:
+        wanted = dg.AssetRecordsFilter(key, storage_ids=ids)
+        found.update(event.storage_id for event in instance.fetch_observations(wanted, limit=len(ids)).records)
+    return found

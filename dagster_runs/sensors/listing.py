@@ -1,0 +1,65 @@
+"""What a vendor tells apart as ended, read part by part, so that going runs need no looks of their own."""
+
+from collections.abc import Callable, Iterator
+from math import inf
+
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.types import ListedRun
+from dagster_runs.sensors.observation.cursor import LISTED_LATE
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import UnexpectedResponseError
+
+_MIN_PART = 60.0
+_OVERLAP = 15.0
+"""Seconds. The vendor's clock is known as exactly as its answers are quick, and two parts must not leave a gap."""
+
+
+class FinishedRunsReader:
+    """Reads one resource's list of ends.
+
+    A vendor with thousands of runs going has few that ended since the last tick. After a restart, or an outage, there
+    may be more than a tick has time for: the list is then read part by part, in the order of time.
+    """
+
+    def __init__(self) -> None:
+        self._part = inf
+
+    def read(self, resource: RemoteRunResource, since: float, show: Callable[[ListedRun], bool]) -> Iterator[float]:
+        """Show all that ended since then, and some from before, as an end may be listed late.
+
+        Args:
+            resource: The resource.
+            since: Epoch seconds.
+            show: Takes one of them in; whether there is time for another.
+
+        Yields:
+            Epoch seconds up to which all were shown, after each part; those of the beginning once all were.
+        """
+        began = current_clock().wall()
+        begin = since - LISTED_LATE
+        while begin < began:
+            end = min(begin + self._part, began)
+            if not self._is_shown(resource, begin, None if end == began else end, show):
+                self._part = max(_MIN_PART, (end - begin) / 4)
+                return
+            self._part *= 2
+            yield end
+            begin = end if end == began else end - _OVERLAP
+
+    def _is_shown(
+        self, resource: RemoteRunResource, begin: float, end: float | None, show: Callable[[ListedRun], bool]
+    ) -> bool:
+        has_shown = False
+        try:
+            listed = resource.list_finished(begin, end)
+            for run in listed if listed is not None else ():
+                has_shown = True
+                if not show(run):
+                    return False
+        except UnexpectedResponseError:
+            # Its pages may be too many, so the next tick reads a shorter part. Any other answer that is no list is an
+            # error: it comes at once, or for the shortest part as well.
+            if not has_shown or self._part <= _MIN_PART:
+                raise
+            return False
+        return listed is not None

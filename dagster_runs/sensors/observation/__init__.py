@@ -1,0 +1,1 @@
+"""The observation sensor: reports runs that others started."""

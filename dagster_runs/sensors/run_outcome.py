@@ -1,0 +1,172 @@
+"""What Dagster is told of a remote run that has ended without a step to tell it."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.dagster_private import shows_success
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluations, judged_by
+from dagster_runs.remote_run.execution.events import run_metadata, run_status_outcome
+from dagster_runs.remote_run.execution.provenance import Provenance, version_tags
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.types import CheckOutcome, RunResult
+from dagster_runs.sensors.registry import WatchedAsset
+
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A remote run that has ended.
+
+    Attributes:
+        run_id: The vendor's id.
+        vendor: The vendor's name.
+        state: How it ended; ``UNKNOWN`` where a step is to find that out.
+        asset_keys: The assets that it fills.
+        partitions: The partitions that it fills; empty for assets without partitions.
+    """
+
+    run_id: str
+    vendor: str
+    state: RunState
+    asset_keys: tuple[dg.AssetKey, ...]
+    partitions: tuple[str, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the vendor says that it succeeded."""
+        return self.state is RunState.SUCCEEDED
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """The end of a run, with all that is known of it.
+
+    Attributes:
+        asset: The definition that it fills.
+        asset_partitions: Its assets and their partitions.
+        run: What ran.
+        run_id: The vendor's id.
+        resource: The vendor's resource.
+        status: How it ended.
+        result: What it brought.
+        more: Further metadata.
+        provenance: What each asset was made from, by key as the UI writes it.
+        newest: The newest materialization of each place, for a run that did not succeed.
+        is_of_kind: Whether it is of the kind that the asset has now, so that ``run`` tells what ran.
+    """
+
+    asset: WatchedAsset
+    asset_partitions: Sequence[AssetPartition]
+    run: RemoteRun[Any]
+    run_id: str
+    resource: RemoteRunResource
+    status: RunStatus
+    result: RunResult
+    more: Mapping[str, Any]
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+    newest: Mapping[AssetPartition, dg.EventLogRecord] = field(default_factory=dict)
+    is_of_kind: bool = True
+
+    @cached_property
+    def _unjudged(self) -> Sequence[dg.AssetCheckEvaluation]:
+        return list(evaluations(self._specs, self.asset_partitions, self._outcomes, {}))
+
+    def materializations(self, instance: dg.DagsterInstance, reported: Iterable[AssetEvent] = ()) -> list[AssetEvent]:
+        """A materialization of each asset and partition; `evaluations` follow once these are stored.
+
+        Until then, Dagster takes the newest evaluation of an asset without partitions for one of the new
+        materialization, if neither has a run (measured on 1.13.27; 1.12.0 has the same code). If that evaluation passed
+        and the check fails now, the failure is reported first; otherwise downstream could run on bad data.
+
+        Args:
+            instance: The Dagster instance.
+            reported: What the same tick reports before.
+        """
+        is_partitioned = self.asset.definition.partitions_def is not None
+        failed = [one for one in self._unjudged if not one.passed and not is_partitioned]
+        return [
+            *(one for one in failed if _shows_success(one.asset_check_key, reported, instance)),
+            *(
+                dg.AssetMaterialization(
+                    key,
+                    metadata=self._metadata(),
+                    partition=partition,
+                    tags={
+                        **version_tags(self.run_id, key, self.provenance, self.asset.definition),
+                        **self._dimension_tags(partition),
+                    },
+                )
+                for key, partition in self.asset_partitions
+            ),
+        ]
+
+    def evaluations(
+        self,
+        judged: Mapping[AssetPartition, dg.EventLogRecord],
+        stored: Collection[tuple[dg.AssetCheckKey, int]] = (),
+    ) -> list[dg.AssetCheckEvaluation]:
+        """The check evaluations of a run that succeeded.
+
+        Args:
+            judged: The materialization of each place, as it was stored. Where one is gone, nothing is left to judge.
+            stored: Checks and the storage ids of the materializations for which they are stored already.
+        """
+        asset_partitions = [asset_partition for asset_partition in self.asset_partitions if asset_partition in judged]
+        found = evaluations(self._specs, asset_partitions, self._outcomes, judged)
+        return [one for one in found if judged_by(one) not in stored]
+
+    def as_failure(self) -> list[AssetEvent]:
+        """The checks that a run which did not succeed reports, and an observation of each asset and partition."""
+        reported = [check for check in self.result.checks if check.name in self.run.checks_on_failure]
+        what = f"{self.run.vendor} {self.run.label} of {self.run.target}" if self.is_of_kind else f"run {self.run_id}"
+        return [
+            # For the newest materialization, although it is of an earlier run: so does Dagster if a step fails.
+            *evaluations(self._specs, self.asset_partitions, [self._run_status, *reported], self.newest),
+            *(
+                dg.AssetObservation(
+                    key,
+                    description=f"The {what} {self.status.ending}",
+                    metadata=self._metadata(),
+                    partition=partition,
+                )
+                for key, partition in self.asset_partitions
+            ),
+        ]
+
+    @property
+    def _specs(self) -> list[dg.AssetCheckSpec]:
+        return list(self.asset.definition.check_specs)
+
+    @property
+    def _run_status(self) -> CheckOutcome:
+        return run_status_outcome(self.run, self.run_id, self.status)
+
+    @property
+    def _outcomes(self) -> list[CheckOutcome]:
+        return [self._run_status, *self.result.checks]
+
+    def _metadata(self) -> dict[str, Any]:
+        url = self.run.run_url(self.resource, self.run_id) if self.is_of_kind else None
+        known = run_metadata(self.run, self.run_id, url=url, attached=False, status=self.status)
+        return {**self.result.metadata, **known, **self.more}
+
+    def _dimension_tags(self, partition: str | None) -> dict[str, str]:
+        """What Dagster tags the materialization of a partition with, where partitions have several dimensions."""
+        definition = self.asset.definition.partitions_def
+        if partition is None or not isinstance(definition, dg.MultiPartitionsDefinition):
+            return {}
+        keys = definition.get_partition_key_from_str(partition).keys_by_dimension
+        return {f"dagster/partition/{dimension}": key for dimension, key in keys.items()}
+
+
+def _shows_success(check: dg.AssetCheckKey, reported: Iterable[AssetEvent], instance: dg.DagsterInstance) -> bool:
+    """Whether a check shows a success once the tick has reported what it does so far."""
+    evaluated = [one for one in reported if isinstance(one, dg.AssetCheckEvaluation) and one.asset_check_key == check]
+    return evaluated[-1].passed if evaluated else shows_success(instance, check)

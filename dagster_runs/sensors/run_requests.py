@@ -1,0 +1,259 @@
+"""Dagster runs that a sensor requests: to publish the end of a deferred run, and to follow upon a finished one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, INSTEAD_OF_TAG
+from dagster_runs.remote_run.execution.reexecution import DEFERRED_BY_TAG
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.launch_validation import REFUSALS, NotPrepared, is_partition, refusal
+from dagster_runs.sensors.run_outcome import FinishedRun
+
+Job = Any
+"""A `JobDefinition`, or what `define_asset_job` returns, which has no public name."""
+FollowUp = Any
+"""A job for each finished run; or a function from the `FinishedRun` to a `RunRequest`, or to ``None``."""
+
+STATE_TAG = "dagster_runs/state"
+RUN_ID_TAG = "dagster_runs/run_id"
+_MAX_RETRIES_TAG = "dagster/max_retries"
+_RETRY_NUMBER_TAG = "dagster/retry_number"
+_RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+_OURS = ("dagster/", ".dagster/", "dagster_runs/")
+_PASSED_ON = (
+    "dagster/priority",
+    "dagster/max_runtime",
+    "dagster/retry_strategy",
+    "dagster/retry_on_asset_or_op_failure",
+)
+"""Dagster's own tags that a person may have put on a run."""
+
+
+class CannotRequestRun(Exception):
+    """No Dagster run can publish an end, and why."""
+
+
+def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
+    """Whether a Dagster run can fill what the deferred run filled: somebody may have changed the asset's partitions.
+
+    Raises:
+        NoStep: It cannot.
+        NotPrepared: An error of code, so that it is not known.
+    """
+    partitions_def = deferred_run.asset.definition.partitions_def
+    if partitions_def is None or not deferred_run.partitions:
+        may_have_none = partitions_def is None or deferred_run.asset.remote.options.on_missing_partition == "start"
+        fits = may_have_none and not deferred_run.partitions
+    else:
+        fits = _has(partitions_def, deferred_run.partitions, instance)
+    if not fits:
+        partition = deferred_run.partitions[0] if deferred_run.partitions else "no partition"
+        raise CannotRequestRun(
+            f"It filled {partition}, which is no partition of {deferred_run.keys[0].to_user_string()} any more"
+        )
+
+
+def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str], instance: dg.DagsterInstance) -> bool:
+    return all(is_partition(partitions_def, key, instance) for key in dict.fromkeys((partitions[0], partitions[-1])))
+
+
+def to_publish(
+    deferred_run: DeferredRun,
+    context: dg.SensorEvaluationContext,
+    jobs: Mapping[str, Job],
+    default: str,
+    *,
+    attempt: int = 0,
+    instead_of: Sequence[str] = (),
+) -> dg.RunRequest:
+    """A Dagster run whose step attaches to the deferred run, publishes its end and fails, if it did not succeed.
+
+    It is a run of the job whose run deferred it, where that is one of ``jobs``, and has that run's own tags, and its
+    config for the step: a retry of the step starts what was launched.
+
+    Args:
+        deferred_run: The deferred run.
+        context: The sensor's.
+        jobs: The jobs that the sensor may request, by name.
+        default: The one for runs of other jobs, and where its own job cannot publish it any more.
+        attempt: How many of its kind were requested before, and never began or never ended.
+        instead_of: Those that have begun and never ended. What they published is published again, as this run has to
+            fail; its step is not retried, so that it starts nothing even if one of the others is alive after all.
+
+    Raises:
+        NoStep: There can be none.
+        NotPrepared: An error of code kept it from being prepared.
+    """
+    instance = context.instance
+    deferred_by = instance.get_run_by_id(deferred_run.record.dagster_run_id)
+    if deferred_by is None:
+        # The ledger is gone with it: a step would know nothing of the run, and start another.
+        raise CannotRequestRun(f"Dagster run {deferred_run.record.dagster_run_id}, which had started it, was deleted")
+    before = deferred_by.tags
+    tags = {name: value for name, value in before.items() if name in _PASSED_ON or not name.startswith(_OURS)}
+    tags |= _range_tags(deferred_run.partitions)
+    if instance.run_retries_enabled:
+        # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
+        left = _retries_left(before, instance.run_retries_max_retries)
+        tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_canceled or instead_of else left
+    if instead_of:
+        tags[INSTEAD_OF_TAG] = ",".join(instead_of)
+    request = dg.RunRequest(
+        run_key=f"finish {_known_by(deferred_run.run_id, deferred_run.keys)} {deferred_run.record.dagster_run_id}"
+        + (f" again {attempt}" if attempt else ""),
+        run_config=_launched_with(deferred_run, deferred_by, context),
+        asset_selection=deferred_run.keys,
+        partition_key=deferred_run.partition,
+        tags={**tags, FINISHES_TAG: deferred_run.run_id, DEFERRED_BY_TAG: deferred_run.record.dagster_run_id},
+    )
+    why = None
+    for name in (deferred_by.job_name, default):
+        if name in jobs or name == default:
+            request = request._replace(job_name=name)
+            # The sensor's own job takes any run without config; to ask takes 0.1 s in a job of a thousand assets.
+            why = refusal(request, context) if name in jobs or request.run_config else None
+            if why is None:
+                return request
+    raise CannotRequestRun(f"Dagster would refuse a run for it ({why})")
+
+
+def _launched_with(
+    deferred_run: DeferredRun, deferred_by: dg.DagsterRun, context: dg.SensorEvaluationContext
+) -> dict[str, Any]:
+    """The config of the step that deferred the run, as it was launched; that of others may not fit."""
+    name, repository = deferred_by.job_name, context.repository_def
+    job = repository.get_job(name) if repository is not None and repository.has_job(name) else None
+    given: Mapping[str, Any] = deferred_by.run_config
+    is_jobs_own = job is not None and job.config_mapping is not None
+    if job is not None and is_jobs_own:  # which Dagster does not note with the run
+        try:
+            given = dg.validate_run_config(job.get_subset(asset_selection=deferred_by.asset_selection), given)
+        except REFUSALS as error:  # the job was changed
+            raise CannotRequestRun(f"Its config is not known: that of job {name} has changed ({error})") from None
+        except Exception as error:
+            raise NotPrepared(f"The config of job {name} cannot be read: {type(error).__name__}: {error}") from error
+    op = deferred_run.asset.definition.op.name
+    config = given.get("ops", {}).get(op, {}).get("config")
+    return {"ops": {op: {"config": config or {}}}} if config or is_jobs_own else {}
+
+
+def _range_tags(partitions: Sequence[str]) -> dict[str, str]:
+    ends = (partitions[0], partitions[-1]) if len(partitions) > 1 else ()
+    return dict(zip(_RANGE_TAGS, ends, strict=False))
+
+
+def _retries_left(tags: Mapping[str, str], usually: int) -> str:
+    allowed, number = tags.get(_MAX_RETRIES_TAG, str(usually)), tags.get(_RETRY_NUMBER_TAG, "0")
+    if not (allowed.isdecimal() and number.isdecimal()):
+        return allowed  # Dagster tries nothing again for it
+    return str(max(0, int(allowed) - int(number)))
+
+
+def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
+    """The run that the user wants after each finished run, once: its key has the remote run's id and asset."""
+    try:
+        request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
+        why = refusal(request, context) if request is not None else None
+    except NotPrepared:  # an error of code must not hold up the ends of other runs
+        context.log.exception(
+            "The run that is to follow run %s could not be prepared, so none is requested", finished.run_id
+        )
+        return []
+    if request is None:
+        return []
+    if why is not None:
+        context.log.warning(
+            "Dagster would refuse the run of job %s that is to follow run %s (%s), so nothing is requested",
+            request.job_name,
+            finished.run_id,
+            why,
+        )
+        return []
+    run_key = request.run_key or f"after {_known_by(finished.run_id, finished.asset_keys)}"
+    return [request._replace(run_key=run_key)]
+
+
+def _known_by(run_id: str, keys: Sequence[dg.AssetKey]) -> str:
+    """What a run is known by: two vendors that count their runs give out the same ids."""
+    return f"{run_id} of {keys[0].to_user_string()}"
+
+
+def _of_function(
+    function: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext
+) -> dg.RunRequest | None:
+    try:
+        request: dg.RunRequest | None = function(finished)
+    except Exception:  # the user's; the ends of the others are to be told all the same
+        context.log.exception(
+            "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
+        )
+        return None
+    return request
+
+
+def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:
+    partitions = finished.partitions if (partitions_def := _partitions_of(job, context)) is not None else ()
+    if partitions_def is not None and partitions and not _has(partitions_def, partitions, context.instance):
+        context.log.warning(
+            "Run %s filled %s, which is no partition of job %s, so nothing is requested",
+            finished.run_id,
+            partitions[0],
+            job.name,
+        )
+        return None
+    return dg.RunRequest(
+        job_name=job.name,
+        partition_key=partitions[0] if len(partitions) == 1 else None,
+        tags={**_range_tags(partitions), RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
+    )
+
+
+def among(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
+    """The same; of a function, only what is a request for one of the sensor's jobs.
+
+    Args:
+        follow_up: A job or a function.
+        jobs: All that the sensor may request.
+    """
+    if follow_up is None or is_job(follow_up):
+        return follow_up
+    names = [job.name for job in jobs]
+
+    def checked(finished: FinishedRun) -> dg.RunRequest | None:
+        request = follow_up(finished)
+        if request is None:
+            return None
+        if not isinstance(request, dg.RunRequest):
+            raise TypeError(f"It returned {request!r}, which is no RunRequest")
+        if request.job_name is None and len(names) == 1:
+            return request._replace(job_name=names[0])
+        if request.job_name not in names:
+            raise ValueError(f"It requested job {request.job_name!r}; the sensor may request {', '.join(names)}")
+        return request
+
+    return checked
+
+
+def _partitions_of(job: Job, context: dg.SensorEvaluationContext) -> dg.PartitionsDefinition[Any] | None:
+    """A job's partitions, which those of its assets are, unless it says otherwise."""
+    known = context.repository_def.get_job(job.name) if context.repository_def is not None else job
+    return getattr(known, "partitions_def", None)
+
+
+def is_job(job: Any) -> bool:
+    """Whether it is a job, rather than a function that makes a request."""
+    return isinstance(job, dg.JobDefinition) or (hasattr(job, "name") and hasattr(job, "selection"))
+
+
+def named(jobs: Sequence[Job]) -> dict[str, Job]:
+    """The jobs by name.
+
+    Raises:
+        DagsterInvalidDefinitionError: One of them is no job.
+    """
+    for job in jobs:
+        if not is_job(job):
+            raise dg.DagsterInvalidDefinitionError(f"jobs has {job!r} in it, which is no job")
+    return {job.name: job for job in jobs}

@@ -1,0 +1,121 @@
+"""The vendors' resources in a sensor's tick or a cancel job, each initialized by itself.
+
+Dagster initializes all resources that a sensor or an op requires before its body runs, so one vendor's unset variable
+would stop all others. Sensors, and cancel jobs over several vendors, therefore do not require them, but take them from
+the code location's definitions.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+from pydantic import ValidationError
+
+from dagster_runs.dagster_private import CheckError
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.sensors.registry import WatchedAsset
+
+_MAX_REASON = 500
+
+
+@dataclass
+class VendorResources:
+    """The resources of some assets.
+
+    Attributes:
+        ready: Those that can be used, by key.
+        problems: Why each of the others cannot be used, by key; without secrets.
+    """
+
+    ready: dict[str, RemoteRunResource] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def initialized(assets: Iterable[WatchedAsset], context: Any) -> Iterator[VendorResources]:
+    """Initialize the resource of each asset for as long as the block lasts.
+
+    Resources that were passed to the context (`build_sensor_context(resources=...)`) win over those of the definitions.
+
+    Args:
+        assets: The assets.
+        context: A sensor's or an op's context.
+    """
+    found = VendorResources()
+    by_key: dict[str, list[WatchedAsset]] = {}
+    for asset in assets:
+        by_key.setdefault(asset.remote.resource_key, []).append(asset)
+    with ExitStack() as stack:
+        for key, some in by_key.items():
+            try:
+                made = SimpleNamespace(**{key: _initialize(key, some[0], context, stack)})
+                for asset in some:
+                    found.ready[key] = asset.remote.resource_in(made)
+            except Exception as error:  # of any kind: of Dagster's config, pydantic, or the resource's own code
+                found.ready.pop(key, None)
+                found.problems[key] = f"The resource {key!r} cannot be used: {_reason(error)}"
+        yield found
+
+
+def _initialize(key: str, asset: WatchedAsset, context: Any, stack: ExitStack) -> Any:
+    given = getattr(context.resources, key, None)
+    if given is not None:
+        return given
+    definitions = {**_defined(context), **asset.definition.resource_defs}
+    if key not in definitions:
+        raise LookupError(
+            "it is not defined. Add it to the resources of your Definitions; in a test, pass resources= or definitions="
+        )
+    needed = _with_nested(key, definitions)
+    config = {name: value for name, value in _launch_config(context).items() if name in needed}
+    made = stack.enter_context(dg.build_resources(needed, context.instance, resource_config=config))
+    return getattr(made, key)
+
+
+def code_location_of(context: Any) -> dg.RepositoryDefinition | None:
+    """The definitions of the context's code location; ``None`` in a test that has none."""
+    try:
+        found: dg.RepositoryDefinition | None = context.repository_def
+    except CheckError:  # an op's context
+        return None
+    return found
+
+
+def _defined(context: Any) -> Mapping[str, dg.ResourceDefinition]:
+    repository = code_location_of(context)
+    of_location = repository.get_top_level_resources() if repository is not None else {}
+    job = getattr(context, "job_def", None)  # an op's: what `execute_in_process` was given
+    return {**of_location, **(job.resource_defs if job is not None else {})}
+
+
+def _launch_config(context: Any) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = (getattr(context, "run_config", None) or {}).get("resources") or {}
+    return config
+
+
+def _with_nested(key: str, definitions: Mapping[str, dg.ResourceDefinition]) -> dict[str, dg.ResourceDefinition]:
+    """The resource with those that it requires; a resource nested in another may be a top-level one."""
+    needed: dict[str, dg.ResourceDefinition] = {}
+    left = [key]
+    while left:
+        name = left.pop()
+        if name not in needed:
+            needed[name] = definitions[name]
+            left += needed[name].get_required_resource_keys(definitions)
+    return needed
+
+
+def _reason(error: BaseException) -> str:
+    """The root cause in one line. Values are left out: one of them may be a secret."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+    else:
+        said = str(error).partition("Stack Trace:")[0] or type(error).__name__
+    said = " ".join(said.split())
+    return said if len(said) <= _MAX_REASON else f"{said[:_MAX_REASON]}…"

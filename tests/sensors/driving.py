@@ -1,0 +1,182 @@
+"""A sensor's ticks, as Dagster's daemon takes them: it stores events, then the cursor, and then launches runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs import RemoteRun, build_completion_sensor, build_observation_sensor, build_remote_run_asset
+from dagster_runs.sandbox import Sandbox
+from dagster_runs.sensors.run_requests import is_job
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import resources_at
+
+
+class Lost(Exception):
+    """The daemon was killed."""
+
+
+class Driver:
+    """One sensor and its daemon.
+
+    Args:
+        sensor: The sensor.
+        assets: All assets of the code location.
+        jobs: Its jobs, besides the sensor's own.
+        resources: Instead of those of the sandbox.
+    """
+
+    def __init__(
+        self,
+        sensor: dg.SensorDefinition,
+        assets: Sequence[Any],
+        sandbox: Sandbox | None,
+        instance: dg.DagsterInstance,
+        *,
+        jobs: Sequence[Any] = (),
+        resources: dict[str, Any] | None = None,
+    ) -> None:
+        self.sensor = sensor
+        self.instance = instance
+        self.cursor: str | None = None
+        self.runs: list[dg.ExecuteInProcessResult] = []
+        self.skipped: list[str | None] = []
+        self.failed: list[str] = []
+        self._resources = {**(resources_at(sandbox.url) if sandbox else {}), **(resources or {})}
+        self.definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
+        self._keys: set[str | None] = set()
+        # Making each resource anew for each tick takes longer than all else. Those that cannot be made are left to it.
+        self._for_sensor: dict[str, Any] = {}
+        for key, resource in self._resources.items():
+            with suppress(dg.DagsterInvalidConfigError), dg.build_resources({key: resource}, instance) as made:
+                self._for_sensor[key] = dg.ResourceDefinition.hardcoded_resource(getattr(made, key))
+
+    def evaluate(self) -> Any:
+        """One evaluation, nothing of which is stored."""
+        with dg.build_sensor_context(
+            instance=self.instance,
+            # Dagster knows dynamic partitions by it.
+            instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
+            cursor=self.cursor,
+            resources=self._for_sensor,
+            definitions=self.definitions,
+        ) as context:
+            return self.sensor.evaluate_tick(context)
+
+    def tick(self, *, lost_after: int | None = None) -> Any:
+        """One tick.
+
+        Args:
+            lost_after: The daemon is killed after it has stored so many events.
+
+        Raises:
+            Lost: It was.
+        """
+        data = self.evaluate()
+        self.skipped.append(data.skip_message)
+        for number, event in enumerate(data.asset_events or []):
+            if number == lost_after:
+                raise Lost
+            self.instance.report_runless_asset_event(event)
+        if lost_after is not None:
+            raise Lost
+        self.cursor = data.cursor
+        for request in data.run_requests or []:
+            self.launch(request)
+        return data
+
+    def job(self, name: str) -> dg.JobDefinition:
+        """A job of the code location."""
+        return self.definitions.resolve_job_def(name)
+
+    def launch(self, request: dg.RunRequest) -> None:
+        """Execute a requested run, unless there was one of the same key."""
+        if request.run_key in self._keys:
+            return
+        self._keys.add(request.run_key)
+        job = self.job(request.job_name or "")
+        self.runs.append(
+            job.execute_in_process(
+                instance=self.instance,
+                run_config=request.run_config,
+                asset_selection=request.asset_selection,
+                partition_key=request.partition_key,
+                tags=dict(request.tags),
+                raise_on_error=False,
+            )
+        )
+
+    def ticks(self, clock: SandboxClock, count: int, *, every: float = 10.0) -> None:
+        """So many ticks, with a pause after each; a lasting problem fails one, and Dagster keeps the cursor."""
+        for _ in range(count):
+            try:
+                self.tick()
+            except Exception as error:
+                if type(error).__name__ != "LastingProblem":  # by name: the package of an earlier commit has none
+                    raise
+                self.failed.append(str(error))
+            clock.sleep(every)
+
+
+def deferred(run: RemoteRun[Any], key: str = "it", **options: Any) -> dg.AssetsDefinition:
+    """An asset whose runs are deferred."""
+    return build_remote_run_asset(run, key=key, wait="defer", **options)
+
+
+def completion(
+    assets: Sequence[dg.AssetsDefinition], sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any
+) -> Driver:
+    """The completion sensor of these assets, with its daemon."""
+    more, more_jobs = options.pop("more_assets", ()), options.pop("more_jobs", ())
+    of_sensor = [*options.get("jobs", ()), *([options["job"]] if is_job(options.get("job")) else [])]
+    jobs = {job.name: job for job in [*of_sensor, *more_jobs]}.values()
+    sensor = build_completion_sensor(assets, **options)
+    return Driver(sensor, [*assets, *more], sandbox, instance, jobs=list(jobs))
+
+
+def observing(
+    assets: Sequence[dg.AssetsDefinition],
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    *,
+    resources: dict[str, Any] | None = None,
+) -> Driver:
+    """The observation sensor of these assets, with its daemon, after a first tick: what was made before is not told."""
+    driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources=resources)
+    driver.tick()
+    return driver
+
+
+def materializations(instance: dg.DagsterInstance, key: str) -> list[dg.EventLogRecord]:
+    """All of the asset, oldest first."""
+    return list(instance.fetch_materializations(dg.AssetKey(key), limit=10_000, ascending=True).records)
+
+
+def reported(instance: dg.DagsterInstance, key: str) -> list[str]:
+    """The remote runs that the asset's materializations report."""
+    found = [record.asset_materialization for record in materializations(instance, key)]
+    return [str(one.metadata["dagster_runs/run_id"].value) for one in found if one is not None]
+
+
+def observed_failures(instance: dg.DagsterInstance, key: str) -> list[str]:
+    """The remote runs of others that the asset's observations report."""
+    records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
+    found = [record.asset_observation.metadata for record in records if record.run_id == ""]
+    return [str(one["dagster_runs/run_id"].value) for one in found]
+
+
+def evaluations(instance: dg.DagsterInstance, key: str) -> dict[str, tuple[bool, int]]:
+    """Of each check of the asset: whether its last evaluation passed, and how many there are."""
+    found: dict[str, tuple[bool, int]] = {}
+    for check in ("run_status", "tests_passed", "quality_score", "hygiene_issues", "tasks_succeeded"):
+        records = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(key), check), limit=1000
+        )
+        # The step that deferred the run planned the check too.
+        told = [record for record in records if record.status.value in ("SUCCEEDED", "FAILED")]
+        if told:
+            found[check] = (told[0].status.value == "SUCCEEDED", len(told))
+    return found

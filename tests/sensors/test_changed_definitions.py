@@ -1,0 +1,129 @@
+"""Deferred runs whose asset, or whose Dagster run, is no longer what it was: the others' ends are told all the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
+from tests.sensors.driving import completion, deferred, reported
+
+pytestmark = pytest.mark.usefixtures("clock")
+RANGE = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
+
+
+@pytest.fixture(autouse=True)
+def failing(sandbox: Sandbox) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail", error="no such column"))
+
+
+def static(*keys: str) -> dg.PartitionsDefinition[str]:
+    return dg.StaticPartitionsDefinition(keys)
+
+
+@pytest.mark.parametrize("now", [static("b", "c"), None], ids=["other partitions", "none"])
+def test_a_failure_of_a_partition_that_is_no_more(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, now: Any
+) -> None:
+    before, well = deferred(PROFILES, partitions_def=static("a", "b")), deferred(TESTS, key="well")
+    materialize([before], sandbox, instance, partition_key="a")
+    materialize([well], sandbox, instance)
+    driver = completion([deferred(PROFILES, partitions_def=now), well], sandbox, instance)
+    driver.ticks(clock, 9)
+    assert len(reported(instance, "well")) == 1
+    assert not driver.runs
+    driver = completion([deferred(PROFILES, partitions_def=now), well], sandbox, instance)  # a new code server
+    driver.ticks(clock, 2)
+    assert told(instance, "it") == ["FAILED"]
+
+
+def test_a_failure_of_a_run_that_filled_an_asset_which_is_no_more(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    before = build_remote_run_asset(PROFILES, specs=[dg.AssetSpec("a"), dg.AssetSpec("b")], wait="defer")
+    materialize([before], sandbox, instance)
+    now = build_remote_run_asset(PROFILES, specs=[dg.AssetSpec("b")], wait="defer")
+    driver = completion([now], sandbox, instance)
+    driver.ticks(clock, 3)
+    assert "no such column" in failure(driver.runs[0])
+
+
+def test_a_failure_of_each_kind_of_partitions_in_one_tick(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
+    both = dg.MultiPartitionsDefinition({"day": days, "shop": static("berlin", "wien")})
+    assets = {
+        "2026-11-03": deferred(PROFILES, key="daily", partitions_def=days),
+        "2026-11-03|wien": deferred(PROFILES, key="by_shop", partitions_def=both),
+        "a": deferred(PROFILES, key=["deep", "down"], partitions_def=static("a", "b")),
+        None: deferred(PROFILES, key="whole").with_attributes(group_names_by_key={dg.AssetKey("whole"): "other"}),
+    }
+    for key, asset in assets.items():
+        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+        assert materialize([asset], sandbox, instance, partition_key=key).success
+        clock.sleep(10)
+    driver = completion(list(assets.values()), sandbox, instance)
+    driver.tick()
+    tags = [instance.get_run_by_id(run.run_id).tags for run in driver.runs]
+    assert {own.get("dagster/partition") for own in tags} == set(assets)
+    assert all("ended failed" in failure(run).casefold() for run in driver.runs)
+
+
+def test_a_failure_whose_dagster_run_has_a_tag_that_makes_no_sense(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(instance), "run_retries_enabled", True)
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance, tags={"dagster/max_retries": "often"})
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 3)
+    assert instance.get_run_by_id(driver.runs[0].run_id).tags["dagster/max_retries"] == "often"
+
+
+def told(instance: dg.DagsterInstance, key: str) -> list[str]:
+    """The states in which runs were told to have ended, without a Dagster run."""
+    records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
+    found = [record.asset_observation.metadata for record in records if record.run_id == ""]
+    return [str(one["dagster_runs/state"].value) for one in found]
+
+
+@dg.op
+def nothing() -> None:
+    """What a job does that has none of the assets any more."""
+
+
+@dg.job(name="nightly")
+def without_assets() -> None:
+    nothing()
+
+
+@dg.asset(partitions_def=static("p", "q"))
+def another() -> None:
+    """It has partitions of its own."""
+
+
+@pytest.mark.parametrize(
+    "now", [without_assets, dg.define_asset_job("nightly", selection=[another])], ids=["no assets", "other partitions"]
+)
+@pytest.mark.parametrize("launched", [{"partition_key": "a"}, {"tags": RANGE}], ids=["a partition", "a range"])
+@pytest.mark.covers("defer.failure-changed-job")
+def test_a_failure_of_a_run_of_a_job_that_has_lost_the_asset(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, now: Any, launched: Any
+) -> None:
+    """Dagster would refuse the whole tick for a request of that job."""
+    options = {"partitions_def": static("a", "b"), "backfill_policy": dg.BackfillPolicy.single_run()}
+    asset, well = deferred(PROFILES, **options), deferred(TESTS, key="well")
+    before = completion([asset], sandbox, instance, jobs=[dg.define_asset_job("nightly", selection=[asset])])
+    assert before.job("nightly").execute_in_process(instance=instance, **launched).success
+    materialize([well], sandbox, instance)
+    driver = completion([asset, well], sandbox, instance, jobs=[now], more_assets=[another])
+    driver.ticks(clock, 9)
+    [run] = driver.runs
+    assert "no such column" in failure(run)
+    assert len(reported(instance, "well")) == 1

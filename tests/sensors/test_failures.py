@@ -1,0 +1,116 @@
+"""Deferred runs that do not end well: published by a Dagster run of the asset, which fails."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import PROFILES, TESTS, checks, entries, failure, materialize
+from tests.remote_run.reexecuting import execute, reexecute
+from tests.sensors.driving import completion, deferred, reported
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.mark.covers("defer.failure")
+def test_a_failure_is_a_failed_dagster_run_with_the_vendors_words(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="warehouse auth failed"))
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance, tags={"team": "growth"})
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 12)
+    [run] = driver.runs
+    assert not run.success
+    assert "warehouse auth failed" in failure(run)
+    assert not checks(run)["run_status"].passed
+    assert instance.get_run_by_id(run.run_id).tags["team"] == "growth"
+    assert sandbox.starts(None) == 1
+    assert entries(instance, "it") == ["starting", "started", "ended"]
+
+
+def test_a_failure_of_a_partition_is_of_that_partition(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    asset = deferred(PROFILES, partitions_def=dg.StaticPartitionsDefinition(["x", "y"]))
+    materialize([asset], sandbox, instance, partition_key="y")
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 12)
+    assert [instance.get_run_by_id(run.run_id).tags["dagster/partition"] for run in driver.runs] == ["y"]
+
+
+@pytest.mark.covers("defer.failure")
+def test_a_failure_is_tried_again_as_often_as_the_policy_says(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+    asset = deferred(PROFILES, retry_policy=dg.RetryPolicy(max_retries=2))
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 30)
+    assert sandbox.starts(None) == 3
+    assert [run.success for run in driver.runs] == [True, True, False]
+
+
+def test_a_failure_that_is_tried_again_well_is_reported(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
+    asset = deferred(PROFILES, retry_policy=dg.RetryPolicy(max_retries=2))
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 25)
+    assert reported(instance, "it") == [sandbox.runs()[1].id]
+    assert [run.success for run in driver.runs] == [True]
+
+
+def test_a_failure_is_published_by_a_run_of_the_job_that_deferred_it(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    heard: list[str] = []
+
+    @dg.failure_hook
+    def alert(context: dg.HookContext) -> None:
+        heard.append(str(context.op_exception))
+
+    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="no such column"))
+    asset = deferred(PROFILES)
+    nightly = dg.define_asset_job("nightly", selection=[asset], hooks={alert})
+    driver = completion([asset], sandbox, instance, jobs=[nightly])
+    job = driver.job("nightly")
+    assert job.execute_in_process(instance=instance).success
+    driver.ticks(clock, 12)
+    assert [run.dagster_run.job_name for run in driver.runs] == ["nightly"]
+    assert len(heard) == 1
+    assert "no such column" in heard[0]
+
+
+def test_a_failure_that_was_cancelled_at_the_vendor_says_so(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(TESTS.target, Behaviour(outcome="cancel"))
+    asset = deferred(TESTS)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 12)
+    assert "canceled" in failure(driver.runs[0])
+
+
+def test_a_failure_that_a_new_attempt_has_replaced_is_not_told(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, [Behaviour(running_seconds=5, outcome="fail"), Behaviour()])
+    asset = deferred(PROFILES)
+    nightly = dg.define_asset_job("nightly", selection=[asset], executor_def=dg.in_process_executor)
+    driver = completion([asset], sandbox, instance, jobs=[nightly])
+    job = driver.job("nightly")
+    first = execute(job, instance)
+    clock.sleep(30)
+    assert reexecute(job, instance, first.run_id).success
+    driver.ticks(clock, 12)
+    assert not driver.runs
+    assert reported(instance, "it") == [sandbox.runs()[1].id]

@@ -1,0 +1,89 @@
+"""What Dagster does not take, from a vendor's code or a person: it holds nobody up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import TestGenTestRun, build_remote_run_asset
+from dagster_runs.remote_run.types import RunResult
+from dagster_runs.sandbox import Sandbox, well_known
+from dagster_runs.sensors.completion.cursor import Cursor
+from dagster_runs.sensors.observation.cursor import from_text
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import TESTS, failure, materialize
+from tests.sensors.driving import completion, deferred, observing, reported
+from tests.sensors.test_changed_definitions import static, told
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+class Odd(TestGenTestRun):
+    """Its result has metadata that Dagster cannot store."""
+
+    def fetch_result(self, *args: Any, **options: Any) -> RunResult:
+        return RunResult({"acme/when": object()})
+
+
+ODD = Odd(test_suite_id=well_known.SUITE_ORDERS)
+
+
+@pytest.mark.covers("defer.invalid-metadata")
+def test_a_result_that_dagster_does_not_take_fails_its_own_run(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    odd, well = deferred(ODD, key="odd"), deferred(TESTS, key="well")
+    materialize([odd, well], sandbox, instance)
+    driver = completion([odd, well], sandbox, instance)
+    driver.ticks(clock, 12)
+    assert len(reported(instance, "well")) == 1
+    [run] = driver.runs
+    assert "acme/when" in failure(run)
+    assert reported(instance, "odd") == []
+
+
+def test_one_that_no_step_can_tell_either_holds_nobody_up(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    before, well = deferred(ODD, key="odd", partitions_def=static("a")), deferred(TESTS, key="well")
+    materialize([before], sandbox, instance, partition_key="a")
+    materialize([well], sandbox, instance)
+    driver = completion([deferred(ODD, key="odd", partitions_def=static("b")), well], sandbox, instance)
+    driver.ticks(clock, 12)
+    assert len(reported(instance, "well")) == 1
+    assert driver.runs == []
+    assert "0 in flight" in str(driver.skipped[-1])
+    assert told(instance, "odd") == ["SUCCEEDED"]
+
+
+@pytest.mark.covers("defer.invalid-metadata")
+def test_anothers_run_whose_result_dagster_does_not_take_holds_nobody_up(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    assets = [build_remote_run_asset(run, key=key) for key, run in (("odd", ODD), ("well", TESTS))]
+    driver = observing(assets, sandbox, instance)
+    sandbox.begin_run(ODD.target, source="ui")
+    run = sandbox.begin_run(TESTS.target, source="ui")
+    driver.ticks(clock, 6, every=60)
+    assert reported(instance, "well") == [run.id]
+    assert "acme/when" in str(driver.skipped[-1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"token": "", "read_from": Infinity, "at": 0}',
+        '{"token": "", "read_from": 1' + 40 * "0" + ', "at": 0}',
+        '{"token": "", "read_from": 1, "at": NaN}',
+        '{"testgen": {"since": 0, "done": {"x": "y"}, "awaited": {}}}',
+        '{"testgen": {"since": Infinity, "done": {}, "awaited": {}}}',
+        '{"testgen": {"since": 0, "done": {}, "awaited": {"x": {"created_at": 0}}}}',
+    ],
+    ids=lambda text: text[:60],
+)
+def test_a_cursor_that_is_none_begins_anew(text: str) -> None:
+    assert Cursor.from_text(text) == Cursor()
+    assert from_text(text) == {}

@@ -1,0 +1,208 @@
+"""Deferred runs while their vendor is in trouble, beyond their time, or unknown."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sensors.completion import sensor as completion_module
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
+from tests.sensors.driving import completion, deferred, reported
+from tests.vendors.prophecy_runs import pipeline
+
+pytestmark = pytest.mark.usefixtures("clock")
+LOOK = "/runs/.*/status"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", method="GET", path=LOOK, status=503, times=20),
+        Fault("status", method="GET", path=LOOK, status=401, times=8),
+        Fault("html", method="GET", path=LOOK, times=8),
+        Fault("reset", method="GET", path=LOOK, times=16),
+        Fault("missing_field", method="GET", path=LOOK, field="status", times=8),
+        Fault("not_found", method="GET", path=LOOK, times=3),
+    ],
+    ids=lambda fault: f"{fault.kind}{fault.status or ''}",
+)
+@pytest.mark.covers("defer.outage")
+def test_a_failed_look_is_no_failed_run(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, fault: Fault
+) -> None:
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    sandbox.add_fault(fault)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 18)
+    assert len(reported(instance, "it")) == 1
+    assert not driver.runs
+    assert sandbox.starts(None) == 1
+
+
+def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 2)
+    sandbox.add_fault(Fault("status", method="GET", path=LOOK, status=503, times=30))
+    capfd.readouterr()
+    driver.ticks(clock, 30)
+    said = capfd.readouterr().err
+    assert said.count("rudderstack cannot be looked at, its runs go on") == 1
+    assert said.count("rudderstack can be looked at again") == 1
+    assert any("cannot be looked at" in str(skipped) for skipped in driver.skipped)
+
+
+@pytest.mark.covers("defer.outage")
+def test_one_vendors_outage_delays_only_its_own_runs(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    ill, well = deferred(PROFILES, key="ill"), deferred(TESTS, key="well")
+    materialize([ill, well], sandbox, instance)
+    sandbox.add_fault(Fault("status", method="GET", path="^/rudderstack/", status=503, times=1000))
+    driver = completion([ill, well], sandbox, instance)
+    driver.ticks(clock, 9)
+    assert len(reported(instance, "well")) == 1
+    assert reported(instance, "ill") == []
+
+
+def test_a_vendor_that_is_down_is_left_alone_until_the_next_tick(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(16)])
+    asset = deferred(pipeline(), partitions_def=partitions)
+    for key in partitions.get_partition_keys():
+        materialize([asset], sandbox, instance, partition_key=key)
+    clock.sleep(60)
+    sandbox.add_fault(Fault("status", method="GET", path="^/prophecy/", status=503, times=1000))
+    asked = len(sandbox.requests("prophecy"))
+    driver = completion([asset], sandbox, instance)
+    driver.tick()
+    # Three in a row, each tried twice, and those that were under way beside them.
+    assert len(sandbox.requests("prophecy")) - asked <= 2 * (3 + 8)
+
+
+@pytest.mark.covers("defer.run-lost")
+def test_a_run_that_is_unknown_for_long_is_lost(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    sandbox.add_fault(Fault("not_found", method="GET", path=LOOK, times=10_000))
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 12)
+    assert "no longer known" in failure(driver.runs[0])
+
+
+def test_an_unknown_word_is_still_going_and_with_an_end_is_an_error(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=60))
+    asset = deferred(PROFILES)
+    materialize([asset], sandbox, instance)
+    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, word="hibernating", times=10_000))
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 12)
+    assert not driver.runs
+    sandbox.clear_faults()
+    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, word="hibernating", ended=True, times=10_000))
+    driver.ticks(clock, 3)
+    assert "hibernating" in failure(driver.runs[0])
+
+
+class TestTimeout:
+    @pytest.fixture(autouse=True)
+    def endless(self, sandbox: Sandbox) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=100_000))
+
+    @pytest.mark.covers("defer.timeout")
+    def test_leaves_the_remote_run_by_default(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        asset = deferred(TESTS, timeout=100)
+        materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.ticks(clock, 9)
+        assert not driver.runs
+        driver.ticks(clock, 3)
+        assert "did not end within" in failure(driver.runs[0])
+        assert sandbox.runs()[0].state == "running"
+
+    def test_is_what_was_told_whatever_becomes_of_the_run_after_a_restart(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=300))
+        asset = deferred(TESTS, timeout=100)
+        materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.ticks(clock, 13)
+        assert "did not end within" in failure(driver.runs[0])
+        clock.sleep(300)
+        restarted = completion([asset], sandbox, instance)
+        restarted.ticks(clock, 3)
+        assert reported(instance, "it") == []
+        assert restarted.runs == []
+
+    @pytest.mark.covers("defer.timeout")
+    def test_cancels_it_if_the_user_wants(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        asset = deferred(TESTS, timeout=100, on_timeout="cancel")
+        materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.ticks(clock, 13)
+        assert "did not end within" in failure(driver.runs[0])
+        assert sandbox.runs()[0].state == "canceled"
+
+    @pytest.mark.covers("defer.timeout-outage")
+    def test_comes_though_the_vendor_cannot_be_looked_at(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        asset = deferred(TESTS, timeout=100)
+        materialize([asset], sandbox, instance)
+        sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=503, times=100_000))
+        driver = completion([asset], sandbox, instance)
+        driver.ticks(clock, 20, every=50)
+        assert "did not end within" in failure(driver.runs[0])
+        assert driver.skipped[-1] == "0 reported, 0 in flight", "nothing is in flight that could be in trouble"
+
+    @pytest.mark.covers("defer.timeout-outage")
+    def test_waits_for_a_vendor_that_is_down_for_a_moment(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        """It ended well in time, and nobody could see it."""
+        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=50))
+        asset = deferred(TESTS, timeout=100)
+        materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.tick()
+        sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=503, times=100_000))
+        driver.ticks(clock, 10, every=40)
+        sandbox.clear_faults()
+        driver.ticks(clock, 4)
+        assert len(reported(instance, "it")) == 1
+        assert driver.runs == []
+
+
+def test_what_one_tick_cannot_report_the_next_ones_do(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion_module, "MAX_EVENTS", 1)
+    partitions = dg.StaticPartitionsDefinition(["a", "b", "c"])
+    asset = deferred(TESTS, partitions_def=partitions)
+    for key in partitions.get_partition_keys():
+        materialize([asset], sandbox, instance, partition_key=key)
+    clock.sleep(120)
+    driver = completion([asset], sandbox, instance)
+    seen = []
+    for _ in range(4):
+        driver.tick()
+        seen.append(len(reported(instance, "it")))
+    assert seen == [1, 2, 3, 3]
+    assert len(set(reported(instance, "it"))) == 3

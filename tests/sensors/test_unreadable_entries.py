@@ -1,0 +1,96 @@
+"""One entry of a vendor's list that cannot be read stops neither of the sensors."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import AmperityWorkflowRun, RemoteRun, build_completion_sensor, build_remote_run_asset
+from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.testing import SandboxClock, sandbox_resources
+from tests.remote_run.materializing import TESTS, materialize
+from tests.sensors.driving import Driver, deferred, observing, reported
+from tests.vendors.test_unreadable_entries import ODD, WITH_AN_ID, odd
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def watched(sandbox: Sandbox, clock: SandboxClock, vendor: str) -> tuple[RemoteRun[Any], str, dict[str, Any]]:
+    """What is observed at the vendor, what else runs there, and the resources."""
+    # A limit on requests goes by real time, which these tests do not wait for.
+    resources = sandbox_resources(sandbox.url, requests_per_second=None)
+    if vendor == "testgen":
+        return TESTS, well_known.SUITE_ORDERS, resources
+    sandbox.configure("amperity", requests_per_second=None)
+    probe = sandbox.begin_run(well_known.AMPERITY_COURIERS)
+    name = resources["amperity"].get_workflow(probe.id, verbose=False).name  # type: ignore[attr-defined]
+    clock.sleep(7200)
+    run = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS, workflow_name=name)
+    return run, well_known.AMPERITY_SLOW, resources
+
+
+@pytest.mark.fixes("6.7")
+@pytest.mark.parametrize(("field", "value"), ODD[::2])
+@pytest.mark.parametrize("vendor", ["testgen", "amperity"])
+@pytest.mark.covers("observe.unreadable-entry")
+def test_another_persons_entry_stops_no_observation(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str, field: str, value: Any
+) -> None:
+    run, other, resources = watched(sandbox, clock, vendor)
+    driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
+    wanted = sandbox.begin_run(run.target, source="ui")
+    sandbox.begin_run(other, source="ui")  # the newest is listed first
+    sandbox.add_fault(odd(vendor, field, value))
+    driver.ticks(clock, 8, every=60)
+    assert reported(instance, "it") == [wanted.id]
+    assert all("tried again" not in str(said) and "answered" not in str(said) for said in driver.skipped)
+
+
+@pytest.mark.parametrize("vendor", ["testgen", "amperity"])
+def test_an_entry_that_becomes_readable_is_reported(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str
+) -> None:
+    run, _, resources = watched(sandbox, clock, vendor)
+    driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
+    wanted = sandbox.begin_run(run.target, source="ui")
+    sandbox.add_fault(odd(vendor, "state"))
+    driver.ticks(clock, 5, every=60)
+    assert reported(instance, "it") == []
+    sandbox.clear_faults()
+    driver.ticks(clock, 5, every=60)
+    assert reported(instance, "it") == [wanted.id]
+
+
+@pytest.mark.parametrize("vendor", ["testgen", "amperity"])
+def test_an_entry_that_stays_unreadable_is_given_up_after_an_hour(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str
+) -> None:
+    # A run that is not known keeps the list being read from its creation on.
+    run, _, resources = watched(sandbox, clock, vendor)
+    driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
+    sandbox.begin_run(run.target, source="ui")
+    sandbox.add_fault(odd(vendor, "state"))
+    driver.ticks(clock, 3, every=600)
+    assert "1 awaited" in str(driver.skipped[-1])
+    driver.ticks(clock, 6, every=600)
+    assert "0 awaited" in str(driver.skipped[-1])
+
+
+@pytest.mark.parametrize(("field", "value"), WITH_AN_ID[:2])
+@pytest.mark.parametrize("vendor", ["testgen", "amperity"])
+@pytest.mark.covers("observe.unreadable-entry")
+def test_a_deferred_run_with_such_an_entry_is_polled_by_itself(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str, field: str, value: Any
+) -> None:
+    target = {"testgen": TESTS.target, "amperity": well_known.AMPERITY_COURIERS}[vendor]
+    run = TESTS if vendor == "testgen" else AmperityWorkflowRun(config_id=target)
+    sandbox.set_behaviour(target, Behaviour(running_seconds=100))
+    resources = sandbox_resources(sandbox.url, requests_per_second=None)
+    sandbox.configure("amperity", requests_per_second=None)
+    assets = [deferred(run, key) for key in ("one", "two")]
+    driver = Driver(build_completion_sensor(assets), assets, sandbox, instance, resources=resources)
+    materialize(assets, sandbox, instance, resources=resources)
+    sandbox.add_fault(odd(vendor, field, value))
+    driver.ticks(clock, 10, every=30)
+    assert len(reported(instance, "one")) == 1
+    assert len(reported(instance, "two")) == 1
