@@ -27,7 +27,7 @@ from tests.endurance.report import show
 @click.option("--seed", type=int, help="Of an earlier campaign; by default a new one.")
 @click.option("--storage", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
 @click.option("--kills", default=5, show_default=True, help="Of both the code server and the daemon.")
-@click.option("--ends-per-second", default=9.0, show_default=True, help="Remote runs that end in a real second.")
+@click.option("--ends-per-second", default=6.0, show_default=True, help="Remote runs that end in a real second.")
 @click.option("--haste", default=1.0, show_default=True, help="A factor for the pauses around kills.")
 @click.option("--sabotage", "sabotaged", type=click.Choice(sorted(sabotage.CHOICES)), help="Break the product.")
 @click.option("--keep", is_flag=True, help="Keep the folder with the storage and the logs.")

@@ -83,7 +83,9 @@ def conduct(
         storage: Of Dagster's.
         folder: For all files.
         kills: How often code server and daemon are killed.
-        ends_per_second: Remote runs that end in a real second, on average, once all are started.
+        ends_per_second: Remote runs that end in a real second, on average, once all are started. Of 10,000 runs, 6 let
+            time run 13 times as fast: a tick of 40 s, or a killed code server, then takes less than the ten minutes of
+            time for which the sensor waits for the status of a run that is beyond its deadline.
         say: Is told how it goes.
         haste: A factor for the pauses around kills.
     """
