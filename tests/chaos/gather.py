@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import dagster as dg
 
 from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY
-from dagster_runs.remote_run.execution.ledger import LEDGER_KEY
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.sandbox import RecordedRequest, SandboxRun
 from tests.chaos.facts import (
     Cancellation,
@@ -102,18 +102,18 @@ def _read(
         facts.evaluated.append(_evaluated(event, numbers, at, run_id))
     else:
         observation = event.asset_observation_data.asset_observation
-        kept = observation.metadata.get(LEDGER_KEY)
-        if kept is None or not isinstance(kept.value, dict) or kept.value["entry"] == "progress":
+        entry = LedgerEntry.from_observation(observation)
+        if entry is None or entry.kind is EntryKind.PROGRESS:
             return
         attached = observation.metadata.get("dagster_runs/attached")
         facts.noted.append(
             Noted(
                 number=numbers[_SLOT_OF_ASSET[observation.asset_key.path[-1]]],
-                entry=kept.value["entry"],
+                entry=entry.kind.value,
                 at=at,
                 dagster_run=run_id,
-                correlation_id=kept.value["correlation_id"],
-                run_id=kept.value["run_id"],
+                correlation_id=entry.correlation_id,
+                run_id=entry.run_id,
                 attached=bool(attached and attached.value),
             )
         )

@@ -13,6 +13,7 @@ from dagster_runs import (
     TestGenTestRun,
     build_remote_run_asset,
 )
+from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import sandbox_resources
 
@@ -50,8 +51,15 @@ def run_tests(
 def entries(instance: dg.DagsterInstance, key: str) -> list[str]:
     """The ledger's entries for the asset, oldest first, without those that are only for people."""
     observed = instance.fetch_observations(dg.AssetKey(key), limit=1000, ascending=True).records
-    kept = [record.asset_observation.metadata["dagster_runs/ledger"].value["entry"] for record in observed]
-    return [entry for entry in kept if entry != "progress"]
+    kinds = [entry_of(record).kind.value for record in observed]
+    return [kind for kind in kinds if kind != "progress"]
+
+
+def entry_of(record: dg.EventLogRecord) -> LedgerEntry:
+    """The ledger entry that an observation has."""
+    entry = LedgerEntry.from_event(record)
+    assert entry is not None
+    return entry
 
 
 def metadata(instance: dg.DagsterInstance, key: str) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
+from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.transport.clock import use_clock
-from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, materialize, metadata
+from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, entry_of, materialize, metadata
 from tests.remote_run.reexecuting import ClockOff, dies, execute, features_job, job_with, leave_going, reexecute
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -35,18 +36,18 @@ def test_one_op_twice_in_a_graph_has_two_runs(sandbox: Sandbox, instance: dg.Dag
     assert sandbox.starts("testgen") == 2
 
 
-def entries_of(instance: dg.DagsterInstance, key: str) -> list[dict[str, Any]]:
+def entries_of(instance: dg.DagsterInstance, key: str) -> list[LedgerEntry]:
     observed = instance.fetch_observations(dg.AssetKey(key.split("/")), limit=100, ascending=True).records
-    return [record.asset_observation.metadata["dagster_runs/ledger"].value for record in observed]
+    return [entry_of(record) for record in observed]
 
 
 def test_an_entry_tells_step_host_and_execution(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     reexecute(job, instance, parent)
     written = entries_of(instance, "features")
-    assert {entry["step"] for entry in written} == {"features"}
-    assert len({entry["host"] for entry in written}) == 1
-    assert len({entry["execution"] for entry in written}) == 2
+    assert {entry.step_key for entry in written} == {"features"}
+    assert len({entry.host for entry in written}) == 1
+    assert len({entry.execution_id for entry in written}) == 2
 
 
 @pytest.mark.parametrize("missing", [("step", "host", "execution"), ("step",)])
@@ -101,7 +102,7 @@ def test_a_step_that_another_selection_names_otherwise_is_the_same(
     job = defs.resolve_implicit_global_asset_job_def()
     parent = job.execute_in_process(instance=instance, raise_on_error=False)
     assert sandbox.starts("testgen") == 2
-    assert {entry["step"] for key in "ab" for entry in entries_of(instance, f"{key}/quality")} == {"suite", "suite_2"}
+    assert {entry.step_key for key in "ab" for entry in entries_of(instance, f"{key}/quality")} == {"suite", "suite_2"}
     for key in keys:
         alone = job.get_subset(asset_selection={key})
         tags = {"dagster/is_asset_resume_retry": "true", "dagster/parent_run_id": parent.run_id}

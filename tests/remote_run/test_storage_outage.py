@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy.exc
 
 from dagster_runs import ProphecyPipelineRun, build_remote_run_asset
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize, metadata, run_tests
@@ -171,12 +172,13 @@ def test_a_start_that_began_nothing_is_remembered_while_the_storage_fails(
     def stores(self: Any, event: Any) -> None:
         data = event.dagster_event.event_specific_data if event.dagster_event else None
         observation = getattr(data, "asset_observation", None)
-        kept = observation.metadata["dagster_runs/ledger"].value["entry"] if observation is not None else ""
-        if kept == "not_started" and refusals[0] < 6:
+        entry = LedgerEntry.from_observation(observation) if observation is not None else None
+        kind = entry.kind if entry is not None else None
+        if kind is EntryKind.NOT_STARTED and refusals[0] < 6:
             refusals[0] += 1
             raise AWAY
         store(self, event)
-        if kept == "starting" and not starts[0] and not refused:
+        if kind is EntryKind.STARTING and not starts[0] and not refused:
             starts[0] += 1
             raise AWAY
 

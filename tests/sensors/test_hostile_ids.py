@@ -7,7 +7,7 @@ import pytest
 
 from dagster_runs import RemoteRun
 from dagster_runs.sandbox import Fault, Sandbox
-from tests.remote_run.materializing import PROFILES, TESTS, materialize
+from tests.remote_run.materializing import PROFILES, TESTS, entry_of, materialize
 from tests.sensors.driving import deferred
 from tests.sensors.test_completion import JOURNEY, PIPELINE, WORKFLOW
 
@@ -33,4 +33,4 @@ def test_an_id_that_cannot_be_kept_is_refused(
 def noted(instance: dg.DagsterInstance) -> set[str | None]:
     """The ids in the ledger."""
     records = instance.fetch_observations(dg.AssetKey("it"), limit=100).records
-    return {record.asset_observation.metadata["dagster_runs/ledger"].value["run_id"] for record in records}
+    return {entry_of(record).run_id for record in records}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, RemoteRunResource, build_remote_run_asset
-from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known

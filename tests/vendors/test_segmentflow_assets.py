@@ -6,9 +6,10 @@ import dagster as dg
 import pytest
 
 from dagster_runs import SegmentflowJourneyRun, build_remote_run_asset
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.types import DAY
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from tests.remote_run.materializing import checks, entries, failure, metadata
+from tests.remote_run.materializing import checks, entries, entry_of, failure, metadata
 from tests.remote_run.reexecuting import KEY, at_pause, dies, execute, job_with, reexecute, terminate
 from tests.vendors.segmentflow_assets import ANNA, BOTH, BY_ID, BY_KEY, JOURNEY, JOURNEY_KEY, keys_sent, sent, start
 
@@ -111,9 +112,8 @@ class TestDays:
         for options, seconds in (({}, 30 * DAY), ({"timeout": 3600}, 3600)):
             assert start(BY_KEY, sandbox, instance, **options).success
             observed = instance.fetch_observations(dg.AssetKey(KEY), limit=10).records
-            kept = [record.asset_observation.metadata["dagster_runs/ledger"].value for record in observed]
-            started = next(entry for entry in kept if entry["entry"] == "started")
-            assert started["deadline"] - started["at"] == pytest.approx(seconds)
+            started = next(entry for entry in map(entry_of, observed) if entry.kind is EntryKind.STARTED)
+            assert (started.deadline or 0.0) - started.at == pytest.approx(seconds)
 
     @pytest.mark.covers("wait.timeout-cannot-cancel")
     def test_it_cannot_be_cancelled_at_the_timeout(self) -> None:

@@ -2,7 +2,7 @@
 
 from dagster_runs.remote_run.errors import RunLost
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, VendorError
@@ -30,7 +30,7 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
     run_id = execution.step.finishes
     if run_id is None:
         return None
-    record = execution.ledger.last_of(run_id)
+    record = execution.ledger.read().newest_about(run_id)
     if record is None:
         raise RunLost(
             f"Dagster's event log no longer tells of {run_id}, whose end this Dagster run was to publish: the Dagster "
@@ -40,7 +40,7 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
             hint="Materialize the asset, if it is wanted anew.",
             is_retryable=False,
         )
-    if record.entry is not EntryKind.STARTED or record.run_id is None:
+    if record.kind is not EntryKind.STARTED or record.run_id is None:
         if execution.step.instead_of:
             # A retry of a step of the asset's own would start the next run; the other Dagster run may do so as well.
             raise RunLost(
@@ -58,13 +58,7 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
             execution.step.instead_of[-1],
         )
     execution.step.log.info("Finishing %s, which Dagster run %s had started", record.run_id, record.dagster_run_id)
-    return RunHandle(
-        run_id=record.run_id,
-        correlation_id=record.correlation_id,
-        started_at=record.at,
-        deadline=record.deadline or record.at + execution.timeout,
-        attached=True,
-    )
+    return execution.handle_of(record, record.run_id)
 
 
 def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | None:
@@ -75,19 +69,15 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
         record: A ``started`` entry of this Dagster run, or of one that it resumes from failure.
     """
     log, run_id = execution.step.log, record.run_id or ""
-    if not record.is_of(execution.target, execution.fields):
+    if not record.is_of(execution.target, execution.fields_digest):
         changed = "with other fields" if record.target == execution.target else f"a {record.target}"
         log.warning("The earlier run %s was %s; starting a %s", run_id, changed, execution.target)
         return None
     status = _look(execution, run_id)
     if status is None:
         log.warning("%s no longer knows %s; starting anew", execution.run.vendor, execution.describe_run(run_id))
-        execution.record(
-            EntryKind.GONE,
-            f"{execution.run.vendor} does not know this run",
-            run_id=run_id,
-            correlation_id=record.correlation_id,
-        )
+        earlier = execution.handle_of(record, run_id)
+        execution.record(EntryKind.GONE, f"{execution.run.vendor} does not know this run", earlier)
         return None
     has_failed = status.state in (RunState.FAILED, RunState.CANCELED)
     # One that re-executes without resuming only keeps from starting a second run beside an active one.
@@ -96,13 +86,8 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
         log.info("%s had ended %s; starting anew", execution.describe_run(run_id), status.vendor_status)
         if execution.options.wait == "defer" and has_failed:
             # So that the completion sensor does not fail a Dagster run for what is being tried again.
-            execution.record(
-                EntryKind.ENDED,
-                f"The {execution.description} {status.ending}; starting anew",
-                run_id=run_id,
-                correlation_id=record.correlation_id,
-                status=status,
-            )
+            said = f"The {execution.description} {status.ending}; starting anew"
+            execution.record(EntryKind.ENDED, said, execution.handle_of(record, run_id), status=status)
         return None
     if status.state is RunState.SUCCEEDED and execution.ledger.was_reported_before(run_id):
         if execution.options.wait == "defer":
@@ -121,24 +106,10 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
     is_retry = record.dagster_run_id == execution.step.dagster_run_id
     deadline = record.deadline if is_retry and record.deadline else now + execution.timeout
     log.info("Attaching to %s, started before (%s)", execution.describe_run(run_id), status.vendor_status)
-    execution.record(
-        EntryKind.STARTED,
-        f"Attached to the {execution.description}",
-        run_id=run_id,
-        correlation_id=record.correlation_id,
-        at=record.at,
-        status=status,
-        deadline=deadline,
-        attached=True,
-    )
-    return RunHandle(
-        run_id=run_id,
-        correlation_id=record.correlation_id,
-        started_at=record.at,
-        deadline=deadline,
-        attached=True,
-        status=status if status.state.is_final else None,
-    )
+    final = status if status.state.is_final else None
+    handle = RunHandle(run_id, record.correlation_id, record.at, deadline, attached=True, status=final)
+    execution.record(EntryKind.STARTED, f"Attached to the {execution.description}", handle, status=status)
+    return handle
 
 
 def _was_held_back(execution: RemoteRunExecution, run_id: str, status: RunStatus) -> bool:

@@ -7,7 +7,7 @@ from typing import NoReturn, TypeVar
 from dagster_runs.remote_run.errors import RunTerminated
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.interrupts import hold_interrupts
-from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.lost_starts import find_ours
 from dagster_runs.remote_run.execution.poll_schedule import FIRST_PAUSE
 from dagster_runs.remote_run.execution.submit import is_known_unsent
@@ -36,16 +36,16 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
     """
     run = execution.run
     try:
-        record = _with_pauses(execution.ledger.last)
+        record = _with_pauses(lambda: execution.ledger.read().newest_start)
     except Exception as error:  # each storage has its own errors
         active = f"it is unknown whether {with_article(run.label)} is active"
         said = f"Dagster's event log does not answer ({error}), so {active}"
         raise RunTerminated(
             f"the Dagster run was terminated. {said}. {run.manual_stop_hint}".rstrip(), vendor=run.vendor
         ) from None
-    if record is not None and record.entry is EntryKind.STARTED and record.run_id is not None:
-        _, said = cancel(execution, _handle(record, record.run_id), why="the Dagster run was terminated")
-    elif record is not None and record.entry is EntryKind.STARTING and not is_known_unsent(record.correlation_id):
+    if record is not None and record.kind is EntryKind.STARTED and record.run_id is not None:
+        _, said = cancel(execution, execution.handle_of(record, record.run_id), why="the Dagster run was terminated")
+    elif record is not None and record.kind is EntryKind.STARTING and not is_known_unsent(record.correlation_id):
         said = (
             f"A start of {execution.description} was under way; look at {run.vendor} whether it has begun. "
             f"{run.manual_stop_hint}"
@@ -53,22 +53,12 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
         with execution.resource.http().with_call_budget():
             found = find_ours(execution, execution.attempt_of(record)) if run.can_cancel else None
         if found is not None:
-            _, said = cancel(execution, _handle(record, found.run_id), why="the Dagster run was terminated")
+            _, said = cancel(execution, execution.handle_of(record, found.run_id), why="the Dagster run was terminated")
         else:
             execution.step.log.warning(said)
     else:
         said = f"No {run.label} was going"
     raise RunTerminated(f"the Dagster run was terminated. {said}", vendor=run.vendor) from None
-
-
-def _handle(record: LedgerEntry, run_id: str) -> RunHandle:
-    return RunHandle(
-        run_id=run_id,
-        correlation_id=record.correlation_id,
-        started_at=record.at,
-        deadline=record.deadline or record.at,
-        attached=False,
-    )
 
 
 def request_cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str) -> None:
@@ -112,21 +102,15 @@ def _why_not_to_cancel(execution: RemoteRunExecution, handle: RunHandle) -> str 
     """
 
     def ask() -> str | None:
-        newer = execution.ledger.attached_later(handle.run_id)
+        newer = execution.ledger.read().newer_attempt(handle.run_id)
         if newer is None:
-            execution.record(
-                EntryKind.STEP_CANCELS,
-                f"Canceling the {execution.description}",
-                correlation_id=handle.correlation_id,
-                handle=handle,
-            )
-            newer = execution.ledger.attached_later(handle.run_id)
+            execution.record(EntryKind.STEP_CANCELS, f"Canceling the {execution.description}", handle)
+            newer = execution.ledger.read().newer_attempt(handle.run_id)
             if newer is not None:
                 execution.record(
                     EntryKind.STEP_KEEPS,
                     f"Not canceling the {execution.description}, as a newer attempt has attached to it",
-                    correlation_id=handle.correlation_id,
-                    handle=handle,
+                    handle,
                 )
         return None if newer is None else left_to_newer(execution, handle, newer)
 
@@ -188,8 +172,7 @@ def wait_for_cancel(
         execution.record(
             EntryKind.ENDED,
             f"The {execution.description} ended {status.plain_word}, since {why}",
-            correlation_id=handle.correlation_id,
-            handle=handle,
+            handle,
             status=status,
         )
     said = f"{named} ended {status.vendor_status}. {run.cancel_caveat}".rstrip(" .")

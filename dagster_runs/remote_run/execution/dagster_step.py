@@ -152,6 +152,15 @@ class Step:
         return [] if self.partition is None else list(self.context.partition_keys)
 
     @property
+    def fills_whole_range(self) -> bool:
+        """Whether its partitions are all those from the first to the last, and stay so: none can be added between."""
+        definition = self.context.assets_def.partitions_def
+        if not isinstance(definition, (dg.StaticPartitionsDefinition, dg.TimeWindowPartitionsDefinition)):
+            return False
+        keys = self.partitions
+        return list(definition.get_partition_keys_in_range(dg.PartitionKeyRange(keys[0], keys[-1]))) == keys
+
+    @property
     def max_step_retries(self) -> int:
         """How often the step's own policy tries it again."""
         policy = self.context.op_execution_context.op_def.retry_policy
@@ -234,12 +243,18 @@ class Step:
         changes = self.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_CANCELING, limit=_NEWEST_CHANGES)
         return any(event.run_id == self.dagster_run_id for event in changes.records)
 
-    def observe(self, keys: Sequence[dg.AssetKey], metadata: Mapping[str, Any], description: str) -> None:
+    def observe(
+        self, keys: Sequence[dg.AssetKey], metadata: Mapping[str, Any], description: str, tags: Mapping[str, str]
+    ) -> None:
         """Write an observation of each asset into the event log, at once, so that it outlives this process."""
         for key in keys:
             self.context.log_event(
                 dg.AssetObservation(
-                    asset_key=key, description=description, partition=self.single_partition, metadata=dict(metadata)
+                    asset_key=key,
+                    description=description,
+                    partition=self.single_partition,
+                    metadata=dict(metadata),
+                    tags=dict(tags),
                 )
             )
 

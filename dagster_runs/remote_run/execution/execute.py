@@ -11,7 +11,7 @@ from dagster_runs.remote_run.execution import cancellation, outcome
 from dagster_runs.remote_run.execution.attach import handle_to_finish, is_finalized
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle, Terminated
 from dagster_runs.remote_run.execution.interrupts import hold_interrupts
-from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.polling import wait_until_final
 from dagster_runs.remote_run.execution.start import start, start_or_attach
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -84,15 +84,12 @@ def _was_canceled_for_another(execution: RemoteRunExecution, handle: RunHandle, 
     """
     if status.state is not RunState.CANCELED or not handle.attached or execution.step.finishes is not None:
         return False
-    if not execution.storage.wait_for(lambda: execution.ledger.is_canceled_by_other_step(handle.run_id)):
+    if not execution.storage.wait_for(lambda: execution.ledger.read().is_canceled_by_other_step(handle.run_id)):
         return False
     said = f"The {execution.description} was canceled by a Dagster run that was terminated before; starting a new one"
     execution.step.log.warning("%s: %s", execution.describe_run(handle.run_id), said)
-    execution.storage.wait_for(
-        execution.prepare_entry(
-            EntryKind.ENDED, said, correlation_id=handle.correlation_id, handle=handle, status=status
-        )
-    )
+    entry = execution.new_entry(EntryKind.ENDED, said, handle, status=status)
+    execution.storage.wait_for(lambda: execution.ledger.record(entry))
     return True
 
 

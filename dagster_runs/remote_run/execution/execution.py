@@ -2,18 +2,23 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from hashlib import sha256
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+
+import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.errors import RunTerminated
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState, Step
 from dagster_runs.remote_run.execution.events import run_metadata
-from dagster_runs.remote_run.execution.ledger import EntryKind, Ledger, LedgerEntry
+from dagster_runs.remote_run.execution.ledger import Ledger
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, EntryTooLarge, LedgerEntry
 from dagster_runs.remote_run.execution.provenance import current_provenance
 from dagster_runs.remote_run.execution.storage_outage import StorageOutage
 from dagster_runs.remote_run.options import RunOptions
@@ -23,6 +28,12 @@ from dagster_runs.transport.clock import current_clock, is_same_clock
 
 if TYPE_CHECKING:
     from dagster_runs.remote_run.resource import RemoteRunResource
+
+
+MAX_RUN_ID = 400
+"""Characters of a vendor's run id for which an entry has room. The longest known, Prophecy's, has about 100."""
+_MAX_PARTITIONS = 4000
+"""Bytes, compressed, of a list of partitions that is kept as a list; a longer one is kept by its ends."""
 
 
 class Terminated(BaseException):
@@ -82,7 +93,7 @@ class RemoteRunExecution:
         return f"{type(self.run).__name__} {self.run.target}"
 
     @cached_property
-    def fields(self) -> str | None:
+    def fields_digest(self) -> str | None:
         """Digest of the fields that are wanted, where they are fixed."""
         if not self.is_fixed:
             return None
@@ -95,10 +106,12 @@ class RemoteRunExecution:
         """What the completion sensor needs to follow the run, where that is to do so."""
         if self.options.wait != "defer":
             return None
+        keys = self.step.partitions
+        is_long = len(zlib.compress(json.dumps(keys).encode())) > _MAX_PARTITIONS
         return {
             "run": self.run.to_payload(),
             "assets": [list(key.path) for key in self.step.asset_keys],
-            "partitions": self.step.partitions,
+            "partitions": {"first": keys[0], "last": keys[-1]} if is_long and self.step.fills_whole_range else keys,
         }
 
     @property
@@ -134,15 +147,16 @@ class RemoteRunExecution:
             return True
         if self.step.instead_of:
             return False
-        tries = len(self.ledger.known_run_ids())
-        return tries <= self.step.max_step_retries and not self.ledger.was_cancel_requested(finishes)
+        state = self.ledger.read()
+        tries = len(state.known_run_ids)
+        return tries <= self.step.max_step_retries and not state.was_cancel_requested(finishes)
 
     def for_deferred_run(self, run_id: str) -> "RemoteRunExecution":
         """This step following a run as it was handed over: the definition may have been changed since."""
-        record = self.ledger.last_of(run_id)
-        if record is None or record.deferred_payload is None or record.kind != type(self.run).__name__:
+        entry = self.ledger.state.newest_about(run_id)
+        if entry is None or entry.deferred_payload is None or entry.run_class_name != type(self.run).__name__:
             return self
-        return replace(self, run=self.run.from_payload(record.deferred_payload["run"]))
+        return replace(self, run=self.run.from_payload(entry.deferred_payload["run"]))
 
     def new_attempt(self) -> StartAttempt:
         """An attempt to start the run, beginning now."""
@@ -162,19 +176,30 @@ class RemoteRunExecution:
     def provenance_of(self, correlation_id: str) -> Mapping[str, Any] | None:
         """What the assets would have been made from before a start, which may have been an earlier attempt's."""
         if correlation_id not in self._provenance:
-            self._provenance[correlation_id] = self.ledger.provenance_of(correlation_id) or {}
+            entry = self.ledger.state.provenance_of(correlation_id)
+            self._provenance[correlation_id] = (entry.provenance if entry is not None else None) or {}
         return self._provenance[correlation_id] or None
 
-    def attempt_of(self, record: LedgerEntry) -> StartAttempt:
-        """The attempt that the ledger tells of."""
+    def attempt_of(self, entry: LedgerEntry) -> StartAttempt:
+        """The start attempt that an entry is about."""
         return StartAttempt(
-            correlation_id=record.correlation_id,
-            starting_at=record.at,
-            dagster_run_id=record.dagster_run_id,
-            dagster_url=self.resource.dagster_run_url(record.dagster_run_id),
+            correlation_id=entry.correlation_id,
+            starting_at=entry.at,
+            dagster_run_id=entry.dagster_run_id,
+            dagster_url=self.resource.dagster_run_url(entry.dagster_run_id),
             # By the same clock, whichever process it was.
-            by_this_process=is_same_clock(record.host, current_clock().host()),
+            by_this_process=is_same_clock(entry.host, current_clock().host()),
         )
+
+    def handle_of(self, entry: LedgerEntry, run_id: str) -> RunHandle:
+        """The run that an entry is about.
+
+        Args:
+            entry: The entry.
+            run_id: The vendor's id of the run, which an entry about its start alone does not have.
+        """
+        deadline = entry.deadline or entry.at + self.timeout
+        return RunHandle(run_id, entry.correlation_id, entry.at, deadline, attached=True)
 
     def raise_if_terminated(self) -> None:
         """Stop where a person or a limit terminated the Dagster run: a signal does not always reach the step.
@@ -233,55 +258,75 @@ class RemoteRunExecution:
                 self.raise_if_own_run_ended(self.own_run_state(), run_id=run_id)
             current_clock().sleep(seconds / parts)
 
-    def record(self, entry: EntryKind, description: str, **named: Any) -> None:
-        """Write a ledger entry, as `prepare_entry` prepares it."""
-        self.prepare_entry(entry, description, **named)()
+    def record(self, kind: EntryKind, description: str, start: StartAttempt | RunHandle, **shown: Any) -> None:
+        """Write a ledger entry, as `new_entry` makes it."""
+        self.ledger.record(self.new_entry(kind, description, start, **shown))
 
-    def prepare_entry(
+    def new_entry(
         self,
-        entry: EntryKind,
+        kind: EntryKind,
         description: str,
+        start: StartAttempt | RunHandle,
         *,
-        correlation_id: str,
-        handle: RunHandle | None = None,
-        run_id: str | None = None,
         status: RunStatus | None = None,
-        deadline: float | None = None,
-        at: float | None = None,
-        attached: bool = False,
-        shown: dict[str, Any] | None = None,
-    ) -> Callable[[], None]:
-        """A ledger entry, with what people want to see of the run; calling it writes it.
+        metadata: Mapping[str, Any] | None = None,
+    ) -> LedgerEntry:
+        """A ledger entry of this step, not written yet.
 
-        Only the call uses the storage, so that an error of a vendor's code is not taken for one of the storage.
+        It is made before Dagster's storage is used, so that an error of a vendor's code is not taken for an error of
+        the storage.
+
+        Args:
+            kind: What happened.
+            description: The same, for people.
+            start: The start attempt; or the run, once the vendor has given an id.
+            status: How the run stands.
+            metadata: What else people want to see.
         """
-        run_id = run_id or (handle.run_id if handle else None)
-        metadata = dict(shown or {})
-        if run_id is not None:
-            metadata = {
-                **run_metadata(
-                    self.run,
-                    run_id,
-                    url=self.url(run_id),
-                    attached=handle.attached if handle else attached,
-                    status=status,
-                ),
-                **metadata,
-            }
-            if entry is not EntryKind.ENDED:
+        handle = start if isinstance(start, RunHandle) else None
+        shown = dict(metadata or {})
+        if handle is not None:
+            url = self.url(handle.run_id)
+            known = run_metadata(self.run, handle.run_id, url=url, attached=handle.attached, status=status)
+            shown = {**known, **shown}
+            if kind is not EntryKind.ENDED:
                 # An attempt that attaches to a run which has ended is no end: Dagster would plot its duration twice.
-                metadata.pop("dagster_runs/duration_seconds", None)
-        return partial(
-            self.ledger.write,
-            entry,
-            description,
-            at=current_clock().wall() if at is None else at,
-            correlation_id=correlation_id,
+                shown.pop("dagster_runs/duration_seconds", None)
+        is_start = kind in (EntryKind.STARTING, EntryKind.STARTED)
+        started_at = start.started_at if isinstance(start, RunHandle) else start.starting_at
+        return LedgerEntry(
+            kind,
+            at=started_at if is_start else current_clock().wall(),
+            correlation_id=start.correlation_id,
+            dagster_run_id=self.step.dagster_run_id,
             target=self.target,
-            fields=self.fields,
-            run_id=run_id,
-            deadline=deadline if deadline is not None else (handle.deadline if handle else None),
-            deferred_payload=self.deferred_payload if entry is EntryKind.STARTED else None,
-            provenance=self.provenance_of(correlation_id) if entry in (EntryKind.STARTING, EntryKind.STARTED) else None,
-            shown=metadata,
+            name=self.step.name,
+            partition=self.step.partition,
+            run_id=handle.run_id if handle is not None else None,
+            deadline=handle.deadline if handle is not None else None,
+            fields_digest=self.fields_digest,
+            deferred_payload=self.deferred_payload if kind is EntryKind.STARTED else None,
+            provenance=self.provenance_of(start.correlation_id) if is_start else None,
+            step_key=self.step.step_key,
+            host=current_clock().host(),
+            execution_id=self.step.execution_id,
+            description=description,
+            metadata=shown,
         )
+
+    def check_entry_fits(self, attempt: StartAttempt) -> None:
+        """Make sure that the run can be recorded once it has begun.
+
+        Raises:
+            dagster.Failure: Its entry would be too large. Nothing was started.
+        """
+        longest = RunHandle(token_hex(MAX_RUN_ID // 2), attempt.correlation_id, 0.0, current_clock().wall(), False)
+        try:
+            self.new_entry(EntryKind.STARTED, "", longest).to_tags()
+        except EntryTooLarge as error:
+            raise dg.Failure(
+                description=f"The {self.description} cannot be recorded in Dagster's event log: {error}. Its fields, "
+                "its partitions or its inputs are too many. Nothing was started. Give the run fewer of them, or use "
+                "wait='poll', which needs to record less.",
+                allow_retries=False,
+            ) from None

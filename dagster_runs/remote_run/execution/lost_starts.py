@@ -9,7 +9,7 @@ from dagster_runs.remote_run.errors import StartOutcomeUnknown
 from dagster_runs.remote_run.execution.event_log import events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.interrupts import hold_interrupts
-from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.submit import record_not_started, record_started, send
 from dagster_runs.remote_run.types import (
     MAX_HOST_CLOCK_SKEW,
@@ -63,14 +63,14 @@ def recover(
             return record_started(execution, attempt, one.run_id, found=how)
     if found is not None and not found:
         log.warning("The start's answer was lost (%s); %s has no such run, so it is started again", why, run.vendor)
-        record_not_started(execution, attempt.correlation_id, "The vendor has no such run")
+        record_not_started(execution, attempt, "The vendor has no such run")
         return None
-    if execution.options.on_uncertain_start == "start_again" and execution.ledger.has_abandoned():
+    if execution.options.on_uncertain_start == "start_again" and execution.ledger.state.has_abandoned_start:
         why = f"{why}. It had been started again once, as on_uncertain_start='start_again' says"
     elif execution.options.on_uncertain_start == "start_again":
         log.warning("Starting again, as on_uncertain_start='start_again' says, though a run may be going: %s", why)
         said = "Outcome unknown; on_uncertain_start='start_again'"
-        execution.record(EntryKind.ABANDONED, said, correlation_id=attempt.correlation_id)
+        execution.record(EntryKind.ABANDONED, said, attempt)
         return None
     raise _outcome_unknown(execution, why, found or [])
 
@@ -88,7 +88,7 @@ def find_ours(execution: RemoteRunExecution, attempt: StartAttempt) -> StartCand
 def _search(execution: RemoteRunExecution, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
     """Look for the run of a lost start; ``None`` where the vendor offers no way to look."""
     # A run that an earlier attempt of this step started is not the one whose start was lost.
-    known = execution.ledger.known_run_ids()
+    known = execution.ledger.state.known_run_ids
     found: Sequence[StartCandidate] = ()
     waited = 0.0
     for pause in (0.0, *_SEARCH_PAUSES):
@@ -158,14 +158,14 @@ class OtherStarts:
 def other_starts_of(execution: RemoteRunExecution, attempt: StartAttempt) -> OtherStarts:
     """Look into the ledgers of all assets; only a lost start makes this worth its many queries."""
     run_ids: set[str] = set()
-    ours = execution.ledger.starts()
+    ours = execution.ledger.state.correlation_ids
     newest: dict[str, EntryKind] = {}
     kind = execution.target.partition(" ")[0]
     for key in execution.step.instance.get_asset_keys():
         for record in records_of(execution.step.instance, key, attempt.starting_at - _LOOKED_BACK):
-            if record.correlation_id in ours or record.kind != kind:
+            if record.correlation_id in ours or record.run_class_name != kind:
                 continue
-            newest[record.correlation_id] = record.entry
+            newest[record.correlation_id] = record.kind
             if record.run_id is not None:
                 run_ids.add(record.run_id)
             if abs(record.at - attempt.starting_at) > MAX_START_LATENCY + _clocks_differ(record, attempt):
@@ -184,4 +184,4 @@ def _clocks_differ(record: LedgerEntry, attempt: StartAttempt) -> float:
 def records_of(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[LedgerEntry]:
     """The asset's ledger entries since then, oldest first."""
     wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=machine_time(since))
-    yield from filter(None, map(LedgerEntry.of, events(instance.fetch_observations, wanted, ascending=True)))
+    yield from filter(None, map(LedgerEntry.from_event, events(instance.fetch_observations, wanted, ascending=True)))

@@ -15,7 +15,7 @@ from dagster_runs.remote_run.execution.attach import is_finalized
 from dagster_runs.remote_run.execution.cancellation import cancel, left_to_newer
 from dagster_runs.remote_run.execution.events import check_events, materializations, run_metadata, run_status_outcome
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
@@ -53,10 +53,9 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
     execution.record(
         EntryKind.ENDED,
         f"The {execution.description} {status.ending}",
-        correlation_id=handle.correlation_id,
-        handle=handle,
+        handle,
         status=status,
-        shown=dict(known.metadata),
+        metadata=known.metadata,
     )
     told = [check for check in known.checks if check.name in run.checks_on_failure]
     yield from check_events(execution.step, [outcome, *told])
@@ -92,7 +91,7 @@ def _is_ours_to_report(execution: RemoteRunExecution, handle: RunHandle) -> bool
 
 def _reported_by(execution: RemoteRunExecution, handle: RunHandle) -> LedgerEntry | None:
     """The entry of the newer attempt that reports the run's end; ``None`` if this step does."""
-    newer = execution.ledger.attached_later(handle.run_id)
+    newer = execution.ledger.read().newer_attempt(handle.run_id)
     if newer is None or newer.dagster_run_id == execution.step.dagster_run_id:
         return newer
     run = execution.step.instance.get_run_by_id(newer.dagster_run_id)

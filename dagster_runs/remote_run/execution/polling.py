@@ -7,7 +7,7 @@ from dagster_runs.remote_run.errors import RunLost, RunTimedOut
 from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
 from dagster_runs.remote_run.execution.event_log import earlier_durations
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule, RunAge
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.tables import as_progress
@@ -132,8 +132,7 @@ class StepPoller:
         execution.record(
             EntryKind.GONE,
             f"{execution.run.vendor} no longer knows this run",
-            correlation_id=handle.correlation_id,
-            handle=handle,
+            handle,
         )
         return RunLost(
             f"{execution.describe_run(handle.run_id)} is no longer known: {error.detail}",
@@ -167,16 +166,10 @@ class StepPoller:
         if told == self._told:
             return
         self._told = told
-        note = self._execution.prepare_entry(
-            EntryKind.PROGRESS,
-            f"The {self._execution.description} is {status.plain_word}",
-            correlation_id=self._handle.correlation_id,
-            handle=self._handle,
-            status=status,
-            shown=dict(told[1]),
-        )
+        said = f"The {self._execution.description} is {status.plain_word}"
+        entry = self._execution.new_entry(EntryKind.PROGRESS, said, self._handle, status=status, metadata=told[1])
         # A run is not worse off without it, so it is not written again when the storage is back.
-        self._execution.storage.attempt(note)
+        self._execution.storage.attempt(lambda: self._execution.ledger.record(entry))
 
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:
         try:

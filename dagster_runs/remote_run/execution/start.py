@@ -6,7 +6,7 @@ from dagster_runs.remote_run.errors import RunConflict, RunTerminated, RunTimedO
 from dagster_runs.remote_run.execution.attach import attach
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import recover
 from dagster_runs.remote_run.execution.poll_schedule import growing_pause
 from dagster_runs.remote_run.execution.submit import is_known_unsent, record_not_started, recording_unsent, send
@@ -30,16 +30,16 @@ def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
     """
     # Asked before the ledger, which needs to know from the same query when the Dagster run began.
     verdict = execution.step.own_run_state_at_start
-    record = execution.ledger.last()
+    record = execution.ledger.read().newest_start
     handle: RunHandle | None = None
-    if record is not None and record.entry is EntryKind.STARTED:
+    if record is not None and record.kind is EntryKind.STARTED:
         handle = attach(execution, record)
-    elif record is not None and record.entry is EntryKind.STARTING and is_known_unsent(record.correlation_id):
+    elif record is not None and record.kind is EntryKind.STARTING and is_known_unsent(record.correlation_id):
         execution.step.log.info("The last attempt in this process ended before it sent the start; starting again")
-        record_not_started(execution, record.correlation_id, "Stopped before it was sent")
-    elif record is not None and record.entry is EntryKind.STARTING:
+        record_not_started(execution, execution.attempt_of(record), "Stopped before it was sent")
+    elif record is not None and record.kind is EntryKind.STARTING:
         why = f"this step's last attempt ended in the middle of starting {record.target}"
-        is_same = record.is_of(execution.target, execution.fields)
+        is_same = record.is_of(execution.target, execution.fields_digest)
         handle = recover(execution, execution.attempt_of(record), why=why, is_same=is_same)
     if handle is not None:
         return handle
@@ -65,14 +65,10 @@ def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHand
                 f"Dagster has given up this step's run, so no {run.label} was started", vendor=run.vendor
             )
         attempt = execution.new_attempt()
+        execution.check_entry_fits(attempt)
         try:
             with recording_unsent(execution, attempt):
-                execution.record(
-                    EntryKind.STARTING,
-                    f"Starting {with_article(execution.description)}",
-                    correlation_id=attempt.correlation_id,
-                    at=attempt.starting_at,
-                )
+                execution.record(EntryKind.STARTING, f"Starting {with_article(execution.description)}", attempt)
                 return send(execution, attempt)
         except VendorError as error:
             if error.may_have_been_accepted:
@@ -85,7 +81,7 @@ def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHand
             else:
                 # Not in the description, which Dagster renders as markdown.
                 shown = {"dagster_runs/error": dg.MetadataValue.text(str(error))}
-                record_not_started(execution, attempt.correlation_id, "The start was refused", shown=shown)
+                record_not_started(execution, attempt, "The start was refused", metadata=shown)
                 if not run.is_conflict_with_active_run(error):
                     raise
                 _wait_until_free(execution, error, begun)

@@ -9,7 +9,7 @@ from dagster_runs.remote_run.errors import RunTerminated
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle, Terminated
 from dagster_runs.remote_run.execution.interrupts import hold_interrupts
-from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
@@ -49,39 +49,38 @@ def recording_unsent(execution: RemoteRunExecution, attempt: StartAttempt) -> It
         if is_known_unsent(attempt.correlation_id):
             pauses = _STORAGE_PAUSES if isinstance(error, Exception) else _SHORT_STORAGE_PAUSES
             with hold_interrupts():
-                record_not_started(execution, attempt.correlation_id, "Stopped before it was sent", pauses=pauses)
+                record_not_started(execution, attempt, "Stopped before it was sent", pauses=pauses)
         raise
 
 
 def record_not_started(
     execution: RemoteRunExecution,
-    correlation_id: str,
+    attempt: StartAttempt,
     description: str,
     *,
-    shown: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     pauses: tuple[float, ...] = _STORAGE_PAUSES,
 ) -> None:
     """Write down that a start began no run. This process remembers it where Dagster's storage fails.
 
     Args:
         execution: What this step wants.
-        correlation_id: The start's.
+        attempt: The start.
         description: Why it began none, for people.
-        shown: Metadata for people.
+        metadata: What people want to see.
         pauses: Seconds between the attempts to write it.
     """
-    _known_unsent.add(correlation_id)
+    _known_unsent.add(attempt.correlation_id)
+    entry = execution.new_entry(EntryKind.NOT_STARTED, description, attempt, metadata=metadata)
     for pause in (*pauses, None):
         try:
-            execution.record(
-                EntryKind.NOT_STARTED, description, correlation_id=correlation_id, shown=dict(shown) if shown else None
-            )
+            execution.ledger.record(entry)
         except Exception as error:  # each storage has its own errors
             _logger.warning("Dagster's event log failed, so it does not tell that nothing was started: %s", error)
             if pause is not None:
                 current_clock().sleep(pause)
         else:
-            _known_unsent.discard(correlation_id)
+            _known_unsent.discard(attempt.correlation_id)
             return
 
 
@@ -155,9 +154,10 @@ def record_started(
         attached=found is not None,
     )
     said = f"Started the {execution.description}" if found is None else f"Found the {execution.description}: {found}"
+    entry = execution.new_entry(EntryKind.STARTED, said, handle)
     for pause in (*_STORAGE_PAUSES, None):
         try:
-            execution.record(EntryKind.STARTED, said, correlation_id=attempt.correlation_id, handle=handle, at=now)
+            execution.ledger.record(entry)
             break
         except Exception as error:  # of whatever storage Dagster has: no vendor has a part in this
             # Not into the event log, which is what fails.

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_runs.remote_run.execution.cancellation import CANCEL_CONFIRMED_WITHIN, request_cancel, wait_for_cancel
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
 from dagster_runs.sensors.completion.index import DeferredRunIndex
@@ -44,7 +44,7 @@ class _CancellingStep(Step):
     @cached_property
     def step_key(self) -> str | None:
         """As the run's own step has it."""
-        return self.deferred_run.record.step if self.deferred_run is not None else None
+        return self.deferred_run.record.step_key if self.deferred_run is not None else None
 
     @cached_property
     def single_partition(self) -> str | None:
@@ -83,7 +83,7 @@ class Cancellation:
         execution, handle = self._execution, self._handle
         if execution.run.can_cancel:
             said = f"Cancelling the {execution.description}"
-            execution.record(EntryKind.CANCELLING, said, correlation_id=handle.correlation_id, handle=handle)
+            execution.record(EntryKind.CANCEL_REQUESTED, said, handle)
         request_cancel(execution, handle, why=_WHY)
         self._until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
 

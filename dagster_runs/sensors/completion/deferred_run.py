@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.execution.ledger import LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule, RunAge
 from dagster_runs.remote_run.execution.provenance import Provenance, read_provenance
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -98,7 +99,7 @@ class DeferredRun:
     @property
     def is_of_kind(self) -> bool:
         """Whether it is of the kind that the asset has now; of another one the vendor's answers would mean nothing."""
-        return self.record.kind == self.asset.remote.run_class.__name__
+        return self.record.run_class_name == self.asset.remote.run_class.__name__
 
     @property
     def keys(self) -> list[dg.AssetKey]:
@@ -109,7 +110,10 @@ class DeferredRun:
     @property
     def partitions(self) -> Sequence[str]:
         """The partitions that it fills; empty for assets without partitions."""
-        return (self.record.deferred_payload or {}).get("partitions") or ()
+        stored = (self.record.deferred_payload or {}).get("partitions") or ()
+        if not isinstance(stored, Mapping):
+            return stored
+        return _keys_between(self.asset.definition.partitions_def, str(stored["first"]), str(stored["last"]))
 
     @property
     def asset_partitions(self) -> list[tuple[dg.AssetKey, str | None]]:
@@ -156,3 +160,17 @@ class DeferredRun:
         return self.phase is Phase.ACTIVE and now >= min(
             self.deadline, self.polled_at + self.age.pause(pace, self.polled_at)
         )
+
+
+@lru_cache(maxsize=64)
+def _keys_between(definition: dg.PartitionsDefinition[Any] | None, first: str, last: str) -> Sequence[str]:
+    """The partitions of a run that fills so many that only the ends were recorded.
+
+    Without the definition, or with another one, these are the ends: a Dagster run then reports the end of the run.
+    """
+    try:
+        if definition is not None:
+            return list(definition.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
+    except dg.DagsterInvalidInvocationError:
+        pass
+    return [first, last]

@@ -15,7 +15,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.event_log import is_attached, observed_run, published_run
-from dagster_runs.remote_run.execution.ledger import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
@@ -183,7 +183,7 @@ class DeferredRunIndex:
             return
         self._seen.add(event.storage_id)
         self._newest = max(self._newest, event.storage_id)
-        record = LedgerEntry.of(event)
+        record = LedgerEntry.from_event(event)
         if record is None and not event.run_id:
             told = (asset.keys[0], observed_run(event) or "")  # its end was told without a step
             ended = self._active.pop(told, None)
@@ -194,11 +194,11 @@ class DeferredRunIndex:
             return
         key = (asset.keys[0], record.run_id)
         known = self._active.get(key)
-        if record.entry in (EntryKind.ENDED, EntryKind.GONE):
+        if record.kind in (EntryKind.ENDED, EntryKind.GONE):
             self._note_end(key, record)
-        elif record.entry is EntryKind.CANCELLING and known is not None:
+        elif record.kind is EntryKind.CANCEL_REQUESTED and known is not None:
             known.is_canceled = True
-        elif record.entry is EntryKind.STARTED and record.deferred_payload is not None and not _is_same(known, record):
+        elif record.kind is EntryKind.STARTED and record.deferred_payload is not None and not _is_same(known, record):
             self._active[key] = self._deferred_run(asset, record, event)
             self._noted.pop(key, None)
 
@@ -222,7 +222,7 @@ class DeferredRunIndex:
             # Of one that was found, or attached to, the entry is younger than the run.
             last_individual_update=0.0 if is_attached(event) else record.at,
             # Where somebody made another kind of run of the asset since, the vendor's answers would mean nothing.
-            phase=Phase.ACTIVE if record.kind == asset.remote.run_class.__name__ else Phase.NEEDS_DAGSTER_RUN,
+            phase=Phase.ACTIVE if record.run_class_name == asset.remote.run_class.__name__ else Phase.NEEDS_DAGSTER_RUN,
             may_be_reported=not self.is_known or is_attached(event),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.execution.ledger import EntryKind
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import records_of
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.types import MAX_START_LATENCY, ListedRun
@@ -91,8 +91,8 @@ class Ownership:
                     return True
                 if record.at > created_at + _START_DECIDED:
                     break
-                if record.entry is not EntryKind.PROGRESS and abs(record.at - created_at) <= _START_DECIDED:
-                    newest[record.correlation_id] = record.entry
+                if record.kind is not EntryKind.PROGRESS and abs(record.at - created_at) <= _START_DECIDED:
+                    newest[record.correlation_id] = record.kind
         is_open = EntryKind.STARTING in newest.values() and current_clock().wall() - created_at < _START_DECIDED
         return None if is_open else False
 
