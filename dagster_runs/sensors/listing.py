@@ -5,13 +5,9 @@ from math import inf
 
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.types import ListedRun
-from dagster_runs.sensors.observation.cursor import LISTED_LATE
+from dagster_runs.sensors import limits
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import UnexpectedResponseError
-
-_MIN_PART = 60.0
-_OVERLAP = 15.0
-"""Seconds. The vendor's clock is known as exactly as its answers are quick, and two parts must not leave a gap."""
 
 
 class FinishedRunsReader:
@@ -36,15 +32,15 @@ class FinishedRunsReader:
             Epoch seconds up to which all were shown, after each part; those of the beginning once all were.
         """
         began = current_clock().wall()
-        begin = since - LISTED_LATE
+        begin = since - limits.LISTED_LATE
         while begin < began:
             end = min(begin + self._part, began)
             if not self._is_shown(resource, begin, None if end == began else end, show):
-                self._part = max(_MIN_PART, (end - begin) / 4)
+                self._part = max(limits.MIN_LIST_PART, (end - begin) / 4)
                 return
             self._part *= 2
             yield end
-            begin = end if end == began else end - _OVERLAP
+            begin = end if end == began else end - limits.LIST_OVERLAP
 
     def _is_shown(
         self, resource: RemoteRunResource, begin: float, end: float | None, show: Callable[[ListedRun], bool]
@@ -59,7 +55,7 @@ class FinishedRunsReader:
         except UnexpectedResponseError:
             # Its pages may be too many, so the next tick reads a shorter part. Any other answer that is no list is an
             # error: it comes at once, or for the shortest part as well.
-            if not has_shown or self._part <= _MIN_PART:
+            if not has_shown or self._part <= limits.MIN_LIST_PART:
                 raise
             return False
         return listed is not None

@@ -1,16 +1,15 @@
-"""Problems that last: logged once when they begin and once when they end, and shown as failed ticks where they must be.
+"""Outages: logged once when they begin and once when they end, and shown as failed ticks where they must be.
 
-A sensor's tick that only logs a problem is green. A problem that a person has to solve (wrong credentials, a variable
-that is not set) therefore also fails ticks, but never in a way that holds up the ends of other vendors' runs.
+A tick that only logs a problem is green. A problem that a person has to solve (wrong credentials, a variable that is
+not set) therefore also fails ticks, but never in a way that holds up the outcomes of other vendors' runs.
 """
 
 import logging
 from collections.abc import Iterable, Mapping
 
+from dagster_runs.sensors import limits
 from dagster_runs.transport.clock import current_clock
-
-FAILS_WITHIN = 300.0
-"""Seconds within which at least one tick fails while a problem lasts."""
+from dagster_runs.transport.errors import AuthenticationError, PermissionDeniedError, VendorError
 
 
 class LastingProblem(Exception):
@@ -48,12 +47,131 @@ class OutageLog:
             log.info(over, name, now - self._since.pop(name))
 
 
+class OutageTracker:
+    """Which calls to one resource's vendor fail, and since when. Only for the tick's thread.
+
+    Args:
+        name: The resource's key, for messages.
+
+    Attributes:
+        last_error: The error of the last call, while status calls fail.
+        is_unresponsive: Whether the vendor let all the time of the last round pass without a response.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.last_error: Exception | None = None
+        self.is_unresponsive = False
+        self._name = name
+        self._failing_since: float | None = None
+        self._failures_in_a_row = 0
+        self._was_answered = False
+        self._is_idle = False
+        self._list_errors: dict[str, Exception] = {}
+        self._pending_error: Exception | None = None
+        self._unsupported: dict[str, Exception] = {}
+        self._logged_unsupported: set[str] = set()
+        self._log = OutageLog()
+        self._list_log = OutageLog()
+
+    def succeeded(self) -> None:
+        """A call was answered."""
+        self._failures_in_a_row, self._was_answered = 0, True
+
+    def failed(self, error: Exception) -> None:
+        """A call failed."""
+        self._failures_in_a_row += 1
+        self._pending_error = error
+
+    def list_succeeded(self, name: str, *, unsupported: Exception | None = None) -> None:
+        """A list was read; or the vendor said that it does not offer the list, which is no problem."""
+        self._list_errors.pop(name, None)
+        if unsupported is not None:
+            self._unsupported[name] = unsupported
+        else:
+            self._unsupported.pop(name, None)
+
+    def list_failed(self, name: str, error: Exception) -> None:
+        """A list could not be read. Each run is polled individually then."""
+        self._list_errors[name] = error
+
+    def end_round(self, threshold: int = limits.MAX_FAILURES_IN_A_ROW, *, is_unresponsive: bool = False) -> None:
+        """Decide whether the calls fail: one call may fail alone, but several in a row are an outage.
+
+        Args:
+            threshold: Failures in a row that are an outage.
+            is_unresponsive: Whether the vendor let all the time pass without a response.
+        """
+        self._is_idle, self.is_unresponsive = False, is_unresponsive
+        if self._failures_in_a_row >= max(1, threshold):
+            self.last_error = self._pending_error
+            self._failing_since = self._failing_since or current_clock().wall()
+        elif self._was_answered:
+            self.last_error = self._failing_since = None
+        self._failures_in_a_row, self._was_answered = 0, False
+
+    def set_idle(self) -> None:
+        """No run is active, so nothing is polled, and nothing can fail."""
+        self.last_error = self._failing_since = None
+        self.is_unresponsive, self._is_idle = False, True
+        self._list_errors.clear()
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether the vendor does not respond, or responds with failures."""
+        return self.is_unresponsive or self.last_error is not None
+
+    @property
+    def problem(self) -> str | None:
+        """Why status calls fail, if they do."""
+        if self.last_error is None:
+            return None
+        return f"Status checks of {self._name} fail, and its runs are waited for: {self.last_error}"
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong at the moment: with all calls, or with lists alone."""
+        return [self.problem] if self.problem is not None else list(self._list_problems.values())
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the vendor refuses our credentials, if it has answered 401 or 403 for a while."""
+        is_refusal = isinstance(self.last_error, (AuthenticationError, PermissionDeniedError))
+        if not is_refusal or self._failing_since is None:
+            return None
+        return self.problem if current_clock().wall() - self._failing_since >= limits.REFUSED_GRACE else None
+
+    @property
+    def _list_problems(self) -> dict[str, str]:
+        return {
+            name: f"{name} cannot be listed, so each run is polled individually: {error}"
+            for name, error in self._list_errors.items()
+        }
+
+    def log_outage(self, log: logging.Logger) -> None:
+        """Log one line when an outage begins, and one when it ends."""
+        over = "%s has no active runs anymore, after %.0f s"
+        if not self._is_idle:
+            over = "Status checks of %s work again, after %.0f s"
+        self._log.update(log, {self._name: self.problem} if self.problem is not None else {}, over=over)
+        for name in self._unsupported.keys() - self._logged_unsupported:
+            log.info("%s are not offered as a list, so other calls are used: %s", name, self._unsupported[name])
+        self._logged_unsupported = set(self._unsupported)
+        if self.problem is None:  # otherwise the vendor is down as a whole
+            self.log_lists(log)
+
+    def log_lists(self, log: logging.Logger) -> None:
+        """Log one line when a list begins to fail, and one when it works again."""
+        errors = {name: one for name, one in self._list_errors.items() if not isinstance(one, VendorError)}
+        over = "%s can be listed again, after %.0f s"
+        self._list_log.update(log, self._list_problems, over=over, errors=errors)
+
+
 class Alarm:
     """Decides which ticks fail while a problem lasts.
 
     A tick that has nothing to report fails. A tick that has something to report does so, except that within
-    `FAILS_WITHIN` one tick fails in any case: what it had to report waits for the next tick. Two ticks never fail in a
-    row for longer than that, so that Dagster stores the sensor's cursor now and then.
+    `limits.ALARM_INTERVAL` one tick fails in any case: what it had to report waits for the next tick. Two ticks never
+    fail in a row for longer than that, so that Dagster stores the sensor's cursor now and then.
     """
 
     def __init__(self) -> None:
@@ -68,9 +186,9 @@ class Alarm:
         Raises:
             LastingProblem: It must fail.
         """
-        said, now = self._begin(problems), current_clock().wall()
-        if said and now - self._failed_at >= FAILS_WITHIN and not self._failed_last:
-            self._fail(said, now)
+        message, now = self._begin(problems), current_clock().wall()
+        if message and now - self._failed_at >= limits.ALARM_INTERVAL and not self._failed_last:
+            self._fail(message, now)
 
     def check_after_reporting(self, problems: Iterable[str], *, is_idle: bool) -> None:
         """Fail a tick that has nothing to report.
@@ -78,20 +196,20 @@ class Alarm:
         Raises:
             LastingProblem: It must fail.
         """
-        said, now = self._begin(problems), current_clock().wall()
-        is_stale = now - self._stored_at >= FAILS_WITHIN
-        if said and is_idle and not (is_stale and self._failed_last):
-            self._fail(said, now)
+        message, now = self._begin(problems), current_clock().wall()
+        is_stale = now - self._stored_at >= limits.ALARM_INTERVAL
+        if message and is_idle and not (is_stale and self._failed_last):
+            self._fail(message, now)
         self._stored_at, self._failed_last = now, False
 
     def _begin(self, problems: Iterable[str]) -> str:
-        said = ". ".join(problems)
-        if said and not self._has_begun:
+        message = ". ".join(problems)
+        if message and not self._has_begun:
             self._failed_at = self._stored_at = current_clock().wall()
             self._failed_last = False
-        self._has_begun = bool(said)
-        return said
+        self._has_begun = bool(message)
+        return message
 
-    def _fail(self, said: str, now: float) -> None:
+    def _fail(self, message: str, now: float) -> None:
         self._failed_at, self._failed_last = now, True
-        raise LastingProblem(said)
+        raise LastingProblem(message)

@@ -39,7 +39,7 @@ def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
     """Whether a Dagster run can fill what the deferred run filled: somebody may have changed the asset's partitions.
 
     Raises:
-        NoStep: It cannot.
+        CannotRequestRun: It cannot.
         NotPrepared: An error of code, so that it is not known.
     """
     partitions_def = deferred_run.asset.definition.partitions_def
@@ -59,7 +59,7 @@ def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str]
     return all(is_partition(partitions_def, key, instance) for key in dict.fromkeys((partitions[0], partitions[-1])))
 
 
-def to_publish(
+def to_report(
     deferred_run: DeferredRun,
     context: dg.SensorEvaluationContext,
     jobs: Mapping[str, Job],
@@ -83,7 +83,7 @@ def to_publish(
             fail; its step is not retried, so that it starts nothing even if one of the others is alive after all.
 
     Raises:
-        NoStep: There can be none.
+        CannotRequestRun: There can be none.
         NotPrepared: An error of code kept it from being prepared.
     """
     instance = context.instance
@@ -97,7 +97,7 @@ def to_publish(
     if instance.run_retries_enabled:
         # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
         left = _retries_left(before, instance.run_retries_max_retries)
-        tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_canceled or instead_of else left
+        tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_cancel_requested or instead_of else left
     if instead_of:
         tags[INSTEAD_OF_TAG] = ",".join(instead_of)
     request = dg.RunRequest(

@@ -1,29 +1,35 @@
-"""What a tick tells Dagster, as far as there is room and time."""
+"""The output of a tick: what it hands over to Dagster, as far as there is room and time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition
+from dagster_runs.sensors import limits
 from dagster_runs.sensors.run_outcome import AssetEvent, RunOutcome
 from dagster_runs.transport.clock import current_clock
 
-EVENTS_FOR_A_REQUEST = 40
-"""That Dagster stores in the time in which it launches a run."""
-STILL_AT_WORK = "The last tick of this sensor is still at work"
-"""Dagster begins the next one when a tick has taken too long, and reads no more what that one tells."""
+STILL_RUNNING = "The last tick of this sensor is still running"
+"""Dagster begins the next tick when one has taken too long, and no longer reads what that one returns."""
+_MAX_BUDGET = 10_000
+_MAX_MEASURED_RUNS = 100
+"""Runs whose time is measured: enough to tell the speed, and few enough to be read in each tick."""
 
 
 @dataclass
 class TickOutput:
-    """What a tick tells Dagster.
+    """What a tick hands over to Dagster.
 
     Attributes:
-        until: Monotonic seconds after which no more than one further run of each kind is told of.
-        told: For each run that is reported, the place that comes last, and the number of events up to it.
-        without_run: Checks and partitions of which it has an evaluation.
-        was_stored: Asks Dagster whether it has stored the last run of the report; ``None`` if that has no events.
+        max_events: Events that it may have.
+        max_requests: Run requests that it may have.
+        until: Monotonic seconds after which at most one more run of each kind is reported.
+        events: Events to be stored.
+        requests: Dagster runs to be launched.
+        reported: For each reported run, the asset and partition that comes last, and the number of events up to it.
+        runless_evaluations: Checks and partitions of which ``events`` has an evaluation without a Dagster run.
+        was_stored: Asks Dagster whether it has stored the last reported run; ``None`` without events.
     """
 
     max_events: int
@@ -31,15 +37,20 @@ class TickOutput:
     until: float
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
-    told: list[tuple[AssetPartition, int]] = field(default_factory=list)
-    without_run: set[tuple[dg.AssetCheckKey, str]] = field(default_factory=set)
+    reported: list[tuple[AssetPartition, int]] = field(default_factory=list)
+    runless_evaluations: set[tuple[dg.AssetCheckKey, str]] = field(default_factory=set)
     was_stored: Callable[[dg.DagsterInstance], bool] | None = None
 
-    def tell(self, ended: RunOutcome, instance: dg.DagsterInstance) -> None:
-        """Report the materializations of a good end, where they were not reported yet."""
-        if ended.asset_partitions:
-            self.events += ended.materializations(instance, self.events)
-            self.told.append((ended.asset_partitions[-1], len(self.events)))
+    def add_materializations(self, outcome: RunOutcome, instance: dg.DagsterInstance) -> None:
+        """Add the materializations of a run that succeeded, where they were not reported yet."""
+        if outcome.asset_partitions:
+            self.events += outcome.materializations(instance, self.events)
+            self.reported.append((outcome.asset_partitions[-1], len(self.events)))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the tick has nothing to hand over."""
+        return not self.events and not self.requests
 
     @property
     def is_late(self) -> bool:
@@ -48,11 +59,60 @@ class TickOutput:
 
     @property
     def has_room_for_events(self) -> bool:
-        """Whether further successes may be told in this tick."""
-        taken = min(len(self.requests) * EVENTS_FOR_A_REQUEST, self.max_events // 2)
+        """Whether further successes may be reported in this tick."""
+        taken = min(len(self.requests) * limits.EVENTS_PER_REQUEST, self.max_events // 2)
         return len(self.events) + taken < self.max_events
 
     @property
     def has_room_for_requests(self) -> bool:
-        """Whether further runs may be requested in this tick."""
+        """Whether further Dagster runs may be requested in this tick."""
         return len(self.requests) < self.max_requests
+
+
+class EventBudget:
+    """How many events a tick may report, from how long those of the last tick took to be stored.
+
+    Attributes:
+        max_events: Events that a tick reports; those of one run stay together.
+    """
+
+    def __init__(self) -> None:
+        self.max_events = limits.FIRST_TICK_EVENTS
+        self._reported: Sequence[tuple[AssetPartition, int]] = ()
+
+    def remember(self, reported: Sequence[tuple[AssetPartition, int]]) -> None:
+        """Remember what the tick reports.
+
+        Args:
+            reported: For each run, the asset and partition that is reported last, and the number of events up to it.
+        """
+        self._reported = reported[-_MAX_MEASURED_RUNS:]
+
+    def learn(self, instance: dg.DagsterInstance) -> None:
+        """Measure how long it took to store. To be called once Dagster has stored it."""
+        if not self._reported:
+            return
+        reported, self._reported = self._reported, ()
+        (first, before), (last, after) = reported[0], reported[-1]
+        if after - before < limits.MIN_MEASURED_EVENTS:
+            return
+        # All runs of an asset without partitions are reported for the same asset and partition.
+        since = sum(asset_partition == first for asset_partition, _ in reported)
+        began, ended = _stored_at(first, instance, since), _stored_at(last, instance, 1)
+        if began is None or ended is None:
+            return
+        self.adapt(after - before, ended - began)
+
+    def adapt(self, events: int, seconds: float) -> None:
+        """Report as many events as are stored in time, given how long so many took."""
+        affordable = limits.STORE_SECONDS * events / max(seconds, 0.001)
+        # At most twice as many as before, as a storage may be fast for a moment.
+        self.max_events = int(max(limits.MIN_TICK_EVENTS, min(_MAX_BUDGET, affordable, 2 * self.max_events)))
+
+
+def _stored_at(asset_partition: AssetPartition, instance: dg.DagsterInstance, which: int) -> float | None:
+    """When the newest report of an asset and partition was stored, or an earlier one, counted from 1 for the newest."""
+    key, partition = asset_partition
+    wanted = dg.AssetRecordsFilter(key, [partition] if partition is not None else None)
+    newest = instance.fetch_materializations(wanted, limit=which).records
+    return newest[-1].timestamp if len(newest) == which else None

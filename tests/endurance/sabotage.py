@@ -10,10 +10,10 @@ from unittest import mock
 
 import dagster as dg
 
+from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.dedupe import ReportedRuns
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
-from dagster_runs.sensors.completion.poller import ResourcePoller
 from dagster_runs.sensors.completion.sensor import Completion
 from dagster_runs.sensors.run_outcome import RunOutcome
 
@@ -30,26 +30,26 @@ def _forget_what_was_reported() -> list[Any]:
 
 def _trust_the_memory() -> list[Any]:
     """Nobody asks whether Dagster has stored what the last tick handed over."""
-    known = Completion._known
+    refresh = Completion._refresh
 
-    def trusting(self: Completion, cursor: Any, instance: Any) -> DeferredRunIndex:
-        if self._deferred_runs is not None:
+    def trusting(self: Completion, cursor: Any, instance: Any, begun: float) -> DeferredRunIndex:
+        if self._index is not None:
             self._tick_id = cursor.tick_id
-        return known(self, cursor, instance)
+        return refresh(self, cursor, instance, begun)
 
-    return [mock.patch.object(Completion, "_known", trusting)]
+    return [mock.patch.object(Completion, "_refresh", trusting)]
 
 
 def _take_failed_for_good() -> list[Any]:
     """What ended badly is reported as a success."""
-    take_in = ResourcePoller._take_in
+    apply_poll = DeferredRun.apply_poll
 
-    def taking_in(self: ResourcePoller, deferred_run: DeferredRun, status: Any, resource: Any) -> None:
-        take_in(self, deferred_run, status, resource)
-        if deferred_run.shown is Phase.NEEDS_DAGSTER_RUN:
-            deferred_run.shown = Phase.SUCCEEDED
+    def apply_as_good(self: DeferredRun, *given: Any) -> None:
+        apply_poll(self, *given)
+        if self.phase is Phase.NEEDS_DAGSTER_RUN:
+            self.phase = Phase.SUCCEEDED
 
-    return [mock.patch.object(ResourcePoller, "_take_in", taking_in)]
+    return [mock.patch.object(DeferredRun, "apply_poll", apply_as_good)]
 
 
 def _without_targets() -> list[Any]:

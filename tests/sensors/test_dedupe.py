@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs.sandbox import Sandbox
-from dagster_runs.sensors.completion import dedupe as published_module
+from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
 from tests.sensors.driving import Lost, completion, deferred, materializations, reported
@@ -25,7 +25,7 @@ def test_an_assets_reports_are_read_once_however_many_runs_of_it_have_ended(
     monkeypatch: pytest.MonkeyPatch,
     partitioned: bool,
 ) -> None:
-    monkeypatch.setattr(published_module, "_AT_ONCE", RUNS // 2)
+    monkeypatch.setattr(limits, "PARTITIONS_PER_QUERY", RUNS // 2)
     keys = [f"p{number}" for number in range(RUNS)] if partitioned else [None] * RUNS
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(keys) if partitioned else None)
     for key in keys:

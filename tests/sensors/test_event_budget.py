@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from dagster_runs.sandbox import Behaviour, Sandbox
-from dagster_runs.sensors.completion import sensor as completion_module
-from dagster_runs.sensors.event_budget import FIRST_EVENTS, STORING, EventBudget
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.tick import EventBudget
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.sensors.driving import completion, deferred, reported
@@ -35,15 +35,15 @@ def stored(
 def test_a_slow_storage_gets_less(instance: dg.DagsterInstance, partitioned: bool) -> None:
     storing = EventBudget()
     stored(storing, instance, 12, apart=0.1, partitioned=partitioned)
-    assert storing.max_events <= STORING / 0.1
+    assert storing.max_events <= limits.STORE_SECONDS / 0.1
 
 
 def test_a_quick_storage_gets_more_but_not_at_once() -> None:
     storing = EventBudget()
     storing.adapt(20, seconds=0.01)
-    assert storing.max_events == 2 * FIRST_EVENTS
+    assert storing.max_events == 2 * limits.FIRST_TICK_EVENTS
     storing.adapt(20, seconds=0.01)
-    assert storing.max_events == 4 * FIRST_EVENTS
+    assert storing.max_events == 4 * limits.FIRST_TICK_EVENTS
 
 
 def test_the_slowest_storage_still_gets_something() -> None:
@@ -56,7 +56,7 @@ def test_a_few_events_tell_nothing(instance: dg.DagsterInstance) -> None:
     storing = EventBudget()
     stored(storing, instance, 2, apart=0.1)
     storing.learn(instance)
-    assert storing.max_events == FIRST_EVENTS
+    assert storing.max_events == limits.FIRST_TICK_EVENTS
 
 
 @pytest.mark.usefixtures("clock")
@@ -68,7 +68,7 @@ def test_many_failures_do_not_hold_successes_back(
     monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr(completion_module, "MAX_REQUESTS", 2)
+    monkeypatch.setattr(limits, "MAX_TICK_REQUESTS", 2)
     failures = 4
     partitions = dg.StaticPartitionsDefinition([str(number) for number in range(failures)])
     sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))

@@ -7,7 +7,7 @@ import pytest
 
 from dagster_runs import FinishedRun, build_completion_sensor
 from dagster_runs.sandbox import Behaviour, Sandbox
-from dagster_runs.sensors.completion import follow_ups as follow_ups_module
+from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.sensors.driving import Lost, completion, deferred, reported
@@ -164,7 +164,7 @@ def test_what_is_no_job_is_refused() -> None:
 def test_a_sensor_without_a_cursor_requests_nothing_for_what_was_reported_long_before(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow_ups_module, "_LATELY", 0.0)  # Dagster stamps its events by the machine's own clock
+    monkeypatch.setattr(limits, "LATE_FOLLOW_UP", 0.0)  # Dagster stamps its events by the machine's own clock
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     completion([asset], sandbox, instance).ticks(clock, 9)

@@ -78,4 +78,4 @@ def test_what_never_begins_is_given_up(
     away = _Away(driver, times=100)
     driver.ticks(clock, 15)
     assert len(away.keys) == 3
-    assert capfd.readouterr().err.count("is not published") == 1
+    assert capfd.readouterr().err.count("is not reported") == 1

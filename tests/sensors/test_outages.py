@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox
-from dagster_runs.sensors.completion import sensor as completion_module
+from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
 from tests.sensors.driving import completion, deferred, reported
@@ -54,9 +54,9 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     capfd.readouterr()
     driver.ticks(clock, 30)
     said = capfd.readouterr().err
-    assert said.count("rudderstack cannot be looked at, its runs go on") == 1
-    assert said.count("rudderstack can be looked at again") == 1
-    assert any("cannot be looked at" in str(skipped) for skipped in driver.skipped)
+    assert said.count("Status checks of rudderstack fail") == 1
+    assert said.count("Status checks of rudderstack work again") == 1
+    assert any("Status checks of rudderstack fail" in str(skipped) for skipped in driver.skipped)
 
 
 @pytest.mark.covers("defer.outage")
@@ -193,7 +193,7 @@ class TestTimeout:
 def test_what_one_tick_cannot_report_the_next_ones_do(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion_module, "MAX_EVENTS", 1)
+    monkeypatch.setattr(limits, "MAX_TICK_EVENTS", 1)
     partitions = dg.StaticPartitionsDefinition(["a", "b", "c"])
     asset = deferred(TESTS, partitions_def=partitions)
     for key in partitions.get_partition_keys():

@@ -159,7 +159,7 @@ def test_two_ticks_at_once_are_one(sandbox: Sandbox, instance: dg.DagsterInstanc
         driver.tick()
     finally:
         type(clock).monotonic = original  # type: ignore[method-assign]
-    assert seen == ["The last tick of this sensor is still at work"]
+    assert seen == ["The last tick of this sensor is still running"]
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "[]", '{"token": 1}', '{"read_from": "x"}'])

@@ -28,7 +28,7 @@ def test_what_the_cancelling_job_has_cancelled_is_not_started_anew(
     driver.launch(request)
     assert sandbox.starts(None) == 1
     assert [run.success for run in driver.runs] == [True]
-    assert entries(instance, "it") == ["starting", "started", "cancelling", "ended"]
+    assert entries(instance, "it") == ["starting", "started", "cancel_requested", "ended"]
 
 
 def test_what_a_reexecution_has_replaced_is_not_started_once_more(

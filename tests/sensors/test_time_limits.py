@@ -7,8 +7,7 @@ import pytest
 
 from dagster_runs import build_completion_sensor
 from dagster_runs.sandbox import Behaviour, Sandbox
-from dagster_runs.sensors.completion import index as flights_module
-from dagster_runs.sensors.completion import sensor as completion_module
+from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.sensors.driving import Driver, Lost, completion, deferred, reported
@@ -22,7 +21,7 @@ HOUR = 3600.0
 @pytest.fixture(autouse=True)
 def late(clock: SandboxClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it is, though there is all time for reading and for looks."""
-    monkeypatch.setattr(completion_module, "REPORTING", 0.0)
+    monkeypatch.setattr(limits, "TICK_REPORT_UNTIL", 0.0)
 
 
 def ended(asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
@@ -37,7 +36,7 @@ def told_by_a_lost_tick(sandbox: Sandbox, instance: dg.DagsterInstance, clock: S
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(SHOPS))
     ended(asset, sandbox, instance, clock)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(completion_module, "REPORTING", 60.0)
+        patched.setattr(limits, "TICK_REPORT_UNTIL", 60.0)
         with pytest.raises(Lost):
             completion([asset], sandbox, instance, job=after_it).tick(lost_after=100)
     return asset
@@ -99,7 +98,7 @@ def test_a_new_code_server_goes_on_with_what_follows_after_a_lost_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asset = told_by_a_lost_tick(sandbox, instance, clock)
-    monkeypatch.setattr(flights_module, "_SETTLED", -HOUR)  # as if it were long ago
+    monkeypatch.setattr(limits, "REREAD_BY_TIMESTAMP", -HOUR)  # as if it were long ago
     driver = completion([asset], sandbox, instance, job=after_it)
     for _ in SHOPS:
         driver.tick()
@@ -123,7 +122,7 @@ def test_how_long_earlier_runs_took_is_read_by_a_tick_that_has_time(
     fetch = instance.fetch_materializations
     monkeypatch.setattr(instance, "fetch_materializations", watched)
     with monkeypatch.context() as patched:
-        patched.setattr(completion_module, "PACING", 0.0)
+        patched.setattr(limits, "TICK_SCHEDULES_UNTIL", 0.0)
         driver.tick()
     assert sandbox.requests("testgen")[-1].method == "GET", "it is looked at all the same"
     assert read == []

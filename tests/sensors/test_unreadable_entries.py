@@ -71,9 +71,9 @@ def test_an_entry_that_stays_unreadable_is_given_up_after_an_hour(
     sandbox.begin_run(run.target, source="ui")
     sandbox.add_fault(odd(vendor, "state"))
     driver.ticks(clock, 3, every=600)
-    assert "1 awaited" in str(driver.skipped[-1])
+    assert "1 pending" in str(driver.skipped[-1])
     driver.ticks(clock, 6, every=600)
-    assert "0 awaited" in str(driver.skipped[-1])
+    assert "0 pending" in str(driver.skipped[-1])
 
 
 @pytest.mark.parametrize(("field", "value"), WITH_AN_ID[:2])

@@ -48,8 +48,8 @@ def test_is_logged_when_it_begins_and_when_it_ends(
     capfd.readouterr()
     driver.ticks(clock, 12)
     said = capfd.readouterr().err
-    assert said.count("The runs of testgen cannot be listed, so each is polled by itself") == 1
-    assert "cannot be looked at" not in said
+    assert said.count("The runs of testgen cannot be listed, so each run is polled individually") == 1
+    assert "Status checks of" not in said
     assert "cannot be listed" in str(driver.skipped[-1])
     sandbox.clear_faults()
     driver.ticks(clock, 12)
@@ -116,7 +116,7 @@ def test_a_server_without_the_filter_for_finished_runs_is_no_failure_and_not_ask
     capfd.readouterr()
     driver.ticks(clock, 20)
     said = capfd.readouterr().err
-    assert said.count("amperity does not list finished runs") == 1
+    assert said.count("The finished runs of amperity are not offered as a list") == 1
     assert "cannot be listed" not in said
     assert len(asked) == 1
 

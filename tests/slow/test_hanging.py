@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox
-from dagster_runs.sensors.completion import sensor as completion_module
+from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.sensors.driving import completion, deferred, reported
@@ -22,7 +22,7 @@ def test_a_vendor_that_hangs_is_waited_for_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the whole time for looks of one tick; the next ones tell the others' ends without it."""
-    monkeypatch.setattr(completion_module, "LOOKING", 1.5)
+    monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 1.5)
     ill, well = deferred(PROFILES, key="ill"), deferred(TESTS, key="well")
     materialize([ill], sandbox, instance)
     clock.sleep(60)
@@ -56,7 +56,7 @@ def test_more_ends_than_a_tick_can_look_at_wait_for_the_next_though_their_time_i
         materialize([asset], sandbox, instance, partition_key=key)
     clock.sleep(7200)
     sandbox.add_fault(Fault("hang", method="GET", seconds=0.5))
-    monkeypatch.setattr(completion_module, "LOOKING", 1.2)
+    monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 1.2)
     driver = completion([asset], sandbox, instance)
     driver.tick()
     assert len(reported(instance, "it")) < 30, "there was time for all at once"
@@ -72,7 +72,7 @@ def test_a_look_that_outlives_its_tick_is_waited_for(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run's time is over; and the look that is under way then shows that it has succeeded."""
-    monkeypatch.setattr(completion_module, "LOOKING", 0.1)
+    monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 0.1)
     sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=50))
     asset = deferred(PROFILES, timeout=100)
     driver = completion([asset], sandbox, instance)

@@ -14,8 +14,11 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntr
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.decisions import Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.poller import ResourcePoller
+from dagster_runs.sensors.completion.polling import PolledResource
+from dagster_runs.sensors.completion.updates import Update, apply
 from dagster_runs.sensors.listing import FinishedRunsReader
 from dagster_runs.sensors.registry import resolve_assets
 from dagster_runs.testing import sandbox_resources
@@ -41,7 +44,7 @@ def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -
     watch = ResourcePoller("amperity")
     for _ in range(60):  # six do, on a machine with nothing else to do
         due = sorted(deferred_runs, key=lambda deferred_run: deferred_run.polled_at)
-        watch.poll(due, deferred_runs, resource, current_clock().monotonic() + _SECONDS)
+        polled(watch, due, deferred_runs, resource, current_clock().monotonic() + _SECONDS)
         if all(deferred_run.polled_at for deferred_run in deferred_runs):
             break
     assert [deferred_run.run_id for deferred_run in deferred_runs if deferred_run.polled_at == 0.0] == []
@@ -59,8 +62,8 @@ def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
     sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs", seconds=0.3))
     resource = _amperity(sandbox)
     due = [*others, ended]
-    ResourcePoller("amperity").observe(due, due, resource, current_clock().monotonic() + 2 * _SECONDS)
-    assert ended.shown is Phase.SUCCEEDED
+    polled(ResourcePoller("amperity"), due, due, resource, current_clock().monotonic() + 2 * _SECONDS)
+    assert ended.phase is Phase.SUCCEEDED
     assert any(deferred_run.polled_at == 0.0 for deferred_run in others), "there was time for all"
 
 
@@ -70,13 +73,13 @@ def test_what_has_not_ended_costs_no_calls(sandbox: Sandbox) -> None:
     deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(50)]
     resource, watch = _amperity(sandbox), ResourcePoller("amperity")
     begun = current_clock().wall()
-    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     # The first one tells of the server; fifty could cost fifty.
     assert len(_lists_of_ends(sandbox)) == len(sandbox.requests("amperity")) - 1 < 15
-    assert all(deferred_run.polled_at >= begun and deferred_run.shown is None for deferred_run in deferred_runs)
+    assert all(deferred_run.polled_at >= begun and deferred_run.phase is Phase.ACTIVE for deferred_run in deferred_runs)
     sandbox.advance(200)
-    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
-    assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
+    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
 
 
 def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(sandbox: Sandbox) -> None:
@@ -87,7 +90,7 @@ def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(san
     old = deferred_runs[7]
     old.last_individual_update -= 3700
     watch = ResourcePoller("amperity")
-    watch.poll(deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+    polled(watch, deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
     singly = [request.path for request in sandbox.requests("amperity") if not request.path.endswith("/workflow/runs")]
     assert [path.rpartition("/")[2] for path in singly] == [old.run_id]
     assert old.last_individual_update == old.polled_at
@@ -105,13 +108,13 @@ def test_an_end_that_could_not_be_told_holds_up_no_list(sandbox: Sandbox) -> Non
     sandbox.add_fault(Fault("status", path=f"/workflow/runs/{stuck.run_id}$", status=500))
     for _ in range(20):
         clock.sleep(200)
-        watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+        polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
     *_, last = [request.query for request in sandbox.requests("amperity") if "ended_from" in request.query]
     since = datetime.fromisoformat(last["ended_from"].replace("Z", "+00:00")).timestamp()
     assert sandbox.now() - since < 1200
     sandbox.clear_faults()
-    watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
-    assert stuck.shown is Phase.SUCCEEDED
+    polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+    assert stuck.phase is Phase.SUCCEEDED
 
 
 @pytest.mark.usefixtures("clock")
@@ -125,19 +128,19 @@ def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew
     if not anew:
         sandbox.add_fault(Fault("status", path="/workflow/runs", status=401))
     for _ in range(10):
-        watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+        polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
         clock.sleep(240)
     sandbox.clear_faults()
     if anew:  # a tick was lost, and with it what was seen
-        assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
+        assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
         for deferred_run in deferred_runs:
-            deferred_run.shown, deferred_run.known_active_until, deferred_run.last_individual_update = (
+            deferred_run.phase, deferred_run.known_active_until, deferred_run.last_individual_update = (
                 None,
                 deferred_run.record.at,
                 deferred_run.record.at,
             )
-    watch.poll(deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
-    assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
+    polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+    assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
 
 
 @pytest.mark.parametrize("told", ["failed", "canceled"])
@@ -149,8 +152,8 @@ def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_defaul
     deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(3)]
     sandbox.advance(100)
     watch = ResourcePoller("amperity")
-    watch.poll(deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
-    assert {deferred_run.shown for deferred_run in deferred_runs} == {Phase.NEEDS_DAGSTER_RUN}
+    polled(watch, deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+    assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.NEEDS_DAGSTER_RUN}
 
 
 @pytest.mark.usefixtures("clock")
@@ -198,11 +201,12 @@ def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox,
     resource = _knowing(_amperity(sandbox), sandbox)
     tries = 2 if status == 500 else 1
     sandbox.add_fault(Fault("status", path="/workflow/runs$", status=status, times=tries))
-    watch = ResourcePoller("amperity")
-    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
-    assert [deferred_run.shown for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
+    watched = PolledResource("amperity")
+    watched.poller.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    watched.apply_updates()
+    assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
     assert _lists_of_ends(sandbox)[1:] == [True] * tries + [False]
-    assert watch.trouble is None
+    assert watched.outages.problem is None
 
 
 def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox) -> None:
@@ -214,7 +218,7 @@ def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
     resource = _amperity(sandbox)
-    ResourcePoller("amperity").observe(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    polled(ResourcePoller("amperity"), deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     assert _lists_of_ends(sandbox)[-1] is False
     assert all(deferred_run.polled_at for deferred_run in deferred_runs)
 
@@ -227,12 +231,12 @@ def test_a_list_of_ends_that_hangs_is_left_out_for_a_while(sandbox: Sandbox) -> 
     resource = _knowing(_amperity(sandbox, request_timeout=0.3), sandbox)
     sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs$", seconds=2, times=2))
     watch = ResourcePoller("amperity")
-    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.5)
-    assert [deferred_run.shown for deferred_run in deferred_runs] == [None, None], "it hung"
+    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.5)
+    assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.ACTIVE] * 2, "it hung"
     time.sleep(0.2)  # until the looks have ended that had no time
-    watch.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     assert _lists_of_ends(sandbox)[1:] == [True, True, False]
-    assert [deferred_run.shown for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
+    assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
 
 
 class _Broken(AmperityResource):
@@ -244,7 +248,7 @@ class _Broken(AmperityResource):
         return self._unless_broken("list_runs", super().list_runs(since))
 
     def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        return self._unless_broken("list_ended", super().list_finished(since, until))
+        return self._unless_broken("list_finished", super().list_finished(since, until))
 
     def _unless_broken(self, name: str, listed: Iterator[ListedRun] | None) -> Iterator[ListedRun] | None:
         if self.broken == name:
@@ -252,7 +256,7 @@ class _Broken(AmperityResource):
         return listed
 
 
-@pytest.mark.parametrize("broken", ["list_runs", "list_ended"])
+@pytest.mark.parametrize("broken", ["list_runs", "list_finished"])
 def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox, broken: str) -> None:
     sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
@@ -264,8 +268,18 @@ def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox
         broken=broken,
     )
     sandbox.advance(100)
-    ResourcePoller("amperity").observe(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
-    assert [deferred_run.shown for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
+    polled(ResourcePoller("amperity"), deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
+
+
+def polled(poller: ResourcePoller, *given: Any) -> list[Update]:
+    """A round of polling, applied as a tick does it; what was learned."""
+    poller.poll(*given)
+    learned: list[Update] = []
+    while not poller.updates.empty():
+        learned.append(poller.updates.get())
+        apply(learned[-1])
+    return learned
 
 
 def _amperity(sandbox: Sandbox, **settings: Any) -> RemoteRunResource:
@@ -291,7 +305,7 @@ def _lists_of_ends(sandbox: Sandbox) -> list[bool]:
 def _deferred_run(asset: object, sandbox: Sandbox, *, told_now: bool = False) -> DeferredRun:
     run = sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
     now = current_clock().wall()
-    record = LedgerEntry(EntryKind.STARTED, now, run.id, "", "", f"AmperityWorkflowRun {RUN.target}", None, "")
+    record = LedgerEntry(EntryKind.STARTED, now, "", "", f"AmperityWorkflowRun {RUN.target}", "", run_id=run.id)
     return DeferredRun(
         asset=asset,  # type: ignore[arg-type]
         record=record,

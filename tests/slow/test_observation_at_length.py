@@ -12,7 +12,7 @@ from dagster_runs import AmperityWorkflowRun, build_observation_sensor, build_re
 from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
 from dagster_runs.remote_run.types import DAY
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
-from dagster_runs.sensors.observation import sensor as observation_module
+from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.vendors.amperity import resource as amperity_module
 from tests.remote_run.materializing import TESTS, materialize
@@ -84,7 +84,7 @@ class TestAfterAnOutage:
                 runs.append(sandbox.begin_run(TESTS.target, source="ui").id)
             sandbox.begin_run(well_known.SUITE_ORDERS, source="ui")
             clock.sleep(120)
-        monkeypatch.setattr(observation_module, "LISTING", 0.04)
+        monkeypatch.setattr(limits, "OBSERVE_LIST_SECONDS", 0.04)
         sandbox.add_fault(Fault("hang", path="/jobs$", seconds=0.04))
         driver.ticks(clock, 1, every=60)
         assert "too long to be read in one tick" in str(driver.skipped[-1])
@@ -97,8 +97,8 @@ class TestAfterAnOutage:
         driver = observing([suite()], sandbox, instance)
         runs = [sandbox.begin_run(TESTS.target, source="ui") for _ in range(3)]
         with monkeypatch.context() as patched:
-            patched.setattr(observation_module, "LISTING", 0.0)
-            patched.setattr(observation_module, "AT_LEAST", 1)
+            patched.setattr(limits, "OBSERVE_LIST_SECONDS", 0.0)
+            patched.setattr(limits, "MIN_LISTED", 1)
             driver.ticks(clock, 3, every=3600)
         assert "too long to be read in one tick" in str(driver.skipped[-1])
         driver.ticks(clock, 4, every=60)
@@ -147,8 +147,8 @@ class TestTurns:
         driver.ticks(clock, 2, every=4000)  # by then they are listed no more
         # There is time for a few looks in each tick.
         sandbox.add_fault(Fault("hang", method="GET", path="/jobs/", seconds=0.1))
-        monkeypatch.setattr(observation_module, "LOOKING", 0.5)
-        monkeypatch.setattr(observation_module, "LEFT_FOR_LOOKS", 0.0)
+        monkeypatch.setattr(limits, "OBSERVE_UNTIL", 0.5)
+        monkeypatch.setattr(limits, "OBSERVE_POLL_RESERVE", 0.0)
         driver.ticks(clock, 8, every=60)
         assert reported(instance, "it") == [last.id]
 
@@ -159,7 +159,7 @@ class TestTurns:
         materialize([asset], sandbox, instance)
         stranger = sandbox.begin_run(TESTS.target, source="ui")
         driver.ticks(clock, 3, every=2500)
-        assert "1 awaited" in str(driver.skipped[-1])
+        assert "1 pending" in str(driver.skipped[-1])
         before = len(calls(sandbox, "testgen", "/jobs/"))
         driver.ticks(clock, 3, every=60)
         assert calls(sandbox, "testgen", "/jobs/")[before:] == [f"/testgen/api/v1/jobs/{stranger.id}"] * 3
@@ -181,7 +181,7 @@ class TestTurns:
         reexecute(job, instance, lost.run_id)  # which finds it
         assert sandbox.starts("testgen") == 1
         driver.tick()
-        assert "0 awaited" in str(driver.skipped[-1])
+        assert "0 pending" in str(driver.skipped[-1])
 
 
 class TestNotFound:
@@ -204,7 +204,7 @@ class TestNotFound:
         for _ in range(2):
             self.forget(sandbox, times=1)
             pending.ticks(clock, 2, every=NOT_FOUND_GRACE)
-        assert "1 awaited" in str(pending.skipped[-1])
+        assert "1 pending" in str(pending.skipped[-1])
         pending.ticks(clock, 2, every=2000)
         assert reported(instance, "it") == [run.id for run in sandbox.runs("testgen")]
 
@@ -214,7 +214,7 @@ class TestNotFound:
     ) -> None:
         self.forget(sandbox)
         pending.ticks(clock, 3, every=NOT_FOUND_GRACE)
-        assert "0 awaited" in str(pending.skipped[-1])
+        assert "0 pending" in str(pending.skipped[-1])
 
 
 class TestWhereListsAreFilteredByDefault:

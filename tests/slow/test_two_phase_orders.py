@@ -11,8 +11,8 @@ import pytest
 from dagster_runs import build_completion_sensor
 from dagster_runs.remote_run.execution.ledger import Ledger
 from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion import second_phase as second_phase_module
-from dagster_runs.sensors.completion import sensor as completion_module
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.remote_run.reexecuting import execute, reexecute
@@ -80,7 +80,7 @@ def test_evaluations_that_wait_for_room_keep_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With follow-up jobs a tick evaluates as many runs as it may request; materializations have more room."""
-    monkeypatch.setattr(completion_module, "MAX_REQUESTS", 1)
+    monkeypatch.setattr(limits, "MAX_TICK_REQUESTS", 1)
     soon, later = Behaviour(running_seconds=20), Behaviour(running_seconds=70)
     sandbox.set_behaviour(TESTS.target, [soon] * 6 + [later, Behaviour(running_seconds=20, counts=BAD)])
     asset, other = deferred(TESTS), deferred(TESTS, "other")

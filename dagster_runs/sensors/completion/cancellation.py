@@ -12,7 +12,8 @@ from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.decisions import Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.vendor_resources import VendorResources

@@ -21,23 +21,23 @@ class TickContext:
 
     Attributes:
         deferred_runs: All deferred runs.
-        published: Which runs have been reported already.
+        reported: Which runs have been reported already.
         resources: The resources that can be used, by key.
-        report: What the tick reports.
+        output: What the tick reports.
         context: The sensor's context.
     """
 
     deferred_runs: DeferredRunIndex
-    published: ReportedRuns
+    reported: ReportedRuns
     resources: Mapping[str, RemoteRunResource]
-    report: TickOutput
+    output: TickOutput
     context: dg.SensorEvaluationContext
 
     def has_resource(self, deferred_run: DeferredRun) -> bool:
         """Whether the run's resource can be used."""
         return deferred_run.asset.remote.resource_key in self.resources
 
-    def ended(
+    def outcome_of(
         self,
         deferred_run: DeferredRun,
         asset_partitions: Sequence[AssetPartition],

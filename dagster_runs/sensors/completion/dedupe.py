@@ -7,11 +7,10 @@ import dagster as dg
 from dagster_runs.remote_run.execution.evaluations import AssetPartition
 from dagster_runs.remote_run.execution.event_log import events, publications, published_run
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.completion.decisions import Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.transport.clock import machine_time
-
-_AT_ONCE = 500
-"""Partitions of which one query asks."""
 
 
 class ReportedRuns:
@@ -58,8 +57,10 @@ class ReportedRuns:
         if not all(deferred_run.partitions for deferred_run in deferred_runs):
             yield from events(self._instance.fetch_materializations, dg.AssetRecordsFilter(key, after_timestamp=since))
             return
-        for first in range(0, len(partitions), _AT_ONCE):
-            wanted = dg.AssetRecordsFilter(key, partitions[first : first + _AT_ONCE], after_timestamp=since)
+        for first in range(0, len(partitions), limits.PARTITIONS_PER_QUERY):
+            wanted = dg.AssetRecordsFilter(
+                key, partitions[first : first + limits.PARTITIONS_PER_QUERY], after_timestamp=since
+            )
             yield from events(self._instance.fetch_materializations, wanted)
 
 

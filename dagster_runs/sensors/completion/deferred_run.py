@@ -1,8 +1,7 @@
-"""A deferred run on its way: what the ledger handed over, and what looks at it have shown so far."""
+"""A deferred run: what the ledger hands over to the completion sensor, and what polling has shown so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -14,59 +13,40 @@ from dagster_runs.remote_run.execution.poll_schedule import PollSchedule, RunAge
 from dagster_runs.remote_run.execution.provenance import Provenance, read_provenance
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.completion.decisions import Phase, PollFacts, after_poll
 from dagster_runs.sensors.registry import WatchedAsset
-
-_WORD_WITHIN = 3600.0
-"""Seconds within which the vendor is to say something of a run itself; longer for old ones."""
-
-
-class Phase(Enum):
-    """What is to be done about a deferred run."""
-
-    ACTIVE = "going"
-    """Look at it."""
-    SUCCEEDED = "succeeded"
-    """Report its result."""
-    MATERIALIZED = "materialized"
-    """Report its evaluations: the materialization that they judge is stored."""
-    NEEDS_DAGSTER_RUN = "needs a step"
-    """Have a Dagster run publish its end: a failure, a timeout, or what a step must decide."""
-    RUN_REQUESTED = "requested"
-    """Wait until the Dagster run that is to publish its end has begun."""
-    DONE = "over"
-    """Nothing more, once Dagster has stored what was made of it."""
+from dagster_runs.transport.errors import NotFoundError
 
 
 @dataclass(slots=True, eq=False)
 class DeferredRun:
-    """One deferred run.
+    """One deferred run. Only the tick's thread changes it.
 
     Attributes:
         asset: The definition that it fills.
         record: Its entry in the ledger.
-        storage_id: Of that entry, in the event log.
-        run: What runs, as far as following it needs.
-        age: How long it has been working.
-        polled_at: Epoch seconds of the last look, which may be under way, or of a list of all ends without it; at first
-            of the start, or 0 where nobody knows how it stands.
-        last_response_at: Epoch seconds of the last look that the vendor answered.
-        known_active_until: Epoch seconds up to which it has not ended without having been shown so.
+        storage_id: The entry's id in the event log.
+        run: What runs, as far as it is needed to poll the run and to fetch its result.
+        age: How long it has been running.
+        polled_at: Epoch seconds of the last status call, which may be under way, or of a complete list of finished runs
+            without the run; at first of the start, or 0 where the state of the run is unknown.
+        last_response_at: Epoch seconds of the last status call that the vendor answered.
+        known_active_until: Epoch seconds up to which the run has not finished, or was listed as finished.
         last_individual_update: Epoch seconds at which the vendor last reported this very run, at first its start; 0
-            where no list of finished runs need show it: it was found, its end was shown already, or its result could
-            not be fetched.
+            where no list of finished runs need show it: the run was found, was listed as finished already, or its
+            result could not be fetched.
         phase: What is to be done about it.
-        shown: What is to be done by what the last look has shown, until the tick takes it over: a look may outlive the
-            tick that began it, and must not undo what that has decided.
-        may_be_reported: Whether somebody else may have reported it already.
+        may_be_reported: Whether another process may have reported it already.
         is_materialized: Whether its materializations are reported.
-        may_be_evaluated: Whether some evaluations may be stored already, by a process before this one or a tick before.
-        is_superseded: Whether a Dagster run is to report its success, if there can be one.
-        is_canceled: Whether a person had it cancelled by the job for that.
-        status: What the last look has shown.
-        result: What it brought, of one that succeeded.
-        overdue_since: Epoch seconds since which it is seen to be beyond its deadline.
-        not_found_since: Epoch seconds since which the vendor says that it does not know it.
-        result_failing_since: Epoch seconds since which its result cannot be fetched.
+        may_be_evaluated: Whether some evaluations may be stored already, by an earlier process or an earlier tick.
+        is_superseded: Whether a Dagster run has to report its success, if there can be one.
+        is_cancel_requested: Whether a person had it canceled by the job for that.
+        status: What the last status call has shown.
+        result: The result of a run that succeeded.
+        overdue_since: Epoch seconds at which this process first saw that it is beyond its deadline.
+        not_found_since: Epoch seconds since which the vendor has said that it does not know the run.
+        result_failing_since: Epoch seconds since which its result could not be fetched.
     """
 
     asset: WatchedAsset
@@ -80,11 +60,10 @@ class DeferredRun:
     known_active_until: float
     last_individual_update: float = 0.0
     last_response_at: float = 0.0
-    shown: Phase | None = None
     is_materialized: bool = False
     may_be_evaluated: bool = False
     is_superseded: bool = False
-    is_canceled: bool = False
+    is_cancel_requested: bool = False
     status: RunStatus | None = None
     result: RunResult = field(default_factory=RunResult)
     overdue_since: float | None = None
@@ -98,7 +77,7 @@ class DeferredRun:
 
     @property
     def is_of_kind(self) -> bool:
-        """Whether it is of the kind that the asset has now; of another one the vendor's answers would mean nothing."""
+        """Whether it is of the run class that the asset has now; for another one, the vendor's answers mean nothing."""
         return self.record.run_class_name == self.asset.remote.run_class.__name__
 
     @property
@@ -137,7 +116,7 @@ class DeferredRun:
 
     @property
     def last_status(self) -> RunStatus:
-        """The status that the last poll returned; UNKNOWN before the first."""
+        """The status that the last status call returned; UNKNOWN before the first."""
         return self.status or RunStatus(RunState.UNKNOWN, "")
 
     @property
@@ -146,27 +125,56 @@ class DeferredRun:
         timeout = self.asset.remote.options.timeout or self.run.default_timeout
         return self.record.deadline if self.record.deadline is not None else self.record.at + timeout
 
-    def take_over(self) -> None:
-        """What the last look has shown counts from now on."""
-        if self.phase is Phase.ACTIVE and self.shown is not None:
-            self.phase = self.shown
+    def apply_poll(
+        self, polled_at: float, status: RunStatus | None, result: RunResult | None, error: Exception | None
+    ) -> None:
+        """Take in what a status call has shown.
+
+        Args:
+            polled_at: Epoch seconds.
+            status: How the run stands; ``None`` if the call failed.
+            result: The result of a run that succeeded; ``None`` if it could not be fetched.
+            error: Why the status, or the result, could not be fetched.
+        """
+        if status is not None:
+            self.not_found_since, self.status = None, status
+            self.last_response_at = self.last_individual_update = self.known_active_until = polled_at
+            self.age.learn(status, polled_at)
+            if error is not None:
+                self.last_individual_update = 0.0  # the run has finished: no list of finished runs need show it again
+                self.result_failing_since = self.result_failing_since or polled_at
+        elif isinstance(error, NotFoundError):
+            self.last_response_at = polled_at
+            self.not_found_since = self.not_found_since or polled_at
+        self.result = result or self.result
+        if self.phase is Phase.ACTIVE:  # a call may outlive its tick, and must not undo what a later one has decided
+            self.phase = after_poll(
+                PollFacts(
+                    status,
+                    has_result=result is not None,
+                    error=error,
+                    not_found_for=polled_at - (self.not_found_since or polled_at),
+                    result_failing_for=polled_at - (self.result_failing_since or polled_at),
+                    is_cancel_requested=self.is_cancel_requested,
+                )
+            )
 
     def needs_individual_poll(self, now: float) -> bool:
-        """Whether not being among those that ended tells too little of it: the vendor may have forgotten it."""
-        return now >= self.deadline or now - self.last_individual_update > max(_WORD_WITHIN, (now - self.record.at) / 2)
+        """Whether it does not suffice that it is not in the list of finished runs: the vendor may have forgotten it."""
+        silence = max(limits.MAX_SILENCE, (now - self.record.at) / 2)
+        return now >= self.deadline or now - self.last_individual_update > silence
 
-    def is_due(self, pace: PollSchedule, now: float) -> bool:
-        """Whether it is worth a look."""
-        return self.phase is Phase.ACTIVE and now >= min(
-            self.deadline, self.polled_at + self.age.pause(pace, self.polled_at)
-        )
+    def is_due(self, schedule: PollSchedule, now: float) -> bool:
+        """Whether it is time to poll it."""
+        due_at = self.polled_at + self.age.pause(schedule, self.polled_at)
+        return self.phase is Phase.ACTIVE and now >= min(self.deadline, due_at)
 
 
 @lru_cache(maxsize=64)
 def _keys_between(definition: dg.PartitionsDefinition[Any] | None, first: str, last: str) -> Sequence[str]:
     """The partitions of a run that fills so many that only the ends were recorded.
 
-    Without the definition, or with another one, these are the ends: a Dagster run then reports the end of the run.
+    Without the definition, or with another one, these are the ends: a Dagster run then reports the outcome.
     """
     try:
         if definition is not None:

@@ -1,6 +1,6 @@
-"""Has Dagster runs publish the deferred runs that did not succeed, so that alerts and retries work as usual.
+"""Has Dagster runs report the deferred runs that did not succeed, so that alerts and retries work as usual.
 
-A run that no Dagster run can publish is reported by the sensor itself.
+The sensor itself reports a run that no Dagster run can report.
 """
 
 import logging
@@ -12,12 +12,13 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import newest_materializations
 from dagster_runs.remote_run.types import RunResult
-from dagster_runs.sensors import run_requests
-from dagster_runs.sensors.completion import requested_runs
+from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.completion.context import TickContext
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.decisions import Action, Phase, RequestedRun, for_requested
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.follow_ups import FollowUps
 from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.completion.requested_runs import ReportedEnd, requested_runs, standing
 from dagster_runs.sensors.completion.second_phase import report_evaluations
 from dagster_runs.sensors.launch_validation import NotPrepared
 from dagster_runs.sensors.outages import OutageLog
@@ -26,11 +27,11 @@ from dagster_runs.transport.clock import current_clock
 
 
 class Failures:
-    """Requests the Dagster runs that publish failures, and watches each until it has ended.
+    """Requests the Dagster runs that report failures, and watches each until it has ended.
 
     Args:
         jobs: The jobs that the sensor may request, by name.
-        default_jobs: For each asset, the job that publishes runs which other jobs deferred.
+        default_jobs: For each asset, the job that reports runs which other jobs deferred.
         follow_ups: Requests what the user wants after each run.
     """
 
@@ -47,87 +48,91 @@ class Failures:
 
     def request(self, tick: TickContext) -> None:
         """Request Dagster runs, and decide what to do about those that were requested before."""
-        report = tick.report
-        # They take time as events do, so half of it is left to what succeeded.
+        output = tick.output
+        # Requests take time as events do, so half of the time is left to the runs that succeeded.
         share = 2 if any(deferred_run.phase is Phase.SUCCEEDED for deferred_run in tick.deferred_runs) else 1
-        most, max_reported = max(1, report.max_requests // share), report.max_events // share // 2
-        before = len(report.requests)
+        most, max_reported = max(1, output.max_requests // share), output.max_events // share // 2
+        before = len(output.requests)
         needing = self._needing(tick, most=most, max_reported=max_reported)
+        reported = tick.deferred_runs.reported_ends(limits.RUNS_PER_QUERY)
+        wanted = [*needing, *self._requested_in_turn(tick.deferred_runs), *reported]
+        for deferred_run, runs in requested_runs(wanted, tick.context.instance).items():
+            requested = len(output.requests) - before
+            has_room = not requested or (requested < most and not output.is_late)
+            self._attend(tick, deferred_run, runs, reported.get(deferred_run), has_room=has_room)
+
+    def _attend(
+        self,
+        tick: TickContext,
+        deferred_run: DeferredRun,
+        runs: Sequence[dg.RunRecord],
+        reported: ReportedEnd | None,
+        *,
+        has_room: bool,
+    ) -> None:
+        """Do what is to be done about one outcome.
+
+        Args:
+            tick: The tick.
+            deferred_run: The deferred run.
+            runs: The Dagster runs that were requested for its outcome.
+            reported: The entry with which a Dagster run has recorded its outcome.
+            has_room: Whether another Dagster run may be requested in this tick.
+        """
         now = current_clock().wall()
-        noted = tick.deferred_runs.noted(requested_runs.AT_ONCE)
-        asked = [*needing, *self._requested_in_turn(tick.deferred_runs), *noted]
-        for deferred_run, runs in requested_runs.requested_runs(asked, tick.context.instance).items():
-            end = noted.get(deferred_run)
-            died = [
-                run for run in runs if requested_runs.has_died(run, deferred_run, end, now, self._seen_for(run, now))
-            ]
-            given_up = len(died) + sum(requested_runs.never_began(run) for run in runs)
-            is_by_another = end is not None and end.dagster_run_id not in {run.dagster_run.run_id for run in runs}
-            if is_by_another or any(requested_runs.is_over(run) for run in runs):
-                deferred_run.phase = Phase.DONE
-                tick.deferred_runs.settle(deferred_run)
-                for run in runs:
-                    self._began_at.pop(run.dagster_run.run_id, None)
-            elif given_up < len(runs) or not tick.has_resource(deferred_run):
-                deferred_run.phase = Phase.RUN_REQUESTED  # it waits in Dagster's queue
-            elif given_up >= requested_runs.MAX_ATTEMPTS:
-                deferred_run.phase = Phase.DONE
-                tick.deferred_runs.settle(deferred_run)
-                tick.context.log.error(
-                    "The end of %s run %s is not published: each of %d Dagster runs for it was given up or never ended",
-                    deferred_run.run.vendor,
-                    deferred_run.run_id,
-                    given_up,
-                )
-            elif len(report.requests) == before or (len(report.requests) - before < most and not report.is_late):
-                try:
-                    self._request_one(tick, deferred_run, died, given_up)
-                except NotPrepared as error:
-                    self._unprepared[deferred_run] = error
-                except run_requests.CannotRequestRun as why:
-                    if end is None:
-                        self._tell_without_step(tick, deferred_run, why=why)
-                        continue
-                    # What was published is there; only no Dagster run has failed for it.
-                    tick.deferred_runs.settle(deferred_run)
-                    tick.context.log.warning(
-                        "%s run %s: no Dagster run can fail for its end. %s",
-                        deferred_run.run.vendor,
-                        deferred_run.run_id,
-                        why,
-                    )
+        stand = {run.dagster_run.run_id: self._standing(run, deferred_run, reported, now) for run in runs}
+        is_by_another = reported is not None and reported.dagster_run_id not in stand
+        can_request = tick.has_resource(deferred_run)
+        action = for_requested([*stand.values()], is_reported_by_another=is_by_another, can_request=can_request)
+        if action is Action.FINISH:
+            self._finish(tick, deferred_run)
+            for run_id in stand:
+                self._began_at.pop(run_id, None)
+        elif action is Action.WAIT:
+            deferred_run.phase = Phase.RUN_REQUESTED
+        elif action is Action.GIVE_UP:
+            self._finish(tick, deferred_run)
+            tick.context.log.error(
+                "The outcome of %s run %s is not reported: each of %d Dagster runs for it was given up or never ended",
+                deferred_run.run.vendor,
+                deferred_run.run_id,
+                len(stand),
+            )
+        elif has_room:
+            died = [run_id for run_id, how in stand.items() if how is RequestedRun.DIED]
+            self._request(tick, deferred_run, died, attempt=len(stand), is_reported=reported is not None)
+
+    def _finish(self, tick: TickContext, deferred_run: DeferredRun) -> None:
+        deferred_run.phase = Phase.DONE
+        tick.deferred_runs.settle(deferred_run)
 
     def problems(self) -> dict[str, str]:
         """The messages for the runs whose Dagster run could not be prepared in the last tick, by which run it is."""
-        ends = {_named(deferred_run): error for deferred_run, error in self._unprepared.items()}
+        outcomes = {_named(deferred_run): error for deferred_run, error in self._unprepared.items()}
         return {
-            end: f"{end} is not published yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
-            for end, error in ends.items()
+            name: f"{name} is not reported yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
+            for name, error in outcomes.items()
         }
 
     def log_problems(self, log: logging.Logger) -> dict[str, str]:
         """Log each of the `problems` once, with its traceback, and return them."""
-        said = self.problems()
+        problems = self.problems()
         causes = {_named(deferred_run): error.__cause__ or error for deferred_run, error in self._unprepared.items()}
-        self._log.update(log, said, over="%s is no longer held up, after %.0f s", errors=causes)
-        return said
+        self._log.update(log, problems, over="%s is no longer held up, after %.0f s", errors=causes)
+        return problems
 
     def _needing(self, tick: TickContext, *, most: int, max_reported: int) -> list[DeferredRun]:
-        """Find the runs that a Dagster run can publish, and report those that none can."""
-        report, needing = tick.report, list[DeferredRun]()
-        before = len(report.requests)
-        # Without its resource Dagster would refuse a run, and with it the whole tick. Those for which an error of code
-        # kept a run from being prepared come last, so that they hold up no others.
+        """Find the runs that a Dagster run can report, and report those that none can."""
+        output, needing = tick.output, list[DeferredRun]()
+        before = len(output.requests)
+        # Without its resource Dagster would refuse a run, and with it the whole tick. Runs whose Dagster run could not
+        # be prepared because of an error of code come last, so that they do not hold up the others.
         candidates = [
             deferred_run
             for deferred_run in tick.deferred_runs
             if deferred_run.phase is Phase.NEEDS_DAGSTER_RUN and tick.has_resource(deferred_run)
         ]
-        self._unprepared = {
-            deferred_run: self._unprepared[deferred_run]
-            for deferred_run in candidates
-            if deferred_run in self._unprepared
-        }
+        self._unprepared = {one: self._unprepared[one] for one in candidates if one in self._unprepared}
         for deferred_run in sorted(candidates, key=lambda deferred_run: deferred_run in self._unprepared):
             self._unprepared.pop(deferred_run, None)
             try:
@@ -136,85 +141,111 @@ class Failures:
             except NotPrepared as error:
                 self._unprepared[deferred_run] = error
             except run_requests.CannotRequestRun as why:
-                self._tell_without_step(tick, deferred_run, why=why)
-            is_full = len(needing) >= most or len(report.requests) - before >= most
-            if is_full or len(report.events) >= max_reported or report.is_late:
+                self._report_without_step(tick, deferred_run, why=why)
+            is_full = len(needing) >= most or len(output.requests) - before >= most
+            if is_full or len(output.events) >= max_reported or output.is_late:
                 break
         return needing
 
-    def _request_one(
-        self, tick: TickContext, deferred_run: DeferredRun, died: Sequence[dg.RunRecord], given_up: int
+    def _request(
+        self, tick: TickContext, deferred_run: DeferredRun, died: Sequence[str], *, attempt: int, is_reported: bool
     ) -> None:
-        """Request the Dagster run that publishes a remote run.
+        """Request the Dagster run that reports the outcome of a deferred run.
 
-        Raises:
-            NoStep: There can be none.
-            NotPrepared: An error of code kept it from being prepared.
+        Args:
+            tick: The tick.
+            deferred_run: The deferred run.
+            died: Ids of the Dagster runs for the same outcome whose workers have died.
+            attempt: How many Dagster runs were requested for it before.
+            is_reported: Whether one of these has recorded the outcome.
         """
-        default, dead = self._default_jobs[deferred_run.asset], [run.dagster_run.run_id for run in died]
-        request = run_requests.to_publish(
-            deferred_run, tick.context, self._jobs, default, attempt=given_up, instead_of=dead
-        )
-        deferred_run.phase = Phase.RUN_REQUESTED
-        tick.report.requests.append(request)
-        if dead:
+        try:
+            request = run_requests.to_report(
+                deferred_run,
+                tick.context,
+                self._jobs,
+                self._default_jobs[deferred_run.asset],
+                attempt=attempt,
+                instead_of=died,
+            )
+        except NotPrepared as error:
+            self._unprepared[deferred_run] = error
+            return
+        except run_requests.CannotRequestRun as why:
+            if not is_reported:
+                self._report_without_step(tick, deferred_run, why=why)
+                return
+            # The outcome is in the event log; only no Dagster run has failed for it.
+            tick.deferred_runs.settle(deferred_run)
             tick.context.log.warning(
-                "Dagster run %s was to publish the end of %s run %s, and never ended: its worker may have died. "
-                "Requesting another one, so that the end is published by a Dagster run that fails",
-                dead[-1],
+                "%s run %s: no Dagster run can fail for its outcome. %s",
+                deferred_run.run.vendor,
+                deferred_run.run_id,
+                why,
+            )
+            return
+        deferred_run.phase = Phase.RUN_REQUESTED
+        tick.output.requests.append(request)
+        if died:
+            tick.context.log.warning(
+                "Dagster run %s was to report the outcome of %s run %s, and never ended: its worker may have died. "
+                "Requesting another one, so that a Dagster run that fails reports the outcome",
+                died[-1],
                 deferred_run.run.vendor,
                 deferred_run.run_id,
             )
-        if not given_up:
-            self._follow_ups.request(deferred_run, tick.report, tick.context)
+        if not attempt:
+            self._follow_ups.request(deferred_run, tick.output, tick.context)
 
-    def _seen_for(self, run: dg.RunRecord, now: float) -> float:
-        """Seconds for which this process has known that a Dagster run began."""
-        return now - self._began_at.setdefault(run.dagster_run.run_id, now) if run.start_time is not None else 0.0
+    def _standing(
+        self, run: dg.RunRecord, deferred_run: DeferredRun, reported: ReportedEnd | None, now: float
+    ) -> RequestedRun:
+        run_id = run.dagster_run.run_id
+        begun_for = now - self._began_at.setdefault(run_id, now) if run.start_time is not None else 0.0
+        return standing(run, deferred_run, reported, now, begun_for)
 
     def _requested_in_turn(self, deferred_runs: DeferredRunIndex) -> list[DeferredRun]:
         """As many runs whose Dagster run was requested as one query covers; later ticks take the others."""
         requested = [deferred_run for deferred_run in deferred_runs if deferred_run.phase is Phase.RUN_REQUESTED]
         first = self._turn % len(requested) if requested else 0
-        self._turn += requested_runs.AT_ONCE
-        return (requested[first:] + requested[:first])[: requested_runs.AT_ONCE]
+        self._turn += limits.RUNS_PER_QUERY
+        return (requested[first:] + requested[:first])[: limits.RUNS_PER_QUERY]
 
-    def _tell_without_step(
+    def _report_without_step(
         self, tick: TickContext, deferred_run: DeferredRun, *, why: run_requests.CannotRequestRun
     ) -> None:
-        """Report a run that no Dagster run can publish. Requesting one would fail the tick."""
+        """Report a run that no Dagster run can report. Requesting one would fail the tick."""
         if deferred_run.is_superseded:
             deferred_run.phase = Phase.SUCCEEDED
             return
         if not tick.has_resource(deferred_run):
-            return  # its address is part of what is reported; the next tick tries again
-        asset_partitions = tick.published.unreported(deferred_run)
-        ended = tick.ended(
-            deferred_run, asset_partitions, newest_materializations(tick.context.instance, asset_partitions)
-        )
+            return  # the run's address is part of what is reported; the next tick tries again
+        asset_partitions = tick.reported.unreported(deferred_run)
+        newest = newest_materializations(tick.context.instance, asset_partitions)
+        outcome = tick.outcome_of(deferred_run, asset_partitions, newest)
         try:
-            events = ended.as_failure()
-        except Exception:  # the vendor's code failed; that the run ended is known
+            events = outcome.as_failure()
+        except Exception:  # the vendor's code failed; it is still known that the run ended
             tick.context.log.exception(
                 "Could not convert the result of %s run %s to Dagster events; reporting the failure without it",
                 deferred_run.run.vendor,
                 deferred_run.run_id,
             )
-            events = replace(ended, result=RunResult(), is_of_kind=False).as_failure()
+            events = replace(outcome, result=RunResult(), is_of_kind=False).as_failure()
         evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation)]
         report_evaluations(evaluated, deferred_run, tick, lambda: True)
-        tick.report.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
+        tick.output.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
         tick.context.log.warning(
-            "%s run %s ended %s. %s, so no Dagster run tells of it",
+            "%s run %s ended %s. %s, so no Dagster run reports it",
             deferred_run.run.vendor,
             deferred_run.run_id,
-            deferred_run.last_status.vendor_status or "beyond its time",
+            deferred_run.last_status.vendor_status or "beyond its deadline",
             why,
         )
         deferred_run.phase = Phase.DONE
-        self._follow_ups.request(deferred_run, tick.report, tick.context)
+        self._follow_ups.request(deferred_run, tick.output, tick.context)
 
 
 def _named(deferred_run: DeferredRun) -> str:
-    of = ", ".join(key.to_user_string() for key in deferred_run.keys)
-    return f"The end of {deferred_run.run.vendor} run {deferred_run.run_id} of {of}"
+    keys = ", ".join(key.to_user_string() for key in deferred_run.keys)
+    return f"The outcome of {deferred_run.run.vendor} run {deferred_run.run_id} of {keys}"

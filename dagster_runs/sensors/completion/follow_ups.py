@@ -5,15 +5,12 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sensors import run_requests
+from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.run_outcome import FinishedRun
 from dagster_runs.sensors.tick import TickOutput
 from dagster_runs.transport.clock import current_clock, machine_time
-
-_LATELY = 600.0
-"""Seconds before the last cursor for which follow-up jobs are requested again, after a lost tick."""
 
 
 class FollowUps:
@@ -34,16 +31,16 @@ class FollowUps:
             written_at: Epoch seconds of the last stored cursor; 0 without one. Then only the very first tick can have
                 been lost, or a person has removed the cursor.
         """
-        self._since = machine_time((written_at or current_clock().wall()) - _LATELY)
+        self._since = machine_time((written_at or current_clock().wall()) - limits.LATE_FOLLOW_UP)
 
-    def has_room(self, report: TickOutput) -> bool:
+    def has_room(self, output: TickOutput) -> bool:
         """Whether the tick can report another run together with its follow-up."""
-        return self._follow_up is None or report.has_room_for_requests
+        return self._follow_up is None or output.has_room_for_requests
 
     def request(
         self,
         deferred_run: DeferredRun,
-        report: TickOutput,
+        output: TickOutput,
         context: dg.SensorEvaluationContext,
         *,
         state: RunState | None = None,
@@ -52,7 +49,7 @@ class FollowUps:
 
         Args:
             deferred_run: The run.
-            report: What the tick reports.
+            output: What the tick reports.
             context: The sensor's context.
             state: How the run ended; ``None`` for the state of the last poll.
         """
@@ -66,22 +63,22 @@ class FollowUps:
             asset_keys=tuple(deferred_run.keys),
             partitions=tuple(deferred_run.partitions),
         )
-        report.requests += run_requests.to_follow_up(self._follow_up, finished, context)
+        output.requests += run_requests.to_follow_up(self._follow_up, finished, context)
 
     def request_again(
-        self, deferred_runs: DeferredRunIndex, report: TickOutput, context: dg.SensorEvaluationContext
+        self, deferred_runs: DeferredRunIndex, output: TickOutput, context: dg.SensorEvaluationContext
     ) -> None:
         """Request what follows the runs that a lost tick may have reported. Dagster drops duplicate requests."""
         unverified = set(deferred_runs.to_verify)
-        for _ in range(len(deferred_runs.published)):
-            deferred_run, at, state = deferred_runs.published.popleft()
+        for _ in range(len(deferred_runs.reported)):
+            deferred_run, at, state = deferred_runs.reported.popleft()
             if deferred_run in unverified:
-                deferred_runs.published.append(
+                deferred_runs.reported.append(
                     (deferred_run, at, state)
                 )  # whether its evaluations are missing is not known yet
                 continue
             # What follows one whose evaluations are missing is requested with them.
             if at >= self._since and not deferred_run.is_unevaluated:
-                self.request(deferred_run, report, context, state=state)
-                if report.is_late or not report.has_room_for_requests:
+                self.request(deferred_run, output, context, state=state)
+                if output.is_late or not output.has_room_for_requests:
                     return

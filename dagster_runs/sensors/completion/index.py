@@ -18,20 +18,12 @@ from dagster_runs.remote_run.execution.event_log import is_attached, observed_ru
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.completion.decisions import Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.requested_runs import ReportedEnd
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock, machine_time
-
-_PAGE = 500
-_SETTLES = 60.0
-"""Seconds for which entries are read again: one with a smaller id may become visible after one with a larger id."""
-_SETTLED = 300.0 + MAX_HOST_CLOCK_SKEW
-"""Seconds after the time that an entry bears, by whichever clock, for which it may be read again; longer ago nothing is
-about to become visible. A new process reads again no more than the entries of this time."""
-_MARGIN = 86_400.0
-"""Seconds beyond the longest timeout for which the first reading of all looks back."""
 
 Key = tuple[dg.AssetKey, str]
 """A definition's first asset, and the vendor's id of the run."""
@@ -46,19 +38,19 @@ class DeferredRunIndex:
         low_watermark: Id in the event log after which to begin; 0 to begin as long ago as a run may have been started.
 
     Attributes:
-        is_known: Whether all were read that there are. Until then none may be reported: it may have been already.
-        published: Those that the first reading found to be reported already, with the time in epoch seconds, and how
+        is_complete: Whether all were read that there are. Until then none may be reported: it may have been already.
+        reported: Those that the first reading found to be reported already, with the time in epoch seconds, and how
             they ended.
-        to_verify: Those in `published` whose evaluations are not verified yet.
+        to_verify: Those in `reported` whose evaluations are not verified yet.
     """
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, low_watermark: int = 0) -> None:
-        self.is_known = False
-        self.published: deque[tuple[DeferredRun, float, RunState]] = deque()
+        self.is_complete = False
+        self.reported: deque[tuple[DeferredRun, float, RunState]] = deque()
         self.to_verify: list[DeferredRun] = []
         self._assets = assets
         self._instance = instance
-        oldest = current_clock().wall() - _longest_timeout(assets) - _MARGIN
+        oldest = current_clock().wall() - _longest_timeout(assets) - limits.LOOKBACK_MARGIN
         self._since = None if low_watermark else machine_time(oldest)
         self._from = self._newest = low_watermark
         self._active: dict[Key, DeferredRun] = {}
@@ -81,7 +73,7 @@ class DeferredRunIndex:
         for deferred_run in deferred_runs:
             self._active.pop((deferred_run.asset.keys[0], deferred_run.run_id), None)
 
-    def noted(self, most: int) -> dict[DeferredRun, ReportedEnd]:
+    def reported_ends(self, most: int) -> dict[DeferredRun, ReportedEnd]:
         """Those whose end a Dagster run has published that may not have ended yet; others have their turn next time."""
         some = list(self._noted.items())[:most]
         for key, _ in some:
@@ -98,7 +90,7 @@ class DeferredRunIndex:
         # Not the first of them alone: an entry with a smaller id may be about to become visible.
         undone = [
             *(deferred_run for deferred_run in self if deferred_run.phase is not Phase.DONE),
-            *(deferred_run for deferred_run, _, _ in self.published),
+            *(deferred_run for deferred_run, _, _ in self.reported),
             *(end.deferred_run for end in self._noted.values()),
         ]
         return min([self._from, *(deferred_run.storage_id - 1 for deferred_run in undone)])
@@ -119,7 +111,7 @@ class DeferredRunIndex:
     def _reading(self) -> Iterator[None]:
         """One pass over the event log, a page at a time."""
         wanted = [(asset, key) for asset in self._assets for key in asset.keys]
-        long_ago = machine_time(current_clock().wall() - _SETTLED)
+        long_ago = machine_time(current_clock().wall() - limits.REREAD_BY_TIMESTAMP)
         settled: list[int] = []
         first_unsettled = math.inf
         for asset, key in wanted:
@@ -131,14 +123,14 @@ class DeferredRunIndex:
                         settled.append(event.storage_id)
                     self._take_in(asset, event)
                 yield
-        if not self.is_known:
+        if not self.is_complete:
             # After the entries, since a run is published after it was noted.
             for asset, key in self._with_reports(wanted):
                 for page in self._pages(self._instance.fetch_materializations, key):
                     for event in page:
                         self._mark_reported(asset, event)
                     yield
-            self.is_known = True
+            self.is_complete = True
         self._from = max([self._from, *(storage_id for storage_id in settled if storage_id < first_unsettled)])
         self._settle(current_clock().monotonic())
 
@@ -148,7 +140,7 @@ class DeferredRunIndex:
         wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=self._since, after_storage_id=self._from or None)
         cursor: str | None = None
         while True:
-            page = fetch(wanted, limit=_PAGE, cursor=cursor, ascending=True)
+            page = fetch(wanted, limit=limits.RECORDS_PER_PAGE, cursor=cursor, ascending=True)
             yield page.records
             if not page.has_more:
                 return
@@ -165,8 +157,8 @@ class DeferredRunIndex:
         active = {deferred_run.asset for deferred_run in self}
         concerned = {key: asset for asset, key in wanted if asset in active}
         keys = list(concerned)
-        for first in range(0, len(keys), _PAGE):
-            for record in self._instance.get_asset_records(keys[first : first + _PAGE]):
+        for first in range(0, len(keys), limits.RECORDS_PER_PAGE):
+            for record in self._instance.get_asset_records(keys[first : first + limits.RECORDS_PER_PAGE]):
                 last = record.asset_entry.last_materialization_record
                 if last is not None and last.storage_id > self._from:
                     yield concerned[record.asset_entry.asset_key], record.asset_entry.asset_key
@@ -174,7 +166,7 @@ class DeferredRunIndex:
     def _settle(self, now: float) -> None:
         """The next pass begins where one ended that lies far enough back."""
         self._passes.append((now, self._newest))
-        while self._passes[0][0] <= now - _SETTLES:
+        while self._passes[0][0] <= now - limits.REREAD_SECONDS:
             self._from = max(self._from, self._passes.popleft()[1])
         self._seen = {storage_id for storage_id in self._seen if storage_id > self._from}
 
@@ -188,8 +180,8 @@ class DeferredRunIndex:
             told = (asset.keys[0], observed_run(event) or "")  # its end was told without a step
             ended = self._active.pop(told, None)
             self._noted.pop(told, None)
-            if ended is not None and not self.is_known:
-                self.published.append((ended, event.timestamp, _state_in(event)))
+            if ended is not None and not self.is_complete:
+                self.reported.append((ended, event.timestamp, _state_in(event)))
         if record is None or record.run_id is None:
             return
         key = (asset.keys[0], record.run_id)
@@ -197,7 +189,7 @@ class DeferredRunIndex:
         if record.kind in (EntryKind.ENDED, EntryKind.GONE):
             self._note_end(key, record)
         elif record.kind is EntryKind.CANCEL_REQUESTED and known is not None:
-            known.is_canceled = True
+            known.is_cancel_requested = True
         elif record.kind is EntryKind.STARTED and record.deferred_payload is not None and not _is_same(known, record):
             self._active[key] = self._deferred_run(asset, record, event)
             self._noted.pop(key, None)
@@ -217,13 +209,13 @@ class DeferredRunIndex:
             run=self._run(asset.remote.run_class, (record.deferred_payload or {}).get("run") or {}),
             age=RunAge(record.at),
             # Of one that was started before this process began nobody knows how it stands.
-            polled_at=record.at if self.is_known else 0.0,
+            polled_at=record.at if self.is_complete else 0.0,
             known_active_until=record.at,
             # Of one that was found, or attached to, the entry is younger than the run.
             last_individual_update=0.0 if is_attached(event) else record.at,
             # Where somebody made another kind of run of the asset since, the vendor's answers would mean nothing.
             phase=Phase.ACTIVE if record.run_class_name == asset.remote.run_class.__name__ else Phase.NEEDS_DAGSTER_RUN,
-            may_be_reported=not self.is_known or is_attached(event),
+            may_be_reported=not self.is_complete or is_attached(event),
         )
 
     def _run(self, run_class: type[RemoteRun[Any]], fields: Mapping[str, Any]) -> RemoteRun[Any]:
@@ -242,7 +234,7 @@ class DeferredRunIndex:
             if not deferred_run.is_materialized:
                 self.to_verify.append(deferred_run)
             deferred_run.is_materialized = deferred_run.may_be_evaluated = True
-            self.published.append((deferred_run, event.timestamp, RunState.SUCCEEDED))
+            self.reported.append((deferred_run, event.timestamp, RunState.SUCCEEDED))
 
 
 def _state_in(event: dg.EventLogRecord) -> RunState:

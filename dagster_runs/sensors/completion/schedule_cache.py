@@ -17,7 +17,7 @@ class PollScheduleCache:
 
     def __init__(self) -> None:
         self._durations: dict[WatchedAsset, deque[float]] = {}
-        self._paces: dict[WatchedAsset, PollSchedule] = {}
+        self._schedules: dict[WatchedAsset, PollSchedule] = {}
 
     def of(
         self, deferred_run: DeferredRun, resource: RemoteRunResource, instance: dg.DagsterInstance, until: float
@@ -32,17 +32,17 @@ class PollScheduleCache:
                 a first run's pace until the next tick.
         """
         asset = deferred_run.asset
-        if asset not in self._paces:
+        if asset not in self._schedules:
             if asset not in self._durations:
                 if current_clock().monotonic() > until:
                     return PollSchedule.after((), longest=resource.poll_interval)
                 self._durations[asset] = deque(earlier_durations(instance, asset.keys[0]), maxlen=EARLIER_RUNS)
-            self._paces[asset] = PollSchedule.after(tuple(self._durations[asset]), longest=resource.poll_interval)
-        return self._paces[asset]
+            self._schedules[asset] = PollSchedule.after(tuple(self._durations[asset]), longest=resource.poll_interval)
+        return self._schedules[asset]
 
     def learn(self, deferred_run: DeferredRun) -> None:
         """Take in how long a good run took."""
         seconds = deferred_run.status.duration_seconds if deferred_run.status is not None else None
         if seconds is not None and deferred_run.asset in self._durations:
             self._durations[deferred_run.asset].append(seconds)
-            self._paces.pop(deferred_run.asset, None)
+            self._schedules.pop(deferred_run.asset, None)

@@ -21,12 +21,12 @@ from dagster_runs.remote_run.execution.evaluations import (
     stored_evaluations,
 )
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
+from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.context import TickContext
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.decisions import Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.registry import WatchedAsset
 
-_AT_LEAST = 20
-"""Evaluations that a tick stores however late it is: what most runs have."""
 _NO_RUN = ""
 """Dagster's run id of what is reported without a run."""
 StoredEvaluations = set[tuple[dg.AssetCheckKey, int]]
@@ -148,11 +148,13 @@ def report_evaluations(
             _return_with_tick(one, tick)
             continue
         asset_partition = (one.asset_check_key, partition)
-        if asset_partition not in tick.report.without_run and _NO_RUN not in runs_of_check(instance, *asset_partition):
-            tick.report.without_run.add(asset_partition)
+        if asset_partition not in tick.output.runless_evaluations and _NO_RUN not in runs_of_check(
+            instance, *asset_partition
+        ):
+            tick.output.runless_evaluations.add(asset_partition)
             _return_with_tick(one, tick)
             continue
-        if stored >= _AT_LEAST and not has_time():
+        if stored >= limits.MIN_STORED_EVALUATIONS and not has_time():
             return False
         dagster_run = dagster_run or instance.get_run_by_id(deferred_run.record.dagster_run_id)
         if dagster_run is None:
@@ -171,9 +173,9 @@ def report_evaluations(
 
 
 def _return_with_tick(evaluation: dg.AssetCheckEvaluation, tick: TickContext) -> None:
-    tick.report.events.append(evaluation)
+    tick.output.events.append(evaluation)
     if evaluation.target_materialization_data is not None:
-        tick.report.was_stored = partial(is_evaluated, evaluation)
+        tick.output.was_stored = partial(is_evaluated, evaluation)
 
 
 def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool:
@@ -186,7 +188,7 @@ def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool:
     first = {spec.asset_key: spec.key for spec in reversed(specs)}
     for key, partition in deferred_run.asset_partitions:
         if key in first and partition is not None:
-            if (first[key], partition) in tick.report.without_run:
+            if (first[key], partition) in tick.output.runless_evaluations:
                 return True
             runs = runs_of_check(tick.context.instance, first[key], partition)
             if _NO_RUN in runs and runs[0] != deferred_run.record.dagster_run_id:

@@ -3,8 +3,9 @@
 from functools import partial
 
 from dagster_runs.sensors.completion.context import TickContext
+from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.dedupe import is_published
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.follow_ups import FollowUps
 from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
 from dagster_runs.sensors.completion.second_phase import SecondPhase, is_superseded, report_evaluations
@@ -15,17 +16,17 @@ class Successes:
     """Reports the runs that succeeded.
 
     Args:
-        paces: Learns how long each run took.
+        schedules: Learns how long each run took.
         follow_ups: Requests what the user wants after each run.
     """
 
-    def __init__(self, paces: PollScheduleCache, follow_ups: FollowUps) -> None:
-        self._paces = paces
+    def __init__(self, schedules: PollScheduleCache, follow_ups: FollowUps) -> None:
+        self._schedules = schedules
         self._follow_ups = follow_ups
 
     def evaluate(self, tick: TickContext) -> None:
         """Report the evaluations of runs whose materializations an earlier tick has reported."""
-        report = tick.report
+        output = tick.output
         waiting = [
             deferred_run
             for deferred_run in tick.deferred_runs
@@ -33,13 +34,13 @@ class Successes:
         ]
         phase = SecondPhase(waiting, tick.context.instance)
         clock = current_clock()
-        half = (clock.monotonic() + report.until) / 2
+        half = (clock.monotonic() + output.until) / 2
 
         def has_time() -> bool:
             return clock.monotonic() < half
 
         for told, deferred_run in enumerate(waiting):
-            if told and not (report.has_room_for_events and self._follow_ups.has_room(report)):
+            if told and not (output.has_room_for_events and self._follow_ups.has_room(output)):
                 break
             judged = phase.judged(deferred_run)
             if len(judged) < len(deferred_run.asset_partitions):
@@ -49,7 +50,7 @@ class Successes:
                     deferred_run.run_id,
                 )
             try:
-                found = tick.ended(deferred_run, deferred_run.asset_partitions).evaluations(
+                found = tick.outcome_of(deferred_run, deferred_run.asset_partitions).evaluations(
                     judged, phase.stored(deferred_run)
                 )
             except Exception:  # what a vendor's code brought is nothing that Dagster takes
@@ -62,7 +63,7 @@ class Successes:
                 deferred_run.may_be_evaluated = True  # the next tick reads which of them are stored
                 break
             deferred_run.phase = Phase.DONE
-            self._follow_ups.request(deferred_run, report, tick.context)
+            self._follow_ups.request(deferred_run, output, tick.context)
             if not has_time():
                 break
 
@@ -85,16 +86,16 @@ class Successes:
             and tick.has_resource(deferred_run)
         ]
         for told, deferred_run in enumerate(succeeded):
-            if told and not tick.report.has_room_for_events:
+            if told and not tick.output.has_room_for_events:
                 break
             if not unevaluated.isdisjoint(deferred_run.asset_partitions):
                 continue
             if not deferred_run.is_superseded and is_superseded(deferred_run, tick):
                 deferred_run.is_superseded, deferred_run.phase = True, Phase.NEEDS_DAGSTER_RUN
                 continue
-            ended = tick.ended(deferred_run, tick.published.unreported(deferred_run))
+            outcome = tick.outcome_of(deferred_run, tick.reported.unreported(deferred_run))
             try:
-                tick.report.tell(ended, tick.context.instance)
+                tick.output.add_materializations(outcome, tick.context.instance)
             except Exception:  # what a vendor's code brought is nothing that Dagster takes: a step shows it best
                 tick.context.log.exception(
                     "Could not convert the result of %s run %s to Dagster events; requesting a Dagster run",
@@ -103,20 +104,20 @@ class Successes:
                 )
                 deferred_run.phase = Phase.NEEDS_DAGSTER_RUN
                 continue
-            if ended.asset_partitions:
-                tick.report.was_stored = partial(is_published, deferred_run, ended.asset_partitions[-1])
-            self._paces.learn(deferred_run)
+            if outcome.asset_partitions:
+                tick.output.was_stored = partial(is_published, deferred_run, outcome.asset_partitions[-1])
+            self._schedules.learn(deferred_run)
             deferred_run.is_materialized, deferred_run.may_be_evaluated = (
                 True,
-                len(ended.asset_partitions) < len(deferred_run.asset_partitions),
+                len(outcome.asset_partitions) < len(deferred_run.asset_partitions),
             )
             deferred_run.phase = Phase.MATERIALIZED
             unevaluated.update(deferred_run.asset_partitions)
-            if tick.report.is_late:
+            if tick.output.is_late:
                 break
 
 
 def _awaits_evaluation(deferred_run: DeferredRun) -> bool:
     """Whether its materializations are stored, and its result is known: also of one that another process reported."""
-    is_known = deferred_run.phase is Phase.SUCCEEDED and deferred_run.is_materialized
-    return deferred_run.phase is Phase.MATERIALIZED or is_known
+    is_complete = deferred_run.phase is Phase.SUCCEEDED and deferred_run.is_materialized
+    return deferred_run.phase is Phase.MATERIALIZED or is_complete

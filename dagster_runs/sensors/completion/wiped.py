@@ -4,17 +4,12 @@ import logging
 
 import dagster as dg
 
-from dagster_runs.sensors.completion.deferred_run import DeferredRun, Phase
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.completion.decisions import Phase
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock
-
-_EVERY = 60.0
-"""Seconds between two checks."""
-_ASSETS = 20
-"""Assets that one check covers, at one query each; others have their turn."""
-_RUNS = 200
-"""Runs of one asset that one check covers."""
 
 
 class WipedRuns:
@@ -28,7 +23,7 @@ class WipedRuns:
     def warn(self, deferred_runs: DeferredRunIndex, instance: dg.DagsterInstance, log: logging.Logger) -> None:
         """Log a warning for each, once. They are polled and reported like all others."""
         now = current_clock().wall()
-        if now - self._checked_at < _EVERY:
+        if now - self._checked_at < limits.WIPE_CHECK_INTERVAL:
             return
         self._checked_at = now
         active: dict[WatchedAsset, list[DeferredRun]] = {}
@@ -37,9 +32,11 @@ class WipedRuns:
                 active.setdefault(deferred_run.asset, []).append(deferred_run)
         assets = list(active)
         first = self._turn % len(assets) if assets else 0
-        self._turn += _ASSETS
-        for asset in (assets[first:] + assets[:first])[:_ASSETS]:
-            some = [deferred_run for deferred_run in active[asset] if deferred_run not in self._warned][-_RUNS:]
+        self._turn += limits.WIPE_CHECK_ASSETS
+        for asset in (assets[first:] + assets[:first])[: limits.WIPE_CHECK_ASSETS]:
+            some = [deferred_run for deferred_run in active[asset] if deferred_run not in self._warned][
+                -limits.WIPE_CHECK_RUNS :
+            ]
             there = _entries(some, instance) if some else set()
             for deferred_run in some:
                 if deferred_run.storage_id not in there:

@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-LISTED_LATE = 900.0
-"""Seconds by which a vendor may list a run late, or list it as older than it is by our clock."""
+from dagster_runs.sensors import limits
 
 
 @dataclass
@@ -41,7 +40,7 @@ class ResourceCursor:
 
     def add(self, run_id: str, created_at: float) -> None:
         """Add a listed run, if it is new."""
-        if created_at >= self.listed_until - LISTED_LATE and run_id not in self.processed:
+        if created_at >= self.listed_until - limits.LISTED_LATE and run_id not in self.processed:
             self.pending.setdefault(run_id, PendingRun(created_at))
 
     def finish(self, run_id: str) -> None:
@@ -58,7 +57,7 @@ class ResourceCursor:
         """
         self.listed_until = min([at, *(one.created_at for one in self.pending.values() if one.asset is None)])
         # A run whose asset is not known yet may have moved `listed_until` back by as much as it was listed late.
-        oldest = self.listed_until - 2 * LISTED_LATE
+        oldest = self.listed_until - 2 * limits.LISTED_LATE
         self.processed = {
             run_id: created_at
             for run_id, created_at in self.processed.items()

@@ -15,34 +15,33 @@ from dagster_runs.remote_run.execution.provenance import current_provenance
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW, RunResult
-from dagster_runs.sensors import run_requests
-from dagster_runs.sensors.observation.cursor import LISTED_LATE, PendingRun
+from dagster_runs.sensors import limits, run_requests
+from dagster_runs.sensors.observation.cursor import PendingRun
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.run_outcome import AssetEvent, FinishedRun, RunOutcome
 from dagster_runs.sensors.run_requests import FollowUp
 from dagster_runs.transport.clock import machine_time
 from dagster_runs.transport.errors import VendorError
 
-MAX_EVENTS = 500
-"""That a tick reports: Dagster stores them one by one, in the same tick."""
-MAX_REQUESTS = 25
-
 
 @dataclass
-class ObservationReport:
+class ObservationOutput:
     """What a tick of the observation sensor reports."""
 
     evaluations: list[dg.AssetCheckEvaluation] = field(default_factory=list)
     """Of materializations that are stored. They come before all other events, as these may be of later runs."""
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
-    problems_text: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     runs: int = 0
 
     @property
     def is_full(self) -> bool:
         """Whether the next tick is to tell the rest."""
-        return len(self.evaluations) + len(self.events) >= MAX_EVENTS or len(self.requests) >= MAX_REQUESTS
+        return (
+            len(self.evaluations) + len(self.events) >= limits.MAX_OBSERVED_EVENTS
+            or len(self.requests) >= limits.MAX_OBSERVED_REQUESTS
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class ObservedOutcomes:
 
     resource: RemoteRunResource
     pending: Mapping[str, PendingRun]
-    output: ObservationReport
+    output: ObservationOutput
     context: dg.SensorEvaluationContext
     follow_up: FollowUp | None
 
@@ -82,7 +81,7 @@ class ObservedOutcomes:
 
     def _report_success(self, asset: WatchedAsset, run_id: str, sighting: PendingRun, status: RunStatus) -> bool:
         """Report materializations, or in a later tick the evaluations; whether it was the evaluations."""
-        instance, since = self.context.instance, machine_time(sighting.created_at - LISTED_LATE)
+        instance, since = self.context.instance, machine_time(sighting.created_at - limits.LISTED_LATE)
         judged: dict[AssetPartition, dg.EventLogRecord] = {}
         for key in asset.keys:
             wanted = dg.AssetRecordsFilter(key, after_timestamp=since)
@@ -176,7 +175,7 @@ class ObservedOutcomes:
 
 
 def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, created_at: float) -> bool:
-    wanted = dg.AssetRecordsFilter(key, after_timestamp=machine_time(created_at - LISTED_LATE))
+    wanted = dg.AssetRecordsFilter(key, after_timestamp=machine_time(created_at - limits.LISTED_LATE))
     if any(publications(instance, wanted, run_id)):
         return True
     return any(observed_run(event) == run_id for event in events(instance.fetch_observations, wanted))

@@ -10,7 +10,8 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import records_of
 from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.remote_run.types import MAX_START_LATENCY, ListedRun
+from dagster_runs.remote_run.types import ListedRun
+from dagster_runs.sensors import limits
 from dagster_runs.sensors.observation.cursor import PendingRun
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock
@@ -18,12 +19,6 @@ from dagster_runs.transport.errors import NotFoundError
 
 NO_ASSET = ""
 """The asset of a run that fills none."""
-_UNTOLD = 3600.0
-"""Seconds after which a run that has ended, and of which the vendor does not tell what it ran, fills nothing."""
-_START_NOTED = 3600.0
-"""Seconds before a run's creation from which on the ledgers are searched for its start."""
-_START_DECIDED = MAX_START_LATENCY + 600.0
-"""Seconds after which a start of ours, whose outcome is unknown, no longer holds other runs back."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class Ownership:
                 targets[type(run)] = self._target(run, listed)
             if targets[type(run)] == run.observed_target:
                 return name
-        is_untold = listed.state.is_final and current_clock().wall() - created_at > _UNTOLD
+        is_untold = listed.state.is_final and current_clock().wall() - created_at > limits.TARGET_UNKNOWN_GRACE
         return None if None in targets.values() and not is_untold else NO_ASSET
 
     def started_by_their_assets(self, pending: Mapping[str, PendingRun], polled: Container[str]) -> Iterator[str]:
@@ -73,11 +68,11 @@ class Ownership:
         now = current_clock().wall()
         new: dict[str, dict[str, float]] = {}
         for run_id, sighting in pending.items():
-            is_new = run_id not in polled or now - sighting.created_at < _START_DECIDED
+            is_new = run_id not in polled or now - sighting.created_at < limits.START_DECIDED_WITHIN
             if is_new and sighting.asset is not None and sighting.asset in self.assets:
                 new.setdefault(sighting.asset, {})[run_id] = sighting.created_at
         for name, runs in new.items():
-            since = min(runs.values()) - _START_NOTED
+            since = min(runs.values()) - limits.START_RECORDED_WITHIN
             for record in records_of(self.instance, self.assets[name].keys[0], since):
                 if record.run_id is not None and runs.pop(record.run_id, None) is not None:
                     yield record.run_id
@@ -86,14 +81,16 @@ class Ownership:
         """Whether this Dagster instance started the run; ``None`` while a start is undecided that may be its own."""
         newest: dict[str, EntryKind] = {}
         for key in self.instance.get_asset_keys():
-            for record in records_of(self.instance, key, created_at - _START_NOTED):
+            for record in records_of(self.instance, key, created_at - limits.START_RECORDED_WITHIN):
                 if record.run_id == run_id:
                     return True
-                if record.at > created_at + _START_DECIDED:
+                if record.at > created_at + limits.START_DECIDED_WITHIN:
                     break
-                if record.kind is not EntryKind.PROGRESS and abs(record.at - created_at) <= _START_DECIDED:
+                if record.kind is not EntryKind.PROGRESS and abs(record.at - created_at) <= limits.START_DECIDED_WITHIN:
                     newest[record.correlation_id] = record.kind
-        is_open = EntryKind.STARTING in newest.values() and current_clock().wall() - created_at < _START_DECIDED
+        is_open = (
+            EntryKind.STARTING in newest.values() and current_clock().wall() - created_at < limits.START_DECIDED_WITHIN
+        )
         return None if is_open else False
 
     def _target(self, run: RemoteRun[Any], listed: ListedRun) -> str | None:

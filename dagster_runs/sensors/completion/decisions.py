@@ -1,0 +1,142 @@
+"""Decides what is to be done about a deferred run, from facts alone: these functions read and change nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
+from dagster_runs.remote_run.execution.polling import REFUSED_GRACE
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.sensors import limits
+from dagster_runs.transport.errors import NotFoundError, VendorError
+
+
+class Phase(Enum):
+    """What is to be done about a deferred run."""
+
+    ACTIVE = "active"
+    """Poll it."""
+    SUCCEEDED = "succeeded"
+    """Report its result."""
+    MATERIALIZED = "materialized"
+    """Report its check evaluations: the materialization that they evaluate is stored."""
+    NEEDS_DAGSTER_RUN = "needs a Dagster run"
+    """Have a Dagster run report its outcome: a failure, a timeout, or what a step must decide."""
+    RUN_REQUESTED = "run requested"
+    """Wait until the Dagster run that is to report its outcome has ended."""
+    DONE = "done"
+    """Nothing more, once Dagster has stored what was reported."""
+
+
+@dataclass(frozen=True)
+class PollFacts:
+    """What is known of an active run after a status call.
+
+    Attributes:
+        status: How the run stands; ``None`` if the call failed.
+        has_result: Whether its result was fetched, for a run that succeeded.
+        error: Why the status, or the result, could not be fetched.
+        not_found_for: Seconds for which the vendor has said that it does not know the run.
+        result_failing_for: Seconds for which the result could not be fetched.
+        is_cancel_requested: Whether a person had the run canceled by the job for that.
+    """
+
+    status: RunStatus | None = None
+    has_result: bool = False
+    error: Exception | None = None
+    not_found_for: float = 0.0
+    result_failing_for: float = 0.0
+    is_cancel_requested: bool = False
+
+
+def after_poll(facts: PollFacts) -> Phase:
+    """What is to be done about an active run after a status call."""
+    status, error = facts.status, facts.error
+    if error is not None and not isinstance(error, VendorError):
+        return Phase.NEEDS_DAGSTER_RUN  # an error of a vendor's code: a step shows it best
+    if status is None:
+        is_lost = isinstance(error, NotFoundError) and facts.not_found_for > NOT_FOUND_GRACE
+        return Phase.NEEDS_DAGSTER_RUN if is_lost else Phase.ACTIVE
+    if status.state is RunState.SUCCEEDED:
+        if facts.has_result:
+            return Phase.SUCCEEDED
+        is_permanent = error is not None and error.is_permanent
+        is_given_up = is_permanent or facts.result_failing_for > REFUSED_GRACE
+        return Phase.NEEDS_DAGSTER_RUN if is_given_up else Phase.ACTIVE
+    if status.state is RunState.CANCELED and facts.is_cancel_requested:
+        return Phase.DONE
+    is_undocumented = status.state is RunState.UNKNOWN and status.finished_at is not None
+    return Phase.NEEDS_DAGSTER_RUN if status.state.is_final or is_undocumented else Phase.ACTIVE
+
+
+@dataclass(frozen=True)
+class OverdueFacts:
+    """What is known of an active run that is beyond its deadline.
+
+    Attributes:
+        overdue_for: Seconds since its deadline.
+        seen_overdue_for: Seconds for which this process has seen that.
+        was_polled: Whether it was polled since its deadline, or the vendor does not respond.
+        was_answered: Whether the vendor answered a status call since its deadline.
+        is_materialized: Whether its materializations are reported, so that only its check evaluations are missing.
+        was_ever_polled: Whether this process has polled it at all.
+    """
+
+    overdue_for: float
+    seen_overdue_for: float
+    was_polled: bool
+    was_answered: bool
+    is_materialized: bool
+    was_ever_polled: bool
+
+
+def when_overdue(facts: OverdueFacts) -> Phase:
+    """What is to be done about an active run that is beyond its deadline."""
+    if facts.is_materialized:
+        # It has succeeded in time. No Dagster run could report the evaluations that are missing.
+        is_given_up = facts.overdue_for >= limits.CHECKS_GRACE and facts.was_ever_polled
+    else:
+        grace = limits.OVERDUE_GRACE if facts.was_polled else limits.OVERDUE_UNPOLLED_GRACE
+        is_given_up = facts.was_answered or facts.seen_overdue_for >= grace
+    return Phase.NEEDS_DAGSTER_RUN if is_given_up else Phase.ACTIVE
+
+
+class RequestedRun(Enum):
+    """How a Dagster run stands that was requested to report an outcome."""
+
+    UNDER_WAY = "under way"
+    """It is queued, or has begun and may still end."""
+    OVER = "over"
+    """It has ended, was stopped by a person, or is retried by Dagster."""
+    NEVER_BEGAN = "never began"
+    """Dagster gave it up before one of its steps began."""
+    DIED = "died"
+    """It has begun and would have ended by now: its worker must have died."""
+
+
+class Action(Enum):
+    """What is to be done about an outcome that a Dagster run is to report."""
+
+    FINISH = "finish"
+    """Nothing more."""
+    WAIT = "wait"
+    GIVE_UP = "give up"
+    """Log that it is not reported."""
+    REQUEST = "request"
+    """Request a Dagster run."""
+
+
+def for_requested(runs: Sequence[RequestedRun], *, is_reported_by_another: bool, can_request: bool) -> Action:
+    """What is to be done about an outcome, by the Dagster runs that were requested for it.
+
+    Args:
+        runs: How these Dagster runs stand.
+        is_reported_by_another: Whether a Dagster run that was not requested for it has reported the outcome.
+        can_request: Whether a Dagster run can be requested now.
+    """
+    if is_reported_by_another or RequestedRun.OVER in runs:
+        return Action.FINISH
+    given_up = sum(run in (RequestedRun.NEVER_BEGAN, RequestedRun.DIED) for run in runs)
+    if given_up < len(runs) or not can_request:
+        return Action.WAIT
+    return Action.GIVE_UP if given_up >= limits.MAX_REPORT_ATTEMPTS else Action.REQUEST

@@ -1,0 +1,176 @@
+"""Polls the deferred runs that are due, all resources at the same time, and applies what that shows."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from queue import Empty
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.poll_schedule import PollSchedule
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.completion.decisions import OverdueFacts, Phase, when_overdue
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.completion.poller import ResourcePoller
+from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
+from dagster_runs.sensors.completion.updates import ListFailed, ListRead, PollResult, RoundEnded, Update, apply
+from dagster_runs.sensors.outages import OutageTracker
+from dagster_runs.transport.clock import current_clock
+
+
+class PolledResource:
+    """One resource: its poller, the round that is under way, and its outages.
+
+    Args:
+        key: The resource's key.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.poller = ResourcePoller(key)
+        self.outages = OutageTracker(key)
+        self.round: Future[None] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a round of an earlier tick is still under way."""
+        return self.round is not None and not self.round.done()
+
+    def apply_updates(self) -> None:
+        """Apply what was learned since the last time."""
+        while True:
+            try:
+                update = self.poller.updates.get_nowait()
+            except Empty:
+                return
+            apply(update)
+            self._track(update)
+
+    def _track(self, update: Update) -> None:
+        match update:
+            case PollResult():
+                if update.is_answered:
+                    self.outages.succeeded()
+                if update.has_failed and update.error is not None:
+                    self.outages.failed(update.error)
+            case ListRead():
+                self.outages.list_succeeded(update.name, unsupported=update.unsupported)
+            case ListFailed():
+                self.outages.list_failed(update.name, update.error)
+                if not update.is_refusal:
+                    self.outages.failed(update.error)
+            case RoundEnded():
+                threshold = min(limits.MAX_FAILURES_IN_A_ROW, update.polls)
+                self.outages.end_round(threshold, is_unresponsive=update.is_unresponsive)
+            case _:
+                pass
+
+
+class Polling:
+    """Polls deferred runs, from tick to tick.
+
+    Args:
+        resource_keys: The resources whose runs are polled.
+        interval: Seconds between two ticks.
+        schedules: When to poll each asset's runs.
+    """
+
+    def __init__(self, resource_keys: Iterable[str], interval: float, schedules: PollScheduleCache) -> None:
+        self._interval = interval
+        self._schedules = schedules
+        self._resources = {key: PolledResource(key) for key in resource_keys}
+        self._rounds = ThreadPoolExecutor(len(self._resources), thread_name_prefix="dagster_runs_poller")
+
+    def poll(
+        self,
+        deferred_runs: Iterable[DeferredRun],
+        resources: Mapping[str, RemoteRunResource],
+        instance: dg.DagsterInstance,
+        begun: float,
+    ) -> None:
+        """Poll the runs that are due.
+
+        Args:
+            deferred_runs: All deferred runs.
+            resources: The resources that can be used, by key.
+            instance: The Dagster instance.
+            begun: Monotonic seconds at which the tick began.
+        """
+        clock = current_clock()
+        until = begun + limits.TICK_POLL_UNTIL
+        self._apply_updates()
+        soon = clock.wall() + self._interval / 2
+        active: dict[str, list[DeferredRun]] = {}
+        for deferred_run in deferred_runs:
+            if deferred_run.phase is Phase.ACTIVE:
+                active.setdefault(deferred_run.asset.remote.resource_key, []).append(deferred_run)
+        pending: list[Future[None]] = []
+        for key, resource in resources.items():
+            polled = self._resources[key]
+            if polled.is_busy:
+                continue  # the vendor is slower than a tick
+            some = active.get(key, [])
+            due = [one for one in some if one.is_due(self._schedule(one, resource, instance, begun), soon)]
+            # Runs beyond their deadline come first: a success that is not seen now would cost a Dagster run.
+            due.sort(key=lambda one: (soon < one.deadline, one.polled_at))
+            if not some:
+                polled.outages.set_idle()
+            elif due:
+                polled.round = self._rounds.submit(polled.poller.poll, due, some, resource, until)
+                if not polled.outages.is_unresponsive:  # a vendor that hangs must not delay the others at each tick
+                    pending.append(polled.round)
+        wait(pending, timeout=max(1.0, until - clock.monotonic() + 1))
+        for polled in self._resources.values():
+            if polled.round is not None and polled.round.done():
+                ended, polled.round = polled.round, None
+                ended.result()  # an error of ours fails this tick, and no other one
+        self._apply_updates()
+
+    def leave_overdue(self, deferred_runs: Iterable[DeferredRun], unusable: Iterable[str]) -> None:
+        """Leave runs beyond their deadline to a Dagster run, once the vendor has answered, or does not for too long.
+
+        Args:
+            deferred_runs: All deferred runs.
+            unusable: Keys of resources that cannot be used.
+        """
+        now = current_clock().wall()
+        unavailable = {key for key, polled in self._resources.items() if polled.outages.is_unavailable} | set(unusable)
+        for one in deferred_runs:
+            if one.phase is not Phase.ACTIVE or now < one.deadline:
+                continue
+            one.overdue_since = one.overdue_since or now
+            one.phase = when_overdue(
+                OverdueFacts(
+                    overdue_for=now - one.deadline,
+                    seen_overdue_for=now - one.overdue_since,
+                    was_polled=one.polled_at >= one.deadline or one.asset.remote.resource_key in unavailable,
+                    was_answered=one.last_response_at >= one.deadline,
+                    is_materialized=one.is_materialized,
+                    was_ever_polled=one.polled_at > 0,
+                )
+            )
+
+    def log_outages(self, log: logging.Logger) -> None:
+        """Log the outages that have begun and those that have ended."""
+        for polled in self._resources.values():
+            polled.outages.log_outage(log)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong at the moment."""
+        return [problem for polled in self._resources.values() for problem in polled.outages.problems]
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why vendors have refused our credentials for a while."""
+        found = [polled.outages.refusal for polled in self._resources.values()]
+        return [refusal for refusal in found if refusal is not None]
+
+    def _apply_updates(self) -> None:
+        for polled in self._resources.values():
+            polled.apply_updates()
+
+    def _schedule(
+        self, deferred_run: DeferredRun, resource: RemoteRunResource, instance: dg.DagsterInstance, begun: float
+    ) -> PollSchedule:
+        return self._schedules.of(deferred_run, resource, instance, begun + limits.TICK_SCHEDULES_UNTIL)

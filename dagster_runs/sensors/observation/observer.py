@@ -1,0 +1,240 @@
+"""Finds and polls the runs of one resource that others started, in one tick of the observation sensor."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import MAX_VENDOR_CLOCK_SKEW, ListedRun
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.observation.cursor import PendingRun, ResourceCursor
+from dagster_runs.sensors.observation.outcomes import ObservationOutput, ObservedOutcomes
+from dagster_runs.sensors.observation.ownership import NO_ASSET, Ownership
+from dagster_runs.sensors.outages import OutageTracker
+from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
+
+
+@dataclass
+class ResourceMemory:
+    """What this process remembers of one resource, and another process does without.
+
+    Attributes:
+        outages: Which calls fail.
+        part: Seconds of the list that are read as one part, after an outage.
+        polled_at: When each pending run was last polled, in epoch seconds.
+        failed_at: The same, of the runs for which that failed.
+        not_found_since: Since when the vendor has said that it does not know a run.
+    """
+
+    outages: OutageTracker
+    part: float = limits.FIRST_LIST_PART
+    polled_at: dict[str, float] = field(default_factory=dict)
+    failed_at: dict[str, float] = field(default_factory=dict)
+    not_found_since: dict[str, float] = field(default_factory=dict)
+
+    def turn(self, run_id: str, created_at: float) -> tuple[float, float]:
+        """Sorts runs by how long they have waited; those whose poll has failed come last, and do not hold up others."""
+        return self.failed_at.get(run_id, 0.0), self.polled_at.get(run_id, created_at)
+
+    def keep(self, pending: Collection[str]) -> None:
+        """Forget all other runs."""
+        for times in (self.polled_at, self.failed_at, self.not_found_since):
+            for run_id in times.keys() - pending:
+                del times[run_id]
+
+
+@dataclass
+class ResourceObserver:
+    """One resource's runs, in one tick.
+
+    Attributes:
+        name: The resource's key.
+        assets: The observed assets of the resource, by key.
+        resource: The resource.
+        cursor: What was seen of its runs so far.
+        memory: What this process remembers of it.
+        ownership: Tells which asset a run fills, and who started it.
+        outcomes: Reports finished runs.
+        output: What the tick reports.
+        log: The tick's log.
+        until: Monotonic seconds after which no further call begins.
+        listed: The runs that the list has shown in this tick.
+        listed_to: Epoch seconds up to which the list was read.
+    """
+
+    name: str
+    assets: Mapping[str, WatchedAsset]
+    resource: RemoteRunResource
+    cursor: ResourceCursor
+    memory: ResourceMemory
+    ownership: Ownership
+    outcomes: ObservedOutcomes
+    output: ObservationOutput
+    log: logging.Logger
+    until: float
+    listed: dict[str, ListedRun] = field(default_factory=dict)
+    listed_to: float = 0.0
+
+    def observe(self) -> None:
+        """List the runs, find out whose they are, and report those of others that have finished."""
+        clock = current_clock()
+        now = clock.wall()
+        with self.resource.http().with_call_budget():
+            self._list_tolerating_errors()  # runs can be polled while the list is down, or too long
+            # A vendor may take seconds for each of the many calls that a list needs.
+            self.until = max(self.until, min(clock.monotonic(), self.until) + limits.OBSERVE_POLL_RESERVE)
+            pending = self.cursor.pending
+            unknown = {run_id: one for run_id, one in pending.items() if one.asset is None}
+            self._each(unknown, self._recognize, (clock.monotonic() + self.until) / 2)
+            for run_id in self.ownership.started_by_their_assets(pending, self.memory.polled_at):
+                self.cursor.finish(run_id)
+            known = {run_id: one for run_id, one in pending.items() if one.asset is not None}
+            self._each(known, self._poll, self.until)
+        self.memory.keep(self.cursor.pending.keys())
+        self.memory.outages.end_round(threshold=1)
+        self.memory.outages.log_lists(self.log)
+        if self.listed_to:
+            undated = {run_id for run_id, run in self.listed.items() if run.created_at is None}
+            self.cursor.mark_listed(min(now, self.listed_to + limits.LISTED_LATE), undated)
+
+    def _each(self, runs: Mapping[str, PendingRun], call: Callable[[str, PendingRun], None], until: float) -> None:
+        """Call it for the runs in their turn, while there is time and the vendor responds; for one run in any case."""
+        memory, failed_in_a_row = self.memory, 0
+        in_turn = sorted(runs.items(), key=lambda item: memory.turn(item[0], item[1].created_at))
+        for done, (run_id, pending) in enumerate(in_turn):
+            is_late = done > 0 and current_clock().monotonic() > until
+            if self.output.is_full or failed_in_a_row == limits.MAX_FAILURES_IN_A_ROW or is_late:
+                break
+            error = self._tolerate_errors(partial(call, run_id, pending))
+            if error is None:
+                failed_in_a_row = 0
+                memory.failed_at.pop(run_id, None)
+                continue
+            failed_in_a_row += isinstance(error, VendorError)
+            if run_id not in memory.failed_at:
+                is_vendors = isinstance(error, VendorError)
+                self.log.warning(
+                    "Run %s (%s) could not be polled; the next tick tries again: %s",
+                    run_id,
+                    self.name,
+                    error,
+                    exc_info=None if is_vendors else error,
+                )
+            memory.failed_at[run_id] = current_clock().wall()
+
+    def _list_tolerating_errors(self) -> None:
+        name = f"The runs of {self.name}"
+        error = self._tolerate_errors(self._list)
+        if error is None:
+            self.memory.outages.list_succeeded(name)
+        else:
+            self.memory.outages.list_failed(name, error)
+
+    def _tolerate_errors(self, call: Callable[[], None]) -> Exception | None:
+        """Make a call; return its error, after which the next tick tries again."""
+        try:
+            call()
+        except dg.DagsterInvariantViolationError:
+            raise  # a mistake in the definitions
+        except Exception as error:  # the vendor's, or its code's: one run must not hold up the others
+            self.memory.outages.failed(error)
+            self.output.problems.append(f"{self.name}: {error}")
+            return error
+        self.memory.outages.succeeded()
+        return None
+
+    def _list(self) -> None:
+        """Read the list up to now: as a whole, or part by part, oldest first, where there is much to make up for."""
+        clock = current_clock()
+        until = clock.monotonic() + limits.OBSERVE_LIST_SECONDS
+        begin = self.cursor.listed_until - limits.LISTED_LATE
+        while True:
+            now = clock.wall()
+            end = begin + self.memory.part
+            try:
+                is_read = self._list_part(begin, end if end < now else None, until)
+            except UnexpectedResponseError:
+                if self.memory.part <= limits.MIN_LIST_PART:
+                    raise
+                is_read = False  # its pages may be too many
+            if is_read and end >= now:
+                self.listed_to = now
+                return
+            is_late = clock.monotonic() > until
+            if not is_read:
+                self.memory.part = max((min(end, now) - begin) / 2, limits.MIN_LIST_PART)
+            elif not is_late:
+                self.memory.part *= 2
+            if is_read:
+                # Two parts may be cut by clocks that differ a little.
+                self.listed_to = begin = end - MAX_VENDOR_CLOCK_SKEW
+            if is_late:
+                self.output.problems.append(f"{self.name}: its list is too long to be read in one tick")
+                return
+
+    def _list_part(self, begin: float, end: float | None, until: float) -> bool:
+        """Whether there was time for all that was made between the two."""
+        clock = current_clock()
+        now = clock.wall()
+        listed = self.resource.list_runs(begin) if end is None else self.resource.list_runs(begin, end)
+        if listed is None:
+            raise dg.DagsterInvariantViolationError(
+                f"The resource {self.name!r} cannot list runs as it is set; TestGen's needs its project_code"
+            )
+        for read, run in enumerate(listed, 1):
+            self.listed[run.run_id] = run
+            self.cursor.add(run.run_id, now if run.created_at is None else run.created_at)
+            if read >= limits.MIN_LISTED and clock.monotonic() > until:
+                return False
+        return True
+
+    def _recognize(self, run_id: str, pending: PendingRun) -> None:
+        """Find out which asset a run fills, if any, and leave out at once what fills none."""
+        listed = self.listed.get(run_id)
+        if listed is not None:
+            pending.asset = self.ownership.asset_of(listed, pending.created_at)
+        elif pending.created_at < self.listed_to:
+            pending.asset = NO_ASSET  # it is listed no more
+        if pending.asset == NO_ASSET:
+            self.cursor.finish(run_id)
+
+    def _poll(self, run_id: str, pending: PendingRun) -> None:
+        now = current_clock().wall()
+        self.memory.polled_at[run_id] = now
+        asset = self.assets.get(pending.asset or NO_ASSET)
+        is_given_up = now - pending.created_at > limits.OBSERVE_MAX_AGE
+        if asset is None or is_given_up or self._is_processed(asset, run_id, pending):
+            self.cursor.finish(run_id)
+
+    def _is_processed(self, asset: WatchedAsset, run_id: str, pending: PendingRun) -> bool:
+        """Whether nothing more is to be told of a run; tells its end, if another has started it."""
+        status = self._status(asset, run_id)
+        if status is None:
+            return current_clock().wall() - self.memory.not_found_since[run_id] > NOT_FOUND_GRACE
+        if not status.state.is_final:
+            return False
+        started_here = False if pending.is_materialized else self.ownership.was_started_here(run_id, pending.created_at)
+        if started_here is False:
+            return self.outcomes.report(asset, run_id, pending, status)
+        return started_here is not None
+
+    def _status(self, asset: WatchedAsset, run_id: str) -> RunStatus | None:
+        """How the run stands; ``None`` if the vendor does not know it."""
+        listed = self.listed.get(run_id)
+        try:
+            if listed is None:
+                status = asset.fixed_run.get_status(self.resource, run_id)
+            else:
+                status = asset.fixed_run.status_of_listed(self.resource, listed)
+        except NotFoundError:
+            self.memory.not_found_since.setdefault(run_id, current_clock().wall())
+            return None
+        self.memory.not_found_since.pop(run_id, None)
+        return status
