@@ -71,6 +71,19 @@ class SandboxClient:
         given = {"target_id": target_id, "vendor": vendor, "kind": kind, "source": source}
         return SandboxRun(**self._call("POST", "runs", given))
 
+    def restore_run(self, run: SandboxRun, behaviour: Behaviour | None = None) -> SandboxRun:
+        """Make a run that another sandbox had, under the same id, as `runs` lists it.
+
+        Its target must be there. How far it is follows from when it was created and from how it goes, not from the
+        state that it had.
+
+        Args:
+            run: The run.
+            behaviour: How it goes; by default as its target has it.
+        """
+        given = {"run": run.as_dict(), "behaviour": behaviour.as_dict() if behaviour is not None else {}}
+        return SandboxRun(**self._call("POST", "runs/restore", given))
+
     def add_fault(self, fault: Fault) -> None:
         """Switch a fault on."""
         self._call("POST", "faults", fault.as_dict())

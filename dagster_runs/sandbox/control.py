@@ -9,6 +9,7 @@ from typing import Any
 from dagster_runs.sandbox.behaviour import Behaviour
 from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.faults import Fault
+from dagster_runs.sandbox.runs import SandboxRun
 from dagster_runs.sandbox.world import World
 
 
@@ -57,6 +58,10 @@ def _begin_run(world: World, given: Given) -> Any:
         kind=given.get("kind"),
         source=given.get("source", "scheduler"),
     ).as_dict()
+
+
+def _restore_run(world: World, given: Given) -> Any:
+    return world.restore_run(SandboxRun(**given["run"]), Behaviour(**given.get("behaviour", {}))).as_dict()
 
 
 def _faults(world: World, given: Given) -> Any:
@@ -110,6 +115,7 @@ _ACTIONS: dict[tuple[str, str], Callable[[World, Given], Any]] = {
     ("POST", "runs"): _begin_run,
     ("GET", "starts"): _starts,
     ("GET", "busiest_second"): _busiest_second,
+    ("POST", "runs/restore"): _restore_run,
     ("GET", "faults"): _faults,
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,

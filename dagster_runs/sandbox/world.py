@@ -63,6 +63,11 @@ class World:
         owner = self._owners(target_id, vendor)[0]
         return owner.snapshot(owner.start(owner.targets[target_id], kind=kind, source=source))
 
+    def restore_run(self, known: SandboxRun, behaviour: Behaviour) -> SandboxRun:
+        """Make a run that another sandbox had, under the same id."""
+        [owner] = self._owners(known.target_id, known.vendor)
+        return owner.snapshot(owner.restore(known, behaviour))
+
     def add_target(
         self, vendor: str, kind: str, target_id: str, behaviours: Sequence[Behaviour], fields: dict[str, Any]
     ) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,6 +154,27 @@ def test_reset_forgets(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None
     rudderstack("POST", f"/sources/{PROJECT}/start")
     sandbox.advance(30)
     assert sandbox.runs()[0].state == "finished"
+
+
+def test_a_run_of_another_sandbox_is_restored_under_its_id(sandbox: Sandbox, testgen: Any) -> None:
+    sandbox.set_behaviour(SUITE, Behaviour(running_seconds=600))
+    testgen("POST", f"/test-suites/{SUITE}/test-runs", json={"metadata": {"mark": "ours"}})
+    [known] = sandbox.runs()
+    with Sandbox(speed=0) as mine:
+        younger = mine.begin_run(SUITE, vendor="testgen")
+        known = replace(known, created_at=younger.created_at - 30)
+        restored = mine.restore_run(known, Behaviour(running_seconds=60, outcome="fail"))
+        assert (restored.id, restored.source, restored.body) == (known.id, "api", known.body)
+        assert [run.id for run in mine.runs()] == [known.id, younger.id]
+        assert (mine.starts(), restored.state) == (1, "running")
+        mine.advance(60)
+        assert mine.runs()[0].state == "error"
+        with pytest.raises(ValueError, match="already"):
+            mine.restore_run(known)
+        with pytest.raises(ValueError, match="run-tests"):
+            mine.restore_run(replace(known, id=NEW_SUITE, kind="run-profile"))
+        with pytest.raises(ValueError, match="add_target"):
+            mine.restore_run(replace(known, id=NEW_SUITE, target_id=NEW_SUITE))
 
 
 def test_an_outage_of_the_whole_server(sandbox: Sandbox) -> None:
