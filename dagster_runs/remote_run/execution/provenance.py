@@ -128,6 +128,18 @@ def version_tags(
     return {**tags, **Provenance(known.code_version, inputs).tags()}
 
 
+def is_reported_in_one_phase(record: dg.EventLogRecord) -> bool:
+    """Whether a sensor of an earlier version reported a materialization.
+
+    Its evaluations are stored then, before it and without naming it. Such a version wrote no data version.
+
+    Args:
+        record: The materialization.
+    """
+    materialization = record.asset_materialization
+    return materialization is not None and not record.run_id and DATA_VERSION_TAG not in (materialization.tags or {})
+
+
 def _latest(instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> dict[dg.AssetKey, InputVersion]:
     versions = dict.fromkeys(keys, InputVersion(_FIRST_VERSION, None))
     for record in instance.get_asset_records(list(versions)) if versions else ():

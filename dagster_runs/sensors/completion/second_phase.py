@@ -20,6 +20,7 @@ from dagster_runs.remote_run.execution.evaluations import (
     materializations_of,
     stored_evaluations,
 )
+from dagster_runs.remote_run.execution.provenance import is_reported_in_one_phase
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.context import TickContext
@@ -77,8 +78,13 @@ class SecondPhase:
         return of_run | self._evaluated[deferred_run.asset] if of_run else self._evaluated[deferred_run.asset]
 
     def is_complete(self, deferred_run: DeferredRun) -> bool:
-        """Whether each declared check has an evaluation for each materialization that it judges."""
+        """Whether each declared check has an evaluation for each materialization that it evaluates.
+
+        Earlier versions reported evaluations that name no materialization. They count for a check without partitions.
+        """
         judged, last_of = self.judged(deferred_run), dict(deferred_run.asset_partitions)
+        if judged and not _has_partitions(deferred_run) and all(map(is_reported_in_one_phase, judged.values())):
+            return True
         wanted = {
             (spec.key, record.storage_id)
             for spec in deferred_run.asset.definition.check_specs

@@ -11,7 +11,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations, stored_evaluations
 from dagster_runs.remote_run.execution.event_log import events, observed_run, publications, published_run
-from dagster_runs.remote_run.execution.provenance import current_provenance
+from dagster_runs.remote_run.execution.provenance import current_provenance, is_reported_in_one_phase
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW, RunResult
@@ -89,6 +89,8 @@ class ObservedOutcomes:
             if found is not None:
                 judged[key, None] = found
         missing = [(key, None) for key in asset.keys if (key, None) not in judged]
+        if judged and not missing and all(map(is_reported_in_one_phase, judged.values())):
+            return True
         if not missing:
             times = [record.timestamp for record in judged.values()]
             stored = stored_evaluations(instance, asset.check_keys, min(times) - MAX_HOST_CLOCK_SKEW)
