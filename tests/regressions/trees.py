@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,21 +17,27 @@ OVERLAID = (f"{PACKAGE}/sandbox", f"{PACKAGE}/testing.py")
 """What tests use of the package as a tool: today's, whatever is tested."""
 
 
-def build_base(commit: str, folder: Path, root: Path = ROOT) -> None:
+def build_base(commit: str, folder: Path, root: Path = ROOT, *, overlaid: Sequence[str] = OVERLAID) -> None:
     """Fill ``folder`` with today's files, but for the package, which is that of ``commit``.
 
     Files are copied, not linked: tests find the root of the repository by their own path, and start processes there.
+
+    Args:
+        commit: The commit.
+        folder: Where to.
+        root: The repository.
+        overlaid: What of the package is today's all the same.
 
     Raises:
         RuntimeError: git does not know the commit, or the commit has no package.
     """
     for name in _files(root):
-        if Path(name).parts[0] != PACKAGE or any(Path(name).is_relative_to(one) for one in OVERLAID):
+        if Path(name).parts[0] != PACKAGE or any(Path(name).is_relative_to(one) for one in overlaid):
             _copy(root / name, folder / name)
     archive = _git(root, "archive", commit, PACKAGE)
     with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
         for member in packed:
-            if member.isfile() and not any(Path(member.name).is_relative_to(one) for one in OVERLAID):
+            if member.isfile() and not any(Path(member.name).is_relative_to(one) for one in overlaid):
                 packed.extract(member, folder, filter="data")
 
 

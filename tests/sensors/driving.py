@@ -47,7 +47,7 @@ class Driver:
         self.failed: list[str] = []
         self._resources = {**(resources_at(sandbox.url) if sandbox else {}), **(resources or {})}
         self.definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
-        self._keys: set[str | None] = set()
+        self.run_keys: set[str | None] = set()
         # Making each resource anew for each tick takes longer than all else. Those that cannot be made are left to it.
         self._for_sensor: dict[str, Any] = {}
         for key, resource in self._resources.items():
@@ -94,9 +94,9 @@ class Driver:
 
     def launch(self, request: dg.RunRequest) -> None:
         """Execute a requested run, unless there was one of the same key."""
-        if request.run_key in self._keys:
+        if request.run_key in self.run_keys:
             return
-        self._keys.add(request.run_key)
+        self.run_keys.add(request.run_key)
         job = self.job(request.job_name or "")
         self.runs.append(
             job.execute_in_process(

@@ -77,7 +77,7 @@ def test_another_run_publishes_the_end_and_fails(
         driver.ticks(clock, 1)
     if restarts:
         after = completion([deferred(run)], sandbox, instance)
-        after.cursor, after._keys, after.runs = driver.cursor, driver._keys, driver.runs
+        after.cursor, after.run_keys, after.runs = driver.cursor, driver.run_keys, driver.runs
         driver = after
     driver.ticks(clock, 10, every=30)
     assert statuses(driver) == ["STARTED"]  # it may still be alive
