@@ -75,9 +75,13 @@ class Player:
         instance: A Dagster instance without any event.
         sandbox: A sandbox without any run.
         clock: The clock that the package goes by.
+
+    Attributes:
+        commit: The commit that was recorded.
     """
 
     def __init__(self, path: Path, instance: dg.DagsterInstance, sandbox: Sandbox, clock: SandboxClock) -> None:
+        self.commit = path.stem
         self._recording = recording(path)
         self._instance = instance
         self._sandbox = sandbox

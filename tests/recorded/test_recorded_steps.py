@@ -118,6 +118,19 @@ def test_a_run_that_has_failed_meanwhile_is_started_again(
     assert sandbox.runs()[1].body == known.remote_runs[0].body
 
 
+@replays("features_active")
+def test_a_run_has_the_versions_from_before_its_start(
+    player: Player, steps: Steps, instance: dg.DagsterInstance, scenario: str
+) -> None:
+    known = player.replay(scenario, ends=SOON)
+    assert steps.reexecute(asset("features"), known.dagster_runs[0]), steps.error
+    [record] = instance.fetch_materializations(dg.AssetKey("features"), limit=1).records
+    assert record.asset_materialization is not None
+    # Without a code version of the asset, Dagster takes the id of the Dagster run. 13aeda3 did not keep it.
+    started_by = known.dagster_runs[0] if player.commit != "13aeda3" else record.run_id
+    assert (record.asset_materialization.tags or {})["dagster/code_version"] == started_by
+
+
 @replays("quality_active")
 def test_a_run_that_the_vendor_no_longer_knows_is_started_again(
     player: Player, steps: Steps, instance: dg.DagsterInstance, sandbox: Sandbox, scenario: str
