@@ -11,12 +11,12 @@ import pytest
 from dagster_runs import build_cancel_job, build_completion_sensor
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import Driver
 from tests.recorded.code_location import DEFERRED, FOLLOW_UP, OTHER_PROFILES, asset, resources_for
 from tests.recorded.events import HAS_PARTITIONED_CHECKS
 from tests.recorded.reading import Events, events_since
 from tests.recorded.replay import Player, Replay, replays
 from tests.remote_run.materializing import failure
+from tests.sensors.driving import Driver
 
 CHECKS = ("run_status", "tests_passed", "quality_score")
 RETRY = dg.RetryPolicy(max_retries=2)

@@ -8,10 +8,10 @@ import pytest
 from dagster_runs import build_observation_sensor
 from dagster_runs.sandbox import Behaviour, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.in_flight.driving import Driver
 from tests.recorded.code_location import asset, resources_for
 from tests.recorded.reading import Events, events_since
 from tests.recorded.replay import Player, Replay, replays
+from tests.sensors.driving import Driver
 
 
 class Sensor:

@@ -135,7 +135,7 @@ def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew
         assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
         for deferred_run in deferred_runs:
             deferred_run.phase, deferred_run.known_active_until, deferred_run.last_individual_update = (
-                None,
+                Phase.ACTIVE,
                 deferred_run.record.at,
                 deferred_run.record.at,
             )

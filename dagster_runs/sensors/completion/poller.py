@@ -115,6 +115,7 @@ class ResourcePoller:
             wanted = [deferred_run for deferred_run in wanted if deferred_run not in shown]
         for deferred_run in wanted if self._has_time(until) else ():
             self._begin_individually(deferred_run, resource, until)
+        self._submit(resource, until)
         while self._under_way and current_clock().monotonic() < until:
             self._collect(wait=until - current_clock().monotonic())
             self._submit(resource, until)
