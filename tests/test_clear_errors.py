@@ -28,27 +28,27 @@ def fails(sandbox: Sandbox, instance: dg.DagsterInstance, **fields: object) -> s
 
 def test_a_wrong_token(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     said = fails(sandbox, instance, access_token="a-token-of-another-workspace")
-    assert "RudderStack POST /sources/2hkeBOp0lGJpMPyur0oXUxxIDhw/start answered 401" in said
+    assert "RudderStack POST /sources/2hkeBOp0lGJpMPyur0oXUxxIDhw/start returned 401" in said
     assert "Check the resource's credentials" in said
     assert "a-token-of-another-workspace" not in said
 
 
 def test_an_unreachable_host(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     said = fails(sandbox, instance, base_url="http://127.0.0.1:9")
-    assert "no connection" in said
+    assert "could not connect" in said
     assert "refused" in said.lower()
     assert "Check the base URL" in said
 
 
 def test_an_unknown_host(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     said = fails(sandbox, instance, base_url="https://no-such-host.invalid")
-    assert "no connection" in said
+    assert "could not connect" in said
 
 
 def test_html_instead_of_json(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("html", method="POST", body="<html><title>Sign in</title></html>"))
     said = fails(sandbox, instance)
-    assert "HTML where JSON was due: '<html><title>Sign in</title></html>'" in said
+    assert "HTML instead of JSON: '<html><title>Sign in</title></html>'" in said
 
 
 def test_a_redirect_to_another_origin(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -74,4 +74,4 @@ def test_a_hostile_id(sandbox: Sandbox, id: str) -> None:
 def test_an_unknown_id(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     run = TESTS.with_fields({"test_suite_id": "11111111-1111-4111-8111-111111111111"})
     said = failure(materialize([build_remote_run_asset(run, key="a")], sandbox, instance))
-    assert "TestGen POST /test-suites/11111111-1111-4111-8111-111111111111/test-runs answered 404 [not_found]" in said
+    assert "TestGen POST /test-suites/11111111-1111-4111-8111-111111111111/test-runs returned 404 [not_found]" in said

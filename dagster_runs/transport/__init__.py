@@ -1,1 +1,1 @@
-"""HTTP, and nothing but HTTP: knows no vendor and no Dagster."""
+"""HTTP calls to vendors' APIs. This package depends neither on any vendor nor on Dagster."""

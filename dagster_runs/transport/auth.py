@@ -1,4 +1,4 @@
-"""How a request proves who sends it."""
+"""Authentication of requests: fixed headers, and bearer tokens that are renewed."""
 
 import random
 import threading
@@ -12,37 +12,37 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import AuthenticationError, ConnectionFailedError, VendorError
 from dagster_runs.transport.redaction import Redactor
 
-_EARLY = 60.0
-"""Seconds before its end at which a token is renewed."""
-_FIGHT = 2.0
-"""Seconds within which a second renewal means that another process renews too: then wait a random moment."""
+_RENEWAL_MARGIN = 60.0
+"""Seconds before its expiration at which a token is renewed."""
+_CONTENTION_WINDOW = 2.0
+"""Seconds. A second renewal within them means that another process renews too, so we first pause for a random time."""
 
 
 class Auth(Protocol):
-    """Credentials as headers, and what to do when the vendor refuses them.
+    """Credentials in the form of headers, and their renewal when the vendor refuses them.
 
     Attributes:
-        max_renewals: How often one call may renew them.
+        max_renewals: How many times one call may renew the credentials.
     """
 
     max_renewals: int
 
     def headers(self) -> Mapping[str, str]:
-        """The headers that carry the credentials now."""
+        """Returns the headers that carry the current credentials."""
 
     def renew(self, refused: Mapping[str, str]) -> bool:
-        """Called after a 401 to a request with the headers ``refused``.
+        """Renews the credentials after a 401 to a request with the headers ``refused``.
 
         Returns:
-            Whether other credentials are at hand now, so that the request is worth sending again.
+            Whether different credentials are available now, so that the request should be sent again.
         """
 
     def redactor(self) -> Redactor:
-        """Hides these credentials."""
+        """Returns the redactor that hides these credentials."""
 
 
 class HeaderAuth:
-    """Credentials that never change: a token in a header."""
+    """Credentials that never change, such as a token in a header."""
 
     max_renewals = 0
 
@@ -51,42 +51,42 @@ class HeaderAuth:
         self._redactor = Redactor(secrets)
 
     def headers(self) -> Mapping[str, str]:
-        """The same headers every time."""
+        """Returns the same headers every time."""
         return self._headers
 
     def renew(self, refused: Mapping[str, str]) -> bool:
-        """Nothing can be renewed."""
+        """Returns ``False``, since fixed credentials cannot be renewed."""
         return False
 
     def redactor(self) -> Redactor:
-        """Hides the token."""
+        """Returns the redactor that hides the token."""
         return self._redactor
 
 
 def bearer(token: str) -> HeaderAuth:
-    """``Authorization: Bearer <token>`` (RFC 6750)."""
+    """Returns the header ``Authorization: Bearer <token>`` (RFC 6750)."""
     return HeaderAuth({"Authorization": f"Bearer {token}"}, secrets=(token,))
 
 
 @dataclass(frozen=True)
 class Token:
-    """An access token, and the seconds that it lives."""
+    """An access token and its lifetime in seconds."""
 
     value: str = field(repr=False)
     lives_for: float
 
 
 class RenewedToken:
-    """A bearer token that is fetched when first needed, and renewed before its end or after a 401.
+    """A bearer token that is fetched on first use and renewed before it expires or after a 401.
 
     Args:
-        fetch: Gets another token from the vendor.
+        fetch: Fetches a new token from the vendor.
         vendor: The vendor's name, for errors.
-        redactor: Hides what `fetch` authenticates with; the tokens are added to it.
-        hint: What the user can do when the vendor refuses to give a token.
-        more_headers: Headers that go along with the token's.
-        max_renewals: How often one call may renew the token: more than once where processes with the same credentials
-            revoke each other's.
+        redactor: Hides the credentials that `fetch` uses. The tokens are added to it.
+        hint: What the user can do when the vendor refuses to issue a token.
+        more_headers: Headers to send in addition to the token's header.
+        max_renewals: How many times one call may renew the token. More than one is needed where processes with the same
+            credentials revoke each other's tokens.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class RenewedToken:
         self._fetch_token = fetch
         self._vendor = vendor
         self._redactor = redactor
-        self._cure = hint
+        self._hint = hint
         self._more_headers = dict(more_headers or {})
         self._lock = threading.Lock()
         self._headers: Mapping[str, str] = {}
@@ -111,29 +111,29 @@ class RenewedToken:
         self._renew_at = 0.0
 
     def headers(self) -> Mapping[str, str]:
-        """The headers with a token that has at least a minute to live, or half of its short life."""
+        """Returns the headers with a token that is valid for at least another minute, or half of a short lifetime."""
         with self._locked():
             if current_clock().wall() >= self._renew_at:
                 self._fetch()
             return self._headers
 
     def renew(self, refused: Mapping[str, str]) -> bool:
-        """Fetch another token, unless another thread has done so since."""
+        """Fetches a new token, unless another thread has already done so."""
         with self._locked():
             if self._headers == refused:
-                if current_clock().wall() - self._renewed_at < _FIGHT:
+                if current_clock().wall() - self._renewed_at < _CONTENTION_WINDOW:
                     current_clock().sleep(random.uniform(0.05, 0.5))
                 self._fetch()
             return True
 
     def redactor(self) -> Redactor:
-        """Hides the credentials and the newest tokens."""
+        """Returns the redactor that hides the credentials and the newest tokens."""
         return self._redactor
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         if not self._lock.acquire(timeout=call_budget.ANSWER_WITHIN if call_budget.has_call_budget() else -1):
-            raise ConnectionFailedError("another thread is waiting for an access token still", vendor=self._vendor)
+            raise ConnectionFailedError("another thread is still waiting for an access token", vendor=self._vendor)
         try:
             yield
         finally:
@@ -143,22 +143,22 @@ class RenewedToken:
         try:
             token = self._fetch_token()
         except VendorError as error:
-            # A 404, say, is about the token's endpoint, and must not be taken for one about what was asked for.
+            # An error such as a 404 concerns the token endpoint, not the object that the original call was about.
             if not error.is_permanent:
                 raise
             raise AuthenticationError(
-                f"no access token was given: {error.detail}",
+                f"could not get an access token: {error.detail}",
                 vendor=error.vendor,
                 method=error.method,
                 path=error.path,
                 status=error.status,
                 code=error.code,
-                hint=self._cure,
+                hint=self._hint,
             ) from None
         self._redactor.add_passing(token.value)
         self._headers = {**self._more_headers, "Authorization": f"Bearer {token.value}"}
         self._renewed_at = current_clock().wall()
-        self._renew_at = self._renewed_at + max(token.lives_for - _EARLY, token.lives_for / 2)
+        self._renew_at = self._renewed_at + max(token.lives_for - _RENEWAL_MARGIN, token.lives_for / 2)
 
 
 _shared: dict[Hashable, RenewedToken] = {}
@@ -166,7 +166,7 @@ _shared_lock = threading.Lock()
 
 
 def shared_token(credentials: Hashable, make: Callable[[], RenewedToken]) -> RenewedToken:
-    """The token of these credentials, one for all that use them in this process."""
+    """Returns the token for these credentials. Everything in this process that uses them shares one token."""
     with _shared_lock:
         if credentials not in _shared:
             _shared[credentials] = make()

@@ -1,4 +1,4 @@
-"""Reading an answer's body: bounded in size and time, and JSON or a clear error."""
+"""Reads the body of a response with limits on size and time, and parses it as JSON or raises a clear error."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,25 +18,25 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class BodyTooLarge(Exception):
-    """The answer is larger than any answer of these APIs has a reason to be."""
+    """The body exceeds `MAX_BODY`, which is far more than any real response of these APIs."""
 
 
 class BodyTooSlow(Exception):
-    """The answer dribbles in: each byte resets the socket's own timeout, so the whole needs one too."""
+    """The body was not complete in time. Each byte resets the socket's own timeout, so the body needs its own limit."""
 
 
 def read_body(response: "Response", *, seconds: float) -> bytes:
-    """The whole body of a streamed response.
+    """Reads the whole body of a streamed response.
 
     Raises:
-        BodyTooLarge: More than ``LARGEST_BODY`` bytes after decompression.
-        BodyTooSlow: Not complete after ``seconds``.
+        BodyTooLarge: The body has more than `MAX_BODY` bytes after decompression.
+        BodyTooSlow: The body is not complete after ``seconds``.
     """
     clock = current_clock()
     deadline = clock.monotonic() + seconds
     chunks: list[bytes] = []
     size = 0
-    # read1 returns what has arrived; read(n) would wait until n bytes have.
+    # read1 returns the bytes that have arrived; read(n) would wait for n bytes.
     while chunk := response.raw.read1(65536, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
@@ -48,29 +48,29 @@ def read_body(response: "Response", *, seconds: float) -> bytes:
 
 
 def excerpt(text: str) -> str:
-    """The beginning of a text, on one line, for quoting in an error."""
+    """Returns the beginning of a text on one line, for quoting in an error."""
     flat = " ".join(text.split())
     return flat if len(flat) <= _QUOTED else flat[:_QUOTED] + "…"
 
 
 def parse_json(body: bytes, *, clean: Callable[[str], str]) -> Any:
-    """The JSON value of ``body``.
+    """Parses ``body`` as JSON.
 
     Raises:
-        ValueError: It is not JSON; the message quotes its beginning, cleaned first: a secret that is cut is not found.
+        ValueError: The body is not JSON. The message quotes its beginning. The text is cleaned before it is cut,
+            because the redactor would not recognize half a secret.
     """
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
-        kind = "HTML" if text.lstrip()[:15].lower().startswith(("<!doctype", "<html")) else "text that is not JSON"
-        raise ValueError(
-            f"{kind} where JSON was due: {excerpt(clean(text))!r}" if text.strip() else "an empty body"
-        ) from None
+        is_html = text.lstrip()[:15].lower().startswith(("<!doctype", "<html"))
+        kind = "HTML instead of JSON" if is_html else "text that is not JSON"
+        raise ValueError(f"{kind}: {excerpt(clean(text))!r}" if text.strip() else "an empty body") from None
 
 
 class ApiResponse:
-    """A successful answer: its JSON, and the call that it belongs to."""
+    """A successful response: its JSON, and the call that it belongs to."""
 
     def __init__(
         self,
@@ -94,32 +94,32 @@ class ApiResponse:
         self._to_start = to_start
 
     def parse(self, model: type[ModelT]) -> ModelT:
-        """The JSON as ``model``.
+        """Validates the JSON as ``model``.
 
         Raises:
-            UnexpectedResponseError: It has another shape; names the fields and quotes the answer.
+            UnexpectedResponseError: The JSON has another shape. The error names the fields and quotes the response.
         """
         try:
             return model.model_validate(self.json)
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(str(part) for part in problem['loc']) or 'the answer'}: {problem['msg']}"
+                f"{'.'.join(str(part) for part in problem['loc']) or 'the response'}: {problem['msg']}"
                 for problem in error.errors(include_url=False, include_input=False, include_context=False)[:5]
             )
-            raise self.unexpected(f"{problems}; it was {self.quoted()}") from None
+            raise self.unexpected(f"{problems}; the response was {self.quoted()}") from None
 
     def quoted(self) -> str:
-        """The beginning of the JSON, for an error."""
+        """Returns the beginning of the JSON, for quoting in an error."""
         return excerpt(self._clean(json.dumps(self.json, ensure_ascii=False)))
 
     def unexpected(self, detail: str) -> UnexpectedResponseError:
-        """An error that says what is wrong with this answer."""
+        """Returns an error that says what is wrong with this response."""
         return UnexpectedResponseError(
             detail,
             vendor=self.vendor,
             method=self.method,
             path=self.path,
             status=self.status,
-            # The vendor said "success": what it was asked to start, it has started.
+            # The status was a success, so the vendor has started the run.
             may_have_been_accepted=self._to_start,
         )

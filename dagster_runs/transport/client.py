@@ -1,4 +1,4 @@
-"""One vendor's API over HTTP: sends a call, retries what may be retried, turns every failure into a `VendorError`."""
+"""The HTTP client for one vendor's API: sends calls, retries safe ones, and raises every failure as a `VendorError`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 # requests, urllib3 and tenacity are imported where they are used: every `dg` command imports this package.
 
 ErrorReader = Callable[[Any], tuple[str | None, str | None]]
-"""From a vendor's decoded error body to its (code, message)."""
+"""Maps a vendor's decoded error body to its (code, message)."""
 
 MAX_REDIRECTS = 3
-_LAST_TIME = 32_503_680_000.0
-"""Epoch seconds of the year 3000: a clock beyond it, or before 1970, is not one to reckon with."""
+_MAX_PLAUSIBLE_TIME = 32_503_680_000.0
+"""Epoch seconds of the year 3000. A vendor's clock that is beyond it, or before 1970, is ignored."""
 
 
 @dataclass(frozen=True)
 class HttpSettings:
-    """How patient the client is.
+    """The client's timeouts, retries, rate limit, and TLS settings.
 
     Attributes:
-        request_timeout: Seconds to wait for an answer.
+        request_timeout: Seconds to wait for a response.
         connect_timeout: Seconds to wait for a connection.
-        max_retries: Further tries of a call that may be repeated.
-        overall_timeout: Seconds after which no further try of one call begins.
-        requests_per_second: Client-side limit for the account; ``None`` for no limit.
-        allow_plain_http: Whether credentials may travel over plain http to another machine.
-        ca_bundle: Path of a PEM file with the certificates of the authorities to trust; ``None`` for the usual ones, or
-            those that ``REQUESTS_CA_BUNDLE`` names.
+        max_retries: The maximum number of retries of a call that may be repeated.
+        overall_timeout: Seconds after which a call is not retried again.
+        requests_per_second: The client-side rate limit for the account; ``None`` for no limit.
+        allow_plain_http: Whether credentials may be sent over plain HTTP to another machine.
+        ca_bundle: Path of a PEM file with the certificates of the trusted authorities; ``None`` for those that
+            ``REQUESTS_CA_BUNDLE`` names, or else the public ones.
     """
 
     request_timeout: float = 30.0
@@ -59,16 +59,16 @@ class HttpClient:
 
     Args:
         vendor: The vendor's name, for errors.
-        base_url: Address of the API, without a trailing slash.
-        account: Names what shares one rate limit (a tenant), whatever the address; no secret. Empty: all at this
-            address.
+        base_url: The URL of the API.
+        account: The name of the account that the rate limit applies to, such as a tenant. Clients with the same account
+            share one rate limit even if their URLs differ. Must not be a secret. Empty to share the limit by URL.
         auth: The credentials.
-        settings: Timeouts, retries, rate limit.
-        read_error: Finds code and message in the vendor's error bodies.
+        settings: Timeouts, retries, and rate limit.
+        read_error: Extracts the code and the message from the vendor's error bodies.
         user_agent: The ``User-Agent`` header.
 
     Raises:
-        InvalidRequestError: The base URL is unusable.
+        InvalidRequestError: The base URL is invalid.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class HttpClient:
         self.base_url = check_base_url(base_url, vendor=vendor, allow_plain_http=settings.allow_plain_http)
         self._account = f"{vendor} {account or self.base_url}"
         self.clock_ahead: float | None = None
-        """Seconds by which the vendor's clock was last seen ahead of ours, by an answer's ``Date``."""
+        """Seconds by which the vendor's clock is ahead of ours, by the ``Date`` of the last response."""
         self._auth = auth
-        self._patient = settings
+        self._configured_settings = settings
         self._read_error = read_error
         self._user_agent = user_agent
 
     def get(self, segments: Sequence[str], *, params: Mapping[str, str | int] | None = None) -> ApiResponse:
-        """GET, retried while the failure may pass."""
+        """Sends a GET, and retries it after transient failures."""
         return self._call("GET", segments, params=params)
 
     def post(
@@ -104,52 +104,58 @@ class HttpClient:
         keep_secrets: bool = False,
         may_be_empty: bool = False,
     ) -> ApiResponse:
-        """POST that does no harm when sent twice (a cancel, a token), retried while the failure may pass.
+        """Sends a POST that is harmless when sent twice (a cancel, a token), and retries it after transient failures.
 
         Args:
-            segments: The path, one id or word each.
-            form: The body, as a form; no body for ``None``.
-            keep_secrets: Leave the answer as it is, for a token endpoint.
-            may_be_empty: Accept a success without a body, as 202 and 204 often are; its JSON is ``None``.
+            segments: The segments of the path.
+            form: The form fields of the body; ``None`` for no body.
+            keep_secrets: Do not redact the response, for a token endpoint.
+            may_be_empty: Accept a successful response without a body, as is common for 202 and 204. Its JSON is
+                ``None``.
         """
         return self._call("POST", segments, form=form, keep_secrets=keep_secrets, may_be_empty=may_be_empty)
 
     def post_once(
         self, segments: Sequence[str], *, json: Any = None, headers: Mapping[str, str] | None = None
     ) -> ApiResponse:
-        """POST that starts something: one try, on a fresh connection, since a stale one makes a lost answer likely.
+        """Sends a POST that starts a run, without retries.
 
-        Whether it may be tried again is for the caller to say: see `retrying`.
+        Uses a new connection, because the response is more likely to be lost on a stale one. The caller decides whether
+        to send the request again: see `retrying`.
 
         Args:
-            segments: The path, one id or word each.
-            json: The body; none at all for ``None``.
+            segments: The segments of the path.
+            json: The JSON body; ``None`` for no body.
             headers: Further headers.
         """
         path = join_path(segments, vendor=self.vendor, method="POST")
         return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
 
     def with_call_budget(self) -> AbstractContextManager[None]:
-        """Inside the block this thread's calls are retried once at most, and answers waited for 10 s at most.
+        """Limits this thread's calls inside the block to one retry and to 10 s of waiting for a response.
 
-        So are calls for a token, which are another client's: it is the thread that is in a hurry.
+        The limits apply to the whole thread, so they also cover calls that fetch a token with another client.
         """
         return call_budget.with_call_budget()
 
     @property
     def _settings(self) -> HttpSettings:
-        patient = self._patient
+        configured = self._configured_settings
         if not call_budget.has_call_budget():
-            return patient
+            return configured
         return replace(
-            patient,
-            max_retries=min(patient.max_retries, call_budget.MAX_RETRIES),
-            request_timeout=min(patient.request_timeout, call_budget.ANSWER_WITHIN),
-            overall_timeout=min(patient.overall_timeout, call_budget.ALL_WITHIN),
+            configured,
+            max_retries=min(configured.max_retries, call_budget.MAX_RETRIES),
+            request_timeout=min(configured.request_timeout, call_budget.ANSWER_WITHIN),
+            overall_timeout=min(configured.overall_timeout, call_budget.ALL_WITHIN),
         )
 
     def retrying(self, *, repeatable: bool) -> "Retrying":
-        """A retry loop with this client's patience, for a call that does or does not bear being sent twice."""
+        """Returns a retry loop with this client's settings.
+
+        Args:
+            repeatable: Whether sending the call twice is harmless.
+        """
         from tenacity import RetryCallState, Retrying, retry_if_exception
 
         from dagster_runs.transport import retry
@@ -157,17 +163,17 @@ class HttpClient:
         clock = current_clock()
         deadline = clock.monotonic() + self._settings.overall_timeout
 
-        def enough(state: RetryCallState) -> bool:
-            overdue = clock.monotonic() + state.upcoming_sleep > deadline
-            return overdue or state.attempt_number > self._settings.max_retries
+        def should_stop(state: RetryCallState) -> bool:
+            is_too_late = clock.monotonic() + state.upcoming_sleep > deadline
+            return is_too_late or state.attempt_number > self._settings.max_retries
 
-        def worth_retrying(error: BaseException) -> bool:
+        def should_retry(error: BaseException) -> bool:
             return isinstance(error, VendorError) and retry.may_send_again(error, repeatable=repeatable)
 
         return Retrying(
-            retry=retry_if_exception(worth_retrying),
+            retry=retry_if_exception(should_retry),
             wait=retry.delay,
-            stop=enough,
+            stop=should_stop,
             sleep=clock.sleep,
             reraise=True,
         )
@@ -177,12 +183,15 @@ class HttpClient:
         try:
             return self.retrying(repeatable=True)(self._send_authenticated, method, path, fresh=False, **request)
         except VendorError as error:
-            # Only a start may be accepted unheard. This may be a call before one: for a token, say.
+            # The flag is only about starts. This call starts nothing, but it may be part of a start: fetching a token.
             error.may_have_been_accepted = False
             raise
 
     def _send_authenticated(self, method: str, path: str, **request: Any) -> ApiResponse:
-        """One try. A 401 is no failure yet while the credentials can be renewed: the vendor did nothing but refuse."""
+        """Sends the call once, but again after a 401 if the credentials can be renewed.
+
+        This is safe for starts too: with a 401 the vendor refused the call and did nothing.
+        """
         for renewal in range(self._auth.max_renewals + 1):
             credentials = self._auth.headers()
             try:
@@ -219,7 +228,7 @@ class HttpClient:
             json=json,
             data=form,
             headers=headers,
-            # An auth callable also keeps requests from reading ~/.netrc, which would replace our header.
+            # An auth callable also prevents requests from reading ~/.netrc, which would replace our header.
             auth=lambda ready: _with_headers(ready, credentials),
         )
         try:
@@ -227,7 +236,7 @@ class HttpClient:
             with turn(self._account, self._settings.requests_per_second):
                 response = self._follow(session, prepared, call)
             with response:
-                self._look_at_clock(response.headers)
+                self._update_clock_difference(response.headers)
                 return responses.read(
                     response,
                     call,
@@ -237,34 +246,34 @@ class HttpClient:
                     may_be_empty=may_be_empty,
                     to_start=fresh,
                 )
-        except requests.RequestException as error:  # before the request was prepared: the address is unusable
+        except requests.RequestException as error:  # from preparing the request: the URL is invalid
             raise failures.connection_failed(error, call, self._settings) from None
-        except (LocationParseError, OSError) as error:  # a host that cannot be; a CA bundle that has gone since
-            raise call.error(InvalidRequestError, str(error), hint="Check the base URL, and the CA bundle.") from None
+        except (LocationParseError, OSError) as error:  # an invalid host name, or a CA bundle that was just deleted
+            raise call.error(InvalidRequestError, str(error), hint="Check the base URL and the CA bundle.") from None
         finally:
             if fresh:
                 session.close()
 
     def _follow(self, session: "Session", prepared: "PreparedRequest", call: responses.Call) -> "Response":
-        """Send, and follow redirects within the origin only: custom credential headers would travel along."""
+        """Sends the request, and follows redirects within the origin only, since they would carry our credentials."""
         import requests
 
         from dagster_runs.transport import connection
 
         for _ in range(MAX_REDIRECTS + 1):
             url = str(prepared.url)
-            surroundings = self._surroundings(session, url, call)
-            with connection.resolve_assets() as exchange:
+            environment = self._environment_settings(session, url, call)
+            with connection.track_exchange() as exchange:
                 try:
-                    # Not `session.send`: even told not to follow, it reads a redirect's whole body and resolves its
-                    # target.
+                    # Not `session.send`, which reads the whole body of a redirect and resolves its target even with
+                    # `allow_redirects=False`.
                     response = session.get_adapter(url).send(
                         prepared,
                         timeout=(self._settings.connect_timeout, self._settings.request_timeout),
-                        **surroundings,
+                        **environment,
                     )
                 except requests.RequestException as error:
-                    proxy = requests.utils.select_proxy(url, surroundings["proxies"])
+                    proxy = requests.utils.select_proxy(url, environment["proxies"])
                     raise failures.connection_failed(
                         error, call, self._settings, was_sent=exchange.was_sent, proxy=proxy
                     ) from None
@@ -275,41 +284,41 @@ class HttpClient:
             try:
                 target = urljoin(url, target)
                 same_origin = origin(target) == origin(self.base_url)
-            except ValueError:  # no URL at all
+            except ValueError:  # the target is not a URL
                 same_origin = False
-            # 307 and 308 keep the method; the others would turn a POST into a GET.
+            # 307 and 308 preserve the method; the other statuses would turn a POST into a GET.
             keeps_method = response.status_code in (307, 308) or call.method == "GET"
             if not same_origin or not keeps_method:
                 raise responses.redirected(response.status_code, target, call)
             prepared.url = target
         raise responses.redirected(response.status_code, target, call, too_often=True)
 
-    def _surroundings(self, session: "Session", url: str, call: responses.Call) -> dict[str, Any]:
-        """The proxies and the CA bundle for a request: those of the environment, as far as nothing else is known."""
-        # `True` is for streaming. The resource's own CA bundle goes before the environment's.
+    def _environment_settings(self, session: "Session", url: str, call: responses.Call) -> dict[str, Any]:
+        """Returns the proxies and the CA bundle for a request, by default those of the environment."""
+        # `True` is for streaming. The resource's own CA bundle takes precedence over the environment's.
         found: dict[str, Any] = dict(session.merge_environment_settings(url, {}, True, self._settings.ca_bundle, None))
         host = urlsplit(url).hostname or ""
         if is_loopback(host):
-            found["proxies"] = {}  # a proxy is another machine, or at least another program: it would see the token
+            found["proxies"] = {}  # a proxy, which is another machine or at least another program, would see the token
         bundle = found["verify"]
         if isinstance(bundle, str) and url.startswith("https:"):
-            named = "ca_bundle" if self._settings.ca_bundle is not None else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+            setting = "ca_bundle" if self._settings.ca_bundle is not None else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
             problem = failures.problem_of_ca_bundle(bundle)
             if problem:
                 raise call.error(
                     InvalidRequestError,
-                    f"the CA bundle {bundle} ({named}) {problem}; nothing was sent",
-                    hint=f"Set {named} to the path of a PEM file with the certificates of the authorities to trust.",
+                    f"the CA bundle {bundle} ({setting}) {problem}; nothing was sent",
+                    hint=f"Set {setting} to the path of a PEM file with the certificates of the authorities to trust.",
                 )
         return found
 
-    def _look_at_clock(self, headers: Mapping[str, str]) -> None:
+    def _update_clock_difference(self, headers: Mapping[str, str]) -> None:
         try:
-            told = parsedate_to_datetime(headers["date"]).timestamp()
+            vendor_time = parsedate_to_datetime(headers["date"]).timestamp()
         except (KeyError, TypeError, ValueError, OverflowError):
             return
-        if 0 <= told < _LAST_TIME:
-            self.clock_ahead = told - current_clock().wall()
+        if 0 <= vendor_time < _MAX_PLAUSIBLE_TIME:
+            self.clock_ahead = vendor_time - current_clock().wall()
 
     @cached_property
     def _session(self) -> "Session":
@@ -322,12 +331,12 @@ class HttpClient:
 
 
 def _check_headers(headers: Mapping[str, str], call: responses.Call) -> None:
-    """Refuse what no header can hold; the HTTP library's own error would show the whole value."""
+    """Refuses header values with invalid characters, because the HTTP library's error would show the whole value."""
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):
             raise call.error(
                 InvalidRequestError,
-                f"the {name} header would hold a character that cannot be sent, such as a line's end; nothing was sent",
+                f"the {name} header would contain an invalid character, such as a line break; nothing was sent",
                 hint="Check the resource's credentials.",
             )
 

@@ -1,7 +1,7 @@
-"""Time, in one place, so that tests inject it instead of sleeping.
+"""The clock that all code uses, so that tests can inject time instead of sleeping.
 
-``wall`` seconds may be stored and compared between processes; ``monotonic`` seconds mean something only inside
-one process.
+``wall`` seconds may be stored and compared between processes; ``monotonic`` seconds are meaningful only within one
+process.
 """
 
 import socket
@@ -13,45 +13,46 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-_ROUNDED = 2
-"""Seconds. Unless the clock is set, the moment at which the machine was started stays the same."""
+_BOOT_TIME_TOLERANCE = 2
+"""Seconds of rounding. Unless the clock is set, the computed boot time of the machine stays the same."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock:
-    """The machine's own time.
+    """The real time of this machine.
 
     Attributes:
-        longest_sleep: Seconds that a waiting step sleeps before it asks again what became of its Dagster run.
+        longest_sleep: The longest time in seconds that a waiting step sleeps before it checks the status of its Dagster
+            run again.
 
-            A step can outlive its Dagster run, and until it asks, it uses a worker's slot for nothing. The question is
-            one read of one row by an indexed column, and writes no event: 500 waiting steps make 100 such reads a
-            second, which PostgreSQL answers in a few percent of one core.
+            A step can outlive its Dagster run, and until it checks, it occupies a worker's slot for nothing. A check is
+            one read of one row by an indexed column and writes no event. 500 waiting steps make 100 such reads per
+            second, which take PostgreSQL a few percent of one core.
     """
 
     longest_sleep: float = 5.0
 
     def wall(self) -> float:
-        """Seconds since the epoch, UTC."""
+        """Returns the seconds since the epoch, in UTC."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that never jump; for pauses and deadlines inside one process."""
+        """Returns seconds that never jump, for pauses and deadlines within one process."""
         return time.monotonic()
 
     def uptime(self) -> float:
-        """Seconds since the machine was started; setting its wall clock does not change them."""
+        """Returns the seconds since the machine booted. Setting the wall clock does not change them."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
     def host(self) -> str:
-        """Which clock ``wall`` reads: an id of the machine since it was started, and its wall clock at that moment.
+        """Returns an identifier of the clock that ``wall`` reads: the machine, its boot, and the wall time of the boot.
 
-        `is_same_clock` compares two of them.
+        Compare two identifiers with `is_same_clock`.
         """
         return f"{_host()}-{self.wall() - self.uptime():.0f}"
 
     def sleep(self, seconds: float) -> None:
-        """Wait; Dagster's termination signal interrupts it."""
+        """Sleeps. Dagster's termination signal interrupts the sleep."""
         time.sleep(seconds)
 
 
@@ -61,18 +62,18 @@ def _host() -> str:
         boot = _BOOT_ID.read_text().strip()
     except OSError:  # not Linux
         boot = f"{uuid.getnode():x}"
-    # Both: containers of one machine share the boot id, and copies of one image may share the name.
+    # Uses both because containers on one machine share the boot id, and copies of one image may share the host name.
     return sha256(f"{socket.gethostname()} {boot}".encode()).hexdigest()[:16]
 
 
 def is_same_clock(one: str | None, other: str | None) -> bool:
-    """Whether times that were read where ``host`` was ``one`` and ``other`` can be compared to the second.
+    """Whether times from the clocks with the ``host`` identifiers ``one`` and ``other`` are comparable to the second.
 
-    Not if the machine's clock was set in between: then one of the times was wrong.
+    They are not if the machine's clock was set in between, since one of the times was then wrong.
     """
-    (name, _, began), (other_name, _, other_began) = ((host or "").rpartition("-") for host in (one, other))
+    (name, _, boot), (other_name, _, other_boot) = ((host or "").rpartition("-") for host in (one, other))
     try:
-        return name == other_name != "" and abs(int(began) - int(other_began)) <= _ROUNDED
+        return name == other_name != "" and abs(int(boot) - int(other_boot)) <= _BOOT_TIME_TOLERANCE
     except ValueError:
         return False
 
@@ -81,19 +82,19 @@ _clock = Clock()
 
 
 def current_clock() -> Clock:
-    """The clock that everything in this process waits by."""
+    """Returns the clock that all code in this process uses."""
     return _clock
 
 
 def machine_time(at: float) -> float:
-    """The moment ``at`` of the current clock in the machine's own time, with which Dagster stamps its events."""
+    """Converts the time ``at`` of the current clock to the machine's real time, which Dagster uses for its events."""
     return time.time() - (current_clock().wall() - at)
 
 
 @contextmanager
 def use_clock(clock: Clock) -> Iterator[Clock]:
-    """Wait by ``clock`` inside the block. For tests."""
-    global _clock  # noqa: PLW0603 - the one place where time is exchanged
+    """Replaces the clock inside the block. For tests."""
+    global _clock  # noqa: PLW0603 - the one place where the clock is replaced
     before, _clock = _clock, clock
     try:
         yield clock

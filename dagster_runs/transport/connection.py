@@ -1,10 +1,10 @@
-"""Connections that know whether a request was sent, and that stop reading at a deadline.
+"""Connections that record whether a request was sent, and that stop reading at a deadline.
 
-The HTTP libraries limit each single read. A server that sends a byte now and then, header after header, or an endless
-series of ``100 Continue`` could therefore hold a call for as long as it likes. Here one deadline covers the status line
-and all headers, and another one the body; ``connect_timeout`` covers the proxy's answer and the TLS handshake.
+The HTTP libraries limit only each single read. So a server that sends a byte now and then, header after header, or an
+endless series of ``100 Continue`` could block a call indefinitely. Here one deadline covers the status line and all
+headers, and another one covers the body. ``connect_timeout`` covers the proxy's response and the TLS handshake.
 
-The deadlines are real time, as the sockets' timeouts are. Name resolution is left to the operating system's own limit.
+The deadlines use real time, as the sockets' timeouts do. Name resolution is limited only by the operating system.
 """
 
 import http.client
@@ -23,10 +23,10 @@ from requests.adapters import HTTPAdapter
 
 @dataclass
 class Exchange:
-    """What is known of the request that this thread is sending.
+    """The progress of the request that this thread is sending.
 
     Attributes:
-        was_sent: Whether any of it left for the vendor; ``None`` while no connection of ours has been used.
+        was_sent: Whether any part of the request was sent to the vendor; ``None`` until one of our connections is used.
     """
 
     was_sent: bool | None = None
@@ -36,8 +36,8 @@ _current: ContextVar[Exchange | None] = ContextVar("dagster_runs_exchange", defa
 
 
 @contextmanager
-def resolve_assets() -> Iterator[Exchange]:
-    """Inside the block, the returned `Exchange` tells how far this thread's request came."""
+def track_exchange() -> Iterator[Exchange]:
+    """Yields an `Exchange` that records the progress of this thread's request inside the block."""
     exchange = Exchange()
     before = _current.set(exchange)
     try:
@@ -47,15 +47,15 @@ def resolve_assets() -> Iterator[Exchange]:
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """An adapter whose connections, through a proxy or not, are as this module says."""
+    """An adapter that uses this module's connections, both direct and through a proxy."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pools of direct connections."""
+        """Creates the pools of direct connections."""
         super().init_poolmanager(*args, **options)
         _use_own_connections(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Make the pools of connections through a proxy."""
+        """Creates the pools of connections through a proxy."""
         is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
         if is_new:
@@ -64,7 +64,7 @@ class DeadlineAdapter(HTTPAdapter):
 
 
 def new_session(headers: Mapping[str, str]) -> requests.Session:
-    """A session over such connections."""
+    """Returns a session that uses this module's connections."""
     session = requests.Session()
     for scheme in ("https://", "http://"):
         session.mount(scheme, DeadlineAdapter())
@@ -73,19 +73,19 @@ def new_session(headers: Mapping[str, str]) -> requests.Session:
 
 
 def _use_own_connections(manager: Any) -> None:
-    # The manager's own classes: SOCKS proxies use other ones than the default.
+    # Extends the manager's own classes, because SOCKS proxies do not use the default ones.
     manager.pool_classes_by_scheme = {
         scheme: type(
             pool.__name__,
             (pool,),
-            {"ConnectionCls": type(pool.ConnectionCls.__name__, (_Watched, pool.ConnectionCls), {})},
+            {"ConnectionCls": type(pool.ConnectionCls.__name__, (_TrackedConnection, pool.ConnectionCls), {})},
         )
         for scheme, pool in manager.pool_classes_by_scheme.items()
     }
 
 
-class _Watched:
-    """What is added to a connection class of urllib3's."""
+class _TrackedConnection:
+    """A mixin for urllib3's connection classes."""
 
     sock: Any
     _is_connecting = False
@@ -103,26 +103,26 @@ class _Watched:
 
     def send(self, data: Any) -> None:
         if self.sock is None:
-            self.connect()  # as http.client would, but before the request counts as sent
+            self.connect()  # http.client would connect too, but only after we have recorded the request as sent
         exchange = _current.get()
-        if exchange is not None and not self._is_connecting:  # what a proxy is asked for is not the request
+        if exchange is not None and not self._is_connecting:  # a CONNECT to a proxy is not the request
             exchange.was_sent = True
         super().send(data)  # type: ignore[misc]
 
     def response_class(self, sock: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:
         self._reader = _DeadlineReader(sock)
-        return http.client.HTTPResponse(_Opened(self._reader), *args, **options)  # type: ignore[arg-type]
+        return http.client.HTTPResponse(_ReaderSocket(self._reader), *args, **options)  # type: ignore[arg-type]
 
     def getresponse(self, *args: Any, **options: Any) -> Any:
         response = super().getresponse(*args, **options)  # type: ignore[misc]
         if self._reader is not None:
-            self._reader.restart()  # the body has as long again
+            self._reader.restart()  # the body has its own deadline
             self._reader = None
         return response
 
 
-class _Opened:
-    """A socket as `http.client.HTTPResponse` uses it."""
+class _ReaderSocket:
+    """The part of a socket's interface that `http.client.HTTPResponse` uses."""
 
     def __init__(self, reader: "_DeadlineReader") -> None:
         self._reader = reader
@@ -132,12 +132,12 @@ class _Opened:
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket until as many seconds have passed as the socket's timeout is when the reader is made."""
+    """Reads from a socket up to a deadline, which is the socket's timeout at the time of construction."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._seconds = sock.gettimeout()
-        # Not the socket itself: this is what keeps it open when the connection lets go of it before the body is read.
+        # A file object keeps the socket open when the connection releases it before the body is read.
         self._raw: Any = sock.makefile("rb", buffering=0)
         self.restart()
 

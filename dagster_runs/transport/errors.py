@@ -1,33 +1,34 @@
-"""What can go wrong in a call to a vendor: one flat tree, one class for each thing a caller does differently."""
+"""The errors of calls to a vendor. There is one class for each case that callers handle differently."""
 
 from typing import ClassVar
 
 
 class VendorError(Exception):
-    """A call to a vendor's API went wrong.
+    """A call to a vendor's API failed.
 
-    The message names the vendor, the call, the cause and the cure; it holds no secret.
+    The message names the vendor, the call, the cause and a hint. It never contains a secret.
 
     Attributes:
-        vendor: The vendor's name, for people.
-        method: HTTP method of the call, or ``None`` where no call was made.
-        path: Path of the call, as sent.
-        status: HTTP status of the answer; ``None`` where none came.
-        code: The vendor's own error code, where its answer had one.
-        detail: The cause, in the vendor's words where there are any.
+        vendor: The vendor's display name.
+        method: The HTTP method of the call, or ``None`` if no call was made.
+        path: The path of the call, as sent.
+        status: The HTTP status of the response; ``None`` if there was no response.
+        code: The vendor's own error code, if the response had one.
+        detail: The cause, in the vendor's words if it gave any.
         request_id: The vendor's id of the call, for its support.
-        retry_after: The answer's ``Retry-After`` header.
+        retry_after: The ``Retry-After`` header of the response.
         hint: What the user can do.
-        is_from_api: Whether the API itself said so, in JSON; a proxy's page says nothing about the vendor's objects.
-        may_have_been_accepted: Whether the vendor may have carried out the request all the same. A call that starts
-            something is never sent again while this is true.
-        is_transient: Whether the vendor says that the same call may succeed a little later, where its status does not
-            say so.
+        is_from_api: Whether the error came from the API itself, as JSON. An error page of a proxy says nothing about
+            the vendor's objects.
+        may_have_been_accepted: Whether the vendor may have executed the request despite the error. A call that starts
+            a run is never sent again while this is true.
+        is_transient: Whether the vendor reports that the same call may succeed a little later, although its status does
+            not imply it.
     """
 
     default_hint: ClassVar[str] = ""
     is_permanent: ClassVar[bool] = False
-    """Whether sending the same call again can only fail again."""
+    """Whether sending the same call again would fail again."""
 
     def __init__(
         self,
@@ -60,73 +61,75 @@ class VendorError(Exception):
 
     def _message(self) -> str:
         call = f" {self.method} {self.path}" if self.method else ""
-        answered = f" answered {self.status}" if self.status is not None else ""
+        returned = f" returned {self.status}" if self.status is not None else ""
         code = f" [{self.code}]" if self.code else ""
         request = f" (request id {self.request_id})" if self.request_id else ""
         hint = f" {self.hint}" if self.hint else ""
         detail = self.detail.rstrip(". ")
         end = "" if not request and detail.endswith(("?", "!", "…")) else "."
-        return f"{self.vendor}{call}{answered}{code}: {detail}{request}{end}{hint}"
+        return f"{self.vendor}{call}{returned}{code}: {detail}{request}{end}{hint}"
 
 
 class AuthenticationError(VendorError):
-    """401: the vendor does not know these credentials."""
+    """401: the vendor does not accept these credentials."""
 
-    default_hint = "Check the resource's credentials: they may be wrong, expired or revoked, or of another environment."
+    default_hint = (
+        "Check the resource's credentials. They may be wrong, expired, revoked, or valid only for another environment."
+    )
     is_permanent = True
 
 
 class PermissionDeniedError(VendorError):
-    """403: the credentials are known, but not allowed to do this."""
+    """403: the credentials are valid, but lack the permission for this call."""
 
     default_hint = "Give the token's owner the permission, or ask the vendor whether your plan includes this API."
     is_permanent = True
 
 
 class NotFoundError(VendorError):
-    """404: there is no such thing, or these credentials may not see it."""
+    """404: the object does not exist, or these credentials have no access to it."""
 
-    default_hint = "Check the id and the base URL; vendors also answer this where the token may not see the object."
+    default_hint = "Check the id and the base URL. Vendors also return this when the token has no access to the object."
     is_permanent = True
 
 
 class ConflictError(VendorError):
-    """409: the vendor's present state forbids the call."""
+    """409: the current state of the object does not allow the call."""
 
 
 class InvalidRequestError(VendorError):
-    """400 or 422, or refused before it was sent: the request itself is wrong."""
+    """400 or 422, or an error found before sending: the request itself is wrong."""
 
     default_hint = "Correct the run's fields."
     is_permanent = True
 
 
 class RateLimitedError(VendorError):
-    """429: too many calls."""
+    """429: the rate limit was exceeded."""
 
-    default_hint = "Lower `requests_per_second` of the resource, or run less at once."
+    default_hint = "Lower the resource's `requests_per_second`, or run fewer runs at the same time."
 
 
 class ServerError(VendorError):
-    """5xx: the vendor is in trouble."""
+    """5xx: the vendor has a problem."""
 
-    default_hint = "This is usually the vendor's trouble and passes; try again later."
+    default_hint = "This is usually a temporary problem of the vendor. Try again later."
 
 
 class ConnectionFailedError(VendorError):
-    """No answer came: the address cannot be reached, the connection broke, or the answer took too long."""
+    """There was no response: the server is unreachable, the connection broke, or the response took too long."""
 
     default_hint = "Check the base URL, the network and any proxy."
 
 
 class UnexpectedResponseError(VendorError):
-    """An answer came that the vendor's documentation does not allow: HTML, text, missing fields, a foreign redirect."""
+    """The response does not match the vendor's documentation: HTML, text, missing fields, or a foreign redirect."""
 
-    default_hint = "Check that the base URL is the vendor's API, and that no proxy or login page stands in between."
+    default_hint = "Check that the base URL is the vendor's API, and that no proxy or login page intercepts the calls."
 
 
 def as_outage(error: VendorError) -> UnexpectedResponseError:
-    """``error`` as one that says nothing about the object asked for, so that this is not taken for gone."""
+    """Converts ``error`` to one that says nothing about the requested object, so that it is not taken for deleted."""
     return UnexpectedResponseError(
         error.detail, vendor=error.vendor, method=error.method, path=error.path, status=error.status
     )

@@ -1,4 +1,4 @@
-"""OAuth 2 (RFC 6749): access tokens in exchange for what a program may keep, and renewed in time."""
+"""OAuth 2 (RFC 6749): gets access tokens for client credentials or a refresh token, and renews them in time."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,8 +8,8 @@ from dagster_runs.transport.auth import RenewedToken, Token
 from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.redaction import Redactor
 
-_USUAL_LIFE = 3600.0
-"""Seconds that a token is taken to live where the answer does not tell: a 401 corrects it."""
+_DEFAULT_LIFETIME = 3600.0
+"""Seconds. Assumed where the response does not contain the lifetime. If it is too long, a 401 causes a renewal."""
 
 
 class _TokenAnswer(BaseModel):
@@ -30,16 +30,16 @@ def exchanged_token(
     more_headers: Mapping[str, str] | None = None,
     max_renewals: int = 1,
 ) -> RenewedToken:
-    """Access tokens from the vendor's token endpoint (section 4.4 or 6 of the RFC).
+    """Returns a token that is fetched from the vendor's token endpoint (section 4.4 or 6 of the RFC).
 
     Args:
-        endpoint: Client for the token endpoint, with the credentials that it wants in headers.
-        segments: The endpoint's path.
-        form: What is exchanged: ``grant_type`` and what belongs to it.
-        secrets: What of all this must not be shown.
-        hint: What the user can do when the vendor refuses.
-        more_headers: Headers that go along with the token's.
-        max_renewals: How often one call may renew the token.
+        endpoint: The client for the token endpoint, with the credentials that the endpoint expects in headers.
+        segments: The path of the endpoint.
+        form: The form fields of the request: ``grant_type`` and its parameters.
+        secrets: The secret values in the headers and the form, which must not be shown.
+        hint: What the user can do when the vendor refuses to issue a token.
+        more_headers: Headers to send in addition to the token's header.
+        max_renewals: How many times one call may renew the token.
     """
     redactor = Redactor(secrets)
     newest = dict(form)
@@ -47,11 +47,11 @@ def exchanged_token(
     def fetch() -> Token:
         tokens = endpoint.post(segments, form=newest, keep_secrets=True).parse(_TokenAnswer)
         if tokens.refresh_token is not None and "refresh_token" in newest:
-            # A public client's refresh token changes with each use; the old one is soon refused.
+            # The refresh token of a public client changes with each use, and the vendor soon refuses the old one.
             newest["refresh_token"] = tokens.refresh_token
         if "refresh_token" in newest:
             redactor.add_passing(newest["refresh_token"])
-        lives_for = tokens.expires_in if tokens.expires_in is not None and tokens.expires_in > 0 else _USUAL_LIFE
+        lives_for = tokens.expires_in if tokens.expires_in is not None and tokens.expires_in > 0 else _DEFAULT_LIFETIME
         return Token(tokens.access_token, lives_for)
 
     return RenewedToken(

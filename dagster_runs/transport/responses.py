@@ -1,4 +1,4 @@
-"""From what came back over the wire, or did not, to an `ApiResponse` or the right error."""
+"""Converts an HTTP response to an `ApiResponse`, or raises the error that its status or its body implies."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,22 +24,22 @@ _BY_STATUS: dict[int, type[errors.VendorError]] = {
     429: errors.RateLimitedError,
 }
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid")
-_UNDECIDED_STATUSES = frozenset({408, 425})
+_AMBIGUOUS_STATUSES = frozenset({408, 425})
 
 
 @dataclass(frozen=True)
 class Call:
-    """Which call an answer belongs to."""
+    """The call that a response belongs to."""
 
     vendor: str
     method: str
     path: str
     redactor: Redactor
     server: str = "the server"
-    """Its host and port."""
+    """The host and the port of the server."""
 
     def error(self, kind: type[errors.VendorError], detail: str, **facts: Any) -> errors.VendorError:
-        """An error of this call, with no secret in it."""
+        """Returns an error for this call, without secrets."""
         clean = self.redactor.clean
         cleaned: dict[str, Any] = {name: clean(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
         return kind(clean(detail), vendor=self.vendor, method=self.method, path=clean(self.path), **cleaned)
@@ -55,10 +55,10 @@ def read(
     may_be_empty: bool = False,
     to_start: bool = False,
 ) -> ApiResponse:
-    """The answer's JSON, or the error that its status or its body says.
+    """Reads the response's JSON.
 
     Raises:
-        VendorError: The status is not 2xx, or the body is no JSON.
+        VendorError: The status is not 2xx, or the body is not JSON.
     """
     from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -71,14 +71,14 @@ def read(
     except (BodyTooSlow, ReadTimeoutError):
         raise call.error(
             errors.ConnectionFailedError,
-            f"the answer's body from {call.server} was not complete after {seconds:g} s",
-            may_have_been_accepted=_leaves_open(status),
+            f"the response body from {call.server} was not complete after {seconds:g} s",
+            may_have_been_accepted=_may_have_been_accepted(status),
         ) from None
     except (HTTPError, OSError) as error:
         raise call.error(
             errors.ConnectionFailedError,
-            f"the connection to {call.server} broke in the middle of the answer ({cause(error)})",
-            may_have_been_accepted=_leaves_open(status),
+            f"the connection to {call.server} broke in the middle of the response ({cause(error)})",
+            may_have_been_accepted=_may_have_been_accepted(status),
         ) from None
     if not 200 <= status < 300:
         raise _refused(response, body, call, read_error)
@@ -102,17 +102,20 @@ def read(
 
 
 def _not_shown(text: str) -> str:
-    return "(not shown, as it may hold secrets)"
+    return "(not shown because it may contain secrets)"
 
 
-def _leaves_open(status: int) -> bool:
-    """Whether a start may have been accepted though its answer has this status and an unusable body."""
-    return status < 300 or status >= 500 or status in _UNDECIDED_STATUSES
+def _may_have_been_accepted(status: int) -> bool:
+    """Whether a start may have been accepted although its response has this status or an unusable body."""
+    return status < 300 or status >= 500 or status in _AMBIGUOUS_STATUSES
 
 
-def _unreadable(call: Call, status: int, what: str) -> errors.VendorError:
+def _unreadable(call: Call, status: int, problem: str) -> errors.VendorError:
     return call.error(
-        errors.UnexpectedResponseError, f"it sent {what}", status=status, may_have_been_accepted=_leaves_open(status)
+        errors.UnexpectedResponseError,
+        f"the server sent {problem}",
+        status=status,
+        may_have_been_accepted=_may_have_been_accepted(status),
     )
 
 
@@ -129,7 +132,7 @@ def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorRe
     except ValueError:
         is_from_api = False  # text or HTML
     except (TypeError, AttributeError, KeyError, IndexError):
-        pass  # an error body in a shape that nobody documented: quoted below
+        pass  # an error body with an undocumented shape, which is quoted below
     return call.error(
         kind,
         excerpt(call.redactor.clean(message or body.decode("utf-8", "replace"))) or _reason(status),
@@ -140,7 +143,7 @@ def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorRe
         ),
         retry_after=response.headers.get("retry-after"),
         is_from_api=is_from_api,
-        may_have_been_accepted=_leaves_open(status),
+        may_have_been_accepted=_may_have_been_accepted(status),
     )
 
 
@@ -148,15 +151,15 @@ def _reason(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "an error without a text"
+        return "an error without a message"
 
 
 def redirected(status: int, target: str, call: Call, *, too_often: bool = False) -> errors.VendorError:
-    """The error for a redirect that is not followed. 303 may mean that a POST was carried out."""
-    why = "redirects in a circle" if too_often else "redirects elsewhere, and credentials are not sent there"
+    """Returns the error for a redirect that is not followed. 303 may mean that the server has executed the POST."""
+    problem = "redirects in a circle" if too_often else "redirects elsewhere, and credentials are not sent there"
     return call.error(
         errors.UnexpectedResponseError,
-        f"it {why} (to {excerpt(call.redactor.clean(target))})",
+        f"the server {problem} (to {excerpt(call.redactor.clean(target))})",
         status=status,
         may_have_been_accepted=status == HTTPStatus.SEE_OTHER,
     )

@@ -1,4 +1,4 @@
-"""Addresses: which base URLs are acceptable, and paths that an id cannot break out of."""
+"""Validates base URLs, and builds paths in which every id stays one segment."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -8,36 +8,36 @@ from dagster_runs.transport.errors import InvalidRequestError
 
 
 def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> str:
-    """``url`` without a trailing slash.
+    """Returns ``url`` without a trailing slash.
 
     Raises:
-        InvalidRequestError: It is not an absolute http(s) URL, carries credentials or a query, or would send a secret
-            over plain http to another machine.
+        InvalidRequestError: The URL is not an absolute http(s) URL, contains credentials or a query, or would send a
+            secret over plain HTTP to another machine.
     """
-    hint = "Set the resource's `base_url` to the API's address, e.g. https://api.example.com."
+    hint = "Set the resource's `base_url` to the URL of the API, e.g. https://api.example.com."
     shown = "(with credentials)" if "@" in url else repr(url)
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # an invalid port or IPv6 address
         usable = False
     if not usable or any(character.isspace() for character in url.strip()):
         raise InvalidRequestError(f"base URL {shown} is not an absolute http(s) URL", vendor=vendor, hint=hint)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidRequestError(
-            "the base URL holds credentials, a query or a fragment, which do not belong there", vendor=vendor, hint=hint
+            "the base URL must not contain credentials, a query or a fragment", vendor=vendor, hint=hint
         )
     if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname or ""):
         raise InvalidRequestError(
-            f"base URL {url!r} is plain http, so the credentials would travel readable",
+            f"base URL {url!r} uses plain http, so the credentials would be sent unencrypted",
             vendor=vendor,
-            hint="Use https, or set `allow_plain_http=True` if the network in between is yours.",
+            hint="Use https, or set `allow_plain_http=True` if you trust the network in between.",
         )
     return url.strip().rstrip("/")
 
 
 def trimmed(url: str, suffix: str = "") -> str:
-    """``url`` without blanks, trailing slashes and ``suffix``: users copy addresses in several forms."""
+    """Returns ``url`` without surrounding whitespace, trailing slashes and ``suffix``, which users may have copied."""
     return url.strip().rstrip("/").removesuffix(suffix)
 
 
@@ -55,31 +55,31 @@ def is_loopback(host: str) -> bool:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of ``url``: what a browser calls its origin."""
+    """Returns the scheme, host and port of ``url``, which browsers call its origin."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
 
 
 def authority(url: str) -> str:
-    """Host and port of ``url``, without any credentials in it, for an error's text."""
+    """Returns the host and port of ``url`` without credentials, for an error message."""
     try:
         _, host, port = origin(url)
     except ValueError:
-        return "(an address that cannot be read)"
+        return "(an unreadable URL)"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def join_path(segments: Sequence[str], *, vendor: str, method: str) -> str:
-    """A path of ``segments``, each percent-encoded whole, so that an id with ``/`` or ``?`` stays one segment.
+    """Joins ``segments`` to a path. Each is percent-encoded, so that an id with ``/`` or ``?`` stays one segment.
 
     Raises:
-        InvalidRequestError: A segment is empty, ``.`` or ``..``, or holds control characters: HTTP clients and servers
-            fold such paths into another endpoint's.
+        InvalidRequestError: A segment is empty, ``.`` or ``..``, or contains control characters. HTTP clients and
+            servers normalize such paths to those of other endpoints.
     """
     for segment in segments:
         if not segment or segment in (".", "..") or any(ord(character) < 32 for character in segment):
             raise InvalidRequestError(
-                f"the id {segment!r} cannot be part of an address; nothing was sent",
+                f"the id {segment!r} cannot be part of a URL; nothing was sent",
                 vendor=vendor,
                 method=method,
                 path="/" + "/".join(quote(part, safe="") or "(empty)" for part in segments),

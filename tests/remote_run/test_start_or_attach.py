@@ -253,7 +253,7 @@ class TestLostAnswers:
     @pytest.mark.covers("lost-start.lost-repeatedly")
     def test_a_start_that_is_lost_every_time_is_given_up(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST"))
-        assert "answered 503" in failure(run_tests(sandbox, instance))
+        assert "returned 503" in failure(run_tests(sandbox, instance))
         assert entries(instance, "quality") == ["starting", "not_started"] * 3
 
     @pytest.mark.covers("lost-start.testgen-only-candidate")
@@ -355,7 +355,7 @@ class TestRefusedStarts:
     ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=status))
         result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
-        assert f"answered {status}" in failure(result)
+        assert f"returned {status}" in failure(result)
         assert len(sandbox.requests("rudderstack")) == 1
         assert entries(instance, "features") == ["starting", "not_started"]
 

@@ -51,7 +51,7 @@ def test_half_a_body_is_no_answer(variant: str, kind: type[VendorError], sandbox
 
 def test_html_is_quoted_by_its_beginning(sandbox: Sandbox, health: HttpClient) -> None:
     sandbox.add_fault(Fault("html", status=200))
-    with pytest.raises(UnexpectedResponseError, match=r"HTML where JSON was due: '<!DOCTYPE html>.*Sign in") as raised:
+    with pytest.raises(UnexpectedResponseError, match=r"HTML instead of JSON: '<!DOCTYPE html>.*Sign in") as raised:
         health.get(["health"])
     assert "login page" in str(raised.value)
     assert raised.value.status == 200
@@ -60,14 +60,14 @@ def test_html_is_quoted_by_its_beginning(sandbox: Sandbox, health: HttpClient) -
 @pytest.mark.parametrize("beginning", ["<html>", " \n\t<!DOCTYPE HTML>", "<HTML lang=en>"])
 def test_html_is_known_by_its_beginning(beginning: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, f"{beginning} hello")]
-    with pytest.raises(UnexpectedResponseError, match="it sent HTML"):
+    with pytest.raises(UnexpectedResponseError, match="the server sent HTML"):
         client.get(["x"])
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("OK", "text that is not JSON where JSON was due: 'OK'"),
+        ("OK", "text that is not JSON: 'OK'"),
         ("", "an empty body"),
         (" \n", "an empty body"),
         ('{"a": 1', "text that is not JSON"),
@@ -189,7 +189,7 @@ def test_an_answer_of_another_shape_names_the_fields_and_is_quoted(
     with pytest.raises(UnexpectedResponseError) as raised:
         client.get(["jobs", "1"]).parse(Job)
     assert json.dumps(body) in str(raised.value)
-    assert "Acme GET /jobs/1 answered 200" in str(raised.value)
+    assert "Acme GET /jobs/1 returned 200" in str(raised.value)
     if isinstance(body, dict):
         assert "status: " in str(raised.value) or "id: " in str(raised.value)
 

@@ -106,7 +106,7 @@ def test_a_call_that_is_repeated_ends_too(client_of: ClientMaker) -> None:
     with listening(dripping(b"X-Still-Here: yes\r\n", STATUS)) as port:
         client = client_of(f"http://127.0.0.1:{port}", **TIMEOUTS)
         began = time.monotonic()
-        with pytest.raises(ConnectionFailedError, match=r"no answer after 0\.3 s"):
+        with pytest.raises(ConnectionFailedError, match=r"no response from .* within 0\.3 s"):
             client.get(["run"])
         assert time.monotonic() - began < SOON
 

@@ -56,14 +56,14 @@ def test_all_that_is_known_is_in_it(origin: Origin, client: HttpClient) -> None:
         "req-1",
         "9",
     )
-    assert str(error) == "Acme POST /things/7 answered 409 [E7]: the thing is locked (request id req-1)."
+    assert str(error) == "Acme POST /things/7 returned 409 [E7]: the thing is locked (request id req-1)."
 
 
 def test_a_cure_is_in_the_message(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(401, {"message": "bad token"})]
     error = refused(client)
     assert error.hint
-    assert str(error) == f"Acme POST /things/7 answered 401: bad token. {error.hint}"
+    assert str(error) == f"Acme POST /things/7 returned 401: bad token. {error.hint}"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_cure_is_in_the_message(origin: Origin, client: HttpClient) -> None:
         ("[1, 2]", "[1, 2]"),
         ("null", "null"),
         ('"gone"', '"gone"'),
-        ("{", "text that is not JSON where JSON was due: '{'"),
+        ("{", "text that is not JSON: '{'"),
     ],
 )
 def test_an_error_without_a_message_is_quoted(body: str, detail: str, origin: Origin, client: HttpClient) -> None:
