@@ -1,1 +1,1 @@
-"""One folder for each vendor. A sixth vendor is a new folder, and nothing else."""
+"""The supported vendors, one folder each. Adding a vendor means adding a folder and changes nothing else."""

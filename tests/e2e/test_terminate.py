@@ -10,7 +10,7 @@ from ui_demo import AMPERITY, FIVE, HOURS, PROPHECY, RUDDERSTACK, SEGMENTFLOW, T
 from dagster_runs.sandbox import Behaviour
 
 _WHERE = {
-    PROPHECY: "stop it in Prophecy's run history. See ",
+    PROPHECY: "use Prophecy's run history. See ",
     RUDDERSTACK: "open the project at https://app.rudderstack.com and stop the run there",
     SEGMENTFLOW: "stop the journey at https://dashboard.segmentflow.ai",
 }

@@ -197,7 +197,7 @@ class TestAmperity:
 
     @pytest.mark.covers("amperity.field.name")
     def test_without_a_name_they_cannot_be_observed(self) -> None:
-        with pytest.raises(dg.DagsterInvalidDefinitionError, match="give the run its workflow_name"):
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="set workflow_name on the run"):
             build_observation_sensor([self.workflow()])
 
 

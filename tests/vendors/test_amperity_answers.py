@@ -82,7 +82,7 @@ def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -
     if isinstance(status, UnexpectedResponseError):
         # White space is folded where an answer is quoted.
         quoted = " ".join(json.dumps(body, ensure_ascii=False).split())
-        assert f"it was {quoted[:5]}" in status.detail
+        assert f"the response was {quoted[:5]}" in status.detail
         return
     assert status.vendor_status == body["state"]
     if status.state is RunState.SUCCEEDED:
@@ -123,7 +123,7 @@ def test_an_end_is_seen_where_not_all_of_it_can_be_told(
     assert (status.state, status.vendor_status) == (state, word)
     [check] = RUN.fetch_result(at_origin, "w", status, None).checks
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "told of no tasks" in (check.description or "")
+    assert "returned no tasks" in (check.description or "")
 
 
 @few

@@ -176,7 +176,7 @@ class TestFields:
                 {"config_id": CAMPAIGN, "range_from": "2026-01-01", "range_to": "2026-01-02", "run_mode": "source"},
                 "range_from, range_to, run_mode can only be used with courier groups",
             ),
-            ({"range_to": "2026-01-01"}, "range_from must be specified when range_to is"),
+            ({"range_to": "2026-01-01"}, "range_from is required when range_to is set"),
             ({"range_from": "2026-01-02", "range_to": "2026-01-01"}, "range_to .* must be after range_from"),
             ({"range_from": "2026-01-02", "range_to": "2026-01-02"}, "range_to .* must be after range_from"),
             (
@@ -186,10 +186,10 @@ class TestFields:
             ({"range_from": "yesterday"}, "range_from"),
             ({"range_from": "2026-02-30"}, "range_from"),
             # Digits alone would be seconds since 1970.
-            ({"range_from": "20261101"}, "'20261101' is no time; write it as 2026-11-01"),
-            ({"range_from": " 2026 "}, "is no time"),
-            ({"range_from": 20261101}, "is no time"),
-            ({"range_from": 1.5}, "is no time"),
+            ({"range_from": "20261101"}, "'20261101' is not a time; write it as 2026-11-01"),
+            ({"range_from": " 2026 "}, "is not a time"),
+            ({"range_from": 20261101}, "is not a time"),
+            ({"range_from": 1.5}, "is not a time"),
             ({"range_from": "0001-01-01T00:00:00+05:00"}, "outside the years 1 to 9999 in UTC"),
             ({"run_mode": "FULL"}, "run_mode"),
             ({"run_mode": ""}, "run_mode"),

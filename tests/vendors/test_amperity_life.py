@@ -92,7 +92,7 @@ class TestMaterializing:
         assert result.success
         check = checks(result)["tasks_succeeded"]
         assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert "told of no tasks" in (check.description or "")
+        assert "returned no tasks" in (check.description or "")
 
     @pytest.mark.parametrize("hold", ["paused", "Running with failures", "up-for-retry", "some_new_state"])
     @pytest.mark.covers("amperity.state.running-with-failures", "amperity.state.up-for-retry", "amperity.state.paused")
@@ -113,7 +113,7 @@ class TestMaterializing:
         assert "ended in a state that nobody documented: 'perhaps'" in said
 
     def test_it_takes_no_gate(self) -> None:
-        with pytest.raises(dg.DagsterInvalidDefinitionError, match="takes no QualityGate"):
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="does not support a QualityGate"):
             workflow_asset(gate=QualityGate())
 
 
@@ -170,7 +170,7 @@ class TestStopping:
             result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
         said = failure(result)
         assert f"ended {stopped_as}" in said
-        assert ("Orchestration tasks that had started cannot be stopped" in said) is (run is ORCHESTRATION)
+        assert ("Orchestration tasks that have already started cannot be stopped" in said) is (run is ORCHESTRATION)
         assert [one.state for one in sandbox.runs("amperity")] == [stopped_as]
         assert sandbox.starts("amperity") == 1
 
@@ -199,7 +199,7 @@ class TestStopping:
         sandbox.set_behaviour(ORCHESTRATION.target, Behaviour(running_seconds=3600, cancel_seconds=600))
         said = failure(run_workflow(sandbox, instance, ORCHESTRATION, timeout=60, on_timeout="cancel"))
         assert "has not confirmed within 60 s" in said
-        assert "Orchestration tasks that had started cannot be stopped" in said
+        assert "Orchestration tasks that have already started cannot be stopped" in said
 
     def test_an_eviction_leaves_it(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with at_pause(sandbox, signalled):
@@ -348,7 +348,7 @@ class TestLaunchpad:
         ("launch", "says"),
         [
             ({"config_id": CAMPAIGN.config_id, "run_mode": "full"}, "run_mode can only be used with courier groups"),
-            ({"range_to": "2026-01-02"}, "range_from must be specified when range_to is"),
+            ({"range_to": "2026-01-02"}, "range_from is required when range_to is set"),
             ({"config_id": "wf-1"}, "config_id must be the ID of a courier group"),
         ],
     )

@@ -200,7 +200,7 @@ class TestTasks:
             (["failed", "skipped", "succeeded"], False, ERROR, "1 of 3 tasks succeeded, 1 failed, 1 skipped"),
             (["succeeded", "running"], False, WARN, "1 of 2 tasks succeeded, 1 unclear"),
             (["succeeded", "new-word"], False, WARN, "1 of 2 tasks succeeded, 1 unclear"),
-            ([], False, WARN, "Amperity told of no tasks"),
+            ([], False, WARN, "Amperity returned no tasks"),
         ],
     )
     @pytest.mark.covers("amperity.field.task-state", "amperity.state.skipped")

@@ -55,7 +55,7 @@ def journey(**fields: Any) -> Any:
 def test_the_part_that_is_the_id_is_named(make: Callable[..., Any], field: str, address: str, id: str) -> None:
     with pytest.raises(ValidationError, match=field) as raised:
         make(**{field: address})
-    assert f"is the part {id!r} of it, so write that alone" in str(raised.value)
+    assert f"is the part {id!r}, so enter only that part" in str(raised.value)
 
 
 @pytest.mark.fixes("6.14")
@@ -75,7 +75,7 @@ def test_the_part_that_is_the_id_is_named(make: Callable[..., Any], field: str, 
 def test_or_at_least_that_an_address_is_no_id(make: Callable[..., Any], field: str, address: str) -> None:
     with pytest.raises(ValidationError, match=field) as raised:
         make(**{field: address})
-    assert "this is the address of a page; write" in str(raised.value)
+    assert "this is the URL of a page; enter only" in str(raised.value)
 
 
 def test_ids_and_names_are_taken_as_ever() -> None:

@@ -189,7 +189,7 @@ class TestAnyBody:
         if status is None:
             # What is not the vendor's own refusal is quoted.
             assert isinstance(error, UnexpectedResponseError) is (type(error) not in (VendorError, NotFoundError))
-            assert not isinstance(error, UnexpectedResponseError) or "it was" in error.detail
+            assert not isinstance(error, UnexpectedResponseError) or "the response was" in error.detail
             return
         word = "".join(character for character in body["runStatus"].casefold() if character.isalnum())
         assert (status.state is RunState.SUCCEEDED) is (word == "succeeded")

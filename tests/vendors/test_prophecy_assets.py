@@ -117,7 +117,7 @@ class TestRefusedStarts:
     def test_success_false_is_a_refusal_in_readable_words(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = start(NOWHERE, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         said = failure(result)
-        assert "answered 200: error in triggering pipeline: Fabric with uid `7` not found" in said
+        assert "returned 200: error in triggering pipeline: Fabric with uid `7` not found" in said
         assert "scala" not in said
         assert not [event for event in result.all_events if event.is_step_up_for_retry]
         assert entries(instance, KEY) == ["starting", "not_started"]
@@ -146,7 +146,7 @@ class TestRefusedStarts:
         sandbox.configure("prophecy", refusal="login_page")
         resource = ProphecyResource(access_token="pat-expired", base_url=f"{sandbox.url}/prophecy")
         result = start(RUN, sandbox, instance, resources={"prophecy": resource})
-        assert "HTML where JSON was due" in failure(result)
+        assert "HTML instead of JSON" in failure(result)
         assert "Sign In" in failure(result)
         assert sandbox.starts("prophecy") == 0
 
@@ -157,7 +157,7 @@ class TestAWrongFabric:
         sandbox.configure("prophecy", wrong_fabric="lost")
         result = start(NOWHERE, sandbox, instance)
         assert "is no longer known" in failure(result)
-        assert "with a fabric_id that is wrong" in failure(result)
+        assert "with a wrong fabric_id" in failure(result)
         assert entries(instance, KEY) == ["starting", "started", "gone"]
 
     @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
@@ -245,7 +245,7 @@ class TestTermination:
         [remote] = sandbox.runs("prophecy")
         said = failure(result)
         assert f"Prophecy offers no way to cancel pipeline run {remote.id}" in said
-        assert "stop it in Prophecy's run history" in said
+        assert "use Prophecy's run history" in said
         assert f"See {sandbox.url}/prophecy/metadata/ide/observation?" in said
         assert remote.ended_at is None
         assert sandbox.starts("prophecy") == 1
@@ -320,8 +320,8 @@ class TestLaunchpad:
     @pytest.mark.parametrize(
         ("config", "said"),
         [
-            ({"parameters": {"a": [1]}}, "texts or numbers, not [1]"),
-            ({"parameters": {"a": None}}, "texts or numbers, not None"),
+            ({"parameters": {"a": [1]}}, "strings or numbers, not [1]"),
+            ({"parameters": {"a": None}}, "strings or numbers, not None"),
             ({"fabric_id": 0}, "fabric_id"),
             ({"pipeline_name": ""}, "pipeline_name"),
         ],

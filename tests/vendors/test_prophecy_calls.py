@@ -139,14 +139,14 @@ class TestFields:
             ({"project_id": ""}, "project_id"),
             ({"pipeline_name": ""}, "pipeline_name"),
             ({"pipeline_name": 7}, "pipeline_name"),
-            ({"parameters": {"a": [1]}}, r"texts or numbers, not \[1\]"),
-            ({"parameters": {"a": {"b": 1}}}, "texts or numbers"),
-            ({"parameters": {"a": True}}, "texts or numbers, not True; write it as a text"),
-            ({"parameters": {"a": False}}, "texts or numbers, not False"),
-            ({"parameters": {"a": None}}, "texts or numbers, not None"),
-            ({"parameters": {"a": float("nan")}}, "texts or numbers"),
-            ({"parameters": {"a": float("inf")}}, "texts or numbers"),
-            ({"parameters": {"a": datetime(2026, 1, 1)}}, "texts or numbers"),
+            ({"parameters": {"a": [1]}}, r"strings or numbers, not \[1\]"),
+            ({"parameters": {"a": {"b": 1}}}, "strings or numbers"),
+            ({"parameters": {"a": True}}, "strings or numbers, not True; pass the value as a string"),
+            ({"parameters": {"a": False}}, "strings or numbers, not False"),
+            ({"parameters": {"a": None}}, "strings or numbers, not None"),
+            ({"parameters": {"a": float("nan")}}, "strings or numbers"),
+            ({"parameters": {"a": float("inf")}}, "strings or numbers"),
+            ({"parameters": {"a": datetime(2026, 1, 1)}}, "strings or numbers"),
             ({"parameters": {7: "a"}}, "parameters"),
             ({"parameters": ["a"]}, "parameters"),
             ({"version": 1.1}, "version"),
@@ -300,9 +300,9 @@ class TestRefusals:
             ({"success": False, "msg": {"message": "boom"}}, "boom", False),
             ({"success": False, "runId": "", "msg": "boom"}, "boom", False),
             ({"success": False, "runId": None, "msg": "boom"}, "boom", False),
-            ({"success": False}, 'success is false, without a text; it was {"success": false}', False),
+            ({"success": False}, 'success is false, without a message; the response was {"success": false}', False),
             ({"success": False, "msg": ""},
-             'success is false, without a text; it was {"success": false, "msg": ""}', False),
+             'success is false, without a message; the response was {"success": false, "msg": ""}', False),
         ],
     )  # fmt: skip
     @pytest.mark.covers("prophecy.field.start-success", "prophecy.field.start-msg", "prophecy.error.success")
@@ -350,7 +350,7 @@ class TestRefusals:
     def test_a_login_page_in_place_of_an_answer_is_told(self, sandbox: Sandbox) -> None:
         sandbox.configure("prophecy", refusal="login_page")
         resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
-        with pytest.raises(UnexpectedResponseError, match=r"HTML where JSON was due.*Sign In.*login page") as raised:
+        with pytest.raises(UnexpectedResponseError, match=r"HTML instead of JSON.*Sign In.*login page") as raised:
             start(resource)
         # A proxy's page could come after the vendor has done what it was asked to.
         assert raised.value.may_have_been_accepted

@@ -206,7 +206,7 @@ class TestAnyBody:
         except UnexpectedResponseError as error:
             problem = error.detail
         if status is None:
-            assert "it was" in problem
+            assert "the response was" in problem
             return
         word = "".join(character for character in body["status"].casefold() if character.isalnum())
         good = {"completed"} | ({"exited"} if on_exited == "succeed" else set())

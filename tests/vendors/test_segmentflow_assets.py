@@ -334,8 +334,8 @@ class TestLaunchpad:
         ("config", "said"),
         [
             ({"recipient": {"user_id": "7"}}, "recipient has no field 'user_id'"),
-            ({"recipient": {"userId": 7}}, "recipient.userId is a text, not 7"),
-            ({"journey_id": JOURNEY}, "journey_id or journey_key, one of them"),
+            ({"recipient": {"userId": 7}}, "recipient.userId must be a string, not 7"),
+            ({"journey_id": JOURNEY}, "exactly one of journey_id and journey_key"),
         ],
     )
     def test_what_makes_no_sense_is_refused_before_the_start(

@@ -112,7 +112,7 @@ class TestLostAnswers:
         sandbox.add_fault(Fault("status", status=status, method="POST"))
         job = job_with(BY_KEY, sandbox)
         refused = execute(job, instance)
-        assert f"answered {status}" in failure(refused)
+        assert f"returned {status}" in failure(refused)
         assert entries(instance, KEY) == ["starting"]
         sandbox.clear_faults()
         assert reexecute(job, instance, refused.run_id).success

@@ -144,7 +144,7 @@ class TestIds:
             TestGenProfilingRun(table_group_id=an_id)
 
     def test_a_refusal_says_where_to_find_one(self) -> None:
-        with pytest.raises(ValidationError, match="'orders' is not a UUID; copy the id from the address of its page"):
+        with pytest.raises(ValidationError, match="'orders' is not a UUID; copy the id from the URL of its page"):
             TestGenTestRun(test_suite_id="orders")
 
     @pytest.mark.parametrize("spell", [str.upper, lambda an_id: an_id.replace("-", ""), lambda an_id: f"{{{an_id}}}"])
@@ -347,7 +347,7 @@ class TestErrors:
     @pytest.mark.parametrize("run", [suite_run(UNKNOWN), group_run(UNKNOWN)], ids=["suite", "table group"])
     @pytest.mark.covers("testgen.login.roles-edit-to-submit-cancel", "testgen.error.404-not-found")
     def test_an_unknown_target(self, run: Any, testgen: TestGenResource) -> None:
-        with pytest.raises(NotFoundError, match="may not see"):
+        with pytest.raises(NotFoundError, match="has no access to the object"):
             run.start(testgen, attempt())
 
 

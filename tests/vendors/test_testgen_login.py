@@ -150,7 +150,7 @@ def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: TestGe
 @pytest.mark.parametrize("field", ["client_id", "client_secret", "refresh_token"])
 @pytest.mark.covers("testgen.login.invalid-grant")
 def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sandbox, login: TestGenMaker) -> None:
-    with pytest.raises(AuthenticationError, match="no access token was given") as raised:
+    with pytest.raises(AuthenticationError, match="could not get an access token") as raised:
         suite_run().start(login(**{field: "wrong-one"}), attempt())
     assert "Log in to TestGen again" in str(raised.value)
     assert raised.value.is_permanent

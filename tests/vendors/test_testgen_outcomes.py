@@ -239,7 +239,7 @@ class TestGates:
             ({"warn_score": 2}, "warn_score"),
             ({"max_failures": -1}, "max_failures"),
             ({"max_warnings": 0.5}, "max_warnings"),
-            ({"min_score": 0.9, "warn_score": 0.8}, r"warn_score \(0.8\) lies below min_score \(0.9\)"),
+            ({"min_score": 0.9, "warn_score": 0.8}, r"warn_score \(0.8\) is below min_score \(0.9\)"),
             ({"minimum": 0.9}, "minimum"),
         ],
     )

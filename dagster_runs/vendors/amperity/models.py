@@ -1,4 +1,4 @@
-"""Answers of Amperity's workflow API, version 2024-04-01."""
+"""Responses of Amperity's workflow API, version 2024-04-01."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from dagster_runs.remote_run.response_models import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
 from dagster_runs.remote_run.state import RunState, parse_state
 
-# Three pages list states, and no two agree; on the wire they were seen in lower case.
+# Three pages of the documentation list the states, and no two agree. Real responses spell them in lower case.
 _WORDS = {
     "scheduled": RunState.QUEUED,
     "started": RunState.RUNNING,
@@ -27,7 +27,10 @@ _WORDS = {
 
 
 class Task(VendorModel):
-    """One task of a workflow; told with ``view=verbose`` only. Two pages name its start differently."""
+    """One task of a workflow; returned only with ``view=verbose``.
+
+    Two pages of the documentation use different names for its start time.
+    """
 
     id: Lenient[str] = None
     state: Lenient[str] = None
@@ -40,22 +43,22 @@ class Task(VendorModel):
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The task's display name."""
         return self.label or self.task_definition_type or self.id or "(unnamed)"
 
     @property
     def run_state(self) -> RunState:
-        """What its state means."""
+        """The `RunState` that the task's state maps to."""
         return parse_state(self.state or "", _WORDS)
 
 
 def _each_a_task(value: Any) -> Any:
-    # What is no task at all is shown as an unclear one, and must not hide the others.
+    # An entry that is not an object is shown as an unclear task, so that it does not hide the others.
     return [item if isinstance(item, dict) else {} for item in value] if isinstance(value, list) else value
 
 
 class PartOfWorkflow(VendorModel):
-    """What can be read of a listed workflow whose entry is not as documented."""
+    """The readable fields of a listed workflow whose entry does not have the documented shape."""
 
     id: Lenient[RunId] = None
     type: Lenient[str] = None
@@ -64,7 +67,10 @@ class PartOfWorkflow(VendorModel):
 
 
 class Workflow(PartOfWorkflow):
-    """A run of a courier group, an orchestration group or a campaign. It never says of which."""
+    """A run of a courier group, an orchestration group, or a campaign.
+
+    The response does not say which group or campaign the run belongs to.
+    """
 
     id: RunId
     state: str = Field(min_length=1)
@@ -76,18 +82,18 @@ class Workflow(PartOfWorkflow):
 
     @property
     def run_state(self) -> RunState:
-        """What the state means."""
+        """The `RunState` that the workflow's state maps to."""
         return parse_state(self.state, _WORDS)
 
 
 class StartedWorkflow(VendorModel):
-    """The answer to a start. Whatever else it may lack, with an id the run can be followed."""
+    """The response to a start. Only the id is required: it is enough to poll the run."""
 
     id: RunId
 
 
 class WorkflowPage(VendorModel):
-    """A page of workflows. On the last one the token is absent, or empty."""
+    """A page of workflows. On the last page the token is absent or empty."""
 
     data: EachReadable[Workflow]
     next_token: str | None = None

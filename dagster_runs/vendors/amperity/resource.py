@@ -1,4 +1,4 @@
-"""Connection to an Amperity tenant, and its calls."""
+"""The connection to an Amperity tenant, and the API calls."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -23,26 +23,26 @@ from dagster_runs.transport.url import check_base_url, trimmed
 from dagster_runs.vendors.amperity.models import PartOfWorkflow, StartedWorkflow, Workflow, WorkflowPage
 
 _MAX_PAGES = 50
-_ENDED_STATES = ("failed", "canceled", "stopped")
+_UNSUCCESSFUL_STATES = ("failed", "canceled", "stopped")
 _LISTED_STATES = (
     *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
     *("running with failures", "running-with-failures", "running_with_failures"),
-    *("stopping", "canceling", *_ENDED_STATES),
+    *("stopping", "canceling", *_UNSUCCESSFUL_STATES),
 )
-"""The specification gives the filter a default, `succeeded`. Whether servers apply it is not said, nor how they spell
-states of several words: so where the list could be one of successes only, ask for each."""
+"""The specification gives the `state` filter the default `succeeded`. It says neither whether servers apply the default
+nor how they spell states of several words. While a list might contain successful runs only, we query each state."""
 _LISTED_TYPE = "courier.group/run"
 _OTHER_TYPES = ("amperity.orchestration.orchestration/run", "campaign.send", "campaign.fetch")
-"""The specification gives this filter a default too."""
+"""The specification gives the `type` filter a default too."""
 
 
 def _tenant_id(text: str) -> str:
     if re.fullmatch("[A-Za-z0-9_-]+", text):
         return text
-    # On Azure the host's first part is the tenant; the other hosts are shared by many.
+    # On Azure the first part of the host name is the tenant; many tenants share the other hosts.
     host = re.search(r"([A-Za-z0-9_-]+)\.amperity\.com", text)
-    own = f": {host.group(1)}" if host and not host.group(1).startswith("app") else ""
-    raise ValueError(f"{text!r} is not a tenant's id; write the id alone{own}")
+    suggestion = f": {host.group(1)}" if host and not host.group(1).startswith("app") else ""
+    raise ValueError(f"{text!r} is not a tenant id; enter only the id{suggestion}")
 
 
 Tenant = Annotated[str, AfterValidator(_tenant_id)]
@@ -51,18 +51,19 @@ Tenant = Annotated[str, AfterValidator(_tenant_id)]
 class AmperityResource(RemoteRunResource):
     """Connection to an Amperity tenant.
 
-    Either ``access_token``, or ``client_id`` and ``client_secret``.
+    Set either ``access_token``, or ``client_id`` and ``client_secret``.
 
     Args:
-        tenant: The tenant's id, or a sandbox's (``socktown-sb-12345``).
+        tenant: The id of the tenant or of a sandbox (``socktown-sb-12345``).
         access_token: A token from Settings → Security → API keys (DataGrid Operator).
-        client_id: Of OAuth client credentials.
-        client_secret: Of the same credentials.
-        token_url: Where those are exchanged for tokens, as Amperity shows beside them; by default the tenant's usual.
-        base_url: The API's address, with or without ``/api``. AWS: ``https://app.amperity.com`` (default). Azure:
+        client_id: The client id of OAuth client credentials.
+        client_secret: The client secret of the same credentials.
+        token_url: The URL that exchanges the client credentials for tokens, as Amperity shows it next to them. Defaults
+            to the tenant's standard URL.
+        base_url: The URL of the API, with or without ``/api``. AWS: ``https://app.amperity.com`` (default). Azure:
             ``https://{tenant}.amperity.com``. Australia: ``https://app-aws-apse2.amperity.com``.
-        api_version: Version of the API.
-        requests_per_second: Amperity refuses more than 10 a second.
+        api_version: The version of the API.
+        requests_per_second: The client-side rate limit. Amperity refuses more than 10 requests per second.
 
     Source: https://docs.amperity.com/api/.
     """
@@ -80,19 +81,19 @@ class AmperityResource(RemoteRunResource):
     api_version: str = "2024-04-01"
     requests_per_second: OptionalNumber = Field(default=10.0, gt=0)
 
-    # The filters of which it is unknown whether this server gives them a default.
-    _unproven: set[str] = PrivateAttr(default_factory=lambda: {"state", "type"})
+    # The filters to which this server might apply a default when we leave them out.
+    _filters_with_possible_default: set[str] = PrivateAttr(default_factory=lambda: {"state", "type"})
 
     def api_url(self) -> str:
-        """The API's address."""
+        """The URL of the API."""
         return f"{trimmed(self.base_url, '/api')}/api"
 
     def account(self) -> str:
-        """The tenant, which the rate limit is for."""
+        """The tenant, which is what the rate limit applies to."""
         return self.tenant
 
     def auth(self) -> Auth:
-        """A bearer token for the tenant; one from client credentials is shared by all in this process."""
+        """A bearer token for the tenant. Everything in this process shares one token per set of client credentials."""
         token = self.secret("access_token")
         if token is not None:
             return HeaderAuth({**self._tenant_headers(), "Authorization": f"Bearer {token}"}, secrets=(token,))
@@ -109,7 +110,7 @@ class AmperityResource(RemoteRunResource):
             [name],
             {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret},
             secrets=secrets,
-            hint="Check client_id, client_secret and token_url as Amperity shows them under API keys.",
+            hint="Compare client_id, client_secret and token_url with the values that Amperity shows under API keys.",
             more_headers=self._tenant_headers(),
         )
 
@@ -117,7 +118,7 @@ class AmperityResource(RemoteRunResource):
         return {"amperity-tenant": self.tenant, "api-version": self.api_version}
 
     def error_reader(self) -> ErrorReader:
-        """``{status, message, request_id?, trace_id?}``."""
+        """Reads errors of the shape ``{status, message, request_id?, trace_id?}``."""
         return _read_error
 
     def start_workflow(self, body: Mapping[str, Any]) -> str:
@@ -125,7 +126,7 @@ class AmperityResource(RemoteRunResource):
         return self.http().post_once(["workflow", "runs"], json=dict(body)).parse(StartedWorkflow).id
 
     def get_workflow(self, workflow_id: str, *, verbose: bool) -> Workflow:
-        """GET ``/workflow/runs/{id}``; error and tasks are told with ``verbose`` only."""
+        """GET ``/workflow/runs/{id}``; the response contains the error and the tasks only with ``verbose``."""
         view = {"view": "verbose"} if verbose else {}
         return self.http().get(["workflow", "runs", workflow_id], params=view).parse(Workflow)
 
@@ -133,20 +134,20 @@ class AmperityResource(RemoteRunResource):
         """POST ``/workflow/runs/{id}/stop``.
 
         Raises:
-            ConflictError: It has ended already.
+            ConflictError: The workflow has already finished.
         """
         self.http().post(["workflow", "runs", workflow_id, "stop"], may_be_empty=True)
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """The tenant's workflows; in which order Amperity does not say."""
-        return self._listed(self._of_all_types("created", since, until))
+        """The tenant's workflows. Amperity does not document their order."""
+        return self._listed(self._list_all_types("created", since, until))
 
     def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """The tenant's workflows that ended since then."""
-        # A refusal must not pass for there being none.
-        return self._listed(self._of_all_types("ended", since, until, _ENDED_STATES, bears=()))
+        """The tenant's workflows that finished since then."""
+        # A refused call must not look like an empty list, so no errors are tolerated.
+        return self._listed(self._list_all_types("ended", since, until, _UNSUCCESSFUL_STATES, tolerated=()))
 
-    def _there(self, at: float) -> str:
+    def _vendor_time(self, at: float) -> str:
         return iso(datetime.fromtimestamp(at + (self.http().clock_ahead or 0.0), timezone.utc))
 
     def _listed(self, workflows: Iterable[PartOfWorkflow]) -> Iterator[ListedRun]:
@@ -158,80 +159,89 @@ class AmperityResource(RemoteRunResource):
             elif workflow.id is not None:
                 yield ListedRun.unreadable(workflow.id, created_at)
 
-    def _of_all_types(
+    def _list_all_types(
         self,
-        of: str,
+        event: str,
         since: float,
         until: float | None,
         states: Collection[str] = _LISTED_STATES,
-        bears: tuple[type[Exception], ...] = (InvalidRequestError,),
+        tolerated: tuple[type[Exception], ...] = (InvalidRequestError,),
     ) -> Iterator[PartOfWorkflow]:
-        """Of all types and states, even where the server lists successes of courier groups only; some may come twice.
+        """Lists workflows of all types and states, even if the server by default lists only successful courier groups.
+
+        A workflow may be yielded more than once.
 
         Args:
-            of: What happened in that time: ``created`` or ``ended``.
+            event: What happened in the time window: ``created`` or ``ended``.
             since: Epoch seconds by our clock.
-            until: Likewise; ``None`` for now.
-            states: Those that it could leave out.
-            bears: What may be the answer to a state or a type that this version does not know.
+            until: Epoch seconds by our clock; ``None`` for now.
+            states: The states that the server might leave out by default.
+            tolerated: The errors that the server may return for a state or type that its API version does not know.
         """
-        if self._unproven or self.http().clock_ahead is None:
-            # Of whatever time: it may show that the server hides nothing. And it tells the vendor's clock, by which the
-            # list is filtered.
-            self._newest()
-        window = {f"{of}_from": self._there(since)} | ({} if until is None else {f"{of}_to": self._there(until)})
+        if self._filters_with_possible_default or self.http().clock_ahead is None:
+            # An unfiltered page may prove that the server applies no defaults. Its response also tells us the vendor's
+            # clock, which the time filters use.
+            self._first_page()
+        window = {f"{event}_from": self._vendor_time(since)}
+        window |= {} if until is None else {f"{event}_to": self._vendor_time(until)}
         yield from self.list_workflows(**window)
-        yield from self._of_states(states, bears, window)
-        for other in _OTHER_TYPES if "type" in self._unproven else ():
-            with suppress(*bears):
-                # Many tenants have none of a type, and to ask for each of many states takes many calls.
-                if len(states) <= len(_ENDED_STATES) or self._newest(type=other).entries:
+        yield from self._list_states(states, tolerated, window)
+        for other in _OTHER_TYPES if "type" in self._filters_with_possible_default else ():
+            with suppress(*tolerated):
+                # Many tenants have no workflow of a given type, and querying each of many states takes many calls.
+                if len(states) <= len(_UNSUCCESSFUL_STATES) or self._first_page(type=other).entries:
                     of_type = {"type": other, **window}
                     yield from self.list_workflows(**of_type)
-                    yield from self._of_states(states, bears, of_type)
+                    yield from self._list_states(states, tolerated, of_type)
 
     def list_all_workflows(self, **filters: str) -> Iterator[PartOfWorkflow]:
-        """As `list_workflows`, of all states even where the server lists successes only; some may come twice."""
-        yield from self.list_workflows(**filters)
-        yield from self._of_states(_LISTED_STATES, (InvalidRequestError,), filters)
+        """Like `list_workflows`, but lists all states even if the server by default lists only successful runs.
 
-    def _of_states(
-        self, states: Iterable[str], bears: tuple[type[Exception], ...], filters: Mapping[str, str]
+        A workflow may be yielded more than once.
+        """
+        yield from self.list_workflows(**filters)
+        yield from self._list_states(_LISTED_STATES, (InvalidRequestError,), filters)
+
+    def _list_states(
+        self, states: Iterable[str], tolerated: tuple[type[Exception], ...], filters: Mapping[str, str]
     ) -> Iterator[PartOfWorkflow]:
-        for state in states if "state" in self._unproven else ():
-            with suppress(*bears):
+        for state in states if "state" in self._filters_with_possible_default else ():
+            with suppress(*tolerated):
                 yield from self.list_workflows(**filters, state=state)
 
-    def _newest(self, **filters: str) -> EachReadable[Workflow]:
+    def _first_page(self, **filters: str) -> EachReadable[Workflow]:
         return self._page(filters)[1].data
 
     def _page(self, params: Mapping[str, str]) -> tuple[ApiResponse, WorkflowPage]:
-        answer = self.http().get(["workflow", "runs"], params=params)
-        page = answer.parse(WorkflowPage)
+        response = self.http().get(["workflow", "runs"], params=params)
+        page = response.parse(WorkflowPage)
         if "state" not in params and any(one.run_state is not RunState.SUCCEEDED for one in page.data):
-            self._unproven.discard("state")
+            self._filters_with_possible_default.discard("state")
         if "type" not in params and any(one.type != _LISTED_TYPE for one in page.data):
-            self._unproven.discard("type")
-        return answer, page
+            self._filters_with_possible_default.discard("type")
+        return response, page
 
     def list_workflows(self, **filters: str) -> Iterator[PartOfWorkflow]:
         """GET ``/workflow/runs``, page by page. There is no filter by ``config_id``.
 
         Yields:
-            Each workflow; of an entry that is not as documented, what can be read of it.
+            Each workflow. For an entry that does not have the documented shape, its readable fields.
 
         Raises:
-            UnexpectedResponseError: The list has no end: what is missing from it must not pass for not being there.
+            UnexpectedResponseError: The list does not end. A partial list is not returned, since a run missing from it
+                would be taken for nonexistent.
         """
         params = dict(filters)
         for _ in range(_MAX_PAGES):
-            answer, page = self._page(params)
+            response, page = self._page(params)
             for entry in page.data.entries:
                 yield entry if isinstance(entry, Workflow) else entry.read_as(PartOfWorkflow)
             if not page.next_token:
                 return
             params["next_token"] = page.next_token
-        raise answer.unexpected(f"after {_MAX_PAGES} pages there was a next one still; the last was {answer.quoted()}")
+        raise response.unexpected(
+            f"the list did not end after {_MAX_PAGES} pages; the last page was {response.quoted()}"
+        )
 
 
 def _read_error(body: Any) -> tuple[str | None, str | None]:

@@ -1,4 +1,4 @@
-"""A run of an Amperity courier group, orchestration group or campaign."""
+"""A run of an Amperity courier group, orchestration group, or campaign."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -41,16 +41,17 @@ _ID_IN_ADDRESS = f"(?<![A-Za-z0-9_-])(?:{'|'.join(_KINDS)})-[A-Za-z0-9_-]+"
 
 
 class AmperityWorkflowRun(RemoteRun[AmperityResource]):
-    """A run of what ``config_id`` names.
+    """A run of the courier group, orchestration group, or campaign that ``config_id`` names.
 
     Args:
-        config_id: Id of a courier group (``cg-…``), an orchestration group (``og-…``) or a campaign (``cc-…``).
-        range_from: Courier groups only: first moment of the data, inclusive. Without ``range_to`` it means one day.
-            Required for file-based couriers. A time-window partition fills both.
-        range_to: Courier groups only: end of the data, exclusive.
-        run_mode: Courier groups only: ``"source"``, ``"refresh"`` or ``"full"``; by default the scheduled workflow's.
-        workflow_name: The name that Amperity's list of workflows shows. Needed only by `build_observation_sensor`,
-            which knows others' workflows by it; it is not sent.
+        config_id: The id of a courier group (``cg-…``), an orchestration group (``og-…``) or a campaign (``cc-…``).
+        range_from: Courier groups only: the start of the data range, inclusive. Without ``range_to`` the range is one
+            day. Required for file-based couriers. A time-window partition sets both ends of the range.
+        range_to: Courier groups only: the end of the data range, exclusive.
+        run_mode: Courier groups only: ``"source"``, ``"refresh"`` or ``"full"``. Defaults to the run mode of the
+            scheduled workflow.
+        workflow_name: The name that Amperity's list of workflows shows. Only `build_observation_sensor` needs it, to
+            recognize workflows that were not started by Dagster. It is not sent to Amperity.
 
     Source: https://docs.amperity.com/api/, endpoint "Start workflow".
     """
@@ -60,7 +61,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     resource_key: ClassVar[str] = "amperity"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"amperity"})
     data_checks: ClassVar[Mapping[str, str]] = {
-        "tasks_succeeded": "Whether every task of the workflow succeeded; failed and skipped tasks are named."
+        "tasks_succeeded": "Whether every task of the workflow succeeded; names the failed and skipped tasks."
     }
     checks_on_failure: ClassVar[frozenset[str]] = frozenset({"tasks_succeeded"})
     can_cancel: ClassVar[bool] = True
@@ -75,9 +76,9 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     @field_validator("config_id")
     @classmethod
-    def _of_a_known_kind(cls, config_id: str) -> str:
+    def _has_known_kind(cls, config_id: str) -> str:
         if is_address(config_id):
-            more = ": *Copy ID* in Amperity's menu of the object gives it"
+            more = ": use *Copy ID* in the object's menu in Amperity"
             raise ValueError(id_in_address(config_id, _ID_IN_ADDRESS, "config_id", more=more))
         if not _CONFIG_ID.fullmatch(config_id):
             *others, last = _KINDS.values()
@@ -85,7 +86,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return config_id
 
     @model_validator(mode="after")
-    def _as_amperity_rules(self) -> Self:
+    def _obeys_amperity_rules(self) -> Self:
         given = [name for name in ("range_from", "range_to", "run_mode") if getattr(self, name) is not None]
         if given and not self._is_courier_group:
             raise ValueError(
@@ -93,7 +94,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
                 f"{_KINDS[self.config_id[:2]]}"
             )
         if self.range_to is not None and self.range_from is None:
-            raise ValueError("range_from must be specified when range_to is")
+            raise ValueError("range_from is required when range_to is set")
         if self.range_from is not None and self.range_to is not None and self.range_from >= self.range_to:
             raise ValueError(f"range_to ({self.range_to}) must be after range_from ({self.range_from})")
         return self
@@ -104,29 +105,29 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
 
     @property
     def target(self) -> str:
-        """The configuration's id."""
+        """The ``config_id``."""
         return self.config_id
 
     @property
     def observation_unsupported_reason(self) -> str:
-        """Amperity lists workflows, but does not tell which configuration they run."""
+        """Non-empty without ``workflow_name``: Amperity's list does not contain the ``config_id`` of a workflow."""
         if self.workflow_name is not None:
             return ""
-        return f"Amperity does not tell which workflows run {self.config_id}; give the run its workflow_name"
+        return f"Amperity does not report which workflows run {self.config_id}; set workflow_name on the run"
 
     @property
     def cancel_caveat(self) -> str:
-        """Amperity cannot stop an orchestration's task once that has started."""
+        """A warning for orchestration groups: Amperity cannot stop an orchestration task that has started."""
         if not self.config_id.startswith("og-"):
             return ""
-        return "Orchestration tasks that had started cannot be stopped, and may run to completion all the same."
+        return "Orchestration tasks that have already started cannot be stopped and may still run to completion."
 
     def in_window(self, start: datetime, end: datetime) -> Self:
-        """Courier groups take the window; orchestrations and campaigns have none."""
+        """Sets the data range of a courier group; orchestration groups and campaigns have no data range."""
         return super().in_window(start, end) if self._is_courier_group else self
 
     def start(self, resource: AmperityResource, attempt: StartAttempt) -> str:
-        """POST the start. There is no field to mark the run as ours."""
+        """POSTs the start. The request has no field for a correlation id."""
         body: dict[str, Any] = {"config_id": self.config_id}
         if self.range_from is not None:
             body["range_from"] = _moment(self.range_from)
@@ -137,37 +138,37 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return resource.start_workflow(body)
 
     def fetch_status(self, resource: AmperityResource, run_id: str) -> RunStatus:
-        """GET the workflow; once it has ended, once more for its error and its tasks."""
-        return self._told_whole(resource, resource.get_workflow(run_id, verbose=False))
+        """GETs the workflow. Once it has finished, a second GET fetches its error and its tasks."""
+        return self._status_with_details(resource, resource.get_workflow(run_id, verbose=False))
 
     def status_of_listed(self, resource: AmperityResource, listed: ListedRun) -> RunStatus:
-        """The list's entry; once the workflow has ended, with its error and its tasks."""
+        """The status in the list's entry. Once the workflow has finished, a GET fetches its error and its tasks."""
         if listed.raw is None:
             return self.get_status(resource, listed.run_id)
-        return self._told_whole(resource, listed.raw)
+        return self._status_with_details(resource, listed.raw)
 
     @property
     def observed_target(self) -> str:
-        """Kind and name: Amperity does not tell which configuration a workflow runs."""
+        """The kind and the name, because Amperity does not report which ``config_id`` a workflow runs."""
         return f"{self.config_id[:2]} {self.workflow_name}"
 
     def target_of_listed(self, resource: AmperityResource, listed: ListedRun) -> str | None:
-        """Kind and name of the workflow."""
+        """The kind and the name of the workflow."""
         if listed.raw is None:
             return listed.target_if_unreadable
         workflow: Workflow = listed.raw
         return next((f"{kind} {workflow.name}" for kind, types in _TYPES.items() if workflow.type in types), "")
 
-    def _told_whole(self, resource: AmperityResource, workflow: Workflow) -> RunStatus:
+    def _status_with_details(self, resource: AmperityResource, workflow: Workflow) -> RunStatus:
         if workflow.run_state.is_final:
-            # Whether it has ended must not depend on whether all of it can be told: its tasks may be very many.
+            # The details can be unavailable, e.g. when there are very many tasks. The run has finished either way.
             try:
                 workflow = resource.get_workflow(workflow.id, verbose=True)
             except VendorError as error:
                 if is_transient(error):
-                    raise  # the next look may be told all
+                    raise  # the next poll may get the details
         return RunStatus(
-            # A person may have resolved a failure between the two answers, so that the workflow goes on.
+            # From the second response: a user may have resolved a failure in between, so that the workflow continues.
             state=workflow.run_state,
             vendor_status=workflow.state,
             error=workflow.error,
@@ -179,7 +180,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     def fetch_result(
         self, resource: AmperityResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The tasks, from the answer that told the end."""
+        """The tasks, from the response that reported the final state."""
         workflow: Workflow = status.raw
         metadata: dict[str, Any] = {"amperity/name": workflow.name, "amperity/type": workflow.type}
         if workflow.tasks:
@@ -188,73 +189,74 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return RunResult(known, (tasks_succeeded(workflow.tasks),))
 
     def cancel(self, resource: AmperityResource, run_id: str) -> None:
-        """POST the stop."""
+        """POSTs the stop."""
         resource.stop_workflow(run_id)
 
     def find_started(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
-        """Workflows of this kind from the time of the start. Amperity does not tell which configuration they run."""
+        """Workflows of this kind from around the time of the start. Amperity does not report their ``config_id``."""
         client = resource.http()
         assumed = client.clock_ahead or 0.0
         found = self._candidates(resource, attempt, assumed)
         if abs((client.clock_ahead or 0.0) - assumed) > MAX_HOST_CLOCK_SKEW / 2:
-            found = self._candidates(resource, attempt, client.clock_ahead or 0.0)  # it was the wrong window
+            # The responses show that the assumed clock difference, and so the time window, was wrong.
+            found = self._candidates(resource, attempt, client.clock_ahead or 0.0)
         return found
 
     def _candidates(self, resource: AmperityResource, attempt: StartAttempt, ahead: float) -> Sequence[StartCandidate]:
-        # The list is filtered by the vendor's clock.
+        # Amperity applies the time filters by its own clock.
         window = {
             "created_from": iso(datetime.fromtimestamp(attempt.earliest + ahead, timezone.utc)),
             "created_to": iso(datetime.fromtimestamp(attempt.latest + ahead, timezone.utc)),
         }
         found: dict[str, StartCandidate] = {}
-        named: set[str] = set()
+        name_matches: set[str] = set()
         for workflow_type in _TYPES[self.config_id[:2]]:
             for workflow in resource.list_all_workflows(type=workflow_type, **window):
                 fits = _fits(workflow, attempt, resource.http().clock_ahead)
                 if fits is not False:
                     run_id, is_readable = workflow.id or UNREADABLE_ID, isinstance(workflow, Workflow)
-                    is_named = self.workflow_name in (None, workflow.name) or not (is_readable or workflow.name)
-                    named |= {run_id} if is_named else set()
-                    # One of another name is not ours, unless the name was changed: so it is no reason to start again.
-                    # An unreadable entry may be ours too, and is not safe to attach to.
-                    undecided = fits is None or not is_named or not is_readable
-                    # The same workflow may be listed twice, and be readable in one of the two answers only.
+                    has_name = self.workflow_name in (None, workflow.name) or not (is_readable or workflow.name)
+                    name_matches |= {run_id} if has_name else set()
+                    # A workflow with another name is ours only if it was renamed, so we cannot rule it out and start
+                    # again. An unreadable entry may be ours too, but is not safe to attach to.
+                    is_ambiguous = fits is None or not has_name or not is_readable
+                    # The same workflow may be listed twice, and be readable in only one of the two responses.
                     if run_id not in found or found[run_id].is_ambiguous:
-                        found[run_id] = StartCandidate(run_id, is_ours=False, is_ambiguous=undecided)
-        return [one for one in found.values() if one.run_id in named or not named]
+                        found[run_id] = StartCandidate(run_id, is_ours=False, is_ambiguous=is_ambiguous)
+        return [one for one in found.values() if one.run_id in name_matches or not name_matches]
 
 
 def _fits(workflow: PartOfWorkflow, attempt: StartAttempt, ahead: float | None) -> bool | None:
-    """Whether the workflow is of the start by its time; ``None`` where that cannot be told."""
+    """Whether the start attempt may have created the workflow, judging by its time; ``None`` if that is unknown."""
     if workflow.created_at is None or ahead is None:
         return None
     return attempt.may_have_made(workflow.created_at.timestamp() - ahead)
 
 
 def _moment(time: datetime) -> str:
-    """As `iso`, but a range is not shifted by what its whole seconds would cut off."""
+    """Formats like `iso`, but keeps milliseconds, so that a range is not shifted by rounding to whole seconds."""
     return iso(time) if not time.microsecond else f"{iso(time)[:-1]}.{time.microsecond // 1000:03}Z"
 
 
 def tasks_succeeded(tasks: Sequence[Task] | None) -> CheckOutcome:
-    """ERROR for tasks that failed or were stopped; WARN for other tasks that did not succeed, and where none are told.
+    """Fails with ERROR if a task failed or was stopped; with WARN if a task did not succeed or no tasks were returned.
 
-    The tasks' names are metadata, which is shown as text: Dagster renders descriptions as markdown.
+    The names of the tasks go into metadata, which Dagster shows as text; it renders descriptions as markdown.
     """
     name, warn = "tasks_succeeded", dg.AssetCheckSeverity.WARN
     if not tasks:
-        return CheckOutcome(name, passed=False, severity=warn, description="Amperity told of no tasks")
-    named: dict[str, list[str]] = {"succeeded": [], "failed": [], "skipped": [], "unclear": []}
+        return CheckOutcome(name, passed=False, severity=warn, description="Amperity returned no tasks")
+    by_outcome: dict[str, list[str]] = {"succeeded": [], "failed": [], "skipped": [], "unclear": []}
     for task in tasks:
-        named[_outcome(task)].append(task.name)
-    good, bad = named.pop("succeeded"), named["failed"]
-    counted = [f"{len(names)} {outcome}" for outcome, names in named.items() if names]
+        by_outcome[_outcome(task)].append(task.name)
+    succeeded, failed = by_outcome.pop("succeeded"), by_outcome["failed"]
+    counts = [f"{len(names)} {outcome}" for outcome, names in by_outcome.items() if names]
     return CheckOutcome(
         name,
-        passed=len(good) == len(tasks),
-        severity=dg.AssetCheckSeverity.ERROR if bad else warn,
-        description=", ".join([f"{len(good)} of {len(tasks)} tasks succeeded", *counted]),
-        metadata={outcome: dg.MetadataValue.text(", ".join(names)) for outcome, names in named.items() if names},
+        passed=len(succeeded) == len(tasks),
+        severity=dg.AssetCheckSeverity.ERROR if failed else warn,
+        description=", ".join([f"{len(succeeded)} of {len(tasks)} tasks succeeded", *counts]),
+        metadata={outcome: dg.MetadataValue.text(", ".join(names)) for outcome, names in by_outcome.items() if names},
     )
 
 

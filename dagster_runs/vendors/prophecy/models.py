@@ -1,4 +1,4 @@
-"""Answers of Prophecy's trigger API. Failures come with HTTP 200 and ``success: false``."""
+"""Responses of Prophecy's trigger API. Failures come with HTTP 200 and ``success: false``."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from dagster_runs.remote_run.response_models import ErrorText, Lenient, Optional
 
 
 class TriggerAnswer(VendorModel):
-    """The answer to a trigger. What a refusal holds in place of an id is not documented."""
+    """The response to a trigger. The documentation does not say what a refusal contains in place of the run id."""
 
     success: bool
     run_id: Lenient[RunId] = Field(default=None, validation_alias="runId")
@@ -14,7 +14,7 @@ class TriggerAnswer(VendorModel):
 
 
 class PipelineRunAnswer(VendorModel):
-    """How a run stands; ``success`` is about the question. Times have no zone and are UTC."""
+    """The status of a run. ``success`` refers to the status call, not to the run. Times have no zone and are UTC."""
 
     success: bool
     run_status: Lenient[str] = Field(default=None, validation_alias="runStatus")

@@ -1,4 +1,4 @@
-"""Connection to Prophecy, and its two calls."""
+"""The connection to Prophecy, and its two API calls."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,15 +14,15 @@ from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.prophecy.messages import is_permanent, readable, says_run_not_found
 from dagster_runs.vendors.prophecy.models import PipelineRunAnswer, TriggerAnswer
 
-_PERHAPS_NEVER_BEGAN = "(with a fabric_id that is wrong, Prophecy gives out the ids of runs that never begin)"
+_PERHAPS_NEVER_STARTED = "(with a wrong fabric_id, Prophecy returns ids of runs that never start)"
 
 
 class ProphecyResource(RemoteRunResource):
     """Connection to Prophecy.
 
     Args:
-        access_token: A personal access token, from Settings → Access Tokens; it expires, as chosen there.
-        base_url: Your environment's address: ``https://app.prophecy.io``, or a dedicated one.
+        access_token: A personal access token from Settings → Access Tokens. It expires on the date chosen there.
+        base_url: The URL of your environment: ``https://app.prophecy.io``, or a dedicated one.
 
     Source: https://docs.prophecy.ai/api-reference/.
     """
@@ -34,59 +34,61 @@ class ProphecyResource(RemoteRunResource):
     base_url: str = "https://app.prophecy.io"
 
     def api_url(self) -> str:
-        """The environment's address."""
+        """The URL of the environment."""
         return trimmed(self.base_url, "/api")
 
     def auth(self) -> Auth:
-        """The token in a header of its own."""
+        """The token in an ``X-AUTH-TOKEN`` header."""
         token = self.secret("access_token") or ""
         return HeaderAuth({"X-AUTH-TOKEN": token}, secrets=(token,))
 
     def error_reader(self) -> ErrorReader:
-        """``msg``, ``message`` or ``error``: all were met."""
+        """Reads ``msg``, ``message`` or ``error``, all of which occur in real responses."""
         return _read_error
 
     def trigger_pipeline(self, body: Mapping[str, Any]) -> str:
         """POST ``/api/trigger/pipeline``; returns the run's id.
 
         Raises:
-            InvalidRequestError: ``success: false``, with HTTP 200, for a reason that stays: nothing was started.
-            VendorError: The same, for a reason that may pass.
+            InvalidRequestError: ``success: false`` with HTTP 200, for a permanent reason. Nothing was started.
+            VendorError: ``success: false`` with HTTP 200, for a reason that may be transient. Nothing was started.
         """
-        answer = self.http().post_once(["api", "trigger", "pipeline"], json=dict(body))
-        parsed = answer.parse(TriggerAnswer)
+        response = self.http().post_once(["api", "trigger", "pipeline"], json=dict(body))
+        parsed = response.parse(TriggerAnswer)
         if parsed.success and parsed.run_id:
             return parsed.run_id
         if parsed.success or parsed.run_id:
-            said = "success, but no runId" if parsed.success else "success is false, but there is a runId"
-            raise answer.unexpected(f"{said}; it was {answer.quoted()}")
-        raise _refusal(InvalidRequestError if is_permanent(parsed.msg or "") else VendorError, answer, parsed.msg)
+            problem = "is true, but runId is missing" if parsed.success else "is false, but runId is set"
+            raise response.unexpected(f"success {problem}; the response was {response.quoted()}")
+        raise _refusal(InvalidRequestError if is_permanent(parsed.msg or "") else VendorError, response, parsed.msg)
 
     def get_pipeline_run(self, run_id: str) -> PipelineRunAnswer:
         """GET ``/api/trigger/pipeline/{runId}``.
 
         Raises:
-            NotFoundError: ``success: false``, and the text says that there is no such run.
+            NotFoundError: ``success: false``, and the message says that the run does not exist.
             VendorError: ``success: false`` for another reason, which says nothing about the run.
         """
-        answer = self.http().get(["api", "trigger", "pipeline", run_id])
-        parsed = answer.parse(PipelineRunAnswer)
+        response = self.http().get(["api", "trigger", "pipeline", run_id])
+        parsed = response.parse(PipelineRunAnswer)
         if not parsed.success:
             if says_run_not_found(readable(parsed.msg or ""), run_id):
-                raise _refusal(NotFoundError, answer, f"{parsed.msg} {_PERHAPS_NEVER_BEGAN}")
-            raise _refusal(VendorError, answer, parsed.msg)
+                raise _refusal(NotFoundError, response, f"{parsed.msg} {_PERHAPS_NEVER_STARTED}")
+            raise _refusal(VendorError, response, parsed.msg)
         if not parsed.run_status:
-            raise answer.unexpected(f"success, but no runStatus; it was {answer.quoted()}")
+            raise response.unexpected(
+                f"success is true, but runStatus is missing; the response was {response.quoted()}"
+            )
         return parsed
 
 
-def _refusal(kind: type[VendorError], answer: ApiResponse, msg: str | None) -> VendorError:
+def _refusal(kind: type[VendorError], response: ApiResponse, msg: str | None) -> VendorError:
     return kind(
-        excerpt(readable(msg)) if msg else f"success is false, without a text; it was {answer.quoted()}",
-        vendor=answer.vendor,
-        method=answer.method,
-        path=answer.path,
-        status=answer.status,
+        excerpt(readable(msg)) if msg else f"success is false, without a message; the response was {response.quoted()}",
+        vendor=response.vendor,
+        method=response.method,
+        path=response.path,
+        status=response.status,
     )
 
 

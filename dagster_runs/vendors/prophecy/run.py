@@ -21,18 +21,18 @@ _WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error":
 def _as_parameter(value: Any) -> str:
     if isinstance(value, str):
         return value
-    # A boolean counts as a whole number to Python only; how the pipeline wants it spelled is not known here.
+    # Python counts booleans as integers. We do not know how the pipeline wants a boolean spelled.
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if is_whole or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
-    raise ValueError(f"Prophecy's parameters are texts or numbers, not {value!r}; write it as a text")
+    raise ValueError(f"Prophecy parameters are strings or numbers, not {value!r}; pass the value as a string")
 
 
 Parameter = Annotated[str, BeforeValidator(_as_parameter)]
-"""Prophecy's parameters are texts; a number is written as one."""
+"""A pipeline parameter. Prophecy takes strings; numbers are converted."""
 
 
-# Where an id stands in the addresses of Prophecy's pages, which look like these:
+# Where the ids are in the URLs of Prophecy's pages, which look like this:
 # /metadata/entity/projects/{projectId}, /metadata/sql/{projectId}?entity=pipeline&name={pipelineName},
 # /metadata/ide/observation?observationTab=run-history&prFabricId={fabricId}&prProjectId={projectId}
 _IN_ADDRESSES = {
@@ -56,16 +56,16 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
     """A run of a published pipeline on a Prophecy fabric.
 
     Args:
-        fabric_id: Id of the fabric, from its metadata page's address.
-        project_id: Id of the project.
-        pipeline_name: Name of the pipeline, not its id.
-        parameters: Overrides of the pipeline's parameters. Numbers become texts; all else is refused.
-        branch: Git branch; by default the current working branch.
-        version: Release of the project; by default the newest.
-        process_name: A gem after which the run stops.
+        fabric_id: The id of the fabric, from the URL of its metadata page.
+        project_id: The id of the project.
+        pipeline_name: The name of the pipeline, not its id.
+        parameters: Overrides for the pipeline's parameters. Numbers are converted to strings; other types are refused.
+        branch: The Git branch. Defaults to the current working branch.
+        version: The release of the project. Defaults to the newest.
+        process_name: The gem after which the run stops.
 
-    Prophecy offers no way to cancel or list runs. With a wrong ``fabric_id`` it may take the trigger all the same: the
-    run then never begins, and ends by the ``timeout``, or as one that is not known.
+    Prophecy's API cannot cancel or list runs. Prophecy may accept a trigger with a wrong ``fabric_id``. The run then
+    never starts, and the step fails with a timeout or because Prophecy does not know the run.
 
     Source: https://docs.prophecy.ai/api-reference/.
     """
@@ -74,7 +74,7 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
     label: ClassVar[str] = "pipeline run"
     resource_key: ClassVar[str] = "prophecy"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"prophecy"})
-    manual_stop_hint: ClassVar[str] = "If it must not go on, stop it in Prophecy's run history."
+    manual_stop_hint: ClassVar[str] = "To stop it, use Prophecy's run history."
     sensitive_fields: ClassVar[frozenset[str]] = frozenset({"parameters"})
 
     fabric_id: Annotated[int, NoAddress] = Field(gt=0, lt=2**63)
@@ -87,11 +87,11 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
 
     @property
     def target(self) -> str:
-        """The pipeline's name, within its project."""
+        """The project's id and the pipeline's name."""
         return f"{self.project_id}/{self.pipeline_name}"
 
     def start(self, resource: ProphecyResource, attempt: StartAttempt) -> str:
-        """POST the trigger. There is no field to mark the run as ours."""
+        """POSTs the trigger. The request has no field for a correlation id."""
         body = {
             "fabricId": self.fabric_id,
             "projectId": self.project_id,
@@ -104,28 +104,28 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
         return resource.trigger_pipeline({name: value for name, value in body.items() if value is not None})
 
     def fetch_status(self, resource: ProphecyResource, run_id: str) -> RunStatus:
-        """GET the run. Its last change is the nearest that Prophecy tells to an end time."""
-        answer = resource.get_pipeline_run(run_id)
-        word = answer.run_status or ""
-        state = parse_state(word, _WORDS)
+        """GETs the run. Prophecy reports no end time, so the time of the last change stands in for it."""
+        response = resource.get_pipeline_run(run_id)
+        vendor_status = response.run_status or ""
+        state = parse_state(vendor_status, _WORDS)
         return RunStatus(
             state=state,
-            vendor_status=word,
-            error=answer.error_message,
-            started_at=answer.created_at,
-            finished_at=answer.updated_at if state.is_final else None,
+            vendor_status=vendor_status,
+            error=response.error_message,
+            started_at=response.created_at,
+            finished_at=response.updated_at if state.is_final else None,
         )
 
     def fetch_result(
         self, resource: ProphecyResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The pipeline's page."""
+        """A link to the pipeline's page."""
         page = f"{resource.api_url()}/metadata/sql/{quote(self.project_id, safe='')}"
         query = urlencode({"entity": "pipeline", "name": self.pipeline_name})
         metadata: Mapping[str, Any] = {"prophecy/pipeline_url": dg.MetadataValue.url(f"{page}?{query}")}
         return RunResult(metadata)
 
     def run_url(self, resource: ProphecyResource, run_id: str) -> str | None:
-        """The run history of the project on the fabric: Prophecy has no page for one run."""
+        """The run history of the project on the fabric. Prophecy has no page for a single run."""
         query = {"observationTab": "run-history", "prFabricId": self.fabric_id, "prProjectId": self.project_id}
         return f"{resource.api_url()}/metadata/ide/observation?{urlencode(query)}"

@@ -1,4 +1,4 @@
-"""The Profiles API's answers, in the documented camelCase and in the snake_case that the vendor's clients show."""
+"""Responses of the Profiles API, in the documented camelCase and in the snake_case that RudderStack's clients read."""
 
 from pydantic import AliasChoices, Field
 
@@ -10,7 +10,7 @@ def _either(camel: str, snake: str) -> AliasChoices:
 
 
 class StartedRun(VendorModel):
-    """The answer to a start."""
+    """The response to a start."""
 
     run_id: RunId = Field(validation_alias=_either("runId", "run_id"))
 
@@ -25,7 +25,7 @@ class Task(VendorModel):
 
 
 class ProfilesRunStatus(VendorModel):
-    """How a run stands. ``error`` is in no documented body, but every client of the vendor's reads it."""
+    """The status of a run. No documented body contains ``error``, but all of RudderStack's own clients read it."""
 
     status: str = Field(min_length=1)
     error: ErrorText = None

@@ -1,4 +1,4 @@
-"""Connection to RudderStack's Profiles API, and its two calls."""
+"""The connection to RudderStack's Profiles API, and its two API calls."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
@@ -17,7 +17,7 @@ _HOSTS = {"us": "https://api.rudderstack.com", "eu": "https://api.eu.rudderstack
 def _known_region(text: str) -> str:
     region = text.strip().casefold()
     if region not in _HOSTS:
-        raise ValueError(f"a region is {' or '.join(repr(known) for known in _HOSTS)}, not {text!r}")
+        raise ValueError(f"region must be {' or '.join(repr(known) for known in _HOSTS)}, not {text!r}")
     return region
 
 
@@ -29,10 +29,10 @@ class RudderStackResource(RemoteRunResource):
 
     Args:
         access_token: A workspace-level service access token with the permission Profiles → Edit. Personal access tokens
-            work too, and stop working with their owner's account.
-        region: ``"us"`` or ``"eu"``, in any case: where the workspace lives. A token of one region does not work in the
-            other.
-        base_url: Another address of the API, with or without ``/v2``; overrides ``region``.
+            work too, but stop working when their owner's account does.
+        region: The region of the workspace, ``"us"`` or ``"eu"`` (not case-sensitive). A token for one region does not
+            work in the other.
+        base_url: Another URL for the API, with or without ``/v2``. Overrides ``region``.
 
     Source: https://www.rudderstack.com/docs/api/profiles-api/. The API is part of the enterprise plan.
     """
@@ -40,12 +40,12 @@ class RudderStackResource(RemoteRunResource):
     vendor: ClassVar[str] = "RudderStack"
     secret_fields: ClassVar[tuple[str, ...]] = ("access_token",)
 
-    access_token: str = Field(repr=False, description="Service access token; use an EnvVar.")
+    access_token: str = Field(repr=False, description="The service access token. Pass it as an EnvVar.")
     region: Region = "us"
     base_url: str | None = None
 
     def api_url(self) -> str:
-        """Address of version 2 of the API."""
+        """The URL of version 2 of the API."""
         return f"{trimmed(self.base_url or _HOSTS[self.region], '/v2')}/v2"
 
     def auth(self) -> Auth:
@@ -53,16 +53,16 @@ class RudderStackResource(RemoteRunResource):
         return bearer(self.secret("access_token") or "")
 
     def error_reader(self) -> ErrorReader:
-        """``{"error" | "message", "code"?}``, or the same one level down."""
+        """Reads errors of the shape ``{"error" | "message", "code"?}``, also nested in an ``error`` object."""
         return _read_error
 
     def start_profiles_run(self, profiles_id: str, parameters: Sequence[str]) -> str:
         """POST ``/sources/{profilesID}/start``; returns the run's id.
 
         Raises:
-            ConflictError: The project has a run going.
+            ConflictError: The project already has an active run.
         """
-        # Without parameters no body at all: so do both clients of the vendor's.
+        # Without parameters we send no body at all, as both of RudderStack's clients do.
         body = {"parameters": list(parameters)} if parameters else None
         return self.http().post_once(["sources", profiles_id, "start"], json=body).parse(StartedRun).run_id
 

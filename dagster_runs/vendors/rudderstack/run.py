@@ -18,7 +18,7 @@ from dagster_runs.transport.errors import ConflictError
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
 from dagster_runs.vendors.rudderstack.resource import RudderStackResource
 
-# The documentation types the state as "string" and lists none; these are the words that the vendor's clients know.
+# The documentation gives the state the type "string" and lists no values. RudderStack's own clients know these.
 _WORDS = {
     "running": RunState.RUNNING,
     "processing": RunState.RUNNING,
@@ -41,18 +41,18 @@ RawParameter = Annotated[str, StringConstraints(pattern=r"^--\w")]
 
 
 class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
-    """A run of a Profiles project, over the newest commit of its code.
+    """A run of a Profiles project, using the newest commit of its code.
 
     Args:
-        profiles_id: Id of the project, from its address in the RudderStack dashboard.
-        model_refs: Only these models (``models/id_graph_users``).
-        begin_time: Data loaded from here on; filled by a time-window partition. Without a zone it is UTC.
-        end_time: Data loaded up to here; filled by a time-window partition. RudderStack's default is now.
-        rebase_incremental: Compute incremental models anew from their base.
-        parameters: Further parameters as RudderStack takes them, flag and value in one string; appended as they are.
+        profiles_id: The id of the project, from its URL in the RudderStack dashboard.
+        model_refs: Run only these models (``models/id_graph_users``).
+        begin_time: Process data loaded from this time on. Set by a time-window partition. UTC if it has no zone.
+        end_time: Process data loaded up to this time. Set by a time-window partition. RudderStack's default is now.
+        rebase_incremental: Recompute incremental models from their base.
+        parameters: Further parameters in RudderStack's format, with flag and value in one string. Appended unchanged.
 
-    RudderStack offers no way to cancel or list runs, and runs one run of a project at a time. Set the project's own
-    schedule to *Manual*. Source: https://www.rudderstack.com/docs/api/profiles-api/.
+    RudderStack's API cannot cancel or list runs, and a project has at most one active run at a time. Set the project's
+    own schedule to *Manual*. Source: https://www.rudderstack.com/docs/api/profiles-api/.
     """
 
     vendor: ClassVar[str] = "RudderStack"
@@ -60,7 +60,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
     resource_key: ClassVar[str] = "rudderstack"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"rudderstack"})
     manual_stop_hint: ClassVar[str] = (
-        "If it must not go on, open the project at https://app.rudderstack.com and stop the run there."
+        "To stop it, open the project at https://app.rudderstack.com and stop the run there."
     )
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("begin_time", "end_time")
 
@@ -74,7 +74,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
     @model_validator(mode="after")
     def _window_has_length(self) -> Self:
         if self.begin_time is not None and self.end_time is not None and self.begin_time >= self.end_time:
-            raise ValueError(f"begin_time ({self.begin_time}) must lie before end_time ({self.end_time})")
+            raise ValueError(f"begin_time ({self.begin_time}) must be before end_time ({self.end_time})")
         return self
 
     @property
@@ -94,26 +94,26 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         return [*listed, *self.parameters]
 
     def start(self, resource: RudderStackResource, attempt: StartAttempt) -> str:
-        """POST the start. There is no field to mark the run as ours."""
+        """POSTs the start. The request has no field for a correlation id."""
         return resource.start_profiles_run(self.profiles_id, self.api_parameters())
 
     def is_conflict_with_active_run(self, error: Exception) -> bool:
-        """409: the project has a run going."""
+        """Whether the error is a 409, which means that the project has an active run."""
         return isinstance(error, ConflictError)
 
     def fetch_status(self, resource: RudderStackResource, run_id: str) -> RunStatus:
-        """GET the run's status."""
-        answer = resource.get_profiles_run(self.profiles_id, run_id)
-        state = parse_state(answer.status, _WORDS)
-        if state is RunState.SUCCEEDED and answer.error:
-            state = RunState.FAILED  # the vendor's newest client tells failures by this field alone
+        """GETs the run's status."""
+        response = resource.get_profiles_run(self.profiles_id, run_id)
+        state = parse_state(response.status, _WORDS)
+        if state is RunState.SUCCEEDED and response.error:
+            state = RunState.FAILED  # RudderStack's newest client recognizes failures by this field alone
         return RunStatus(
             state=state,
-            vendor_status=answer.status,
-            error=answer.error,
-            started_at=answer.started_at,
-            finished_at=answer.finished_at,
-            raw=answer,
+            vendor_status=response.status,
+            error=response.error,
+            started_at=response.started_at,
+            finished_at=response.finished_at,
+            raw=response,
         )
 
     def fetch_progress(self, resource: RudderStackResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
@@ -123,14 +123,14 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
     def fetch_result(
         self, resource: RudderStackResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The tasks, from the answer that told the end."""
+        """The tasks, from the response that reported the final state."""
         return RunResult(metadata=_metadata(status.raw))
 
 
-def _metadata(answer: ProfilesRunStatus) -> dict[str, dg.MetadataValue[Any]]:
-    if not answer.tasks:
+def _metadata(response: ProfilesRunStatus) -> dict[str, dg.MetadataValue[Any]]:
+    if not response.tasks:
         return {}
-    return {"rudderstack/tasks": table([_task_row(task) for task in answer.tasks])}
+    return {"rudderstack/tasks": table([_task_row(task) for task in response.tasks])}
 
 
 def _task_row(task: Task) -> dict[str, Cell]:

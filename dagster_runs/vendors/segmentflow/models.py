@@ -1,4 +1,4 @@
-"""Answers of Segmentflow's journeys API; its pages differ in which fields may be null or absent."""
+"""Responses of Segmentflow's journeys API. Its documentation pages disagree on which fields may be null or absent."""
 
 from pydantic import Field
 
@@ -6,13 +6,13 @@ from dagster_runs.remote_run.response_models import ErrorText, Lenient, Optional
 
 
 class TriggeredRun(VendorModel):
-    """The answer to either trigger."""
+    """The response to either trigger."""
 
     run_id: RunId = Field(validation_alias="runId")
 
 
 class JourneyRun(VendorModel):
-    """One recipient's way through a journey."""
+    """One recipient's run through a journey."""
 
     status: str = Field(min_length=1)
     journey_id: Lenient[str] = Field(default=None, validation_alias="journeyId")

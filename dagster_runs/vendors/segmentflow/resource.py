@@ -1,4 +1,4 @@
-"""Connection to Segmentflow, and its calls."""
+"""The connection to Segmentflow, and its API calls."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -18,10 +18,11 @@ class SegmentflowResource(RemoteRunResource):
     """Connection to Segmentflow.
 
     Args:
-        api_key: An API key (``sk_live_…``) with the scopes of journeys, from dashboard.segmentflow.ai → Settings →
-        API Keys.
-        base_url: The API's address.
-        poll_interval: Longest pause between two looks at a run, in seconds. Journeys take days, so five minutes here.
+        api_key: An API key (``sk_live_…``) with the journeys scopes, from dashboard.segmentflow.ai → Settings →
+            API Keys.
+        base_url: The URL of the API.
+        poll_interval: The longest pause between two polls of a run, in seconds. Journeys take days, so the default is
+            five minutes.
 
     Source: https://segmentflow.ai/docs/authentication.
     """
@@ -34,16 +35,16 @@ class SegmentflowResource(RemoteRunResource):
     poll_interval: Number = Field(default=300.0, ge=0.1)
 
     def api_url(self) -> str:
-        """The API's address."""
+        """The URL of the API."""
         return trimmed(self.base_url)
 
     def auth(self) -> Auth:
-        """The key in a header of its own."""
+        """The key in an ``x-api-key`` header."""
         key = self.secret("api_key") or ""
         return HeaderAuth({"x-api-key": key}, secrets=(key,))
 
     def error_reader(self) -> ErrorReader:
-        """``{"error": "code", "message": "...", "details"?}``."""
+        """Reads errors of the shape ``{"error": "code", "message": "...", "details"?}``."""
         return _read_error
 
     def trigger_journey(self, journey_id: str, body: Mapping[str, Any]) -> str:
@@ -52,23 +53,26 @@ class SegmentflowResource(RemoteRunResource):
         return self.http().post_once(segments, json=dict(body)).parse(TriggeredRun).run_id
 
     def trigger_journey_by_key(self, journey_key: str, body: Mapping[str, Any], *, idempotency_key: str) -> str:
-        """POST ``/api/v1/journeys/{journeyKey}/trigger``; returns the run's id, for the same key always the same.
+        """POST ``/api/v1/journeys/{journeyKey}/trigger``; returns the run's id.
+
+        The same idempotency key always returns the same id.
 
         Raises:
-            ConflictError: An earlier try with this key is still being worked on; that passes.
-            InvalidRequestError: The key was sent before, with another body.
+            ConflictError: Segmentflow is still processing an earlier request with this idempotency key. A retry may
+                succeed.
+            InvalidRequestError: The idempotency key was sent before with another body.
         """
         segments = ["api", "v1", "journeys", journey_key, "trigger"]
         try:
-            answer = self.http().post_once(segments, json=dict(body), headers={"idempotency-key": idempotency_key})
+            response = self.http().post_once(segments, json=dict(body), headers={"idempotency-key": idempotency_key})
         except VendorError as error:
             if error.code == "idempotency_key_reuse":
                 raise _reused(error) from None
             if isinstance(error, ConflictError):
-                # The lock of an earlier try with this key: that one may start the run, so this is no refusal.
+                # An earlier request with this key holds the lock. It may start the run, so this is not a refusal.
                 error.may_have_been_accepted = error.is_transient = True
             raise
-        return answer.parse(TriggeredRun).run_id
+        return response.parse(TriggeredRun).run_id
 
     def get_journey_run(self, run_id: str) -> JourneyRun:
         """GET ``/api/v1/public/journeys/runs/{runId}``."""
@@ -76,7 +80,11 @@ class SegmentflowResource(RemoteRunResource):
 
 
 def _reused(error: VendorError) -> InvalidRequestError:
-    """The pages differ in the status of this: 422, and 409 like the lock, which passes as this does not."""
+    """The error for an idempotency key that was reused with another body.
+
+    Some documentation pages give it the status 422, others 409. The lock of an earlier request is a 409 too, but that
+    one is transient and this one is permanent.
+    """
     return InvalidRequestError(
         error.detail,
         vendor=error.vendor,
@@ -85,12 +93,12 @@ def _reused(error: VendorError) -> InvalidRequestError:
         status=error.status,
         code=error.code,
         request_id=error.request_id,
-        hint="The run's fields were changed after a start whose outcome is unknown. Look whether the recipient is in "
-        "the journey; if not, materialize the asset anew (re-execute all steps, not from failure).",
+        hint="The run's fields were changed after a start whose outcome is unknown. Check whether the recipient is in "
+        "the journey; if not, materialize the asset again (re-execute all steps, not from failure).",
     )
 
 
 def _read_error(body: Any) -> tuple[str | None, str | None]:
     required, details = body.get("required"), body.get("details")
-    said = (body.get("message"), required and {"required": required}, details)
-    return body.get("error"), " ".join(str(part) for part in said if part) or None
+    parts = (body.get("message"), required and {"required": required}, details)
+    return body.get("error"), " ".join(str(part) for part in parts if part) or None

@@ -32,7 +32,7 @@ def _as_json(value: dict[str, Any]) -> dict[str, Any]:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"this cannot be written as JSON: {error}") from None
+        raise ValueError(f"this value cannot be serialized as JSON: {error}") from None
     return value
 
 
@@ -41,7 +41,7 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
 
 def _no_address(text: Any) -> Any:
     if isinstance(text, str) and is_address(text, of_a_name=True):
-        raise ValueError("this is the address of a page; write the journey's key alone, or its UUID as journey_id")
+        raise ValueError("this is the URL of a page; enter only the journey's key, or set journey_id to its UUID")
     return text
 
 
@@ -52,15 +52,17 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     """One run of an API-entry journey, for one recipient.
 
     Args:
-        journey_id: The journey's id, a UUID: the older trigger.
-        journey_key: Instead, the journey's key: the newer trigger, whose answer cannot be lost (idempotency key).
-        recipient: Who goes through the journey: ``{"email": …}``, ``userId`` or ``anonymousId``; with a key also
+        journey_id: The journey's id, a UUID. Uses the older trigger.
+        journey_key: The journey's key, in place of ``journey_id``. Uses the newer trigger, which takes an idempotency
+            key, so that a lost response is harmless.
+        recipient: The recipient: ``{"email": …}``, ``userId`` or ``anonymousId``; with ``journey_key`` also
             ``externalId`` and ``properties``.
         variables: Values for the journey's templates.
-        on_exited: What it means that the recipient left the journey before its end: ``"fail"`` (default, since nobody
-            documents it as a success) or ``"succeed"``, for journeys that are meant to be left, as by a purchase.
+        on_exited: How to treat a run whose recipient left the journey before its end. ``"fail"`` (default, since the
+            documentation does not call it a success), or ``"succeed"`` for journeys that recipients are meant to leave,
+            e.g. by a purchase.
 
-    Journeys contain waits, so a run may take days; it cannot be cancelled. Source: https://segmentflow.ai/docs/.
+    Journeys contain waits, so a run may take days. It cannot be canceled. Source: https://segmentflow.ai/docs/.
     """
 
     vendor: ClassVar[str] = "Segmentflow"
@@ -70,7 +72,7 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     default_timeout: ClassVar[float] = 30 * DAY
     sensitive_fields: ClassVar[frozenset[str]] = frozenset({"recipient", "variables"})
     local_fields: ClassVar[frozenset[str]] = frozenset({"on_exited"})
-    manual_stop_hint: ClassVar[str] = "If it must not go on, stop the journey at https://dashboard.segmentflow.ai."
+    manual_stop_hint: ClassVar[str] = "To stop it, stop the journey at https://dashboard.segmentflow.ai."
 
     journey_id: Uuid | None = None
     journey_key: JourneyKey | None = None
@@ -79,21 +81,23 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     on_exited: Literal["fail", "succeed"] = "fail"
 
     @model_validator(mode="after")
-    def _one_journey_and_somebody(self) -> Self:
+    def _has_journey_and_recipient(self) -> Self:
         if (self.journey_id is None) == (self.journey_key is None):
-            raise ValueError("give journey_id or journey_key, one of them")
+            raise ValueError("set exactly one of journey_id and journey_key")
         named_by = "journey_id" if self.journey_key is None else "journey_key"
         identities = _IDENTITIES[named_by]
         for name, value in self.recipient.items():
             if name == _PROPERTIES and self.journey_key is not None:
                 if not isinstance(value, dict):
-                    raise ValueError(f"recipient.properties is an object of values, not {value!r}")
+                    raise ValueError(f"recipient.properties must be a dict, not {value!r}")
             elif name not in identities:
-                raise ValueError(f"recipient has no field {name!r}; with {named_by} it has {', '.join(identities)}")
+                raise ValueError(
+                    f"recipient has no field {name!r}; with {named_by} its fields are {', '.join(identities)}"
+                )
             elif not isinstance(value, str):
-                raise ValueError(f"recipient.{name} is a text, not {value!r}")
+                raise ValueError(f"recipient.{name} must be a string, not {value!r}")
         if not any(self.recipient.get(name, "").strip() for name in identities):
-            raise ValueError(f"recipient has none of {', '.join(identities)}, so nobody is meant")
+            raise ValueError(f"recipient identifies no one; set at least one of {', '.join(identities)}")
         return self
 
     @property
@@ -103,11 +107,11 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
 
     @property
     def start_is_idempotent(self) -> bool:
-        """The newer trigger takes an idempotency key."""
+        """True for the newer trigger, which takes an idempotency key."""
         return self.journey_key is not None
 
     def start(self, resource: SegmentflowResource, attempt: StartAttempt) -> str:
-        """POST the trigger of the generation that the journey is named in."""
+        """POSTs the newer trigger for ``journey_key``, or the older one for ``journey_id``."""
         variables = {"variables": self.variables} if self.variables else {}
         if self.journey_key is not None:
             body = {"profile": self.recipient, **variables}
@@ -115,29 +119,29 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         return resource.trigger_journey(self.target, {"recipient": self.recipient, **variables})
 
     def fetch_status(self, resource: SegmentflowResource, run_id: str) -> RunStatus:
-        """GET the run."""
-        answer = resource.get_journey_run(run_id)
+        """GETs the run."""
+        response = resource.get_journey_run(run_id)
         exited = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
-        state, error = parse_state(answer.status, {**_WORDS, _EXITED: exited}), answer.error
-        left_early = state is RunState.FAILED and parse_state(answer.status, _WORDS) is not state
+        state, error = parse_state(response.status, {**_WORDS, _EXITED: exited}), response.error
+        left_early = state is RunState.FAILED and parse_state(response.status, _WORDS) is not state
         if left_early:
             error = error or "the recipient left the journey before its end (on_exited='succeed' accepts that)"
         return RunStatus(
             state=state,
-            vendor_status=answer.status,
+            vendor_status=response.status,
             error=error,
-            # Triggered is taken on; when it began to work, Segmentflow does not tell.
-            created_at=answer.triggered_at,
-            finished_at=answer.completed_at,
-            # Whoever has left by a purchase, say, is not to be sent through the journey once more.
+            # The trigger time is when Segmentflow accepted the run. It does not report when the run started.
+            created_at=response.triggered_at,
+            finished_at=response.completed_at,
+            # A recipient who left the journey, e.g. by a purchase, must not be sent through it again.
             is_retryable=not left_early,
-            raw=answer,
+            raw=response,
         )
 
     def fetch_result(
         self, resource: SegmentflowResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The ids of journey, profile and workflow, to look the run up with."""
-        answer: JourneyRun = status.raw
-        ids = {"journey_id": answer.journey_id, "profile_id": answer.profile_id, "workflow_id": answer.workflow_id}
+        """The ids of the journey, the profile and the workflow, for finding the run in Segmentflow."""
+        run: JourneyRun = status.raw
+        ids = {"journey_id": run.journey_id, "profile_id": run.profile_id, "workflow_id": run.workflow_id}
         return RunResult({f"segmentflow/{name}": value for name, value in ids.items() if value})

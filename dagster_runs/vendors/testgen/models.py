@@ -1,4 +1,4 @@
-"""TestGen's answers, in the shape of the published page (up to 5.48) and in today's (5.70 and later)."""
+"""TestGen's responses, in the shape that the published page documents (up to 5.48) and in the newer one (from 5.70)."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from pydantic import AliasChoices, AliasPath, Field
 from dagster_runs.remote_run.response_models import EachReadable, ErrorText, Lenient, OptionalTime, RunId, VendorModel
 from dagster_runs.remote_run.state import RunState, parse_state
 
-# 7 words up to version 5.48, 13 today. `paused` (profiling only) waits for a person and then goes on.
+# 7 statuses up to version 5.48, 13 in newer ones. A `paused` job (profiling only) waits for a user and then continues.
 _WORDS = {
     "pending": RunState.QUEUED,
     "claimed": RunState.QUEUED,
@@ -28,13 +28,13 @@ Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class SubmittedJob(VendorModel):
-    """The answer to a submission."""
+    """The response to a submission."""
 
     id: RunId
 
 
 class PartOfJob(VendorModel):
-    """What can be read of a listed job whose entry is not as documented."""
+    """The readable fields of a listed job whose entry does not have the documented shape."""
 
     id: Lenient[RunId] = None
     job_key: Lenient[str] = None
@@ -43,7 +43,7 @@ class PartOfJob(VendorModel):
 
 
 class Job(PartOfJob):
-    """A job of any kind. Its status says nothing about the outcome of tests."""
+    """A job of any kind. Its status says nothing about the results of the tests."""
 
     id: RunId
     status: str = Field(min_length=1)
@@ -53,7 +53,7 @@ class Job(PartOfJob):
 
     @property
     def state(self) -> RunState:
-        """What the status means."""
+        """The `RunState` that the status maps to."""
         return parse_state(self.status, _WORDS)
 
 
@@ -67,13 +67,13 @@ class JobPage(VendorModel):
 
 
 class Target(VendorModel):
-    """What can be run: a test suite or a table group."""
+    """A test suite or a table group."""
 
     project_code: Lenient[str] = None
 
 
 class TestCounts(VendorModel):
-    """How many tests ended how. Dismissed and muted results are in ``dismissed`` alone."""
+    """The number of tests by result. Dismissed and muted results count as ``dismissed`` only."""
 
     __test__ = False
 
@@ -86,12 +86,12 @@ class TestCounts(VendorModel):
 
     @property
     def examined(self) -> int:
-        """How many tests judged the data: a broken one did not, and one that only logs does not."""
+        """The number of tests that judged the data. Broken tests and tests that only log do not judge it."""
         return self.passed + self.failed + self.warning
 
 
 class TestResult(VendorModel):
-    """The result of a test run; there with zeros and partial counts while it is going."""
+    """The result of a test run. While the run is active, it has zeros and partial counts."""
 
     __test__ = False
 
@@ -110,14 +110,14 @@ class TestRun(VendorModel):
 
     @property
     def keeps_metadata(self) -> bool:
-        """Whether this server stores what a submission tells it (5.134 and later)."""
+        """Whether this server stores the metadata of a submission (5.134 and later)."""
         return "metadata" in self.model_fields_set
 
 
 class IssueCounts(VendorModel):
     """Hygiene issues by likelihood, and potential PII by risk.
 
-    Servers up to 5.48 count potential PII inside ``possible``, and have no counts of their own for it.
+    Servers up to 5.48 include potential PII in ``possible`` and do not count it separately.
     """
 
     definite: int = Field(validation_alias=AliasChoices("definite", AliasPath("hygiene_issues", "definite")))

@@ -1,7 +1,7 @@
-"""What a TestGen server's own description of its API (``/api/openapi.json``) says about the submission of test runs.
+"""Reads from a TestGen server's OpenAPI document (``/api/openapi.json``) which fields a test run submission accepts.
 
-No field of the document tells the server's version. Servers before 5.134 take no body in a submission and ignore any,
-though the same field names occur elsewhere in their documents, so that only the exact place tells what is read.
+The document does not contain the server's version. Servers before 5.134 ignore the body of a submission, but the same
+field names occur elsewhere in their documents. Only the schema of the submission itself shows what the server reads.
 """
 
 import re
@@ -14,10 +14,10 @@ _COMBINED = ("anyOf", "oneOf", "allOf")
 
 
 def submission_fields(document: Any) -> frozenset[str]:
-    """Names of the fields that the server reads from the body of a test run's submission; empty if it reads none.
+    """The names of the fields that the server reads from the body of a test run submission; empty if it reads none.
 
     Args:
-        document: The parsed ``openapi.json``. Anything that is not valid OpenAPI counts as absent.
+        document: The parsed ``openapi.json``. Parts that are not valid OpenAPI are ignored.
     """
     return frozenset(
         name
@@ -33,27 +33,27 @@ def _body_schema(document: Any, item: Any) -> Any:
     return _object(_object(body.get("content")).get("application/json")).get("schema")
 
 
-def _properties(schema: Any, document: Any, passed: frozenset[str]) -> Iterator[str]:
-    """Names of the properties of a schema and of those it is combined from.
+def _properties(schema: Any, document: Any, visited: frozenset[str]) -> Iterator[str]:
+    """Yields the names of the properties of a schema and of the schemas that it combines.
 
     Args:
         schema: The schema, or a reference to one.
         document: The whole document.
-        passed: References that led here: one schema may contain itself.
+        visited: The references that led here, since a schema may contain itself.
     """
     one = _object(schema)
     yield from _object(one.get("properties"))
     reference = one.get("$ref")
-    if isinstance(reference, str) and reference not in passed:
-        yield from _properties(_resolved(one, document), document, passed | {reference})
+    if isinstance(reference, str) and reference not in visited:
+        yield from _properties(_resolved(one, document), document, visited | {reference})
     for keyword in _COMBINED:
         parts = one.get(keyword)
         for part in parts if isinstance(parts, list) else ():
-            yield from _properties(part, document, passed)
+            yield from _properties(part, document, visited)
 
 
 def _resolved(value: Any, document: Any) -> Any:
-    """What a reference within the document refers to; any other value as it is."""
+    """Resolves a reference within the document; returns any other value unchanged."""
     reference = _object(value).get("$ref")
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return value

@@ -1,7 +1,7 @@
-"""From TestGen's results to metadata and checks: pure functions.
+"""Converts TestGen's results to metadata and check outcomes, with pure functions.
 
-Neither the score nor the job's status is safe to judge by. TestGen gives an empty suite, a suite whose only test is
-broken, and a profile of no tables each the status ``completed`` and the score 1.0; so the counts decide.
+The score and the job's status are not enough to judge a result. TestGen reports the status ``completed`` and the score
+1.0 for an empty suite, for a suite whose only test is broken, and for a profile of no tables. So the counts decide.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from dagster_runs.remote_run.tables import numbers, table
 from dagster_runs.remote_run.types import CheckOutcome
 from dagster_runs.vendors.testgen.models import FailingTest, ProfilingResult, TestCounts, TestResult
 
-_NOTHING_KNOWN = "TestGen's answer holds no counts, so nothing is known of the data"
-_NO_SCORE = "TestGen gave no score within the time that it usually takes"
-_NO_TESTS = "No tests ran, so nothing is known of the data (TestGen's score is 1.0 all the same)"
-_ALL_BROKEN = "No test judged the data, so nothing is known of it"
-_NO_TABLES = "No tables were profiled, so nothing is known of the data (TestGen's score is 1.0 all the same)"
+_NOTHING_KNOWN = "TestGen's response contains no counts, so the quality of the data is unknown"
+_NO_SCORE = "TestGen did not report a score within the time that it usually takes"
+_NO_TESTS = "No tests ran, so the quality of the data is unknown (TestGen still reports a score of 1.0)"
+_ALL_BROKEN = "No test judged the data, so its quality is unknown"
+_NO_TABLES = "No tables were profiled, so the quality of the data is unknown (TestGen still reports a score of 1.0)"
 
 
 def test_run_metadata(result: TestResult | None) -> dict[str, Any]:
-    """Score and counts of a test run, as far as they are known."""
+    """The known ones of the score and the counts of a test run."""
     if result is None:
         return {}
     counts = result.counts.model_dump() if result.counts else {}
@@ -30,7 +30,7 @@ def test_run_metadata(result: TestResult | None) -> dict[str, Any]:
 
 
 def profiling_run_metadata(result: ProfilingResult | None) -> dict[str, Any]:
-    """Score, sizes and issues of a profiling run, as far as they are known."""
+    """The known ones of the score, the sizes and the issue counts of a profiling run."""
     if result is None:
         return {}
     issues = result.issues.model_dump() if result.issues else {}
@@ -47,7 +47,7 @@ def profiling_run_metadata(result: ProfilingResult | None) -> dict[str, Any]:
 
 
 def without_idle_zeros(result: ProfilingResult | None) -> ProfilingResult | None:
-    """What a profiling run that did not succeed has found, without the zeros of what it did not come to."""
+    """The partial result of a profiling run that did not succeed, without zeros for what it never reached."""
     if result is None or not result.tables:
         return None
     has_issues = result.issues is not None and any(result.issues.model_dump(exclude_none=True).values())
@@ -55,12 +55,12 @@ def without_idle_zeros(result: ProfilingResult | None) -> ProfilingResult | None
 
 
 def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence[FailingTest] = ()) -> CheckOutcome:
-    """ERROR for failed and broken tests beyond what the gate tolerates, WARN for warnings.
+    """Fails with ERROR for more failed and broken tests than the gate tolerates, with WARN for more warnings.
 
     Args:
-        counts: How many tests ended how.
-        gate: What is tolerated.
-        failing: The tests that did not pass, to be shown.
+        counts: The number of tests by result.
+        gate: The quality gate.
+        failing: The tests that did not pass, to show in the metadata.
     """
     name = "tests_passed"
     shown: dict[str, Any] = counts.model_dump(exclude={"log", "dismissed"}) if counts is not None else {}
@@ -69,41 +69,44 @@ def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence
     why = why_no_tests(counts)
     if counts is None or why is not None:
         return CheckOutcome(name, passed=False, description=why, metadata=shown)
-    said = f"{counts.passed} passed, {counts.failed} failed, {counts.error} broken, {counts.warning} with a warning"
+    summary = f"{counts.passed} passed, {counts.failed} failed, {counts.error} broken, {counts.warning} with a warning"
     failures = counts.failed + counts.error
-    return judged_counts(name, said, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
+    return judged_counts(name, summary, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
 
 
 def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOutcome:
-    """ERROR for definite issues beyond what the gate tolerates as failures, WARN for likely ones as warnings."""
+    """Fails with ERROR for more definite issues than the gate's ``max_failures``, with WARN for likely issues.
+
+    Likely issues count against the gate's ``max_warnings``.
+    """
     name = "hygiene_issues"
     why = why_no_profile(result)
     if result is None or result.issues is None or why is not None:
         return CheckOutcome(name, passed=False, description=why or _NOTHING_KNOWN)
     issues = result.issues
-    said = f"{issues.definite} definite, {issues.likely} likely and {issues.possible} possible issues"
+    summary = f"{issues.definite} definite, {issues.likely} likely and {issues.possible} possible issues"
     shown = issues.model_dump(exclude_none=True)
-    return judged_counts(name, said, failures=issues.definite, warnings=issues.likely, gate=gate, metadata=shown)
+    return judged_counts(name, summary, failures=issues.definite, warnings=issues.likely, gate=gate, metadata=shown)
 
 
 def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: str | None) -> CheckOutcome:
-    """The score against the gate's thresholds.
+    """Compares the score with the gate's thresholds.
 
     Args:
         score: From 0 to 1; ``None`` if TestGen has none, as for a draft of a suite.
-        gate: The thresholds.
-        nothing_examined: Why the score means nothing, if it does.
+        gate: The quality gate.
+        nothing_examined: Why the score is meaningless; ``None`` if it is meaningful.
     """
     name = "quality_score"
     judged = judged_score(name, score, gate, without_score=_NO_SCORE)
     if nothing_examined is None:
         return judged
-    # The score is shown, and judged by nobody.
+    # The score is shown in the metadata but not judged.
     return CheckOutcome(name, passed=False, description=nothing_examined, metadata=judged.metadata)
 
 
 def why_no_tests(counts: TestCounts | None) -> str | None:
-    """Why a test run's score means nothing, if it does."""
+    """Why a test run's score is meaningless; ``None`` if it is meaningful."""
     if counts is None:
         return _NOTHING_KNOWN
     if counts.examined:
@@ -112,14 +115,14 @@ def why_no_tests(counts: TestCounts | None) -> str | None:
 
 
 def why_no_profile(result: ProfilingResult | None) -> str | None:
-    """Why a profiling run's score means nothing, if it does."""
+    """Why a profiling run's score is meaningless; ``None`` if it is meaningful."""
     if result is None or result.tables is None:
         return _NOTHING_KNOWN
     return _NO_TABLES if result.tables == 0 else None
 
 
 def failing_tests_table(tests: Sequence[FailingTest]) -> dg.TableMetadataValue:
-    """The tests that did not pass, one row each."""
+    """A table of the tests that did not pass, with one row per test."""
     return table(
         [
             {

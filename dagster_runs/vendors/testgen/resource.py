@@ -1,4 +1,4 @@
-"""Connection to a TestGen server, and its calls."""
+"""The connection to a TestGen server, and the API calls."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,25 +20,26 @@ from dagster_runs.vendors.testgen.openapi import submission_fields
 
 _PAGE = 100
 _MAX_JOBS = 200_000
-"""Against a server whose list has no end."""
+"""Protects against a server whose list does not end."""
 _MAX_RENEWALS = 3
-"""A refresh revokes the access tokens of the other processes that share it: renewing once can be too little."""
+"""A refresh revokes the access tokens of other processes that share the refresh token: one renewal may be too few."""
 
 
 class TestGenResource(RemoteRunResource):
     """Connection to a DataKitchen TestGen server.
 
-    Either ``access_token``, or all of ``client_id``, ``client_secret`` and ``refresh_token``.
+    Set either ``access_token``, or all of ``client_id``, ``client_secret`` and ``refresh_token``.
 
     Args:
-        base_url: The API server's address, with or without ``/api/v1``: ``https://testgen.example.com``.
-        access_token: A personal access token (Enterprise), or an OAuth access token, which lives an hour.
-        client_id: Of a confidential OAuth client (``POST /oauth/register``).
-        client_secret: Of the same client.
-        refresh_token: From one interactive login with that client; serves for 30 days. Several processes may share it.
-        project_code: The project, as in the UI's addresses (case counts). Needed for links, and to find a run again
-            whose start's answer was lost.
-        ui_url: The UI's address, for links; it runs on another port or host than the API.
+        base_url: The URL of the API server, with or without ``/api/v1``: ``https://testgen.example.com``.
+        access_token: A personal access token (Enterprise), or an OAuth access token, which is valid for an hour.
+        client_id: The client id of a confidential OAuth client (``POST /oauth/register``).
+        client_secret: The client secret of the same client.
+        refresh_token: The refresh token from an interactive login with that client. It is valid for 30 days. Several
+            processes may share it.
+        project_code: The project code, as in the URLs of the UI (case-sensitive). Needed for links, and to find a run
+            after the response to its start was lost.
+        ui_url: The URL of the UI, for links. The UI runs on another port or host than the API.
 
     Source: https://docs.datakitchen.io/testgen/, and the server's own ``/api/openapi.json``.
     """
@@ -61,11 +62,11 @@ class TestGenResource(RemoteRunResource):
         return trimmed(self.base_url, "/api/v1")
 
     def api_url(self) -> str:
-        """Address of version 1 of the API."""
+        """The URL of version 1 of the API."""
         return f"{self._server_url()}/api/v1"
 
     def auth(self) -> Auth:
-        """A bearer token. One OAuth client is shared by all that use it in this process."""
+        """A bearer token. Everything in this process shares one token per set of OAuth credentials."""
         token = self.secret("access_token")
         if token is not None:
             return bearer(token)
@@ -73,9 +74,9 @@ class TestGenResource(RemoteRunResource):
         return shared_token((self._server_url(), *client), lambda: self._refreshed_token(*client))
 
     def _refreshed_token(self, client_id: str, client_secret: str, refresh_token: str) -> RenewedToken:
-        # TestGen has no grant for machines. Somebody logs in once, and the refresh token then serves for 30 days; it
-        # is not extended. Each refresh revokes the access token before it, so processes that share a refresh token
-        # knock each other out, and each has to renew when it meets a 401.
+        # TestGen has no client credentials grant. A user logs in once; the refresh token is then valid for 30 days and
+        # cannot be extended. Each refresh revokes the previous access token, so processes that share a refresh token
+        # invalidate each other's access tokens, and each has to renew when it gets a 401.
         basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
         secrets = (client_secret, refresh_token, basic)
         return exchanged_token(
@@ -83,13 +84,13 @@ class TestGenResource(RemoteRunResource):
             ["oauth", "token"],
             {"grant_type": "refresh_token", "refresh_token": refresh_token},
             secrets=secrets,
-            hint="Log in to TestGen again for a new refresh token: one lives 30 days. "
+            hint="Log in to TestGen again to get a new refresh token, since a refresh token is valid for 30 days. "
             "Check client_id and client_secret too.",
             max_renewals=_MAX_RENEWALS,
         )
 
     def error_reader(self) -> ErrorReader:
-        """``{"detail": …}`` with a text, an object or a list in it; OAuth's errors are of another shape."""
+        """Reads errors of the shape ``{"detail": …}`` with a string, an object or a list, and OAuth errors."""
         return _read_error
 
     def submit_test_run(self, test_suite_id: str, body: Mapping[str, Any]) -> str:
@@ -105,21 +106,21 @@ class TestGenResource(RemoteRunResource):
         """GET ``/jobs/{id}``.
 
         Raises:
-            NotFoundError: TestGen itself says that it knows no such job, or that the token may not see it.
+            NotFoundError: TestGen reports that the job does not exist, or that the token has no access to it.
         """
         try:
             return self.http().get(["jobs", job_id]).parse(models.Job)
         except NotFoundError as error:
             if error.code == "not_found":
                 raise
-            # No route, or a proxy's page: this says nothing about the job, which must not be taken for lost.
+            # An unknown route or a proxy's error page says nothing about the job, which must not be reported as lost.
             raise as_outage(error) from None
 
     def cancel_job(self, job_id: str) -> None:
         """POST ``/jobs/{id}/cancel``.
 
         Raises:
-            ConflictError: The job has ended already.
+            ConflictError: The job has already finished.
         """
         self.http().post(["jobs", job_id, "cancel"], may_be_empty=True)
 
@@ -132,20 +133,20 @@ class TestGenResource(RemoteRunResource):
         return self.http().get(["profiling-runs", job_id]).parse(models.ProfilingRun)
 
     def list_failing_tests(self, job_id: str, status: str, most: int) -> list[models.FailingTest]:
-        """GET ``/test-runs/{id}/results`` of one status (``failed``, ``error``, ``warning``).
+        """GET ``/test-runs/{id}/results`` with one status (``failed``, ``error``, ``warning``).
 
         Args:
             job_id: The run.
             status: The status.
-            most: How many, up to 100: what the server gives at once.
+            most: The maximum number of tests, up to the server's page size of 100.
 
         Raises:
-            NotFoundError: Without a code: this server does not list results (before 5.70).
+            NotFoundError: Without a code: this server cannot list results (versions before 5.70).
         """
-        answer = self.http().get(
+        response = self.http().get(
             ["test-runs", job_id, "results"], params={"status": status, "page": 1, "limit": min(_PAGE, most)}
         )
-        return answer.parse(models.FailingTestPage).items[:most]
+        return response.parse(models.FailingTestPage).items[:most]
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """The project's jobs, newest first; ``None`` without ``project_code``."""
@@ -154,8 +155,8 @@ class TestGenResource(RemoteRunResource):
         return self._listed(self.jobs_since(since, until=until))
 
     def _listed(self, jobs: Iterable[tuple[models.PartOfJob, float]]) -> Iterator[ListedRun]:
-        for job, made in jobs:
-            created_at = made if job.created_at else None
+        for job, created_or_now in jobs:
+            created_at = created_or_now if job.created_at else None
             if isinstance(job, models.Job):
                 yield ListedRun(job.id, created_at, job.state, job)
             elif job.id is not None:
@@ -168,15 +169,15 @@ class TestGenResource(RemoteRunResource):
 
         Args:
             since: Epoch seconds by our clock; older jobs are left out.
-            until: Likewise; newer ones are left out.
-            job_key: Only this kind of job.
+            until: Epoch seconds by our clock; newer jobs are left out.
+            job_key: Only jobs of this kind.
 
         Yields:
-            Each job, and when it was made: epoch seconds by our clock, or now if the list does not tell. Of an entry
-            that is not as documented, what can be read of it.
+            Each job and its creation time in epoch seconds by our clock, or now if the list does not contain it. For an
+            entry that does not have the documented shape, its readable fields.
         """
         if self.project_code is None:
-            raise ValueError("jobs can be listed in a project only, and project_code is not set")
+            raise ValueError("jobs can only be listed within a project, but project_code is not set")
         of_kind = {} if job_key is None else {"job_key": job_key}
         first = 1 if until is None else self._first_page(until, of_kind)
         for page in range(first, _MAX_JOBS // _PAGE):
@@ -185,14 +186,15 @@ class TestGenResource(RemoteRunResource):
                 if created_at < since:
                     if isinstance(job, models.Job):
                         return
-                    continue  # the time of an entry that is not as documented says nothing about those after it
+                    continue  # the time of a malformed entry says nothing about the entries after it
                 if until is None or created_at < until:
                     yield job, created_at
             if is_last:
                 return
 
     def _first_page(self, until: float, of_kind: Mapping[str, str]) -> int:
-        # There is no filter by time. Jobs that are made meanwhile move the others to later pages, where they are met.
+        # The API has no time filter, so this is a binary search. Jobs that are created meanwhile only move older jobs
+        # to later pages, which are read next.
         too_new, page = 0, 1
         while page < _MAX_JOBS // _PAGE and not self._reaches(until, page, of_kind):
             too_new, page = page, 2 * page
@@ -206,11 +208,11 @@ class TestGenResource(RemoteRunResource):
         return is_last or min(created_at for _, created_at in jobs) < until
 
     def _page_of_jobs(self, page: int, of_kind: Mapping[str, str]) -> tuple[list[tuple[models.PartOfJob, float]], bool]:
-        """Its jobs with the times of their making, and whether it is the last."""
-        answer = self.http().get(
+        """The page's jobs with their creation times, and whether it is the last page."""
+        response = self.http().get(
             ["projects", str(self.project_code), "jobs"], params={**of_kind, "page": page, "limit": _PAGE}
         )
-        listed = answer.parse(models.JobPage)
+        listed = response.parse(models.JobPage)
         ahead, now = self.http().clock_ahead or 0.0, current_clock().wall()
         entries = listed.items.entries
         read = [entry if isinstance(entry, models.Job) else entry.read_as(models.PartOfJob) for entry in entries]
@@ -218,10 +220,10 @@ class TestGenResource(RemoteRunResource):
         return jobs, page * listed.limit >= listed.total or not jobs
 
     def project_of(self, kind: str, target_id: str) -> str | None:
-        """The project of a suite or table group: GET ``/test-suites/{id}``, ``/table-groups/{id}`` (5.134 and later).
+        """Returns the project code of a suite or table group.
 
-        Returns:
-            Its code; ``None`` where this server does not tell.
+        GET ``/test-suites/{id}`` or ``/table-groups/{id}`` (5.134 and later). ``None`` if this server does not report
+        it.
         """
         try:
             return self.http().get([kind, target_id]).parse(models.Target).project_code
@@ -229,12 +231,12 @@ class TestGenResource(RemoteRunResource):
             return None
 
     def knows_match_schema_name(self) -> bool:
-        """Whether the server reads ``match_schema_name`` in a submission: those before 5.134 ignore it silently."""
+        """Whether the server reads ``match_schema_name`` in a submission. Versions before 5.134 silently ignore it."""
         document = self.new_client(self._server_url(), self.auth()).get(["api", "openapi.json"]).json
         return "match_schema_name" in submission_fields(document)
 
     def page_url(self, page: str, job_id: str) -> str | None:
-        """The UI's page for a run; ``None`` unless ``ui_url`` and ``project_code`` are set."""
+        """The URL of the UI's page for a run; ``None`` unless ``ui_url`` and ``project_code`` are set."""
         if self.ui_url is None or self.project_code is None:
             return None
         query = urlencode({"project_code": self.project_code, "run_id": job_id})

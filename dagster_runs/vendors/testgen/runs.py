@@ -1,4 +1,4 @@
-"""TestGen's two kinds of runs: profiling a table group, and running a test suite."""
+"""TestGen's two kinds of runs: profiling runs of a table group and test runs of a test suite."""
 
 import logging
 from abc import abstractmethod
@@ -21,18 +21,18 @@ logger = logging.getLogger(__name__)
 
 CORRELATION_ID = "dagster_runs/correlation_id"
 SCORE_WITHIN = 30.0
-"""Seconds to wait for the score, which comes after the run's end: 0.1 s in 5.134, 5 s and more before."""
+"""Seconds to wait for the score, which follows the end of the run: after 0.1 s in 5.134, after 5 s or more before."""
 _SCORE_PAUSE = 1.0
 _MAX_EXTERNAL_URL = 2048
 _MAX_FAILING_TESTS = 100
-_LOOKED_BACK = 3600.0
+_LOOKBACK = 3600.0
 
 
 RunRecordT = TypeVar("RunRecordT", TestRun, ProfilingRun)
 
 
 class TestGenRun(RemoteRun[TestGenResource]):
-    """What both kinds share: jobs, their states, cancelling them, finding them again."""
+    """The base of both kinds of runs: polls jobs, cancels them, and finds them after a lost response."""
 
     __test__: ClassVar[bool] = False
 
@@ -42,28 +42,29 @@ class TestGenRun(RemoteRun[TestGenResource]):
     has_quality_results: ClassVar[bool] = True
     can_cancel: ClassVar[bool] = True
     lost_start_hint: ClassVar[str] = (
-        "With the resource's project_code set to the project of what is run, such a run can be found."
+        "Set the resource's project_code to the project of the test suite or table group, so that such a run can be "
+        "found."
     )
     job_key: ClassVar[str]
     targets: ClassVar[str]
 
     @property
     def observation_unsupported_reason(self) -> str:
-        """TestGen lists a project's jobs."""
+        """Empty, because TestGen lists a project's jobs."""
         return ""
 
     def fetch_status(self, resource: TestGenResource, run_id: str) -> RunStatus:
-        """GET the job. ``completed`` says only that the process ended normally."""
+        """GETs the job. The status ``completed`` only means that the process finished normally."""
         return _status(resource.get_job(run_id))
 
     def status_of_listed(self, resource: TestGenResource, listed: ListedRun) -> RunStatus:
-        """The list's entry is the whole job."""
+        """The status in the list's entry, which contains the whole job."""
         if listed.raw is None:
             return self.get_status(resource, listed.run_id)
         return _status(listed.raw)
 
     def target_of_listed(self, resource: TestGenResource, listed: ListedRun) -> str | None:
-        """From the run's record: the job itself does not tell its suite or table group."""
+        """The target in the run's record, because the job itself does not contain its suite or table group."""
         if listed.raw is None:
             return listed.target_if_unreadable
         if listed.raw.job_key != self.job_key:
@@ -71,60 +72,61 @@ class TestGenRun(RemoteRun[TestGenResource]):
         return (self._record(resource, listed.run_id).target_id or "").casefold() or None
 
     def cancel(self, resource: TestGenResource, run_id: str) -> None:
-        """Ask for cancellation; the job ends ``canceled`` some seconds later."""
+        """Requests cancellation. The job's status becomes ``canceled`` some seconds later."""
         resource.cancel_job(run_id)
 
     def find_started(self, resource: TestGenResource, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
-        """Jobs of this kind from around the time of the start, of the same suite or table group.
+        """Jobs of this kind from around the time of the start, for the same suite or table group.
 
-        Needs ``project_code``. A job with our mark is ours whenever it was made; of the others the time decides, and
-        where the clocks of two machines may differ it leaves them undecided. So does an entry that cannot be read.
+        Needs ``project_code``. A job with our correlation id is ours, whatever its creation time. For other jobs the
+        creation time decides. A job is ambiguous if only a difference between the clocks of two machines could explain
+        its creation time, or if its entry cannot be read.
         """
         if resource.project_code is None:
             return None
         found: dict[str, StartCandidate] = {}
-        for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKED_BACK, job_key=self.job_key):
+        for job, created_at in resource.jobs_since(attempt.starting_at - _LOOKBACK, job_key=self.job_key):
             if job.source not in (None, "api"):  # the server has no filter for it
                 continue
             candidate = self._candidate(resource, job, attempt)
             if candidate is None:
                 continue
-            # Without a time it may have been made at any: how long ago that was is not known.
+            # A job without a creation time may have been created at any time.
             fits = attempt.may_have_made(created_at) if job.created_at is not None else None
             if candidate.is_ours or fits is not False:
-                # A job may come twice, when new ones shift the pages.
+                # A job may be listed twice, because new jobs shift the pages.
                 found[candidate.run_id] = (
                     candidate if candidate.is_ours or fits else replace(candidate, is_ambiguous=True)
                 )
         if not found and resource.project_of(self.targets, self.target) not in (None, resource.project_code):
-            return None  # another project's jobs were listed, which says nothing
+            return None  # the jobs of another project were listed, so an empty result means nothing
         return list(found.values())
 
     def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> StartCandidate | None:
-        """The listed job, if it may be ours."""
+        """The listed job as a candidate; ``None`` if it cannot be ours."""
         if job.id is None:
             return StartCandidate(UNREADABLE_ID, is_ours=False, is_ambiguous=True)
         try:
             candidate = self._compare(resource, job.id, attempt)
         except (NotFoundError, InvalidRequestError):
-            # Deleted since it was listed, its record does not exist yet, or its ID is none of TestGen's.
+            # The job was deleted after it was listed, its record does not exist yet, or TestGen rejects its id.
             candidate = StartCandidate(job.id, is_ours=False, is_ambiguous=True, url=self.run_url(resource, job.id))
         if candidate is None or candidate.is_ours:
             return candidate
         if not isinstance(job, Job):
             return replace(candidate, is_ambiguous=True)
-        # A job that was canceled while pending never gets a record that tells its target. It ran nothing, and never
-        # will: even if it was ours, starting again starts no second run.
-        is_over = job.state in (RunState.CANCELED, RunState.FAILED)
-        return None if candidate.is_ambiguous and is_over else candidate
+        # A job that was canceled while pending never gets a record with its target. It never ran anything, so even if
+        # it was ours, starting again cannot cause a second run.
+        never_ran = job.state in (RunState.CANCELED, RunState.FAILED)
+        return None if candidate.is_ambiguous and never_ran else candidate
 
     @abstractmethod
     def _record(self, resource: TestGenResource, job_id: str) -> TestRun | ProfilingRun:
-        """What the server keeps of the run."""
+        """Returns the server's record of the run."""
 
     @abstractmethod
     def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> StartCandidate | None:
-        """Whether the job may be ours."""
+        """The job as a candidate; ``None`` if it cannot be ours."""
 
     def _fits(self, resource: TestGenResource, job_id: str, target_id: str | None) -> StartCandidate | None:
         if target_id is not None and target_id.casefold() != self.target.casefold():
@@ -136,8 +138,8 @@ class TestGenTestRun(TestGenRun):
     """A run of a test suite.
 
     Args:
-        test_suite_id: Id of the suite (a UUID), from its page's address.
-        match_schema_name: Comparison schema of referential tests, for this run only (5.134 and later).
+        test_suite_id: The id of the suite (a UUID), from the URL of its page.
+        match_schema_name: The comparison schema of referential tests, for this run only (5.134 and later).
 
     Source: ``POST /api/v1/test-suites/{id}/test-runs`` in the server's own ``/api/openapi.json``.
     """
@@ -146,8 +148,8 @@ class TestGenTestRun(TestGenRun):
     job_key: ClassVar[str] = "run-tests"
     targets: ClassVar[str] = "test-suites"
     data_checks: ClassVar[Mapping[str, str]] = {
-        "tests_passed": "Whether the suite's tests passed. No tests at all is not a pass.",
-        "quality_score": "TestGen's score of the tested data, from 0 to 1, against the quality gate.",
+        "tests_passed": "Whether the suite's tests passed. A suite without tests does not pass.",
+        "quality_score": "Whether TestGen's score of the tested data, from 0 to 1, passes the quality gate.",
     }
 
     test_suite_id: Uuid
@@ -159,16 +161,16 @@ class TestGenTestRun(TestGenRun):
         return self.test_suite_id
 
     def start(self, resource: TestGenResource, attempt: StartAttempt) -> str:
-        """POST the submission, marked as ours where the server keeps such marks."""
+        """POSTs the submission, with our correlation id for servers that store it."""
         if self.match_schema_name is not None and not resource.knows_match_schema_name():
             raise InvalidRequestError(
-                "this server ignores match_schema_name, so it would test against another schema than you ask for",
+                "this server ignores match_schema_name, so it would test against a different schema than requested",
                 vendor=self.vendor,
                 hint="Use TestGen 5.134 or later, or leave the field out.",
             )
         url = attempt.dagster_url
         body = {
-            # A link is no reason to be refused a run.
+            # A link that is too long must not cause the server to refuse the run.
             "external_url": url if url is not None and len(url) <= _MAX_EXTERNAL_URL else None,
             "match_schema_name": self.match_schema_name,
             "metadata": {CORRELATION_ID: attempt.correlation_id, "dagster/run_id": attempt.dagster_run_id},
@@ -184,9 +186,9 @@ class TestGenTestRun(TestGenRun):
         record = self._record(resource, job_id)
         if not record.keeps_metadata:
             return self._fits(resource, job_id, record.target_id)
-        # A server that keeps marks would show ours, so a run without it is a stranger's.
-        mine = (record.metadata or {}).get(CORRELATION_ID) == attempt.correlation_id
-        return StartCandidate(job_id, is_ours=True, url=self.run_url(resource, job_id)) if mine else None
+        # The server stores metadata, so a run without our correlation id was not started by us.
+        is_ours = (record.metadata or {}).get(CORRELATION_ID) == attempt.correlation_id
+        return StartCandidate(job_id, is_ours=True, url=self.run_url(resource, job_id)) if is_ours else None
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """The counts so far."""
@@ -195,13 +197,13 @@ class TestGenTestRun(TestGenRun):
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """Counts, score, and the tests that did not pass."""
+        """The counts, the score, and the tests that did not pass."""
         run = _with_score(lambda: self._record(resource, run_id), wait=status.state is RunState.SUCCEEDED)
         counts = run.result.counts if run.result else None
         failing = _failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
-        # The zeros of a run that came to nothing are no result.
-        came_to_nothing = status.state is not RunState.SUCCEEDED and not (counts and counts.examined + counts.error)
-        metadata = {} if came_to_nothing else outcomes.test_run_metadata(run.result)
+        # The zeros of an unsuccessful run that executed no tests are not a result.
+        ran_no_tests = status.state is not RunState.SUCCEEDED and not (counts and counts.examined + counts.error)
+        metadata = {} if ran_no_tests else outcomes.test_run_metadata(run.result)
         if failing:
             metadata["testgen/failing_tests"] = outcomes.failing_tests_table(failing)
         judge = gate or QualityGate()
@@ -221,7 +223,7 @@ class TestGenProfilingRun(TestGenRun):
     """A profiling run of a table group.
 
     Args:
-        table_group_id: Id of the table group (a UUID), from its page's address.
+        table_group_id: The id of the table group (a UUID), from the URL of its page.
 
     Source: ``POST /api/v1/table-groups/{id}/profiling-runs`` in the server's own ``/api/openapi.json``.
     """
@@ -230,8 +232,8 @@ class TestGenProfilingRun(TestGenRun):
     job_key: ClassVar[str] = "run-profile"
     targets: ClassVar[str] = "table-groups"
     data_checks: ClassVar[Mapping[str, str]] = {
-        "hygiene_issues": "Whether profiling found definite or likely issues. No tables at all is not a pass.",
-        "quality_score": "TestGen's score of the profiled data, from 0 to 1, against the quality gate.",
+        "hygiene_issues": "Whether profiling found no definite or likely issues. A run without tables does not pass.",
+        "quality_score": "Whether TestGen's score of the profiled data, from 0 to 1, passes the quality gate.",
     }
 
     table_group_id: Uuid
@@ -242,7 +244,7 @@ class TestGenProfilingRun(TestGenRun):
         return self.table_group_id
 
     def start(self, resource: TestGenResource, attempt: StartAttempt) -> str:
-        """POST the submission. Profiling takes no body, so it cannot be marked as ours."""
+        """POSTs the submission. It takes no body, so it cannot carry a correlation id."""
         return resource.submit_profiling_run(self.table_group_id)
 
     def _record(self, resource: TestGenResource, job_id: str) -> ProfilingRun:
@@ -258,10 +260,10 @@ class TestGenProfilingRun(TestGenRun):
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """Sizes, score and issue counts."""
+        """The sizes, the score and the issue counts."""
         has_succeeded = status.state is RunState.SUCCEEDED
         run = _with_score(lambda: self._record(resource, run_id), wait=has_succeeded)
-        # What a run that did not succeed has counted is shown; that it came to no tables, or no issues, says nothing.
+        # The partial counts of an unsuccessful run are shown, except zeros: they do not mean that there are no issues.
         result = run.result if has_succeeded else outcomes.without_idle_zeros(run.result)
         judge = gate or QualityGate()
         score = run.result.score if run.result else None
@@ -288,7 +290,7 @@ def _status(job: Job) -> RunStatus:
 
 
 def _with_score(fetch: Callable[[], RunRecordT], *, wait: bool) -> RunRecordT:
-    """The run's record; of a completed run with its score, if that comes in time."""
+    """Fetches the run's record; with ``wait``, fetches it again until it has a score or the time is up."""
     clock = current_clock()
     until = clock.monotonic() + SCORE_WITHIN
     while True:
@@ -299,13 +301,13 @@ def _with_score(fetch: Callable[[], RunRecordT], *, wait: bool) -> RunRecordT:
 
 
 def _failing_tests(resource: TestGenResource, run_id: str) -> list[FailingTest]:
-    """The tests that did not pass, worst first. A list that cannot be had must not fail the materialization."""
+    """The tests that did not pass, worst first. A list that is unavailable must not fail the materialization."""
     found: list[FailingTest] = []
     for status in ("failed", "error", "warning"):
         try:
             found += resource.list_failing_tests(run_id, status, _MAX_FAILING_TESTS - len(found))
         except VendorError as error:
-            logger.info("No list of failing tests: %s", error)
+            logger.info("The list of failing tests of run %s is unavailable: %s", run_id, error)
             break
         if len(found) >= _MAX_FAILING_TESTS:
             break
