@@ -220,9 +220,9 @@ def call(
     ("calls", "said"),
     [
         (lambda c, t, r: r.run(c, PROFILES, on_timeout="cancel"), "no way to cancel"),
-        (lambda c, t, r: r.run(c, PROFILES, gate=QualityGate()), "takes no QualityGate"),
+        (lambda c, t, r: r.run(c, PROFILES, gate=QualityGate()), "does not support a QualityGate"),
         (lambda c, t, r: t.run(c, TESTS, on_conflict="attach"), "'wait' or 'fail'"),
-        (lambda c, t, r: t.run(c, TESTS, timeout="60"), "above 0"),
+        (lambda c, t, r: t.run(c, TESTS, timeout="60"), "greater than 0"),
         (lambda c, t, r: t.run(c, TESTS, gate={"min_score": 0.9}), "must be a QualityGate"),
         (lambda c, t, r: t.run(TESTS, c), "pass the asset's own context"),
         (lambda c, t, r: t.run(c, TestGenTestRun), r"`TestGenTestRun\(...\)`"),
@@ -325,7 +325,7 @@ def test_check_specs_of_a_resource_and_of_other_vendors() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((RudderStackProfilesRun, "a"), "TestGenResource runs no RudderStackProfilesRun"),
+        ((RudderStackProfilesRun, "a"), "TestGenResource cannot run a RudderStackProfilesRun"),
         (("8a4f", "a"), "must be a run"),
         ((TESTS, ""), "an asset key is a string"),
         ((TESTS, "marts/orders"), r"\['marts', 'orders'\]"),

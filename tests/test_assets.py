@@ -62,12 +62,12 @@ class TestDefinition:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ({"run": PROFILES, "gate": QualityGate()}, "takes no QualityGate"),
+            ({"run": PROFILES, "gate": QualityGate()}, "does not support a QualityGate"),
             ({"run": PROFILES, "on_timeout": "cancel"}, "no way to cancel"),
             ({"run": PROFILES, "on_timeout": "stop"}, "'leave' or 'cancel'"),
             ({"run": PROFILES, "on_conflict": "attach"}, "'wait' or 'fail'"),
-            ({"run": PROFILES, "timeout": 0}, "above 0"),
-            ({"run": PROFILES, "timeout": float("inf")}, "above 0"),
+            ({"run": PROFILES, "timeout": 0}, "greater than 0"),
+            ({"run": PROFILES, "timeout": float("inf")}, "greater than 0"),
             ({"run": PROFILES, "wait": "never"}, "'poll'"),
             ({"run": partial(lambda context: PROFILES)}, "needs an annotation"),
             ({"run": "2hkeBOp"}, "must be a run"),
@@ -124,7 +124,7 @@ class TestLaunchpad:
 
     def test_says_what_each_field_is(self) -> None:
         fields = config_schema(type(PROFILES))
-        assert "Data loaded from here on" in (fields["begin_time"].description or "")
+        assert "Process data loaded from this time on" in (fields["begin_time"].description or "")
 
     def test_an_unknown_field_is_refused_by_dagster(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with pytest.raises(dg.DagsterInvalidConfigError, match="profile_id"):

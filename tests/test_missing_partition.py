@@ -115,5 +115,5 @@ def test_its_end_is_reported_when_it_is_deferred(
 
 @pytest.mark.parametrize("wait", ["poll", "defer"])
 def test_a_wrong_choice_is_refused(wait: Any) -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match="on_missing_partition is 'all'; it can be"):
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="on_missing_partition is 'all'; it must be"):
         build_remote_run_asset(TESTS, key="it", on_missing_partition="all", wait=wait)

@@ -133,7 +133,7 @@ def test_a_wrong_value_is_refused_when_it_is_read(
         use(resource)
     said = told(raised.value)
     assert name in said
-    assert f"the environment variable A_SETTING holds {text!r}" in said
+    assert f"the environment variable A_SETTING contains {text!r}" in said
 
 
 @pytest.mark.fixes("6.12")
@@ -167,7 +167,7 @@ def test_an_empty_variable_is_named_as_empty(
         use(resource)
     said = told(raised.value)
     assert name in said
-    assert "the environment variable A_SETTING is empty; give it a value" in said
+    assert "the environment variable A_SETTING is empty; set a value" in said
 
 
 @USES
@@ -225,7 +225,7 @@ def test_a_region_is_written_in_any_case(region: str) -> None:
 
 @pytest.mark.fixes("6.12")
 def test_a_tenants_address_is_told_apart_from_its_id() -> None:
-    with pytest.raises(ValidationError, match="write the id alone: acme"):
+    with pytest.raises(ValidationError, match="enter only the id: acme"):
         AmperityResource(tenant="https://acme.amperity.com/", access_token=TOKEN)
 
 

@@ -175,7 +175,7 @@ def test_a_call_that_does_not_fit_says_how_to_write_it(
         ({"specs": [dg.AssetSpec("a"), dg.AssetSpec("a")]}, "specs has a more than once"),
         ({"key": "a", "deps": "orders"}, "deps is 'orders'; it must be a list"),
         ({"key": "a", "gate": 0.95}, "must be a QualityGate"),
-        ({"key": "a", "timeout": "60"}, "timeout is '60'; it is a number of seconds"),
+        ({"key": "a", "timeout": "60"}, "timeout is '60'; it must be a number of seconds"),
         ({"key": "a", "resource_key": 5}, "resource_key is a int; it must be the key of a resource, such as 'testgen'"),
     ],
 )

@@ -1,4 +1,7 @@
-"""What a vendor implements: a `RemoteRun` for each kind of run. All else (`life`) works on this contract alone."""
+"""The contract that a vendor implements: one `RemoteRun` subclass per kind of run.
+
+All other code uses only this contract, never a vendor's own classes.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -22,28 +25,30 @@ ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
 
 
 class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
-    """What to run at a vendor: its fields are the user's choices, its methods the calls.
+    """A remote run at a vendor: its fields are the parameters of the run, and its methods call the vendor's API.
 
-    A subclass declares its fields (they are also the launchpad's), the class attributes below, and implements `start`,
-    `fetch_status` and what else the vendor can do. Instances are immutable.
+    A subclass declares its fields, which also appear in the launchpad, and the class attributes below. It implements
+    `start`, `fetch_status`, and the methods for whatever else the vendor supports. Instances are immutable.
 
     Attributes:
-        vendor: The vendor's name for people: ``RudderStack``.
-        label: This kind of run, for people: ``Profiles run``.
+        vendor: The vendor's display name: ``RudderStack``.
+        label: The display name of this kind of run: ``Profiles run``.
         resource_key: The default key of the resource.
-        asset_kinds: Dagster ``kinds`` of the asset.
-        data_checks: Checks on the run's data, by name, with a description each; ``run_status`` comes by itself.
-        checks_on_failure: Those of them that a run which did not succeed reports too. Not those that judge data: a
-            scan that did not run is no bad data.
-        default_timeout: Seconds until a run counts as lost in waiting.
-        has_quality_results: Whether a `QualityGate` makes sense for it.
-        can_cancel: Whether the vendor can stop a run.
-        manual_stop_hint: Where a person stops it, for vendors that cannot.
-        lost_start_hint: What the user can set so that a run whose start's answer was lost can be found.
-        partition_window_fields: The two fields that a time-window partition fills, or ``None``.
-        sensitive_fields: Fields that may name a person or hold a secret, and that following a run does not need: the
-            ledger of a deferred run leaves them out.
-        local_fields: Fields that the vendor is not told: changing one makes no other run of one that is going.
+        asset_kinds: The Dagster ``kinds`` of the asset.
+        data_checks: The checks on the run's data: a description for each name. ``run_status`` is added automatically.
+        checks_on_failure: The data checks that are also reported for a run that did not succeed. Leave out checks that
+            judge data: a test that did not run says nothing about the data.
+        default_timeout: The default timeout in seconds.
+        has_quality_results: Whether a `QualityGate` can be used with this kind of run.
+        can_cancel: Whether the vendor's API can cancel a run.
+        manual_stop_hint: How a user stops a run, for vendors whose API cannot.
+        lost_start_hint: What the user can configure so that a run can be found after the response to its start was
+            lost.
+        partition_window_fields: The two fields that a time-window partition sets, or ``None``.
+        sensitive_fields: Fields that may identify a person or contain a secret, and that are not needed to poll a run.
+            They are not stored in the ledger of a deferred run.
+        local_fields: Fields that are not sent to the vendor. A change to one does not make an active run a different
+            run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
@@ -66,78 +71,79 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     @property
     @abstractmethod
     def target(self) -> str:
-        """The vendor's id of what is run."""
+        """The vendor's id of the object that is run."""
 
     @property
     def start_is_idempotent(self) -> bool:
-        """Whether the vendor takes the correlation id as an idempotency key, so that a start may be sent again."""
+        """Whether the vendor accepts the correlation id as an idempotency key, so that a start may be sent again."""
         return False
 
     @property
     def observation_unsupported_reason(self) -> str:
-        """Why runs of it that others start cannot be seen; empty if they can."""
+        """Why runs that were not started by Dagster cannot be observed; empty if they can."""
         return f"{self.vendor} offers no way to list {self.label}s"
 
     @property
     def cancel_caveat(self) -> str:
-        """What a cancellation at the vendor does not stop, for people; empty where it stops all."""
+        """A sentence for users on what a cancellation at the vendor does not stop; empty if it stops everything."""
         return ""
 
     @abstractmethod
     def start(self, resource: ResourceT, attempt: StartAttempt) -> str:
-        """Start the run by one request (`HttpClient.post_once`), and return the vendor's id of it.
+        """Starts the run with a single request (`HttpClient.post_once`) and returns the vendor's id of the run.
 
         Raises:
-            VendorError: The vendor refused, or the answer was lost; ``may_have_been_accepted`` tells which.
+            VendorError: The vendor refused the start, or the response was lost. ``may_have_been_accepted`` is true if
+                the run may have been started.
         """
 
     @abstractmethod
     def fetch_status(self, resource: ResourceT, run_id: str) -> RunStatus:
-        """Look at the run.
+        """Returns the current status of the run.
 
         Raises:
-            VendorError: The look failed; this says nothing about the run.
+            VendorError: The status check failed, which says nothing about the run.
         """
 
     def get_status(self, resource: ResourceT, run_id: str) -> RunStatus:
-        """As `fetch_status`, but only the API itself can say that it does not know the run.
+        """Like `fetch_status`, but treats a run as unknown only if the API itself reports that.
 
         Raises:
-            NotFoundError: It says so.
-            VendorError: The look failed; this says nothing about the run.
+            NotFoundError: The API reports that it does not know the run.
+            VendorError: The status check failed, which says nothing about the run.
         """
         try:
             return self.fetch_status(resource, run_id)
         except NotFoundError as error:
-            # A proxy's or login page, which must not make a healthy run pass for lost.
+            # The 404 of a proxy or a login page must not make an active run look lost.
             raise error if error.is_from_api else as_outage(error) from None
 
     def status_of_listed(self, resource: ResourceT, listed: ListedRun) -> RunStatus:
-        """How a listed run stands. Of one that has ended it tells all that `fetch_status` does.
+        """Returns the status of a listed run. For a finished run it contains all details, like `fetch_status`.
 
         Raises:
-            VendorError: A further call was needed, and failed.
+            VendorError: A further call was needed and failed.
         """
         return self.get_status(resource, listed.run_id)
 
     @property
     def observed_target(self) -> str:
-        """What `target_of_listed` says of a listed run of this run's target."""
+        """The value that `target_of_listed` returns for a listed run of this target."""
         return self.target
 
     def target_of_listed(self, resource: ResourceT, listed: ListedRun) -> str | None:
-        """What a listed run, which somebody else may have started, runs.
+        """Returns the target of a listed run, which may have been started outside Dagster.
 
         Returns:
-            Empty for another kind of run than this; ``None`` where the vendor does not tell yet.
+            Empty for another kind of run; ``None`` if the vendor does not report the target yet.
 
         Raises:
-            VendorError: A further call was needed, and failed.
+            VendorError: A further call was needed and failed.
         """
         return ""
 
     def fetch_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
-        """Metadata of a run that is still active; empty where the vendor tells nothing.
+        """Returns metadata of an active run; empty if the vendor reports none.
 
         The keys are those of `fetch_result`. They are shown as ``vendor/progress/name``, so that Dagster does not plot
         the numbers of an active run as if they were results.
@@ -145,62 +151,62 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         return {}
 
     def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
-        """What the finished run brought. Of one that failed, metadata and ``checks_on_failure`` are shown."""
+        """Returns the result of a finished run. For a failed run, its metadata and ``checks_on_failure`` are shown."""
         return RunResult()
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
-        """Ask the vendor to stop the run; where ``can_cancel``."""
+        """Asks the vendor to cancel the run. Called only if ``can_cancel``."""
         raise NotImplementedError(f"{self.vendor} cannot cancel {with_article(self.label)}")
 
     def find_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
-        """Runs that the lost start may have begun; ``None`` where the vendor offers no way to look."""
+        """Returns the runs that a start with a lost response may have started; ``None`` if the vendor lists no runs."""
         return None
 
     def is_conflict_with_active_run(self, error: Exception) -> bool:
-        """Whether a refused start says that another run of the same target is going."""
+        """Whether the error of a refused start means that another run of the same target is active."""
         return False
 
     def run_url(self, resource: ResourceT, run_id: str) -> str | None:
-        """The vendor's page for the run."""
+        """Returns the URL of the vendor's page for the run."""
         return None
 
     def in_window(self, start: datetime, end: datetime) -> Self:
-        """This run over the partition's time window, where the vendor's run has one and the user set no end of it."""
+        """Returns this run with the partition's time window, if it has window fields and none of them is set."""
         if self.partition_window_fields is None:
             return self
         fields = dict(zip(self.partition_window_fields, (start, end), strict=True))
-        # Half a window of the user's own means something else; and so does one that was taken away by null.
+        # A window of which the user set one end, or removed an end with null, has its own meaning.
         if self.model_fields_set.intersection(fields):
             return self
         return self.with_overrides(fields, by="The partition")
 
     def with_fields(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with other values, validated as if it had been written so."""
+        """Returns a copy with changed values, validated like a new run."""
         own = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self).model_validate({**own, **changes})
 
     def to_payload(self) -> dict[str, Any]:
-        """The fields that are set, without the private ones, as JSON: enough to follow a run without its step."""
+        """Returns the fields that are set, except sensitive ones, as JSON: enough to poll the run without its step."""
         kept = self.model_fields_set - self.sensitive_fields
         return self.model_dump(mode="json", include=set(kept))
 
     @classmethod
     def from_payload(cls, fields: Mapping[str, Any]) -> Self:
-        """A run made of what `to_payload` kept. It can be looked at and cancelled, not started."""
+        """Recreates a run from the result of `to_payload`. It can be polled and canceled, but not started."""
         try:
             return cls.model_validate(fields)
-        except ValidationError:  # without its private fields it is no whole run
+        except ValidationError:  # required fields are missing because they are sensitive
             return cast("Self", cls.model_construct(**fields))
 
     def with_overrides(self, changes: Mapping[str, Any], *, by: str) -> Self:
-        """A copy with values that are known at launch only.
+        """Returns a copy with values that are known only at launch.
 
         Args:
             changes: The values, by field.
-            by: Where they come from, for the error.
+            by: The source of the values, for the error.
 
         Raises:
-            dagster.Failure: The vendor would refuse them. It is not retried.
+            dagster.Failure: The values are invalid. Not retried.
         """
         try:
             return self.with_fields(changes)
@@ -209,5 +215,5 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
                 f"{'.'.join(str(part) for part in problem['loc']) or type(self).__name__}: {problem['msg']}"
                 for problem in error.errors(include_url=False)
             )
-            said = f"{by} makes no valid {type(self).__name__}: {problems}. Nothing was started."
-            raise dg.Failure(description=said, allow_retries=False) from None
+            message = f"{by} does not make a valid {type(self).__name__}: {problems}. Nothing was started."
+            raise dg.Failure(description=message, allow_retries=False) from None

@@ -1,4 +1,4 @@
-"""How a remote run can end badly. Each is a `dagster.Failure` too, so that Dagster heeds ``allow_retries``."""
+"""The errors of remote runs. Each is also a `dagster.Failure`, so that Dagster respects ``allow_retries``."""
 
 from typing import Any, ClassVar
 
@@ -8,11 +8,11 @@ from dagster_runs.transport.errors import VendorError
 
 
 class RemoteRunError(VendorError, dg.Failure):
-    """A remote run did not end well.
+    """A remote run did not succeed.
 
     Attributes:
-        run_id: The vendor's id of the run, where one is known.
-        allow_retries: Whether Dagster's retry policy may try again.
+        run_id: The vendor's id of the run, if known.
+        allow_retries: Whether Dagster's retry policy may retry the step.
     """
 
     retryable: ClassVar[bool] = False
@@ -35,13 +35,13 @@ class RemoteRunError(VendorError, dg.Failure):
 
 
 class RunFailed(RemoteRunError):
-    """The vendor says that the run failed."""
+    """The vendor reports that the run failed."""
 
     retryable = True
 
 
 class RunCanceled(RemoteRunError):
-    """The run was cancelled at the vendor, by somebody else than this step."""
+    """The run was canceled at the vendor, but not by this step."""
 
     retryable = True
 
@@ -53,23 +53,23 @@ class RunLost(RemoteRunError):
 
 
 class RunTerminated(RemoteRunError):
-    """The Dagster run was terminated, by a person or a limit. Never retried."""
+    """The Dagster run was terminated, by a user or a limit. Never retried."""
 
 
 class RunTimedOut(RemoteRunError):
-    """The run did not end within its time."""
+    """The run did not finish within its timeout."""
 
 
 class RunConflict(RemoteRunError):
-    """Somebody else's run is in the way."""
+    """Another run of the same target, which this step did not start, prevents the start."""
 
 
 class StartOutcomeUnknown(RemoteRunError):
-    """The answer to the start was lost, and the vendor offers no way to find out whether a run began."""
+    """The response to the start was lost, and the vendor offers no way to find out whether a run was started."""
 
 
 def as_step_failure(error: VendorError) -> BaseException:
-    """What to raise from a step for ``error``: itself, or a failure that is not retried if no retry can cure it."""
+    """Returns what a step should raise for ``error``: a failure without retries if it is permanent, or the error."""
     if error.is_permanent and not isinstance(error, dg.Failure):
         failure = dg.Failure(description=str(error), allow_retries=False)
         failure.__cause__ = error

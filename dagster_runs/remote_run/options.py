@@ -1,4 +1,4 @@
-"""The user's choices about the life of a run."""
+"""The options for a remote run: timeout, quality gate, and what to do in exceptional situations."""
 
 import math
 from dataclasses import dataclass
@@ -19,16 +19,18 @@ Wait = Literal["poll", "defer"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to treat a remote run.
+    """The options for a remote run.
 
     Attributes:
-        gate: How quality results are judged.
-        timeout: Seconds from the start until waiting ends; ``None`` for the run's own ``default_timeout``.
-        on_timeout: Leave the remote run going then, or cancel it.
-        on_uncertain_start: When the answer to a start is lost and the run cannot be found: fail, or start again.
-        on_conflict: When somebody else's run is in the way: wait until it has ended, or fail.
-        on_missing_partition: When a partitioned asset is launched without a partition: fail, or start a run.
-        wait: Whether the step waits for the run's end, or leaves that to the completion sensor.
+        gate: The quality gate that judges quality results.
+        timeout: The timeout in seconds after the start; ``None`` for the run's own ``default_timeout``.
+        on_timeout: What to do with the remote run after a timeout: leave it running, or cancel it.
+        on_uncertain_start: What to do if the response to a start is lost and the run cannot be found: fail, or start
+            again.
+        on_conflict: What to do if another run, which this step did not start, prevents the start: wait until it
+            finishes, or fail.
+        on_missing_partition: What to do if a partitioned asset is launched without a partition: fail, or start a run.
+        wait: Whether the step polls the run until it finishes, or leaves that to the completion sensor.
     """
 
     gate: QualityGate | None = None
@@ -40,10 +42,10 @@ class RunOptions:
     wait: Wait = "poll"
 
     def check_for(self, run_class: type[RemoteRun[Any]]) -> None:
-        """Refuse what makes no sense for this kind of run.
+        """Checks that the options are valid for this kind of run.
 
         Raises:
-            DagsterInvalidDefinitionError: Says which option, and why.
+            DagsterInvalidDefinitionError: An option is invalid. The message says which one, and why.
         """
         name = run_class.__name__
         for option, allowed in (
@@ -54,10 +56,12 @@ class RunOptions:
             ("wait", Wait),
         ):
             if getattr(self, option) not in get_args(allowed):
-                words = " or ".join(repr(word) for word in get_args(allowed))
-                raise DagsterInvalidDefinitionError(f"{option} is {getattr(self, option)!r}; it can be {words}")
+                choices = " or ".join(repr(choice) for choice in get_args(allowed))
+                raise DagsterInvalidDefinitionError(f"{option} is {getattr(self, option)!r}; it must be {choices}")
         if self.timeout is not None and not _is_positive(self.timeout):
-            raise DagsterInvalidDefinitionError(f"timeout is {self.timeout!r}; it is a number of seconds above 0")
+            raise DagsterInvalidDefinitionError(
+                f"timeout is {self.timeout!r}; it must be a number of seconds greater than 0"
+            )
         if self.on_timeout == "cancel" and not run_class.can_cancel:
             raise DagsterInvalidDefinitionError(
                 f"on_timeout='cancel' is impossible for {name}: {run_class.vendor} offers no way to cancel a "
@@ -69,11 +73,11 @@ class RunOptions:
             )
         if self.gate is not None and not run_class.has_quality_results:
             raise DagsterInvalidDefinitionError(
-                f"{name} takes no QualityGate: {with_article(run_class.vendor)} {run_class.label} has no quality "
-                "results"
+                f"{name} does not support a QualityGate: {with_article(run_class.vendor)} {run_class.label} has no "
+                "quality results"
             )
 
 
 def _is_positive(seconds: Any) -> bool:
-    # True is an int, too.
+    # True is an int in Python.
     return isinstance(seconds, (int, float)) and seconds is not True and seconds > 0 and math.isfinite(seconds)

@@ -1,4 +1,4 @@
-"""Quality gates: when a run's results are good enough, for every vendor that has such results."""
+"""Quality gates, which decide whether a run's results are good enough, for every vendor with quality results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,16 +13,17 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 class QualityGate(BaseModel):
-    """How a run with quality results is judged.
+    """The thresholds for the quality results of a run.
 
-    Without thresholds every failed test fails the checks, and the score is shown but not judged.
+    Without thresholds, any failed test fails the checks, and the score is shown but not judged.
 
     Args:
-        min_score: Lowest score, from 0 to 1, that passes; below it `quality_score` fails with severity ERROR.
-        warn_score: Below this score, and not below ``min_score``, `quality_score` fails with severity WARN.
-        max_failures: How many failed or broken tests (definite hygiene issues, for a profiling run) are tolerated.
-        max_warnings: How many tests with warnings (likely hygiene issues) are tolerated.
-        blocking: Whether a check that fails with ERROR keeps downstream assets from being materialized in the same run.
+        min_score: The lowest score, from 0 to 1, that passes. Below it, `quality_score` fails with severity ERROR.
+        warn_score: Below this score but not below ``min_score``, `quality_score` fails with severity WARN.
+        max_failures: The tolerated number of failed or broken tests (for a profiling run: definite hygiene issues).
+        max_warnings: The tolerated number of tests with warnings (for a profiling run: likely hygiene issues).
+        blocking: Whether a check that fails with ERROR prevents the materialization of downstream assets in the same
+            run.
 
     Example:
         ``QualityGate(min_score=0.95, blocking=True)``
@@ -40,45 +41,45 @@ class QualityGate(BaseModel):
     def _warn_above_min(self) -> Self:
         if self.min_score is not None and self.warn_score is not None and self.warn_score < self.min_score:
             raise ValueError(
-                f"warn_score ({self.warn_score}) lies below min_score ({self.min_score}), so it would never be reached"
+                f"warn_score ({self.warn_score}) is below min_score ({self.min_score}), so it would have no effect"
             )
         return self
 
 
 def judged_counts(
-    name: str, said: str, *, failures: int, warnings: int, gate: QualityGate, metadata: Mapping[str, Any]
+    name: str, summary: str, *, failures: int, warnings: int, gate: QualityGate, metadata: Mapping[str, Any]
 ) -> CheckOutcome:
-    """ERROR for more failures than the gate tolerates, WARN for more warnings.
+    """Fails with ERROR for more failures than the gate tolerates, with WARN for more warnings.
 
     Args:
-        name: The check's name.
-        said: The counts in words.
-        failures: How many results are bad.
-        warnings: How many are doubtful.
-        gate: What is tolerated.
-        metadata: What the check shows.
+        name: The name of the check.
+        summary: The description of the outcome, which states the counts.
+        failures: The number of failures.
+        warnings: The number of warnings.
+        gate: The quality gate.
+        metadata: The metadata of the outcome.
     """
     severity = ERROR if failures > gate.max_failures else WARN
     passed = failures <= gate.max_failures and warnings <= gate.max_warnings
     if passed:
-        return CheckOutcome(name, passed=True, description=said, metadata=metadata)
-    return CheckOutcome(name, passed=False, severity=severity, description=said, metadata=metadata)
+        return CheckOutcome(name, passed=True, description=summary, metadata=metadata)
+    return CheckOutcome(name, passed=False, severity=severity, description=summary, metadata=metadata)
 
 
 def judged_score(name: str, score: float | None, gate: QualityGate, *, without_score: str) -> CheckOutcome:
-    """A score from 0 to 1 against the gate's thresholds.
+    """Compares a score from 0 to 1 with the gate's thresholds.
 
     Args:
-        name: The check's name.
-        score: ``None`` if the vendor has none.
-        gate: The thresholds.
-        without_score: What to say then.
+        name: The name of the check.
+        score: The score; ``None`` if the vendor has none.
+        gate: The quality gate.
+        without_score: The description of the outcome if there is no score.
     """
     values = {"min_score": gate.min_score, "warn_score": gate.warn_score, "score": score}
     metadata = {key: value for key, value in values.items() if value is not None}
 
-    def failed(said: str, severity: dg.AssetCheckSeverity = ERROR) -> CheckOutcome:
-        return CheckOutcome(name, passed=False, severity=severity, description=said, metadata=metadata)
+    def failed(description: str, severity: dg.AssetCheckSeverity = ERROR) -> CheckOutcome:
+        return CheckOutcome(name, passed=False, severity=severity, description=description, metadata=metadata)
 
     if score is None:
         return failed(without_score, WARN if gate.min_score is None else ERROR)

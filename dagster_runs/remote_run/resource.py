@@ -1,4 +1,4 @@
-"""The base of every vendor's resource: connection settings, secrets, and the one-line way to run something."""
+"""The base class of every vendor's resource: connection settings, secrets, the HTTP client, and the `run` method."""
 
 import os
 from abc import abstractmethod
@@ -34,25 +34,27 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Connection to one vendor's API.
 
     Args:
-        request_timeout: Seconds to wait for an answer.
+        request_timeout: Seconds to wait for a response.
         connect_timeout: Seconds to wait for a connection.
-        max_retries: Further tries of a call that may be repeated.
-        poll_interval: Longest pause between two looks at a run, in seconds.
-        requests_per_second: Client-side limit for everything in this process that uses the account; ``None``: none.
-        allow_plain_http: Send credentials over plain http to another machine. Loopback needs no permission.
-        ca_bundle: Path of a PEM file with the certificates of the authorities to trust, where a private one signed the
-            vendor's or a proxy's. By default those that ``REQUESTS_CA_BUNDLE`` names, or else the public ones.
-        dagster_url: Address of your Dagster UI; vendors that show a link back get the run's page there.
+        max_retries: The maximum number of retries of a call that may be repeated.
+        poll_interval: The longest pause between two polls of a run, in seconds.
+        requests_per_second: The client-side rate limit for everything in this process that uses the same account;
+            ``None`` for no limit.
+        allow_plain_http: Allow sending credentials over plain HTTP to another machine. Loopback is always allowed.
+        ca_bundle: Path of a PEM file with the certificates of the trusted authorities, for a vendor or proxy with a
+            certificate from a private authority. Defaults to those that ``REQUESTS_CA_BUNDLE`` names, or else the
+            public ones.
+        dagster_url: The URL of your Dagster UI. Vendors that show a link back get the URL of the run's page there.
 
-    Each setting can be a `dagster.EnvVar` (numbers also a `dagster.EnvVar.int`): the variable's value is validated when
-    Dagster initializes the resource, or, in a script, when it is first needed. Pass secrets as `dagster.EnvVar`; a
-    secret that is a literal is kept out of what Dagster stores and shows.
+    Each setting can be a `dagster.EnvVar` (numbers also a `dagster.EnvVar.int`). The variable's value is validated when
+    Dagster initializes the resource, or, in a script, when it is first needed. Pass secrets as `dagster.EnvVar`. A
+    secret that is a literal is also kept out of what Dagster stores and shows.
     """
 
     vendor: ClassVar[str]
     secret_fields: ClassVar[tuple[str, ...]] = ()
     oauth_fields: ClassVar[tuple[str, ...]] = ()
-    """The fields of an OAuth client, where the vendor takes one instead of an ``access_token``."""
+    """The fields for OAuth credentials, if the vendor accepts them instead of an ``access_token``."""
 
     request_timeout: Number = Field(default=30.0, gt=0)
     connect_timeout: Number = Field(default=5.0, gt=0)
@@ -71,12 +73,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def _kept_secret(cls, name: str, value: Any) -> Any:
-        # Dagster writes a resource's literal values into the snapshots that the UI shows and the run storage keeps, and
-        # only an EnvVar's name. So a literal secret moves into this process's environment, and an EnvVar stands for it.
+        # Dagster writes a resource's literal values to snapshots, which the UI shows and the run storage keeps, but of
+        # an EnvVar only the name. So we move a literal secret to this process's environment and use an EnvVar instead.
         if name not in cls.secret_fields or not isinstance(value, str) or isinstance(value, dg.EnvVar):
             return value
         if not value.strip():
-            return value  # which is refused
+            return value  # validation refuses it
         number = 1
         while os.environ.get(variable := f"DAGSTER_RUNS_{cls.__name__}_{name}_{number}".upper(), value) != value:
             number += 1
@@ -85,7 +87,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def configure_at_launch(cls, **fields: Any) -> Any:
-        """As Dagster's own, with literal secrets kept out of what is stored."""
+        """Like Dagster's own method, but keeps literal secrets out of what Dagster stores."""
         return super().configure_at_launch(**{name: cls._kept_secret(name, value) for name, value in fields.items()})
 
     @field_validator("*", mode="wrap")
@@ -95,17 +97,17 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         is_secret = name in cls.secret_fields
         return settings.validated(cls, name, cls.model_fields[name], value, validate, is_secret=is_secret)
 
-    if not TYPE_CHECKING:  # to mypy this method would mean that any attribute is there
+    if not TYPE_CHECKING:  # with this method, mypy would accept any attribute
 
         def __getattribute__(self, name: str) -> Any:
-            """A setting's value: where Dagster has not read its environment variable, this does."""
+            """Returns the value of a setting, and reads its environment variable if Dagster has not done so."""
             value = super().__getattribute__(name)
             if not settings.is_variable(value) or name in type(self).secret_fields:
                 return value
             return self._read_variables()[name]
 
     def _read_variables(self) -> dict[str, Any]:
-        """All settings, with the variables that Dagster has not read replaced by their values, and all validated."""
+        """Returns all settings, validated, with the values of variables that Dagster has not read."""
         if self._resolved is None:
             fields = {name: value for name, value in self if value is not None}
             variables = [name for name, value in fields.items() if settings.is_variable(value)]
@@ -126,7 +128,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             return self
         *first, last = self.oauth_fields
         client = f"{', '.join(first)} and {last}"
-        # Not by attribute, which would read a variable already.
+        # Attribute access would already read the variables.
         given = [self.__dict__[name] is not None for name in self.oauth_fields]
         has_token = self.__dict__.get("access_token") is not None
         if not has_token and not all(given):
@@ -136,10 +138,10 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self
 
     def secret(self, name: str) -> str | None:
-        """The value of a secret field; ``None`` if it was left out.
+        """Returns the value of a secret field; ``None`` if it was left out.
 
         Raises:
-            InvalidRequestError: It is an environment variable that is not set, or empty.
+            InvalidRequestError: The field is an environment variable that is not set or is empty.
         """
         value: str | None = getattr(self, name)
         if not settings.is_variable(value):
@@ -150,7 +152,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise self._unusable(f"{name}: {error}") from None
 
     def http(self) -> HttpClient:
-        """The client for this vendor's API; made once, then kept."""
+        """Returns the client for this vendor's API. It is created once."""
         if self._client is None:
             self._read_variables()
             try:
@@ -164,7 +166,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._client
 
     def new_client(self, base_url: str, auth: Auth) -> HttpClient:
-        """A client with this resource's settings, for an address of the same vendor."""
+        """Returns a client with this resource's settings, for another URL of the same vendor."""
         return HttpClient(
             vendor=self.vendor,
             base_url=base_url,
@@ -184,46 +186,49 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @abstractmethod
     def api_url(self) -> str:
-        """Where the API is."""
+        """Returns the URL of the API."""
 
     @abstractmethod
     def auth(self) -> Auth:
-        """The credentials."""
+        """Returns the credentials."""
 
     def account(self) -> str:
-        """Names what shares a rate limit at one address; no secret."""
+        """Returns the name of the account that the rate limit applies to. Must not be a secret."""
         return ""
 
     def error_reader(self) -> ErrorReader:
-        """Finds code and message in the vendor's error bodies."""
+        """Returns a function that extracts the code and the message from the vendor's error bodies."""
         return lambda body: (None, None)
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """The account's runs of all kinds that were made since then, whoever started them.
+        """Lists the account's runs of all kinds that were created since then, including those not started by Dagster.
 
         Args:
             since: Epoch seconds by our clock.
-            until: Likewise; later ones may be left out, so that a list that grew too long can be read part by part.
+            until: Epoch seconds by our clock. Runs created later may be left out, so that a very long list can be read
+                in parts.
 
         Returns:
-            ``None`` where the vendor lists none, or the resource lacks a setting for it.
+            ``None`` if the vendor cannot list runs, or the resource lacks a setting that this needs.
         """
         return None
 
     def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """The account's runs that ended since then, in whatever state: few, where very many are going.
+        """Lists the account's runs that finished since then, in any final state.
+
+        This list stays short even if very many runs are active.
 
         Args:
             since: Epoch seconds by our clock.
-            until: Likewise; ``None`` for now.
+            until: Epoch seconds by our clock; ``None`` for now.
 
         Returns:
-            ``None`` where the vendor cannot list them.
+            ``None`` if the vendor cannot list finished runs.
         """
         return None
 
     def dagster_run_url(self, dagster_run_id: str) -> str | None:
-        """Address of a Dagster run in the UI; ``None`` if ``dagster_url`` is not set."""
+        """Returns the URL of a Dagster run in the UI; ``None`` if ``dagster_url`` is not set."""
         return f"{self.dagster_url.rstrip('/')}/runs/{dagster_run_id}" if self.dagster_url else None
 
     @classmethod
@@ -235,28 +240,29 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         *,
         partitions_def: dg.PartitionsDefinition[Any] | None = None,
     ) -> Sequence[dg.AssetCheckSpec]:
-        """The checks of a run, to be declared by an asset of your own that calls `run`.
+        """Returns the check specs of a run, to be declared by your own asset that calls `run`.
 
-        The asset reports only the checks that it declares. It needs those of the quality results to be given a gate.
+        The asset reports only the checks that it declares. To use a gate, it must declare the checks that the gate
+        judges.
 
         Args:
             run: The run, or its class.
-            asset: The asset's key.
-            gate: The gate that is given to `run`. If it is blocking, so are the checks that it judges.
-            partitions_def: The asset's partitions, so that a bad partition holds back no good one.
+            asset: The key of the asset.
+            gate: The gate that you pass to `run`. If it is blocking, the checks that it judges are blocking too.
+            partitions_def: The asset's partitions, so that a bad partition does not block good ones.
 
         Raises:
-            DagsterInvalidDefinitionError: The arguments make no sense together.
+            DagsterInvalidDefinitionError: The arguments are invalid or do not fit together.
 
         Example:
             ``@dg.asset(check_specs=TestGenResource.check_specs(TestGenTestRun, "orders", QualityGate(blocking=True)))``
         """
         run_class = run if isinstance(run, type) else type(run)
         if not issubclass(run_class, RemoteRun):
-            raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run, or the class of one")
+            raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run or a run class")
         if getattr(cls, "vendor", run_class.vendor) != run_class.vendor:
             raise dg.DagsterInvalidDefinitionError(
-                f"{cls.__name__} runs no {run_class.__name__}: that is a run of {run_class.vendor}'s"
+                f"{cls.__name__} cannot run a {run_class.__name__}, which belongs to {run_class.vendor}"
             )
         RunOptions(gate=gate).check_for(run_class)
         return check_specs(run_class, coerced_key("asset", asset), gate, partitions_def)
@@ -275,34 +281,35 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         assets: Sequence[AssetKeyLike] | None = None,
         name: str = "",
     ) -> Iterator[Any]:
-        """Run something at the vendor, inside an asset of your own: ``yield from testgen.run(context, run)``.
+        """Executes a remote run inside your own asset: ``yield from testgen.run(context, run)``.
 
-        The call checks its arguments. Iterating what it returns starts the run, or attaches to the one that an earlier
-        attempt of this step started; waits for its end; yields the asset's materialization with metadata, and the
-        results of those checks that the asset declares (see `check_specs`).
+        The call itself only checks its arguments. Iterating over the result starts the run, or attaches to the run that
+        an earlier attempt of this step started, and polls it until it finishes. It then yields the asset's
+        materialization with metadata, and the results of the checks that the asset declares (see `check_specs`).
 
-        All events have to reach Dagster, so the step fails if they are not yielded or returned. An asset that also
-        stores a value yields it as `dagster.Output`, in place of the materialization.
+        All events must reach Dagster, so the step fails if they are not yielded or returned. An asset that also stores
+        a value yields it as `dagster.Output`, in place of the materialization.
 
         Args:
-            context: The asset's context.
-            run: What to run.
-            gate: How quality results are judged. The asset has to declare the checks that it judges.
-            timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
-            on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.
-            on_uncertain_start: ``"fail"`` when a start's answer is lost and the run cannot be found, or
-                ``"start_again"``, at the risk of a second run.
-            on_conflict: ``"wait"`` when somebody else's run is in the way, or ``"fail"``.
-            on_missing_partition: ``"fail"`` when a partitioned asset is launched without a partition, or ``"start"`` a
-                run without one: it has no window, and its materialization counts for no partition.
-            assets: The keys of the assets that the run fills; by default all of the step's.
-            name: Tells several runs in one step apart; needed only then.
+            context: The context of the asset.
+            run: The run to execute.
+            gate: The quality gate. The asset must declare the checks that it judges.
+            timeout: The timeout in seconds after the start. Defaults to the run's own ``default_timeout``.
+            on_timeout: After a timeout, ``"leave"`` the remote run running, or ``"cancel"`` it.
+            on_uncertain_start: If the response to a start is lost and the run cannot be found, ``"fail"``, or
+                ``"start_again"`` at the risk of a second run.
+            on_conflict: If another run, which this step did not start, prevents the start, ``"wait"`` until it
+                finishes, or ``"fail"``.
+            on_missing_partition: If a partitioned asset is launched without a partition, ``"fail"``, or ``"start"`` a
+                run without one. Such a run has no time window, and its materialization does not count for a partition.
+            assets: The keys of the assets that the run materializes. Defaults to all assets of the step.
+            name: A name that distinguishes several runs in the same step. Needed only then.
 
         Raises:
             RunFailed, RunCanceled, RunLost, RunTimedOut, RunConflict, RunTerminated, StartOutcomeUnknown: The run did
-                not end well. Each is a `dagster.Failure`.
-            dagster.Failure: An argument makes no sense, and nothing was started; or the vendor refused a call for a
-                reason that a retry cannot cure.
+                not succeed. Each is a `dagster.Failure`.
+            dagster.Failure: An argument is invalid, and nothing was started; or the vendor refused a call for a
+                permanent reason.
             VendorError: A call failed for another reason.
         """
         options = RunOptions(

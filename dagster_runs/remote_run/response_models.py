@@ -1,4 +1,7 @@
-"""Fields of vendors' answers that must not hide a run's state when they come in a shape that nobody documented."""
+"""Building blocks for models of vendors' responses.
+
+An undocumented shape of a less important field must not prevent us from reading a run's state.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -25,13 +28,13 @@ logger = logging.getLogger(__name__)
 ValueT = TypeVar("ValueT")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _MAX_ERROR = 20_000
-"""Characters. Errors are stored with several of a run's events."""
+"""Characters. An error is stored in several events of a run."""
 
 
 class VendorModel(BaseModel):
-    """A part of a vendor's answer: unknown fields are ignored, and every documented spelling is accepted."""
+    """The base of models for a vendor's responses. Ignores unknown fields and accepts all documented spellings."""
 
-    # Built when first used: every `dg` command imports these classes, and few parse an answer.
+    # Built on first use, because every `dg` command imports these classes, but few parse a response.
     model_config = ConfigDict(
         extra="ignore", populate_by_name=True, frozen=True, protected_namespaces=(), defer_build=True
     )
@@ -40,28 +43,28 @@ class VendorModel(BaseModel):
 def _or_none(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
-    except (ValidationError, OverflowError):  # the latter from the last day of all times, in another zone
+    except (ValidationError, OverflowError):  # OverflowError: the last day of year 9999 in another time zone
         return None
 
 
 Lenient = Annotated[ValueT | None, WrapValidator(_or_none)]
-"""``None`` where the value is not as documented. For what is shown, never for what decides an outcome."""
+"""``None`` if the value is not as documented. For values that are shown, never for those that decide an outcome."""
 
 
-def _that_can_be_kept(run_id: str) -> str:
-    # PostgreSQL takes no NUL and an address no control character, and a run is looked for by both.
+def _printable(run_id: str) -> str:
+    # PostgreSQL does not accept NUL, URLs do not accept control characters, and we look up runs with both.
     if not run_id.isprintable():
-        raise ValueError("an id with characters that cannot be printed")
+        raise ValueError("the id contains unprintable characters")
     return run_id
 
 
 def _digits(value: Any) -> Any:
-    # A boolean is an integer to Python only. A float is refused: 7.0 may have been any number before it was rounded.
+    # Excludes booleans, which are ints in Python. Floats stay refused: 7.0 may be the result of rounding.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-RunId = Annotated[str, Field(min_length=1), AfterValidator(_that_can_be_kept), BeforeValidator(_digits)]
-"""The ID that a vendor gives to a run. A whole number is its digits."""
+RunId = Annotated[str, Field(min_length=1), AfterValidator(_printable), BeforeValidator(_digits)]
+"""The vendor's id of a run. An integer is converted to a string."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Unreadable:
     value: Any = field(repr=False)
 
     def read_as(self, model: type[ModelT]) -> ModelT:
-        """What can be read of it.
+        """Reads the readable fields of the entry.
 
         Args:
             model: A model whose fields are all `Lenient`, so that any object can be read as one.
@@ -84,13 +87,13 @@ class Unreadable:
 
 
 class EachReadable(list[ValueT]):
-    """A list in a vendor's answer: its readable entries. One that is unreadable does not hide the others.
+    """The readable entries of a list in a vendor's response. An unreadable entry does not hide the others.
 
-    The first unreadable entry of each kind is logged, once in this process, since lists are read every few seconds.
-    Code that concludes something from the absence of an entry has to use ``entries``, not the list itself.
+    Only the first unreadable entry of each kind is logged per process, because lists are read every few seconds. Code
+    that draws a conclusion from the absence of an entry must use ``entries``, not the list itself.
 
     Attributes:
-        entries: All entries in the vendor's order, the unreadable ones as `Unreadable`.
+        entries: All entries in the vendor's order. Unreadable ones are instances of `Unreadable`.
     """
 
     def __init__(self, entries: Iterable[ValueT | Unreadable] = ()) -> None:
@@ -99,7 +102,7 @@ class EachReadable(list[ValueT]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """The schema of a list; pydantic calls this."""
+        """Returns the schema of a list. Called by pydantic."""
         [entry] = get_args(source)
 
         def read(value: Any, validate: ValidatorFunctionWrapHandler) -> "EachReadable[Any]":
@@ -124,8 +127,8 @@ def _read_entry(value: Any, model: type, validate: ValidatorFunctionWrapHandler)
         if model not in _logged:
             _logged.add(model)
             logger.warning(
-                "An entry of a vendor's list could not be read as %s and is left out: %s. Further ones are left out "
-                "without a message.",
+                "Skipped an entry of a vendor's list that could not be read as %s: %s. Further unreadable entries of "
+                "this kind will be skipped without a log message.",
                 f"{model.__module__}.{model.__qualname__}",
                 _problems(error),
             )
@@ -134,9 +137,9 @@ def _read_entry(value: Any, model: type, validate: ValidatorFunctionWrapHandler)
 
 
 def _problems(error: ValidationError | OverflowError) -> str:
-    """What is wrong with an entry, without what the vendor sent."""
+    """Describes the problems of an entry, without the values that the vendor sent."""
     if isinstance(error, OverflowError):
-        return "a time lies outside the years 1 to 9999"
+        return "a time is outside the years 1 to 9999"
     found = error.errors(include_url=False, include_input=False, include_context=False)[:5]
     return "; ".join(
         f"{'.'.join(str(part) for part in problem['loc'][1:]) or 'the entry'}: {problem['msg']}" for problem in found
@@ -144,7 +147,7 @@ def _problems(error: ValidationError | OverflowError) -> str:
 
 
 def _no_zero_time(value: Any) -> Any:
-    # Go's zero time, which some servers send for "not yet".
+    # Some servers send Go's zero time for "not yet".
     return None if isinstance(value, str) and value.startswith("0001-01-01") else value
 
 
@@ -167,4 +170,4 @@ def _cut(text: str | None) -> str | None:
 
 
 ErrorText = Annotated[str | None, BeforeValidator(_as_text), AfterValidator(_cut)]
-"""An error message in whatever shape it comes; any error that is not empty must be seen as one."""
+"""An error message of any shape, converted to text. Any non-empty value counts as an error."""

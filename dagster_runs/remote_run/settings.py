@@ -1,8 +1,8 @@
-"""Settings of resources: literals are validated at once, environment variables when they are read.
+"""Settings of resources: literals are validated immediately, environment variables when they are read.
 
-Dagster keeps an ``EnvVar`` in a field as it is, and reads the variable when it initializes the resource. So a rule such
-as ``gt=0`` must accept the ``EnvVar``, and be applied to its value later: `validated` does both, for every field of
-every resource. Outside Dagster nothing initializes a resource; there it reads its variables when they are needed.
+Dagster keeps an ``EnvVar`` in a field unchanged, and reads the variable when it initializes the resource. So a rule
+such as ``gt=0`` must accept the ``EnvVar`` and be applied to its value later. `validated` does both, for every field of
+every resource. Outside Dagster nothing initializes a resource, so it reads its variables when they are needed.
 """
 
 import os
@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 _INT_VARIABLE = type(dg.EnvVar.int("ANY"))
 
-# Dagster's own type for float takes no variable, and those for int and bool do not tell an empty variable from a wrong
-# one. For `Any` Dagster passes on `{"env": name}`, and `validated` reads the variable.
+# Dagster's own type for float does not accept a variable, and those for int and bool do not distinguish an empty
+# variable from an invalid one. For `Any`, Dagster passes `{"env": name}`, and `validated` reads the variable.
 if TYPE_CHECKING:
     Number = float
     OptionalNumber = float | None
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
     Flag = bool
 else:
     Number = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(float))]
-    """A number, with a fraction or without."""
+    """A number."""
     OptionalNumber = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(float | None))]
-    """The same, or nothing."""
+    """A number or ``None``."""
     WholeNumber = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(int))]
-    """A whole number."""
+    """An integer."""
     Flag = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(bool))]
-    """Yes or no."""
+    """A boolean."""
 
 _variables: dict[tuple[type, str], set[str]] = {}
-"""The variables that a class's field got in this process: Dagster passes on their values without their names."""
+"""The variables that were set on a class's field in this process. Dagster passes their values without their names."""
 
 
 def is_variable(value: Any) -> TypeGuard[dg.EnvVar]:
-    """Whether ``value`` stands for an environment variable: ``dagster.EnvVar`` or ``dagster.EnvVar.int``."""
+    """Whether ``value`` represents an environment variable: ``dagster.EnvVar`` or ``dagster.EnvVar.int``."""
     return isinstance(value, (dg.EnvVar, _INT_VARIABLE))
 
 
 def validated(
     owner: type, name: str, field: FieldInfo, value: Any, validate: Callable[[Any], Any], *, is_secret: bool
 ) -> Any:
-    """The value of a field, or the variable that it is to be read from later.
+    """Returns the validated value of a field, or the variable that the value is read from later.
 
     Args:
         owner: The resource's class.
-        name: The field's name.
+        name: The name of the field.
         field: The field.
         value: A literal, a variable, or Dagster's ``{"env": name}``.
         validate: Applies the field's rules to a value.
         is_secret: Whether the value must not be shown.
 
     Raises:
-        ValueError: The value breaks a rule; names the variable that it is from.
+        ValueError: The value breaks a rule. The message names the variable that contains the value.
     """
     if is_variable(value):
         _variables.setdefault((owner, name), set()).add(value.env_var_name)
@@ -63,25 +63,25 @@ def validated(
     if isinstance(value, dict) and list(value) == ["env"]:
         variable = value["env"]
         if is_secret:
-            return dg.EnvVar(variable)  # `secret` reads it when it is needed
+            return dg.EnvVar(variable)  # `RemoteRunResource.secret` reads it when it is needed
         value = _text_of(variable)
     else:
         variable = variable_with(owner, name, value)
     if isinstance(value, str) and not value.strip() and value != field.default:
-        raise ValueError(_empty(variable) if variable else "this is empty; give it a value, or leave it out")
+        raise ValueError(_empty(variable) if variable else "the value is empty; set a value, or leave the setting out")
     try:
         return validate(value)
     except (ValidationError, ValueError) as error:
         if variable is None or is_secret:
             raise
-        raise ValueError(f"the environment variable {variable} holds {value!r}: {problems(error)}") from None
+        raise ValueError(f"the environment variable {variable} contains {value!r}: {problems(error)}") from None
 
 
 def read(variable: dg.EnvVar) -> str:
-    """The text in an environment variable.
+    """Returns the value of an environment variable.
 
     Raises:
-        ValueError: It is not set, or empty; says so, and what to do.
+        ValueError: The variable is not set or is empty. The message says what to do.
     """
     text = _text_of(variable.env_var_name)
     if not text.strip():
@@ -90,14 +90,14 @@ def read(variable: dg.EnvVar) -> str:
 
 
 def problems(error: ValueError) -> str:
-    """What is wrong, in a sentence without pydantic's decoration and without any value."""
+    """Describes the problems in one line, without pydantic's decoration and without any values."""
     if not isinstance(error, ValidationError):
         return str(error)
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    said = (
+    messages = (
         ": ".join([*(str(part) for part in one["loc"][:1]), one["msg"].removeprefix("Value error, ")]) for one in found
     )
-    return "; ".join(said)
+    return "; ".join(messages)
 
 
 def _text_of(variable: str) -> str:
@@ -111,11 +111,11 @@ def _text_of(variable: str) -> str:
 
 
 def _empty(variable: str) -> str:
-    return f"the environment variable {variable} is empty; give it a value, or leave this setting out"
+    return f"the environment variable {variable} is empty; set a value, or leave the setting out"
 
 
 def variable_with(owner: type, name: str, value: Any) -> str | None:
-    """The variable that a field's value is from, as far as that can be told."""
+    """Returns the name of the variable that a field's value comes from; ``None`` if it is unknown."""
     if is_variable(value):
         return str(value.env_var_name)
     given = _variables.get((owner, name), set())

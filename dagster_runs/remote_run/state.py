@@ -1,4 +1,4 @@
-"""What a remote run is doing, in words that all vendors share."""
+"""The state and the status of a remote run, in terms that all vendors share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 
 class RunState(str, Enum):
-    """The states that every vendor's words are mapped to."""
+    """The states that the statuses of all vendors are mapped to."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -21,17 +21,17 @@ class RunState(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the run has ended. An unknown word is no end: success is never guessed, nor failure."""
+        """Whether the run has finished. An unknown status is not final: we guess neither success nor failure."""
         return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED)
 
 
 def parse_state(vendor_status: str, words: Mapping[str, RunState]) -> RunState:
-    """The state that a vendor's status means.
+    """Returns the state that a vendor's status maps to.
 
     Args:
-        vendor_status: As the vendor sent it. Case and separators do not count: ``In progress``, ``in-progress`` and
-            ``IN_PROGRESS`` are one word.
-        words: The vendor's words, spelled with lower-case letters only (``inprogress``).
+        vendor_status: The status as the vendor sent it. Case and separators are ignored: ``In progress``,
+            ``in-progress`` and ``IN_PROGRESS`` are equal.
+        words: The vendor's statuses, spelled in lower case without separators (``inprogress``).
     """
     return words.get(_normalized(vendor_status), RunState.UNKNOWN)
 
@@ -41,7 +41,7 @@ def _normalized(text: str) -> str:
 
 
 _SOUND_LIKE_SUCCESS = frozenset({"complete", "completed", "done", "ended", "finished", "ok", "success", "succeeded"})
-"""Words after which "ended ..." would read as a success. RudderStack's failed runs are ``finished``, with an error."""
+"""Statuses for which "ended ..." reads like a success. RudderStack's failed runs are ``finished`` with an error."""
 
 
 def _as_utc(time: datetime) -> datetime:
@@ -50,31 +50,31 @@ def _as_utc(time: datetime) -> datetime:
     try:
         return time.astimezone(timezone.utc)
     except OverflowError:
-        raise ValueError(f"{time} lies outside the years 1 to 9999 in UTC") from None
+        raise ValueError(f"{time} is outside the years 1 to 9999 in UTC") from None
 
 
 UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
-"""A time in a vendor's answer. One without a zone is UTC: Prophecy and TestGen's ``test_time`` send such times."""
+"""A time in a vendor's response. A time without a zone, as in Prophecy and in TestGen's ``test_time``, is UTC."""
 
 
 def seconds_between(begun: datetime | None, ended: datetime | None) -> float | None:
-    """How long something took, to the millisecond; ``None`` if either end is not known."""
+    """Returns the duration in seconds, rounded to milliseconds; ``None`` if either time is unknown."""
     return None if begun is None or ended is None else round((ended - begun).total_seconds(), 3)
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One look at a remote run.
+    """The status of a remote run at the time of a poll.
 
     Attributes:
-        state: What its state means.
-        vendor_status: The vendor's own word for it.
-        error: Why it failed, in the vendor's words.
-        created_at: When the vendor accepted it.
-        started_at: When it began to work.
-        finished_at: When it ended.
-        is_retryable: Whether a run that ended like this may end well when it is started again.
-        raw: The vendor's whole answer, for the vendor's own code.
+        state: The state that the vendor's status maps to.
+        vendor_status: The vendor's own status.
+        error: The cause of a failure, in the vendor's words.
+        created_at: When the vendor accepted the run.
+        started_at: When the run started.
+        finished_at: When the run finished.
+        is_retryable: Whether starting the run again may succeed after an outcome like this.
+        raw: The vendor's whole response, for the vendor's own code.
     """
 
     state: RunState
@@ -88,13 +88,13 @@ class RunStatus:
 
     @property
     def plain_word(self) -> str:
-        """The vendor's word with nothing in it that markdown, as which Dagster renders descriptions, could take up."""
+        """The vendor's status without markdown characters, because Dagster renders descriptions as markdown."""
         kept = (c if c.isalnum() or c in " _-" else " " for c in self.vendor_status)
         return " ".join("".join(kept).split())
 
     @property
     def ending(self) -> str:
-        """How the run ended, for a sentence: ``ended failed``, or ``failed, though its status is finished``."""
+        """The outcome as part of a sentence: ``ended failed``, or ``failed, though its status is finished``."""
         if (
             self.state in (RunState.FAILED, RunState.CANCELED)
             and _normalized(self.vendor_status) in _SOUND_LIKE_SUCCESS
@@ -105,6 +105,6 @@ class RunStatus:
 
     @property
     def duration_seconds(self) -> float | None:
-        """Seconds from the run's start to its end, as the vendor tells them."""
+        """The seconds between the start and the end of the run, by the times that the vendor reports."""
         seconds = seconds_between(self.started_at or self.created_at, self.finished_at)
         return None if seconds is None else max(0.0, seconds)

@@ -1,4 +1,4 @@
-"""Numbers and rows of a vendor's answer as metadata in the UI."""
+"""Converts the numbers and rows of a vendor's response to metadata for the UI."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -11,7 +11,7 @@ MAX_CELL = 500
 
 
 def numbers(prefix: str, values: Mapping[str, float | None]) -> dict[str, Any]:
-    """Those of the values that are known, as metadata ``prefix/name`` that Dagster plots."""
+    """Returns the known values as metadata ``prefix/name``, which Dagster plots."""
     return {
         f"{prefix}/{name}": dg.MetadataValue.float(value) if isinstance(value, float) else dg.MetadataValue.int(value)
         for name, value in values.items()
@@ -20,7 +20,7 @@ def numbers(prefix: str, values: Mapping[str, float | None]) -> dict[str, Any]:
 
 
 def as_progress(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The same entries under keys of their own: ``testgen/tests_passed`` becomes ``testgen/progress/tests_passed``.
+    """Returns the same entries under separate keys: ``testgen/tests_passed`` as ``testgen/progress/tests_passed``.
 
     Dagster plots the numbers of an asset's observations and materializations with equal keys as one line. The counts of
     a run that is still active would pull the line of the results down to zero with every run.
@@ -33,9 +33,9 @@ def as_progress(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:
-    """Rows with the same columns as a table. Numbers stay numbers; times are UTC; long texts are cut.
+    """Returns a table of rows that have the same columns.
 
-    An absent value is empty.
+    Numbers stay numbers, times are in UTC, long strings are truncated, and missing values are empty.
     """
     columns = list(rows[0]) if rows else []
     return dg.MetadataValue.table(

@@ -1,4 +1,4 @@
-"""Values that pass between a vendor's code and the life of a run."""
+"""The values that are exchanged between a vendor's code and the code that executes runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,37 +14,37 @@ DAY = 86_400.0
 
 
 UNREADABLE_ID = "(an entry of the vendor's list without a readable ID)"
-"""In place of the ID of a run that may be ours, though its entry in the list does not tell its ID."""
+"""Replaces the id of a run that may be ours if its entry in the vendor's list has no readable id."""
 
 
 _UNREADABLE_FOR = 3600.0
 """Seconds for which an unreadable entry of a list may still become readable."""
 
 
-# How far the time of a start, as the ledger has it, may be from the time that the vendor tells of the run.
+# The limits on the difference between a start's time in the ledger and the run's creation time at the vendor.
 MAX_VENDOR_CLOCK_SKEW = 5.0
-"""Seconds between our clock and the vendor's, once the difference that an answer tells is taken off."""
+"""Seconds between our clock and the vendor's, after correction by the ``Date`` of a response."""
 
 
 MAX_HOST_CLOCK_SKEW = 600.0
-"""Seconds between the clocks of two machines of ours: another one may have noted the start."""
+"""Seconds between the clocks of two of our machines. Another machine may have recorded the start."""
 
 
 MAX_START_LATENCY = 360.0
-"""Seconds between the note of a start and the last moment at which its request can have arrived."""
+"""Seconds between the ledger entry of a start and the latest possible arrival of its request."""
 
 
 @dataclass(frozen=True)
 class StartAttempt:
-    """One attempt to start a run, as the ledger keeps it.
+    """One attempt to start a run, as recorded in the ledger.
 
     Attributes:
-        correlation_id: Ours alone; vendors that keep free text get it, so that the run can be found again.
-        starting_at: Epoch seconds just before the request.
-        dagster_run_id: The Dagster run that starts it.
-        dagster_url: Address of that Dagster run in the UI, where the resource knows the UI's.
-        by_this_process: Whether ``starting_at`` is by this machine's clock, as the attempt of another process on it is
-            too. That of another machine may differ by minutes.
+        correlation_id: A unique id. It is sent to vendors that store custom text, so that the run can be found.
+        starting_at: The time just before the request, in epoch seconds.
+        dagster_run_id: The Dagster run that starts the remote run.
+        dagster_url: The URL of that Dagster run in the UI, if the resource has ``dagster_url``.
+        by_this_process: Whether ``starting_at`` is by this machine's clock. True also for another process on this
+            machine. The clock of another machine may differ by minutes.
     """
 
     correlation_id: str
@@ -55,19 +55,19 @@ class StartAttempt:
 
     @property
     def earliest(self) -> float:
-        """Epoch seconds from which on to look for a run of this start, by a clock that may not be ours."""
+        """The start of the time window in which to search for the run, in epoch seconds by a clock that may differ."""
         return self.starting_at - MAX_VENDOR_CLOCK_SKEW - MAX_HOST_CLOCK_SKEW
 
     @property
     def latest(self) -> float:
-        """Epoch seconds up to which to look for it."""
+        """The end of the time window in which to search for the run, in epoch seconds by a clock that may differ."""
         return self.starting_at + MAX_START_LATENCY + MAX_VENDOR_CLOCK_SKEW + MAX_HOST_CLOCK_SKEW
 
     def may_have_made(self, created_at: float) -> bool | None:
-        """Whether a run that was made then, in epoch seconds by our clock, is of this start by its time.
+        """Whether this attempt may have created a run with this creation time, in epoch seconds by our clock.
 
         Returns:
-            ``None`` where only a difference between the clocks of two machines could explain it.
+            ``None`` if only a difference between the clocks of two machines could explain the creation time.
         """
         if -MAX_VENDOR_CLOCK_SKEW <= created_at - self.starting_at <= MAX_START_LATENCY + MAX_VENDOR_CLOCK_SKEW:
             return True
@@ -76,13 +76,13 @@ class StartAttempt:
 
 @dataclass(frozen=True)
 class StartCandidate:
-    """A run at the vendor that may be the one whose start's answer was lost.
+    """A run at the vendor that may result from a start whose response was lost.
 
     Attributes:
-        run_id: The vendor's id.
-        is_ours: Whether it carries our correlation id; otherwise only its kind, target and time fit.
-        is_ambiguous: Whether the vendor does not tell yet what it runs, so that it may turn out not to fit.
-        url: Where a person can look at it.
+        run_id: The vendor's id of the run.
+        is_ours: Whether the run has our correlation id. Otherwise only its kind, target and time match.
+        is_ambiguous: Whether the match is uncertain, e.g. because the vendor does not report the run's target yet.
+        url: The URL of the run's page.
     """
 
     run_id: str
@@ -93,13 +93,13 @@ class StartCandidate:
 
 @dataclass(frozen=True)
 class ListedRun:
-    """A run as the vendor's list shows it, whoever started it.
+    """A run in the vendor's list. It may have been started outside Dagster.
 
     Attributes:
-        run_id: The vendor's id.
-        created_at: Epoch seconds by our clock; ``None`` where the list does not tell.
-        state: What its state means.
-        answer: The list's entry, for the vendor's own code; ``None`` for an entry of which only the ID can be read.
+        run_id: The vendor's id of the run.
+        created_at: The creation time in epoch seconds by our clock; ``None`` if the list does not contain it.
+        state: The state that the vendor's status maps to.
+        raw: The list's entry, for the vendor's own code; ``None`` if only the id of the entry is readable.
     """
 
     run_id: str
@@ -109,15 +109,15 @@ class ListedRun:
 
     @classmethod
     def unreadable(cls, run_id: str, created_at: float | None) -> Self:
-        """An entry of which only the ID can be read: the run it belongs to has to be polled individually."""
+        """Returns a run for an entry of which only the id is readable. It must be polled individually."""
         return cls(run_id, created_at, RunState.UNKNOWN, None)
 
     @property
     def target_if_unreadable(self) -> str | None:
-        """What `RemoteRun.target_of_listed` returns for an unreadable entry.
+        """The value that `RemoteRun.target_of_listed` returns for an unreadable entry.
 
-        ``None`` (not known yet) for an hour, since a vendor may complete the entry. Then empty: a run that is not
-        known keeps the sensor reading the list from that run's creation on.
+        ``None`` (not known yet) for an hour, since the vendor may complete the entry. Then empty, because as long as
+        the target is unknown, the sensor keeps reading the list from the creation of that run.
         """
         is_new = self.created_at is not None and current_clock().wall() - self.created_at < _UNREADABLE_FOR
         return None if is_new else ""
@@ -125,7 +125,7 @@ class ListedRun:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """The result of one check on a run's result, before it belongs to an asset."""
+    """The outcome of one check on a run's result, before it is assigned to an asset."""
 
     name: str
     passed: bool
@@ -135,17 +135,17 @@ class CheckOutcome:
 
     @property
     def is_error(self) -> bool:
-        """Whether it fails in a way that a blocking check blocks on."""
+        """Whether the check fails with severity ERROR, which makes a blocking check block."""
         return not self.passed and self.severity == dg.AssetCheckSeverity.ERROR
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run brought.
+    """The result of a finished run.
 
     Attributes:
-        metadata: The vendor's own entries, with their full keys (``testgen/score``).
-        checks: Outcomes of the checks that `RemoteRun.data_checks` names.
+        metadata: The vendor's own metadata, with full keys (``testgen/score``).
+        checks: The outcomes of the checks in `RemoteRun.data_checks`.
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Words for messages about runs of any vendor."""
+"""Helpers for the wording of messages about runs of any vendor."""
 
 import re
 
@@ -7,7 +7,7 @@ _LIKE_YOU = re.compile(r"(eu|uni([^n]|$)|us[aei]|ut[aeio]|ub|one\b|once\b)", re.
 
 
 def with_article(words: str) -> str:
-    """``words`` with *a* or *an* before them: ``an Airbyte sync``, ``a dbt job``, ``an SQL job``."""
+    """Returns ``words`` with *a* or *an* in front: ``an Airbyte sync``, ``a dbt job``, ``an SQL job``."""
     first = re.split(r"[^A-Za-z0-9]", words.strip(), maxsplit=1)[0]
     if len(first) > 1 and first.isupper():  # spelled letter by letter
         is_vowel = first[0] in _SPOKEN_WITH_VOWEL
