@@ -28,7 +28,7 @@ test: install  ## unit and integration tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: install  ## what waits for real time, simulates much, or stores on disk
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/slow tests/regressions
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/slow tests/regressions tests/recorded
 
 test-kills: install  ## real processes of Dagster's executors, really killed
 	$(BIN)/python -m pytest tests/kills

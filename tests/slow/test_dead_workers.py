@@ -133,7 +133,7 @@ def test_at_most_three_runs_are_requested(
     kill(100)
     driver.ticks(clock, 90, every=60)
     assert statuses(driver) == ["STARTED"] * 3
-    assert capfd.readouterr().err.count("is not published: each of 3 Dagster runs") == 1
+    assert capfd.readouterr().err.count("is not reported: each of 3 Dagster runs") == 1
     assert sandbox.starts(None) == 1
 
 
