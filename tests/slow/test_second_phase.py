@@ -12,7 +12,7 @@ from dagster_runs.sandbox import Behaviour, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
 from tests.sensors.driving import Driver, Lost, completion, deferred, materializations, observing
-from tests.test_partitioned_gate import BAD, GOOD, partitioned_checks
+from tests.slow.test_partitioned_gate import BAD, GOOD, partitioned_checks
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.1")]
 
