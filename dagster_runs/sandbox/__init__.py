@@ -1,6 +1,6 @@
-"""Local stand-ins of the vendors' servers, over real HTTP, with life cycles, strictness, and faults to switch on.
+"""Local simulations of the vendors' APIs over real HTTP, with run life cycles, strict validation, and fault injection.
 
-For tests, and to look at the package without an account:
+For tests, and for trying out the package without an account:
 
 ```python
 from dagster_runs.sandbox import Fault, Sandbox, well_known
@@ -12,9 +12,10 @@ with Sandbox(speed=20) as sandbox:
     assert sandbox.starts("rudderstack") == 1
 ```
 
-`python -m dagster_runs.sandbox --port 8099` serves the same to other processes, which steer it with `SandboxClient`.
+`python -m dagster_runs.sandbox --port 8099` serves the same to other processes, which control it with `SandboxClient`.
 
-It shares no code with the clients that it tests: a mistake would otherwise be on both sides and go unseen.
+The sandbox shares no code with the clients that it tests. Otherwise a mistake could be on both sides and stay
+undetected.
 """
 
 try:
@@ -29,8 +30,8 @@ except ModuleNotFoundError as error:
     if error.name != "aiohttp":
         raise
     raise ModuleNotFoundError(
-        "dagster_runs.sandbox and dagster_runs.testing need aiohttp, which is not installed: install the package with "
-        "its extra, pip install 'dagster-runs[sandbox]'",
+        "dagster_runs.sandbox and dagster_runs.testing need aiohttp, which is not installed. Install the package with "
+        "the extra: pip install 'dagster-runs[sandbox]'",
         name=error.name,
     ) from error
 

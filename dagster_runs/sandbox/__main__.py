@@ -1,4 +1,4 @@
-"""`python -m dagster_runs.sandbox`: the sandbox as a process of its own."""
+"""`python -m dagster_runs.sandbox`: runs the sandbox as a separate process."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from dagster_runs.sandbox.world import World
 
 
 @click.command()
-@click.option("--port", default=8099, show_default=True, help="0 takes a free one.")
-@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(min=0), help="Of time.")
+@click.option("--port", default=8099, show_default=True, help="The port to listen on; 0 for a free one.")
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Simulated seconds per real second.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--allow-remote", is_flag=True, help="Listen on an address that other machines can reach.")
+@click.option("--allow-remote", is_flag=True, help="Allow listening on an address that other machines can reach.")
 def main(port: int, speed: float, host: str, allow_remote: bool) -> None:
-    """Serve local stand-ins of the vendors' APIs, until interrupted."""
+    """Serve local simulations of the vendors' APIs until interrupted."""
     if not allow_remote and not _is_loopback(host):
         raise click.UsageError(
             f"{host} can be reached from other machines, and the sandbox's tokens are public. "
-            "If that is what you want, add --allow-remote."
+            "If you want this, add --allow-remote."
         )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""The HTTP server in front of the stand-ins: reads a request, applies faults, writes it down, answers."""
+"""The HTTP server in front of the simulated vendors: reads requests, applies faults, logs, and responds."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from dagster_runs.sandbox.page import page
 from dagster_runs.sandbox.vendor import Vendor
 from dagster_runs.sandbox.world import World
 
-# Above what any vendor takes, so that it is the vendor who refuses.
+# Larger than any vendor accepts, so that the simulated vendor refuses the request, not the framework.
 _MAX_BODY = 32 * 1024 * 1024
 
 
 class Front:
-    """Handles every request of the server.
+    """Handles all requests to the server.
 
-    Routing is done on the raw path and not by the framework, which decodes first: an id with an encoded slash
-    would then reach another endpoint.
+    It routes by the raw path. The framework would decode the path first, so that an id with an encoded slash would
+    reach another endpoint.
     """
 
     def __init__(self, world: World) -> None:
@@ -36,18 +36,18 @@ class Front:
         self.stopping = asyncio.Event()
 
     def application(self) -> web.Application:
-        """The framework's application, with one handler for all."""
+        """Returns the framework's application, with one handler for all requests."""
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_route("*", "/{anything:.*}", self.handle)
-        app.on_response_prepare.append(self._tell_time)
+        app.on_response_prepare.append(self._set_date)
         return app
 
-    async def _tell_time(self, _request: web.Request, response: web.StreamResponse) -> None:
-        # A server's Date header follows its own clock, by which clients tell how far theirs is off.
+    async def _set_date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        # Clients use the Date header, which follows the server's clock, to determine the clock difference.
         response.headers["Date"] = format_datetime(utc(self._world.clock.now()), usegmt=True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request."""
+        """Handles a request."""
         path, _, query_string = request.raw_path.partition("?")
         segments = split_path(path)
         call = Call(
@@ -60,7 +60,7 @@ class Front:
             segments=segments[1:],
         )
         vendor = self._world.at(segments[0])
-        # Counted before anything is waited for, in the order and at the times of arrival.
+        # Counts the request before the first await, so that the order and the times are those of arrival.
         refusal = vendor.admit(call, time.monotonic()) if vendor is not None else None
         call = replace(call, body=await request.read())
         if segments[0] == "_sandbox":
@@ -83,7 +83,7 @@ class Front:
             record.status = response.status
             return response
         except misbehave.DroppedError:
-            # The transport is closed, so this goes nowhere; the framework wants something to return.
+            # The transport is closed, so this is not sent, but the framework requires a response.
             return web.Response(status=500)
 
     def _answer(
@@ -110,7 +110,7 @@ class Front:
         if instead is not None:
             return instead
         if processed is None:
-            raise RuntimeError(f"a fault of kind {fault.kind} needs the vendor's answer")
+            raise RuntimeError(f"a fault of kind {fault.kind} needs the vendor's response")
         if fault.kind not in ("unknown_state", "missing_field", "wrong_type"):
             return processed
         changed = misbehave.change_answer(fault, vendor, processed, self._world.clock.now())

@@ -1,4 +1,4 @@
-"""How the runs of a target go: what a test asks for, and the plan that a run follows."""
+"""The behavior of a target's runs: what a test specifies, and the plan that a run follows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS = ("queued_seconds", "running_seconds", "cancel_seconds", "hold_seconds
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run will do, decided when it starts."""
+    """The plan of one run, which is fixed when the run starts."""
 
     queued_seconds: float = 2.0
     running_seconds: float = 8.0
@@ -29,19 +29,19 @@ class Plan:
 
 
 class Behaviour:
-    """How the next runs of a target go. What is not given stays as the target has it by default.
+    """The behavior of a target's next runs. Arguments that are not set keep the target's defaults.
 
     Args:
         queued_seconds: Simulated seconds before the run starts.
-        running_seconds: Simulated seconds that it then runs for.
-        outcome: `succeed`, `fail`, or `cancel` (it ends canceled though nobody asked).
-        error: The vendor's error text, when it fails.
-        cancel_seconds: Simulated seconds from the request to cancel until the run is canceled.
-        hold: A state, in the vendor's word or in any other, that the run stays in on its way.
-        hold_seconds: For how long; by default until it is canceled.
-        hold_when: `queued` (instead of starting) or `running` (half-way through).
-        **options: What only this vendor knows, such as `spelling` for RudderStack or `counts` for TestGen; the
-            vendor's module documents its own. An option that the vendor does not know is an error.
+        running_seconds: Simulated seconds for which the run is running.
+        outcome: `succeed`, `fail`, or `cancel` (the run ends canceled without a request to cancel it).
+        error: The vendor's error message, if the run fails.
+        cancel_seconds: Simulated seconds between the request to cancel and the cancellation of the run.
+        hold: A state, documented by the vendor or not, in which the run pauses.
+        hold_seconds: The duration of the pause. Defaults to until the run is canceled.
+        hold_when: When the pause begins: `queued` (instead of starting) or `running` (half-way through).
+        **options: The vendor's own options, such as `spelling` for RudderStack or `counts` for TestGen, which the
+            module of the vendor documents. Unknown options are an error.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class Behaviour:
         return hash(repr(self))
 
     def as_dict(self) -> dict[str, Any]:
-        """Only what was given; `Behaviour(**as_dict())` is the same again."""
+        """Returns the arguments that were set. `Behaviour(**as_dict())` is equal to this behavior."""
         return {**self.core, **self.options}
 
 
 def make_plan(*layers: Behaviour, replaces: Mapping[str, frozenset[str]]) -> Plan:
-    """Lay behaviours over each other, the later ones on top.
+    """Merges behaviors to a plan. Later behaviors override earlier ones.
 
     Args:
-        *layers: From the vendor's default to what the test asked for.
-        replaces: Options that make others of the layers below meaningless: who gives new `counts` does not want
-            the old ones' `score`.
+        *layers: The behaviors, from the vendor's default to what the test specifies.
+        replaces: For an option, the options of earlier behaviors that it invalidates. For example, new `counts`
+            invalidate the `score` of the old ones.
     """
     core: dict[str, Any] = {}
     options: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Simulated time: real time at some speed, plus the jumps that a test makes."""
+"""Simulated time: real time at a given speed, plus the jumps that a test makes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 
 
 class Clock:
-    """Time as the stand-ins see it. It starts at the real time and only goes forward.
+    """The clock of the simulated vendors. It starts at the real time and only moves forward.
 
     Args:
-        speed: Simulated seconds in a real second; 0 stops the clock, so that only `advance` moves it.
+        speed: Simulated seconds per real second; 0 stops the clock, so that only `advance` moves it.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -20,26 +20,26 @@ class Clock:
 
     @property
     def speed(self) -> float:
-        """Simulated seconds in a real second."""
+        """Simulated seconds per real second."""
         return self._speed
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        # Anchored anew, else the new speed would also apply to the time that has already passed.
+        # Resets the reference point, so that the new speed does not apply to the time that has already passed.
         self._simulated, self._real = self.now(), time.monotonic()
         self._speed = _not_negative(speed, "speed")
 
     def now(self) -> float:
-        """The simulated time in seconds since the epoch."""
+        """Returns the simulated time in seconds since the epoch."""
         return self._simulated + (time.monotonic() - self._real) * self._speed
 
     def advance(self, seconds: float) -> None:
-        """Jump forward at once."""
+        """Moves the time forward immediately."""
         self._simulated += _not_negative(seconds, "seconds")
 
 
 def utc(at: float) -> datetime:
-    """Epoch seconds as an aware datetime."""
+    """Converts epoch seconds to an aware datetime."""
     return datetime.fromtimestamp(at, timezone.utc)
 
 

@@ -1,4 +1,4 @@
-"""The control endpoints under `/_sandbox/`: what a test, or a person with curl, does to the sandbox."""
+"""The control endpoints under `/_sandbox/`, for tests and for users with curl."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dagster_runs.sandbox.world import World
 
 
 def answer(world: World, call: Call) -> ApiResponse:
-    """Do what a control request asks."""
+    """Processes a control request and returns the response."""
     action = _ACTIONS.get((call.method, "/".join(call.segments)))
     if action is None:
         known = [f"{method} /_sandbox/{path}" for method, path in _ACTIONS]

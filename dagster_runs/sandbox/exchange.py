@@ -1,4 +1,4 @@
-"""A request and its answer, free of the web framework, and the routing between them."""
+"""Requests, responses and routing, independent of the web framework."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Call:
     """A request.
 
     Attributes:
-        path: As sent, still percent-encoded, without the query.
-        segments: The path's parts, each decoded by itself after the split: an encoded slash stays inside its part.
-        origin: Scheme and host that the client used, for absolute links.
+        path: The path as sent, still percent-encoded, without the query.
+        segments: The segments of the path, each decoded after the split, so that an encoded slash stays in its segment.
+        origin: The scheme and the host that the client used, for absolute links.
     """
 
     method: str
@@ -30,11 +30,11 @@ class Call:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The query, the last of repeated parameters."""
+        """The query. Of repeated parameters, the last one counts."""
         return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
     def form(self) -> dict[str, str]:
-        """The body as a form, the last of repeated fields."""
+        """Returns the body as a form. Of repeated fields, the last one counts."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     @property
@@ -45,10 +45,10 @@ class Call:
 
 @dataclass
 class ApiResponse:
-    """An answer.
+    """A response.
 
     Attributes:
-        body: JSON data if the content type is JSON, else text.
+        body: JSON data if the content type is JSON, otherwise text.
         started_run: The id of the run that the request started.
     """
 
@@ -64,14 +64,14 @@ class ApiResponse:
         return self.content_type == "application/json"
 
     def payload(self) -> bytes:
-        """The body's bytes."""
+        """Returns the body as bytes."""
         if self.is_json:
             return json.dumps(self.body, separators=(",", ":"), ensure_ascii=False).encode()
         return str(self.body or "").encode()
 
 
 class RefusedError(Exception):
-    """Ends the handling of a request with an answer, from anywhere."""
+    """Ends the processing of a request with a response, from anywhere."""
 
     def __init__(self, answer: ApiResponse) -> None:
         super().__init__(answer.status)
@@ -82,7 +82,7 @@ Handler = Callable[..., ApiResponse]
 
 
 class Route(NamedTuple):
-    """A handler and where it is; it gets the call and the path's parameters by name."""
+    """A handler and its path. The handler gets the call, and the path's parameters as keyword arguments."""
 
     method: str
     path: str
@@ -91,17 +91,17 @@ class Route(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A route that fits, and its path's parameters."""
+    """A matching route, and the parameters of its path."""
 
     route: Route
     parameters: dict[str, str]
 
 
 class Router:
-    """Finds the route of a path's decoded parts.
+    """Finds the route for the decoded segments of a path.
 
     Args:
-        routes: Paths are like `/jobs/{job_id}/cancel`; a parameter is one whole part and never empty.
+        routes: The routes. Their paths are like `/jobs/{job_id}/cancel`; a parameter is a whole, non-empty segment.
     """
 
     def __init__(self, routes: list[Route]) -> None:
@@ -109,7 +109,7 @@ class Router:
         self._patterns = [(route, split_path(route.path)) for route in routes]
 
     def find(self, method: str, segments: tuple[str, ...]) -> Match | str | None:
-        """The match; or, if only the method is wrong, the method that would be right; or None."""
+        """Returns the match; the allowed method if only the method is wrong; or None."""
         allowed: str | None = None
         for route, pattern in self._patterns:
             parameters = _fit(pattern, segments)
@@ -122,7 +122,7 @@ class Router:
 
 
 def split_path(path: str) -> tuple[str, ...]:
-    """A raw path's parts, each decoded by itself."""
+    """Splits a raw path into segments, and decodes each."""
     return tuple(unquote(part) for part in path.removeprefix("/").split("/"))
 
 

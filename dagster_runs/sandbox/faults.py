@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a vendor, switched on by a test or a person."""
+"""Faults between a client and a vendor, which a test or a user can activate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FaultKind = Literal[
     "echo_secret",
 ]
 
-# Whether the vendor still does what it was asked to do, although the client does not hear of it as it should.
+# Whether the vendor still processes the request, although the client does not get the proper response.
 _PROCESSED: dict[str, bool] = {
     "lost_answer": True,
     "reset": False,
@@ -53,38 +53,38 @@ _PROCESSED: dict[str, bool] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong with the requests that match.
+    """A fault in the requests that match.
 
-    | Kind | What happens | Takes |
+    | Kind | Effect | Arguments |
     |---|---|---|
-    | `lost_answer` | processed, then the connection is closed without an answer | |
+    | `lost_answer` | processed, then the connection is closed without a response | |
     | `reset` | the connection is reset (RST), nothing is processed | |
-    | `down` | every matching connection is reset, for a while | `seconds` simulated, from when it is added |
-    | `hang` | processed, the answer comes late | `seconds` real (3600) |
-    | `status` | this status instead of the answer | `status` (503), `body`, `headers`, `retry_after` |
+    | `down` | every matching connection is reset for some time | `seconds` simulated, from when it is added |
+    | `hang` | processed, the response is late | `seconds` real (3600) |
+    | `status` | this status instead of the response | `status` (503), `body`, `headers`, `retry_after` |
     | `status_after` | processed, then this status | the same (502) |
-    | `html` | a page of HTML | `status` (200), `body` |
+    | `html` | an HTML page | `status` (200), `body` |
     | `not_json` | processed, then plain text | `status` (200), `body` |
-    | `truncated` | processed, the JSON ends in the middle | `variant`: `short_body` or `early_close` |
-    | `slow_body` | processed, the body comes in drops | `seconds` real (5) for all of it |
-    | `huge_body` | processed, then very much JSON | `size` bytes, `variant`: `chunked`, `content_length` |
-    | `redirect` | to somewhere else | `location`, `status` (302) |
-    | `not_found` | the vendor's answer for a run that it does not know: 404, or what it has instead | |
-    | `expired_token` | the vendor's answer to a wrong token: 401, or what it has instead | |
-    | `echo_secret` | 500 with a body that repeats the credentials sent | |
-    | `unknown_state` | the run's state is this word | `word`; `ended`: with an end time as well |
-    | `missing_field` | processed, a field of the answer is gone | `field`, such as `result.result_counts` |
-    | `wrong_type` | processed, a field of the answer is something else | `field`, `value` |
+    | `truncated` | processed, the JSON is cut in the middle | `variant`: `short_body` or `early_close` |
+    | `slow_body` | processed, the body arrives byte by byte | `seconds` real (5) for all of it |
+    | `huge_body` | processed, then a huge JSON body | `size` bytes, `variant`: `chunked`, `content_length` |
+    | `redirect` | a redirect | `location`, `status` (302) |
+    | `not_found` | the vendor's response for an unknown run: 404, or its equivalent | |
+    | `expired_token` | the vendor's response to an invalid token: 401, or its equivalent | |
+    | `echo_secret` | 500 with a body that repeats the credentials that were sent | |
+    | `unknown_state` | this value as the run's state | `word`; `ended`: also with an end time |
+    | `missing_field` | processed, a field is missing from the response | `field`, such as `result.result_counts` |
+    | `wrong_type` | processed, a field of the response has another value | `field`, `value` |
 
-    The last three change an answer; an answer without the field passes as it is and does not count.
+    The last three change a response. A response without the field is sent unchanged and does not count.
 
     Attributes:
         method: Only requests with this method.
         path: Only requests where this regular expression is found in the path as sent (with the mount, no query).
-        target: Only requests that name this target or a run of it, in the path or in the body; lists name none.
-        times: For so many requests; None for all.
-        skip: So many matching requests pass first.
-        processed: Overrides whether the vendor does what it was asked to.
+        target: Only requests that name this target or a run of it, in the path or in the body. Lists name none.
+        times: The number of requests to affect; None for all.
+        skip: The number of matching requests to let pass first.
+        processed: Overrides whether the vendor processes the request.
     """
 
     kind: FaultKind
@@ -109,28 +109,28 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in _PROCESSED:
-            raise ValueError(f"unknown kind of fault {self.kind!r}; there are {', '.join(_PROCESSED)}")
+            raise ValueError(f"unknown kind of fault {self.kind!r}; the kinds are {', '.join(_PROCESSED)}")
         for needs, kinds in (("location", ("redirect",)), ("word", ("unknown_state",)), ("field", _FIELD_KINDS)):
             if self.kind in kinds and getattr(self, needs) is None:
                 raise ValueError(f"a fault of kind {self.kind} needs {needs}")
         if self.variant not in (None, *_VARIANTS.get(self.kind, ())):
             raise ValueError(f"a fault of kind {self.kind} has no variant {self.variant!r}")
         if self.processed is False and self.kind in _PASSES_ON:
-            raise ValueError(f"a fault of kind {self.kind} passes the vendor's answer on, so it is always processed")
+            raise ValueError(f"a fault of kind {self.kind} uses the vendor's response, so it is always processed")
         if (self.times is not None and self.times < 1) or self.skip < 0:
             raise ValueError("times must be at least 1, skip at least 0")
         try:
             re.compile(self.path or "")
         except re.error as error:
-            raise ValueError(f"path is no regular expression: {error}") from None
+            raise ValueError(f"path is not a regular expression: {error}") from None
 
     @property
     def is_processed(self) -> bool:
-        """Whether the vendor does what it was asked to."""
+        """Whether the vendor processes the request."""
         return _PROCESSED[self.kind] if self.processed is None else self.processed
 
     def as_dict(self) -> dict[str, Any]:
-        """For sending."""
+        """Returns a dict for JSON."""
         return asdict(self)
 
 
@@ -140,7 +140,7 @@ _VARIANTS = {"truncated": ("short_body", "early_close"), "huge_body": ("chunked"
 
 
 class ActiveFault:
-    """A fault that was added, and how often it was met."""
+    """An active fault, with the number of requests that it matched and affected."""
 
     def __init__(self, fault: Fault, now: float) -> None:
         self.fault = fault
@@ -150,7 +150,7 @@ class ActiveFault:
         self._path = re.compile(fault.path) if fault.path is not None else None
 
     def matches(self, method: str, path: str, now: float, named: Callable[[], Set[str]] = frozenset) -> bool:
-        """Whether it is about such requests."""
+        """Whether the fault matches the request."""
         if self._until is not None and now >= self._until:
             return False
         if self.fault.method is not None and self.fault.method.upper() != method:
@@ -161,43 +161,43 @@ class ActiveFault:
 
     @property
     def is_due(self) -> bool:
-        """Whether the request that was counted last should meet it."""
+        """Whether the fault should affect the request that was counted last."""
         if self.matched <= self.fault.skip:
             return False
         return self.fault.times is None or self.applied < self.fault.times
 
     def give_back(self) -> None:
-        """It could not be applied to this answer after all."""
+        """Undoes the count for a response that the fault could not be applied to."""
         self.matched -= 1
         self.applied -= 1
 
 
 class FaultBook:
-    """The faults that are switched on."""
+    """The active faults."""
 
     def __init__(self) -> None:
         self.active: list[ActiveFault] = []
 
     def add(self, fault: Fault, now: float) -> None:
-        """Switch a fault on."""
+        """Activates a fault."""
         self.active.append(ActiveFault(fault, now))
 
     def clear(self) -> None:
-        """Switch all off."""
+        """Deactivates all faults."""
         self.active.clear()
 
     def choose(
         self, method: str, path: str, now: float, named: Callable[[], Set[str]] = frozenset
     ) -> ActiveFault | None:
-        """The fault for this request: of those that are due, the one that was added first.
+        """Returns the fault for this request: the one that was added first among those that are due.
 
-        The others count the request as well (`skip`), but are not used up by it.
+        The other faults count the request for `skip`, but not for `times`.
 
         Args:
-            method: Of the request.
-            path: As sent.
-            now: Simulated time.
-            named: Tells which targets the request names.
+            method: The method of the request.
+            path: The path as sent.
+            now: The simulated time.
+            named: Returns the targets that the request names.
         """
         chosen = None
         for active in self.active:

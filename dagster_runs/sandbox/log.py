@@ -1,4 +1,4 @@
-"""What was asked of the sandbox, request by request."""
+"""The log of requests to the sandbox."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dagster_runs.sandbox.exchange import Call
 
 Credentials = Literal["valid", "invalid", "missing"]
 
-# Enough for a long test; a sandbox that is left alone for days must not fill the memory.
-_MAX_MOST = 100_000
+# Enough for a long test, but a sandbox that runs for days must not fill the memory.
+_MAX_RECORDS = 100_000
 _MAX_BODY = 100_000
 _MAX_TEXT = 2_000
 _SHOWN = (
@@ -40,16 +40,16 @@ class RecordedRequest:
     """One request.
 
     Attributes:
-        seq: 1 for the first since the last reset.
-        at: Simulated epoch seconds.
-        wall_at: Real epoch seconds.
-        vendor: Whose stand-in it was for; None if for none.
-        path: As sent, with the mount and without the query.
-        headers: In lower case, only those that matter; credentials as `valid`, `invalid` or `missing`.
-        body: The JSON or form that was sent (a form's secrets left out), or the beginning of a text.
-        status: What was answered; None if the connection was dropped, or while the answer is still out.
-        fault: The kind of the fault that it met.
-        started_run: The id of the run that it started.
+        seq: The number of the request; 1 for the first one since the last reset.
+        at: The arrival in simulated epoch seconds.
+        wall_at: The arrival in real epoch seconds.
+        vendor: The vendor; None if the path belongs to none.
+        path: The path as sent, with the mount and without the query.
+        headers: The relevant headers, in lower case. Credentials are replaced by `valid`, `invalid` or `missing`.
+        body: The JSON or form that was sent (without a form's secrets), or the beginning of a text.
+        status: The status of the response; None if the connection was dropped, or before the response is sent.
+        fault: The kind of the fault that was applied.
+        started_run: The id of the run that the request started.
     """
 
     seq: int
@@ -66,15 +66,15 @@ class RecordedRequest:
     started_run: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For sending."""
+        """Returns a dict for JSON."""
         return asdict(self)
 
 
 class RequestLog:
-    """The newest requests, oldest first."""
+    """The latest requests, oldest first."""
 
     def __init__(self) -> None:
-        self._records: deque[RecordedRequest] = deque(maxlen=_MAX_MOST)
+        self._records: deque[RecordedRequest] = deque(maxlen=_MAX_RECORDS)
         self._seq = 0
 
     def open(
@@ -86,7 +86,7 @@ class RequestLog:
         *,
         credential_header: str = "authorization",
     ) -> RecordedRequest:
-        """Write a request down; what becomes of it is filled in later."""
+        """Records a request. The result is filled in later."""
         self._seq += 1
         record = RecordedRequest(
             seq=self._seq,
@@ -103,13 +103,13 @@ class RequestLog:
         return record
 
     def list(self, vendor: str | None = None, *, after: int = 0) -> list[RecordedRequest]:
-        """Those for a vendor, or all; of them, those that came after the one with this `seq`."""
+        """Returns the requests to a vendor, or all, that came after the request with this `seq`."""
         skipped = max(0, after - self._records[0].seq + 1) if self._records else 0
         newer = islice(self._records, skipped, None)
         return [record for record in newer if vendor is None or record.vendor == vendor]
 
     def clear(self) -> None:
-        """Forget them."""
+        """Deletes all records."""
         self._records.clear()
         self._seq = 0
 

@@ -1,4 +1,4 @@
-"""Faults put into effect: first on the answer, then on the wire."""
+"""Applies faults, first to the response, then to the connection."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _CHUNK = 64 * 1024
 
 
 class DroppedError(Exception):
-    """The connection is gone; there is nobody to answer."""
+    """The connection was closed, so no response can be sent."""
 
 
 def replace_answer(fault: Fault, vendor: Vendor, call: Call) -> ApiResponse | None:
-    """The answer that the fault gives instead of the vendor's, if it is such a fault."""
+    """Returns the response that replaces the vendor's; None if the fault does not replace it."""
     kind = fault.kind
     if kind in ("status", "status_after"):
         answer = vendor.error(fault.status or (503 if kind == "status" else 502))
@@ -62,7 +62,7 @@ _SECRET_HEADERS = ("Authorization", "X-Api-Key", "X-Auth-Token")
 
 
 def change_answer(fault: Fault, vendor: Vendor, answer: ApiResponse, now: float) -> ApiResponse | None:
-    """The vendor's answer with a field changed; None if it has no such field."""
+    """Returns the vendor's response with a changed field; None if it has no such field."""
     if not answer.is_json:
         return None
     body = copy.deepcopy(answer.body)
@@ -75,12 +75,12 @@ def change_answer(fault: Fault, vendor: Vendor, answer: ApiResponse, now: float)
 
 
 def drop(request: web.BaseRequest, *, reset: bool) -> DroppedError:
-    """Close the connection without an answer."""
+    """Closes the connection without a response."""
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")
         if reset and connection is not None:
-            # Lingering for no time makes the kernel send a reset instead of an orderly end.
+            # With a linger time of zero, the kernel sends a reset instead of closing the connection normally.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return DroppedError()
@@ -89,7 +89,7 @@ def drop(request: web.BaseRequest, *, reset: bool) -> DroppedError:
 async def send(
     request: web.BaseRequest, answer: ApiResponse, fault: Fault | None, stopping: asyncio.Event
 ) -> web.StreamResponse:
-    """Send the answer, as badly as the fault wants."""
+    """Sends the response, and applies the fault to the transfer."""
     payload = answer.payload()
     kind = fault.kind if fault else None
     if fault is None or kind not in ("hang", "truncated", "slow_body", "huge_body"):
@@ -103,7 +103,7 @@ async def send(
             return _response(answer, half)
         response = await _begin(request, answer, len(payload))
         await response.write(half)
-        # The first half has to leave before the connection goes.
+        # The first half must be sent before the connection is closed.
         await asyncio.sleep(0.01)
         raise drop(request, reset=False)
     if kind == "slow_body":
@@ -172,13 +172,13 @@ def _content_type(answer: ApiResponse) -> str:
 
 
 async def _wait(stopping: asyncio.Event, seconds: float) -> None:
-    """Real time, cut short when the server stops."""
+    """Waits in real time, but not longer than until the server stops."""
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(stopping.wait(), seconds)
 
 
 async def _much_json(size: int, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Valid JSON of exactly this many bytes (and of at least a few)."""
+    """Yields valid JSON of exactly this many bytes, except for very small sizes."""
     start, end = b'{"padding":"', b'"}'
     yield start
     left = max(size - len(start) - len(end), 0)

@@ -1,4 +1,4 @@
-"""What the sandbox says of itself to a person: the banner, and the page at `/`."""
+"""The sandbox's banner in the terminal, and its overview page at `/`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from html import escape
 from dagster_runs.sandbox.vendor import Vendor
 from dagster_runs.sandbox.world import World
 
-_WARNING = "This is a stand-in on your own machine. It is not the vendor, and nothing here is real."
+_WARNING = "This is a simulation on your own machine. It is not the vendor, and nothing here is real."
 _SHOWN = 20
 
 
 def banner(vendors: Sequence[Vendor], url: str) -> str:
-    """For the terminal."""
+    """Returns the banner for the terminal."""
     lines = ["dagster_runs sandbox", _WARNING, ""]
     for vendor in vendors:
         lines += [vendor.title, f"  {'base URL':<22}{url}{vendor.base_path}"]
@@ -24,7 +24,7 @@ def banner(vendors: Sequence[Vendor], url: str) -> str:
 
 
 def page(world: World, url: str) -> str:
-    """For the browser."""
+    """Returns the overview page for the browser."""
     sections = "".join(_vendor(vendor, url) for vendor in world.vendors)
     faults = "".join(f"<li><code>{escape(str(active.fault))}</code></li>" for active in world.faults.active)
     requests = _table(

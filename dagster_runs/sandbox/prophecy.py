@@ -1,21 +1,21 @@
-"""A stand-in of Prophecy's API that triggers pipelines.
+"""Simulates Prophecy's API for triggering pipelines.
 
 Documented: both endpoints, the token header, the types of the fields, that failure to trigger is HTTP 200 with
-`success: false`, that `success` of a status is about the request, the shape of run ids and times, three states. Not
-documented, so decided here: that every refusal of a body is `success: false` (also one that is no JSON), unknown fields
-are refused, an unknown run id is `success: false`, a bad token is 401 with `message` or a login page. There is no list
-and no cancel, as at the vendor. There is no state for a queue: `hold="QUEUED"` with `hold_when="queued"` makes one.
+`success: false`, that `success` of a status refers to the request, the shape of run ids and times, three states. Not
+documented, so assumed here: every refusal of a body is `success: false` (even if it is not JSON), unknown fields are
+refused, an unknown run id is `success: false`, an invalid token is 401 with `message` or a login page. Like the vendor,
+it cannot list or cancel runs. There is no queued state, but `hold="QUEUED"` with `hold_when="queued"` simulates one.
 
 Options of `Behaviour`:
-    times: `naive` (as documented) or `zulu` (a `Z` at the end, which the vendor's sample script reckons with).
+    times: `naive` (as documented) or `zulu` (with a final `Z`, which the vendor's sample script expects).
 
 Settings of `configure`:
-    refusal: `json` (401) or `login_page` (HTML with 200): the answer to a token that is no good.
-    wrong_fabric: The answer to a fabric that there is not: `refused` (as in the specification's example), or accepted
-        though the run never starts, and its status is then `lost` (no such run) or `stuck` (`RUNNING` for ever).
+    refusal: The response to an invalid token: `json` (401) or `login_page` (HTML with 200).
+    wrong_fabric: The response to an unknown fabric: `refused` (as in the specification's example), or accepted without
+        ever starting the run, whose status is then `lost` (unknown run) or `stuck` (`RUNNING` forever).
     ids: `dashes` (as documented) or `base64` (run ids with `/` and `+`, since the alphabet is not documented).
 
-A run that never starts is not counted by `starts`; its `source` is `never-started`.
+`starts` does not count a run that never starts. The `source` of such a run is `never-started`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Prophecy(Vendor):
         "ids": ("dashes", "base64"),
     }
     state_field = "runStatus"
-    # The nearest to an end is `updatedAt`, which is there all the time.
+    # There is no end time. The closest field is `updatedAt`, which is always present.
     end_fields = ()
     credential_header = "x-auth-token"
 
@@ -111,7 +111,7 @@ class Prophecy(Vendor):
 
     @override
     def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
-        # The vendor shows no queue.
+        # The vendor has no queued state.
         queued = Behaviour(**{"queued_seconds": 0.0, **defaults.as_dict()})
         usual = {"name": target_id, "project_id": well_known.PROPHECY_PROJECT, "fabric_id": well_known.PROPHECY_FABRIC}
         return super().add_target(kind, target_id, queued, **{**usual, **fields})
@@ -141,7 +141,7 @@ class Prophecy(Vendor):
     @override
     def new_id(self) -> str:
         if self.settings["ids"] == "base64":
-            # Chosen so that both letters that mean something in an address are always there.
+            # The prefix ensures that the id contains both characters with a meaning in URLs.
             return base64.b64encode(b"\xff\xef\xbe" + secrets.token_bytes(22)).decode()
         return f"MDAw-{_letters(20)}--{_letters(12)}=="
 
@@ -177,7 +177,7 @@ class Prophecy(Vendor):
     def _trigger_nowhere(self, target: Target, body: dict[str, Any]) -> ApiResponse:
         if self.settings["wrong_fabric"] == "refused":
             raise _refuse(_metadata(f"Fabric with uid `{body['fabricId']}` not found"))
-        # It takes none of the behaviours that are meant for runs.
+        # Does not consume a behavior, since those are meant for runs that start.
         run = Run(
             id=self.new_id(),
             kind="pipeline",
@@ -199,7 +199,7 @@ class Prophecy(Vendor):
         project, fabric = self._place(run)
         show = _zulu if run.plan.options.get("times") == "zulu" else _time
         changed = [run.created_at, run.started_at(now), run.ended_at(now)]
-        answer = {
+        response = {
             "success": True,
             "runId": run.id,
             "createdAt": show(run.created_at),
@@ -209,32 +209,32 @@ class Prophecy(Vendor):
             "fabricId": fabric,
             "runStatus": self.word(run, now),
         }
-        if answer["runStatus"] == "ERROR":
-            answer["errorMessage"] = _ERROR if run.plan.error is None else run.plan.error
-        return ApiResponse(200, answer)
+        if response["runStatus"] == "ERROR":
+            response["errorMessage"] = _ERROR if run.plan.error is None else run.plan.error
+        return ApiResponse(200, response)
 
     def _pipeline_page(self, call: Call, project_id: str) -> ApiResponse:
-        """What a deep link to a pipeline leads to."""
+        """The page that a deep link to a pipeline opens."""
         name = call.query.get("name", "")
         runs = [run for run in self.runs.values() if run.target_id == name and self._place(run)[0] == project_id]
         return self._page(f"Project {project_id}, pipeline {name}", runs)
 
     def _history_page(self, call: Call) -> ApiResponse:
-        """What a deep link to a run leads to: the run history of the project on the fabric, newest first."""
+        """The page that a deep link to a run opens: the run history of the project on the fabric, newest first."""
         project, fabric = call.query.get("prProjectId", ""), call.query.get("prFabricId", "")
         runs = [run for run in reversed(self.runs.values()) if self._place(run) == (project, fabric)]
         return self._page(f"Run history of project {project} on fabric {fabric}", runs)
 
     def _place(self, run: Run) -> tuple[str, str]:
-        """The project and the fabric, as the answers have them."""
+        """Returns the ids of the project and the fabric, as in the responses."""
         fields = self.targets[run.target_id].fields
         return str(fields["project_id"]), str((run.body or {}).get("fabricId", fields["fabric_id"]))
 
-    def _page(self, what: str, runs: Sequence[Run]) -> ApiResponse:
-        title = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: stand-in</h1>"
-        told = [f"{run.id}, {run.target_id}: {self.word(run, self.clock.now())}" for run in runs]
-        rows = "".join(f"<li>{escape(one)}</li>" for one in told)
-        return ApiResponse(200, f"{title}<p>{escape(what)}</p><ul>{rows}</ul>", content_type="text/html")
+    def _page(self, caption: str, runs: Sequence[Run]) -> ApiResponse:
+        title = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: simulation</h1>"
+        lines = [f"{run.id}, {run.target_id}: {self.word(run, self.clock.now())}" for run in runs]
+        rows = "".join(f"<li>{escape(one)}</li>" for one in lines)
+        return ApiResponse(200, f"{title}<p>{escape(caption)}</p><ul>{rows}</ul>", content_type="text/html")
 
 
 def _is_integer(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""How many requests came within one second of real time."""
+"""Counts the requests within one second of real time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _WINDOW = 1.0
 
 
 class RequestRate:
-    """Counts the requests of each account in a sliding second.
+    """Counts the requests of each account in a sliding window of one second.
 
-    It is exact: the fullest of all possible seconds ends with an arrival, so looking at each arrival misses none.
-    Two requests that are a whole second apart are not in the same one.
+    The count is exact: the window with the most requests ends with an arrival, so it is enough to check at each
+    arrival. Two requests that are a whole second apart are not in the same window.
 
     Attributes:
-        busiest: The most requests of one account that came within one second.
+        busiest: The maximum number of requests of one account within one second.
     """
 
     def __init__(self) -> None:
@@ -22,11 +22,11 @@ class RequestRate:
         self.busiest = 0
 
     def count(self, account: str, at: float) -> int:
-        """Note a request; tells how many came in the second that ends with it.
+        """Records a request, and returns the number of requests in the second that ends with it.
 
         Args:
-            account: Whose request it is.
-            at: When it came, by a clock that never goes back.
+            account: The account that sent the request.
+            at: The time of arrival, by a monotonic clock.
         """
         recent = self._recent.setdefault(account, deque())
         while recent and at - recent[0] >= _WINDOW:

@@ -1,12 +1,12 @@
-"""A stand-in of RudderStack's Profiles API.
+"""Simulates RudderStack's Profiles API.
 
-Documented: start and status, Bearer token, 409 while the project runs, `parameters` as an array of single strings with
-four allowed flags. Not documented, so decided here: the bodies of errors, and that a run has no `finishedAt` before its
-end. There is no list of runs, no cancel and no logs, as at the vendor.
+Documented: start and status, Bearer token, 409 while a run of the project is active, `parameters` as an array of single
+strings with four allowed flags. Not documented, so assumed here: the bodies of errors, and that an active run has no
+`finishedAt`. Like the vendor, it cannot list or cancel runs, and has no logs.
 
 Options of `Behaviour`:
     spelling: `camel` (as documented) or `snake` (as in the vendor's own client).
-    failure_style: How `outcome="fail"` shows: `failed`, or `finished_with_error`.
+    failure_style: How a failure is reported: `failed`, or `finished_with_error`.
     tasks: The names of the run's tasks.
 """
 
@@ -54,7 +54,7 @@ _VALUES = {
 
 
 class RudderStack(Vendor):
-    """`/rudderstack/v2`; a client's base URL may end with or without `/v2`."""
+    """RudderStack at `/rudderstack/v2`. A client's base URL may end with or without `/v2`."""
 
     name = "rudderstack"
     mount = "rudderstack"
@@ -88,7 +88,7 @@ class RudderStack(Vendor):
 
     @override
     def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
-        # The vendor knows no queue: a run that was started is `running`.
+        # The vendor has no queued state: a run that was started is `running`.
         queued = {"queued_seconds": 0.0, **defaults.as_dict()}
         return super().add_target(kind, target_id, Behaviour(**queued), **fields)
 
@@ -138,7 +138,7 @@ class RudderStack(Vendor):
     def _start(self, call: Call, profiles_id: str) -> ApiResponse:
         body = _start_body(call)
         target = self._target(profiles_id)
-        # Only one run of a project at a time: the last one is the only one that can still be going.
+        # A project has only one active run at a time, so only the last run can be active.
         if target.runs and self.is_active(target.runs[-1]):
             return ApiResponse(409, {"error": "The Profiles project is already running"})
         run = self.start(target, body=body)
@@ -197,7 +197,7 @@ def _refuse(message: str, **details: str) -> RefusedError:
 
 
 def _camel(run: Run, vendor: RudderStack, now: float) -> dict[str, Any]:
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "jobId": run.target_id,
         "jobRunId": run.id,
         "status": vendor.word(run, now),
@@ -209,7 +209,7 @@ def _camel(run: Run, vendor: RudderStack, now: float) -> dict[str, Any]:
         ],
         "error": _error(run, now) or None,
     }
-    return {name: value for name, value in answer.items() if value is not None}
+    return {name: value for name, value in response.items() if value is not None}
 
 
 def _snake(run: Run, vendor: RudderStack, now: float) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _snake(run: Run, vendor: RudderStack, now: float) -> dict[str, Any]:
 
 
 def _tasks(run: Run, now: float) -> list[tuple[str, float, float | None]]:
-    """The tasks that have begun, one after the other: name, start, end."""
+    """Returns the tasks that have started, in order: name, start, end."""
     tasks: list[tuple[str, float, float | None]] = []
     names = run.plan.options.get("tasks") or ("wht",)
     share = run.plan.running_seconds / len(names)
@@ -249,7 +249,7 @@ def _error(run: Run, now: float) -> str | None:
     if run.outcome != "fail" or run.phase(now) is not Phase.ENDED:
         return None
     if run.plan.options.get("failure_style") == "finished_with_error":
-        return run.plan.error or _ERROR  # without one it would be a success
+        return run.plan.error or _ERROR  # without an error it would be a success
     return _ERROR if run.plan.error is None else run.plan.error
 
 

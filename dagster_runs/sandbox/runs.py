@@ -1,4 +1,4 @@
-"""Targets and runs. A run's state is worked out from the time alone: no timers, so `advance` needs no bookkeeping."""
+"""Targets and runs. A run's state depends only on the time, so there are no timers that `advance` has to move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dagster_runs.sandbox.behaviour import Behaviour, Outcome, Plan
 
 
 class Phase(Enum):
-    """Where a run is, in no vendor's words."""
+    """The phase of a run, independent of any vendor."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -43,16 +43,16 @@ class Run:
         self.hold_to = self.hold_from + held
         self.starts_at = self.hold_to if before else start
         self.ends_at = self.starts_at + plan.running_seconds + (0.0 if before else held)
-        # A run that nobody canceled was seen to pass through the same states as one that somebody did.
+        # At real vendors, a run that ends canceled without a request passes through the same states as with one.
         self.gives_up_at = self.ends_at - min(plan.cancel_seconds, plan.running_seconds / 4)
 
     @property
     def outcome(self) -> Outcome:
-        """How it ends, or ended."""
+        """The outcome of the run."""
         return "cancel" if self.cancel_requested_at is not None else self.plan.outcome
 
     def phase(self, now: float) -> Phase:
-        """Where it is at this time."""
+        """Returns the phase at this time."""
         if now >= (self.ends_at if self.cancel_requested_at is None else self._ends_at()):
             return Phase.ENDED
         if self.cancel_requested_at is not None:
@@ -66,20 +66,20 @@ class Run:
         return Phase.RUNNING
 
     def started_at(self, now: float) -> float | None:
-        """When it began to run, if it has."""
+        """Returns the start time; None if the run has not started."""
         return self.starts_at if self.starts_at <= self._active_until(now) else None
 
     def ended_at(self, now: float) -> float | None:
-        """When it ended, if it has."""
+        """Returns the end time; None if the run has not ended."""
         ends_at = self._ends_at()
         return ends_at if now >= ends_at else None
 
     def reached(self, at: float, now: float) -> bool:
-        """Whether it got as far as to what its plan has for that time (a canceled run stops on its way)."""
+        """Whether the run reached the point that is planned for time `at`. A canceled run stops earlier."""
         return at <= self._active_until(now)
 
     def progress(self, now: float) -> float:
-        """The part of its work that is done, 0 to 1; it stands still while held or canceled."""
+        """Returns the share of the work that is done, from 0 to 1. It stops while the run is held or canceled."""
         until = self._active_until(now)
         if self.outcome == "cancel":
             until = min(until, self.gives_up_at)
@@ -101,12 +101,12 @@ class Run:
 
 @dataclass
 class Target:
-    """What a vendor can run: a Profiles project, a courier group, a journey, a pipeline, a test suite.
+    """An object that a vendor can run: a Profiles project, a courier group, a journey, a pipeline, a test suite.
 
     Attributes:
-        defaults: How its runs go when no test says otherwise.
-        behaviours: What a test asked for: the first for the next run, and so on; the last one stays.
-        fields: What its vendor's listings say of it.
+        defaults: The default behavior of its runs.
+        behaviours: The behaviors of the next runs, in order. The last one applies to all further runs.
+        fields: The fields that the vendor's lists show.
         runs: Its runs, oldest first.
     """
 
@@ -118,7 +118,7 @@ class Target:
     runs: list[Run] = field(default_factory=list)
 
     def next_behaviour(self) -> Behaviour:
-        """How the run that starts now goes."""
+        """Returns the behavior of the run that starts now."""
         if len(self.behaviours) > 1:
             return self.behaviours.pop(0)
         return self.behaviours[0] if self.behaviours else Behaviour()
@@ -126,20 +126,20 @@ class Target:
 
 @dataclass(frozen=True)
 class SandboxRun:
-    """A run as a test sees it.
+    """A snapshot of a run, for tests.
 
     Attributes:
-        id: The vendor's id of it.
-        vendor: Whose it is, such as `rudderstack`.
-        kind: The vendor's word for what it does, such as `run-tests`.
-        target_id: What was run.
-        source: `api` if a request started it; else what `begin_run` was told, such as `scheduler`.
-        state: The vendor's word for its state now.
-        created_at: Simulated epoch seconds, as are all times here.
-        started_at: None until it starts.
-        ended_at: None until it ends.
-        cancel_requested_at: None unless somebody asked.
-        body: The JSON that was sent to start it.
+        id: The vendor's id of the run.
+        vendor: The name of the vendor, such as `rudderstack`.
+        kind: The vendor's name for the kind of run, such as `run-tests`.
+        target_id: The id of the target.
+        source: `api` if a request started the run; otherwise the `source` passed to `begin_run`, such as `scheduler`.
+        state: The vendor's current status of the run.
+        created_at: The creation time. All times are simulated epoch seconds.
+        started_at: The start time; None until the run starts.
+        ended_at: The end time; None until the run ends.
+        cancel_requested_at: The time of the request to cancel the run; None without one.
+        body: The JSON of the request that started the run.
     """
 
     id: str
@@ -156,9 +156,9 @@ class SandboxRun:
 
     @property
     def parameters(self) -> list[str]:
-        """The body's `parameters`, where the vendor has them."""
+        """The body's `parameters`, if the vendor has them."""
         return list(self.body.get("parameters") or []) if isinstance(self.body, dict) else []
 
     def as_dict(self) -> dict[str, Any]:
-        """For sending."""
+        """Returns a dict for JSON."""
         return asdict(self)

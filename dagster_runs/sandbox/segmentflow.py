@@ -1,20 +1,21 @@
-"""A stand-in of Segmentflow's journeys: two generations of triggers, and the status of a run.
+"""Simulates Segmentflow's journeys API: two generations of triggers, and the status of a run.
 
 Documented: paths, bodies, the key header, the idempotency key and its reuse, scopes, the shape and codes of errors.
-Not documented, so decided here: that at least one identity is needed (else 422), unknown fields are refused (400), 400
-has the code `bad_request`, `required` is among an error's `details`, a wrong method is 404, keys never expire. There is
-no list and no cancel, as at the vendor. `outcome="cancel"` is a recipient who leaves the journey: `exited`.
+Not documented, so assumed here: at least one identity is required (else 422), unknown fields are refused (400), 400
+has the code `bad_request`, `required` is among an error's `details`, a wrong method is 404, keys never expire. Like the
+vendor, it cannot list or cancel runs. `outcome="cancel"` means that the recipient leaves the journey: `exited`.
 
 Options of `Behaviour`:
-    shape: Of the run: `B` (newer pages) or `A` (older: no `workflowId`).
-    completed_at: Before the end: `null`, `absent`, or `present` (as the older page demands; it is then the start).
+    shape: The shape of the run: `B` (newer pages) or `A` (older: no `workflowId`).
+    completed_at: The field while the run is active: `null`, `absent`, or `present` (as the older page demands; it then
+        contains the start).
     workflow_id: `given` or `null`, in shape B.
     start_status: 202 (page on errors) or 200.
 
 Settings of `configure`:
-    scopes: What the key may do; `["journeys:trigger", "journeys:read"]`.
-    allow_sends: Without it a trigger is refused with `send_not_allowed`; True.
-    reuse_status: 422 or 409: the answer to a key that comes again with another body.
+    scopes: The scopes of the key. Default: `["journeys:trigger", "journeys:read"]`.
+    allow_sends: If false, a trigger is refused with `send_not_allowed`. Default: True.
+    reuse_status: 422 or 409: the status for a key that is reused with another body.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _CODES = {
     403: ("insufficient_scope", "The API key lacks a required scope."),
     404: ("not_found", "The resource does not exist."),
     405: ("method_not_allowed", "The method is not allowed."),
-    409: ("conflict", "Another request with this idempotency key is still going on."),
+    409: ("conflict", "Another request with this idempotency key is still being processed."),
     410: ("gone", "The resource is gone."),
     422: ("validation_failed", "The request was rejected."),
     429: ("rate_limited", "Too many requests."),
@@ -51,7 +52,7 @@ _CODES = {
     501: ("not_implemented", "Not implemented."),
 }
 _GATEWAY = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
-# The documented pattern; the two special values are a UUID of zeros and one of ones.
+# The documented pattern. The two special values are the UUID of zeros and the UUID of ones.
 _UUID = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
     r"|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -60,7 +61,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _RECIPIENT = {"email": str, "userId": str, "anonymousId": str}
 _PROFILE = {"email": str, "externalId": str, "userId": str, "anonymousId": str, "properties": dict}
 _MAX_KEY, _MAX_JOURNEY_KEY = 255, 120
-# What profiles' ids are made from, so that one recipient has one profile.
+# The namespace of profile ids, which ensures that one recipient has one profile.
 _PROFILES = uuid.UUID("5e9f1c00-0000-4000-8000-0000000000ff")
 
 
@@ -155,7 +156,7 @@ class Segmentflow(Vendor):
             return super().give_state(body, word, ended=ended, now=now)
         if "runId" not in body:
             return False
-        # The answer to a trigger has a state and no end.
+        # The response to a trigger has a state but no end time.
         body["status"] = word
         return True
 
@@ -184,8 +185,8 @@ class Segmentflow(Vendor):
         _check_uuid("id", journey_id)
         body = _body(call, "recipient", _RECIPIENT)
         run, status = self._begin(self.targets.get(journey_id.lower()), body, "recipient")
-        answer = {"runId": run.id, "workflowId": _workflow_id(run), "status": self.word(run, run.created_at)}
-        return ApiResponse(status, answer, started_run=run.id)
+        response = {"runId": run.id, "workflowId": _workflow_id(run), "status": self.word(run, run.created_at)}
+        return ApiResponse(status, response, started_run=run.id)
 
     def _trigger_by_key(self, call: Call, journey_key: str) -> ApiResponse:
         self._check_trigger()
@@ -197,20 +198,20 @@ class Segmentflow(Vendor):
             raise _refuse(400, message, field="idempotency-key")
         body = _body(call, "profile", _PROFILE)
         journey = next((target for target in self.targets.values() if target.fields["key"] == journey_key), None)
-        # What counts is what is asked for, not how it was written down.
-        asked = [journey.id if journey else None, body["profile"], body.get("variables", {})]
-        fingerprint = json.dumps(asked, sort_keys=True)
+        # The content of the request counts, not its formatting.
+        content = [journey.id if journey else None, body["profile"], body.get("variables", {})]
+        fingerprint = json.dumps(content, sort_keys=True)
         if key in self._used:
-            before, answer = self._used[key]
+            before, response = self._used[key]
             if before != fingerprint:
                 status = self.settings["reuse_status"]
                 message = "This idempotency key was used with a different request."
                 return _problem(status, "idempotency_key_reuse", message)
-            return ApiResponse(answer.status, answer.body)
+            return ApiResponse(response.status, response.body)
         run, status = self._begin(journey, body, "profile")
-        answer = ApiResponse(status, {"runId": run.id, "status": self.word(run, run.created_at)}, started_run=run.id)
-        self._used[key] = fingerprint, answer
-        return answer
+        response = ApiResponse(status, {"runId": run.id, "status": self.word(run, run.created_at)}, started_run=run.id)
+        self._used[key] = fingerprint, response
+        return response
 
     def _begin(self, journey: Target | None, body: dict[str, Any], who: str) -> tuple[Run, int]:
         if journey is None:
@@ -237,7 +238,7 @@ class Segmentflow(Vendor):
         options, ended_at = run.plan.options, run.ended_at(now)
         failed = run.outcome == "fail" and ended_at is not None
         workflow_id = None if options.get("workflow_id") == "null" else _workflow_id(run)
-        answer = {
+        response = {
             "runId": run.id,
             "journeyId": run.target_id,
             "profileId": _profile_id(run),
@@ -248,14 +249,14 @@ class Segmentflow(Vendor):
             "error": (_ERROR if run.plan.error is None else run.plan.error) if failed else None,
         }
         if ended_at is None and options.get("completed_at") == "absent":
-            del answer["completedAt"]
+            del response["completedAt"]
         elif ended_at is None and options.get("completed_at") == "present":
-            answer["completedAt"] = answer["triggeredAt"]
-        return answer
+            response["completedAt"] = response["triggeredAt"]
+        return response
 
 
 def _body(call: Call, who: str, identity: Mapping[str, type]) -> dict[str, Any]:
-    """The body of a trigger: structurally what the page shows."""
+    """Returns the validated body of a trigger."""
     if call.media_type != "application/json":
         raise _refuse(400, "Content-Type must be application/json")
     try:

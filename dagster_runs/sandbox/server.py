@@ -1,4 +1,4 @@
-"""The sandbox as an object: a server in a thread of its own."""
+"""The sandbox as an object: a server in a separate thread."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dagster_runs.sandbox.client import SandboxClient
 from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.world import World
 
-# Long enough for answers that are on their way, short enough for a test-suite.
-_LAST_ANSWERS_SECONDS = 0.1
+# Long enough for pending responses, short enough for a test suite.
+_SHUTDOWN_SECONDS = 0.1
 _CONTROL_TIMEOUT = 30.0
 
 
 class Sandbox(SandboxClient):
-    """Stand-ins of the vendors' servers on this machine, with all the controls of `SandboxClient`.
+    """Simulated servers of the vendors on this machine, with all the controls of `SandboxClient`.
 
     ```python
     with Sandbox(speed=20) as sandbox:
@@ -32,11 +32,12 @@ class Sandbox(SandboxClient):
         assert sandbox.starts("rudderstack") == 1
     ```
 
-    What it knows outlives `stop`: started again, it listens on the same port, as a server does after an outage.
+    The state and the port are kept after `stop`, so that the sandbox can be started again like a server after an
+    outage.
 
     Args:
-        speed: Simulated seconds in a real second; 0 stops time, so that only `advance` moves it.
-        port: 0 takes a free one.
+        speed: Simulated seconds per real second; 0 stops the time, so that only `advance` moves it.
+        port: The port to listen on; 0 for a free one.
         host: The address to listen on.
     """
 
@@ -53,21 +54,21 @@ class Sandbox(SandboxClient):
 
     @property
     def url(self) -> str:
-        """Where the sandbox is. With port 0, it is known once the sandbox has started."""
+        """The URL of the sandbox. With port 0, it is known only after the sandbox has started."""
         if not self._port:
             raise RuntimeError("the sandbox has not been started")
         return f"http://{self._host}:{self._port}"
 
     @property
     def client(self) -> SandboxClient:
-        """The controls alone."""
+        """A client with only the controls."""
         return SandboxClient(self.url)
 
     def start(self) -> Sandbox:
-        """Begin to listen.
+        """Starts the server.
 
         Raises:
-            OSError: If the port is taken.
+            OSError: The port is in use.
         """
         if self._thread is not None:
             raise RuntimeError("the sandbox is already running")
@@ -83,7 +84,7 @@ class Sandbox(SandboxClient):
         return self
 
     def stop(self) -> None:
-        """Stop listening and drop the connections."""
+        """Stops the server and closes the connections."""
         if self._thread is None or self._loop is None or self._front is None:
             return
         self._loop.call_soon_threadsafe(self._front.stopping.set)
@@ -99,18 +100,18 @@ class Sandbox(SandboxClient):
         self.stop()
 
     def _exchange(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
-        # In the same process there is no need for HTTP, which takes ten times as long as most of what is asked.
+        # Bypasses HTTP, which takes ten times as long as most control requests.
         call = Call(method, f"/_sandbox/{path}", urlencode(query), {}, body, self.url, tuple(path.split("/")))
 
-        async def answered() -> ApiResponse:
+        async def respond() -> ApiResponse:
             return control.answer(self._world, call)
 
         if self._thread is None or self._loop is None:
-            answer = control.answer(self._world, call)
+            response = control.answer(self._world, call)
         else:
-            # In the server's thread, which alone may touch the world while it serves.
-            answer = asyncio.run_coroutine_threadsafe(answered(), self._loop).result(_CONTROL_TIMEOUT)
-        return answer.status, json.loads(answer.payload())
+            # Only the server's thread may use the state while the server runs.
+            response = asyncio.run_coroutine_threadsafe(respond(), self._loop).result(_CONTROL_TIMEOUT)
+        return response.status, json.loads(response.payload())
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -118,12 +119,12 @@ class Sandbox(SandboxClient):
         runner = web.AppRunner(
             self._front.application(),
             access_log=None,
-            shutdown_timeout=_LAST_ANSWERS_SECONDS,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
             handler_cancellation=True,
         )
         try:
             await runner.setup()
-            # The host as given: another address that happens to be the same must not be listened on.
+            # Uses the host as given, so that the server does not listen on other addresses that it resolves to.
             site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
             await site.start()
             self._port = runner.addresses[0][1]

@@ -1,4 +1,4 @@
-"""What the stand-ins of all vendors have in common. A new vendor is a subclass in a module of its own."""
+"""The base class of all simulated vendors. To add a vendor, add a module with a subclass."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from dagster_runs.sandbox.runs import Phase, Run, SandboxRun, Target
 
 
 class Vendor(ABC):
-    """The stand-in of one vendor's server: routes, targets and runs.
+    """A simulated server of one vendor: routes, targets and runs.
 
-    It lives on the server's event loop and is never touched from another thread.
+    It is used only by the server's event loop, never by another thread.
 
     Attributes:
-        name: As in `Sandbox.runs(vendor=...)`.
-        mount: The first part of its paths.
-        title: For people.
-        base_path: What a client's base URL ends in.
-        logins: Credentials by what they are, for the banner.
-        run_kinds: By kind of target, what can be run of it; the first is the default.
-        options: The options of `Behaviour` that it knows.
-        replaces: Options that push aside others of the target's defaults.
-        state_field: The field of an answer with the run's state.
-        end_fields: The fields of an answer with the run's end, by their spellings.
-        credential_header: The header that its credentials come in.
-        usual_settings: What `configure` can change for the vendor as a whole, and how it is without.
-        choices: The values that options and settings are limited to.
+        name: The name, as in `Sandbox.runs(vendor=...)`.
+        mount: The first segment of its paths.
+        title: The display name.
+        base_path: The path of a client's base URL.
+        logins: The credentials by their names, for the banner.
+        run_kinds: The kinds of runs for each kind of target. The first one is the default.
+        options: The options of `Behaviour` that the vendor supports.
+        replaces: For an option, the options of the target's defaults that it invalidates.
+        state_field: The field of a response with the run's state.
+        end_fields: The fields of a response with the run's end, in all spellings.
+        credential_header: The header that contains the credentials.
+        usual_settings: The defaults of the settings that `configure` can change.
+        choices: The allowed values of options and settings.
     """
 
     name: str
@@ -60,54 +60,58 @@ class Vendor(ABC):
         self.router = Router(self.routes())
         self.load_defaults()
 
-    # --- what a vendor says of itself
+    # --- implemented by each vendor
 
     @abstractmethod
     def routes(self) -> list[Route]:
-        """Its endpoints; paths start after the mount."""
+        """Returns the endpoints. Paths start after the mount."""
 
     @abstractmethod
     def load_defaults(self) -> None:
-        """Add the targets that are there from the start."""
+        """Adds the default targets."""
 
     @abstractmethod
     def credentials(self, call: Call) -> Credentials:
-        """What the request's credentials are worth."""
+        """Returns whether the request's credentials are valid, invalid or missing."""
 
     @abstractmethod
     def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
-        """The answer to a request with wrong credentials or none."""
+        """Returns the response to a request with invalid or missing credentials."""
 
     @abstractmethod
     def word(self, run: Run, now: float) -> str:
-        """The vendor's word for the run's state."""
+        """Returns the vendor's status of the run."""
 
     @abstractmethod
     def new_id(self) -> str:
-        """An id for a new run."""
+        """Returns an id for a new run."""
 
     @abstractmethod
     def end_value(self, field: str, now: float) -> Any:
-        """A time of now, as the vendor writes it in one of `end_fields`."""
+        """Returns the current time in the vendor's format for one of `end_fields`."""
 
     @abstractmethod
     def error(self, status: int) -> ApiResponse:
-        """An error as the vendor would word it."""
+        """Returns an error in the vendor's format."""
 
     def check_target(self, kind: str, target_id: str) -> str:
-        """Refuse with `ValueError` an id that the vendor would never give out, else return how it is kept."""
+        """Returns the canonical form of a target's id.
+
+        Raises:
+            ValueError: The vendor would never issue such an id.
+        """
         return target_id
 
     def refuse_request(self, call: Call) -> ApiResponse | None:
-        """The answer to a request with good credentials that no endpoint would take, if it is one."""
+        """Returns the response to a request that all endpoints would refuse; None for an acceptable request."""
         return None
 
     def account(self, call: Call) -> str | None:
-        """Whose requests a rate limit counts together; None for a request that it does not count."""
+        """Returns the account that the rate limit applies to; None for a request that does not count."""
         return ""
 
     def named_in(self, call: Call) -> frozenset[str]:
-        """The targets that a request names, themselves or by a run of theirs, in the path or in the body's fields."""
+        """Returns the targets that a request names, directly or by a run's id, in the path or in the body's fields."""
         try:
             body = json.loads(call.body) if call.body else None
         except ValueError:
@@ -118,26 +122,30 @@ class Vendor(ABC):
         return frozenset({*(text for text in texts if text in self.targets), *runs})
 
     def not_found(self) -> ApiResponse:
-        """The answer where there is no such run."""
+        """Returns the response for an unknown run."""
         return self.error(404)
 
     def no_route(self, call: Call) -> ApiResponse:
-        """The answer where there is no endpoint."""
+        """Returns the response for an unknown path."""
         return self.error(404)
 
     def wrong_method(self, allowed: str) -> ApiResponse:
-        """The answer where there is one for another method."""
-        answer = self.error(405)
-        answer.headers["Allow"] = allowed
-        return answer
+        """Returns the response for a path that supports only another method."""
+        response = self.error(405)
+        response.headers["Allow"] = allowed
+        return response
 
     def give_state(self, body: dict[str, Any], word: str, *, ended: bool, now: float) -> bool:
-        """Put a word for the run's state into an answer, and an end with it or none; False if it tells no state."""
+        """Changes the state in a response, and adds or removes the end time.
+
+        Returns:
+            False if the response contains no state.
+        """
         if self.state_field not in body:
             return False
         body[self.state_field] = word
         present = [field for field in self.end_fields if field in body]
-        # An answer may leave the end out until there is one; then it gets the first spelling.
+        # A response may omit the end while the run is active. In this case, the first spelling is added.
         for field in present or (self.end_fields[:1] if ended else ()):
             body[field] = (body.get(field) or self.end_value(field, now)) if ended else None
         return True
@@ -145,10 +153,10 @@ class Vendor(ABC):
     # --- the server's side
 
     def admit(self, call: Call, at: float) -> ApiResponse | None:
-        """Count a request that came at this real time; the answer to one too many.
+        """Counts a request, and returns the response if it exceeds the rate limit.
 
         Args:
-            call: The request, its body perhaps not yet read.
+            call: The request, whose body may not have been read yet.
             at: `time.monotonic()` at its arrival.
         """
         account = self.account(call)
@@ -158,7 +166,7 @@ class Vendor(ABC):
         return self.error(429) if self.rate.count(account, at) > (limit or math.inf) else None
 
     def answer(self, call: Call) -> ApiResponse:
-        """Do what the request asks."""
+        """Processes a request and returns the response."""
         found = self.router.find(call.method, call.segments)
         try:
             if isinstance(found, Match):
@@ -172,10 +180,10 @@ class Vendor(ABC):
         return self.no_route(call) if found is None else self.wrong_method(found)
 
     def start(self, target: Target, *, kind: str | None = None, source: str = "api", body: Any = None) -> Run:
-        """Begin a run of the target."""
+        """Starts a run of the target."""
         kinds = self.run_kinds[target.kind]
         if kind is not None and kind not in kinds:
-            raise ValueError(f"{self.name} cannot run {kind} of a {target.kind}; it can run {', '.join(kinds)}")
+            raise ValueError(f"{self.name} cannot run {kind} for a {target.kind}; it can run {', '.join(kinds)}")
         run = Run(
             id=self.new_id(),
             kind=kind or kinds[0],
@@ -216,7 +224,7 @@ class Vendor(ABC):
         return run
 
     def reset(self) -> None:
-        """Forget everything but the defaults."""
+        """Deletes everything except the defaults."""
         self.targets.clear()
         self.runs.clear()
         self.rate = RequestRate()
@@ -224,22 +232,23 @@ class Vendor(ABC):
         self.load_defaults()
 
     def configure(self, settings: Mapping[str, Any]) -> None:
-        """Change how the vendor as a whole behaves."""
+        """Changes the vendor's settings."""
         unknown = set(settings) - set(self.settings)
         if unknown:
-            raise ValueError(
-                f"{self.name} has no setting {', '.join(sorted(unknown))}; it has {', '.join(sorted(self.settings))}"
-            )
+            known = ", ".join(sorted(self.settings))
+            raise ValueError(f"{self.name} has no setting {', '.join(sorted(unknown))}; its settings are {known}")
         self._check_choices(settings)
         limit = settings.get("requests_per_second")
         if limit is not None and (type(limit) is not int or limit < 1):
-            raise ValueError(f"requests_per_second must be a whole number of at least 1, or None, got {limit!r}")
+            raise ValueError(f"requests_per_second must be an integer of at least 1, or None, got {limit!r}")
         self.settings.update(settings)
 
     def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
-        """Make something that can be run; it replaces another of the same id."""
+        """Adds a target, and replaces an existing target with the same id."""
         if kind not in self.run_kinds:
-            raise ValueError(f"{self.name} has no {kind}; it has {', '.join(self.run_kinds)}")
+            raise ValueError(
+                f"{self.name} has no targets of kind {kind}; its kinds of targets are {', '.join(self.run_kinds)}"
+            )
         self.check_options(defaults)
         target_id = self.check_target(kind, target_id)
         target = Target(id=target_id, kind=kind, defaults=defaults, fields=fields)
@@ -247,22 +256,27 @@ class Vendor(ABC):
         return target
 
     def set_behaviours(self, target_id: str, behaviours: Sequence[Behaviour]) -> None:
-        """Say how the next runs of a target go."""
+        """Sets the behavior of a target's next runs."""
         for behaviour in behaviours:
             self.check_options(behaviour)
         self.targets[target_id].behaviours = list(behaviours)
 
     def check_options(self, behaviour: Behaviour) -> None:
-        """Refuse with `ValueError` what the vendor does not know."""
+        """Checks the options of a behavior.
+
+        Raises:
+            ValueError: The vendor does not support an option or its value.
+        """
         unknown = set(behaviour.options) - self.options
         if unknown:
+            known = ", ".join(sorted(self.options))
             raise ValueError(
-                f"{self.name} does not know {', '.join(sorted(unknown))}; it knows {', '.join(sorted(self.options))}"
+                f"{self.name} does not support {', '.join(sorted(unknown))}; the supported options are {known}"
             )
         self._check_choices(behaviour.options)
 
     def snapshot(self, run: Run) -> SandboxRun:
-        """The run as it is now."""
+        """Returns a snapshot of the run."""
         now = self.clock.now()
         return SandboxRun(
             id=run.id,
@@ -279,7 +293,7 @@ class Vendor(ABC):
         )
 
     def is_active(self, run: Run) -> bool:
-        """Whether it has not ended."""
+        """Whether the run is active."""
         return run.phase(self.clock.now()) is not Phase.ENDED
 
     def _fresh_settings(self) -> dict[str, Any]:
@@ -288,13 +302,13 @@ class Vendor(ABC):
     def _check_choices(self, given: Mapping[str, Any]) -> None:
         for name, value in given.items():
             allowed = self.choices.get(name)
-            # JSON has no tuples, and 1 is not True.
+            # Compares one by one, with the type, because JSON has no tuples, and 1 must not count as True.
             if allowed is not None and not any(type(one) is type(value) and one == value for one in allowed):
                 raise ValueError(f"{name} must be {' or '.join(str(one) for one in allowed)}, got {value!r}")
 
 
 def gateway_error(status: int, reason: str) -> ApiResponse:
-    """The page of a proxy in front of a server that does not answer."""
+    """Returns the error page of a proxy in front of a server that does not respond."""
     title = f"{status} {reason}"
     body = f"<center><h1>{title}</h1></center>\n<hr><center>nginx</center>"
     page = f"<html>\n<head><title>{title}</title></head>\n<body>\n{body}\n</body>\n</html>\n"

@@ -1,6 +1,6 @@
-"""The tokens and ids that the sandbox knows from the start.
+"""The sandbox's default tokens and ids.
 
-None of these opens anything real: they are as public as this file.
+They are public and give access to nothing real.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ PROFILES_FEATURES = "2hkeBOp0lGJpMPyur0oXUxxIDhw"
 PROFILES_FAILING = "2hkeFa1l3dGJpMPyur0oXUxxIDa"
 """Ends `failed`, with an error."""
 PROFILES_FINISHED_WITH_ERROR = "2hkeF1n1sh3dErrorur0oXUxxID"
-"""Ends `finished`, with an error: the vendor's newer way to report a failure."""
+"""Ends `finished`, with an error, which is the vendor's newer way to report a failure."""
 PROFILES_SNAKE = "2hkeSnak3pMPyur0oXUxxIDhwQz"
-"""Answers in snake_case, as an example in the vendor's own client does."""
+"""Has responses in snake_case, like an example in the vendor's own client."""
 PROFILES_SLOW = "2hkeS10wGJpMPyur0oXUxxIDhwR"
 """Runs for an hour."""
 
@@ -29,13 +29,13 @@ AMPERITY_CLIENT_SECRET = "sandbox-client-secret"
 AMPERITY_COURIERS = "cg-2efo5X8vo"
 """A courier group that succeeds in about 20 seconds."""
 AMPERITY_FILES = "cg-1Fi1esQ7w"
-"""A courier group that pulls files, so it needs `range_from`."""
+"""A courier group that pulls files, so it requires `range_from`."""
 AMPERITY_FAILING = "cg-3fA1lsK2m"
-"""A courier group that ends `failed`: one task failed, the next ones went on, the last was skipped."""
+"""A courier group that ends `failed`: one task fails, the next one still runs, and the last one is skipped."""
 AMPERITY_SLOW = "cg-4s10wPq9T"
 """A courier group that runs for an hour."""
 AMPERITY_ORCHESTRATION = "og-7aBc2DeFg"
-"""An orchestration group: its task that has started goes on when the workflow is stopped."""
+"""An orchestration group. A task that has started continues when the workflow is stopped."""
 AMPERITY_CAMPAIGN = "cc-21HCWon6Y"
 """A campaign."""
 
@@ -44,7 +44,7 @@ SEGMENTFLOW_API_KEY = "sk_live_sandbox"
 
 SEGMENTFLOW_JOURNEY = "5e9f1c00-0000-4000-8000-000000000001"
 SEGMENTFLOW_JOURNEY_KEY = "welcome-back"
-"""The same journey for the newer trigger. It is completed in about 10 seconds."""
+"""The key of the same journey, for the newer trigger. The journey completes in about 10 seconds."""
 SEGMENTFLOW_EXITING = "5e9f1c00-0000-4000-8000-000000000002"
 SEGMENTFLOW_EXITING_KEY = "abandoned-cart"
 """The recipient leaves the journey before its end: `exited`."""
@@ -62,7 +62,7 @@ PROPHECY_PIPELINE = "customer_360"
 PROPHECY_PIPELINE_FAILING = "customer_360_broken"
 """Ends `ERROR`, with a message of several lines."""
 
-# --- TestGen (both mounts know the same tokens and ids, but not each other's jobs)
+# --- TestGen (both mounts have the same tokens and ids, but separate jobs)
 TESTGEN_TOKEN = "sandbox-testgen-token"
 """Never expires."""
 TESTGEN_CLIENT_ID = "sandbox-client"

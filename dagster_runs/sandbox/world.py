@@ -1,4 +1,4 @@
-"""Everything that the sandbox knows, and the list of its vendors."""
+"""The state of the sandbox, and the list of its vendors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dagster_runs.sandbox.segmentflow import Segmentflow
 from dagster_runs.sandbox.testgen import NEW, OLD, TestGen
 from dagster_runs.sandbox.vendor import Vendor
 
-# A new vendor is a module with a subclass of Vendor, and a line here.
+# To add a vendor, add a module with a subclass of Vendor, and a line here.
 VENDORS: Sequence[Callable[[Clock], Vendor]] = (
     RudderStack,
     Amperity,
@@ -29,7 +29,7 @@ VENDORS: Sequence[Callable[[Clock], Vendor]] = (
 
 
 class World:
-    """The sandbox's state. Only the server's event loop touches it."""
+    """The state of the sandbox. Only the server's event loop may use it."""
 
     def __init__(self, speed: float = 1.0) -> None:
         self.clock = Clock(speed)
@@ -39,27 +39,28 @@ class World:
         self._mounts = {vendor.mount: vendor for vendor in self.vendors}
 
     def at(self, mount: str) -> Vendor | None:
-        """The vendor whose paths begin with this part."""
+        """Returns the vendor whose paths begin with this segment."""
         return self._mounts.get(mount)
 
     def named(self, name: str | None) -> list[Vendor]:
-        """The vendor of this name, or all."""
+        """Returns the vendor with this name, or all vendors."""
         vendors = [vendor for vendor in self.vendors if name in (None, vendor.name)]
         if not vendors:
-            raise ValueError(f"no vendor {name!r}; there are {', '.join(vendor.name for vendor in self.vendors)}")
+            known = ", ".join(vendor.name for vendor in self.vendors)
+            raise ValueError(f"there is no vendor {name!r}; the vendors are {known}")
         return vendors
 
     def runs(self, vendor: str | None) -> list[SandboxRun]:
-        """The runs, oldest first."""
+        """Returns the runs, oldest first."""
         found = [one.snapshot(run) for one in self.named(vendor) for run in one.runs.values()]
         return sorted(found, key=lambda run: run.created_at)
 
     def starts(self, vendor: str | None) -> int:
-        """How many runs were started by requests."""
+        """Returns the number of runs that were started by requests."""
         return sum(run.source == "api" for one in self.named(vendor) for run in one.runs.values())
 
     def begin_run(self, target_id: str, *, vendor: str | None, kind: str | None, source: str) -> SandboxRun:
-        """Start a run as somebody else would."""
+        """Starts a run as if by another user or a schedule."""
         owner = self._owners(target_id, vendor)[0]
         return owner.snapshot(owner.start(owner.targets[target_id], kind=kind, source=source))
 
@@ -71,7 +72,7 @@ class World:
     def add_target(
         self, vendor: str, kind: str, target_id: str, behaviours: Sequence[Behaviour], fields: dict[str, Any]
     ) -> None:
-        """Make something new that can be run."""
+        """Adds a target."""
         owner = self.named(vendor)[0]
         for behaviour in behaviours:
             owner.check_options(behaviour)
@@ -79,7 +80,7 @@ class World:
         owner.set_behaviours(target.id, behaviours)
 
     def set_behaviours(self, target_id: str, behaviours: Sequence[Behaviour], vendor: str | None) -> None:
-        """Say how the next runs of a target go, at one vendor or wherever it is known."""
+        """Sets the behavior of the next runs of a target, at one vendor or at every vendor that has the target."""
         owners = self._owners(target_id, vendor)
         for owner in owners:
             for behaviour in behaviours:
@@ -88,15 +89,15 @@ class World:
             owner.set_behaviours(target_id, behaviours)
 
     def configure(self, vendor: str, settings: dict[str, Any]) -> None:
-        """Change how a vendor as a whole behaves."""
+        """Changes the settings of a vendor."""
         self.named(vendor)[0].configure(settings)
 
     def busiest_second(self, vendor: str | None) -> int:
-        """The most requests of one account within one real second."""
+        """Returns the maximum number of requests of one account within one real second."""
         return max(one.rate.busiest for one in self.named(vendor))
 
     def reset(self) -> None:
-        """Forget runs, faults, requests, behaviours, settings and targets; time goes on."""
+        """Deletes runs, faults, requests, behaviors, settings and added targets. Time continues."""
         self.log.clear()
         self.faults.clear()
         for vendor in self.vendors:
@@ -105,5 +106,5 @@ class World:
     def _owners(self, target_id: str, vendor: str | None) -> list[Vendor]:
         owners = [one for one in self.named(vendor) if target_id in one.targets]
         if not owners:
-            raise ValueError(f"no target {target_id!r}; add_target makes new ones")
+            raise ValueError(f"there is no target {target_id!r}; use add_target to add it")
         return owners

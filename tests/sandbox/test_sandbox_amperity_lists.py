@@ -105,7 +105,7 @@ def test_campaigns(sandbox: Sandbox, amperity: Any) -> None:
     assert [one["id"] for one in rest["data"]] == ["cc-9Mine"]
     by_template = amperity.json("GET", "/campaigns?destination_data_template_id=ptg-1abcAB4C2")
     assert [one["id"] for one in by_template["data"]] == [CAMPAIGN]
-    with pytest.raises(ValueError, match="begins with cc-"):
+    with pytest.raises(ValueError, match="must begin with cc-"):
         sandbox.add_target("amperity", "campaign", "cg-1")
 
 

@@ -200,7 +200,7 @@ def test_the_page_for_people(sandbox: Sandbox, rudderstack: Any) -> None:
     rudderstack("GET", "/sources/%3Cscript%3E/start")
     page = requests.get(sandbox.url, timeout=10)
     assert page.headers["Content-Type"].startswith("text/html")
-    assert "stand-in" in page.text
+    assert "simulation" in page.text
     assert well_known.RUDDERSTACK_TOKEN in page.text
     assert sandbox.runs()[0].id in page.text
     assert "<script>" not in page.text
@@ -252,7 +252,7 @@ def test_the_command_says_what_it_is() -> None:
             lines.append(process.stdout.readline())
             assert lines[-1], "".join(lines)
         text = "".join(lines)
-        assert "stand-in" in text
+        assert "simulation" in text
         assert "not the vendor" in text
         url = re.search(r"(http://127\.0\.0\.1:\d+)/rudderstack/v2", text)
         assert url is not None

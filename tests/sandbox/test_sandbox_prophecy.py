@@ -239,7 +239,7 @@ def test_where_a_deep_link_leads(sandbox: Sandbox, prophecy: Any, page: str, els
     def shown(**place: Any) -> str:
         answer = prophecy("GET", page.format(**{**USUAL, **place}))
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-        assert "stand-in" in answer.text
+        assert "simulation" in answer.text
         return str(answer.text)
 
     assert f"{run_id}, {PIPELINE}: RUNNING" in shown()

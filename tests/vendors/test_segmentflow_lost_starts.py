@@ -99,7 +99,7 @@ class TestLostAnswers:
         sandbox.add_fault(Fault("status", status=409, method="POST"))
         job = job_with(BY_KEY, sandbox)
         locked = execute(job, instance)
-        assert "idempotency key is still going on" in failure(locked)
+        assert "idempotency key is still being processed" in failure(locked)
         sandbox.clear_faults()
         assert reexecute(job, instance, locked.run_id).success
         assert sandbox.starts("segmentflow") == 1

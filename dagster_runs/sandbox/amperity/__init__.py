@@ -1,4 +1,4 @@
-"""A stand-in of Amperity's workflow runs."""
+"""Simulates Amperity's workflow runs."""
 
 from dagster_runs.sandbox.amperity.service import Amperity
 

@@ -1,4 +1,4 @@
-"""Amperity's lists: filters, and pages with a cursor."""
+"""Amperity's lists, with filters and cursor-based pages."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PAGING = ("limit", "next_token", "with_total")
 WINDOWS = ("created_from", "created_to", "ended_from", "ended_to")
 FILTERS = (*WINDOWS, "state", "type")
 
-# Neither is documented; that a page may have fewer items than asked for is.
-_USUAL_LIMIT, _MAX_MOST = 20, 100
-# The specification gives these as defaults. Whether the server applies them is not known.
+# Neither value is documented, but it is documented that a page may have fewer items than requested.
+_DEFAULT_LIMIT, _MAX_LIMIT = 20, 100
+# The specification gives these defaults. It is not known whether the server applies them.
 _DEFAULTS = {"state": "succeeded", "type": "courier.group/run"}
 
 
@@ -32,7 +32,7 @@ Item = TypeVar("Item", bound=_HasId)
 
 
 def filtered(runs: Sequence[Run], call: Call, now: float, settings: Mapping[str, Any]) -> list[Run]:
-    """The runs that the query asks for, in the order given."""
+    """Returns the runs that match the query, in the given order."""
     query = {**(_DEFAULTS if settings["list_defaults"] else {}), **call.query}
     window = {name: read_time(name, query.get(name)) for name in WINDOWS}
     return [
@@ -46,11 +46,11 @@ def filtered(runs: Sequence[Run], call: Call, now: float, settings: Mapping[str,
 
 
 def page(items: Sequence[Item], call: Call, settings: Mapping[str, Any], show: Callable[[Item], Any]) -> ApiResponse:
-    """The page that the query asks for.
+    """Returns the page that the query requests.
 
-    The cursor says after which item to go on, so what is added in front between two pages moves nothing.
+    The cursor identifies the last item of the previous page, so items that are added in front do not shift the pages.
     """
-    limit = min(_limit(call), _MAX_MOST)
+    limit = min(_limit(call), _MAX_LIMIT)
     start = 0
     if "next_token" in call.query:
         last = _read_token(call.query["next_token"])
@@ -58,14 +58,14 @@ def page(items: Sequence[Item], call: Call, settings: Mapping[str, Any], show: C
         if not start:
             raise refuse(400, f"next_token is not valid: '{call.query['next_token']}'")
     shown = items[start : start + limit]
-    answer: dict[str, Any] = {"data": [show(item) for item in shown]}
+    response: dict[str, Any] = {"data": [show(item) for item in shown]}
     if start + limit < len(items):
-        answer["next_token"] = _token(shown[-1].id)
+        response["next_token"] = _token(shown[-1].id)
     elif settings["last_token"] == "empty":
-        answer["next_token"] = ""
+        response["next_token"] = ""
     if _flag(call, "with_total"):
-        answer["total"] = len(items)
-    return ApiResponse(200, answer)
+        response["total"] = len(items)
+    return ApiResponse(200, response)
 
 
 def _within(at: float | None, begin: float | None, end: float | None) -> bool:
@@ -82,8 +82,8 @@ def _plain(state: str) -> str:
 
 
 def _limit(call: Call) -> int:
-    text = call.query.get("limit", str(_USUAL_LIMIT))
-    # Not isdigit(): it takes superscripts for digits.
+    text = call.query.get("limit", str(_DEFAULT_LIMIT))
+    # Not isdigit(), which accepts superscripts.
     if not text.isdecimal() or not text.isascii() or int(text) < 1:
         raise refuse(400, f"limit must be a whole number of at least 1, got '{text}'")
     return int(text)

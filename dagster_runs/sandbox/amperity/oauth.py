@@ -1,4 +1,4 @@
-"""Amperity's token endpoint, and which access tokens are good."""
+"""Amperity's token endpoint, and the validation of access tokens."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ TENANT_HEADER = "X-Amperity-Tenant"
 
 
 class OAuth:
-    """One client of one tenant. Its tokens live for an hour each, however many there are."""
+    """One client of one tenant. It may have any number of tokens, each of which is valid for an hour."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was issued."""
+        """Deletes all tokens."""
         self._until: dict[str, float] = {}
 
     def routes(self) -> list[Route]:
-        """Its path, after the mount."""
+        """Returns the endpoint. Its path starts after the mount."""
         return [Route("POST", "/api/v0/oauth2/token", self._token, public=True)]
 
     def accepts(self, token: str) -> bool:
-        """Whether the access token is good now."""
+        """Whether the access token is valid now."""
         return token == well_known.AMPERITY_TOKEN or self._clock.now() < self._until.get(token, 0.0)
 
     def accepts_client(self, call: Call) -> bool:
-        """Whether the form names the client and its secret; HTTP Basic is not documented, so it is not looked at."""
+        """Whether the form contains the client id and secret. HTTP Basic is not documented, so it is ignored."""
         form = call.form()
         client = (form.get("client_id"), form.get("client_secret"))
         return client == (well_known.AMPERITY_CLIENT_ID, well_known.AMPERITY_CLIENT_SECRET)

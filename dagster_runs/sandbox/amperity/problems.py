@@ -1,4 +1,4 @@
-"""Amperity's errors, and what it refuses in a request."""
+"""Amperity's errors, and the validation of requests."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _RUN_MODES = ("source", "refresh", "full")
 
 
 def problem(status: int, message: str) -> ApiResponse:
-    """An error. The ids are documented as optional; here they are always there."""
+    """Returns an error. The ids are optional according to the documentation, but always present here."""
     ids = {"request_id": str(uuid.uuid4()), "trace_id": secrets.token_hex(16)}
     return ApiResponse(status, {"status": status, "message": message, **ids})
 
 
 def refuse(status: int, message: str) -> RefusedError:
-    """Ends the request with an error."""
+    """Returns the exception that ends the request with an error."""
     return RefusedError(problem(status, message))
 
 
 def check_query(call: Call, known: Collection[str]) -> None:
-    """Refuse parameters that there are not: there is no filter by `config_id`, for one."""
+    """Refuses unknown query parameters. For example, there is no filter by `config_id`."""
     if unknown := sorted(set(call.query) - {"api_version", *known}):
         raise refuse(400, f"Unknown query parameter: {', '.join(unknown)}")
 
 
 def start_body(call: Call) -> dict[str, Any]:
-    """The body that starts a run, with all that can be said of it without knowing the `config_id`."""
+    """Returns the body of a start, after all checks that do not need the target."""
     if call.media_type != "application/json":
         raise refuse(400, "Content-Type must be application/json")
     try:
@@ -78,7 +78,7 @@ def _check_range(body: dict[str, str]) -> None:
 
 
 def read_time(name: str, text: str | None) -> float | None:
-    """A time that was sent, if it was."""
+    """Parses a time in a request; None if it was not sent."""
     if text is None:
         return None
     at = times.read(text)

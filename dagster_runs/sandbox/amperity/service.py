@@ -1,32 +1,34 @@
-"""A stand-in of Amperity's API of 2024-04-01, as far as workflows go.
+"""Simulates Amperity's API of 2024-04-01, limited to workflows.
 
-Documented: the endpoints, their headers, bodies, filters and cursors, what is refused with which status, the rate
-limit. Not documented, so decided here: that a wrong tenant is 403, that a filter by an unknown state finds nothing and
-an unknown parameter is 400, newest first, 20 to a page, the errors of the token endpoint (in the API's shape), that the
-token endpoint has no rate limit, that requests above the limit count as well.
+Documented: the endpoints, their headers, bodies, filters and cursors, the statuses of refusals, the rate limit. Not
+documented, so assumed here: a wrong tenant is 403, a filter by an unknown state finds nothing, an unknown parameter is
+400, lists are newest first with 20 entries per page, the errors of the token endpoint have the API's shape, the token
+endpoint has no rate limit, and requests above the limit count too.
 
 Options of `Behaviour`:
-    spelling: Of states: `lower` ("in progress"), `title` ("In progress"), `kebab`, `snake`. `hold` is not respelled.
-    words: `fetch` (started, in progress, stopping) or `stop` (running, canceling): two pages of the documentation.
+    spelling: The spelling of states: `lower` ("in progress"), `title` ("In progress"), `kebab`, `snake`. `hold` is not
+        changed.
+    words: `fetch` (started, in progress, stopping) or `stop` (running, canceling), from two pages of the documentation.
     stopped_as: `canceled` (as in samples) or `stopped` (as in the UI).
     start_status: 201 (specification) or 200 (older pages).
-    tasks: For each task its outcome (`succeeded`, `failed`, `skipped`, or any word), or `label`, `outcome`, `error`.
-    task_start: `created_at` or `started_at`: the field with a task's start.
-    attribution: Of the error: `customer`, `platform`, or None for none.
-    error_type: Of the error.
-    error_data: Of the error; without this option it has no such field.
-    warn_after_ms: As the workflow shows it.
+    tasks: For each task, its outcome (`succeeded`, `failed`, `skipped`, or any text), or a dict with `label`, `outcome`
+        and `error`.
+    task_start: The field with a task's start: `created_at` or `started_at`.
+    attribution: The attribution of the error: `customer`, `platform`, or None for none.
+    error_type: The type of the error.
+    error_data: The data of the error. Without this option the error has no such field.
+    warn_after_ms: The value of this field of the workflow.
 
 Settings of `configure`:
-    requests_per_second: 10.
-    last_token: `absent` or `empty`: how the last page shows that it is.
-    list_defaults: Whether a list without `state` and `type` is of succeeded courier groups only, as the specification's
-        defaults would have it; False.
-    list_errors: Whether lists show errors, as one sample does; False.
-    version_status: 401 or 400: the answer to an api-version that there is not.
+    requests_per_second: The rate limit. Default: 10.
+    last_token: How the last page is marked: `absent` or `empty` token.
+    list_defaults: Whether a list without `state` and `type` contains only succeeded courier groups, according to the
+        defaults in the specification. Default: False.
+    list_errors: Whether lists contain errors, as in one sample. Default: False.
+    version_status: The status for an unknown api-version: 401 or 400.
 
-A run that fails part by part is `running with failures` from its first failed task on. With `cancel_seconds=0` the
-answer to a stop is already `canceled`, as in the sample.
+A run with failed tasks is `running with failures` from the first failure on. With `cancel_seconds=0` the response to a
+stop is already `canceled`, as in the sample.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ _REASONS = {
 
 
 class Amperity(Vendor):
-    """`/amperity/api`."""
+    """Amperity at `/amperity/api`."""
 
     name = "amperity"
     mount = "amperity"
@@ -176,7 +178,7 @@ class Amperity(Vendor):
     def check_target(self, kind: str, target_id: str) -> str:
         prefix = next(prefix for prefix, of in PREFIXES.items() if of == kind)
         if not target_id.startswith(prefix):
-            raise ValueError(f"the id of a {kind} begins with {prefix}, got {target_id!r}")
+            raise ValueError(f"the id of a {kind} must begin with {prefix}, got {target_id!r}")
         return target_id
 
     @override
@@ -208,7 +210,7 @@ class Amperity(Vendor):
             return problem(400, "Missing required header: amperity-tenant")
         if tenant != well_known.AMPERITY_TENANT:
             return problem(403, f"Not authorized for tenant '{tenant}'")
-        # The header wins over the parameter.
+        # The header takes precedence over the parameter.
         version = call.headers.get("api-version") or call.query.get("api_version")
         if not version:
             return problem(400, "Missing required header: api-version")
@@ -233,7 +235,7 @@ class Amperity(Vendor):
     def give_state(self, body: dict[str, Any], word: str, *, ended: bool, now: float) -> bool:
         items = body.get("data")
         if isinstance(items, list):
-            # Each of them, not only the first.
+            # Uses sum(), because any() would stop after the first changed entry.
             return sum(self.give_state(item, word, ended=ended, now=now) for item in items) > 0
         changed = super().give_state(body, word, ended=ended, now=now)
         if changed and not ended:
@@ -243,7 +245,7 @@ class Amperity(Vendor):
     @override
     def error(self, status: int) -> ApiResponse:
         reason = _REASONS.get(status, "Error")
-        # Those of a proxy are none of the documented ones.
+        # 502 and 504 come from a proxy, and are not documented.
         return gateway_error(status, reason) if status in (502, 504) else problem(status, reason)
 
     # --- endpoints
@@ -269,9 +271,9 @@ class Amperity(Vendor):
 
     def _listed(self, run: Run) -> dict[str, Any]:
         now = self.clock.now()
-        answer = {**workflow.overview(run, *self._named(run), now), **workflow.principal(run)}
+        response = {**workflow.overview(run, *self._named(run), now), **workflow.principal(run)}
         error = workflow.workflow_error(run, now) if self.settings["list_errors"] else None
-        return answer if error is None else {"error": error, **answer}
+        return response if error is None else {"error": error, **response}
 
     def _fetch(self, call: Call, run_id: str) -> ApiResponse:
         check_query(call, ("view",))

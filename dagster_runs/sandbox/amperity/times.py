@@ -1,4 +1,4 @@
-"""Amperity's times: ISO 8601 in UTC, written with milliseconds, read also when they are partial."""
+"""Amperity's times: ISO 8601 in UTC, written with milliseconds. Partial times are accepted as input."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import datetime, timezone
 
 from dagster_runs.sandbox.clock import utc
 
-# A time of day needs its zone, since "in UTC" is what the documentation asks for; a day does not.
+# A time of day needs a zone, since the documentation requires UTC. A day does not.
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(?:Z|\+00:00))?")
 
 
 def show(at: float) -> str:
-    """A time as Amperity writes it."""
+    """Formats a time like Amperity."""
     return f"{utc(at).strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z"
 
 
 def read(text: str) -> float | None:
-    """A time or a day in epoch seconds; None for anything else."""
+    """Parses a time or a day to epoch seconds; None for anything else."""
     found = _TIME.fullmatch(text)
     if found is None:
         return None
@@ -30,7 +30,7 @@ def read(text: str) -> float | None:
 
 
 def shown(at: float) -> float:
-    """The time that a reader of the answer sees, without what the milliseconds cut off."""
-    seen = read(show(at))
-    assert seen is not None  # noqa: S101 - one's inverse is the other
-    return seen
+    """Truncates a time to the milliseconds that a response contains."""
+    truncated = read(show(at))
+    assert truncated is not None  # noqa: S101 - `read` is the inverse of `show`
+    return truncated

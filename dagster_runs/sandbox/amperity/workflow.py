@@ -1,4 +1,4 @@
-"""A workflow and its tasks, in Amperity's words."""
+"""The JSON of workflows and their tasks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ERROR = (
     "loading data to the table."
 )
 _STOPPED = "Workflow manually stopped"
-# The page about fetching a run and the page about stopping one do not agree on the states.
+# The documentation's pages on fetching a run and on stopping a run use different states.
 _WORDS = {
     "fetch": {"begin": "started", "run": "in progress", "stop": "stopping"},
     "stop": {"begin": "running", "run": "running", "stop": "canceling"},
 }
-# Labels as documented, with the kinds of task that they could be.
+# Labels from the documentation, with plausible task types.
 _TASKS = {
     COURIERS_RUN: (
         ("Updating domain tables", "domain-table.update", "spark-sql"),
@@ -52,7 +52,7 @@ _TASKS = {
 
 
 def word(run: Run, now: float) -> str:
-    """The workflow's state; what a run is held in stays as the test wrote it."""
+    """Returns the workflow's state. The state of a held run is exactly as in the test."""
     phase = run.phase(now)
     if phase is Phase.HELD:
         return str(run.plan.hold)
@@ -70,7 +70,7 @@ def word(run: Run, now: float) -> str:
 
 
 def overview(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
-    """The seven fields, of which the end comes with the end."""
+    """Returns the seven fields of the overview. `ended_at` is included only after the end."""
     ended_at = run.ended_at(now)
     ended = {} if ended_at is None else {"ended_at": times.show(ended_at)}
     return {
@@ -85,7 +85,7 @@ def overview(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
 
 
 def principal(run: Run) -> dict[str, str]:
-    """Who started it; a machine has no address."""
+    """Returns the user or system that started the workflow. Only a user has an email address."""
     if run.source == "api":
         return {"principal_id": "api-key|amp-sandbox", "principal_name": "Sandbox API key"}
     if run.source == "scheduler":
@@ -99,7 +99,7 @@ def principal(run: Run) -> dict[str, str]:
 
 
 def started(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
-    """The answer to a start: everything but the tasks, of which there are none yet."""
+    """Returns the response to a start: everything except the tasks, which do not exist yet."""
     version = f"etv-{run.id.removeprefix('wf-')}"
     warning = run.plan.options.get("warn_after_ms")
     return {
@@ -113,14 +113,14 @@ def started(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
 
 
 def verbose(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
-    """All there is to say."""
-    answer = {**started(run, name, tenant, now), "task_instances": _task_instances(run, tenant, now)}
+    """Returns the verbose view."""
+    response = {**started(run, name, tenant, now), "task_instances": _task_instances(run, tenant, now)}
     error = workflow_error(run, now)
-    return answer if error is None else {**answer, "error": error}
+    return response if error is None else {**response, "error": error}
 
 
 def workflow_error(run: Run, now: float) -> dict[str, Any] | None:
-    """What went wrong, once it ended so."""
+    """Returns the error of a workflow that failed or was canceled; None for other workflows."""
     if run.phase(now) is not Phase.ENDED or run.outcome == "succeed":
         return None
     if run.outcome == "cancel":
@@ -138,14 +138,18 @@ def workflow_error(run: Run, now: float) -> dict[str, Any] | None:
 
 
 def check_tasks(behaviour: Behaviour) -> None:
-    """Refuse with `ValueError` tasks that are not to be understood."""
+    """Checks the option `tasks`.
+
+    Raises:
+        ValueError: The tasks are invalid.
+    """
     tasks = behaviour.options.get("tasks")
     if not isinstance(tasks, (list, tuple, type(None))):
-        raise ValueError(f"tasks must be a list, got {tasks!r}")  # noqa: TRY004 - as all that a test gets wrong
+        raise ValueError(f"tasks must be a list, got {tasks!r}")  # noqa: TRY004 - like all invalid options
     for task in tasks or ():
         if not isinstance(task, (str, Mapping)) or (not isinstance(task, str) and set(task) - _TASK_FIELDS):
             known = ", ".join(sorted(_TASK_FIELDS))
-            raise ValueError(f"a task is an outcome such as 'failed', or has some of {known}; got {task!r}")
+            raise ValueError(f"a task must be an outcome like 'failed' or a dict with some of {known}; got {task!r}")
 
 
 _TASK_FIELDS = {"label", "outcome", "error"}
@@ -153,7 +157,7 @@ _TASK_FIELDS = {"label", "outcome", "error"}
 
 @dataclass(frozen=True)
 class _Task:
-    """What the plan has for a task: when it begins and ends, and how."""
+    """The plan of one task: its start, its end and its outcome."""
 
     number: int
     label: str
@@ -166,10 +170,10 @@ class _Task:
 
 
 def _tasks(run: Run) -> list[_Task]:
-    """One task after the other, in equal shares of the time; what is skipped takes none."""
+    """Returns the tasks, which run one after the other in equal shares of the time. Skipped tasks take no time."""
     usual = ("succeeded", "failed", "skipped") if run.plan.outcome == "fail" else ("succeeded",) * 3
-    asked = run.plan.options.get("tasks")
-    given = [{"outcome": task} if isinstance(task, str) else task for task in (usual if asked is None else asked)]
+    option = run.plan.options.get("tasks")
+    given = [{"outcome": task} if isinstance(task, str) else task for task in (usual if option is None else option)]
     names = _TASKS.get(run.kind, _TASKS[CAMPAIGN_SEND])
     working = sum(task.get("outcome") != "skipped" for task in given)
     tasks, done = [], 0
@@ -194,7 +198,7 @@ def _tasks(run: Run) -> list[_Task]:
 
 
 def _at(run: Run, done: int, working: int) -> float:
-    # A run that never ends begins all the same, with its first task.
+    # The first task starts immediately, even if the running time is infinite (0 * inf would be NaN).
     at = run.starts_at + (run.plan.running_seconds * done / working if done else 0.0)
     held = run.plan.hold and run.plan.hold_when == "running" and at > run.hold_from
     return at + run.plan.hold_seconds if held else at
@@ -209,13 +213,13 @@ def _task_instances(run: Run, tenant: str, now: float) -> list[dict[str, Any]]:
 def _task_instance(task: _Task, run: Run, tenant: str, now: float) -> dict[str, Any]:
     state, began, ended = _progress(task, run, now)
     key = f"{run.id.removeprefix('wf-')}{task.number}"
-    answer: dict[str, Any] = {"id": f"wft-{key}", "state": _spell(state, run), "tenant": tenant}
+    response: dict[str, Any] = {"id": f"wft-{key}", "state": _spell(state, run), "tenant": tenant}
     if began is not None:
-        answer[run.plan.options.get("task_start", "created_at")] = times.show(began)
+        response[run.plan.options.get("task_start", "created_at")] = times.show(began)
     if ended is not None:
-        answer["ended_at"] = times.show(ended)
+        response["ended_at"] = times.show(ended)
     changed = ended if ended is not None else began
-    answer.update(
+    response.update(
         {
             "state_changed_at": times.show(run.starts_at if changed is None else changed),
             "execution_type": task.execution,
@@ -229,7 +233,7 @@ def _task_instance(task: _Task, run: Run, tenant: str, now: float) -> dict[str, 
         }
     )
     if state == "failed":
-        answer["error"] = {
+        response["error"] = {
             "attribution": "customer",
             "type": "amperity.workflow.task-instance/table",
             "message": _message(run),
@@ -237,22 +241,22 @@ def _task_instance(task: _Task, run: Run, tenant: str, now: float) -> dict[str, 
             **(task.error if isinstance(task.error, Mapping) else {}),
             **({"message": task.error} if isinstance(task.error, str) else {}),
         }
-    return answer
+    return response
 
 
 def _progress(task: _Task, run: Run, now: float) -> tuple[str, float | None, float | None]:
-    """The task's state, and when it began and ended."""
+    """Returns the task's state, start and end."""
     stop, workflow_end = _stops_at(run), run.ended_at(now)
     if task.begins > now or task.begins >= stop:
-        # It never got its turn, or has not yet.
+        # The task has not started, or never will.
         return ("scheduled", None, None) if workflow_end is None else (_stopped(run), None, workflow_end)
     if task.outcome == "skipped":
         return "skipped", None, task.ends
-    # What an orchestration has sent out cannot be called back.
-    goes_on = run.kind == ORCHESTRATION_RUN
-    if task.ends <= now and (goes_on or task.ends <= stop):
+    # An orchestration's task that has started cannot be stopped.
+    cannot_stop = run.kind == ORCHESTRATION_RUN
+    if task.ends <= now and (cannot_stop or task.ends <= stop):
         return task.outcome, task.begins, task.ends
-    if goes_on or now < stop:
+    if cannot_stop or now < stop:
         return "running", task.begins, None
     return ("stopping", task.begins, None) if workflow_end is None else (_stopped(run), task.begins, workflow_end)
 

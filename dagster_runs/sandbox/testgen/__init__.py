@@ -1,4 +1,4 @@
-"""Stand-ins of DataKitchen TestGen, in the shapes of two of its versions."""
+"""Simulates two versions of DataKitchen TestGen."""
 
 from dagster_runs.sandbox.testgen.service import TestGen
 from dagster_runs.sandbox.testgen.shape import NEW, OLD

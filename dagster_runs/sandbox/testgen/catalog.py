@@ -1,4 +1,4 @@
-"""The suites and table groups that both TestGen stand-ins have from the start."""
+"""The default suites and table groups of both simulated TestGen versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REFUSED = (
 )
 
 
-class EntryKind(NamedTuple):
+class Entry(NamedTuple):
     """One suite or table group."""
 
     kind: str
@@ -26,8 +26,8 @@ class EntryKind(NamedTuple):
 
 
 def _row(table: str, column: str, test_type: str, measure: str, message: str, **more: str) -> dict[str, str]:
-    asset_partition = {"table_name": table, "column_names": column, "test_type": test_type}
-    return {**asset_partition, "result_status": "failed", "result_measure": measure, "result_message": message, **more}
+    test = {"table_name": table, "column_names": column, "test_type": test_type}
+    return {**test, "result_status": "failed", "result_measure": measure, "result_message": message, **more}
 
 
 _ORDERS_RESULTS = [
@@ -55,8 +55,8 @@ _PII = [
 _BAD_SQL = '(psycopg2.errors.UndefinedColumn) column "no_such_column" does not exist'
 
 
-def entries() -> Iterator[EntryKind]:
-    """All of them."""
+def entries() -> Iterator[Entry]:
+    """Yields all default suites and table groups."""
     found: dict[str, Any] = {
         "table_ct": 4,
         "column_ct": 37,
@@ -104,8 +104,8 @@ def entries() -> Iterator[EntryKind]:
     yield refused._replace(defaults=Behaviour(**{**refused.defaults.as_dict(), **down}))
 
 
-def _group(group_id: str, name: str, defaults: Behaviour, **fields: Any) -> EntryKind:
-    return EntryKind(GROUP, group_id, defaults, {"name": name, **fields})
+def _group(group_id: str, name: str, defaults: Behaviour, **fields: Any) -> Entry:
+    return Entry(GROUP, group_id, defaults, {"name": name, **fields})
 
 
 def _suite(
@@ -116,6 +116,6 @@ def _suite(
     running_seconds: float = 8,
     table_group_id: str = well_known.TABLE_GROUP,
     **options: Any,
-) -> EntryKind:
+) -> Entry:
     behaviour = Behaviour(running_seconds=running_seconds, counts=counts, **options)
-    return EntryKind(SUITE, suite_id, behaviour, {"name": name, "table_group_id": table_group_id})
+    return Entry(SUITE, suite_id, behaviour, {"name": name, "table_group_id": table_group_id})

@@ -1,4 +1,4 @@
-"""What only the newer TestGen has: results, issues, and the lists of suites and table groups."""
+"""The endpoints that only the newer TestGen has: results, issues, and lists of suites and table groups."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _TAGS = (
 
 
 class Listings:
-    """Endpoints of the newer TestGen."""
+    """The endpoints of the newer TestGen."""
 
     def __init__(self, testgen: TestGen) -> None:
         self._testgen = testgen
 
     def routes(self) -> list[Route]:
-        """Their paths, after the API's prefix."""
+        """Returns the endpoints. Their paths start after the API's prefix."""
         return [
             Route("GET", "/test-runs/{job_id}/results", self._results),
             Route("GET", "/profiling-runs/{job_id}/hygiene-issues", self._issues),
@@ -80,7 +80,7 @@ class Listings:
             "column_names": call.query.get("column_name"),
         }
         rows = [row for row in _filtered(rows, filters) if row["disposition"] in wanted]
-        # The one time in the API that has no zone.
+        # This is the only time in the API without a zone.
         test_time = utc(run.starts_at).strftime("%Y-%m-%dT%H:%M:%S")
         return paged(rows, page, limit, lambda row: {**row, "test_time": row["test_time"] or test_time})
 
@@ -91,11 +91,11 @@ class Listings:
         return self._profiled(call, job_id, "pii_risk", samples.RISKS, lambda found: found.pii)
 
     def _profiled(
-        self, call: Call, job_id: str, severity: str, words: tuple[str, ...], rows_of: Callable[[Findings], list[Row]]
+        self, call: Call, job_id: str, severity: str, levels: tuple[str, ...], rows_of: Callable[[Findings], list[Row]]
     ) -> ApiResponse:
         check = Validation(call)
         job_id = check.uuid("path", "job_id", job_id)
-        chosen = check.choice(severity, words)
+        chosen = check.choice(severity, levels)
         disposition = check.choice("disposition", ("confirmed", "dismissed", "muted")) or "confirmed"
         page, limit = check.page()
         check.finish()
@@ -133,7 +133,7 @@ class Listings:
         page, limit = check.page()
         check.finish()
         group = self._testgen.find_target(catalog.GROUP, group_id)
-        # A run is in the history from when it has a record of its own.
+        # The history contains a run as soon as it has a record.
         runs = [run for run in reversed(group.runs) if run.kind == PROFILE and run.started_at(now) is not None]
         runs = [run for run in runs if status is None or shapes.status(run, now) == status]
         return paged(runs, page, limit, self._history_item)
@@ -301,7 +301,7 @@ class Listings:
         return shapes.is_complete(run, self._now())
 
     def _targets(self, kind: str, wanted: dict[str, Any]) -> list[Target]:
-        """Those of a kind whose fields are as wanted, by name."""
+        """Returns the targets of a kind with these field values, sorted by name."""
         targets = [target for target in self._testgen.targets.values() if target.kind == kind]
         for name, value in wanted.items():
             if value is not None:
@@ -309,7 +309,7 @@ class Listings:
         return sorted(targets, key=lambda target: target.fields["name"])
 
     def _latest(self, target: Target, kind: str) -> Run | None:
-        """The target's last completed run."""
+        """Returns the target's last completed run."""
         return next((run for run in reversed(target.runs) if run.kind == kind and self._is_done(run)), None)
 
 
@@ -336,7 +336,7 @@ def _column(findings: Findings, table: str, column: str, kind: str, records: int
 
 
 def _filtered(rows: list[Row], wanted: dict[str, Any]) -> list[Row]:
-    """The rows with these values; None wants nothing."""
+    """Returns the rows with these values. None matches any value."""
     for name, value in wanted.items():
         if value is not None:
             rows = [row for row in rows if row[name] == value]

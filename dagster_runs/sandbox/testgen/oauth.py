@@ -1,4 +1,4 @@
-"""TestGen's token endpoint, as far as a machine uses it, and which access tokens are good."""
+"""TestGen's token endpoint, without interactive login, and the validation of access tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _REFRESH_SECONDS = 30 * 86_400
 class OAuth:
     """One confidential client with one refresh token.
 
-    A refresh revokes the access token that it replaces: two processes with one refresh token knock each other out.
+    A refresh revokes the previous access token, so two processes with the same refresh token invalidate each other's
+    access tokens.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -26,14 +27,14 @@ class OAuth:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was issued and revoked."""
+        """Deletes the access token, and renews the refresh token."""
         self._access_token: str | None = None
         self._access_until = 0.0
-        # A refresh does not lengthen the refresh token's own life.
+        # A refresh does not extend the lifetime of the refresh token.
         self._refresh_until = self._clock.now() + _REFRESH_SECONDS
 
     def routes(self) -> list[Route]:
-        """Its paths, after the mount."""
+        """Returns the endpoints. Their paths start after the mount."""
         return [
             Route("POST", "/oauth/token", self._token, public=True),
             Route("POST", "/oauth/revoke", self._revoke, public=True),
@@ -41,13 +42,13 @@ class OAuth:
         ]
 
     def accepts(self, token: str) -> bool:
-        """Whether the access token is good now."""
+        """Whether the access token is valid now."""
         if token == well_known.TESTGEN_TOKEN:
             return True
         return token == self._access_token and self._clock.now() < self._access_until
 
     def accepts_client(self, call: Call) -> bool:
-        """Whether the request comes from the client, by header or form."""
+        """Whether the header or the form contains the client id and secret."""
         return _client(call) == (well_known.TESTGEN_CLIENT_ID, well_known.TESTGEN_CLIENT_SECRET)
 
     def _token(self, call: Call) -> ApiResponse:
@@ -56,7 +57,7 @@ class OAuth:
             return _error("unsupported_grant_type")
         self._check_client(call)
         if form["grant_type"] == "authorization_code":
-            # There is nobody here to log in, so there never was a code.
+            # No user can log in here, so no code is valid.
             return _error("invalid_grant", "Invalid 'code' in request.")
         if not form.get("refresh_token"):
             return _error("invalid_request", "Missing 'refresh_token' in request.")
@@ -80,9 +81,9 @@ class OAuth:
     def _check_client(self, call: Call) -> None:
         if self.accepts_client(call):
             return
-        answer = _error("invalid_client", status=401)
-        answer.headers["WWW-Authenticate"] = 'Basic error="invalid_client"'
-        raise RefusedError(answer)
+        response = _error("invalid_client", status=401)
+        response.headers["WWW-Authenticate"] = 'Basic error="invalid_client"'
+        raise RefusedError(response)
 
     def _metadata(self, call: Call) -> ApiResponse:
         issuer = call.origin + call.path.removesuffix("/.well-known/oauth-authorization-server")

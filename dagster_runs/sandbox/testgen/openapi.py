@@ -1,4 +1,4 @@
-"""The servers' descriptions of their API, as far as a client can tell the versions apart by them."""
+"""The OpenAPI documents of the servers, limited to the parts by which a client can distinguish the versions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SCHEMA_NAME = {"type": "string", "maxLength": 50, "pattern": "^[^\\\\\\\"'`\\x0
 
 
 def document(routes: Iterable[Route], shape: Shape) -> dict[str, Any]:
-    """What ``/api/openapi.json`` answers."""
+    """Returns the document at ``/api/openapi.json``."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = {}
-    # Both versions export test definitions, which have a field with the same name as the newer one's submission.
+    # Both versions export test definitions, with a field that has the same name as one of the newer submission.
     schemas: dict[str, Any] = {
         "TestDefinitionExport": {
             "type": "object",
@@ -41,5 +41,5 @@ def document(routes: Iterable[Route], shape: Shape) -> dict[str, Any]:
                 "metadata": {"anyOf": [{"type": "object", "additionalProperties": True}, _NULL]},
             },
         }
-    info = {"title": "TestGen (stand-in)", "version": "dev"}
+    info = {"title": "TestGen (simulation)", "version": "dev"}
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}}

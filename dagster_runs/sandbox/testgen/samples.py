@@ -1,4 +1,4 @@
-"""What the runs find: counts, scores, result rows and issues, given by a behaviour or made up to fit its counts."""
+"""The findings of runs: counts, scores, result rows and issues, from a behavior or generated to match its counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIKELIHOODS = ("definite", "likely", "possible")
 RISKS = ("high", "moderate")
 SCHEMA = "demo"
 
-# Table: records, and its columns with their general type.
+# For each table: the number of records, and the general types of its columns.
 TABLES: dict[str, tuple[int, dict[str, str]]] = {
     "customers": (
         2_400,
@@ -95,16 +95,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a run finds by the time it is done.
+    """All findings of a completed run.
 
     Attributes:
-        counts: Of test results.
-        score: 0 to 1, or None if there never is one.
-        sizes: Of the profiled tables.
-        results: Rows of test results.
-        issues: Rows of hygiene issues.
-        pii: Rows of potential PII.
-        issue_counts: Of `issues` and `pii`, as the newer shape has them.
+        counts: The counts of test results.
+        score: The score from 0 to 1, or None if the run never gets one.
+        sizes: The sizes of the profiled tables.
+        results: The rows of test results.
+        issues: The rows of hygiene issues.
+        pii: The rows of potential PII.
+        issue_counts: The counts of `issues` and `pii`, in the newer shape.
     """
 
     counts: dict[str, int]
@@ -117,7 +117,7 @@ class Findings:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], target_id: str) -> Findings:
-        """What a behaviour's options say, completed."""
+        """Returns the findings that a behavior's options specify, with generated details."""
         results = _results(options, target_id)
         counts = _count_results(results)
         issues = _issues(options.get("issues", ()), target_id)
@@ -136,7 +136,7 @@ class Findings:
 
     @staticmethod
     def of_issues(issues: Sequence[Row], pii: Sequence[Row]) -> dict[str, Any]:
-        """The counts of issues; those that somebody dismissed or muted count only as that."""
+        """Returns the counts of issues. Dismissed and muted issues count only as dismissed."""
         shown = [row for row in issues if row["disposition"] == "confirmed"]
         shown_pii = [row for row in pii if row["disposition"] == "confirmed"]
         return {
@@ -147,7 +147,7 @@ class Findings:
 
 
 def columns() -> list[tuple[str, str, str, int]]:
-    """Table, column, general type and records of every column."""
+    """Returns the table, column name, general type and number of records of every column."""
     return [(table, column, kind, size) for table, (size, all_) in TABLES.items() for column, kind in all_.items()]
 
 
@@ -159,16 +159,16 @@ def _count_results(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _results(options: Mapping[str, Any], target_id: str) -> list[Row]:
-    """The rows that were given, and as many more as the counts need."""
-    asset_partitions = [(table, column) for table, column, _, _ in columns() if table in options.get("tables", TABLES)]
+    """Returns the given rows, and as many generated ones as the counts need."""
+    tested = [(table, column) for table, column, _, _ in columns() if table in options.get("tables", TABLES)]
     rows: list[Row] = []
 
     def add(given: Row) -> None:
         number = len(rows)
-        table, column = asset_partitions[number % len(asset_partitions)] if asset_partitions else ("orders", "order_id")
+        table, column = tested[number % len(tested)] if tested else ("orders", "order_id")
         kind = list(TEST_TYPES)[number % len(TEST_TYPES)]
-        asset_partition = {"table_name": table, "column_names": column, "test_type": kind}
-        rows.append(_result({**asset_partition, **given}, target_id, number))
+        test = {"table_name": table, "column_names": column, "test_type": kind}
+        rows.append(_result({**test, **given}, target_id, number))
 
     for given in options.get("results", ()):
         add(given)
@@ -179,7 +179,7 @@ def _results(options: Mapping[str, Any], target_id: str) -> list[Row]:
         for _ in range(max(count, 0)):
             status = {"result_status": "failed", "disposition": "dismissed"} if name == "dismissed" else {}
             add(status or {"result_status": name})
-    # As the server lists them: what could not run comes first.
+    # In the server's order, with the tests that could not run first.
     return sorted(rows, key=lambda row: (row["result_status"], row["table_name"] or "", row["column_names"] or ""))
 
 
@@ -252,11 +252,11 @@ def _pii(given: Any, target_id: str) -> list[Row]:
 
 
 def _expand(given: Any, field: str) -> list[Row]:
-    """Rows as they are; counts, such as `{"definite": 2}`, as so many rows."""
+    """Returns rows unchanged, and converts counts such as `{"definite": 2}` to that many rows."""
     if isinstance(given, Mapping):
         return [{field: name} for name, count in given.items() for _ in range(count)]
     return [dict(row) for row in given]
 
 
-def _id(target_id: str, what: str, number: int) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{target_id}/{what}/{number}"))
+def _id(target_id: str, kind: str, number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{target_id}/{kind}/{number}"))

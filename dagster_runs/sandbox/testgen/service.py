@@ -1,23 +1,23 @@
-"""The stand-ins of two versions of DataKitchen TestGen: jobs, runs, results and listings.
+"""Simulates two versions of DataKitchen TestGen: jobs, runs, results and lists.
 
-`testgen` has the shape of 5.134.0, `testgen-old` that of 5.33.3. They know the same suites and table groups, and not
-each other's jobs. Shapes, states and errors follow what real servers answered. Not served: connections, scores,
-monitors, schedules, notifications, imports and exports, and the browser's part of OAuth.
+`testgen` has the shape of 5.134.0, `testgen-old` that of 5.33.3. They have the same suites and table groups, but
+separate jobs. Shapes, states and errors match responses of real servers. Not included: connections, scores, monitors,
+schedules, notifications, imports and exports, and the browser's part of OAuth.
 
 Options of `Behaviour`:
-    counts: Of test results: `passed`, `failed`, `warning`, `error`, `log`, `dismissed`.
-    results: Rows of test results, as the API has them; what is missing in a row, and rows that `counts` says there are,
-        are made up.
-    tables: The tables that made-up results are on.
-    score: 0 to 1; None for a run that never gets one. Without it, it follows from the counts.
-    score_delay: Seconds after `completed` in which the score is null.
-    table_ct, column_ct, record_ct: What profiling sees; `table_ct` without `issues` and `pii` is without any.
+    counts: The counts of test results: `passed`, `failed`, `warning`, `error`, `log`, `dismissed`.
+    results: Rows of test results, as in the API. Missing fields, and further rows to match `counts`, are generated.
+    tables: The tables of generated results.
+    score: The score from 0 to 1; None for a run that never gets one. By default, it is computed from the counts.
+    score_delay: Seconds after `completed` during which the score is null.
+    table_ct, column_ct, record_ct: The sizes that profiling reports. `table_ct` without `issues` and `pii` means that
+        there are none.
     issues: Hygiene issues: rows, or counts such as `{"definite": 2}`.
     pii: Potential PII: rows, or counts such as `{"high": 1}`.
 
-`hold` reaches the states that need something else to happen: `paused`, `interrupted`, `queued` (with
-`hold_when="queued"`), and any that TestGen does not have. A worker that is down is `queued_seconds` and
-`cancel_seconds` without end.
+Use `hold` for the states that need an external event: `paused`, `interrupted`, `queued` (with `hold_when="queued"`),
+and for any state that TestGen does not have. To simulate a worker that is down, set `queued_seconds` and
+`cancel_seconds` to infinity.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _FOUND = frozenset({"issues", "pii", "table_ct", "column_ct", "record_ct", "scor
 
 
 class TestGen(Vendor):
-    """`/testgen` or `/testgen-old`, with the API under `api/v1`."""
+    """TestGen at `/testgen` or `/testgen-old`, with the API under `api/v1`."""
 
     __test__ = False
 
@@ -146,7 +146,7 @@ class TestGen(Vendor):
 
     @override
     def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
-        # Another scheme than Bearer is the same to TestGen as none.
+        # TestGen treats any scheme other than Bearer like missing credentials.
         detail = "Not authenticated" if credentials == "missing" else "Invalid or expired token"
         return ApiResponse(401, {"detail": detail}, headers={"WWW-Authenticate": "Bearer"})
 
@@ -183,42 +183,42 @@ class TestGen(Vendor):
             return ApiResponse(307, "", content_type="text/plain", headers={"Location": location})
         return ApiResponse(404, {"detail": "Not Found"})
 
-    # --- for the listings as well
+    # --- also used by the listings
 
     def check_project(self, project_code: str) -> None:
-        """There is one project."""
+        """Refuses all projects except the only one."""
         if project_code != well_known.TESTGEN_PROJECT:
             raise not_found()
 
     def find_target(self, kind: str, target_id: str) -> Target:
-        """A suite or table group."""
+        """Returns a suite or table group."""
         target = self.targets.get(target_id)
         if target is None or target.kind != kind:
             raise not_found()
         return target
 
     def find_run(self, job_id: str, kind: str | None = None) -> Run:
-        """A job; one of another kind than asked for is as good as none, and what the system runs is nobody's."""
+        """Returns a job. Jobs of another kind and jobs of the system itself are treated as nonexistent."""
         run = self.runs.get(job_id)
         if run is None or run.source == "system" or kind not in (None, run.kind) or run.kind not in self.shape.job_keys:
             raise not_found()
         return run
 
     def findings(self, run: Run) -> Findings:
-        """What the run finds by its end."""
+        """Returns the findings of the completed run."""
         return _findings(json.dumps(dict(run.plan.options), sort_keys=True), run.target_id)
 
     # --- endpoints
 
     def _health(self, call: Call) -> ApiResponse:
-        # The version is null on every installation from a package, so a client cannot rely on it.
+        # The version is null in every installation from a package, so a client cannot rely on it.
         return ApiResponse(200, {"status": "ok", "edition": "TestGen", "version": None})
 
     def _openapi(self, call: Call) -> ApiResponse:
         return ApiResponse(200, openapi.document(self.router.routes, self.shape))
 
     def _link(self, call: Call) -> ApiResponse:
-        """What a deep link leads to; a client's UI URL is the base URL with `/ui`."""
+        """The page that a deep link opens. A client's UI URL is the base URL with `/ui`."""
         run, now = self.find_run(call.query.get("run_id", "")), self.clock.now()
         if run.kind == TESTS:
             suite = self.targets[run.target_id].fields
@@ -226,7 +226,7 @@ class TestGen(Vendor):
         else:
             shown = shapes.profiling_run(run, self.findings(run), self.shape, now)
         text = json.dumps({**shapes.job(run, now), **shown}, indent=2)
-        page = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: stand-in</h1>"
+        page = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: simulation</h1>"
         return ApiResponse(200, f"{page}<pre>{escape(text, quote=False)}</pre>", content_type="text/html")
 
     def _submit_profiling(self, call: Call, table_group_id: str) -> ApiResponse:

@@ -1,4 +1,4 @@
-"""The two shapes of TestGen's API that a client meets, and the objects that differ between them."""
+"""The two shapes of TestGen's API, and the objects that differ between them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dagster_runs.sandbox.testgen.samples import Findings
 
 PROFILE, TESTS, GENERATION, MONITORS = "run-profile", "run-tests", "run-test-generation", "run-monitors"
 
-# The parts of a run's work after which its record appears, then first numbers, then all that profiling finds.
+# The shares of a run's work after which its record, the first numbers, and all findings of profiling appear.
 _RECORD, _NUMBERS, _ISSUES = 0.05, 0.4, 0.8
 
 _ENDED = {"succeed": "completed", "fail": "error", "cancel": "canceled"}
@@ -25,13 +25,13 @@ _KILLED = (
 
 @dataclass(frozen=True)
 class Shape:
-    """What sets a version apart.
+    """The differences between versions.
 
     Attributes:
-        modern: Has the results, the listings, the bodies of submissions.
-        statuses: The states that its filter takes, in the order that its errors name them.
-        job_keys: The kinds of job that its filter takes.
-        score_delay: Seconds after `completed` in which the score is still null.
+        modern: Whether the version has results, lists, and bodies of submissions.
+        statuses: The states that its filter accepts, in the order of its error messages.
+        job_keys: The kinds of jobs that its filter accepts.
+        score_delay: Seconds after `completed` during which the score is null.
     """
 
     modern: bool
@@ -65,7 +65,7 @@ NEW = Shape(
 
 
 def status(run: Run, now: float) -> str:
-    """TestGen's word for the run's state."""
+    """Returns TestGen's status of the run."""
     phase = run.phase(now)
     if phase is Phase.QUEUED:
         return "pending" if now < _claimed_at(run) else "claimed"
@@ -79,20 +79,20 @@ def status(run: Run, now: float) -> str:
 
 
 def time(at: float | None) -> str | None:
-    """A time as TestGen writes it: microseconds and `Z`."""
+    """Formats a time like TestGen, with microseconds and `Z`."""
     return None if at is None else utc(at).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def error_message(run: Run, now: float) -> str | None:
-    """Why it failed, once it has."""
+    """Returns the error of a failed run; None for other runs."""
     if run.outcome != "fail" or run.phase(now) is not Phase.ENDED:
         return None
     return _KILLED if run.plan.error is None else run.plan.error
 
 
 def job(run: Run, now: float) -> dict[str, Any]:
-    """The job object, the same in both shapes."""
-    # What was started in the UI never waited to be claimed.
+    """Returns the job object, which is the same in both shapes."""
+    # A job that was started in the UI is not claimed.
     claimed = run.source != "ui" and run.reached(_claimed_at(run), now)
     return {
         "id": run.id,
@@ -108,9 +108,9 @@ def job(run: Run, now: float) -> dict[str, Any]:
 
 
 def test_run(run: Run, findings: Findings, suite: Mapping[str, Any], shape: Shape, now: float) -> dict[str, Any]:
-    """The test run object. Its ids and result are null until the run has a record, some time after it started."""
+    """Returns the test run object. Its ids and result are null until the run's record exists, after the start."""
     known = _has_record(run, now)
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "id": run.id,
         "status": status(run, now),
         "test_suite_id": run.target_id if known else None,
@@ -120,17 +120,17 @@ def test_run(run: Run, findings: Findings, suite: Mapping[str, Any], shape: Shap
     }
     if shape.modern:
         sent = run.body or {}
-        answer.update(external_url=sent.get("external_url"), metadata=sent.get("metadata"))
+        response.update(external_url=sent.get("external_url"), metadata=sent.get("metadata"))
     counts = _counts_so_far(run, findings.counts, now)
     name = "result_counts" if shape.modern else "tests"
-    answer["result"] = {"score": _score(run, findings, shape, now), name: counts} if known else None
-    return answer
+    response["result"] = {"score": _score(run, findings, shape, now), name: counts} if known else None
+    return response
 
 
 def profiling_run(run: Run, findings: Findings, shape: Shape, now: float) -> dict[str, Any]:
-    """The profiling run object."""
+    """Returns the profiling run object."""
     known = _has_record(run, now)
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "id": run.id,
         "status": status(run, now),
         "table_group_id": run.target_id if known else None,
@@ -142,22 +142,22 @@ def profiling_run(run: Run, findings: Findings, shape: Shape, now: float) -> dic
         sizes = findings.sizes if _worked(run, now) >= _NUMBERS else dict.fromkeys(findings.sizes)
         counts = issue_counts(run, findings, now)
         issues = {"issue_counts": counts} if shape.modern else {"issues": _flat(counts)}
-        answer["result"] = {"score": _score(run, findings, shape, now), **sizes, **issues}
-    return answer
+        response["result"] = {"score": _score(run, findings, shape, now), **sizes, **issues}
+    return response
 
 
 def issue_counts(run: Run, findings: Findings, now: float) -> dict[str, Any]:
-    """What profiling has found so far."""
+    """Returns the counts of issues that profiling has found so far."""
     return findings.issue_counts if _worked(run, now) >= _ISSUES else Findings.of_issues([], [])
 
 
 def is_complete(run: Run, now: float) -> bool:
-    """Whether it is `completed`."""
+    """Whether the run is `completed`."""
     return run.phase(now) is Phase.ENDED and run.outcome == "succeed"
 
 
 def score(run: Run, findings: Findings, shape: Shape, now: float) -> float | None:
-    """The score, once it has been rolled up."""
+    """Returns the score; None until it has been computed."""
     return _score(run, findings, shape, now)
 
 
@@ -172,7 +172,7 @@ def _has_record(run: Run, now: float) -> bool:
 
 
 def _worked(run: Run, now: float) -> float:
-    """The part of the work that left something behind: nothing does where the run fails."""
+    """Returns the share of the work that produced findings. A run that fails produces none."""
     return 0.0 if run.outcome == "fail" else run.progress(now)
 
 
@@ -182,7 +182,7 @@ def _counts_so_far(run: Run, counts: dict[str, int], now: float) -> dict[str, in
         return counts
     if worked < _NUMBERS:
         return dict.fromkeys(counts, 0)
-    # Tests that cannot run at all are found first.
+    # Tests that cannot run are reported first.
     return {**dict.fromkeys(counts, 0), "passed": counts["passed"] // 2, "error": counts["error"]}
 
 
@@ -194,6 +194,6 @@ def _score(run: Run, findings: Findings, shape: Shape, now: float) -> float | No
 
 
 def _flat(counts: dict[str, Any]) -> dict[str, int]:
-    """The old shape: potential PII is among what is possible."""
+    """Returns the counts in the old shape, where `possible` includes potential PII."""
     hygiene, pii = counts["hygiene_issues"], counts["potential_pii"]
     return {**hygiene, "possible": hygiene["possible"] + sum(pii.values()), "dismissed": counts["dismissed"]}

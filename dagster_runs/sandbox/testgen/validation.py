@@ -1,4 +1,4 @@
-"""TestGen's errors: the API's own, and those of FastAPI's validation with their exact words."""
+"""TestGen's errors: the API's own, and those of FastAPI's validation with their exact wording."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ _MAX_BODY = 10 * 1024 * 1024
 
 
 def api_error(status: int, code: str, detail: str) -> ApiResponse:
-    """An error of the API itself."""
+    """Returns an error of the API itself."""
     return ApiResponse(status, {"detail": {"errors": [{"code": code, "detail": detail}]}})
 
 
 def not_found() -> RefusedError:
-    """No such thing, or not for this user, or of another kind: all the same."""
+    """Returns the error for an object that does not exist, is not accessible, or is of another kind."""
     return RefusedError(api_error(404, "not_found", "Not found"))
 
 
 def paged(items: Sequence[Any], page: int, limit: int, show: Callable[[Any], dict[str, Any]]) -> ApiResponse:
-    """One page of a listing."""
+    """Returns one page of a list."""
     start = (page - 1) * limit
     shown = [show(item) for item in items[start : start + limit]]
     return ApiResponse(200, {"items": shown, "page": page, "limit": limit, "total": len(items)})
 
 
 class Validation:
-    """Collects what is wrong with a request; FastAPI reports all of it at once."""
+    """Collects the errors of a request, because FastAPI reports all of them together."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self.errors: list[dict[str, Any]] = []
 
     def fail(self, kind: str, loc: Sequence[Any], message: str, given: Any, **context: Any) -> None:
-        """Note an error."""
+        """Adds an error."""
         error = {"type": kind, "loc": list(loc), "msg": message, "input": given}
         self.errors.append({**error, "ctx": context} if context else error)
 
     def finish(self) -> None:
-        """Refuse the request if anything was wrong."""
+        """Refuses the request if there are errors."""
         if self.errors:
             raise RefusedError(ApiResponse(422, {"detail": self.errors}))
 
     def uuid(self, where: str, name: str, given: str) -> str:
-        """A UUID in its usual spelling."""
+        """Returns a UUID in its canonical spelling."""
         problem = _uuid_problem(given)
         if problem:
             self.fail("uuid_parsing", [where, name], f"Input should be a valid UUID, {problem}", given, error=problem)
@@ -56,12 +56,12 @@ class Validation:
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
     def query_uuid(self, name: str) -> str | None:
-        """A query parameter that is a UUID, if it is there."""
+        """Returns a query parameter that is a UUID; None if it is missing."""
         given = self._call.query.get(name)
         return None if given is None else self.uuid("query", name, given)
 
     def choice(self, name: str, allowed: Sequence[str]) -> str | None:
-        """A query parameter that is one of some words."""
+        """Returns a query parameter that must be one of the allowed values; None if it is missing."""
         given = self._call.query.get(name)
         if given is not None and given not in allowed:
             expected = ", ".join(f"'{word}'" for word in allowed[:-1]) + f" or '{allowed[-1]}'"
@@ -69,11 +69,11 @@ class Validation:
         return given
 
     def page(self) -> tuple[int, int]:
-        """The page and its length."""
+        """Returns the page number and the page size."""
         return self.integer("page", 1, least=1), self.integer("limit", 20, least=1, most=100)
 
     def integer(self, name: str, default: int, *, least: int | None = None, most: int | None = None) -> int:
-        """A query parameter that is a number."""
+        """Returns a query parameter that is an integer."""
         given = self._call.query.get(name)
         if given is None:
             return default
@@ -90,7 +90,7 @@ class Validation:
         return number
 
     def json_body(self, allowed: Sequence[str]) -> dict[str, Any] | None:
-        """An optional JSON object with no fields but the allowed."""
+        """Returns the body, an optional JSON object with only the allowed fields."""
         call = self._call
         if len(call.body) > _MAX_BODY:
             raise RefusedError(ApiResponse(413, {"detail": "Request body too large"}))
@@ -116,7 +116,7 @@ class Validation:
 
 
 def test_run_body(check: Validation) -> dict[str, Any]:
-    """The body of a test run's submission."""
+    """Returns the body of a test run submission."""
     body = check.json_body(("match_schema_name", "external_url", "metadata")) or {}
     _text(check, body, "match_schema_name", longest=50, pattern=_SCHEMA_NAME)
     _text(check, body, "external_url", longest=2048)
