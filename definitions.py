@@ -1,8 +1,8 @@
-"""A code location: raw tables → Prophecy and Amperity → Profiles features → quality gates → what only good data may reach.
+"""A code location: raw tables → Prophecy and Amperity → Profiles features → quality gates → assets that need good data.
 
-Each vendor is the real one where its credentials are in the environment, and the local sandbox where they are not:
+Each vendor is the real one if its credentials are in the environment, and the local sandbox otherwise:
 
-| Vendor | Credentials | What to run |
+| Vendor | Credentials | Ids of what to run |
 |---|---|---|
 | Amperity | `AMPERITY_TENANT`, and `AMPERITY_ACCESS_TOKEN`, or `AMPERITY_CLIENT_ID` and `AMPERITY_CLIENT_SECRET` (and `AMPERITY_TOKEN_URL`); `AMPERITY_BASE_URL` for Azure and Australia | `AMPERITY_CONFIG_ID` (a courier group) |
 | Prophecy | `PROPHECY_ACCESS_TOKEN` (and `PROPHECY_BASE_URL`) | `PROPHECY_FABRIC_ID`, `PROPHECY_PROJECT_ID`, `PROPHECY_PIPELINE_NAME`, `PROPHECY_REPORT_NAME` |
@@ -37,7 +37,7 @@ from dagster_runs import (
 SANDBOX_URL = os.environ.get("DAGSTER_RUNS_SANDBOX_URL", "http://127.0.0.1:8099")
 DAGSTER_URL = os.environ.get("DAGSTER_URL", "http://127.0.0.1:3000")
 
-# The sandbox's own ids and token: as public as this file, and they open nothing real.
+# The sandbox's own ids and tokens. They are public and give access to nothing real.
 _SANDBOX_IDS = {
     "AMPERITY_CONFIG_ID": "cg-2efo5X8vo",
     "PROPHECY_FABRIC_ID": "33290",
@@ -71,18 +71,18 @@ def _is_real(vendor: str) -> bool:
 
 
 def _id(name: str) -> str:
-    """What to run: from the environment with real credentials, else what the sandbox has."""
+    """Returns an id from the environment if the vendor's credentials are set, or else the sandbox's id."""
     if not _is_real(name.partition("_")[0].lower()):
         return _SANDBOX_IDS[name]
     if name not in os.environ:
-        raise dg.DagsterInvalidDefinitionError(f"Set {name}, since this vendor's credentials are set.")
+        raise dg.DagsterInvalidDefinitionError(f"Set {name}, because this vendor's credentials are set.")
     return os.environ[name]
 
 
 def _fabric_id() -> int:
     text = _id("PROPHECY_FABRIC_ID")
     if not text.isdecimal():
-        raise dg.DagsterInvalidDefinitionError(f"PROPHECY_FABRIC_ID is {text!r}; it is a number")
+        raise dg.DagsterInvalidDefinitionError(f"PROPHECY_FABRIC_ID is {text!r}; it must be a number")
     return int(text)
 
 
@@ -91,7 +91,7 @@ def _if_set(name: str) -> dg.EnvVar | None:
 
 
 def amperity() -> AmperityResource:
-    """Amperity, or its stand-in."""
+    """Returns the connection to Amperity or to its sandbox."""
     if _is_real("amperity"):
         return AmperityResource(
             tenant=_id("AMPERITY_TENANT"),
@@ -107,7 +107,7 @@ def amperity() -> AmperityResource:
 
 
 def prophecy() -> ProphecyResource:
-    """Prophecy, or its stand-in."""
+    """Returns the connection to Prophecy or to its sandbox."""
     if _is_real("prophecy"):
         return ProphecyResource(
             access_token=dg.EnvVar("PROPHECY_ACCESS_TOKEN"),
@@ -117,14 +117,14 @@ def prophecy() -> ProphecyResource:
 
 
 def segmentflow() -> SegmentflowResource:
-    """Segmentflow, or its stand-in."""
+    """Returns the connection to Segmentflow or to its sandbox."""
     if _is_real("segmentflow"):
         return SegmentflowResource(api_key=dg.EnvVar("SEGMENTFLOW_API_KEY"))
     return SegmentflowResource(api_key=dg.EnvVar("SANDBOX_SEGMENTFLOW_KEY"), base_url=f"{SANDBOX_URL}/segmentflow")
 
 
 def rudderstack() -> RudderStackResource:
-    """RudderStack, or its stand-in."""
+    """Returns the connection to RudderStack or to its sandbox."""
     if _is_real("rudderstack"):
         return RudderStackResource(
             access_token=dg.EnvVar("RUDDERSTACK_ACCESS_TOKEN"),
@@ -136,7 +136,7 @@ def rudderstack() -> RudderStackResource:
 
 
 def testgen() -> TestGenResource:
-    """TestGen, or its stand-in."""
+    """Returns the connection to TestGen or to its sandbox."""
     if not _is_real("testgen"):
         return TestGenResource(
             base_url=f"{SANDBOX_URL}/testgen",
@@ -164,7 +164,7 @@ raw_tables = [
     dg.AssetSpec(
         ["warehouse", table],
         group_name="warehouse",
-        description=f"The table `{table}`, loaded by somebody else.",
+        description=f"The table `{table}`, loaded outside Dagster.",
         kinds={"snowflake", "table"},
     )
     for table in ("events", "customers", "orders")
@@ -175,7 +175,7 @@ warehouse_profile = build_remote_run_asset(
     key=["testgen", "warehouse_profile"],
     deps=[spec.key for spec in raw_tables],
     group_name="quality",
-    description="What TestGen's profiling finds in the warehouse's tables.",
+    description="TestGen's profiling results for the warehouse's tables.",
     gate=QualityGate(max_failures=5, max_warnings=5),
     timeout=3600,
 )
@@ -190,7 +190,7 @@ customer_360 = build_remote_run_asset(
     key="customer_360",
     deps=[["warehouse", "customers"], ["warehouse", "orders"]],
     group_name="features",
-    description="One row for each customer. The launchpad takes other `parameters` for one run.",
+    description="One row for each customer. Set other `parameters` for a single run in the launchpad.",
     timeout=6 * 3600,
 )
 
@@ -203,7 +203,7 @@ churn_report = build_remote_run_asset(
     key="churn_report",
     deps=[customer_360],
     group_name="activation",
-    description="The sandbox's pipeline is broken: its error is readable on the check `run_status`.",
+    description="The sandbox's pipeline is broken. The check `run_status` shows its error.",
     timeout=6 * 3600,
 )
 
@@ -212,7 +212,7 @@ amperity_ingest = build_remote_run_asset(
     key="amperity_ingest",
     deps=[["warehouse", "events"]],
     group_name="features",
-    description="A day of events in Amperity. A backfill over a range of days is one workflow over the whole range.",
+    description="A day of events in Amperity. A backfill of a range of days starts one workflow for the whole range.",
     partitions_def=dg.DailyPartitionsDefinition(start_date="2026-11-01"),
     backfill_policy=dg.BackfillPolicy.single_run(),
     timeout=6 * 3600,
@@ -228,7 +228,7 @@ churn_model = build_remote_run_asset(
     key="churn_model",
     deps=[customer_360],
     group_name="activation",
-    description="Trained for hours, without a process that waits: the step ends at once, and a sensor reports the end.",
+    description="Trained for hours without a waiting process: the step ends at once, and a sensor reports the result.",
     wait="defer",
     timeout=12 * 3600,
 )
@@ -259,7 +259,7 @@ orders_quality = build_remote_run_asset(
     key=["testgen", "orders_quality"],
     deps=[["warehouse", "orders"], ["warehouse", "customers"]],
     group_name="quality",
-    description="TestGen's tests of the orders. The sandbox's orders are bad, so nothing behind this gate runs.",
+    description="TestGen's tests of the orders. The sandbox's orders are bad, so nothing downstream of this gate runs.",
     gate=QualityGate(min_score=0.95, blocking=True),
     timeout=3600,
     on_timeout="cancel",
@@ -273,7 +273,7 @@ welcome = build_remote_run_asset(
     key="welcome_journey",
     deps=[features_quality],
     group_name="activation",
-    description="A recipient's way through a journey, which may be left early: by a purchase, say.",
+    description="A recipient's run through a journey, which the recipient may leave early, e.g. by a purchase.",
 )
 
 
@@ -284,26 +284,26 @@ welcome = build_remote_run_asset(
     automation_condition=dg.AutomationCondition.eager(),
 )
 def churn_scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """A score for each customer; computed by itself once a new model is there."""
-    context.log.info("There is a new model: computing scores")
+    """A score for each customer, computed automatically when there is a new model."""
+    context.log.info("There is a new model; computing scores")
     return dg.MaterializeResult(metadata={"customers": 4711})
 
 
 @dg.asset(deps=[features_quality], group_name="activation", kinds={"python"})
 def audience(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """Audiences built from the features; only ever on features that passed their gate."""
-    context.log.info("The features are good: building audiences")
+    """Audiences built from the features, only if the features passed their quality gate."""
+    context.log.info("The features are good; building audiences")
     return dg.MaterializeResult(metadata={"audiences": 3})
 
 
 @dg.asset(deps=[orders_quality], group_name="activation", kinds={"python"})
 def revenue_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """The board's numbers; held back while the orders are bad."""
-    context.log.info("The orders are good: computing revenue")
+    """The numbers for the board, not computed while the orders are bad."""
+    context.log.info("The orders are good; computing revenue")
     return dg.MaterializeResult(metadata={"currency": "EUR"})
 
 
-# Amperity's asset is partitioned by day, so it has a schedule of its own; and the model is trained once a week.
+# Amperity's asset has its own schedule because it is partitioned by day. The model is trained once a week.
 everything = dg.define_asset_job(
     "everything",
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(amperity_ingest, churn_model, churn_scores),
@@ -332,7 +332,7 @@ defs = dg.Definitions(
     jobs=[everything, ingest, training, build_cancel_job([churn_model])],
     schedules=[daily, weekly, dg.build_schedule_from_partitioned_job(ingest)],
     sensors=[
-        # Without it, nobody would report how the deferred runs end.
+        # Reports the outcomes of the deferred runs.
         build_completion_sensor([churn_model], jobs=[training], default_status=dg.DefaultSensorStatus.RUNNING),
         build_observation_sensor([features_quality, orders_quality, warehouse_profile]),
         dg.AutomationConditionSensorDefinition(

@@ -1,1 +1,1 @@
-"""The demo: a sandbox of the vendors, and Dagster in front of it. `python -m demo`, or `python -m demo.materialize`."""
+"""The demo: Dagster with a sandbox of the vendors. Run `python -m demo` or `python -m demo.materialize`."""

@@ -1,4 +1,4 @@
-"""`python -m demo`: the sandbox and the Dagster UI, until interrupted."""
+"""`python -m demo`: runs the sandbox and the Dagster UI until interrupted."""
 
 from __future__ import annotations
 
@@ -20,30 +20,42 @@ _WATCH_SECONDS = 1.0
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Of the Dagster UI.")
-@click.option("--sandbox-port", default=USUAL_PORT, show_default=True, help="Another one is taken if it is in use.")
-@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(min=0), help="Of the sandbox's time.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the Dagster UI.")
+@click.option(
+    "--sandbox-port",
+    default=USUAL_PORT,
+    show_default=True,
+    help="Port of the sandbox. If it is in use, a free port is used instead.",
+)
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Simulated seconds of the sandbox per real second.",
+)
 @click.option(
     "--home",
     default=ROOT / ".demo",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Dagster's home, kept from demo to demo.  [default: .demo in the repository]",
+    help="The demo's DAGSTER_HOME, which is kept between demos.  [default: .demo in the repository]",
 )
 def main(port: int, sandbox_port: int, speed: float, home: Path) -> None:
-    """Start the vendors' stand-ins and the Dagster UI, and say what to look at."""
+    """Start the sandbox of the vendors and the Dagster UI, and print what to try."""
     home = home.resolve()
-    # Not the user's own DAGSTER_HOME, if there is one: the demo has no business in an instance that is in earnest.
+    # Overrides the user's own DAGSTER_HOME, since the demo must not write to a production instance.
     os.environ["DAGSTER_HOME"] = str(home)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     try:
         with stop_on_signals() as stop:
             check_port(port)
             click.echo("Starting the sandbox and Dagster ...")
-            with contextlib.ExitStack() as started:
-                started.enter_context(dagster_home(home))
-                vendors = started.enter_context(sandbox(sandbox_port, speed, home / "sandbox.log", stop))
-                ui = started.enter_context(dagster_ui(port, home, stop))
-                click.echo(_what_to_do(f"http://{HOST}:{port}", vendors is not None, home, time.monotonic() - begun))
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(dagster_home(home))
+                vendors = stack.enter_context(sandbox(sandbox_port, speed, home / "sandbox.log", stop))
+                ui = stack.enter_context(dagster_ui(port, home, stop))
+                seconds = time.monotonic() - started_at
+                click.echo(_what_to_do(f"http://{HOST}:{port}", vendors is not None, home, seconds))
                 _watch([process for process in (ui, vendors) if process], stop)
                 click.echo("\nStopping ...")
         click.echo("Stopped.")
@@ -57,34 +69,33 @@ def _watch(processes: list[Background], stop: threading.Event) -> None:
     while not stop.wait(_WATCH_SECONDS):
         for process in processes:
             if not process.is_running:
-                raise DemoError(f"{process.name} has ended by itself.\n{process.last_words()}")
+                raise DemoError(f"{process.name} stopped unexpectedly.\n{process.last_words()}")
 
 
 def _what_to_do(url: str, has_sandbox: bool, home: Path, seconds: float) -> str:
-    stand_ins = (
-        f"{os.environ[URL_VARIABLE]}/   stand-ins of the vendors: their requests and runs"
-        if has_sandbox
-        else "not started by this demo"
+    sandbox_line = (
+        f"{os.environ[URL_VARIABLE]}/   the vendors' requests and runs" if has_sandbox else "not started by this demo"
     )
     return f"""
 Dagster UI   {url}   (up after {seconds:.0f} s)
-Sandbox      {stand_ins}
+Sandbox      {sandbox_line}
 Logs         {home}
 
 What to do
   1. Open {url}/locations/customer_data/jobs/everything and press "Materialize all".
   2. While it runs, open {url}/assets/testgen/orders_quality?view=events
-     The remote run's id, link, state and counts are there before it has ended; reload to see them grow.
-  3. When it has ended, open the tab "Checks" there: the sandbox's orders are bad, so two checks fail,
-     and revenue_report is held back. The features are good, so audience is materialized.
-     churn_report fails: what broke the pipeline is readable on its check run_status.
-  4. Materialize once more, and press "Terminate" on the run's page: TestGen's runs are canceled,
-     and the log says of RudderStack's, which nobody can cancel, where to stop it.
-  5. Open {url}/assets/amperity_ingest and materialize a range of days: one workflow over the whole range.
-  6. Materialize {url}/assets/churn_model: its step ends at once, and nothing waits for the pipeline. A sensor reports
-     its end some seconds after it comes, and churn_scores follows by its automation condition.
+     The remote run's id, link, state and counts are shown while it is active; reload to see the counts grow.
+  3. When it has finished, open the tab "Checks" there: the sandbox's orders are bad, so two checks fail,
+     and revenue_report is not materialized. The features are good, so audience is materialized.
+     churn_report fails, and its check run_status shows the pipeline's error.
+  4. Materialize everything again, and press "Terminate" on the run's page: TestGen's runs are canceled.
+     RudderStack's API cannot cancel runs, so the log says where to stop its run.
+  5. Open {url}/assets/amperity_ingest and materialize a range of days: one workflow covers the whole range.
+  6. Materialize {url}/assets/churn_model: its step finishes at once, and no process waits for the pipeline.
+     A sensor reports the result some seconds after the pipeline finishes, and churn_scores follows by its
+     automation condition.
 
-Ctrl-C stops everything.
+Press Ctrl-C to stop everything.
 """
 
 

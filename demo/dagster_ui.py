@@ -1,4 +1,4 @@
-"""Dagster's UI and daemon, by `dagster dev`."""
+"""Runs Dagster's UI and daemon with `dagster dev`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LOCATIONS = """
 
 @contextlib.contextmanager
 def dagster_ui(port: int, home: Path, stop: threading.Event) -> Iterator[Background]:
-    """Start Dagster, and wait until the UI answers and knows the assets.
+    """Starts Dagster and waits until the UI responds and the code location is loaded.
 
     Raises:
-        DemoError: The port is taken, Dagster does not start, or the code location does not load.
+        DemoError: The port is in use, Dagster does not start, or the code location does not load.
     """
     check_port(port)
     url = f"http://{HOST}:{port}"
@@ -40,14 +40,14 @@ def dagster_ui(port: int, home: Path, stop: threading.Event) -> Iterator[Backgro
 
 
 def check_port(port: int) -> None:
-    """Refuse a port that is taken.
+    """Checks that a port is free.
 
     Raises:
-        DemoError: Says what to do.
+        DemoError: The port is in use. The message says what to do.
     """
     if not is_free(port):
         raise DemoError(
-            f"Port {port} is in use, perhaps by another demo. Stop what uses it, or take another port: "
+            f"Port {port} is in use, perhaps by another demo. Stop the process that uses it, or use another port: "
             f"make demo PORT={port + 1}"
         )
 

@@ -1,4 +1,4 @@
-"""The deferred asset and what follows it, without Dagster's daemon: this process takes the sensor's ticks itself."""
+"""Materializes the deferred asset and its downstream asset without Dagster's daemon, by running the ticks itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import dagster as dg
 from demo.outcome import Outcome, outcomes
 from demo.processes import DemoError
 
-# The table tells it all; Dagster's own log would bury it.
+# The table shows everything; Dagster's own log would hide it.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _MODEL, _SCORES = dg.AssetKey("churn_model"), dg.AssetKey("churn_scores")
 _WITHIN = 120.0
@@ -19,10 +19,10 @@ _PAUSE = 1.0
 
 
 def deferred_outcomes(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[Outcome]:
-    """Materialize the deferred asset, wait until the sensor reports it, and then what automation asks for.
+    """Materializes the deferred asset, waits for the sensor's report, and then runs what automation requests.
 
     Raises:
-        DemoError: The sensor does not report it.
+        DemoError: The sensor does not report the asset in time.
     """
     before = _automation(defs, instance)
     training = defs.resolve_job_def("training")
@@ -34,8 +34,8 @@ def deferred_outcomes(defs: dg.Definitions, instance: dg.DagsterInstance) -> lis
     reported = record.asset_materialization
     metadata = {name: entry.value for name, entry in reported.metadata.items()} if reported is not None else {}
     found = [Outcome(_MODEL, True, metadata, checks, held_back_by=(), error=None)]
-    asked = _automation(defs, instance, cursor=before.cursor)
-    if asked.get_num_requested(_SCORES):
+    evaluated = _automation(defs, instance, cursor=before.cursor)
+    if evaluated.get_num_requested(_SCORES):
         job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={_SCORES})
         found += outcomes(job, job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET))
     return found
@@ -43,7 +43,7 @@ def deferred_outcomes(defs: dg.Definitions, instance: dg.DagsterInstance) -> lis
 
 def _automation(defs: dg.Definitions, instance: dg.DagsterInstance, **options: Any) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Dagster's own use of a parameter that is in beta
+        warnings.simplefilter("ignore")  # Dagster itself uses a parameter that is in beta
         return dg.evaluate_automation_conditions(defs, instance, **options)
 
 
@@ -58,10 +58,10 @@ def _until_reported(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[
             data = sensor.evaluate_tick(context)
         for event in data.asset_events:
             instance.report_runless_asset_event(event)
-        # The materialization comes in one tick, and its checks in a later one.
+        # One tick reports the materialization, and a later one its checks.
         checks = [event for event in data.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
         if checks:
             return checks
         cursor = data.cursor
         time.sleep(_PAUSE)
-    raise DemoError(f"The completion sensor has not reported {_MODEL.to_user_string()} within {_WITHIN:.0f} s")
+    raise DemoError(f"The completion sensor did not report {_MODEL.to_user_string()} within {_WITHIN:.0f} s")

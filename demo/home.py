@@ -10,7 +10,7 @@ from pathlib import Path
 from demo.processes import DemoError
 
 _INSTANCE = """\
-# Written anew by every `python -m demo`.
+# Overwritten by every `python -m demo`.
 telemetry:
   enabled: false
 nux:
@@ -23,10 +23,10 @@ concurrency:
 
 @contextlib.contextmanager
 def dagster_home(home: Path) -> Iterator[Path]:
-    """Make the home ready, for one demo at a time.
+    """Prepares the home directory, which only one demo may use at a time.
 
     Raises:
-        DemoError: Another demo is using it.
+        DemoError: Another demo is using the directory.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "in-use").open("w") as lock:
@@ -34,7 +34,7 @@ def dagster_home(home: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise DemoError(
-                f"Another demo is using {home}. Stop that one, or give this one a home of its own: --home DIRECTORY"
+                f"Another demo is using {home}. Stop it, or use another directory for this one: --home DIRECTORY"
             ) from None
         (home / "dagster.yaml").write_text(_INSTANCE)
         _close_left_over_runs(home)
@@ -42,10 +42,10 @@ def dagster_home(home: Path) -> Iterator[Path]:
 
 
 def _close_left_over_runs(home: Path) -> None:
-    """Runs that were going when the demo was last ended have no process any more, and would seem to go on for ever."""
+    """Marks runs of a previous demo as canceled: they no longer have a process and would look active forever."""
     import dagster as dg
 
-    going = [
+    active = [
         dg.DagsterRunStatus.QUEUED,
         dg.DagsterRunStatus.NOT_STARTED,
         dg.DagsterRunStatus.STARTING,
@@ -53,5 +53,5 @@ def _close_left_over_runs(home: Path) -> None:
         dg.DagsterRunStatus.CANCELING,
     ]
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        for run in instance.get_runs(dg.RunsFilter(statuses=going)):
-            instance.report_run_canceled(run, "The demo was stopped while this run was going")
+        for run in instance.get_runs(dg.RunsFilter(statuses=active)):
+            instance.report_run_canceled(run, "The demo was stopped while this run was active")

@@ -1,8 +1,8 @@
-"""`python -m demo.materialize`: everything once in real Dagster, without a browser, and a table of what happened.
+"""`python -m demo.materialize`: materializes all assets once, without the UI, and prints a table of the results.
 
-Exits with 0 if every asset was either materialized, or held back by a blocking check that failed: the sandbox's orders
-are meant to be bad, and its pipeline `customer_360_broken` to fail. Exits with 1 if anything else kept an asset from
-being materialized.
+Exits with 0 if every asset was either materialized or blocked by a failed blocking check: the sandbox's orders are bad
+on purpose, and its pipeline `customer_360_broken` fails on purpose. Exits with 1 if an asset was not materialized for
+any other reason.
 """
 
 from __future__ import annotations
@@ -27,12 +27,23 @@ MEANT_TO_FAIL = {dg.AssetKey("churn_report")}
 
 
 @click.command()
-@click.option("--speed", default=10.0, show_default=True, type=click.FloatRange(min=0.1), help="Of the sandbox's time.")
-@click.option("--sandbox-port", default=USUAL_PORT, show_default=True, help="Another one is taken if it is in use.")
+@click.option(
+    "--speed",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    help="Simulated seconds of the sandbox per real second.",
+)
+@click.option(
+    "--sandbox-port",
+    default=USUAL_PORT,
+    show_default=True,
+    help="Port of the sandbox. If it is in use, a free port is used instead.",
+)
 def main(speed: float, sandbox_port: int) -> None:
-    """Materialize every asset of definitions.py, and print what happened."""
+    """Materialize every asset of definitions.py, and print the results."""
     out = console()
-    begun = time.monotonic()
+    started_at = time.monotonic()
     try:
         with (
             raise_on_signals(),
@@ -46,14 +57,15 @@ def main(speed: float, sandbox_port: int) -> None:
     except DemoError as error:
         raise click.ClickException(str(error)) from None
     out.print(report(found, width=out.width))
-    out.print(f"{sum(one.materialized for one in found)} of {len(found)} assets in {time.monotonic() - begun:.0f} s.")
+    seconds = time.monotonic() - started_at
+    out.print(f"{sum(one.materialized for one in found)} of {len(found)} assets in {seconds:.0f} s.")
     if process is not None:
-        out.print(f"The vendors are stand-ins, whose time (and so the column seconds) runs {speed:g} times as fast.")
+        out.print(f"The vendors are a sandbox whose time (and so the column seconds) runs {speed:g} times as fast.")
     _exit(found)
 
 
 def _materialize() -> list[Outcome]:
-    # Imported only now: it reads the sandbox's address from the environment.
+    # Imported here because it reads the sandbox's URL from the environment.
     from definitions import defs
 
     found: list[Outcome] = []
@@ -75,7 +87,7 @@ def _materialize() -> list[Outcome]:
 
 
 def _was_interrupted(event: dg.DagsterEvent) -> bool:
-    # Dagster makes an ordinary failure of a signal that comes while a step is executed.
+    # Dagster turns a signal that arrives during a step into an ordinary failure.
     error = event.step_failure_data.error
     return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 

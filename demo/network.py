@@ -1,4 +1,4 @@
-"""Ports and addresses on this machine."""
+"""Ports and HTTP requests on this machine."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import urllib.request
 from typing import Any
 
 HOST = "127.0.0.1"
-# A proxy from the environment has no business between processes of one machine.
+# Ignores a proxy from the environment, because all processes are on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on the port now."""
     with socket.socket() as probe:
-        # As servers do: what is left of closed connections does not count as taken.
+        # Servers set this too, so that remains of closed connections do not count as in use.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -25,7 +25,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(preferred: int = 0) -> int:
-    """The preferred port if it is free, else any that is."""
+    """Returns the preferred port if it is free, or else any free port."""
     if preferred and is_free(preferred):
         return preferred
     with socket.socket() as probe:
@@ -35,16 +35,16 @@ def free_port(preferred: int = 0) -> int:
 
 
 def ask(url: str, body: Any = None, *, timeout: float = 5.0) -> Any:
-    """The JSON at an address; `body` is sent as JSON.
+    """Requests a URL and returns the JSON of the response. `body` is sent as JSON.
 
     Raises:
-        OSError: Nobody answers, or not with a success.
-        ValueError: The answer is not JSON.
+        OSError: There is no response, or its status is an error.
+        ValueError: The response is not JSON.
     """
-    request = urllib.request.Request(  # noqa: S310 - the addresses are the demo's own
+    request = urllib.request.Request(  # noqa: S310 - the URLs are the demo's own
         url,
         data=None if body is None else json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with _OPENER.open(request, timeout=timeout) as answer:
-        return json.load(answer)
+    with _OPENER.open(request, timeout=timeout) as response:
+        return json.load(response)

@@ -1,4 +1,4 @@
-"""What became of each asset in a run, from Dagster's own events."""
+"""The outcome of each asset in a Dagster run, from Dagster's own events."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import dagster as dg
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one asset.
+    """The outcome of one asset.
 
     Attributes:
-        key: Which.
-        materialized: Whether it was.
-        metadata: Of its materialization; empty if there is none.
+        key: The key of the asset.
+        materialized: Whether the asset was materialized.
+        metadata: The metadata of its materialization; empty if there is none.
         checks: The results of its checks.
-        held_back_by: The assets before it whose failed blocking checks kept it from being materialized.
-        error: Why its step failed, if it did for another reason than its own blocking checks.
+        held_back_by: The upstream assets whose failed blocking checks prevented its materialization.
+        error: Why its step failed, unless its own blocking checks were the reason.
     """
 
     key: dg.AssetKey
@@ -31,15 +31,15 @@ class Outcome:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is broken: bad data *should* hold back what depends on it."""
+        """Whether the outcome is as intended: bad data *should* block downstream assets."""
         return self.materialized or bool(self.held_back_by)
 
 
 def outcomes(job: dg.JobDefinition, result: dg.ExecuteInProcessResult) -> list[Outcome]:
-    """The outcome of every asset that the job can materialize; what comes first in the lineage comes first."""
+    """Returns the outcome of every asset that the job can materialize, upstream assets first."""
     graph = job.asset_layer.asset_graph
     materialized: dict[dg.AssetKey, dg.AssetMaterialization] = {}
-    # By name, so that of a step that was retried the last attempt counts.
+    # By name, so that the last attempt of a retried step counts.
     checks: dict[dg.AssetKey, dict[str, dg.AssetCheckEvaluation]] = {}
     errors: dict[str, str] = {}
     for event in result.all_events:
@@ -76,7 +76,7 @@ def _error(event: dg.DagsterEvent) -> str | None:
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description
     error = failure.error
-    while error is not None and error.cause is not None:  # Dagster wraps what the asset's code has raised
+    while error is not None and error.cause is not None:  # Dagster wraps the asset's exception
         error = error.cause
     if error is None or error.cls_name == "DagsterAssetCheckFailedError":
         return None

@@ -1,4 +1,4 @@
-"""Processes that the demo starts, and all that they start in turn."""
+"""Background processes of the demo, including their child processes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PAUSE_SECONDS = 0.1
 
 
 class DemoError(Exception):
-    """Something that a person has to put right; the message says how."""
+    """A problem that the user has to fix. The message says how."""
 
 
 class Background:
     """A Python module that runs in the background.
 
-    It leads a process group of its own. So Ctrl-C in the terminal reaches the demo alone, which then ends things in
-    order; and what the module has started itself can be ended with it, without knowing it.
+    It leads its own process group. So Ctrl-C in the terminal reaches only the demo, which then stops everything in
+    order, and the module's child processes can be stopped with it.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
@@ -47,37 +47,37 @@ class Background:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float, stop: threading.Event) -> None:
-        """Wait until `ready`.
+        """Waits until `ready` returns true.
 
         Raises:
-            DemoError: It ended before, or took too long.
-            Stopped: The demo is to stop.
+            DemoError: The process exited before, or took too long.
+            Stopped: The demo was asked to stop.
         """
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.is_running:
                 raise DemoError(f"{self.name} did not start.\n{self.last_words()}")
             if time.monotonic() > deadline:
-                raise DemoError(f"{self.name} does not answer after {seconds:.0f} s.\n{self.last_words()}")
+                raise DemoError(f"{self.name} did not respond within {seconds:.0f} s.\n{self.last_words()}")
             if stop.wait(_PAUSE_SECONDS):
                 raise Stopped
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """Returns the end of the process's log."""
         lines = self.log.read_text(errors="replace").splitlines()[-15:]
         return "\n".join([*(f"  | {line}" for line in lines), f"The whole log is in {self.log}"])
 
     def stop(self) -> None:
-        """End it and everything that it has started: politely first, then for certain."""
+        """Stops the process and all its child processes, first with SIGTERM, then with SIGKILL."""
         if self.is_running:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE_SECONDS)
-        # Its children, if it left some, are still in its group; a group that has members keeps its number.
+        # Remaining child processes are still in its group. A group with members keeps its number.
         if self._signal_group(signal.SIGTERM) and not self._group_ends_within(_KILL_AFTER_SECONDS):
             self._signal_group(signal.SIGKILL)
         self._process.wait()
@@ -92,26 +92,26 @@ class Background:
         return False
 
     def _signal_group(self, number: int) -> bool:
-        """Whether somebody was there."""
+        """Sends a signal to the group. Returns whether the group had any processes."""
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
             return False
         except PermissionError:
-            return False  # what macOS says of a group of which only zombies are left
+            return False  # macOS raises this if only zombies are left in the group
         return True
 
 
 class Stopped(Exception):
-    """Somebody wants the demo to stop."""
+    """The demo was asked to stop."""
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C, SIGTERM, and the closing of the terminal.
+    """Yields an event that is set by Ctrl-C, SIGTERM, and the closing of the terminal.
 
-    That these are *handled* here matters to the children as well: a shell starts background commands with SIGINT
-    ignored, children inherit that, and Dagster, which treats SIGTERM as it does SIGINT, could then not be ended.
+    *Handling* these signals also matters for the child processes: a shell starts background commands with SIGINT
+    ignored, child processes inherit that, and Dagster, which treats SIGTERM like SIGINT, could then not be stopped.
     """
     stop = threading.Event()
 
@@ -119,7 +119,8 @@ def stop_on_signals() -> Iterator[threading.Event]:
         stop.set()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: started with nohup, to outlive the terminal
+    # It is ignored if the demo was started with nohup, to keep running after the terminal is closed.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
@@ -131,9 +132,9 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def raise_on_signals() -> Iterator[None]:
-    """Let SIGTERM and the closing of the terminal raise `Stopped`, so that what was started is ended on the way out.
+    """Makes SIGTERM and the closing of the terminal raise `Stopped`, so that context managers stop their processes.
 
-    Ctrl-C does so by itself, and Dagster handles both while it executes.
+    Ctrl-C already raises an exception, and Dagster handles both while it executes.
     """
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The outcomes as a table."""
+"""Formats the outcomes as a table."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rich.text import Text
 
 from demo.outcome import Outcome
 
-# Enough for ids and asset keys on one line. A pipe or a CI log has no width of its own.
+# Wide enough for ids and asset keys on one line. A pipe or a CI log has no width.
 _WIDE = 160
 _MIN_TABLE = 120
 
 
 def console() -> Console:
-    """Where to print to."""
+    """Returns the console to print to."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=_WIDE)
 
 
 def report(outcomes: Sequence[Outcome], *, width: int) -> Group:
-    """A row for each asset, or a paragraph where there is no room for a table; and below, why what failed did."""
+    """Returns a row per asset, or a paragraph if there is no room for a table, followed by the errors."""
     errors = [
-        # Texts from vendors go in as they are, never as markup.
+        # Texts from vendors are inserted literally, never as markup.
         Text.assemble(("✗ ", "red"), (outcome.key.to_user_string(), "bold"), f": {outcome.error}")
         for outcome in outcomes
         if outcome.error
@@ -74,10 +74,10 @@ def _state(outcome: Outcome) -> Text:
 
 
 def _check(check: dg.AssetCheckEvaluation) -> Text:
-    said = f": {check.description}" if check.description and check.check_name != "run_status" else ""
+    description = f": {check.description}" if check.description and check.check_name != "run_status" else ""
     if check.passed:
-        return Text.assemble(("✓ ", "green"), check.check_name, (said, "dim"))
+        return Text.assemble(("✓ ", "green"), check.check_name, (description, "dim"))
     is_error = check.severity is dg.AssetCheckSeverity.ERROR
     mark, style = ("✗ ", "red") if is_error else ("! ", "yellow")
     blocking = ", blocking" if is_error and check.blocking else ""
-    return Text.assemble((mark, style), f"{check.check_name} ({check.severity.value}{blocking})", (said, "dim"))
+    return Text.assemble((mark, style), f"{check.check_name} ({check.severity.value}{blocking})", (description, "dim"))

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, for those vendors whose credentials are not in the environment."""
+"""Runs the sandbox as a separate process, for the vendors whose credentials are not in the environment."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _STARTS_WITHIN = 20.0
 
 @contextlib.contextmanager
 def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterator[Background | None]:
-    """Start a sandbox, if one is needed, and put its address into the environment for `definitions.py` and Dagster.
+    """Starts a sandbox if one is needed, and puts its URL in the environment for `definitions.py` and Dagster.
 
     Args:
-        port: Where, if that is free; else anywhere.
-        speed: Of its time.
-        log: The file for its output.
-        stop: Set when the demo is to stop.
+        port: The port of the sandbox. If it is in use, a free port is used instead.
+        speed: Simulated seconds per real second.
+        log: The file for the sandbox's output.
+        stop: The event that is set when the demo should stop.
 
     Yields:
-        The process, or None where somebody else's sandbox is used, or none at all.
+        The process, or None if no sandbox is needed or the environment names an existing one.
 
     Raises:
-        DemoError: It does not start, or the one that the environment names does not answer.
+        DemoError: The sandbox does not start, or the one that the environment names does not respond.
     """
     if URL_VARIABLE in os.environ:
         if is_needed() and not _answers(os.environ[URL_VARIABLE]):
             raise DemoError(
-                f"{URL_VARIABLE} is {os.environ[URL_VARIABLE]}, and no sandbox answers there. "
-                "Unset it, and the demo starts one of its own."
+                f"{URL_VARIABLE} is {os.environ[URL_VARIABLE]}, but no sandbox responds there. "
+                "Unset it, and the demo will start its own sandbox."
             )
         yield None
         return
@@ -56,9 +56,9 @@ def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterat
 
 
 def is_needed() -> bool:
-    """Whether any vendor of the code location is a stand-in.
+    """Whether any vendor of the code location uses the sandbox.
 
-    Loads the code location, so that its complaints are read in the terminal and not only found in the UI.
+    Loads the code location, so that its errors appear in the terminal and not only in the UI.
 
     Raises:
         DemoError: The code location cannot be loaded.

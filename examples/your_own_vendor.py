@@ -1,4 +1,4 @@
-"""Acme's forecasts as Dagster assets: a whole vendor in one file."""
+"""Acme's forecasts as Dagster assets: a complete vendor in one file."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, parse_st
 from dagster_runs.remote_run.types import CheckOutcome, RunResult, StartAttempt, StartCandidate
 from dagster_runs.transport.auth import Auth, bearer
 
-WORDS = {
+STATES = {
     "waiting": RunState.QUEUED,
     "computing": RunState.RUNNING,
     "done": RunState.SUCCEEDED,
@@ -23,24 +23,24 @@ WORDS = {
 
 
 class Forecast(VendorModel):
-    """Acme's answer to a start and to a look. Only what must be known is required."""
+    """Acme's response to a start and to a status call. Only the fields that we depend on are required."""
 
     id: RunId
     phase: str
     message: ErrorText = None
-    begun: OptionalTime = None
+    started: OptionalTime = None
     ended: OptionalTime = None
     rows: Lenient[int] = None
 
 
 class Forecasts(VendorModel):
-    """Acme's list."""
+    """Acme's list of forecasts."""
 
     forecasts: list[Forecast]
 
 
 class AcmeResource(RemoteRunResource):
-    """Connection to Acme: an address, and a token."""
+    """Connection to Acme: a URL and a token."""
 
     vendor = "Acme"
     secret_fields = ("token",)
@@ -76,9 +76,9 @@ class AcmeForecastRun(RemoteRun[AcmeResource]):
         return resource.http().post_once(["forecasts"], json=body).parse(Forecast).id
 
     def fetch_status(self, resource: AcmeResource, run_id: str) -> RunStatus:
-        seen = resource.http().get(["forecasts", run_id]).parse(Forecast)
-        state = parse_state(seen.phase, WORDS)
-        return RunStatus(state, seen.phase, seen.message, started_at=seen.begun, finished_at=seen.ended, raw=seen)
+        run = resource.http().get(["forecasts", run_id]).parse(Forecast)
+        state = parse_state(run.phase, STATES)
+        return RunStatus(state, run.phase, run.message, started_at=run.started, finished_at=run.ended, raw=run)
 
     def fetch_result(
         self, resource: AcmeResource, run_id: str, status: RunStatus, gate: QualityGate | None

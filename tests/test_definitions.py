@@ -57,7 +57,10 @@ def test_amperity_of_azure_and_australia(loaded: Loaded) -> None:
         ({"AMPERITY_ACCESS_TOKEN": "t0ken", "AMPERITY_CONFIG_ID": "cg-1"}, "Set AMPERITY_TENANT"),
         ({"AMPERITY_ACCESS_TOKEN": "t0ken", "AMPERITY_TENANT": "socktown"}, "Set AMPERITY_CONFIG_ID"),
         ({"AMPERITY_CLIENT_ID": "amp-1", "AMPERITY_CONFIG_ID": "cg-1"}, "Set AMPERITY_TENANT"),
-        ({"PROPHECY_ACCESS_TOKEN": "t0ken", "PROPHECY_FABRIC_ID": "a"}, "PROPHECY_FABRIC_ID is 'a'; it is a number"),
+        (
+            {"PROPHECY_ACCESS_TOKEN": "t0ken", "PROPHECY_FABRIC_ID": "a"},
+            "PROPHECY_FABRIC_ID is 'a'; it must be a number",
+        ),
     ],
 )
 def test_a_variable_that_is_missing_or_wrong_is_named(variables: dict[str, str], says: str, loaded: Loaded) -> None:

@@ -98,7 +98,7 @@ class Acme:
         self.starts.append(body)
         forecast_id = f"f{len(self.starts)}"
         begun = "2026-11-22T10:00:00Z"
-        self.forecasts[forecast_id] = {**body, "id": forecast_id, "phase": "computing", "looks": 0, "begun": begun}
+        self.forecasts[forecast_id] = {**body, "id": forecast_id, "phase": "computing", "looks": 0, "started": begun}
         if self.answers_to_lose:
             self.answers_to_lose -= 1
             return 0, None

@@ -248,7 +248,7 @@ def _said_until_up(process: subprocess.Popen[str]) -> str:
     said, deadline = "", time.monotonic() + _UP_WITHIN
     for line in process.stdout:  # ends with the process, which gives up by itself in time
         said += line
-        if "Ctrl-C stops everything" in line:
+        if "Press Ctrl-C to stop everything" in line:
             assert time.monotonic() < deadline, f"the demo took longer than {_UP_WITHIN} s"
             return said
     raise AssertionError(f"the demo did not start:\n{said}")
