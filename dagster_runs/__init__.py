@@ -1,6 +1,6 @@
-"""Runs in someone else's system as Dagster assets: started once, never lost, reported with metadata and checks.
+"""Remote runs in vendors' systems as Dagster assets: started once, never lost, reported with metadata and checks.
 
-The names below are loaded when first used: every `dg` command imports this module, and nobody uses every vendor.
+The names below are loaded on first use, because every `dg` command imports this module, and few users need all vendors.
 """
 
 from importlib import import_module
@@ -95,7 +95,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
-# Written out for type checkers, which do not compute it.
+# Spelled out because type checkers do not evaluate expressions.
 __all__ = [
     "AmperityResource",
     "AmperityWorkflowRun",

@@ -1,4 +1,4 @@
-"""`build_remote_run_asset`: a remote run as a Dagster asset."""
+"""`build_remote_run_asset`, which builds a Dagster asset from a remote run."""
 
 import inspect
 from collections import Counter
@@ -35,7 +35,7 @@ Returned = TypeVar("Returned")
 
 
 def _explain_wrong_call(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
-    """Have a call that does not fit the function's parameters say how to write it."""
+    """Makes a call with wrong arguments fail with a message that explains the correct call."""
     signature = inspect.signature(function)
 
     @wraps(function)
@@ -54,9 +54,12 @@ def _hint(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str
         name: get_close_matches(name, signature.parameters, n=1) for name in kwargs if name not in signature.parameters
     }
     if similar and not args[1:]:
-        meant = [f"Did you mean {found[0]} for {name}?" for name, found in similar.items() if found]
-        return " ".join(meant) or f"Its arguments are {', '.join(signature.parameters)}."
-    return 'Only the run is positional; name the other arguments: `build_remote_run_asset(run, key="orders")`.'
+        questions = [f"Did you mean {found[0]} instead of {name}?" for name, found in similar.items() if found]
+        return " ".join(questions) or f"Its arguments are {', '.join(signature.parameters)}."
+    return (
+        "Only the run is a positional argument; pass the others by keyword: "
+        '`build_remote_run_asset(run, key="orders")`.'
+    )
 
 
 @_explain_wrong_call
@@ -85,46 +88,49 @@ def build_remote_run_asset(
     on_missing_partition: OnMissingPartition = "fail",
     gate: QualityGate | None = None,
 ) -> dg.AssetsDefinition:
-    """An asset that is materialized by one run at a vendor.
+    """Builds an asset that is materialized by a remote run at a vendor.
 
-    The run is started once, and waited for; its end becomes a materialization with metadata and asset checks. A retry
-    of the step, and a re-execution from failure, attach to the run that an earlier attempt started.
+    The step starts the run once and polls it until it finishes. The outcome becomes a materialization with metadata and
+    asset checks. A retry of the step and a re-execution from failure attach to the run that an earlier attempt started.
 
     Args:
-        run: What to run, or a function of the asset's context that returns it; such a function has its return type
-            annotated (``-> TestGenTestRun``).
+        run: The run, or a function of the asset's context that returns it. Such a function needs a return type
+            annotation (``-> TestGenTestRun``).
         key: The asset's key.
-        specs: Instead of ``key``, for a run that fills several assets: the assets. The arguments that describe one
-            asset (``deps`` to ``description``) are then part of the specs.
-        deps: The assets that it depends on.
+        specs: The specs of the assets, in place of ``key``, for a run that materializes several assets. The arguments
+            that describe one asset (``deps`` to ``description``) are then part of the specs.
+        deps: The upstream assets.
         group_name: The asset's group.
-        partitions_def: The asset's partitions. A time window fills the run's own, where it has one; other fields take
-            ``{partition_key}``, ``{window_start}`` and ``{window_end}``.
+        partitions_def: The asset's partitions. A time-window partition sets the run's own time window, if it has one.
+            Other fields may contain ``{partition_key}``, ``{window_start}`` and ``{window_end}``.
         backfill_policy: With `BackfillPolicy.single_run`, a range of partitions becomes one remote run.
-        automation_condition: When Dagster materializes it by itself.
-        retry_policy: Retries of the step. They attach to a run that is still going.
+        automation_condition: When Dagster materializes the asset automatically.
+        retry_policy: The retry policy of the step. A retry attaches to a run that is still active.
         tags: The asset's tags.
         owners: The asset's owners.
         description: The asset's description.
         metadata: Further metadata of the asset's definition.
-        resource_key: The resource's key; by default the vendor's name in lower case.
-        wait: ``"poll"``: the step waits, and looks at the run. ``"defer"``: the step only starts it, and ends; a sensor
-            from `build_completion_sensor` follows it, reports its success without a Dagster run, and has any other end
-            published by a short Dagster run of the asset. What is downstream does not run in the same Dagster run, but
-            by automation conditions. A backfill from the UI counts only what its own runs materialize, so it shows
-            deferred partitions as failed; they are materialized when their remote runs end all the same.
-        pool: Dagster pool that limits how many such steps go at once.
-        timeout: Seconds from the start until waiting ends; by default the run's own ``default_timeout``.
-        on_timeout: ``"leave"`` the remote run going then, or ``"cancel"`` it.
-        on_uncertain_start: ``"fail"`` when a start's answer is lost and the run cannot be found, or
-            ``"start_again"``, at the risk of a second run.
-        on_conflict: ``"wait"`` when somebody else's run is in the way, or ``"fail"``.
-        on_missing_partition: ``"fail"`` when an asset with ``partitions_def`` is launched without a partition, or
-            ``"start"`` a run without one: it has no window, and its materialization counts for no partition.
-        gate: How quality results are judged; for runs that have some.
+        resource_key: The resource's key. Defaults to the vendor's name in lower case.
+        wait: With ``"poll"``, the step polls the run until it finishes. With ``"defer"``, the step finishes once it has
+            started the run. A sensor from `build_completion_sensor` then polls the run, reports its success without a
+            Dagster run, and reports any other outcome with a short Dagster run of the asset. Downstream assets do not
+            run in the same Dagster run, but by automation conditions. A backfill from the UI counts only what its own
+            runs materialize, so it shows deferred partitions as failed, although they are materialized when their
+            remote runs succeed.
+        pool: The Dagster pool that limits the number of concurrent steps.
+        timeout: The timeout in seconds after the start. Defaults to the run's own ``default_timeout``.
+        on_timeout: After a timeout, ``"leave"`` the remote run running, or ``"cancel"`` it.
+        on_uncertain_start: If the response to a start is lost and the run cannot be found, ``"fail"``, or
+            ``"start_again"`` at the risk of a second run.
+        on_conflict: If another run, which this step did not start, prevents the start, ``"wait"`` until it finishes, or
+            ``"fail"``.
+        on_missing_partition: If an asset with ``partitions_def`` is launched without a partition, ``"fail"``, or
+            ``"start"`` a run without one. Such a run has no time window, and its materialization does not count for a
+            partition.
+        gate: The quality gate, for runs with quality results.
 
     Raises:
-        DagsterInvalidDefinitionError: The arguments make no sense together.
+        DagsterInvalidDefinitionError: The arguments are invalid or do not fit together.
     """
     run_class = _class_of(run)
     _check_list("deps", deps, "an asset key or an asset")
@@ -168,16 +174,16 @@ def build_remote_run_asset(
         retry_policy=retry_policy,
         config_schema=config_schema(run_class),
         pool=pool,
-        # A deferred step ends well without its checks' results, and a job may leave the checks out. Dagster allows both
-        # only where it also allows a subset of the assets. For each subset there is one remote run, which fills all.
+        # A deferred step succeeds without the results of its checks, and a job may leave the checks out. Dagster allows
+        # both only if it also allows a subset of the assets. A subset still starts one remote run, which fills all.
         can_subset=True,
     )
     def remote_run(context: dg.AssetExecutionContext) -> Iterator[Any]:
         step = Step(context)
-        require_partition(step, on_missing_partition)  # before `run`, which may ask for the partition
-        _warn_of_unselected(step)
+        require_partition(step, on_missing_partition)  # before calling `run`, which may read the partition
+        _warn_about_unselected(step)
         if wait == "poll" and step.finishes is None:
-            # Dagster would take a missing result for a choice, as `can_subset` allows one.
+            # Because of `can_subset`, Dagster would otherwise accept a missing check result.
             context.set_requires_typed_event_stream(
                 error_message=f"A {run_class.__name__} must report each of its checks: "
                 f"{', '.join(run_class.data_checks) or 'run_status'}."
@@ -185,9 +191,9 @@ def build_remote_run_asset(
         wanted = run if isinstance(run, RemoteRun) else run(context)
         if not isinstance(wanted, run_class):
             raise dg.DagsterInvariantViolationError(
-                f"The function returned a {type(wanted).__name__}, though its annotation says {run_class.__name__}"
+                f"The function returned a {type(wanted).__name__}, but its annotation says {run_class.__name__}"
             )
-        wanted = wanted.with_overrides(context.op_execution_context.op_config or {}, by="The launch's config")
+        wanted = wanted.with_overrides(context.op_execution_context.op_config or {}, by="The launch config")
         filled = fill_from_partition(wanted, step)
         vendor_resource = remote.resource_in(context.resources)
         yield from execute_remote_run(
@@ -199,33 +205,35 @@ def build_remote_run_asset(
 
 
 def _check_list(argument: str, value: Any, of: str) -> None:
-    # A text can be iterated, too, and would become a list of letters.
+    # A string is iterable too, and would become a list of characters.
     if value is not None and (isinstance(value, (str, dg.AssetKey, dg.AssetSpec)) or not isinstance(value, Iterable)):
-        raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, each of it {of}")
+        raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, with each item {of}")
 
 
-def _warn_of_unselected(step: Step) -> None:
+def _warn_about_unselected(step: Step) -> None:
     left_out = set(step.context.assets_def.node_keys_by_output_name.values()) - set(step.asset_keys)
     if left_out:
         names = ", ".join(sorted(key.to_user_string() for key in left_out))
-        step.log.warning("The remote run also fills %s, which this step does not select: that is not reported", names)
+        step.log.warning(
+            "The remote run also materializes %s, which this step does not select, so that is not reported", names
+        )
 
 
 def _class_of(run: RunOrFunction) -> type[RemoteRun[Any]]:
     if isinstance(run, RemoteRun):
         return type(run)
     if isinstance(run, type):
-        raise dg.DagsterInvalidDefinitionError(f"run is the class {run.__name__}; give a run: `{run.__name__}(...)`")
+        raise dg.DagsterInvalidDefinitionError(f"run is the class {run.__name__}; pass a run: `{run.__name__}(...)`")
     if not callable(run):
-        raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run, or a function that returns one")
+        raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run or a function that returns one")
     try:
         returned = get_type_hints(run).get("return")
-    except (TypeError, NameError):  # a partial; a name that is imported for type checkers only
+    except (TypeError, NameError):  # a partial, or a name that is imported for type checkers only
         returned = None
     if not (isinstance(returned, type) and issubclass(returned, RemoteRun)):
         raise dg.DagsterInvalidDefinitionError(
-            f"{getattr(run, '__name__', run)!r} needs an annotation that says which kind of run it returns, "
-            "for example `-> TestGenTestRun`"
+            f"{getattr(run, '__name__', run)!r} needs a return type annotation with the kind of run, for example "
+            "`-> TestGenTestRun`"
         )
     return returned
 
@@ -238,20 +246,22 @@ def _specs(
     described: Mapping[str, Any],
 ) -> list[dg.AssetSpec]:
     if (key is None) == (specs is None):
-        raise dg.DagsterInvalidDefinitionError("Give key, or specs for a run that fills several assets, but not both")
+        raise dg.DagsterInvalidDefinitionError(
+            "Pass either key, or specs for a run that materializes several assets, but not both"
+        )
     if specs is not None:
         _check_list("specs", specs, "a dagster.AssetSpec")
     if specs is not None and (described or not specs):
         raise dg.DagsterInvalidDefinitionError(
-            f"With specs, put {', '.join(described)} into them" if described else "specs is empty"
+            f"With specs, set {', '.join(described)} on the specs" if described else "specs is empty"
         )
     own = [dg.AssetSpec(coerced_key("key", key), **described)] if key is not None else list(specs or ())
-    odd = [spec for spec in own if not isinstance(spec, dg.AssetSpec)]
-    if odd:
-        raise dg.DagsterInvalidDefinitionError(f"specs has {odd[0]!r}; each must be a dagster.AssetSpec")
-    twice = [key.to_user_string() for key, times in Counter(spec.key for spec in own).items() if times > 1]
-    if twice:
-        raise dg.DagsterInvalidDefinitionError(f"specs has {', '.join(twice)} more than once")
+    invalid = [spec for spec in own if not isinstance(spec, dg.AssetSpec)]
+    if invalid:
+        raise dg.DagsterInvalidDefinitionError(f"specs contains {invalid[0]!r}; each must be a dagster.AssetSpec")
+    duplicates = [key.to_user_string() for key, times in Counter(spec.key for spec in own).items() if times > 1]
+    if duplicates:
+        raise dg.DagsterInvalidDefinitionError(f"specs contains {', '.join(duplicates)} more than once")
     target = {"dagster_runs/target": run.target} if isinstance(run, RemoteRun) else {}
     return [
         spec.replace_attributes(

@@ -1,6 +1,6 @@
-"""All that we use of Dagster beyond its public API, in one place, with the reason for each.
+"""Everything that we use of Dagster beyond its public API, in one place, with the reason for each use.
 
-Every function here asks for the feature, not for Dagster's version, and works from Dagster 1.12.0 on.
+Every function here checks for the feature, not for Dagster's version, and works with Dagster 1.12.0 and later.
 """
 
 import inspect
@@ -10,22 +10,21 @@ from typing import Any
 
 import dagster as dg
 
-# Dagster's definitions refuse a partition key of a job without partitions, and a subset of a job with other partitions,
-# by a failed internal check.
+# Dagster raises this for a partition key of a job without partitions, and for a subset of a job with other partitions.
 from dagster._check import CheckError as CheckError  # noqa: PLC0414 - exported on purpose
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 
 HAS_PARTITIONED_CHECKS = "partitions_def" in inspect.signature(dg.AssetCheckSpec.__new__).parameters
-"""Whether a check may have partitions, so that a bad partition holds back no good one. Dagster 1.12.0 has no such."""
+"""Whether a check may have partitions, so that a bad partition does not block good ones. Not so in Dagster 1.12.0."""
 _PAGE = 100
 
 
 def check_spec(name: str, *, partitions_def: dg.PartitionsDefinition[Any] | None, **named: Any) -> dg.AssetCheckSpec:
-    """An `AssetCheckSpec` with partitions, where Dagster has them.
+    """Returns an `AssetCheckSpec` with partitions, if Dagster supports them.
 
-    They are a preview there, and Dagster warns of it at each one. Its warning would tell the user nothing: without
+    They are a preview feature, and Dagster warns about each one. The warning would not help the user, because without
     partitions, the check of a partitioned asset lets bad partitions through.
     """
     if partitions_def is None or not HAS_PARTITIONED_CHECKS:
@@ -43,15 +42,15 @@ def is_partitioned(spec: dg.AssetCheckSpec) -> bool:
 def evaluation(
     spec: dg.AssetCheckSpec, *, judged: dg.EventLogRecord | None, partition: str | None, **named: Any
 ) -> dg.AssetCheckEvaluation:
-    """An evaluation of a check that names the materialization that it judges.
+    """Returns a check evaluation that names the materialization that it judges.
 
-    `dagster` does not export the class that names it. But without it a partitioned evaluation that is reported without
-    a run never counts, and an unpartitioned one counts or not by a comparison of two clocks (measured on 1.13.27).
+    `dagster` does not export the class for this. But without it, a partitioned evaluation that is reported without a
+    run never counts, and an unpartitioned one counts only depending on two clocks (measured on 1.13.27).
 
     Args:
         spec: The check.
         judged: The materialization; ``None`` for an evaluation that judges none.
-        partition: The partition, of a partitioned check.
+        partition: The partition, for a partitioned check.
         named: The other fields.
     """
     target = None
@@ -71,17 +70,17 @@ def evaluation(
 
 
 def partition_of(evaluated: dg.AssetCheckEvaluation) -> str | None:
-    """The partition that an evaluation is of; ``None`` for an unpartitioned check."""
+    """Returns the partition of an evaluation; ``None`` for an unpartitioned check."""
     partition: str | None = getattr(evaluated, "partition", None)
     return partition
 
 
 def report_evaluation(instance: dg.DagsterInstance, evaluated: dg.AssetCheckEvaluation, run: dg.DagsterRun) -> None:
-    """Store an evaluation as one of a Dagster run.
+    """Stores an evaluation as an event of a Dagster run.
 
-    `report_runless_asset_event` stores one evaluation of a partition and no second one, ever: its table has a unique
-    index over check, run and partition, and such evaluations have no run (measured on 1.13.27). An evaluation of the
-    run that planned the check takes the place of the plan. The method is not part of the documented API.
+    `report_runless_asset_event` stores only one evaluation per partition, ever: its table has a unique index over
+    check, run and partition, and such evaluations have no run (measured on 1.13.27). An evaluation of the run that
+    planned the check replaces the plan. `report_dagster_event` is not part of the documented API.
     """
     event = dg.DagsterEvent(
         event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
@@ -94,11 +93,11 @@ def report_evaluation(instance: dg.DagsterInstance, evaluated: dg.AssetCheckEval
 def newest_evaluations(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, since: float
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The evaluations of a check that were stored without a run since then, and others from that time, newest first.
+    """Yields the evaluations of a check since then, newest first, whether they were stored with or without a run.
 
-    The public API reads materializations and observations, but no evaluations; the events of evaluations are not found
-    by their asset either (measured on 1.13.27). A record is as old as its plan, and of an evaluation without a run as
-    old as this. Its event has the time of the machine; the record's own is the database's local time.
+    The public API reads materializations and observations, but not evaluations, and the events of evaluations cannot be
+    found by their asset either (measured on 1.13.27). A record is as old as its plan, or as old as the evaluation if
+    that was stored without a run. The event has the time of the machine; the record has the database's local time.
 
     Args:
         instance: The Dagster instance.
@@ -126,9 +125,10 @@ def _records(instance: dg.DagsterInstance, check: dg.AssetCheckKey, **wanted: An
 
 
 def run_evaluations(instance: dg.DagsterInstance, dagster_run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
-    """The evaluations among the events of a Dagster run, oldest first.
+    """Yields the check evaluations among the events of a Dagster run, oldest first.
 
-    Of these, the records of a check tell only when they were planned. `all_logs` is not part of the documented API.
+    The records of a check only contain the time at which such evaluations were planned. `all_logs` is not part of the
+    documented API.
     """
     for entry in instance.all_logs(dagster_run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         found = entry.dagster_event.event_specific_data if entry.dagster_event is not None else None
@@ -137,9 +137,9 @@ def run_evaluations(instance: dg.DagsterInstance, dagster_run_id: str) -> Iterat
 
 
 def runs_of_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str) -> list[str]:
-    """The Dagster runs that have planned or evaluated a check for a partition, newest first; empty texts for no run.
+    """Returns the ids of the Dagster runs that planned or evaluated a check for a partition, newest first.
 
-    Dagster goes by the record that is the newest, and a record is as old as its plan.
+    The id is empty for an evaluation without a run. Dagster uses the newest record, and a record is as old as its plan.
     """
     from dagster._core.event_api import PartitionKeyFilter  # absent where checks have no partitions
 
@@ -148,15 +148,15 @@ def runs_of_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partiti
 
 
 def shows_success(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> bool:
-    """Whether the newest that is known of a check is a success; not if a later Dagster run has planned the check."""
+    """Whether the newest record of a check is a success. False if a later Dagster run has planned the check."""
     newest = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
     return bool(newest) and newest[0].status.value == "SUCCEEDED"
 
 
 def step_key(context: Any) -> str:
-    """The key of the step that executes.
+    """Returns the key of the step that is being executed.
 
-    No public property has it: `op_handle` leaves out the mapping key of a dynamic step, and is deprecated.
+    No public property contains it: `op_handle` lacks the mapping key of a dynamic step, and is deprecated.
 
     Args:
         context: The step's context.
@@ -165,10 +165,10 @@ def step_key(context: Any) -> str:
 
 
 def builds_on_parent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a re-execution loads outputs of the run that it re-executes: from failure, or selected steps.
+    """Whether a re-execution loads outputs of its parent run, i.e. is from failure or of selected steps.
 
     The record of a run that `dagster.execute_job` re-executes is the same from failure as for all steps (measured on
-    1.13.27). What differs is the known state in the snapshot of its plan.
+    1.13.27). Only the known state in the snapshot of its plan differs.
 
     Args:
         instance: The Dagster instance.
@@ -183,7 +183,7 @@ def builds_on_parent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 def has_succeeded(instance: dg.DagsterInstance, run_id: str, step: str) -> bool:
     """Whether a step of a Dagster run has succeeded.
 
-    `get_run_step_stats` is a method of the instance, but not part of the documented API; one indexed query answers it.
+    `get_run_step_stats` is a method of the instance, but not part of the documented API. It makes one indexed query.
 
     Args:
         instance: The Dagster instance.

@@ -11,37 +11,37 @@ from dagster_runs.sensors.vendor_resources import code_location_of, initialized
 
 
 class CancelRemoteRuns(dg.Config):
-    """Which deferred runs to cancel."""
+    """The deferred runs to cancel."""
 
-    asset: str = Field(description="The asset, as the UI writes its key: testgen/orders_quality.")
-    partition: str | None = Field(default=None, description="Only the run of this partition.")
-    run_id: str | None = Field(default=None, description="Only the run with this id of the vendor's.")
+    asset: str = Field(description="The key of the asset, as shown in the UI: testgen/orders_quality.")
+    partition: str | None = Field(default=None, description="Cancel only the run of this partition.")
+    run_id: str | None = Field(default=None, description="Cancel only the run with this id at the vendor.")
 
 
 def build_cancel_job(
     assets: Sequence[dg.AssetsDefinition], *, name: str = "cancel_remote_runs", description: str | None = None
 ) -> dg.JobDefinition:
-    """A job that cancels deferred runs of an asset: they have no step that a person could terminate.
+    """Builds a job that cancels deferred runs of an asset, since such runs have no step that a user could terminate.
 
-    Launch it from the launchpad with the asset's key, and a partition or the vendor's run id where not all of the
-    asset's runs are meant. The completion sensor neither reports nor retries what ends cancelled then; a run that ends
-    otherwise after all is reported as ever, and not retried.
+    Launch the job from the launchpad with the asset's key. To cancel only some of the asset's runs, also set the
+    partition or the vendor's run id. The completion sensor neither reports nor retries runs that end canceled after
+    this. A run that still ends otherwise is reported as usual, but not retried.
 
-    With assets of several vendors, only the resource of the asset whose runs are canceled is initialized. Such a job
+    With assets of several vendors, the job initializes only the resource of the asset whose runs it cancels. Such a job
     takes its resources from the code location; a test that executes it in process passes them as ``resources``.
 
     Args:
         assets: Assets from `build_remote_run_asset` with ``wait="defer"``.
-        name: The job's name.
-        description: Instead of the usual one.
+        name: The name of the job.
+        description: Overrides the default description.
 
     Raises:
-        DagsterInvalidDefinitionError: An asset is not deferred, or comes twice.
+        DagsterInvalidDefinitionError: An asset is not deferred, or is passed twice.
     """
     by_key = {key.to_user_string(): asset for asset in resolve_assets(assets, deferred=True) for key in asset.keys}
 
-    # Dagster resolves the config of all resources that a job requires before it begins: with several vendors, one
-    # unset variable would keep the runs of all others from being canceled. So the op then initializes what it needs.
+    # Dagster resolves the config of all resources that a job requires before the job starts. With several vendors, one
+    # unset variable would prevent the cancellation of all runs. So the op initializes only the resource that it needs.
     resource_keys = {asset.remote.resource_key for asset in by_key.values()}
 
     @dg.op(name=f"{name}_op", required_resource_keys=resource_keys if len(resource_keys) == 1 else None)
@@ -49,7 +49,8 @@ def build_cancel_job(
         asset = by_key.get(config.asset)
         if asset is None:
             raise dg.Failure(
-                f"There is no deferred asset {config.asset!r}; there are {', '.join(by_key)}", allow_retries=False
+                f"There is no deferred asset {config.asset!r}; the deferred assets are {', '.join(by_key)}",
+                allow_retries=False,
             )
         check_defined([asset], code_location_of(context))
         active = in_flight(asset, context.instance)
@@ -60,13 +61,13 @@ def build_cancel_job(
         ]
         if not wanted:
             ids = ", ".join(deferred_run.run_id for deferred_run in active) or "none"
-            raise dg.Failure(f"No such run of {config.asset} is in flight. In flight: {ids}", allow_retries=False)
+            raise dg.Failure(f"No matching run of {config.asset} is active. Active runs: {ids}", allow_retries=False)
         failures: list[str] = []
         with initialized([asset], context) as vendors:
             if vendors.problems:
                 raise dg.Failure(". ".join(vendors.problems.values()), allow_retries=False)
-            # All are asked first: until a vendor confirms takes up to a minute, and the last of a thousand is not to go
-            # on meanwhile.
+            # All cancellations are requested first, because a vendor may take up to a minute to confirm one, and the
+            # last of a thousand runs should not continue for that long.
             cancellations = [Cancellation(context, deferred_run, vendors) for deferred_run in wanted]
             for cancellation in cancellations:
                 cancellation.ask()

@@ -1,4 +1,4 @@
-"""The launchpad: a run's fields as Dagster config, so that one launch can override them."""
+"""Converts a run's fields to Dagster config, so that a launch can override them in the launchpad."""
 
 import types
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _SCALARS: Mapping[Any, Any] = {str: dg.String, int: dg.Int, float: dg.Float, boo
 
 
 def config_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
-    """A config field for each of the run's fields, none of them required: what is not given stays as defined."""
+    """Returns an optional config field for each of the run's fields. Fields that are not set keep their values."""
     documented = {entry.arg_name: entry.description for entry in docstring_parser.parse(run_class.__doc__ or "").params}
     return {
         name: dg.Field(
@@ -27,14 +27,14 @@ def config_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
 
 
 def _config_type(annotation: Any, *, unique: str) -> Any:  # noqa: PLR0911 - one return for each kind of type
-    """Dagster's config type for a field; the run's own validation stays the judge of the value."""
+    """Returns Dagster's config type for a field. The run still validates the value itself."""
     if annotation in _SCALARS:
         return _SCALARS[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _config_type(arguments[0], unique=unique)
     if origin is Literal:
-        return dg.Enum(unique, [dg.EnumValue(str(word)) for word in arguments])
+        return dg.Enum(unique, [dg.EnumValue(str(choice)) for choice in arguments])
     if origin in (Union, types.UnionType) and type(None) in arguments:
         others = [argument for argument in arguments if argument is not type(None)]
         inner = _config_type(others[0], unique=unique) if len(others) == 1 else dg.Any

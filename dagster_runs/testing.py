@@ -1,4 +1,4 @@
-"""What you need to test your own definitions without a vendor, and without waiting.
+"""Helpers for testing your own definitions without a vendor and without waiting.
 
 ```python
 from dagster_runs.sandbox import Sandbox
@@ -30,11 +30,11 @@ from dagster_runs.vendors.testgen import TestGenResource
 
 
 class SandboxClock(Clock):
-    """A clock whose pauses take no time: the sandbox's time goes forward instead.
+    """A clock whose pauses take no real time. They advance the sandbox's time instead.
 
     Attributes:
         pauses: The seconds of every pause so far.
-        longest_sleep: Unlimited: nothing else happens while a pause takes no time.
+        longest_sleep: Unlimited, because nothing else can happen during a pause that takes no time.
     """
 
     longest_sleep = math.inf
@@ -45,19 +45,19 @@ class SandboxClock(Clock):
         self.pauses: list[float] = []
 
     def wall(self) -> float:
-        """The machine's time, and all pauses on top."""
+        """Returns the machine's time plus all pauses."""
         return super().wall() + self._ahead
 
     def monotonic(self) -> float:
-        """The machine's monotonic time, and all pauses on top."""
+        """Returns the machine's monotonic time plus all pauses."""
         return super().monotonic() + self._ahead
 
     def uptime(self) -> float:
-        """The machine's, and all pauses on top: the time between two moments is the same as by ``wall``."""
+        """Returns the machine's uptime plus all pauses, so that time differences are the same as with ``wall``."""
         return super().uptime() + sum(self.pauses)
 
     def sleep(self, seconds: float) -> None:
-        """Return at once, with the sandbox as many seconds further."""
+        """Returns immediately, after advancing the sandbox's time by as many seconds."""
         self.pauses.append(seconds)
         self._ahead += seconds
         if seconds > 0:
@@ -66,17 +66,17 @@ class SandboxClock(Clock):
 
 @contextmanager
 def fast_forward(sandbox: Sandbox | SandboxClient) -> Iterator[SandboxClock]:
-    """Inside the block no run in this process is waited for: pauses move the sandbox's time instead."""
+    """Makes pauses in this process take no real time inside the block. They advance the sandbox's time instead."""
     clock = SandboxClock(sandbox)
     with use_clock(clock):
         yield clock
 
 
 def sandbox_resources(url: str, **settings: Any) -> dict[str, RemoteRunResource]:
-    """All vendors' resources under their default keys, connected to the sandbox.
+    """Returns the resources of all vendors under their default keys, connected to the sandbox.
 
     Args:
-        url: The sandbox's address.
+        url: The URL of the sandbox.
         settings: Settings that all resources share, such as ``max_retries``.
     """
     return {

@@ -69,13 +69,13 @@ class TestDefinition:
             ({"run": PROFILES, "timeout": 0}, "greater than 0"),
             ({"run": PROFILES, "timeout": float("inf")}, "greater than 0"),
             ({"run": PROFILES, "wait": "never"}, "'poll'"),
-            ({"run": partial(lambda context: PROFILES)}, "needs an annotation"),
+            ({"run": partial(lambda context: PROFILES)}, "needs a return type annotation"),
             ({"run": "2hkeBOp"}, "must be a run"),
-            ({"run": lambda context: PROFILES}, "needs an annotation"),
+            ({"run": lambda context: PROFILES}, "needs a return type annotation"),
             ({"run": PROFILES, "key": None}, "key, or specs"),
             ({"run": PROFILES, "specs": [dg.AssetSpec("b")]}, "key, or specs"),
             ({"run": PROFILES, "key": None, "specs": []}, "specs is empty"),
-            ({"run": PROFILES, "key": None, "specs": [dg.AssetSpec("b")], "deps": ["c"]}, "put deps into them"),
+            ({"run": PROFILES, "key": None, "specs": [dg.AssetSpec("b")], "deps": ["c"]}, "set deps on the specs"),
         ],
     )
     def test_refuses_what_makes_no_sense(self, arguments: dict[str, Any], said: str) -> None:

@@ -73,7 +73,7 @@ def test_one_of_several_assets_is_filled_by_one_run_that_says_so(
     assert [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()] == ["two"]
     assert {check.asset_key.to_user_string() for check in result.get_asset_check_evaluations()} == {"two"}
     warnings = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.level == 30]
-    assert [line for line in warnings if "also fills one, which this step does not select" in line]
+    assert [line for line in warnings if "also materializes one, which this step does not select" in line]
 
 
 @fixes
@@ -150,8 +150,12 @@ def test_a_check_that_is_never_reported_fails_the_step(sandbox: Sandbox, instanc
 @pytest.mark.parametrize(
     ("positional", "named", "said"),
     [
-        ((TESTS, "orders"), {}, r"Only the run is positional; name the other .*`build_remote_run_asset\(run, key="),
-        ((TESTS,), {"key": "a", "partition_def": REGIONS}, "Did you mean partitions_def for partition_def?"),
+        (
+            (TESTS, "orders"),
+            {},
+            r"Only the run is a positional argument; pass the others .*`build_remote_run_asset\(run, key=",
+        ),
+        ((TESTS,), {"key": "a", "partition_def": REGIONS}, "Did you mean partitions_def instead of partition_def?"),
         ((TESTS,), {"key": "a", "xyzzy": 1}, "Its arguments are run, key, specs"),
         ((), {"key": "a"}, "missing a required argument: 'run'"),
     ],
@@ -172,7 +176,7 @@ def test_a_call_that_does_not_fit_says_how_to_write_it(
         ({"key": "marts/orders"}, r"as a list: \['marts', 'orders'\]"),
         ({"specs": dg.AssetSpec("a")}, "specs is AssetSpec.*must be a list"),
         ({"specs": ["a"]}, "each must be a dagster.AssetSpec"),
-        ({"specs": [dg.AssetSpec("a"), dg.AssetSpec("a")]}, "specs has a more than once"),
+        ({"specs": [dg.AssetSpec("a"), dg.AssetSpec("a")]}, "specs contains a more than once"),
         ({"key": "a", "deps": "orders"}, "deps is 'orders'; it must be a list"),
         ({"key": "a", "gate": 0.95}, "must be a QualityGate"),
         ({"key": "a", "timeout": "60"}, "timeout is '60'; it must be a number of seconds"),
@@ -186,7 +190,7 @@ def test_odd_arguments_are_refused_in_words(named: dict[str, Any], said: str) ->
 
 @fixes
 def test_a_class_is_no_run() -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"give a run: `TestGenTestRun\(...\)`"):
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"pass a run: `TestGenTestRun\(...\)`"):
         build_remote_run_asset(TestGenTestRun, key="a")
 
 

@@ -1,1 +1,1 @@
-"""The life of a remote run: started once, waited for, cancelled or left, reported. Knows no vendor."""
+"""One remote run, independent of the vendor: it is started once, polled, canceled or left running, and reported."""

@@ -57,9 +57,9 @@ UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
 """A time in a vendor's response. A time without a zone, as in Prophecy and in TestGen's ``test_time``, is UTC."""
 
 
-def seconds_between(begun: datetime | None, ended: datetime | None) -> float | None:
+def seconds_between(started: datetime | None, ended: datetime | None) -> float | None:
     """Returns the duration in seconds, rounded to milliseconds; ``None`` if either time is unknown."""
-    return None if begun is None or ended is None else round((ended - begun).total_seconds(), 3)
+    return None if started is None or ended is None else round((ended - started).total_seconds(), 3)
 
 
 @dataclass(frozen=True)

@@ -135,9 +135,9 @@ def test_a_cancellation_that_is_not_confirmed_fails_and_the_run_is_followed(
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"asset": "that"}, "There is no deferred asset 'that'; there are it"),
-        ({"asset": "it", "partition": "x"}, "No such run of it is in flight"),
-        ({"asset": "it", "run_id": "x"}, "In flight: "),
+        ({"asset": "that"}, "There is no deferred asset 'that'; the deferred assets are it"),
+        ({"asset": "it", "partition": "x"}, "No matching run of it is active"),
+        ({"asset": "it", "run_id": "x"}, "Active runs: "),
     ],
 )
 def test_says_what_there_is_if_nothing_fits(
