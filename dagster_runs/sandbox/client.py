@@ -73,14 +73,14 @@ class SandboxClient:
         return SandboxRun(**self._call("POST", "runs", given))
 
     def restore_run(self, run: SandboxRun, behaviour: Behaviour | None = None) -> SandboxRun:
-        """Make a run that another sandbox had, under the same id, as `runs` lists it.
+        """Recreates a run of another sandbox with the same id, from an entry of `runs`.
 
-        Its target must be there. How far it is follows from when it was created and from how it goes, not from the
-        state that it had.
+        The target must exist. The state of the run follows from its creation time and its behavior, not from the state
+        in the entry.
 
         Args:
             run: The run.
-            behaviour: How it goes; by default as its target has it.
+            behaviour: The behavior of the run. Defaults to the target's default.
         """
         given = {"run": run.as_dict(), "behaviour": behaviour.as_dict() if behaviour is not None else {}}
         return SandboxRun(**self._call("POST", "runs/restore", given))

@@ -200,13 +200,13 @@ class Vendor(ABC):
     # --- a test's side
 
     def restore(self, known: SandboxRun, behaviour: Behaviour) -> Run:
-        """Make a run that another sandbox had, under the same id."""
+        """Recreates a run of another sandbox with the same id."""
         if known.id in self.runs:
-            raise ValueError(f"{self.name} has a run {known.id} already")
+            raise ValueError(f"{self.name} already has a run {known.id}")
         target = self.targets[known.target_id]
         kinds = self.run_kinds[target.kind]
         if known.kind not in kinds:
-            raise ValueError(f"{self.name} cannot run {known.kind} of a {target.kind}; it can run {', '.join(kinds)}")
+            raise ValueError(f"{self.name} cannot run {known.kind} for a {target.kind}; it can run {', '.join(kinds)}")
         self.check_options(behaviour)
         run = Run(
             id=known.id,
@@ -218,7 +218,7 @@ class Vendor(ABC):
             body=known.body,
             cancel_requested_at=known.cancel_requested_at,
         )
-        # Runs are listed in the order in which they are kept, which is that of their creation.
+        # Lists use the order of these collections, which must be the order of creation.
         target.runs = sorted([*target.runs, run], key=lambda one: one.created_at)
         self.runs = dict(sorted([*self.runs.items(), (run.id, run)], key=lambda item: item[1].created_at))
         return run

@@ -65,7 +65,7 @@ class World:
         return owner.snapshot(owner.start(owner.targets[target_id], kind=kind, source=source))
 
     def restore_run(self, known: SandboxRun, behaviour: Behaviour) -> SandboxRun:
-        """Make a run that another sandbox had, under the same id."""
+        """Recreates a run of another sandbox with the same id."""
         [owner] = self._owners(known.target_id, known.vendor)
         return owner.snapshot(owner.restore(known, behaviour))
 
