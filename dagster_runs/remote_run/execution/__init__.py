@@ -1,1 +1,1 @@
-"""One remote run inside one Dagster step: start or attach, wait, report, cancel."""
+"""Executes one remote run inside one Dagster step: start or attach, poll, report, cancel."""

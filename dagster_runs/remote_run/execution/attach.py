@@ -1,4 +1,4 @@
-"""Attaching to a run that an earlier attempt of this step started."""
+"""Attaches to a run that an earlier attempt of this step started."""
 
 from dagster_runs.remote_run.errors import RunLost
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
@@ -8,12 +8,12 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, VendorError
 
 NOT_FOUND_GRACE = 60.0
-"""Seconds for which 404 is no news: some vendors answer before they have stored a run, and any may slip once."""
+"""Seconds for which a 404 is ignored. Some vendors respond before they have stored a run, and any may fail once."""
 _NOT_FOUND_PAUSE = 3.0
 
 
 def is_finalized(execution: RemoteRunExecution) -> bool:
-    """Whether nothing is left of what the completion sensor wanted: somebody cancelled the run, or told its end."""
+    """Whether the run is already finalized: canceled, or reported by another Dagster run."""
     run_id = execution.step.finishes
     if run_id is None or not execution.ledger.was_finalized_elsewhere(run_id):
         return False
@@ -22,10 +22,12 @@ def is_finalized(execution: RemoteRunExecution) -> bool:
 
 
 def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
-    """The run that the completion sensor wants this step to finish; ``None`` if there is none, or this step did it.
+    """Returns the run that the completion sensor wants this step to finish; ``None`` if there is none.
+
+    Also returns ``None`` if this step has already finished it.
 
     Raises:
-        RunLost: Nothing is known of it any more.
+        RunLost: The ledger no longer has an entry about the run, or another Dagster run has reported it already.
     """
     run_id = execution.step.finishes
     if run_id is None:
@@ -42,7 +44,7 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
         )
     if record.kind is not EntryKind.STARTED or record.run_id is None:
         if execution.step.instead_of:
-            # A retry of a step of the asset's own would start the next run; the other Dagster run may do so as well.
+            # In a user-defined asset, a retry of the step would start the next run, and so might the other Dagster run.
             raise RunLost(
                 f"The end of {run_id} was published already",
                 vendor=execution.run.vendor,
@@ -62,32 +64,32 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
 
 
 def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | None:
-    """The run that the ledger tells of, if it is the one that is wanted; ``None`` if a new one is to be started.
+    """Returns the run that a ledger entry is about, if it is the wanted one; ``None`` if a new one must be started.
 
     Args:
-        execution: What this step wants.
-        record: A ``started`` entry of this Dagster run, or of one that it resumes from failure.
+        execution: The execution of the run.
+        record: A ``started`` entry of this Dagster run, or of an earlier one whose remote runs it may attach to.
     """
     log, run_id = execution.step.log, record.run_id or ""
     if not record.is_of(execution.target, execution.fields_digest):
         changed = "with other fields" if record.target == execution.target else f"a {record.target}"
         log.warning("The earlier run %s was %s; starting a %s", run_id, changed, execution.target)
         return None
-    status = _look(execution, run_id)
+    status = _get_status(execution, run_id)
     if status is None:
         log.warning("%s no longer knows %s; starting anew", execution.run.vendor, execution.describe_run(run_id))
         earlier = execution.handle_of(record, run_id)
         execution.record(EntryKind.GONE, f"{execution.run.vendor} does not know this run", earlier)
         return None
     has_failed = status.state in (RunState.FAILED, RunState.CANCELED)
-    # One that re-executes without resuming only keeps from starting a second run beside an active one.
+    # A run that repeats another one attaches only to avoid starting a second run beside an active one.
     is_repeated = execution.step.ancestry.is_repeated(record.dagster_run_id)
     if has_failed or (status.state.is_final and is_repeated):
         log.info("%s had ended %s; starting anew", execution.describe_run(run_id), status.vendor_status)
         if execution.options.wait == "defer" and has_failed:
-            # So that the completion sensor does not fail a Dagster run for what is being tried again.
-            said = f"The {execution.description} {status.ending}; starting anew"
-            execution.record(EntryKind.ENDED, said, execution.handle_of(record, run_id), status=status)
+            # Recorded so that the completion sensor does not fail a Dagster run for a run that is being retried.
+            message = f"The {execution.description} {status.ending}; starting anew"
+            execution.record(EntryKind.ENDED, message, execution.handle_of(record, run_id), status=status)
         return None
     if status.state is RunState.SUCCEEDED and execution.ledger.was_reported_before(run_id):
         if execution.options.wait == "defer":
@@ -102,7 +104,7 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
             return None
 
     now = current_clock().wall()
-    # A step's retry keeps the deadline; whoever re-executes a run from failure wants it to wait anew.
+    # A retry of the step keeps the deadline. A user who re-executes a run from failure wants it to wait again.
     is_retry = record.dagster_run_id == execution.step.dagster_run_id
     deadline = record.deadline if is_retry and record.deadline else now + execution.timeout
     log.info("Attaching to %s, started before (%s)", execution.describe_run(run_id), status.vendor_status)
@@ -113,13 +115,13 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
 
 
 def _was_held_back(execution: RemoteRunExecution, run_id: str, status: RunStatus) -> bool:
-    """Whether the step failed by the result itself: a blocking check did, and the data may have been mended since."""
+    """Whether a blocking check on the result failed the step. If so, the data may have been fixed since."""
     result = execution.run.fetch_result(execution.resource, run_id, status, execution.options.gate)
     return any(outcome.is_error and outcome.name in execution.step.blocking_checks for outcome in result.checks)
 
 
-def _look(execution: RemoteRunExecution, run_id: str) -> RunStatus | None:
-    """How the run stands; ``None`` if the vendor says for a while that it does not know it."""
+def _get_status(execution: RemoteRunExecution, run_id: str) -> RunStatus | None:
+    """Returns the status of the run; ``None`` if the vendor keeps reporting that it does not know the run."""
     clock = current_clock()
     since: float | None = None
     while True:

@@ -1,4 +1,4 @@
-"""Canceling a remote run, or leaving it: what happens to it when its Dagster run ends first."""
+"""Cancels a remote run, or leaves it active, when its Dagster run ends first."""
 
 import logging
 from collections.abc import Callable
@@ -22,86 +22,90 @@ CANCEL_CONFIRMED_WITHIN = 60.0
 
 
 _LEDGER_PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts to use the ledger before a cancellation: a terminated step may be killed soon."""
+"""Seconds between attempts to use the ledger before a cancellation; short, as a terminated step may soon be killed."""
 
 
 T = TypeVar("T")
 
 
 def handle_termination(execution: RemoteRunExecution) -> NoReturn:
-    """Our Dagster run was terminated by a person or a limit: stop what we started, or say that it goes on.
+    """Cancels the remote run after a user or a limit terminated our Dagster run, or reports that it is still active.
 
     Raises:
-        RunTerminated: Always. It is not retried: Dagster's in-process executor would start a terminated step again.
+        RunTerminated: Always. It is not retried, because Dagster's in-process executor would restart a terminated step.
     """
     run = execution.run
     try:
         record = _with_pauses(lambda: execution.ledger.read().newest_start)
     except Exception as error:  # each storage has its own errors
         active = f"it is unknown whether {with_article(run.label)} is active"
-        said = f"Dagster's event log does not answer ({error}), so {active}"
+        message = f"Dagster's event log does not answer ({error}), so {active}"
         raise RunTerminated(
-            f"the Dagster run was terminated. {said}. {run.manual_stop_hint}".rstrip(), vendor=run.vendor
+            f"the Dagster run was terminated. {message}. {run.manual_stop_hint}".rstrip(), vendor=run.vendor
         ) from None
     if record is not None and record.kind is EntryKind.STARTED and record.run_id is not None:
-        _, said = cancel(execution, execution.handle_of(record, record.run_id), why="the Dagster run was terminated")
+        _, message = cancel(execution, execution.handle_of(record, record.run_id), why="the Dagster run was terminated")
     elif record is not None and record.kind is EntryKind.STARTING and not is_known_unsent(record.correlation_id):
-        said = (
+        message = (
             f"A start of {execution.description} was under way; look at {run.vendor} whether it has begun. "
             f"{run.manual_stop_hint}"
         )
         with execution.resource.http().with_call_budget():
             found = find_ours(execution, execution.attempt_of(record)) if run.can_cancel else None
         if found is not None:
-            _, said = cancel(execution, execution.handle_of(record, found.run_id), why="the Dagster run was terminated")
+            _, message = cancel(
+                execution, execution.handle_of(record, found.run_id), why="the Dagster run was terminated"
+            )
         else:
-            execution.step.log.warning(said)
+            execution.step.log.warning(message)
     else:
-        said = f"No {run.label} was going"
-    raise RunTerminated(f"the Dagster run was terminated. {said}", vendor=run.vendor) from None
+        message = f"No {run.label} was going"
+    raise RunTerminated(f"the Dagster run was terminated. {message}", vendor=run.vendor) from None
 
 
 def request_cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str) -> None:
-    """Ask the vendor to cancel the remote run, where it can, without waiting for the confirmation."""
-    run, log, named = execution.run, execution.step.log, execution.describe_run(handle.run_id)
+    """Asks the vendor to cancel the remote run, if the vendor can. Does not wait for the confirmation."""
+    run, log, description = execution.run, execution.step.log, execution.describe_run(handle.run_id)
     if not run.can_cancel:
         return
-    log.info("Cancelling %s, since %s", named, why)
-    # Whoever terminates waits for this process, and may kill it: so there is no time for long retries.
+    log.info("Cancelling %s, since %s", description, why)
+    # The terminating process waits for this one and may kill it, so there is no time for long retries.
     with hold_interrupts(), execution.resource.http().with_call_budget():
         try:
             run.cancel(execution.resource, handle.run_id)
         except VendorError as error:
-            # The commonest reason is that the run has just ended, which a look tells.
-            log.warning("The cancellation of %s was refused: %s", named, error)
+            # The most common reason is that the run has just finished, which the next status check shows.
+            log.warning("The cancellation of %s was refused: %s", description, error)
 
 
 def cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str) -> tuple[RunStatus | None, str]:
-    """Cancel the remote run and wait for the confirmation, bounded; unless a newer attempt has attached to it.
+    """Cancels the remote run and waits a limited time for the confirmation.
+
+    Does nothing if a newer attempt has attached to the run.
 
     Returns:
-        How it ended, if that is known; and what became of it, in words.
+        The final status, if it is known, and a sentence for users that says what happened to the run.
     """
     with hold_interrupts():
         if execution.run.can_cancel:
-            not_ours = _why_not_to_cancel(execution, handle)
-            if not_ours is not None:
-                execution.step.log.warning(not_ours)
-                return None, not_ours
+            reason = _why_not_to_cancel(execution, handle)
+            if reason is not None:
+                execution.step.log.warning(reason)
+                return None, reason
         request_cancel(execution, handle, why=why)
         until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
         return wait_for_cancel(execution, handle, why=why, until=until)
 
 
 def _why_not_to_cancel(execution: RemoteRunExecution, handle: RunHandle) -> str | None:
-    """Why the run is not to be canceled by this step; ``None`` if it is.
+    """Returns the reason why this step must not cancel the run; ``None`` if it may.
 
-    The entry is written before the ledger is read again, and an attempt that attaches does the same in the other
-    order. So either this step sees the newer attempt, or the newer attempt sees that this step canceled the run, and
-    starts another one (see `life`).
+    This step writes its entry and then reads the ledger again. An attempt that attaches also writes first and then
+    reads. So either this step sees the newer attempt, or the newer attempt sees that this step canceled the run and
+    starts another one (see `execute`).
     """
 
-    def ask() -> str | None:
+    def call() -> str | None:
         newer = execution.ledger.read().newer_attempt(handle.run_id)
         if newer is None:
             execution.record(EntryKind.STEP_CANCELS, f"Canceling the {execution.description}", handle)
@@ -115,7 +119,7 @@ def _why_not_to_cancel(execution: RemoteRunExecution, handle: RunHandle) -> str 
         return None if newer is None else left_to_newer(execution, handle, newer)
 
     try:
-        return _with_pauses(ask)
+        return _with_pauses(call)
     except Exception:  # each storage has its own errors
         return (
             f"Dagster's event log does not answer, so it is unknown whether another Dagster run has attached to "
@@ -124,63 +128,65 @@ def _why_not_to_cancel(execution: RemoteRunExecution, handle: RunHandle) -> str 
         )
 
 
-def _with_pauses(ask: Callable[[], T]) -> T:
-    """What the ledger answers, also where it does so only after some seconds.
+def _with_pauses(call: Callable[[], T]) -> T:
+    """Calls a function that uses the ledger, and repeats it for some seconds if the storage fails.
 
     Raises:
-        Exception: The storage's own, if it does not.
+        Exception: The storage's own exception, if the last attempt fails too.
     """
     for pause in _LEDGER_PAUSES:
         try:
-            return ask()
+            return call()
         except Exception as error:  # each storage has its own errors
             _logger.warning("The ledger could not be read before a cancellation: %s", error)
             current_clock().sleep(pause)
-    return ask()
+    return call()
 
 
 def wait_for_cancel(
     execution: RemoteRunExecution, handle: RunHandle, *, why: str, until: float
 ) -> tuple[RunStatus | None, str]:
-    """What became of a remote run that was asked to end.
+    """Waits until a remote run whose cancellation was requested has finished.
 
     Args:
-        execution: What is wanted.
+        execution: The execution of the run.
         handle: The run.
-        why: It was asked to.
-        until: Monotonic seconds until which to wait for the confirmation. There is one look in any case.
+        why: The reason for the cancellation.
+        until: Monotonic seconds until which to wait for the confirmation. The status is always checked at least once.
 
     Returns:
-        How it ended, if that is known; and what became of it, in words.
+        The final status, if it is known, and a sentence for users that says what happened to the run.
     """
     run, log = execution.run, execution.step.log
-    named = execution.describe_run(handle.run_id)
+    description = execution.describe_run(handle.run_id)
     if not run.can_cancel:
-        said = f"{run.vendor} offers no way to cancel {named}, which goes on. {run.manual_stop_hint}".strip()
+        message = f"{run.vendor} offers no way to cancel {description}, which goes on. {run.manual_stop_hint}".strip()
         if url := execution.url(handle.run_id):
-            said = f"{said} See {url}"
-        log.warning(said)
-        return None, said
+            message = f"{message} See {url}"
+        log.warning(message)
+        return None, message
     with hold_interrupts(), execution.resource.http().with_call_budget():
-        status = _wait_for_end(execution, handle, until)
+        status = _wait_until_final(execution, handle, until)
     if status is None:
         within = f"within {CANCEL_CONFIRMED_WITHIN:.0f} s"
-        said = f"{run.vendor} has not confirmed {within} that {named} has ended; look there. {run.cancel_caveat}"
-        log.warning("%s %s", said.rstrip(), execution.url(handle.run_id) or "")
-        return None, said.rstrip(" .")
-    if status.state is not RunState.SUCCEEDED:  # a result that is there can still be taken
+        message = (
+            f"{run.vendor} has not confirmed {within} that {description} has ended; look there. {run.cancel_caveat}"
+        )
+        log.warning("%s %s", message.rstrip(), execution.url(handle.run_id) or "")
+        return None, message.rstrip(" .")
+    if status.state is not RunState.SUCCEEDED:  # the result of a run that succeeded can still be used
         execution.record(
             EntryKind.ENDED,
             f"The {execution.description} ended {status.plain_word}, since {why}",
             handle,
             status=status,
         )
-    said = f"{named} ended {status.vendor_status}. {run.cancel_caveat}".rstrip(" .")
-    log.info(said)
-    return status, said
+    message = f"{description} ended {status.vendor_status}. {run.cancel_caveat}".rstrip(" .")
+    log.info(message)
+    return status, message
 
 
-def _wait_for_end(execution: RemoteRunExecution, handle: RunHandle, until: float) -> RunStatus | None:
+def _wait_until_final(execution: RemoteRunExecution, handle: RunHandle, until: float) -> RunStatus | None:
     clock = current_clock()
     pause = FIRST_PAUSE
     while True:
@@ -197,7 +203,7 @@ def _wait_for_end(execution: RemoteRunExecution, handle: RunHandle, until: float
 
 
 def left_to_newer(execution: RemoteRunExecution, handle: RunHandle, newer: LedgerEntry) -> str:
-    """What to say where a newer attempt has attached to the remote run, so that this step leaves the run to it."""
+    """Returns the message for a step that leaves the remote run to a newer attempt that has attached to it."""
     run = execution.describe_run(handle.run_id)
     return (
         f"Dagster run {newer.dagster_run_id} has attached to {run} after this step did, so this step neither "

@@ -1,4 +1,4 @@
-"""The Dagster step that a remote run belongs to: everything that `life` asks of Dagster."""
+"""The Dagster step that a remote run belongs to: all access to Dagster that executing the run needs."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,32 +16,32 @@ from dagster_runs.remote_run.execution.reexecution import ASSET_RESUME_TAG, Ance
 from dagster_runs.transport.clock import current_clock
 
 FINISHES_TAG = "dagster_runs/finishes"
-"""On a Dagster run that the completion sensor requests: the remote run whose end it publishes."""
+"""Tag of a Dagster run that the completion sensor requests: the remote run whose outcome it reports."""
 INSTEAD_OF_TAG = "dagster_runs/instead_of"
-"""On the same: earlier Dagster runs for the same end that have begun and never ended, separated by commas."""
+"""Tag of the same runs: earlier Dagster runs for the same outcome that started but never finished, comma-separated."""
 _NEWEST_CHANGES = 1000
-_ENDED_BY_A_PERSON = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
-_TERMINATION_SETTLES = 2.0
-"""Seconds. Dagster marks a run as CANCELING before it signals, but a replica of its database may lag."""
+_TERMINATED_STATUSES = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+_TERMINATION_DELAY = 2.0
+"""Seconds to wait for the status. Dagster marks a run CANCELING before it sends the signal, but a replica may lag."""
 
 
 class OwnRunState(Enum):
-    """What became of a Dagster run whose step goes on."""
+    """The state of a Dagster run that is over although its step is still running."""
 
     TERMINATED = "terminated"
-    """A person or a limit ended it."""
+    """A user or a limit terminated it."""
     MARKED_FAILED = "written off"
-    """It counts as failed: run monitoring lost sight of it."""
+    """It counts as failed, because run monitoring lost contact with it."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One execution of a step that materializes assets by one remote run.
+    """One execution of a step that materializes assets with one remote run.
 
     Attributes:
         context: The step's context.
-        name: Tells several remote runs in one step apart.
-        filled: The assets that the run fills, for a step that has others too.
+        name: Distinguishes several remote runs in one step.
+        filled: The assets that the run materializes, for a step that also has other assets.
     """
 
     context: dg.AssetExecutionContext
@@ -50,7 +50,7 @@ class Step:
 
     @property
     def log(self) -> logging.Logger:
-        """Dagster's log of this step."""
+        """Dagster's logger of this step."""
         return self.context.log
 
     @property
@@ -61,12 +61,12 @@ class Step:
 
     @property
     def dagster_run_id(self) -> str:
-        """The Dagster run's id."""
+        """The id of the Dagster run."""
         return self.context.run.run_id
 
     @property
     def attempt(self) -> int:
-        """How often this step was retried in this Dagster run, from 0."""
+        """The number of retries of this step so far in this Dagster run; 0 for the first attempt."""
         return self.context.op_execution_context.retry_number
 
     @cached_property
@@ -76,12 +76,12 @@ class Step:
 
     @cached_property
     def execution_id(self) -> str:
-        """An id of this execution of the step: two processes may execute the same step of the same Dagster run."""
+        """An id of this execution. Two processes may execute the same step of the same Dagster run."""
         return uuid4().hex[:12]
 
     @cached_property
     def asset_keys(self) -> Sequence[dg.AssetKey]:
-        """The assets that the run fills, in a fixed order. The ledger is kept on the first."""
+        """The assets that the run materializes, in a fixed order. The ledger is kept on the first one."""
         keys = self.filled or getattr(self.context, "selected_asset_keys", ())
         if not keys:
             raise dg.DagsterInvariantViolationError(
@@ -92,7 +92,7 @@ class Step:
 
     @cached_property
     def check_keys(self) -> frozenset[dg.AssetCheckKey]:
-        """The checks that the step declares and is asked to report."""
+        """The checks that the step declares and was selected to report."""
         return frozenset(self.context.selected_asset_check_keys)
 
     @cached_property
@@ -102,10 +102,10 @@ class Step:
 
     @cached_property
     def check_specs(self) -> Sequence[dg.AssetCheckSpec]:
-        """The checks that the step reports, as they are declared.
+        """The specs of the checks that the step reports.
 
         *Re-execute from asset failure* selects only what was not reported. That leaves out `run_status`, which the
-        failed run reported as failed, and which would stay so.
+        failed run reported as failed and which would otherwise stay failed.
         """
         is_left_out = self.context.run.tags.get(ASSET_RESUME_TAG) == "true"
         return [
@@ -116,7 +116,7 @@ class Step:
 
     @property
     def fills_a_range(self) -> bool:
-        """Whether it fills a range of partitions and has partitioned checks, which Dagster evaluates for no range."""
+        """Whether it materializes a partition range with partitioned checks. Dagster evaluates none for a range."""
         return (
             self.context.has_partition_key_range
             and not self.context.has_partition_key
@@ -125,12 +125,12 @@ class Step:
 
     @cached_property
     def blocking_checks(self) -> frozenset[str]:
-        """The names of those that hold back what is downstream, and fail the step, where they fail with ERROR."""
+        """The names of the blocking checks. If one fails with ERROR, so does the step, and downstream assets wait."""
         return frozenset(spec.name for spec in self.check_specs if spec.blocking)
 
     @cached_property
     def partition(self) -> str | None:
-        """The partition, ``first...last`` for a range, ``None`` for an asset without partitions."""
+        """The partition: ``first...last`` for a range, ``None`` for an asset without partitions."""
         if self.single_partition is not None or not self.context.has_partition_key_range:
             return self.single_partition
         keys = self.context.partition_key_range
@@ -138,7 +138,7 @@ class Step:
 
     @cached_property
     def single_partition(self) -> str | None:
-        """The partition, where the step has exactly one; backfills may ask for it as a range from it to itself."""
+        """The partition, if the step has exactly one. A backfill may request it as a range of one partition."""
         if self.context.has_partition_key:
             return str(self.context.partition_key)
         if not self.context.has_partition_key_range:
@@ -148,12 +148,12 @@ class Step:
 
     @property
     def partitions(self) -> list[str]:
-        """All partitions that the step fills; empty for an asset without partitions."""
+        """All partitions that the step materializes; empty for an asset without partitions."""
         return [] if self.partition is None else list(self.context.partition_keys)
 
     @property
     def fills_whole_range(self) -> bool:
-        """Whether its partitions are all those from the first to the last, and stay so: none can be added between."""
+        """Whether its partitions are all those from the first to the last, and none can be added in between later."""
         definition = self.context.assets_def.partitions_def
         if not isinstance(definition, (dg.StaticPartitionsDefinition, dg.TimeWindowPartitionsDefinition)):
             return False
@@ -162,29 +162,29 @@ class Step:
 
     @property
     def max_step_retries(self) -> int:
-        """How often the step's own policy tries it again."""
+        """The number of retries that the step's own retry policy allows."""
         policy = self.context.op_execution_context.op_def.retry_policy
         return policy.max_retries if policy is not None else 0
 
     @cached_property
     def ancestry(self) -> Ancestry:
-        """This Dagster run, and those whose remote runs it may attach to."""
+        """This Dagster run, and the earlier ones whose remote runs it may attach to."""
         return Ancestry(self.instance, self.context.run, self.step_key)
 
     @cached_property
     def dagster_run_ids(self) -> Sequence[str]:
-        """The ids of these Dagster runs, newest first."""
+        """The ids of this Dagster run and of its ancestry, newest first."""
         return self.ancestry.run_ids
 
     @property
     def finishes(self) -> str | None:
-        """The remote run whose end this Dagster run was requested to publish, if the completion sensor did so."""
+        """The remote run whose outcome this Dagster run must report, if the completion sensor requested it."""
         run = self.context.run
         return run.tags.get(FINISHES_TAG) if run.parent_run_id is None else None
 
     @cached_property
     def instead_of(self) -> Sequence[str]:
-        """The Dagster runs that were to publish the same end and have not ended, as their workers died."""
+        """The Dagster runs that should have reported the same outcome but never finished, as their workers died."""
         run = self.context.run
         ids = run.tags.get(INSTEAD_OF_TAG, "") if run.parent_run_id is None else ""
         found = [self.instance.get_run_by_id(run_id) for run_id in ids.split(",") if run_id]
@@ -194,14 +194,14 @@ class Step:
     def begun_at(self) -> float:
         """Epoch seconds before which nothing of this run, or of the runs that it resumes, can have happened.
 
-        Not by the time of its creation, which is the database's local time and yet read as UTC.
+        This is not the run's creation time, which is the database's local time but is read as UTC.
         """
         oldest = self.dagster_run_ids[-1]
-        record = self._at_first if oldest == self.dagster_run_id else self.instance.get_run_record_by_id(oldest)
+        record = self._first_record if oldest == self.dagster_run_id else self.instance.get_run_record_by_id(oldest)
         return (record.start_time or 0.0) if record else 0.0
 
     @cached_property
-    def _at_first(self) -> dg.RunRecord | None:
+    def _first_record(self) -> dg.RunRecord | None:
         return self._record()
 
     def _record(self) -> dg.RunRecord | None:
@@ -209,44 +209,45 @@ class Step:
         return record
 
     def was_terminated(self, *, after_signal: bool = False) -> bool:
-        """Whether a person or a limit ended the Dagster run; an eviction leaves its status alone.
+        """Whether a user or a limit terminated the Dagster run. An eviction does not change its status.
 
         Args:
-            after_signal: A signal has come, so the status is worth a second look if it does not tell yet.
+            after_signal: Whether a signal has arrived, so that a status that does not show the termination yet is read
+                a second time.
         """
         if self.own_run_state() is OwnRunState.TERMINATED:
             return True
         if not after_signal:
             return False
-        current_clock().sleep(_TERMINATION_SETTLES)
+        current_clock().sleep(_TERMINATION_DELAY)
         return self.own_run_state() is OwnRunState.TERMINATED
 
     def own_run_state(self) -> OwnRunState | None:
-        """What became of the Dagster run while this step goes on; one query for both, unless it failed."""
-        return self._verdict_by(self._record())
+        """Returns what happened to the Dagster run while this step runs. Needs one query, unless the run failed."""
+        return self._state_from(self._record())
 
     @cached_property
     def own_run_state_at_start(self) -> OwnRunState | None:
-        """What had become of it when this was first asked; the same query tells when the run began."""
-        return self._verdict_by(self._at_first)
+        """What had happened to the Dagster run at the first query, which also returns when the run began."""
+        return self._state_from(self._first_record)
 
-    def _verdict_by(self, record: dg.RunRecord | None) -> OwnRunState | None:
+    def _state_from(self, record: dg.RunRecord | None) -> OwnRunState | None:
         status = record.dagster_run.status if record is not None else None
-        if status in _ENDED_BY_A_PERSON:
+        if status in _TERMINATED_STATUSES:
             return OwnRunState.TERMINATED
         if status is not dg.DagsterRunStatus.FAILURE:
             return None
-        # A run beyond its maximum runtime is marked as failed as soon as it has been asked to end.
-        return OwnRunState.TERMINATED if self._was_asked_to_end() else OwnRunState.MARKED_FAILED
+        # A run that exceeds its maximum runtime is marked as failed as soon as its termination has been requested.
+        return OwnRunState.TERMINATED if self._was_cancel_requested() else OwnRunState.MARKED_FAILED
 
-    def _was_asked_to_end(self) -> bool:
+    def _was_cancel_requested(self) -> bool:
         changes = self.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_CANCELING, limit=_NEWEST_CHANGES)
         return any(event.run_id == self.dagster_run_id for event in changes.records)
 
     def observe(
         self, keys: Sequence[dg.AssetKey], metadata: Mapping[str, Any], description: str, tags: Mapping[str, str]
     ) -> None:
-        """Write an observation of each asset into the event log, at once, so that it outlives this process."""
+        """Writes an observation of each asset to the event log immediately, so that it survives this process."""
         for key in keys:
             self.context.log_event(
                 dg.AssetObservation(
@@ -260,7 +261,7 @@ class Step:
 
     @property
     def asset_keys_upstream_first(self) -> Sequence[dg.AssetKey]:
-        """The assets that the run fills, each after those that it depends on: Dagster wants their results so."""
+        """The assets that the run materializes, each after its dependencies. Dagster wants results in this order."""
         definition = self.context.assets_def
         deps = {key: {dep.asset_key for dep in definition.get_asset_spec(key).deps} for key in self.asset_keys}
         ordered = TopologicalSorter({key: (of & deps.keys()) - {key} for key, of in deps.items()})

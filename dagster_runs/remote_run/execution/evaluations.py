@@ -1,4 +1,4 @@
-"""Check outcomes as Dagster's evaluations: which partition, and which materialization, each of them judges."""
+"""Converts check outcomes to Dagster check evaluations, each for the right partition and materialization."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ AssetPartition = tuple[dg.AssetKey, str | None]
 """An asset and its partition; ``None`` for an asset without partitions."""
 
 RunAndPartition = tuple[str, str | None]
-"""A remote run's id, and a partition that it fills."""
+"""The id of a remote run, and a partition that the run materializes."""
 
 _PARTITIONS_PER_QUERY = 500
 
@@ -23,18 +23,18 @@ def evaluations(
     outcomes: Sequence[CheckOutcome],
     judged: Mapping[AssetPartition, dg.EventLogRecord],
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """An evaluation of each declared check, for each partition where the check has partitions.
+    """Yields an evaluation of each declared check, and one for each partition if the check has partitions.
 
     Args:
         specs: The declared checks.
-        asset_partitions: The assets and partitions that the run fills.
-        outcomes: What is known of the run.
-        judged: The materialization of each place, as far as there is one.
+        asset_partitions: The assets and partitions that the run materializes.
+        outcomes: The check outcomes of the run.
+        judged: The materialization that each evaluation is about, by asset and partition. Pairs without a
+            materialization are missing.
     """
     declared = {spec.key: spec for spec in specs}
-    last_of = dict(
-        asset_partitions
-    )  # an unpartitioned check of a partitioned asset is evaluated once, for the last partition
+    # An unpartitioned check of a partitioned asset is evaluated once, for the last partition.
+    last_of = dict(asset_partitions)
     for key, partition in asset_partitions:
         for outcome in outcomes:
             spec = declared.get(dg.AssetCheckKey(key, outcome.name))
@@ -54,21 +54,21 @@ def evaluations(
 def materializations_of(
     instance: dg.DagsterInstance, key: dg.AssetKey, wanted: Collection[RunAndPartition]
 ) -> dict[RunAndPartition, dg.EventLogRecord]:
-    """The asset's materializations that report the wanted remote runs, newest first where there are several.
+    """Returns the asset's materializations that report the wanted remote runs; the newest of several.
 
     Args:
         instance: The Dagster instance.
         key: The asset.
-        wanted: Remote run ids and partitions. Reading ends when all are found.
+        wanted: Remote run ids and partitions. Reading stops when all are found.
     """
     found: dict[RunAndPartition, dg.EventLogRecord] = {}
     partitions = list(dict.fromkeys(partition for _, partition in wanted))
     if None in partitions:
         _find(instance, dg.AssetRecordsFilter(key), set(wanted), found)
         return found
-    named = [partition for partition in partitions if partition is not None]
-    for first in range(0, len(named), _PARTITIONS_PER_QUERY):
-        chunk = named[first : first + _PARTITIONS_PER_QUERY]
+    partition_keys = [partition for partition in partitions if partition is not None]
+    for first in range(0, len(partition_keys), _PARTITIONS_PER_QUERY):
+        chunk = partition_keys[first : first + _PARTITIONS_PER_QUERY]
         missing = {one for one in wanted if one[1] in set(chunk)}
         _find(instance, dg.AssetRecordsFilter(key, chunk), missing, found)
     return found
@@ -92,7 +92,7 @@ def _find(
 def newest_materializations(
     instance: dg.DagsterInstance, asset_partitions: Iterable[AssetPartition]
 ) -> dict[AssetPartition, dg.EventLogRecord]:
-    """The newest materialization of each place that has one."""
+    """Returns the newest materialization of each asset and partition that has one."""
     found: dict[AssetPartition, dg.EventLogRecord] = {}
     for key, partition in asset_partitions:
         wanted = dg.AssetRecordsFilter(key, [partition] if partition is not None else None)
@@ -102,7 +102,7 @@ def newest_materializations(
 
 
 def judged_by(evaluation: dg.AssetCheckEvaluation) -> tuple[dg.AssetCheckKey, int]:
-    """Which check it is of, and the storage id of the materialization that it judges; 0 for none."""
+    """Returns the check of an evaluation and the storage id of the materialization it is about; 0 if there is none."""
     target = evaluation.target_materialization_data
     return evaluation.asset_check_key, target.storage_id if target is not None else 0
 
@@ -110,11 +110,14 @@ def judged_by(evaluation: dg.AssetCheckEvaluation) -> tuple[dg.AssetCheckKey, in
 def stored_evaluations(
     instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], since: float
 ) -> set[tuple[dg.AssetCheckKey, int]]:
-    """The evaluations of some checks that were stored without a run since then, each as `judged_by` tells it.
+    """Returns the evaluations of these checks that were stored without a Dagster run since a point in time.
 
     Args:
         instance: The Dagster instance.
         checks: The checks.
         since: Epoch seconds by the machine's clock.
+
+    Returns:
+        Each evaluation in the form of `judged_by`.
     """
     return {judged_by(one) for check in checks for one in newest_evaluations(instance, check, since)}

@@ -1,4 +1,4 @@
-"""What Dagster's event log tells of remote runs: materializations and observations that report them."""
+"""Reads the events that concern remote runs from Dagster's event log: materializations and observations."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,13 +9,13 @@ RUN_ID_KEY = "dagster_runs/run_id"
 ATTACHED_KEY = "dagster_runs/attached"
 _PAGE = 100
 EARLIER_RUNS = 20
-"""Whose durations tell how long the next run of an asset may take."""
+"""The number of earlier runs whose durations are used to predict the duration of the next run of an asset."""
 
 
 def publications(
     instance: dg.DagsterInstance, wanted: dg.AssetRecordsFilter, run_id: str
 ) -> Iterator[dg.EventLogRecord]:
-    """The materializations among those wanted that report the remote run, newest first."""
+    """Yields the wanted materializations that report the remote run, newest first."""
     found = events(instance.fetch_materializations, wanted)
     return (event for event in found if published_run(event) == run_id)
 
@@ -23,12 +23,12 @@ def publications(
 def events(
     fetch: Callable[..., dg.EventRecordsResult], wanted: dg.AssetRecordsFilter, *, ascending: bool = False
 ) -> Iterator[dg.EventLogRecord]:
-    """The wanted events, page by page; newest first, unless ``ascending``.
+    """Yields the wanted events page by page, newest first unless ``ascending``.
 
     Args:
         fetch: The instance's `fetch_observations` or `fetch_materializations`.
-        wanted: Which.
-        ascending: Oldest first.
+        wanted: The filter for the events.
+        ascending: Whether to yield the oldest event first.
     """
     cursor: str | None = None
     while True:
@@ -40,13 +40,13 @@ def events(
 
 
 def published_run(event: dg.EventLogRecord) -> str | None:
-    """The remote run that a materialization reports."""
+    """Returns the id of the remote run that a materialization reports; ``None`` if it reports none."""
     materialization = event.asset_materialization
     return _run_in(materialization.metadata) if materialization is not None else None
 
 
 def observed_run(event: dg.EventLogRecord) -> str | None:
-    """The remote run that an observation tells of."""
+    """Returns the id of the remote run that an observation is about; ``None`` if it is about none."""
     observation = event.event_log_entry.asset_observation
     return _run_in(observation.metadata) if observation is not None else None
 
@@ -57,14 +57,14 @@ def _run_in(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str | None:
 
 
 def is_attached(event: dg.EventLogRecord) -> bool:
-    """Whether an entry is of a run that an earlier attempt had started, or that was found."""
+    """Whether a ledger entry is about a run that an earlier attempt started, or that was found after a lost start."""
     observation = event.event_log_entry.asset_observation
     attached = observation.metadata.get(ATTACHED_KEY) if observation is not None else None
     return isinstance(attached, dg.BoolMetadataValue) and bool(attached.value)
 
 
 def earlier_durations(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[float]:
-    """Seconds that the asset's last good runs took, of whatever partition, oldest first."""
+    """Returns the durations in seconds of the asset's latest successful runs of any partition, oldest first."""
     page = instance.fetch_materializations(key, limit=EARLIER_RUNS)
     return [
         entry.value

@@ -1,4 +1,4 @@
-"""What the UI shows of a remote run: metadata and check results."""
+"""The Dagster events of a remote run: metadata, check results and materializations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -32,13 +32,13 @@ def check_specs(
     gate: QualityGate | None,
     partitions_def: dg.PartitionsDefinition[Any] | None = None,
 ) -> list[dg.AssetCheckSpec]:
-    """The checks that a run of this kind reports on ``asset``.
+    """Returns the specs of the checks that a run of this kind reports on ``asset``.
 
     Args:
         run_class: The kind of run.
         asset: The asset.
         gate: How quality results are judged.
-        partitions_def: The asset's partitions. Its checks have the same ones, where Dagster has partitioned checks.
+        partitions_def: The asset's partitions. Its checks have the same ones, if Dagster has partitioned checks.
 
     Raises:
         DagsterInvalidDefinitionError: The gate blocks, and Dagster has no partitioned checks.
@@ -50,7 +50,8 @@ def check_specs(
             "partitioned checks: a partition that fails would not hold back what is downstream as soon as another one "
             "passes. Upgrade to Dagster 1.13 or later, or use QualityGate(blocking=False)."
         )
-    # run_status need not block: a run that did not succeed fails its step, which holds everything downstream back.
+    # run_status does not need to block: a run that did not succeed fails its step, which holds back everything
+    # downstream.
     described = {RUN_STATUS: _RUN_STATUS_DESCRIPTION, **run_class.data_checks}
     return [
         check_spec(
@@ -67,7 +68,7 @@ def check_specs(
 def run_metadata(
     run: RemoteRun[Any], run_id: str, *, url: str | None, attached: bool, status: RunStatus | None = None
 ) -> dict[str, Any]:
-    """The entries that every run has. Numbers are numbers, so that Dagster plots them."""
+    """Returns the metadata entries that every run has. Numbers are stored as numbers, so that Dagster plots them."""
     entries: dict[str, Any] = {}
     if status is not None:
         entries["dagster_runs/state"] = dg.MetadataValue.text(status.state.value)
@@ -77,9 +78,10 @@ def run_metadata(
         entries["dagster_runs/url"] = dg.MetadataValue.url(url)
     entries[RUN_ID_KEY] = dg.MetadataValue.text(run_id)
     if status is not None:
-        # A vendor without a start time tells at least when it took the run on; of a queued run that is no start yet.
-        begun = status.started_at or (status.created_at if status.state.is_final else None)
-        entries.update(_time("dagster_runs/started_at", begun))
+        # A vendor without a start time at least reports when it accepted the run. For a queued run, that is not a start
+        # yet.
+        started_at = status.started_at or (status.created_at if status.state.is_final else None)
+        entries.update(_time("dagster_runs/started_at", started_at))
         entries.update(_time("dagster_runs/finished_at", status.finished_at))
         if status.duration_seconds is not None:
             entries["dagster_runs/duration_seconds"] = dg.MetadataValue.float(round(status.duration_seconds, 3))
@@ -93,19 +95,19 @@ def _time(name: str, time: datetime | None) -> dict[str, Any]:
 
 
 def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> CheckOutcome:
-    """Outcome of the ``run_status`` check."""
-    # The vendor's own words are metadata, which is shown as text; Dagster renders descriptions as markdown.
-    words = {"run_id": run_id, "word": status.vendor_status, "error": status.error or None}
+    """Returns the outcome of the ``run_status`` check."""
+    # The vendor's own status and error are metadata, which is shown as text. Dagster renders descriptions as markdown.
+    texts = {"run_id": run_id, "word": status.vendor_status, "error": status.error or None}
     return CheckOutcome(
         RUN_STATUS,
         passed=status.state is RunState.SUCCEEDED,
         description=f"The {run.vendor} {run.label} {status.ending}",
-        metadata={name: dg.MetadataValue.text(word) for name, word in words.items() if word is not None},
+        metadata={name: dg.MetadataValue.text(text) for name, text in texts.items() if text is not None},
     )
 
 
 def check_events(step: Step, outcomes: Sequence[CheckOutcome]) -> Iterator[Any]:
-    """The outcomes of a run that filled nothing, on every asset of the step that declares such a check."""
+    """Yields the check results of a run that materialized nothing, for each asset that declares the check."""
     if not step.fills_a_range:
         yield from _check_results(step, outcomes)
         return
@@ -136,13 +138,14 @@ def materializations(
     metadata: Mapping[str, Any],
     outcomes: Sequence[CheckOutcome],
 ) -> Iterator[Any]:
-    """A good run's result: every asset of the step, with its checks.
+    """Yields the result of a successful run: a materialization of each asset of the step, with its checks.
 
     Args:
         step: The step.
-        run_id: The vendor's id of the run: the data version of what it filled.
-        provenance: What each asset was made from, as the ledger has it; Dagster's own versions hold for the others.
-        metadata: What the assets show.
+        run_id: The vendor's id of the run, which is the data version of what it materialized.
+        provenance: What each asset was made from, according to the ledger. For other assets, Dagster's own versions
+            apply.
+        metadata: The metadata of the materializations.
         outcomes: The checks' outcomes.
     """
     checks = [] if step.fills_a_range else list(_check_results(step, outcomes))
@@ -160,7 +163,10 @@ def materializations(
 
 
 def _range_evaluations(step: Step, run_id: str, outcomes: Sequence[CheckOutcome]) -> Iterator[Any]:
-    """An evaluation for each partition: an `AssetCheckResult` of a range would have none, and hold back all of them."""
+    """Yields an evaluation for each partition of a range.
+
+    An `AssetCheckResult` of a range has no partition, and would hold back all of them.
+    """
     asset_partitions = [(key, partition) for key in step.asset_keys for partition in step.partitions]
     judged: dict[AssetPartition, dg.EventLogRecord] = {}
     for key in step.asset_keys:
@@ -168,6 +174,6 @@ def _range_evaluations(step: Step, run_id: str, outcomes: Sequence[CheckOutcome]
         judged |= {(key, partition): record for (_, partition), record in stored.items()}
     reported = {dg.AssetCheckKey(key, outcome.name) for key in step.asset_keys for outcome in outcomes}
     for check in sorted(reported & step.check_keys):
-        # What Dagster does for an `AssetCheckResult`: what is downstream in the same run waits for these outputs.
+        # Dagster does the same for an `AssetCheckResult`: downstream steps in the same run wait for these outputs.
         yield dg.Output(None, output_name=step.context.assets_def.get_output_name_for_asset_check_key(check))
     yield from evaluations(step.check_specs, asset_partitions, outcomes, judged)

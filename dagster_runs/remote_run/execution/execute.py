@@ -1,4 +1,4 @@
-"""The life of one remote run in one step, from start to end."""
+"""Executes one remote run in one step, from its start to its outcome."""
 
 import logging
 from collections.abc import Iterator
@@ -20,21 +20,22 @@ from dagster_runs.transport.errors import VendorError
 
 _logger = logging.getLogger(__name__)
 _entered: set[tuple[object, ...]] = set()
-"""The ledgers that this process has opened: a second run with the same one would take the first one's result."""
+"""The ledgers that this process has opened. A second run with the same ledger would take the first one's result."""
 
 
 def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
-    """Start or attach, wait, and yield the asset's events.
+    """Starts or attaches to the run, waits for it, and yields the asset's events.
 
-    A deferred run is only started: the completion sensor reports its success, and requests a Dagster run for any other
-    end, in whose step this function does the rest.
+    A deferred run is only started. The completion sensor reports its success, and requests a Dagster run for any other
+    outcome; in the step of that Dagster run, this function does the rest.
 
-    Whatever interrupts it, the remote run is cancelled only if a person or a limit terminated the Dagster run, or the
-    user chose so for a timeout; otherwise it goes on, and the next attempt attaches to it.
+    If the step is interrupted, the remote run is canceled only if a user or a limit terminated the Dagster run, or if
+    the run timed out and the user chose to cancel it then. Otherwise it continues, and the next attempt attaches to it.
 
     Raises:
-        RunFailed, RunCanceled, RunLost, RunTimedOut, RunConflict, RunTerminated, StartOutcomeUnknown: As they say.
-        dagster.Failure: The vendor refused a call for a reason that a retry cannot cure.
+        RunFailed, RunCanceled, RunLost, RunTimedOut, RunConflict, RunTerminated, StartOutcomeUnknown: See their
+            docstrings.
+        dagster.Failure: The vendor refused a call for a reason that a retry cannot fix.
         VendorError: A call failed for another reason.
     """
     _enter(execution)
@@ -78,17 +79,19 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
 
 
 def _was_canceled_for_another(execution: RemoteRunExecution, handle: RunHandle, status: RunStatus) -> bool:
-    """Whether the run ended because the terminated step that it was taken over from had canceled it just before.
+    """Whether a terminated step canceled the run just before this step attached to it.
 
-    The user wants a result from this Dagster run, and no remote run is active: a new one is started.
+    The user wants a result from this Dagster run, and no remote run is active, so a new one is started.
     """
     if status.state is not RunState.CANCELED or not handle.attached or execution.step.finishes is not None:
         return False
     if not execution.storage.wait_for(lambda: execution.ledger.read().is_canceled_by_other_step(handle.run_id)):
         return False
-    said = f"The {execution.description} was canceled by a Dagster run that was terminated before; starting a new one"
-    execution.step.log.warning("%s: %s", execution.describe_run(handle.run_id), said)
-    entry = execution.new_entry(EntryKind.ENDED, said, handle, status=status)
+    message = (
+        f"The {execution.description} was canceled by a Dagster run that was terminated before; starting a new one"
+    )
+    execution.step.log.warning("%s: %s", execution.describe_run(handle.run_id), message)
+    entry = execution.new_entry(EntryKind.ENDED, message, handle, status=status)
     execution.storage.wait_for(lambda: execution.ledger.record(entry))
     return True
 

@@ -1,4 +1,4 @@
-"""One step following one remote run: what starting, waiting and ending share."""
+"""The execution of one remote run in one step: what starting, polling and reporting share."""
 
 import json
 import math
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
 
 
 MAX_RUN_ID = 400
-"""Characters of a vendor's run id for which an entry has room. The longest known, Prophecy's, has about 100."""
+"""The maximum characters of a vendor's run id that fit in an entry. The longest known, Prophecy's, has about 100."""
 _MAX_PARTITIONS = 4000
-"""Bytes, compressed, of a list of partitions that is kept as a list; a longer one is kept by its ends."""
+"""The maximum compressed bytes of a list of partitions that is stored in full. For a longer one, only its ends are."""
 
 
 class Terminated(BaseException):
-    """Our own Dagster run was terminated, though no signal came. Not an `Exception`: no handler may swallow it."""
+    """Our own Dagster run was terminated, although no signal arrived. Not an `Exception`: no handler may swallow it."""
 
 
 @dataclass(frozen=True)
 class RunHandle:
-    """A remote run that this step follows.
+    """A remote run that this step waits for.
 
     Attributes:
-        run_id: The vendor's id.
-        correlation_id: Of the attempt that started it.
-        started_at: Epoch seconds of the start, by the ledger.
-        deadline: Epoch seconds at which waiting ends.
+        run_id: The vendor's id of the run.
+        correlation_id: The correlation id of the attempt that started it.
+        started_at: Epoch seconds of the start, according to the ledger.
+        deadline: Epoch seconds of the deadline.
         attached: Whether an earlier attempt started it.
-        status: How it stands, if that is known to be final already.
+        status: The final status, if it is already known.
     """
 
     run_id: str
@@ -63,15 +63,16 @@ class RunHandle:
 
 @dataclass(frozen=True)
 class RemoteRunExecution:
-    """A step, the run it wants, the resource to run it with, and the user's choices.
+    """A step, the remote run to execute, the resource to execute it with, and the user's options.
 
     Attributes:
         step: The step.
         resource: The vendor's resource.
-        run: What is wanted.
-        options: The user's choices.
-        is_fixed: Whether each attempt wants the same fields, unless somebody changes the definition or the launch. A
-            run that user code makes anew may hold the time of day.
+        run: The remote run to execute.
+        options: The user's options.
+        is_fixed: Whether each attempt has the same fields, unless the definition or the launch config is changed. False
+            for a run that user code creates at each attempt, because its fields may contain, for example, the current
+            time.
     """
 
     step: Step
@@ -80,30 +81,30 @@ class RemoteRunExecution:
     options: RunOptions
     is_fixed: bool = False
     _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By the correlation id of each start of this step."""
+    """Provenance by the correlation id of each start of this step."""
 
     @cached_property
     def ledger(self) -> Ledger:
-        """What was done for this step so far."""
+        """The ledger: everything that was done for this step so far."""
         return Ledger(self.step)
 
     @property
     def target(self) -> str:
-        """Kind and target of the run, which tell whether an earlier run is the one that is wanted now."""
+        """The class and the target of the run. An earlier run with another value is not the run that is wanted now."""
         return f"{type(self.run).__name__} {self.run.target}"
 
     @cached_property
     def fields_digest(self) -> str | None:
-        """Digest of the fields that are wanted, where they are fixed."""
+        """The digest of the run's fields, if they are fixed."""
         if not self.is_fixed:
             return None
-        # Without defaults: a later version of this package may know more fields, and its runs are the same.
-        told = self.run.model_dump(mode="json", exclude_defaults=True, exclude=set(self.run.local_fields))
-        return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        # Defaults are excluded: a later version of this package may have more fields, and its runs are still the same.
+        sent_fields = self.run.model_dump(mode="json", exclude_defaults=True, exclude=set(self.run.local_fields))
+        return sha256(json.dumps(sent_fields, sort_keys=True).encode()).hexdigest()[:16]
 
     @cached_property
     def deferred_payload(self) -> dict[str, Any] | None:
-        """What the completion sensor needs to follow the run, where that is to do so."""
+        """The data with which the completion sensor polls the run; ``None`` if the run is not deferred."""
         if self.options.wait != "defer":
             return None
         keys = self.step.partitions
@@ -116,31 +117,32 @@ class RemoteRunExecution:
 
     @property
     def timeout(self) -> float:
-        """Seconds from the start until waiting ends."""
+        """The timeout of the run in seconds, counted from its start."""
         return self.options.timeout or self.run.default_timeout
 
     @property
     def description(self) -> str:
-        """The run in words: ``RudderStack Profiles run of 2hkeBOp``."""
+        """The description of the run for users: ``RudderStack Profiles run of 2hkeBOp``."""
         return f"{self.run.vendor} {self.run.label} of {self.run.target}"
 
     def describe_run(self, run_id: str) -> str:
-        """One run in words: ``Profiles run cqf7pvv8 of 2hkeBOp``."""
+        """Returns the description of one run for users: ``Profiles run cqf7pvv8 of 2hkeBOp``."""
         return f"{self.run.label} {run_id} of {self.run.target}"
 
     def url(self, run_id: str) -> str | None:
-        """The vendor's page for a run."""
+        """Returns the URL of the vendor's page for a run."""
         return self.run.run_url(self.resource, run_id)
 
     def get_status(self, run_id: str) -> RunStatus:
-        """Ask the vendor how a run stands."""
+        """Asks the vendor for the current status of a run."""
         return self.run.get_status(self.resource, run_id)
 
     @property
     def retries_remaining(self) -> bool:
-        """Whether the step's retry policy has tries left.
+        """Whether the step's retry policy has retries left.
 
-        Dagster counts a step's tries within one Dagster run, but each deferred run that fails is finished by another.
+        Dagster counts a step's attempts within one Dagster run, but each failed deferred run is finished by another
+        one.
         """
         finishes = self.step.finishes
         if finishes is None:
@@ -152,14 +154,14 @@ class RemoteRunExecution:
         return tries <= self.step.max_step_retries and not state.was_cancel_requested(finishes)
 
     def for_deferred_run(self, run_id: str) -> "RemoteRunExecution":
-        """This step following a run as it was handed over: the definition may have been changed since."""
+        """Returns this execution with the run as it was deferred, because the definition may have changed since."""
         entry = self.ledger.state.newest_about(run_id)
         if entry is None or entry.deferred_payload is None or entry.run_class_name != type(self.run).__name__:
             return self
         return replace(self, run=self.run.from_payload(entry.deferred_payload["run"]))
 
     def new_attempt(self) -> StartAttempt:
-        """An attempt to start the run, beginning now."""
+        """Returns an attempt to start the run, beginning now."""
         dagster_run_id, correlation_id = self.step.dagster_run_id, uuid4().hex
         definition = self.step.context.assets_def
         now = current_provenance(
@@ -174,65 +176,65 @@ class RemoteRunExecution:
         )
 
     def provenance_of(self, correlation_id: str) -> Mapping[str, Any] | None:
-        """What the assets would have been made from before a start, which may have been an earlier attempt's."""
+        """Returns the provenance of the assets before a start, which may have been made by an earlier attempt."""
         if correlation_id not in self._provenance:
             entry = self.ledger.state.provenance_of(correlation_id)
             self._provenance[correlation_id] = (entry.provenance if entry is not None else None) or {}
         return self._provenance[correlation_id] or None
 
     def attempt_of(self, entry: LedgerEntry) -> StartAttempt:
-        """The start attempt that an entry is about."""
+        """Returns the start attempt that a ledger entry is about."""
         return StartAttempt(
             correlation_id=entry.correlation_id,
             starting_at=entry.at,
             dagster_run_id=entry.dagster_run_id,
             dagster_url=self.resource.dagster_run_url(entry.dagster_run_id),
-            # By the same clock, whichever process it was.
+            # Decided by the clock, because other processes on the same machine share it.
             by_this_process=is_same_clock(entry.host, current_clock().host()),
         )
 
     def handle_of(self, entry: LedgerEntry, run_id: str) -> RunHandle:
-        """The run that an entry is about.
+        """Returns the handle of the run that a ledger entry is about.
 
         Args:
             entry: The entry.
-            run_id: The vendor's id of the run, which an entry about its start alone does not have.
+            run_id: The vendor's id of the run. An entry that is only about its start does not have it.
         """
         deadline = entry.deadline or entry.at + self.timeout
         return RunHandle(run_id, entry.correlation_id, entry.at, deadline, attached=True)
 
     def raise_if_terminated(self) -> None:
-        """Stop where a person or a limit terminated the Dagster run: a signal does not always reach the step.
+        """Raises if a user or a limit terminated the Dagster run, because a signal does not always reach the step.
 
         Raises:
-            Terminated: It was.
+            Terminated: The Dagster run was terminated.
         """
         if self.own_run_state() is OwnRunState.TERMINATED:
             raise Terminated
 
     @cached_property
     def storage(self) -> StorageOutage:
-        """Whether Dagster's storage fails at the moment."""
+        """Tracks whether Dagster's storage is currently failing."""
         return StorageOutage(self.description)
 
     def own_run_state(self) -> OwnRunState | None:
-        """What became of our Dagster run; ``None`` as well while Dagster's storage fails."""
+        """Returns what happened to our Dagster run; also ``None`` while Dagster's storage fails."""
         return self.storage.attempt(self.step.own_run_state)
 
     def own_run_state_for_certain(self) -> OwnRunState | None:
-        """What became of our Dagster run, for what must not happen once it is over."""
+        """Returns what happened to our Dagster run. Waits for the storage, for actions that must not follow its end."""
         return self.storage.wait_for(self.step.own_run_state)
 
     def raise_if_own_run_ended(self, verdict: OwnRunState | None, *, run_id: str | None = None) -> None:
-        """Stop where our own Dagster run is over.
+        """Raises if our own Dagster run is over.
 
         Args:
-            verdict: What became of it.
+            verdict: What happened to our Dagster run.
             run_id: The remote run that this step waits for.
 
         Raises:
-            Terminated: A person or a limit terminated it.
-            RunTerminated: Dagster has given it up.
+            Terminated: A user or a limit terminated it.
+            RunTerminated: Dagster has marked it as failed.
         """
         if verdict is OwnRunState.TERMINATED:
             raise Terminated
@@ -243,14 +245,14 @@ class RemoteRunExecution:
             )
 
     def sleep(self, seconds: float, *, run_id: str | None = None) -> None:
-        """Wait, but not much longer than our own Dagster run lasts.
+        """Waits, but not much longer than our own Dagster run lasts.
 
         Args:
-            seconds: How long.
+            seconds: The time to wait.
             run_id: The remote run that this step waits for.
 
         Raises:
-            Terminated, RunTerminated: As `raise_if_own_run_ended`.
+            Terminated, RunTerminated: See `raise_if_own_run_ended`.
         """
         parts = max(1, math.ceil(seconds / current_clock().longest_sleep))
         for part in range(parts):
@@ -259,7 +261,7 @@ class RemoteRunExecution:
             current_clock().sleep(seconds / parts)
 
     def record(self, kind: EntryKind, description: str, start: StartAttempt | RunHandle, **shown: Any) -> None:
-        """Write a ledger entry, as `new_entry` makes it."""
+        """Creates a ledger entry with `new_entry` and writes it."""
         self.ledger.record(self.new_entry(kind, description, start, **shown))
 
     def new_entry(
@@ -271,17 +273,17 @@ class RemoteRunExecution:
         status: RunStatus | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> LedgerEntry:
-        """A ledger entry of this step, not written yet.
+        """Creates a ledger entry of this step without writing it.
 
-        It is made before Dagster's storage is used, so that an error of a vendor's code is not taken for an error of
-        the storage.
+        The entry is created before Dagster's storage is used, so that an error in a vendor's code is not mistaken for
+        an error of the storage.
 
         Args:
             kind: What happened.
-            description: The same, for people.
-            start: The start attempt; or the run, once the vendor has given an id.
-            status: How the run stands.
-            metadata: What else people want to see.
+            description: The same, for users.
+            start: The start attempt, or the run once the vendor has returned an id.
+            status: The status of the run.
+            metadata: Further metadata for users.
         """
         handle = start if isinstance(start, RunHandle) else None
         shown = dict(metadata or {})
@@ -290,7 +292,7 @@ class RemoteRunExecution:
             known = run_metadata(self.run, handle.run_id, url=url, attached=handle.attached, status=status)
             shown = {**known, **shown}
             if kind is not EntryKind.ENDED:
-                # An attempt that attaches to a run which has ended is no end: Dagster would plot its duration twice.
+                # Attaching to a finished run is not an outcome: Dagster would plot the run's duration twice.
                 shown.pop("dagster_runs/duration_seconds", None)
         is_start = kind in (EntryKind.STARTING, EntryKind.STARTED)
         started_at = start.started_at if isinstance(start, RunHandle) else start.starting_at
@@ -315,7 +317,7 @@ class RemoteRunExecution:
         )
 
     def check_entry_fits(self, attempt: StartAttempt) -> None:
-        """Make sure that the run can be recorded once it has begun.
+        """Checks that the run can be recorded once it has started.
 
         Raises:
             dagster.Failure: Its entry would be too large. Nothing was started.

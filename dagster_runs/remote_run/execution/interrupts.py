@@ -1,4 +1,4 @@
-"""Dagster's termination signal, held back where it would lose a run."""
+"""Delays Dagster's termination signal while handling it would lose a run."""
 
 import signal
 import threading
@@ -12,16 +12,17 @@ _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | N
 
 @contextmanager
 def hold_interrupts(*, forget: bool = False) -> Iterator[None]:
-    """Let a signal that comes inside the block take effect at its end.
+    """Delays signals that arrive inside the block until the block ends.
 
     Dagster turns SIGINT and SIGTERM into an exception in the main thread, at any line. Between the request that starts
     a run and the record of its id, that exception would lose the run.
 
     Args:
-        forget: Drop the signals instead: this process is ending already, and a second signal only wants the same.
+        forget: Discard the signals instead. Used when this process is already stopping, so that a second signal asks
+            for nothing new.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
+        yield  # signals are delivered only to the main thread
         return
     held: list[int] = []
     before: dict[signal.Signals, _Handler] = {}
@@ -36,7 +37,7 @@ def hold_interrupts(*, forget: bool = False) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            # None: the handler was installed by C code and cannot be put back from here.
+            # None: the handler was installed by C code and cannot be restored from Python.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         if held and not forget:
             signal.raise_signal(held[0])

@@ -1,7 +1,7 @@
-"""What we did at the vendor, kept in Dagster's own event log as observations of the asset.
+"""The ledger: what was done at the vendor, kept in Dagster's own event log as observations of the asset.
 
-The event log is append-only, works on every storage, and shows in the UI while the run is active. Run tags would not
-do: adding one reads, changes and writes the whole Dagster run, and parallel steps lose each other's tags.
+The event log is append-only, works on every storage, and is visible in the UI while the run is active. Run tags are not
+suitable: adding a tag reads, changes and writes the whole Dagster run, and parallel steps lose each other's tags.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -14,20 +14,20 @@ from dagster_runs.remote_run.execution.event_log import events, publications
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 
 _CLOCK_MARGIN = 3600.0
-"""Seconds before the Dagster run's start from which on entries are read, as the clocks of several machines may
-differ."""
-_ABOUT_NO_START = frozenset({EntryKind.PROGRESS, EntryKind.STEP_CANCELS, EntryKind.STEP_KEEPS})
-"""Entries that say nothing about what became of a start."""
+"""The margin in seconds: entries are read from this long before the Dagster run's start, because the clocks of several
+machines may differ."""
+_KINDS_NOT_ABOUT_STARTS = frozenset({EntryKind.PROGRESS, EntryKind.STEP_CANCELS, EntryKind.STEP_KEEPS})
+"""Entries that say nothing about the outcome of a start."""
 
 
 @dataclass(frozen=True)
 class LedgerState:
-    """What the ledger of one step's remote run says: its entries, folded into answers. Reads nothing.
+    """The state of one step's ledger: queries on its entries, which are already read.
 
-    Which of several entries is newest is the event log's order, not the clocks'.
+    The newest of several entries is determined by the order of the event log, not by the clocks.
 
     Attributes:
-        entries: All entries of the asset, partition, step and name, of whichever Dagster run, newest first.
+        entries: All entries of the asset, partition, step and name, of any Dagster run, newest first.
         dagster_run_ids: The step's Dagster run and those whose remote runs it may attach to, newest first.
         execution_id: The step's execution.
     """
@@ -40,8 +40,8 @@ class LedgerState:
     def newest_start(self) -> LedgerEntry | None:
         """The newest entry about the newest start.
 
-        This is usually the newest entry of all. But a process that Dagster has given up may still write the end of its
-        own start after the next attempt has begun another.
+        This is usually the newest entry of all. But a process that Dagster has marked as failed may still write the
+        outcome of its own start after the next attempt has begun another one.
         """
         newest: dict[str, LedgerEntry] = {}
         for entry in self._of_this_step():
@@ -51,15 +51,15 @@ class LedgerState:
         return next(iter(newest.values()), None)
 
     def newest_about(self, run_id: str) -> LedgerEntry | None:
-        """The newest entry about one remote run."""
+        """Returns the newest entry about one remote run, of this step's Dagster runs."""
         return next((entry for entry in self._of_this_step() if entry.run_id == run_id), None)
 
     def newest_of_all_about(self, run_id: str) -> LedgerEntry | None:
-        """The newest entry about one remote run, of whichever Dagster run."""
+        """Returns the newest entry about one remote run, of any Dagster run."""
         return next((entry for entry in self._of_all() if entry.run_id == run_id), None)
 
     def provenance_of(self, correlation_id: str) -> LedgerEntry | None:
-        """The newest entry of a start that has its provenance."""
+        """Returns the newest entry of a start that contains its provenance."""
         found = (entry for entry in self._of_this_step() if entry.correlation_id == correlation_id)
         return next((entry for entry in found if entry.provenance is not None), None)
 
@@ -70,26 +70,27 @@ class LedgerState:
 
     @property
     def known_run_ids(self) -> frozenset[str]:
-        """The remote runs that this step's attempts are known to have started."""
+        """The remote runs that attempts of this step are known to have started."""
         return frozenset(entry.run_id for entry in self._of_this_step() if entry.run_id)
 
     @property
     def has_abandoned_start(self) -> bool:
-        """Whether a start that may have begun a run was abandoned, and no run is known to have begun since."""
+        """Whether a start that may have created a run was abandoned, and no run is known to have started since."""
         kinds = (entry.kind for entry in self._of_this_step())
         newest = next((kind for kind in kinds if kind in (EntryKind.ABANDONED, EntryKind.STARTED)), None)
         return newest is EntryKind.ABANDONED
 
     def was_cancel_requested(self, run_id: str) -> bool:
-        """Whether a person had a deferred run canceled, though it may not have ended so."""
+        """Whether a user requested the cancellation of a deferred run, even if it ended differently."""
         about_it = (entry for entry in self._of_all() if entry.run_id == run_id)
         return any(entry.kind is EntryKind.CANCEL_REQUESTED for entry in about_it)
 
     def newer_attempt(self, run_id: str) -> LedgerEntry | None:
-        """The entry of another execution that has attached to a remote run after this one did; ``None`` if none has.
+        """Returns the entry of a newer execution that has attached to a remote run; ``None`` if there is none.
 
-        An execution in a Dagster run that this one re-executes is older, whenever it wrote its entry. One in the same
-        Dagster run is newer if it wrote its entry after this one did.
+        A newer execution is one that attached after this execution did.
+        An execution in a Dagster run that this one re-executes is older, no matter when it wrote its entry. An
+        execution in the same Dagster run is newer if it wrote its entry after this one did.
         """
         ancestors = set(self.dagster_run_ids[1:])
         in_same_run: LedgerEntry | None = None
@@ -113,7 +114,7 @@ class LedgerState:
         return EntryKind.STEP_CANCELS in last.values()
 
     def _is_by_this_execution(self, entry: LedgerEntry) -> bool:
-        if entry.execution_id is None:  # of an earlier version, which did not tell a step's executions apart
+        if entry.execution_id is None:  # of an earlier version, which did not distinguish a step's executions
             return entry.dagster_run_id == self.dagster_run_ids[0]
         return entry.execution_id == self.execution_id
 
@@ -122,14 +123,14 @@ class LedgerState:
         return (entry for entry in self._of_all() if entry.dagster_run_id in own)
 
     def _of_all(self, *, also: Collection[EntryKind] = ()) -> Iterator[LedgerEntry]:
-        return (entry for entry in self.entries if entry.kind not in _ABOUT_NO_START or entry.kind in also)
+        return (entry for entry in self.entries if entry.kind not in _KINDS_NOT_ABOUT_STARTS or entry.kind in also)
 
 
 class Ledger:
     """The ledger of one step's remote run: asset key, partition, step and name, in the Dagster runs of its ancestry.
 
     Attributes:
-        state: What the ledger said when this attempt first read it, and what this attempt has written since.
+        state: The state when this attempt first read the ledger, with the entries that this attempt has written since.
     """
 
     def __init__(self, step: Step) -> None:
@@ -138,32 +139,32 @@ class Ledger:
 
     @property
     def state(self) -> LedgerState:
-        """What the ledger said when this attempt first read it, and what this attempt has written since."""
+        """The state when this attempt first read the ledger, with the entries that this attempt has written since."""
         return self._state or self.read()
 
     def read(self) -> LedgerState:
-        """Read the event log again: another attempt may have written something since."""
+        """Reads the event log again, because another attempt may have written entries since."""
         found = map(LedgerEntry.from_event, events(self._step.instance.fetch_observations, self._filter()))
         self._state = self._fold(entry for entry in found if entry is not None and self._is_ours(entry))
         return self._state
 
     def record(self, entry: LedgerEntry) -> None:
-        """Append an entry. It is stored when this returns."""
-        # People look for a run on every asset that it fills; a start without a run is only for us.
+        """Appends an entry. It is stored when this returns."""
+        # Users look for a run on every asset that it materializes. A start without a run is only for this package.
         keys = self._step.asset_keys if entry.run_id is not None else self._step.asset_keys[:1]
         self._step.observe(keys, entry.metadata, entry.description, entry.to_tags())
         if self._state is not None:
             self._state = self._fold([entry, *self._state.entries])
 
     def was_reported_before(self, run_id: str) -> bool:
-        """Whether an earlier Dagster run has reported a remote run already, for all of its assets."""
+        """Whether an earlier Dagster run has already reported a remote run, for all of its assets."""
         return all(self._was_reported_for(key, run_id) for key in self._step.asset_keys)
 
     def was_finalized_elsewhere(self, run_id: str) -> bool:
-        """Whether another Dagster run, whichever, has reported the end of a remote run, or canceled it."""
+        """Whether any other Dagster run has reported the outcome of a remote run, or canceled it."""
         last = self.read().newest_of_all_about(run_id)
         if last is not None and last.kind in (EntryKind.ENDED, EntryKind.GONE):
-            # What a Dagster run has written that never ended counts for nothing: no alert has fired.
+            # An outcome reported by a Dagster run that never finished does not count, because no alert was triggered.
             return last.dagster_run_id not in (self._step.dagster_run_id, *self._step.instead_of)
         return self.was_reported_before(run_id)
 
@@ -173,14 +174,16 @@ class Ledger:
     def _is_ours(self, entry: LedgerEntry) -> bool:
         if (entry.partition, entry.name) != (self._step.partition, self._step.name):
             return False
-        return None in (entry.step_key, self._step.step_key) or _inside(entry.step_key) == _inside(self._step.step_key)
+        return None in (entry.step_key, self._step.step_key) or _local_key(entry.step_key) == _local_key(
+            self._step.step_key
+        )
 
     def _filter(self, key: dg.AssetKey | None = None) -> dg.AssetRecordsFilter:
         partition = self._step.single_partition
         return dg.AssetRecordsFilter(
             asset_key=key or self._step.asset_keys[0],
             asset_partitions=[partition] if partition is not None else None,
-            # Only to read less: the exact test is the Dagster run's id.
+            # This only reduces what is read. The exact test is the Dagster run's id.
             after_timestamp=self._step.begun_at - _CLOCK_MARGIN if self._step.begun_at else None,
         )
 
@@ -189,10 +192,11 @@ class Ledger:
         return any(event.run_id != self._step.dagster_run_id for event in found)
 
 
-def _inside(step_key: str | None) -> str:
-    """A step's key inside its asset: empty for all but graph-backed assets.
+def _local_key(step_key: str | None) -> str:
+    """Returns the part of a step's key inside its asset: empty for all but graph-backed assets.
 
-    The first part of a key is the asset's own node, which Dagster names differently in another job, or in a selection
-    of a job's assets: ``suite`` there, ``suite_2`` here. The asset's key says the same, and stays.
+    The first part of a key is the asset's own node. Dagster may name it differently in another job, or in a selection
+    of a job's assets: ``suite`` in one, ``suite_2`` in the other. The asset's key identifies the node too, and does not
+    change.
     """
     return (step_key or "").partition(".")[2]

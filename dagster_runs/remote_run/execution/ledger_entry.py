@@ -1,8 +1,8 @@
-"""One entry of the ledger: what was done at the vendor, as an observation in Dagster's event log keeps it.
+"""One entry of the ledger: what was done at the vendor, stored as an observation in Dagster's event log.
 
-An entry has two parts. People read the description and the metadata. We read the rest, which is stored in the event's
-tags: Dagster's UI shows the metadata of an observation on the asset's page, but not its tags. A tag's value has at most
-63 characters of a small alphabet, so the JSON is compressed, encoded and split over numbered tags.
+An entry has two parts. The description and the metadata are for users. The rest is for this package, and is stored in
+the event's tags: Dagster's UI shows the metadata of an observation on the asset's page, but not its tags. A tag's value
+has at most 63 characters of a small alphabet, so the JSON is compressed, encoded and split into numbered tags.
 """
 
 import json
@@ -18,44 +18,44 @@ from typing import Any
 import dagster as dg
 
 LEDGER_KEY = "dagster_runs/ledger"
-"""Metadata key of the entries of earlier versions, and the beginning of the tags' keys."""
+"""Metadata key of the entries of earlier versions, and prefix of the tag keys."""
 _PIECE = 63
-"""Characters that Dagster allows in the value of a tag."""
+"""The maximum length of a tag's value in Dagster."""
 MAX_PIECES = 200
-"""Tags of one entry: Dagster takes more, but each is a row in its database."""
+"""The maximum number of tags of one entry. Dagster accepts more, but each is a row in its database."""
 
 
 class EntryKind(str, Enum):
-    """What happened."""
+    """The kind of a ledger entry: what happened."""
 
     STARTING = "starting"
     """The start request is about to be sent."""
     STARTED = "started"
-    """The vendor gave an id; or a later attempt has attached to the run."""
+    """The vendor returned an id, or a later attempt has attached to the run."""
     NOT_STARTED = "not_started"
-    """The start was refused for certain, or never sent: no run began."""
+    """The start was definitely refused, or never sent. No run was started."""
     ABANDONED = "abandoned"
-    """It is unknown whether the start began a run, and the user wants another one anyway."""
+    """It is unknown whether the start created a run, and the user wants another run anyway."""
     GONE = "gone"
-    """The vendor does not know the run anymore."""
+    """The vendor no longer knows the run."""
     PROGRESS = "progress"
-    """Shown to people, and never read."""
+    """Shown to users, and never read back."""
     STEP_CANCELS = "step_cancels"
-    """A step whose Dagster run was terminated, or timed out, is about to ask the vendor to cancel the run."""
+    """A step whose Dagster run was terminated, or whose run timed out, is about to ask the vendor to cancel the run."""
     STEP_KEEPS = "step_keeps"
-    """The step that was about to cancel the run does not: a newer attempt has attached to it."""
+    """The step that was about to cancel the run does not cancel it, because a newer attempt has attached to it."""
     CANCEL_REQUESTED = "cancel_requested"
-    """A person wants the deferred run canceled: its end is neither reported as a failure nor retried."""
+    """A user wants the deferred run canceled. Its outcome is not reported as a failure, and it is not retried."""
     ENDED = "ended"
-    """The run failed or was canceled. The end of a successful run is the materialization itself."""
+    """The run failed or was canceled. The outcome of a successful run is the materialization itself."""
 
     @classmethod
     def _missing_(cls, value: object) -> "EntryKind | None":
-        return cls.CANCEL_REQUESTED if value == "cancelling" else None  # as earlier versions wrote it
+        return cls.CANCEL_REQUESTED if value == "cancelling" else None  # as written by earlier versions
 
 
 class EntryTooLarge(ValueError):
-    """An entry does not fit into the tags of an event."""
+    """An entry does not fit in the tags of an event."""
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -74,7 +74,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "host": (str, NoneType),
     "execution_id": (str, NoneType),
 }
-"""The types of an entry's fields, without which it is not read."""
+"""The types of an entry's fields. An entry with other types is ignored."""
 _EARLIER_NAMES: Mapping[str, str] = {
     "kind": "entry",
     "fields_digest": "fields",
@@ -82,7 +82,7 @@ _EARLIER_NAMES: Mapping[str, str] = {
     "step_key": "step",
     "execution_id": "execution",
 }
-"""The names that earlier versions gave to fields, in the metadata of the observation."""
+"""The names of the fields in earlier versions, which stored them in the metadata of the observation."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,21 @@ class LedgerEntry:
     Attributes:
         kind: What happened.
         at: Epoch seconds, by the clock of the machine that wrote the entry.
-        correlation_id: The start attempt's.
+        correlation_id: The correlation id of the start attempt.
         dagster_run_id: The Dagster run that wrote the entry.
-        target: Class and target of the run at that time.
-        name: Tells several remote runs in one step apart.
+        target: The class and the target of the run at that time.
+        name: Distinguishes several remote runs in one step.
         partition: The partition, ``first...last`` for a range.
         run_id: The vendor's id of the run, from ``started`` on.
-        deadline: Epoch seconds at which waiting ends.
-        fields_digest: Digest of the run's fields, where a different one means that the definition was changed.
-        deferred_payload: What the completion sensor needs to finish the run; ``None`` where the step waits for it.
-        provenance: What the assets would have been made from before the start, as `Provenance.as_json` has it.
-        step_key: Dagster's key of the step. ``None`` in entries of earlier versions, which count for any step.
-        host: The clock that ``at`` is by, as `Clock.host` names it; ``None`` in entries of earlier versions.
+        deadline: Epoch seconds of the deadline.
+        fields_digest: The digest of the run's fields, if a different digest means that the definition was changed.
+        deferred_payload: The data with which the completion sensor finishes the run; ``None`` if the step waits for it.
+        provenance: What the assets would have been made from before the start, in the form of `Provenance.as_json`.
+        step_key: Dagster's key of the step; ``None`` in entries of earlier versions, which count for any step.
+        host: The clock of ``at``, as returned by `Clock.host`; ``None`` in entries of earlier versions.
         execution_id: The execution of the step that wrote the entry; ``None`` in entries of earlier versions.
-        description: What happened, for people. Not read back.
-        metadata: What people want to see of the run. Not read back.
+        description: What happened, for users. Not read back.
+        metadata: The metadata of the run, for users. Not read back.
     """
 
     kind: EntryKind
@@ -133,28 +133,28 @@ class LedgerEntry:
         return self.target.partition(" ")[0]
 
     def is_of(self, target: str, fields_digest: str | None) -> bool:
-        """Whether it is about a run of this target, and with these fields where both are known."""
+        """Whether the entry is about a run of this target and, if both digests are known, with these fields."""
         return self.target == target and (
             fields_digest == self.fields_digest or None in (fields_digest, self.fields_digest)
         )
 
     def to_tags(self) -> dict[str, str]:
-        """The tags of the event.
+        """Returns the tags of the event.
 
         Raises:
-            EntryTooLarge: They would be more than `MAX_PIECES`.
+            EntryTooLarge: More than `MAX_PIECES` tags would be needed.
         """
         return pack({name: getattr(self, name) for name in ("kind", *_TYPES) if getattr(self, name) is not None})
 
     @classmethod
     def from_event(cls, event: dg.EventLogRecord) -> "LedgerEntry | None":
-        """The entry that an event has, if it has one that this version can read."""
+        """Returns the entry in an event; ``None`` if there is none that this version can read."""
         observation = event.event_log_entry.asset_observation
         return None if observation is None else cls.from_observation(observation)
 
     @classmethod
     def from_observation(cls, observation: dg.AssetObservation) -> "LedgerEntry | None":
-        """The same, of the observation in the event."""
+        """Returns the entry in an observation; ``None`` if there is none that this version can read."""
         in_tags = unpack(observation.tags or {})
         if in_tags is not None:
             return cls._read(in_tags)
@@ -167,20 +167,20 @@ class LedgerEntry:
     @classmethod
     def _read(cls, stored: Mapping[str, Any]) -> "LedgerEntry | None":
         if not all(isinstance(stored.get(name), types) for name, types in _TYPES.items()):
-            return None  # written by a later version of this package, or not by us
+            return None  # written by a later version of this package, or not by this package
         try:
             kind = EntryKind(stored.get("kind"))
         except ValueError:
-            return None  # likewise
+            return None  # written by a later version too
         known = {one.name for one in fields(cls)} - {"kind"}
         return cls(kind, **{name: value for name, value in stored.items() if name in known})
 
 
 def pack(stored: Mapping[str, Any]) -> dict[str, str]:
-    """What is stored of an entry, as tags.
+    """Packs the stored fields of an entry into tags.
 
     Raises:
-        EntryTooLarge: They would be more than `MAX_PIECES`.
+        EntryTooLarge: More than `MAX_PIECES` tags would be needed.
     """
     packed = zlib.compress(json.dumps(stored, separators=(",", ":")).encode(), 9)
     text = urlsafe_b64encode(packed).decode().rstrip("=")
@@ -191,7 +191,7 @@ def pack(stored: Mapping[str, Any]) -> dict[str, str]:
 
 
 def unpack(tags: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """What `pack` has packed; empty if it is damaged, and ``None`` if there is nothing."""
+    """Unpacks the result of `pack`; empty if it is damaged, ``None`` if there is nothing to unpack."""
     pieces: list[str] = []
     while (piece := tags.get(f"{LEDGER_KEY}_{len(pieces)}")) is not None:
         pieces.append(piece)
@@ -201,5 +201,5 @@ def unpack(tags: Mapping[str, str]) -> Mapping[str, Any] | None:
     try:
         stored = json.loads(zlib.decompress(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
     except (ValueError, Base64Error, zlib.error, RecursionError):
-        return {}  # damaged: no entry, whatever its metadata says
+        return {}  # damaged: the observation has no entry, even if its metadata has one
     return stored if isinstance(stored, dict) else {}

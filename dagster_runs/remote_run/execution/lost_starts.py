@@ -1,4 +1,4 @@
-"""Going on after a start whose answer was lost, without ever starting a second run unasked."""
+"""Recovers after the response to a start was lost, without starting a second run unless the user allows it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,29 +23,29 @@ from dagster_runs.transport.clock import current_clock, is_same_clock, machine_t
 from dagster_runs.transport.errors import VendorError
 
 _SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between looks for a run whose start's answer was lost: the request may still be under way at the vendor."""
+"""Seconds between searches for a run whose start's response was lost. The vendor may still process the request."""
 
 
-_SETTLES = 7.0
-"""Seconds of looking before a run that only fits is taken: ours may be under way still, or a neighbour's not noted."""
+_MIN_SEARCH_SECONDS = 7.0
+"""Seconds to search before a run without our mark is accepted: ours or another step's entry may not be visible yet."""
 
 
 def recover(
     execution: RemoteRunExecution, attempt: StartAttempt, *, why: str, is_same: bool = True
 ) -> RunHandle | None:
-    """The run of a start whose outcome is not known; ``None`` if none began, so that it may be started again.
+    """Returns the run of a start with an unknown outcome; ``None`` if none began, so that it may be started again.
 
     Args:
-        execution: What this step wants.
+        execution: The execution of the run.
         attempt: The start.
-        why: Why its outcome is not known.
-        is_same: Whether it was a start of what is wanted now.
+        why: Why its outcome is unknown.
+        is_same: Whether the start was for the same run that is wanted now.
 
     Raises:
-        StartOutcomeUnknown: That cannot be told, and the user has not said that a second run does no harm.
+        StartOutcomeUnknown: The outcome cannot be determined, and the user has not allowed a second run.
     """
     run, log = execution.run, execution.step.log
-    # Of another one neither the idempotency key nor the search tells anything: the definition was changed.
+    # If the definition changed since, neither the idempotency key nor the search applies.
     if run.start_is_idempotent and is_same:
         log.warning("Sending the start of %s again with the same idempotency key: %s", execution.description, why)
         return send(execution, attempt, lost=True)
@@ -53,7 +53,7 @@ def recover(
         found = _search(execution, attempt) if is_same else None
     except VendorError as error:
         if not error.is_permanent:
-            raise  # the next attempt looks again
+            raise  # the next attempt searches again
         found, why = None, f"{why}. It could not be looked for: {error}"
     if found is not None and len(found) == 1 and not found[0].is_ambiguous:
         [one] = found
@@ -69,14 +69,14 @@ def recover(
         why = f"{why}. It had been started again once, as on_uncertain_start='start_again' says"
     elif execution.options.on_uncertain_start == "start_again":
         log.warning("Starting again, as on_uncertain_start='start_again' says, though a run may be going: %s", why)
-        said = "Outcome unknown; on_uncertain_start='start_again'"
-        execution.record(EntryKind.ABANDONED, said, attempt)
+        message = "Outcome unknown; on_uncertain_start='start_again'"
+        execution.record(EntryKind.ABANDONED, message, attempt)
         return None
     raise _outcome_unknown(execution, why, found or [])
 
 
 def find_ours(execution: RemoteRunExecution, attempt: StartAttempt) -> StartCandidate | None:
-    """The run of a lost start, if one look finds one that carries our mark."""
+    """Returns the run of a lost start, if a single search finds one that has our mark."""
     try:
         found = execution.run.find_started(execution.resource, attempt) or []
     except VendorError:
@@ -86,7 +86,7 @@ def find_ours(execution: RemoteRunExecution, attempt: StartAttempt) -> StartCand
 
 
 def _search(execution: RemoteRunExecution, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
-    """Look for the run of a lost start; ``None`` where the vendor offers no way to look."""
+    """Searches for the run of a lost start; ``None`` if the vendor offers no way to search."""
     # A run that an earlier attempt of this step started is not the one whose start was lost.
     known = execution.ledger.state.known_run_ids
     found: Sequence[StartCandidate] = ()
@@ -109,14 +109,14 @@ def _search(execution: RemoteRunExecution, attempt: StartAttempt) -> Sequence[St
         if ours:
             return ours
         if found:
-            # What is known of it is its kind and time; so do not take what a neighbour's start has begun.
+            # Only its kind and time match, so a run that another step started must not be taken.
             others = other_starts_of(execution, attempt)
             found = [
                 replace(candidate, is_ambiguous=candidate.is_ambiguous or others.are_starting)
                 for candidate in found
                 if candidate.run_id not in others.run_ids
             ]
-        if found and waited >= _SETTLES and not any(candidate.is_ambiguous for candidate in found):
+        if found and waited >= _MIN_SEARCH_SECONDS and not any(candidate.is_ambiguous for candidate in found):
             return found
     return found
 
@@ -139,7 +139,7 @@ def _outcome_unknown(
     )
 
 
-_LOOKED_BACK = 3600.0
+_LOOKBACK_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ class OtherStarts:
     """Starts of the same kind by other steps, assets and partitions, from around the same time.
 
     Attributes:
-        run_ids: The runs that they are known to have begun.
-        are_starting: Whether one of them does not know yet, or cannot know, what it has begun.
+        run_ids: The runs that these starts are known to have created.
+        are_starting: Whether the outcome of at least one of these starts is not known, or not known yet.
     """
 
     run_ids: frozenset[str]
@@ -156,32 +156,31 @@ class OtherStarts:
 
 
 def other_starts_of(execution: RemoteRunExecution, attempt: StartAttempt) -> OtherStarts:
-    """Look into the ledgers of all assets; only a lost start makes this worth its many queries."""
+    """Reads the ledgers of all assets. Only a lost start justifies this many queries."""
     run_ids: set[str] = set()
     ours = execution.ledger.state.correlation_ids
     newest: dict[str, EntryKind] = {}
     kind = execution.target.partition(" ")[0]
     for key in execution.step.instance.get_asset_keys():
-        for record in records_of(execution.step.instance, key, attempt.starting_at - _LOOKED_BACK):
+        for record in records_of(execution.step.instance, key, attempt.starting_at - _LOOKBACK_SECONDS):
             if record.correlation_id in ours or record.run_class_name != kind:
                 continue
             newest[record.correlation_id] = record.kind
             if record.run_id is not None:
                 run_ids.add(record.run_id)
-            if abs(record.at - attempt.starting_at) > MAX_START_LATENCY + _clocks_differ(record, attempt):
-                newest[record.correlation_id] = (
-                    EntryKind.NOT_STARTED
-                )  # too long ago, or too late, to be mistaken for ours
+            if abs(record.at - attempt.starting_at) > MAX_START_LATENCY + _max_clock_difference(record, attempt):
+                # It is too early or too late to be mistaken for ours.
+                newest[record.correlation_id] = EntryKind.NOT_STARTED
     return OtherStarts(frozenset(run_ids), not {EntryKind.STARTING, EntryKind.ABANDONED}.isdisjoint(newest.values()))
 
 
-def _clocks_differ(record: LedgerEntry, attempt: StartAttempt) -> float:
-    """How far the times of a neighbour's entry and of our start may be from each other, in seconds."""
+def _max_clock_difference(record: LedgerEntry, attempt: StartAttempt) -> float:
+    """Returns the maximum clock difference, in seconds, between another step's entry and our start."""
     is_one_clock = attempt.by_this_process and is_same_clock(record.host, current_clock().host())
     return MAX_VENDOR_CLOCK_SKEW if is_one_clock else MAX_HOST_CLOCK_SKEW
 
 
 def records_of(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> Iterator[LedgerEntry]:
-    """The asset's ledger entries since then, oldest first."""
+    """Yields the asset's ledger entries since a point in time, oldest first."""
     wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=machine_time(since))
     yield from filter(None, map(LedgerEntry.from_event, events(instance.fetch_observations, wanted, ascending=True)))

@@ -1,7 +1,7 @@
-"""The end of following a run: its result, its failure, or a termination that cancels it or leaves it.
+"""Reports the outcome of a run: its result, its failure, or a timeout that cancels it or leaves it active.
 
-A step can outlive its Dagster run, and another Dagster run may have attached to the remote run meanwhile. So both
-publishing and canceling begin with two questions: is our Dagster run over, and has a newer attempt attached?
+A step can outlive its Dagster run, and another Dagster run may have attached to the remote run in the meantime. So both
+reporting and canceling begin with two questions: Is our Dagster run over? Has a newer attempt attached?
 """
 
 import logging
@@ -26,13 +26,14 @@ _logger = logging.getLogger(__name__)
 
 
 def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: RunStatus) -> Iterator[Any]:
-    """The Dagster events of a run that has ended; raises if it did not succeed.
+    """Yields the Dagster events of a finished run; raises if it did not succeed.
 
     Raises:
-        RunFailed: The vendor says that the run failed.
-        RunCanceled: Somebody cancelled it at the vendor.
+        RunFailed: The vendor reports that the run failed.
+        RunCanceled: The run was canceled at the vendor.
         Terminated: Our own Dagster run was terminated.
-        RunTerminated: Dagster has given it up, or a newer attempt has attached to the remote run.
+        RunTerminated: Dagster has marked our own Dagster run as failed, or a newer attempt has attached to the remote
+            run.
     """
     run = execution.run
     outcome = run_status_outcome(run, handle.run_id, status)
@@ -47,7 +48,7 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
             yield from materializations(execution.step, handle.run_id, provenance, shown, [outcome, *result.checks])
         return
 
-    known = _known_of(execution, handle, status)
+    known = _fetch_known(execution, handle, status)
     if not _is_ours_to_report(execution, handle):
         return
     execution.record(
@@ -57,8 +58,8 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
         status=status,
         metadata=known.metadata,
     )
-    told = [check for check in known.checks if check.name in run.checks_on_failure]
-    yield from check_events(execution.step, [outcome, *told])
+    reported_checks = [check for check in known.checks if check.name in run.checks_on_failure]
+    yield from check_events(execution.step, [outcome, *reported_checks])
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
     raise kind(
         f"{execution.describe_run(handle.run_id)} {status.ending}" + (f": {status.error}" if status.error else ""),
@@ -71,17 +72,18 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
 
 
 def _is_ours_to_report(execution: RemoteRunExecution, handle: RunHandle) -> bool:
-    """Ask again, right before the end is reported, whether this step is the one that reports it.
+    """Checks again, right before the outcome is reported, whether this step must report it.
 
     Returns:
-        Whether it is. It is not where it was requested to report an end that is reported already.
+        Whether this step reports the outcome. False if it was requested to report an outcome that is already reported.
 
     Raises:
         Terminated: Our own Dagster run was terminated.
-        RunTerminated: Dagster has given it up, or a newer attempt has attached to the remote run.
+        RunTerminated: Dagster has marked our own Dagster run as failed, or a newer attempt has attached to the remote
+            run.
     """
     execution.raise_if_own_run_ended(execution.own_run_state_for_certain(), run_id=handle.run_id)
-    if execution.step.finishes is not None:  # which attaches without an entry of its own
+    if execution.step.finishes is not None:  # such a step attaches without writing an entry
         return not execution.storage.wait_for(lambda: is_finalized(execution))
     newer = execution.storage.wait_for(lambda: _reported_by(execution, handle))
     if newer is not None:
@@ -90,17 +92,17 @@ def _is_ours_to_report(execution: RemoteRunExecution, handle: RunHandle) -> bool
 
 
 def _reported_by(execution: RemoteRunExecution, handle: RunHandle) -> LedgerEntry | None:
-    """The entry of the newer attempt that reports the run's end; ``None`` if this step does."""
+    """Returns the entry of the newer attempt that reports the outcome; ``None`` if this step reports it."""
     newer = execution.ledger.read().newer_attempt(handle.run_id)
     if newer is None or newer.dagster_run_id == execution.step.dagster_run_id:
         return newer
     run = execution.step.instance.get_run_by_id(newer.dagster_run_id)
-    # A Dagster run that has failed meanwhile reports nothing, and ours is not over.
+    # A Dagster run that has failed in the meantime reports nothing, and ours is not over.
     return None if run is None or run.status in _REPORTS_NOTHING else newer
 
 
-def _known_of(execution: RemoteRunExecution, handle: RunHandle, status: RunStatus) -> RunResult:
-    """What is known of a run that did not succeed; not being able to fetch it must not hide the failure."""
+def _fetch_known(execution: RemoteRunExecution, handle: RunHandle, status: RunStatus) -> RunResult:
+    """Fetches the result of a run that did not succeed. An error here must not hide the failure of the run."""
     try:
         return execution.run.fetch_result(execution.resource, handle.run_id, status, execution.options.gate)
     except VendorError as error:
@@ -109,16 +111,16 @@ def _known_of(execution: RemoteRunExecution, handle: RunHandle, status: RunStatu
 
 
 def handle_timeout(execution: RemoteRunExecution, handle: RunHandle, error: RunTimedOut) -> Iterator[Any]:
-    """The end of a run's time: leave it or cancel it, as the user chose.
+    """Handles the timeout of a run: leaves the run active or cancels it, as the user chose.
 
     Raises:
-        RunTimedOut: Unless the run turns out to have succeeded just then.
+        RunTimedOut: Always, unless the run turns out to have just succeeded.
     """
     if execution.options.on_timeout == "leave":
         execution.step.log.warning("%s is left going", execution.describe_run(handle.run_id))
         raise error
-    status, said = cancel(execution, handle, why="its time was over")
+    status, message = cancel(execution, handle, why="its time was over")
     if status is not None and status.state is RunState.SUCCEEDED:
         yield from report_outcome(execution, handle, status)
         return
-    raise RunTimedOut(f"{error.detail}. {said}", vendor=error.vendor, run_id=error.run_id) from None
+    raise RunTimedOut(f"{error.detail}. {message}", vendor=error.vendor, run_id=error.run_id) from None

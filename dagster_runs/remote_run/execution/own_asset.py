@@ -1,4 +1,4 @@
-"""A remote run in an asset of the user's own: what is checked at the call, and that its events reach Dagster."""
+"""Checks a call of `run()` in a user-defined asset, and makes sure that its events reach Dagster."""
 
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ AssetKeyLike = str | Sequence[str] | dg.AssetKey
 
 
 def refusal(why: str) -> dg.Failure:
-    """The error of a call that starts nothing, and that a retry cannot cure."""
+    """Returns the error for a call that starts nothing and that a retry cannot fix."""
     return dg.Failure(description=f"{why.rstrip('.')}. Nothing was started.", allow_retries=False)
 
 
@@ -38,18 +38,18 @@ def run_in_asset(
     assets: Sequence[AssetKeyLike] | None,
     name: str,
 ) -> Iterator[Any]:
-    """Check a call of `run()`, and return the events of the remote run, which starts when the first one is asked for.
+    """Checks a call of `run()`, and returns the events of the remote run, which starts when the first one is requested.
 
     Args:
-        resource: The resource that runs it.
-        context: What was given as the asset's context.
-        run: What was given as the run.
-        options: The user's choices.
-        assets: What was given as the assets that the run fills.
+        resource: The resource that executes the run.
+        context: The value passed as the asset's context.
+        run: The value passed as the run.
+        options: The user's options.
+        assets: The value passed as the assets that the run materializes.
         name: The run's name.
 
     Raises:
-        dagster.Failure: An argument makes no sense. It says which, and why.
+        dagster.Failure: An argument is invalid. The message says which one and why.
     """
     step = check_call(context, run, options, resource=resource, assets=assets, name=name)
     require_partition(step, options.on_missing_partition)
@@ -66,18 +66,18 @@ def check_call(
     assets: Sequence[AssetKeyLike] | None,
     name: str,
 ) -> Step:
-    """Check the arguments of a call of `run()`, and return the step that it is made in.
+    """Checks the arguments of a call of `run()`, and returns the step that makes the call.
 
     Args:
-        context: What was given as the asset's context.
-        run: What was given as the run.
-        options: The user's choices.
-        resource: The resource that is to run it.
-        assets: What was given as the assets that the run fills.
+        context: The value passed as the asset's context.
+        run: The value passed as the run.
+        options: The user's options.
+        resource: The resource that would execute the run.
+        assets: The value passed as the assets that the run materializes.
         name: The run's name.
 
     Raises:
-        dagster.Failure: An argument makes no sense. It says which, and why.
+        dagster.Failure: An argument is invalid. The message says which one and why.
     """
     if not hasattr(context, "op_execution_context"):
         raise refusal(f"context is a {type(context).__name__}; pass the asset's own context: `run(context, ...)`")
@@ -109,22 +109,22 @@ def _filled(context: dg.AssetExecutionContext, assets: Sequence[AssetKeyLike] | 
     selected = context.selected_asset_keys
     unknown = [key for key in keys if key not in selected]
     if unknown:
-        why = f"assets names {_named(unknown)}, but this step materializes only {_named(selected)}"
+        why = f"assets names {_list_keys(unknown)}, but this step materializes only {_list_keys(selected)}"
         if set(unknown) <= set(context.assets_def.node_keys_by_output_name.values()):
             why += ", as the others were not selected: call `run()` only for keys in context.selected_asset_keys"
         raise refusal(why)
     return tuple(keys)
 
 
-def _named(keys: Iterable[dg.AssetKey]) -> str:
+def _list_keys(keys: Iterable[dg.AssetKey]) -> str:
     return ", ".join(sorted(key.to_user_string() for key in keys))
 
 
 def coerced_key(argument: str, key: Any) -> dg.AssetKey:
-    """An asset key from what may stand for one.
+    """Converts a value to an asset key.
 
     Raises:
-        DagsterInvalidDefinitionError: It cannot.
+        DagsterInvalidDefinitionError: The value cannot be converted.
     """
     if isinstance(key, dg.AssetKey):
         return key
@@ -141,63 +141,68 @@ def coerced_key(argument: str, key: Any) -> dg.AssetKey:
 
 
 def _check_gate(step: Step, run: RemoteRun[Any], gate: QualityGate | None, resource_class: str) -> None:
-    """Refuse a gate whose verdict could not be reported, or would not block though it is to."""
+    """Rejects a gate whose result could not be reported, or would not block although it should."""
     if gate is None:
         return
-    # Not `check_specs`, which has only the selected ones: a job may leave a declared check out.
+    # Not `check_specs`, which has only the selected checks: a job may leave out a declared check.
     declared = step.declared_checks
     needs_partitions = gate.blocking and step.partition is not None
     for asset in step.asset_keys:
         specs = {name: declared.get(dg.AssetCheckKey(asset, name)) for name in run.data_checks}
         missing = [name for name, spec in specs.items() if spec is None]
-        lax = [name for name, spec in specs.items() if spec is not None and not spec.blocking] if gate.blocking else []
+        non_blocking = (
+            [name for name, spec in specs.items() if spec is not None and not spec.blocking] if gate.blocking else []
+        )
         known = [spec for spec in specs.values() if spec is not None]
-        whole = [spec.name for spec in known if needs_partitions and not is_partitioned(spec)]
-        if not (missing or lax or whole):
+        unpartitioned = [spec.name for spec in known if needs_partitions and not is_partitioned(spec)]
+        if not (missing or non_blocking or unpartitioned):
             continue
         key = asset.to_user_string()
-        wrong = []
+        problems = []
         if missing:
-            wrong.append(f"asset {key} does not declare {', '.join(missing)}, so their results could not be reported")
-        if lax:
-            wrong.append(f"asset {key} declares {', '.join(lax)} without `blocking=True`")
-        if whole:
-            wrong.append(
-                f"asset {key} has partitions and declares {', '.join(whole)} without them, so that a partition which "
-                "fails would not hold back what is downstream as soon as another one passes"
+            problems.append(
+                f"asset {key} does not declare {', '.join(missing)}, so their results could not be reported"
+            )
+        if non_blocking:
+            problems.append(f"asset {key} declares {', '.join(non_blocking)} without `blocking=True`")
+        if unpartitioned:
+            problems.append(
+                f"asset {key} has partitions and declares {', '.join(unpartitioned)} without them, so that a partition "
+                "which fails would not hold back what is downstream as soon as another one passes"
             )
         fields = ", ".join(f"{name}={value!r}" for name, value in gate.model_dump(exclude_defaults=True).items())
         raise refusal(
-            f"The gate judges {', '.join(specs)}, but {', and '.join(wrong)}. Declare the checks in the asset's "
-            f"decorator: check_specs={resource_class}.check_specs({type(run).__name__}, {_written(asset)}, "
+            f"The gate judges {', '.join(specs)}, but {', and '.join(problems)}. Declare the checks in the asset's "
+            f"decorator: check_specs={resource_class}.check_specs({type(run).__name__}, {_as_code(asset)}, "
             f"QualityGate({fields}){', partitions_def=...' if step.partition is not None else ''})"
         )
 
 
-def _written(key: dg.AssetKey) -> str:
-    """A key as one writes it in code."""
+def _as_code(key: dg.AssetKey) -> str:
+    """Returns a key as it is written in code."""
     return json.dumps(key.path[0] if len(key.path) == 1 else list(key.path))
 
 
 def events_of(step: Step, run: RemoteRun[Any], execute: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """The events of a remote run, which starts when the first one is asked for; the step fails if they go unused.
+    """Returns the events of a remote run, which starts when the first one is requested. Unused events fail the step.
 
     Args:
         step: The step.
         run: The run.
-        execute: Starts it, and yields its events.
+        execute: Starts the run and yields its events.
     """
-    use = _Use(step, run)
+    use = _EventUse(step, run)
     if not _may_leave_out_others(step, run):
         use.require_events()
-    # A real generator: Dagster iterates what an asset returns only if it is one, and would store any other object.
+    # This must be a real generator: Dagster iterates over an asset's return value only then, and stores any other
+    # object.
     events = use.events(execute)
     finalize(events, use.on_discarded).atexit = False
     return events
 
 
 def _may_leave_out_others(step: Step, run: RemoteRun[Any]) -> bool:
-    """Whether the step has further outputs that it may leave out; Dagster could only require all of them."""
+    """Whether the step has other outputs that it may leave out. Dagster could only require all outputs."""
     definition, filled = step.context.assets_def, set(step.asset_keys)
     reported = {dg.AssetCheckKey(key, name) for key in filled for name in (RUN_STATUS, *run.data_checks)}
     others = set(step.context.selected_asset_keys) - filled
@@ -206,8 +211,8 @@ def _may_leave_out_others(step: Step, run: RemoteRun[Any]) -> bool:
     )
 
 
-class _Use:
-    """What the user's code does with the events of a remote run."""
+class _EventUse:
+    """Tracks what the user's code does with the events of a remote run."""
 
     def __init__(self, step: Step, run: RemoteRun[Any]) -> None:
         self._step = step
@@ -215,7 +220,7 @@ class _Use:
         self._has_begun = False
 
     @property
-    def _what_to_do(self) -> str:
+    def _instructions(self) -> str:
         call = f"{self._run.resource_key}.run(context, ...)"
         return (
             f"Pass all events of `run()` on to Dagster: write `yield from {call}` or `return {call}`, and in an "
@@ -223,12 +228,12 @@ class _Use:
         )
 
     def require_events(self) -> None:
-        """Have Dagster fail the step if it ends without results of its assets and checks.
+        """Makes Dagster fail the step if it ends without results for its assets and checks.
 
-        Dagster Pipes uses the same method of the context, for the same purpose. It cannot be taken back.
+        Dagster Pipes uses the same method of the context for the same purpose. It cannot be undone.
         """
         self._step.context.set_requires_typed_event_stream(
-            error_message=f"{self._what_to_do}the {self._run.label} is not started, or its result is not reported."
+            error_message=f"{self._instructions}the {self._run.label} is not started, or its result is not reported."
         )
 
     def events(self, execute: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
@@ -241,16 +246,16 @@ class _Use:
                 yield event
         except GeneratorExit:
             if unfilled:
-                self._complain(f"the result of the {self._run.label} is not reported in full.")
+                self._report_unused(f"the result of the {self._run.label} is not reported in full.")
             raise
 
     def on_discarded(self) -> None:
-        """Called when the events are garbage: in CPython, as soon as nothing refers to them."""
+        """Runs when the events are garbage-collected: in CPython, as soon as nothing refers to them."""
         if not self._has_begun:
-            self._complain(f"the {self._run.label} is not started, and nothing was started here.")
+            self._report_unused(f"the {self._run.label} is not started, and nothing was started here.")
 
-    def _complain(self, consequence: str) -> None:
-        # The step may be over already, where something kept the events alive. Nothing can be done then.
+    def _report_unused(self, consequence: str) -> None:
+        # The step may already be over if something kept the events alive. Then nothing can be done.
         with suppress(Exception):
-            self._step.log.error(f"The events of `run()` were not used. {self._what_to_do}{consequence}")
+            self._step.log.error(f"The events of `run()` were not used. {self._instructions}{consequence}")
             self.require_events()

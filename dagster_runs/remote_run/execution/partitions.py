@@ -1,4 +1,4 @@
-"""From the step's partition to the run's fields."""
+"""Fills a run's fields from the step's partition."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _PLACEHOLDER = re.compile(r"\{(partition_key(?:\.[^{}]+)?|window_start|window_en
 
 
 def require_partition(step: Step, on_missing: OnMissingPartition) -> None:
-    """Refuse to start a run for a partitioned asset in a Dagster run that has no partition, unless the user allows it.
+    """Rejects a partitioned asset in a Dagster run without a partition, unless the user allows it.
 
-    Dagster lets such a run through. The remote run would then have no window, and cover everything, but its
-    materialization would count for no partition.
+    Dagster permits such a run. The remote run would then have no window and cover everything, but its materialization
+    would count for no partition.
 
     Args:
         step: The step.
@@ -46,13 +46,13 @@ def require_partition(step: Step, on_missing: OnMissingPartition) -> None:
 
 
 def fill_from_partition(run: RunT, step: Step) -> RunT:
-    """``run`` with its window and its ``{partition_key}``, ``{window_start}``, ``{window_end}`` filled in.
+    """Returns ``run`` with its window, ``{partition_key}``, ``{window_start}`` and ``{window_end}`` filled in.
 
-    Of an asset with several dimensions, ``{partition_key.recipient}`` is the key of the dimension ``recipient``.
-    Times are ISO 8601, UTC. A range of partitions in one step fills one window over the whole range.
+    For an asset with several dimensions, ``{partition_key.recipient}`` is the key of the dimension ``recipient``. Times
+    are ISO 8601, UTC. A range of partitions in one step becomes one window over the whole range.
 
     Raises:
-        dagster.Failure: A field asks for what the asset's partitions do not have, or becomes invalid.
+        dagster.Failure: A field uses a placeholder that the asset's partitions do not provide, or becomes invalid.
     """
     window = _window(step)
     if window is not None:
@@ -69,8 +69,8 @@ def fill_from_partition(run: RunT, step: Step) -> RunT:
 
 
 def iso(time: datetime) -> str:
-    """``2026-11-22T00:00:00Z``: what the vendors' APIs take."""
-    # Not `strftime`, which leaves early years without their zeros.
+    """Formats a time as the vendors' APIs expect it: ``2026-11-22T00:00:00Z``."""
+    # Not `strftime`, which writes early years without leading zeros.
     return f"{time.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 

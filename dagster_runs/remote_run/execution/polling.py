@@ -1,4 +1,4 @@
-"""Waiting for a remote run: a failed look is no failed run."""
+"""Polls a remote run until it has finished. A failed status check never fails the run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,44 +15,44 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
 
 REFUSED_GRACE = 600.0
-"""Seconds for which 401, 403 and the like are borne in mid-run: somebody may be mending the token's rights."""
+"""Seconds for which refusals such as 401 and 403 are tolerated, so that a user can fix the token's rights meanwhile."""
 _FIRST_PROGRESS = 5.0
-"""Seconds until a going run's numbers are shown anew; doubled each time, so that a long run writes few observations."""
-_MAX_UNKNOWN_WORDS = 5
-"""Words that are warned of: one with a percentage in it is a new one at each look."""
+"""Seconds until an active run's metadata is updated; doubled each time, so that a long run writes few observations."""
+_MAX_UNKNOWN_STATUSES = 5
+"""The maximum number of unknown statuses to warn about. A status that contains a percentage is new at each poll."""
 
 
 def wait_until_final(execution: RemoteRunExecution, handle: RunHandle) -> RunStatus:
-    """Look at the run until it has ended.
+    """Polls the run until it has finished, and returns its final status.
 
     Raises:
-        Terminated: Our own Dagster run was terminated, though no signal came.
-        RunTerminated: Dagster has given it up.
-        RunTimedOut: The deadline passed. Nothing was cancelled here.
+        Terminated: Our own Dagster run was terminated, although no signal arrived.
+        RunTerminated: Dagster has marked our own Dagster run as failed.
+        RunTimedOut: The deadline passed. Nothing was canceled here.
         RunLost: The vendor no longer knows the run.
-        UnexpectedResponseError: The run has ended in a state that nobody documented.
-        VendorError: The vendor refused every look for ten minutes.
+        UnexpectedResponseError: The run finished in an undocumented state.
+        VendorError: The vendor refused every status check for ten minutes.
     """
     if handle.status is not None:
         return handle.status
-    watch = StepPoller(execution, handle)
+    poller = StepPoller(execution, handle)
     clock = current_clock()
     step = execution.step
     earlier = execution.storage.attempt(lambda: earlier_durations(step.instance, step.asset_keys[0]))
-    pace = PollSchedule.after(earlier or (), longest=execution.resource.poll_interval)
-    # A run that was just started has not ended yet; of one that was attached to, nobody knows.
-    pause = 0.0 if handle.attached else watch.pause(pace)
+    schedule = PollSchedule.after(earlier or (), longest=execution.resource.poll_interval)
+    # A run that was just started has not finished yet. A run that was attached to may have.
+    pause = 0.0 if handle.attached else poller.pause(schedule)
     while True:
         execution.raise_if_own_run_ended(execution.own_run_state(), run_id=handle.run_id)
         execution.sleep(max(0.0, min(pause, handle.deadline - clock.wall())), run_id=handle.run_id)
-        status = watch.poll()
+        status = poller.poll()
         if status is not None and status.state.is_final:
             return status
         now = clock.wall()
         if now >= handle.deadline:
             raise RunTimedOut(
                 f"{execution.describe_run(handle.run_id)} did not end within {now - handle.started_at:.0f} s; "
-                f"the vendor's last word was {watch.vendor_status!r}",
+                f"the vendor's last word was {poller.vendor_status!r}",
                 vendor=execution.run.vendor,
                 run_id=handle.run_id,
                 hint="The remote run goes on; re-execute from failure to attach to it, or give the asset a longer "
@@ -60,11 +60,11 @@ def wait_until_final(execution: RemoteRunExecution, handle: RunHandle) -> RunSta
                 if execution.options.on_timeout == "leave"
                 else "",
             )
-        pause = watch.pause(pace)
+        pause = poller.pause(schedule)
 
 
 class StepPoller:
-    """What the looks so far have shown: outages, unknown words, changes worth telling."""
+    """Polls one run for its step, and keeps track of outages, unknown statuses and changes to report."""
 
     def __init__(self, execution: RemoteRunExecution, handle: RunHandle) -> None:
         self._execution = execution
@@ -74,18 +74,18 @@ class StepPoller:
         self._seen = False
         self._outage_since: float | None = None
         self._refused_since: tuple[type[VendorError], float] | None = None
-        self._unknown_words: set[str] = set()
-        self._told: tuple[RunState, Mapping[str, Any]] | None = None
+        self._unknown_statuses: set[str] = set()
+        self._recorded: tuple[RunState, Mapping[str, Any]] | None = None
         self._progress_pause = _FIRST_PROGRESS
         self._next_progress = 0.0
         self._age = RunAge(handle.started_at)
 
-    def pause(self, pace: PollSchedule) -> float:
-        """Seconds until the next look."""
-        return self._age.pause(pace, current_clock().wall())
+    def pause(self, schedule: PollSchedule) -> float:
+        """Returns the seconds until the next poll."""
+        return self._age.pause(schedule, current_clock().wall())
 
     def poll(self) -> RunStatus | None:
-        """How the run stands, or ``None`` if that cannot be known just now."""
+        """Returns the current status of the run; ``None`` if the status check failed."""
         try:
             status = self._execution.get_status(self._handle.run_id)
         except VendorError as error:
@@ -102,32 +102,33 @@ class StepPoller:
         if status.state is RunState.UNKNOWN:
             self._handle_unknown_state(status)
         elif not status.state.is_final:
-            self._tell(status, now)
+            self._record_progress(status, now)
         return status
 
     def _handle_poll_error(self, error: VendorError) -> None:
-        """Go on after a failed look; one line when an outage begins, none while it lasts."""
+        """Tolerates a failed status check. Logs one line when an outage begins and none while it lasts."""
         now = current_clock().wall()
-        # A 404 just after the start is not worth a line, but counts: a run that never existed gets one grace, not two.
+        # A 404 just after the start is not logged, but it counts: a run that never existed gets one grace period, not
+        # two.
         is_new = not self._seen and now - self._handle.started_at < NOT_FOUND_GRACE
         if self._outage_since is None and not (is_new and isinstance(error, NotFoundError)):
             self._outage_since = now
             self._log.warning(
                 "%s goes on, but cannot be looked at: %s", self._execution.describe_run(self._handle.run_id), error
             )
-        # What counts is how long the vendor has given this answer without another in between.
+        # The grace period covers an uninterrupted series of the same error.
         if not error.is_permanent:
             self._refused_since = None
             return
         if self._refused_since is None or self._refused_since[0] is not type(error):
             self._refused_since = (type(error), now)
-        lasted = now - self._refused_since[1]
-        if isinstance(error, NotFoundError) and lasted > NOT_FOUND_GRACE:
-            raise self._lost(error) from None
-        if lasted > REFUSED_GRACE:
+        duration = now - self._refused_since[1]
+        if isinstance(error, NotFoundError) and duration > NOT_FOUND_GRACE:
+            raise self._lost_error(error) from None
+        if duration > REFUSED_GRACE:
             raise error
 
-    def _lost(self, error: NotFoundError) -> RunLost:
+    def _lost_error(self, error: NotFoundError) -> RunLost:
         execution, handle = self._execution, self._handle
         execution.record(
             EntryKind.GONE,
@@ -145,40 +146,42 @@ class StepPoller:
     def _handle_unknown_state(self, status: RunStatus) -> None:
         vendor, run_id = self._execution.run.vendor, self._handle.run_id
         if status.finished_at is not None:
-            raise _Undocumented(
+            raise _UndocumentedState(
                 f"run {run_id} has ended in a state that nobody documented: {status.vendor_status!r}",
                 vendor=vendor,
                 hint="Look at the run there; please report the word, so that it can be added.",
             )
-        if status.vendor_status not in self._unknown_words and len(self._unknown_words) < _MAX_UNKNOWN_WORDS:
-            self._unknown_words.add(status.vendor_status)
+        if status.vendor_status not in self._unknown_statuses and len(self._unknown_statuses) < _MAX_UNKNOWN_STATUSES:
+            self._unknown_statuses.add(status.vendor_status)
             self._log.warning("%s reports the unknown state %r; taken for still going", vendor, status.vendor_status)
 
-    def _tell(self, status: RunStatus, now: float) -> None:
-        """Show people how the run stands, when that has changed; seldom, as each time is an event for ever."""
-        if self._told is None or self._told[0] is not status.state:
+    def _record_progress(self, status: RunStatus, now: float) -> None:
+        """Records the progress of the run, if it has changed. Does so rarely, because each event is stored forever."""
+        if self._recorded is None or self._recorded[0] is not status.state:
             self._progress_pause = _FIRST_PROGRESS
         elif now < self._next_progress:
             return
-        told = (status.state, self._progress(status))
+        progress = (status.state, self._progress(status))
         self._next_progress = now + self._progress_pause
         self._progress_pause *= 2
-        if told == self._told:
+        if progress == self._recorded:
             return
-        self._told = told
-        said = f"The {self._execution.description} is {status.plain_word}"
-        entry = self._execution.new_entry(EntryKind.PROGRESS, said, self._handle, status=status, metadata=told[1])
-        # A run is not worse off without it, so it is not written again when the storage is back.
+        self._recorded = progress
+        description = f"The {self._execution.description} is {status.plain_word}"
+        entry = self._execution.new_entry(
+            EntryKind.PROGRESS, description, self._handle, status=status, metadata=progress[1]
+        )
+        # The run does not depend on this entry, so it is not written again when the storage has recovered.
         self._execution.storage.attempt(lambda: self._execution.ledger.record(entry))
 
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:
         try:
-            shown = self._execution.run.fetch_progress(self._execution.resource, self._handle.run_id, status)
-            return as_progress(shown)
+            progress = self._execution.run.fetch_progress(self._execution.resource, self._handle.run_id, status)
+            return as_progress(progress)
         except VendorError as error:
             self._log.debug("No numbers of the going run: %s", error)
             return {}
 
 
-class _Undocumented(UnexpectedResponseError):
+class _UndocumentedState(UnexpectedResponseError):
     is_permanent = True

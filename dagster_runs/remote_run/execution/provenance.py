@@ -1,8 +1,8 @@
-"""Which versions a run was made from, as Dagster tags them: without these tags it cannot tell what is out of date.
+"""The versions that a run was made from, as Dagster tags. Without these tags, Dagster cannot tell what is out of date.
 
-Dagster notes the versions of an asset's inputs when a step begins. That is too late for a step that attaches to a run
+Dagster records the versions of an asset's inputs when a step begins. That is too late for a step that attaches to a run
 which an earlier attempt started, and a materialization that a sensor reports has no step at all. So the versions are
-read before the start, kept in the ledger, and put on the materialization, however it is reported.
+read before the start, kept in the ledger, and put on the materialization, no matter how it is reported.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,8 +26,8 @@ class InputVersion:
     """The version of one input.
 
     Attributes:
-        data_version: Its data version.
-        storage_id: Id of the event that has it; ``None`` for an input without events.
+        data_version: The input's data version.
+        storage_id: The id of the event that has the version; ``None`` for an input without events.
     """
 
     data_version: str
@@ -40,14 +40,14 @@ class Provenance:
 
     Attributes:
         code_version: The asset's code version, or the id of the Dagster run that started the remote run.
-        inputs: The versions of the assets that it depends on, by key as the UI writes it.
+        inputs: The versions of the asset's dependencies, by key in the UI's spelling.
     """
 
     code_version: str
     inputs: Mapping[str, InputVersion]
 
     def tags(self) -> dict[str, str]:
-        """The tags that a materialization bears."""
+        """Returns the tags for a materialization."""
         tags = {_CODE_VERSION_TAG: self.code_version}
         for key, version in self.inputs.items():
             tags[f"{_INPUT_VERSION_TAG}/{key}"] = version.data_version
@@ -55,13 +55,13 @@ class Provenance:
         return tags
 
     def as_json(self) -> dict[str, Any]:
-        """For the ledger."""
+        """Returns the provenance as JSON for the ledger."""
         inputs = {key: [version.data_version, version.storage_id] for key, version in self.inputs.items()}
         return {"code_version": self.code_version, "inputs": inputs}
 
     @classmethod
     def from_json(cls, kept: Any) -> "Provenance | None":
-        """What `as_json` made; ``None`` for anything else."""
+        """Recreates a provenance from the result of `as_json`; ``None`` for any other value."""
         try:
             inputs = {
                 str(key): InputVersion(str(version), None if storage_id is None else int(storage_id))
@@ -73,7 +73,7 @@ class Provenance:
 
 
 def read_provenance(kept: Mapping[str, Any] | None) -> dict[str, Provenance]:
-    """What a ledger entry has, by asset; empty for entries of earlier versions."""
+    """Returns the provenance in a ledger entry by asset; empty for entries of earlier versions."""
     read = {str(key): Provenance.from_json(one) for key, one in (kept or {}).items()}
     return {key: one for key, one in read.items() if one is not None}
 
@@ -86,14 +86,15 @@ def current_provenance(
     default_code_version: str,
     before: float | None = None,
 ) -> dict[str, Provenance]:
-    """What the assets would be made from now, by key as the UI writes it.
+    """Returns what the assets would be made from now, by key in the UI's spelling.
 
     Args:
         instance: The Dagster instance.
         definition: The assets' definition.
-        keys: Those that the run fills. Inputs among them are left out: they get their versions from the same run.
-        default_code_version: Stands for the code version of an asset that has none; in Dagster the run's id does.
-        before: Epoch seconds by the machine's clock, to ask what it would have been made from then.
+        keys: The assets that the run materializes. Dependencies among them are left out, because they get their
+            versions from the same run.
+        default_code_version: The code version for an asset that has none. Dagster itself uses the run's id.
+        before: Epoch seconds by the machine's clock, to get the provenance at that time instead.
     """
     filled = set(keys)
     specs = [definition.get_asset_spec(key) for key in filled]
@@ -111,12 +112,12 @@ def current_provenance(
 def version_tags(
     run_id: str, key: dg.AssetKey, provenance: Mapping[str, Provenance], definition: dg.AssetsDefinition
 ) -> dict[str, str]:
-    """All version tags of a materialization that is reported without a step.
+    """Returns all version tags of a materialization that is reported without a step.
 
     Args:
         run_id: The vendor's id of the run, which is the data version.
         key: The asset.
-        provenance: What is known of each asset that the run fills.
+        provenance: The known provenance of each asset that the run materializes.
         definition: The asset's definition.
     """
     tags = {DATA_VERSION_TAG: run_id, _USER_PROVIDED_TAG: "true"}
@@ -131,7 +132,7 @@ def version_tags(
 def is_reported_in_one_phase(record: dg.EventLogRecord) -> bool:
     """Whether a sensor of an earlier version reported a materialization.
 
-    Its evaluations are stored then, before it and without naming it. Such a version wrote no data version.
+    If so, its evaluations were stored before it and do not name it. Such a version wrote no data version.
 
     Args:
         record: The materialization.

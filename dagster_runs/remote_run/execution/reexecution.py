@@ -1,9 +1,9 @@
-"""The earlier Dagster runs whose remote runs a Dagster run may attach to.
+"""Finds the earlier Dagster runs whose remote runs a Dagster run may attach to.
 
-Dagster has many ways to execute a run again, and each leaves other traces: tags, a parent in the run's record, a known
-state in its plan, or only the backfill's id. Here they become two questions: which Dagster runs does this one
-re-execute, and does it resume them or run their steps again? A run that is started without any relation to an earlier
-one, and *all steps* re-executed in the UI or by GraphQL, start fresh.
+Dagster has many ways to re-execute a run, and each leaves different traces: tags, a parent in the run's record, a known
+state in its plan, or only the backfill's id. This module reduces them to two questions: Which Dagster runs does this
+one re-execute? Does it resume them, or does it run their steps again? A run without any relation to an earlier one
+starts fresh. So does a run for which *all steps* were re-executed in the UI or by GraphQL.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,17 +14,17 @@ import dagster as dg
 from dagster_runs import dagster_private
 
 DEFERRED_BY_TAG = "dagster_runs/deferred_by"
-"""On a Dagster run that the completion sensor requests: the Dagster run that started the remote run."""
+"""Tag of a Dagster run that the completion sensor requests: the Dagster run that started the remote run."""
 _RESUME_TAG = "dagster/is_resume_retry"
 ASSET_RESUME_TAG = "dagster/is_asset_resume_retry"
-"""On a run that was re-executed from failure, by steps or by assets."""
+"""Tags of a run that was re-executed from failure, by steps or by assets."""
 _PARENT_TAG = "dagster/parent_run_id"
-"""On each run that the UI, GraphQL, the daemon or a backfill re-executes. The Python API sets only the run's field."""
+"""Tag of each run that the UI, GraphQL, the daemon or a backfill re-executes. The Python API sets only the field."""
 _RETRY_NUMBER_TAG = "dagster/retry_number"
-"""On each run that the daemon retries, with another number than on the run before."""
+"""Tag of each run that the daemon retries. Its number differs from the number on the run before."""
 _BACKFILL_TAG = "dagster/backfill"
 _PARENT_BACKFILL_TAG = "dagster/parent_backfill_id"
-"""On the runs of a backfill that re-executes another; asset backfills tell nothing more."""
+"""Tag of the runs of a backfill that re-executes another one. For asset backfills it is the only trace."""
 _PARTITION_TAGS = (
     "dagster/partition",
     "dagster/asset_partition_range_start",
@@ -34,30 +34,30 @@ _MAX_ANCESTORS = 64
 
 
 class Reexecution(Enum):
-    """What a Dagster run does with the remote run of one that it re-executes."""
+    """What a Dagster run does with the remote run of a Dagster run that it re-executes."""
 
     RESUME = "resume"
-    """Attaches to it, or takes its result."""
+    """Attaches to the remote run, or takes its result."""
     REPEAT = "repeat"
-    """Attaches to it while it is active, or while its start is uncertain; starts a new one when it has ended."""
+    """Attaches to it while it is active or while its start is uncertain. Starts a new one if it has finished."""
     FRESH = "fresh"
-    """Leaves it alone: the user wants a new one."""
+    """Leaves it alone, because the user wants a new one."""
 
 
 class Ancestry:
     """A Dagster run, and the earlier ones whose remote runs it may attach to.
 
     Attributes:
-        run_ids: Their ids, newest first, beginning with the run itself.
+        run_ids: The ids of these runs, newest first, beginning with the run itself.
     """
 
     def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun, step_key: str | None) -> None:
-        """Look the earlier runs up.
+        """Looks up the earlier runs.
 
         Args:
             instance: The Dagster instance.
             run: The Dagster run.
-            step_key: The step that runs again.
+            step_key: The key of the step that is executed again.
         """
         self._instance = instance
         self._step_key = step_key
@@ -67,25 +67,25 @@ class Ancestry:
         newest: dg.DagsterRun | None = run
         while newest is not None and len(found) < _MAX_ANCESTORS:
             before, link = self._before(newest)
-            # What repeats a run repeats all that this one has resumed.
+            # A run that repeats another run also repeats everything that the other one resumed.
             kind = Reexecution.REPEAT if Reexecution.REPEAT in (kind, link) else kind
             newest = None
             for one in before:
                 if one.run_id not in found:
                     found[one.run_id] = one
-                    newest = one  # the oldest of them
+                    newest = one  # ends up as the oldest of them
                     if kind is Reexecution.REPEAT:
                         self._repeated.add(one.run_id)
         self.run_ids: Sequence[str] = list(found)
 
     def is_repeated(self, run_id: str) -> bool:
-        """Whether this run attaches to a remote run of that Dagster run only while that is active or uncertain."""
+        """Whether this run attaches to that Dagster run's remote run only while it is active or uncertain."""
         return run_id in self._repeated
 
     def _before(self, run: dg.DagsterRun) -> tuple[Sequence[dg.DagsterRun], Reexecution]:
-        """The runs that one re-executes, newest first, and how. Several only where a backfill is re-executed."""
+        """Returns the runs that a run re-executes, newest first, and how. Several only if a backfill is re-executed."""
         if run.parent_run_id is None:
-            # A re-execution inherits tags, so only the tags of a first run are about itself.
+            # A re-execution inherits tags, so only the tags of a first run describe that run itself.
             deferred_by = run.tags.get(DEFERRED_BY_TAG)
             if deferred_by is not None:
                 return list(self._get(deferred_by)), Reexecution.RESUME
@@ -103,14 +103,14 @@ class Ancestry:
         tags = run.tags
         if tags.get(_RESUME_TAG) == "true":
             return Reexecution.RESUME
-        # Dagster passes the second tag on to a re-execution of all steps (measured on 1.13.27); and only what did not
-        # succeed can be resumed.
+        # Dagster copies the second tag to a re-execution of all steps (measured on 1.13.27), and only a run that did
+        # not succeed can be resumed.
         is_passed_on = parent.tags.get(ASSET_RESUME_TAG) == "true" and parent.is_success
         if tags.get(ASSET_RESUME_TAG) == "true" and not is_passed_on:
             return Reexecution.RESUME
         if dagster_private.builds_on_parent(self._instance, run):
-            # From failure by the Python API, or selected steps. Selecting a step that has succeeded means that its
-            # work is to be done again.
+            # The run was re-executed from failure by the Python API, or with selected steps. A user who selects a step
+            # that has succeeded wants its work to be done again.
             step = self._step_key
             has_succeeded = step is not None and dagster_private.has_succeeded(self._instance, parent.run_id, step)
             return Reexecution.REPEAT if has_succeeded else Reexecution.RESUME
@@ -122,7 +122,7 @@ class Ancestry:
         return Reexecution.FRESH
 
     def _of_parent_backfill(self, run: dg.DagsterRun) -> Sequence[dg.DagsterRun]:
-        """The runs of the same partition in the backfill that this run's backfill re-executes."""
+        """Returns the runs of the same partition in the backfill that this run's backfill re-executes."""
         backfill = run.tags.get(_PARENT_BACKFILL_TAG)
         if backfill is None:
             return []

@@ -1,4 +1,4 @@
-"""Start or attach: one remote run for one materialization, whatever happened before."""
+"""Starts a run or attaches to one, so that there is one remote run per materialization in spite of earlier attempts."""
 
 import dagster as dg
 
@@ -14,21 +14,21 @@ from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
-_MAX_LOST_ANSWERS = 3
-"""Starts in a row that were lost without having begun anything; then the vendor is in trouble for longer."""
+_MAX_LOST_STARTS = 3
+"""The maximum number of consecutive lost starts that created no run. After that, the vendor has a longer outage."""
 _MAX_CONFLICT_PAUSE = 300.0
-"""Seconds between starts while somebody else's run is in the way: each try is noted in the event log, for ever."""
+"""The maximum number of seconds between starts while another run is in the way. Each try is kept in the event log."""
 
 
 def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
-    """The remote run to follow: the one that an earlier attempt started, or a new one.
+    """Returns the run to wait for: the one that an earlier attempt started, or a new one.
 
     Raises:
-        StartOutcomeUnknown: A start's answer was lost, and nobody can tell whether a run began.
-        RunConflict: Somebody else's run is in the way, and the user does not want to wait.
+        StartOutcomeUnknown: The response to a start was lost, and it is unknown whether a run was started.
+        RunConflict: Another run of the same target is active, and the user does not want to wait.
         VendorError: The vendor refused the start.
     """
-    # Asked before the ledger, which needs to know from the same query when the Dagster run began.
+    # Read before the ledger, which needs the start of the Dagster run from the same query.
     verdict = execution.step.own_run_state_at_start
     record = execution.ledger.read().newest_start
     handle: RunHandle | None = None
@@ -43,20 +43,20 @@ def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
         handle = recover(execution, execution.attempt_of(record), why=why, is_same=is_same)
     if handle is not None:
         return handle
-    # Attaching and recovering may have taken long.
+    # Attaching and recovering may have taken a long time.
     return start(execution, verdict if record is None else execution.own_run_state_for_certain())
 
 
 def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHandle:
-    """Start a run without regard to earlier ones. While another one is in the way, wait for its end, if the user wants.
+    """Starts a run without attaching to earlier ones. While another run is active, waits for it if the user wants that.
 
     Args:
-        execution: What this step wants.
-        verdict: What has become of the Dagster run so far.
+        execution: The execution of the run.
+        verdict: What happened to the Dagster run so far.
     """
     run, clock = execution.run, current_clock()
-    begun = clock.wall()
-    lost = 0
+    began_at = clock.wall()
+    lost_starts = 0
     while True:
         if verdict is OwnRunState.TERMINATED:
             raise RunTerminated(f"the Dagster run was terminated, so no {run.label} was started", vendor=run.vendor)
@@ -75,22 +75,22 @@ def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHand
                 handle = recover(execution, attempt, why=str(error))
                 if handle is not None:
                     return handle
-                lost += 1
-                if lost == _MAX_LOST_ANSWERS:
+                lost_starts += 1
+                if lost_starts == _MAX_LOST_STARTS:
                     raise
             else:
-                # Not in the description, which Dagster renders as markdown.
-                shown = {"dagster_runs/error": dg.MetadataValue.text(str(error))}
-                record_not_started(execution, attempt, "The start was refused", metadata=shown)
+                # Not in the description, because Dagster renders that as markdown.
+                error_metadata = {"dagster_runs/error": dg.MetadataValue.text(str(error))}
+                record_not_started(execution, attempt, "The start was refused", metadata=error_metadata)
                 if not run.is_conflict_with_active_run(error):
                     raise
-                _wait_until_free(execution, error, begun)
+                _wait_until_free(execution, error, began_at)
         verdict = execution.own_run_state_for_certain()
 
 
-def _wait_until_free(execution: RemoteRunExecution, error: VendorError, begun: float) -> None:
+def _wait_until_free(execution: RemoteRunExecution, error: VendorError, began_at: float) -> None:
     run, clock = execution.run, current_clock()
-    waited = clock.wall() - begun
+    waited = clock.wall() - began_at
     if execution.options.on_conflict == "fail":
         raise RunConflict(
             f"another run of {run.target} is going: {error.detail}",

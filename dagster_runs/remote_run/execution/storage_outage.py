@@ -1,4 +1,4 @@
-"""Outages of Dagster's storage, which must not end a step whose remote run is fine."""
+"""Tolerates outages of Dagster's storage, which must not end a step whose remote run is active."""
 
 import logging
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import TypeVar
 from dagster_runs.transport.clock import current_clock
 
 STORAGE_GRACE = 600.0
-"""Seconds for which a waiting step bears that Dagster's storage fails. A failover or a restart takes less; a step that
-has lost its storage for good must end some time, and its remote run is attached to later."""
+"""Seconds for which a waiting step tolerates failures of Dagster's storage. A failover or a restart takes less. A step
+that has lost its storage permanently must end at some point, and its remote run is attached to later."""
 _PAUSE = 5.0
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class StorageOutage:
-    """How long Dagster's storage has failed for one step.
+    """Tracks how long Dagster's storage has failed for one step.
 
-    The log lines go to Python's logging: Dagster's own log is in the storage that fails.
+    The log lines go to Python's logging, because Dagster's own log is in the storage that fails.
     """
 
     def __init__(self, description: str) -> None:
-        """Begin with a storage that works.
+        """Begins with a storage that works.
 
         Args:
             description: What the step does, for the log.
@@ -30,36 +30,36 @@ class StorageOutage:
         self._since: float | None = None
 
     def attempt(self, call: Callable[[], T]) -> T | None:
-        """Call the storage once; ``None`` if it fails, which it may do for ten minutes.
+        """Calls the storage once. Returns ``None`` if the call fails, for up to ten minutes of failures.
 
         Raises:
-            Exception: The storage's own, when it has failed for longer.
+            Exception: The storage's own exception, after it has failed for more than ten minutes.
         """
         try:
-            answer = call()
+            result = call()
         except Exception as error:  # each storage has its own errors
-            self._handle_poll_error(error)
+            self._handle_error(error)
             return None
-        self._end()
-        return answer
+        self._log_recovery()
+        return result
 
     def wait_for(self, call: Callable[[], T]) -> T:
-        """Call the storage until it answers.
+        """Calls the storage until the call succeeds.
 
         Raises:
-            Exception: The storage's own, when it has failed for ten minutes.
+            Exception: The storage's own exception, after it has failed for more than ten minutes.
         """
         while True:
             try:
-                answer = call()
+                result = call()
             except Exception as error:  # each storage has its own errors
-                self._handle_poll_error(error)
+                self._handle_error(error)
                 current_clock().sleep(_PAUSE)
                 continue
-            self._end()
-            return answer
+            self._log_recovery()
+            return result
 
-    def _handle_poll_error(self, error: Exception) -> None:
+    def _handle_error(self, error: Exception) -> None:
         now = current_clock().monotonic()
         if self._since is None:
             self._since = now
@@ -73,8 +73,8 @@ class StorageOutage:
         if now - self._since > STORAGE_GRACE:
             raise error
 
-    def _end(self) -> None:
+    def _log_recovery(self) -> None:
         if self._since is not None:
-            lasted = current_clock().monotonic() - self._since
-            _logger.warning("Dagster's storage answers again after %.0f s (%s)", lasted, self._description)
+            duration = current_clock().monotonic() - self._since
+            _logger.warning("Dagster's storage answers again after %.0f s (%s)", duration, self._description)
             self._since = None

@@ -1,4 +1,4 @@
-"""Sending a start, and noting the run that it began."""
+"""Sends a start, and records the run that it created."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -15,36 +15,36 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
 
 _STORAGE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between attempts to note a run that has begun: a database that fails over is back after some."""
+"""Seconds between attempts to record a run that has started. A database that fails over recovers within this time."""
 _SHORT_STORAGE_PAUSES = _STORAGE_PAUSES[:3]
-"""The same for a process that was told to stop: it may be killed soon."""
+"""The same pauses for a process that was asked to stop and may soon be killed."""
 _known_unsent: set[str] = set()
-"""Correlation ids of starts that began no run, as this process knows though the ledger may not: either the request was
-not sent, or the vendor refused it."""
+"""Correlation ids of starts that created no run, known to this process even if the ledger does not say so. Either the
+request was not sent, or the vendor refused it."""
 _logger = logging.getLogger(__name__)
 
 
 def is_known_unsent(correlation_id: str) -> bool:
-    """Whether this process knows that a start began no run, though the ledger tells only that it was to be sent."""
+    """Whether this process knows that a start created no run, although its last ledger entry is ``starting``."""
     return correlation_id in _known_unsent
 
 
 @contextmanager
 def recording_unsent(execution: RemoteRunExecution, attempt: StartAttempt) -> Iterator[None]:
-    """Write down that a start began no run, where the block that notes and sends it ends before that can have happened.
+    """Records that a start created no run, if the block that records and sends it ends before it can have created one.
 
-    Otherwise the next attempt would find a start of unknown outcome: Dagster's storage may fail, or a signal arrive,
-    between the ledger's entry and the request.
+    Otherwise the next attempt would find a start with an unknown outcome: Dagster's storage may fail, or a signal may
+    arrive, between the ledger entry and the request.
 
     Args:
-        execution: What this step wants.
+        execution: The execution of the run.
         attempt: The start.
     """
     _known_unsent.add(attempt.correlation_id)
     try:
         yield
     except VendorError:
-        raise  # the caller notes what the vendor said
+        raise  # the caller records the vendor's response
     except BaseException as error:
         if is_known_unsent(attempt.correlation_id):
             pauses = _STORAGE_PAUSES if isinstance(error, Exception) else _SHORT_STORAGE_PAUSES
@@ -61,14 +61,14 @@ def record_not_started(
     metadata: Mapping[str, Any] | None = None,
     pauses: tuple[float, ...] = _STORAGE_PAUSES,
 ) -> None:
-    """Write down that a start began no run. This process remembers it where Dagster's storage fails.
+    """Records that a start created no run. This process remembers it if Dagster's storage fails.
 
     Args:
-        execution: What this step wants.
+        execution: The execution of the run.
         attempt: The start.
-        description: Why it began none, for people.
-        metadata: What people want to see.
-        pauses: Seconds between the attempts to write it.
+        description: Why it created no run, for users.
+        metadata: Metadata for users.
+        pauses: Seconds between the attempts to write the entry.
     """
     _known_unsent.add(attempt.correlation_id)
     entry = execution.new_entry(EntryKind.NOT_STARTED, description, attempt, metadata=metadata)
@@ -85,16 +85,16 @@ def record_not_started(
 
 
 def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = False) -> RunHandle:
-    """Send the start until the vendor accepts or refuses it; again only where that cannot start a second run.
+    """Sends the start until the vendor accepts or refuses it. Repeats it only if that cannot start a second run.
 
     Args:
-        execution: What this step wants.
+        execution: The execution of the run.
         attempt: The start.
         lost: Whether it was sent before, and may have been accepted.
 
     Raises:
-        Terminated: Our own Dagster run was terminated, before it was sent again.
-        VendorError: Refused, or lost: ``may_have_been_accepted`` tells which.
+        Terminated: Our own Dagster run was terminated before the start was sent again.
+        VendorError: The start was refused or lost; ``may_have_been_accepted`` says which.
     """
     run = execution.run
     refused = False
@@ -109,7 +109,7 @@ def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = F
             try:
                 run_id = run.start(execution.resource, attempt)
             except VendorError as error:
-                # The refusal of a second try tells nothing about a first one that was lost.
+                # The refusal of a second attempt says nothing about a first one that was lost.
                 lost = error.may_have_been_accepted = lost or error.may_have_been_accepted
                 refused = not lost
                 if refused:
@@ -121,29 +121,29 @@ def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = F
 
 
 def _check_own_run(execution: RemoteRunExecution, *, lost: bool) -> None:
-    """Send nothing again for a Dagster run that is over: another process may have gone on with it."""
+    """Raises if our Dagster run is over, so that nothing is sent again: another process may have continued it."""
     verdict = execution.own_run_state_for_certain()
     if verdict is OwnRunState.TERMINATED:
         raise Terminated
     if verdict is OwnRunState.MARKED_FAILED:
-        over = RunTerminated(
+        error = RunTerminated(
             f"Dagster has given up this step's run, so the start of {execution.description} was not sent again",
             vendor=execution.run.vendor,
         )
-        over.may_have_been_accepted = lost
-        raise over
+        error.may_have_been_accepted = lost
+        raise error
 
 
 def record_started(
     execution: RemoteRunExecution, attempt: StartAttempt, run_id: str, *, found: str | None = None
 ) -> RunHandle:
-    """Write down that the run is going.
+    """Records that the run has started.
 
     Args:
-        execution: What this step wants.
-        attempt: The start that began it.
-        run_id: The vendor's id.
-        found: How it was found, if the start's own answer was lost.
+        execution: The execution of the run.
+        attempt: The attempt that started it.
+        run_id: The vendor's id of the run.
+        found: How the run was found, if the response to the start was lost.
     """
     now = current_clock().wall()
     handle = RunHandle(
@@ -153,17 +153,17 @@ def record_started(
         deadline=now + execution.timeout,
         attached=found is not None,
     )
-    said = f"Started the {execution.description}" if found is None else f"Found the {execution.description}: {found}"
-    entry = execution.new_entry(EntryKind.STARTED, said, handle)
+    message = f"Started the {execution.description}" if found is None else f"Found the {execution.description}: {found}"
+    entry = execution.new_entry(EntryKind.STARTED, message, handle)
     for pause in (*_STORAGE_PAUSES, None):
         try:
             execution.ledger.record(entry)
             break
-        except Exception as error:  # of whatever storage Dagster has: no vendor has a part in this
-            # Not into the event log, which is what fails.
-            _logger.warning("%s: run %s, which could not be noted in Dagster's event log: %s", said, run_id, error)
+        except Exception as error:  # any exception of any storage; no vendor code is involved
+            # Not logged to the event log, which is what fails.
+            _logger.warning("%s: run %s, which could not be noted in Dagster's event log: %s", message, run_id, error)
             if pause is None:
                 raise
             current_clock().sleep(pause)
-    execution.step.log.info("%s: run %s %s", said, run_id, execution.url(run_id) or "")
+    execution.step.log.info("%s: run %s %s", message, run_id, execution.url(run_id) or "")
     return handle
