@@ -79,4 +79,4 @@ conformance: install  ## regenerate docs/vendors.md: which parts of each vendor'
 	$(BIN)/python -m tests.conformance
 
 clean:  ## delete the environment and the data of the demo, TestGen and the linters
-	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache
+	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache .pytest_cache
