@@ -15,7 +15,7 @@ from dagster_runs.remote_run.errors import StartOutcomeUnknown
 from dagster_runs.remote_run.execution import execute, outcome, polling
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
-from dagster_runs.remote_run.execution.ledger import Ledger
+from dagster_runs.remote_run.execution.ledger import LedgerState
 from dagster_runs.remote_run.state import RunState, RunStatus
 
 VARIABLE = "CHAOS_SABOTAGE"
@@ -23,7 +23,7 @@ VARIABLE = "CHAOS_SABOTAGE"
 
 def _no_ledger() -> list[Any]:
     """Nobody reads what earlier attempts did."""
-    return [mock.patch.object(Ledger, "last", return_value=None)]
+    return [mock.patch.object(LedgerState, "newest_start", None)]
 
 
 def _cancel_on_eviction() -> list[Any]:
