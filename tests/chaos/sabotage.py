@@ -12,7 +12,7 @@ import dagster as dg
 
 from dagster_runs import assets
 from dagster_runs.remote_run.errors import StartOutcomeUnknown
-from dagster_runs.remote_run.execution import execute, outcome, polling
+from dagster_runs.remote_run.execution import outcome, polling
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.ledger import LedgerState
@@ -55,7 +55,7 @@ def _print_a_token() -> list[Any]:
 
 def _swallow_errors() -> list[Any]:
     """A start whose outcome is unknown ends without a word, and so does a run that an attempt left going."""
-    run = execute.execute_remote_run
+    run = assets.execute_remote_run
 
     def quietly(execution: RemoteRunExecution) -> Iterator[Any]:
         try:
@@ -79,7 +79,7 @@ def _without_targets() -> list[Any]:
     def without(evaluation: Any) -> Any:
         return dg.AssetCheckEvaluation(**{name: getattr(evaluation, name) for name in fields})
 
-    run = execute.execute_remote_run
+    run = assets.execute_remote_run
 
     def without_targets(execution: RemoteRunExecution) -> Iterator[Any]:
         for event in run(execution):
