@@ -1,1 +1,1 @@
-"""Many remote runs at once, followed without a step each: deferred ones to their end, and others' as they come."""
+"""The sensors: they handle many remote runs without a step for each, both deferred runs and runs started elsewhere."""

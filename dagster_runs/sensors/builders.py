@@ -1,4 +1,4 @@
-"""Sensors: one finishes deferred runs, the other reports runs that others started."""
+"""Builds the sensors: the completion sensor reports deferred runs, the observation sensor runs started elsewhere."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,48 +23,48 @@ def build_completion_sensor(
     description: str | None = None,
     tags: dict[str, str] | None = None,
 ) -> dg.SensorDefinition:
-    """A sensor that follows the deferred runs of assets to their ends.
+    """Builds a sensor that polls the deferred runs of assets and reports their outcomes.
 
-    A run that succeeds becomes a materialization with metadata and checks, without a Dagster run. For any other end
-    (failed, cancelled, lost, beyond its timeout) it requests a short Dagster run of the asset, which publishes the end
+    A run that succeeds becomes a materialization with metadata and checks, without a Dagster run. For any other outcome
+    (failed, canceled, lost, timed out) the sensor requests a short Dagster run of the asset, which reports the outcome
     and fails, so that alerts, hooks and retries work as for any failed run.
 
     Args:
-        assets: Assets from `build_remote_run_asset` with ``wait="defer"``. Each belongs to one completion sensor
-            in a process.
+        assets: Assets from `build_remote_run_asset` with ``wait="defer"``. Each belongs to one completion sensor in a
+            process.
         name: The sensor's name.
-        job: A job to request once for each finished run, whatever its end (which the run's tag ``dagster_runs/state``
-            tells); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
-        jobs: Jobs that such a function may request, by ``job_name``. And jobs whose runs defer these assets: a failure
-            is then published by a run of the same job, with its hooks.
-        minimum_interval_seconds: Seconds between two ticks.
-        default_status: Whether it runs from the beginning; by default somebody has to switch it on, as in Dagster.
-        description: Instead of the usual one.
-        tags: Of the sensor.
+        job: A job to request once for each finished run, whether it succeeded or not (see the run's tag
+            ``dagster_runs/state``); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
+        jobs: Jobs that such a function may request by ``job_name``. Also jobs whose runs defer these assets: a failure
+            is then reported by a run of the same job, with its hooks.
+        minimum_interval_seconds: The minimum number of seconds between two ticks.
+        default_status: Whether the sensor is on by default. As in Dagster, a user must turn it on unless this is set.
+        description: Overrides the default description.
+        tags: Tags for the sensor.
 
     Raises:
-        DagsterInvalidDefinitionError: An asset is not deferred, comes twice, or belongs to another completion sensor; a
-            job is none.
+        DagsterInvalidDefinitionError: An asset is not deferred, is given twice, or belongs to another completion
+            sensor; or `job` or an item of `jobs` is not a job.
     """
     assets_watched = resolve_assets(assets, deferred=True)
-    publishing = _publishing_jobs(name, assets_watched)
+    reporting_jobs = _reporting_jobs(name, assets_watched)
     requested = run_requests.named([*jobs, *([job] if run_requests.is_job(job) else [])])
     completion = Completion(
         assets_watched,
         follow_up=run_requests.among(job, requested.values()),
         jobs=requested,
-        default_jobs={asset: job.name for job, some in publishing for asset in some},
+        default_jobs={asset: job.name for job, group in reporting_jobs for asset in group},
         interval=minimum_interval_seconds,
     )
 
     @dg.sensor(
         name=name,
-        # No required_resource_keys: Dagster would fail the tick before it begins if one of several resources cannot be
-        # initialized. The tick initializes each by itself.
-        jobs=[*(job for job, _ in publishing), *requested.values()],
+        # No required_resource_keys: with several resources, Dagster would fail the tick before it begins if one of them
+        # cannot be initialized. The tick initializes each one separately.
+        jobs=[*(job for job, _ in reporting_jobs), *requested.values()],
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        description=description or f"Reports how the deferred runs of {_listed(assets_watched)} end.",
+        description=description or f"Reports how the deferred runs of {_list_names(assets_watched)} end.",
         tags=tags,
     )
     def complete(context: dg.SensorEvaluationContext) -> Any:
@@ -85,26 +85,26 @@ def build_observation_sensor(
     description: str | None = None,
     tags: dict[str, str] | None = None,
 ) -> dg.SensorDefinition:
-    """A sensor that reports the runs that others start: the vendor's own schedule, a colleague.
+    """Builds a sensor that reports runs started elsewhere, such as by the vendor's own schedule or a colleague.
 
-    A run that succeeds becomes a materialization with metadata and checks; one that does not becomes an observation and
-    a failed ``run_status`` check. Runs that this Dagster instance started are left out, and those that were made more
-    than 15 minutes before the sensor's first tick.
+    A run that succeeds becomes a materialization with metadata and checks. Any other run becomes an observation and a
+    failed ``run_status`` check. The sensor ignores runs that this Dagster instance started, and runs that were created
+    more than 15 minutes before the sensor's first tick.
 
     Args:
         assets: Assets from `build_remote_run_asset`, of vendors that list runs: Amperity (whose runs need a
             ``workflow_name``) and TestGen (whose resource needs a ``project_code``).
         name: The sensor's name.
-        job: A job to request once for each finished run, whatever its end (which the run's tag ``dagster_runs/state``
-            tells); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
-        jobs: Jobs that such a function may request, by ``job_name``.
-        minimum_interval_seconds: Seconds between two ticks.
-        default_status: Whether it runs from the beginning; by default somebody has to switch it on, as in Dagster.
-        description: Instead of the usual one.
-        tags: Of the sensor.
+        job: A job to request once for each finished run, whether it succeeded or not (see the run's tag
+            ``dagster_runs/state``); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
+        jobs: Jobs that such a function may request by ``job_name``.
+        minimum_interval_seconds: The minimum number of seconds between two ticks.
+        default_status: Whether the sensor is on by default. As in Dagster, a user must turn it on unless this is set.
+        description: Overrides the default description.
+        tags: Tags for the sensor.
 
     Raises:
-        DagsterInvalidDefinitionError: Others' runs of an asset cannot be seen or told, and why.
+        DagsterInvalidDefinitionError: An asset's runs cannot be observed. The message says why.
     """
     assets_watched = resolve_observable(assets)
     requested = run_requests.named([*jobs, *([job] if run_requests.is_job(job) else [])])
@@ -115,7 +115,7 @@ def build_observation_sensor(
         **_targeting(name, assets_watched, list(requested.values())),
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        description=description or f"Reports runs of {_listed(assets_watched)} that others start.",
+        description=description or f"Reports runs of {_list_names(assets_watched)} that others start.",
         tags=tags,
     )
     def observe(context: dg.SensorEvaluationContext) -> Any:
@@ -124,35 +124,35 @@ def build_observation_sensor(
     return observe
 
 
-def _publishing_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:
-    """The jobs that publish ends, with their assets: those of one job have the same partitions and backfill policy."""
-    alike: dict[Any, list[WatchedAsset]] = {}
+def _reporting_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:
+    """Returns the jobs that report outcomes, with their assets, which share partitions and backfill policy."""
+    by_group: dict[Any, list[WatchedAsset]] = {}
     for asset in assets:
-        alike.setdefault((asset.definition.partitions_def, asset.definition.backfill_policy), []).append(asset)
+        by_group.setdefault((asset.definition.partitions_def, asset.definition.backfill_policy), []).append(asset)
     jobs: list[tuple[Any, list[WatchedAsset]]] = []
-    for some in alike.values():
-        # Named by its first asset, so that it keeps its name while others come and go.
-        own = f"{name}_ends" if len(alike) == 1 else f"{name}_ends_{some[0].keys[0].to_python_identifier()}"
-        selection = dg.AssetSelection.assets(*(key for asset in some for key in asset.keys))
-        jobs.append((dg.define_asset_job(own, selection=selection), some))
+    for group in by_group.values():
+        # Named after its first asset, so that its name stays the same while other assets are added or removed.
+        own = f"{name}_ends" if len(by_group) == 1 else f"{name}_ends_{group[0].keys[0].to_python_identifier()}"
+        selection = dg.AssetSelection.assets(*(key for asset in group for key in asset.keys))
+        jobs.append((dg.define_asset_job(own, selection=selection), group))
     return jobs
 
 
 def _targeting(name: str, assets: Sequence[WatchedAsset], requested: Sequence[Job]) -> dict[str, Any]:
-    """The arguments that make a sensor target its assets, by key.
+    """Returns the arguments that make a sensor target its assets by key.
 
-    Dagster then refuses to load definitions that lack one of them, for example because `load_assets_from_modules` gave
-    the assets a ``key_prefix`` and the sensor still has the assets without it. The definitions themselves as ``target``
-    would not do: Dagster adds a target that is missing to the code location.
+    Dagster then refuses to load definitions that lack one of the assets, for example because `load_assets_from_modules`
+    gave the assets a ``key_prefix`` and the sensor still has the assets without it. Passing the definitions themselves
+    as ``target`` would not help: Dagster adds a missing target to the code location.
     """
     selection = dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys))
     if not requested:
         return {"target": selection}
-    # Dagster takes one target, or several jobs.
+    # Dagster accepts one target or several jobs.
     return {"jobs": [dg.define_asset_job(f"{name}_assets", selection=selection), *requested]}
 
 
-def _listed(assets: Sequence[Any]) -> str:
+def _list_names(assets: Sequence[Any]) -> str:
     names = [key.to_user_string() for asset in assets for key in asset.keys]
     most = 5
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,4 +1,7 @@
-"""What Dagster would refuse, and all that a tick tells with it: lost partitions, and requests that do not fit."""
+"""Checks whether Dagster would reject a run request, and the whole tick with it.
+
+Reasons are partitions that no longer exist, and requests that do not fit the job.
+"""
 
 from collections.abc import Callable
 from inspect import getmembers, isfunction
@@ -9,41 +12,41 @@ import dagster as dg
 from dagster_runs.dagster_private import CheckError
 
 REFUSALS = (
-    CheckError,  # a partition of a job without partitions, or other partitions than those of its config
-    dg.DagsterConfigMappingFunctionError,  # the user's function for the job's config
-    dg.DagsterInvalidConfigError,  # other config, of the asset or of a resource
+    CheckError,  # a partition of a job without partitions, or partitions other than those of its config
+    dg.DagsterConfigMappingFunctionError,  # the user's config mapping function of the job
+    dg.DagsterInvalidConfigError,  # changed config, of the asset or of a resource
     dg.DagsterInvalidDefinitionError,
-    dg.DagsterInvalidSubsetError,  # the job has lost an asset
-    dg.DagsterUnknownPartitionError,  # other partitions, or a dynamic one that was deleted
+    dg.DagsterInvalidSubsetError,  # the job no longer has the asset
+    dg.DagsterUnknownPartitionError,  # changed partitions, or a deleted dynamic partition
 )
-"""How Dagster's definitions refuse a run. Any other exception is an error of code, and says nothing about the run."""
+"""The errors with which Dagster's definitions reject a run. Any other exception is an error in code."""
 
 
 class NotPrepared(Exception):
-    """An error of code kept a Dagster run from being prepared; it is the cause of this exception."""
+    """A Dagster run could not be prepared because of an error in code, which is the cause of this exception."""
 
 
-class _Lost(Exception):
-    """What is requested does not exist any more."""
+class _Missing(Exception):
+    """A requested job or partition no longer exists."""
 
 
 def is_partition(partitions_def: dg.PartitionsDefinition[Any], key: str, instance: dg.DagsterInstance) -> bool:
-    """Whether these partitions have the key, whatever shape it has."""
+    """Whether these partitions include the key, in any format of the key."""
 
     def find(_: Any) -> None:
         if not partitions_def.has_partition_key(key):
-            raise _Lost(key)
+            raise _Missing(key)
 
-    return _refused(find, instance) is None
+    return _rejection(find, instance) is None
 
 
 def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str | None:
-    """Why Dagster would refuse to launch what is requested, asked of the same definitions; ``None`` if it would not.
+    """Returns why Dagster would reject a run request, according to its own definitions; ``None`` if it would not.
 
-    A job may have lost an asset since, or have other partitions, or other config.
+    Since the run was deferred, a job may have lost an asset, or its partitions or config may have changed.
 
     Raises:
-        NotPrepared: An error of code, so that it is not known.
+        NotPrepared: An error in code, so the answer is unknown.
     """
     repository = context.repository_def
     if repository is None:
@@ -52,7 +55,7 @@ def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str 
     def prepare(loading: Any) -> None:
         name = request.job_name or ""
         if not repository.has_job(name):
-            raise _Lost(f"There is no job {name}")
+            raise _Missing(f"There is no job {name}")
         job = repository.get_job(name)
         selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
         if request.partition_key is not None:
@@ -61,34 +64,34 @@ def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str 
             )
         dg.validate_run_config(selected, request.run_config)
 
-    error = _refused(prepare, context.instance)
-    return None if error is None else str(error) if isinstance(error, _Lost) else f"{type(error).__name__}: {error}"
+    error = _rejection(prepare, context.instance)
+    return None if error is None else str(error) if isinstance(error, _Missing) else f"{type(error).__name__}: {error}"
 
 
-def _refused(judge: Callable[[Any], None], instance: dg.DagsterInstance) -> Exception | None:
-    """The error with which Dagster's definitions refuse something.
+def _rejection(check: Callable[[Any], None], instance: dg.DagsterInstance) -> Exception | None:
+    """Returns the error with which Dagster's definitions reject something; ``None`` if they accept it.
 
     Raises:
-        NotPrepared: An error of code.
-        Exception: Dagster's storage failed. That says nothing about what is judged, and the next tick asks again.
+        NotPrepared: An error in code.
+        Exception: Dagster's storage failed, which says nothing about the request. The next tick checks again.
     """
-    asked: Any = _Asked(instance)
-    with dg.partition_loading_context(dynamic_partitions_store=asked) as loading:
+    proxy: Any = _InstanceProxy(instance)
+    with dg.partition_loading_context(dynamic_partitions_store=proxy) as loading:
         try:
-            judge(loading)
+            check(loading)
         except Exception as error:
-            if asked.has_failed:
+            if proxy.has_failed:
                 raise
-            if isinstance(error, (*REFUSALS, _Lost)):
+            if isinstance(error, (*REFUSALS, _Missing)):
                 return error
             raise NotPrepared(f"{type(error).__name__}: {error}") from error
     return None
 
 
-class _Asked:
-    """Stands for the instance where Dagster asks it for partitions, and knows whether its storage failed to answer.
+class _InstanceProxy:
+    """Wraps the instance when Dagster reads partitions, and records whether its storage failed.
 
-    Each storage raises errors of its own, so they are not known by their kind.
+    Each storage raises its own errors, so they cannot be recognized by their type.
     """
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
@@ -96,18 +99,18 @@ class _Asked:
         self.has_failed = False
 
 
-def _asking(name: str) -> Callable[..., Any]:
-    def ask(asked: _Asked, *args: Any, **named: Any) -> Any:
+def _forwarding(name: str) -> Callable[..., Any]:
+    def forward(proxy: _InstanceProxy, *args: Any, **named: Any) -> Any:
         try:
-            return getattr(asked.instance, name)(*args, **named)
+            return getattr(proxy.instance, name)(*args, **named)
         except Exception:
-            asked.has_failed = True
+            proxy.has_failed = True
             raise
 
-    return ask
+    return forward
 
 
-# All methods, as a later version of Dagster may ask for others.
+# All methods, because a later version of Dagster may call others.
 for _name, _ in getmembers(dg.DagsterInstance, isfunction):
     if not _name.startswith("_"):
-        setattr(_Asked, _name, _asking(_name))
+        setattr(_InstanceProxy, _name, _forwarding(_name))

@@ -1,4 +1,4 @@
-"""What a vendor tells apart as ended, read part by part, so that going runs need no looks of their own."""
+"""Pages through the vendor's list of finished runs, so that active runs cost no status call."""
 
 from collections.abc import Callable, Iterator
 from math import inf
@@ -11,25 +11,26 @@ from dagster_runs.transport.errors import UnexpectedResponseError
 
 
 class FinishedRunsReader:
-    """Reads one resource's list of ends.
+    """Reads one resource's list of finished runs.
 
-    A vendor with thousands of runs going has few that ended since the last tick. After a restart, or an outage, there
-    may be more than a tick has time for: the list is then read part by part, in the order of time.
+    A vendor with thousands of active runs has few that finished since the last tick. After a restart or an outage,
+    there may be more than a tick has time for. The list is then read in parts, in chronological order.
     """
 
     def __init__(self) -> None:
         self._part = inf
 
     def read(self, resource: RemoteRunResource, since: float, show: Callable[[ListedRun], bool]) -> Iterator[float]:
-        """Show all that ended since then, and some from before, as an end may be listed late.
+        """Shows all runs that finished since a point in time, and some earlier ones, because a run may be listed late.
 
         Args:
             resource: The resource.
             since: Epoch seconds.
-            show: Takes one of them in; whether there is time for another.
+            show: Receives a run; returns whether there is time for another.
 
         Yields:
-            Epoch seconds up to which all were shown, after each part; those of the beginning once all were.
+            Epoch seconds up to which all finished runs were shown, after each part; finally the time at which reading
+                began.
         """
         began = current_clock().wall()
         begin = since - limits.LISTED_LATE
@@ -53,8 +54,8 @@ class FinishedRunsReader:
                 if not show(run):
                     return False
         except UnexpectedResponseError:
-            # Its pages may be too many, so the next tick reads a shorter part. Any other answer that is no list is an
-            # error: it comes at once, or for the shortest part as well.
+            # The list may have too many pages, so the next tick reads a shorter part. Any other response that is not a
+            # list is an error: it comes at once, or for the shortest part too.
             if not has_shown or self._part <= limits.MIN_LIST_PART:
                 raise
             return False

@@ -1,7 +1,7 @@
-"""Outages: logged once when they begin and once when they end, and shown as failed ticks where they must be.
+"""Logs outages once when they begin and once when they end, and decides which of them fail ticks.
 
-A tick that only logs a problem is green. A problem that a person has to solve (wrong credentials, a variable that is
-not set) therefore also fails ticks, but never in a way that holds up the outcomes of other vendors' runs.
+A tick that only logs a problem counts as successful. A problem that a user must solve (wrong credentials, a variable
+that is not set) therefore also fails ticks, but never in a way that delays the outcomes of other vendors' runs.
 """
 
 import logging
@@ -13,11 +13,11 @@ from dagster_runs.transport.errors import AuthenticationError, PermissionDeniedE
 
 
 class LastingProblem(Exception):
-    """A tick fails because of a problem that a person has to solve. Its work is not lost."""
+    """A tick fails because of a problem that a user must solve. Its work is not lost."""
 
 
 class OutageLog:
-    """Logs each problem when it begins and when it ends, however many ticks it lasts."""
+    """Logs each problem when it begins and when it ends, no matter how many ticks it lasts."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
@@ -30,13 +30,13 @@ class OutageLog:
         over: str,
         errors: Mapping[str, BaseException] | None = None,
     ) -> None:
-        """Log what has begun and what has ended since the last call.
+        """Logs the problems that have begun or ended since the last call.
 
         Args:
-            log: The tick's log.
-            problems: The message of each current problem, by what it concerns.
-            over: The message for the end of a problem, with two placeholders: what it concerns, and its seconds.
-            errors: The exceptions whose traceback is worth logging: those of code, not those of a vendor.
+            log: The tick's logger.
+            problems: The message of each current problem, by its subject.
+            over: The message for the end of a problem, with two placeholders: its subject, and its duration in seconds.
+            errors: The exceptions whose traceback is logged: errors in code, but not those of a vendor.
         """
         now = current_clock().wall()
         for name, message in problems.items():
@@ -48,14 +48,14 @@ class OutageLog:
 
 
 class OutageTracker:
-    """Which calls to one resource's vendor fail, and since when. Only for the tick's thread.
+    """Tracks which calls to one resource's vendor fail, and since when. Only for the tick's thread.
 
     Args:
         name: The resource's key, for messages.
 
     Attributes:
         last_error: The error of the last call, while status calls fail.
-        is_unresponsive: Whether the vendor let all the time of the last round pass without a response.
+        is_unresponsive: Whether the vendor did not respond before the time of the last round was up.
     """
 
     def __init__(self, name: str) -> None:
@@ -74,16 +74,16 @@ class OutageTracker:
         self._list_log = OutageLog()
 
     def succeeded(self) -> None:
-        """A call was answered."""
+        """Records that the vendor responded to a call."""
         self._failures_in_a_row, self._was_answered = 0, True
 
     def failed(self, error: Exception) -> None:
-        """A call failed."""
+        """Records that a call failed."""
         self._failures_in_a_row += 1
         self._pending_error = error
 
     def list_succeeded(self, name: str, *, unsupported: Exception | None = None) -> None:
-        """A list was read; or the vendor said that it does not offer the list, which is no problem."""
+        """Records that a list was read, or that the vendor does not offer the list, which is not a problem."""
         self._list_errors.pop(name, None)
         if unsupported is not None:
             self._unsupported[name] = unsupported
@@ -91,15 +91,15 @@ class OutageTracker:
             self._unsupported.pop(name, None)
 
     def list_failed(self, name: str, error: Exception) -> None:
-        """A list could not be read. Each run is polled individually then."""
+        """Records that a list could not be read. Each run is then polled individually."""
         self._list_errors[name] = error
 
     def end_round(self, threshold: int = limits.MAX_FAILURES_IN_A_ROW, *, is_unresponsive: bool = False) -> None:
-        """Decide whether the calls fail: one call may fail alone, but several in a row are an outage.
+        """Decides whether there is an outage: one call may fail alone, but several in a row are an outage.
 
         Args:
-            threshold: Failures in a row that are an outage.
-            is_unresponsive: Whether the vendor let all the time pass without a response.
+            threshold: The number of consecutive failures that count as an outage.
+            is_unresponsive: Whether the vendor did not respond before the time was up.
         """
         self._is_idle, self.is_unresponsive = False, is_unresponsive
         if self._failures_in_a_row >= max(1, threshold):
@@ -110,31 +110,31 @@ class OutageTracker:
         self._failures_in_a_row, self._was_answered = 0, False
 
     def set_idle(self) -> None:
-        """No run is active, so nothing is polled, and nothing can fail."""
+        """Records that no run is active, so nothing is polled and nothing can fail."""
         self.last_error = self._failing_since = None
         self.is_unresponsive, self._is_idle = False, True
         self._list_errors.clear()
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether the vendor does not respond, or responds with failures."""
+        """Whether the vendor does not respond, or only with failures."""
         return self.is_unresponsive or self.last_error is not None
 
     @property
     def problem(self) -> str | None:
-        """Why status calls fail, if they do."""
+        """The reason why status calls fail; ``None`` if they do not."""
         if self.last_error is None:
             return None
         return f"Status checks of {self._name} fail, and its runs are waited for: {self.last_error}"
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong at the moment: with all calls, or with lists alone."""
+        """The current problems: with all calls, or only with lists."""
         return [self.problem] if self.problem is not None else list(self._list_problems.values())
 
     @property
     def refusal(self) -> str | None:
-        """Why the vendor refuses our credentials, if it has answered 401 or 403 for a while."""
+        """Why the vendor refuses our credentials, if it has responded with 401 or 403 for a while."""
         is_refusal = isinstance(self.last_error, (AuthenticationError, PermissionDeniedError))
         if not is_refusal or self._failing_since is None:
             return None
@@ -148,7 +148,7 @@ class OutageTracker:
         }
 
     def log_outage(self, log: logging.Logger) -> None:
-        """Log one line when an outage begins, and one when it ends."""
+        """Logs one line when an outage begins, and one when it ends."""
         over = "%s has no active runs anymore, after %.0f s"
         if not self._is_idle:
             over = "Status checks of %s work again, after %.0f s"
@@ -156,11 +156,11 @@ class OutageTracker:
         for name in self._unsupported.keys() - self._logged_unsupported:
             log.info("%s are not offered as a list, so other calls are used: %s", name, self._unsupported[name])
         self._logged_unsupported = set(self._unsupported)
-        if self.problem is None:  # otherwise the vendor is down as a whole
+        if self.problem is None:  # otherwise the vendor is unavailable as a whole
             self.log_lists(log)
 
     def log_lists(self, log: logging.Logger) -> None:
-        """Log one line when a list begins to fail, and one when it works again."""
+        """Logs one line when a list begins to fail, and one when it works again."""
         errors = {name: one for name, one in self._list_errors.items() if not isinstance(one, VendorError)}
         over = "%s can be listed again, after %.0f s"
         self._list_log.update(log, self._list_problems, over=over, errors=errors)
@@ -169,9 +169,9 @@ class OutageTracker:
 class Alarm:
     """Decides which ticks fail while a problem lasts.
 
-    A tick that has nothing to report fails. A tick that has something to report does so, except that within
-    `limits.ALARM_INTERVAL` one tick fails in any case: what it had to report waits for the next tick. Two ticks never
-    fail in a row for longer than that, so that Dagster stores the sensor's cursor now and then.
+    A tick that has nothing to report fails. A tick that has something to report succeeds, but at least one tick fails
+    within each `limits.ALARM_INTERVAL`, and what it had to report waits for the next tick. Ticks do not fail in a row
+    for longer than that, so that Dagster stores the sensor's cursor from time to time.
     """
 
     def __init__(self) -> None:
@@ -181,20 +181,20 @@ class Alarm:
         self._failed_last = False
 
     def check_before_reporting(self, problems: Iterable[str]) -> None:
-        """Fail the tick if none has failed for too long.
+        """Fails the tick if none has failed for too long.
 
         Raises:
-            LastingProblem: It must fail.
+            LastingProblem: The tick must fail.
         """
         message, now = self._begin(problems), current_clock().wall()
         if message and now - self._failed_at >= limits.ALARM_INTERVAL and not self._failed_last:
             self._fail(message, now)
 
     def check_after_reporting(self, problems: Iterable[str], *, is_idle: bool) -> None:
-        """Fail a tick that has nothing to report.
+        """Fails a tick that has nothing to report.
 
         Raises:
-            LastingProblem: It must fail.
+            LastingProblem: The tick must fail.
         """
         message, now = self._begin(problems), current_clock().wall()
         is_stale = now - self._stored_at >= limits.ALARM_INTERVAL

@@ -1,4 +1,4 @@
-"""What a sensor must know of a remote run's asset, kept beside the asset: Dagster's definition has no room for it."""
+"""Registers what a sensor must know about a remote run's asset, because Dagster's definition cannot store it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ class RemoteAsset:
 
     Attributes:
         run_class: The kind of run.
-        options: The user's choices.
+        options: The user's options.
         resource_key: The resource's key.
-        run: What is run; ``None`` where a function decides that in the step.
+        run: The remote run; ``None`` if a function creates it in the step.
     """
 
     run_class: type[RemoteRun[Any]]
@@ -32,10 +32,10 @@ class RemoteAsset:
     run: RemoteRun[Any] | None
 
     def resource_in(self, resources: Any) -> RemoteRunResource:
-        """The vendor's resource among a context's resources.
+        """Returns the vendor's resource from a context's resources.
 
         Raises:
-            DagsterInvariantViolationError: It is another vendor's, or none of this package's.
+            DagsterInvariantViolationError: It is another vendor's resource, or not one of this package.
         """
         found = getattr(resources, self.resource_key)
         if not isinstance(found, RemoteRunResource) or found.vendor != self.run_class.vendor:
@@ -47,28 +47,28 @@ class RemoteAsset:
         return found
 
 
-# By the op, which a definition keeps when Dagster copies it with other attributes.
-_known: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
+# The key is the op, which stays the same when Dagster copies a definition with other attributes.
+_remote_assets: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
 
-# The completion sensor of each, likewise; copies may have other keys, and runs of their own.
-_told_by: WeakKeyDictionary[dg.OpDefinition, dict[dg.AssetKey, str]] = WeakKeyDictionary()
+# The completion sensor of each op's assets. Copies of a definition may have other keys, and their own runs.
+_completion_sensors: WeakKeyDictionary[dg.OpDefinition, dict[dg.AssetKey, str]] = WeakKeyDictionary()
 
 
 def register(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
-    """Note what the factory made the assets from."""
-    _known[assets.op] = remote
+    """Registers what the factory made the assets from."""
+    _remote_assets[assets.op] = remote
 
 
 @dataclass(frozen=True, eq=False)
 class WatchedAsset:
-    """One definition that a sensor watches."""
+    """One definition whose runs a sensor reports."""
 
     definition: dg.AssetsDefinition
     remote: RemoteAsset
 
     @cached_property
     def keys(self) -> tuple[dg.AssetKey, ...]:
-        """The assets that a run fills, in a fixed order."""
+        """The assets that a run materializes, in a fixed order."""
         return tuple(sorted(self.definition.keys, key=lambda key: tuple(key.path)))
 
     @cached_property
@@ -78,24 +78,24 @@ class WatchedAsset:
 
     @property
     def fixed_run(self) -> RemoteRun[Any]:
-        """What is run, of an asset that `observable` lets pass."""
+        """The remote run of an asset that `resolve_observable` accepts."""
         if self.remote.run is None:
             raise dg.DagsterInvalidDefinitionError(
-                f"What {_named(self.definition)} runs is decided by a function in its step, so others' runs cannot be "
+                f"What {_names(self.definition)} runs is decided by a function in its step, so others' runs cannot be "
                 "told to be of it"
             )
         return self.remote.run
 
 
 def resolve_observable(assets: Iterable[Any]) -> list[WatchedAsset]:
-    """The definitions whose runs can be told when others start them.
+    """Returns the definitions, if runs of them that were started elsewhere can be recognized.
 
     Raises:
-        DagsterInvalidDefinitionError: One of them cannot, and why.
+        DagsterInvalidDefinitionError: Runs of a definition cannot be recognized. The message says why.
     """
     found = resolve_assets(assets, deferred=False)
     for asset in found:
-        name = _named(asset.definition)
+        name = _names(asset.definition)
         if asset.fixed_run.observation_unsupported_reason:
             raise dg.DagsterInvalidDefinitionError(
                 f"{name} cannot be observed: {asset.fixed_run.observation_unsupported_reason}"
@@ -108,39 +108,39 @@ def resolve_observable(assets: Iterable[Any]) -> list[WatchedAsset]:
 
 
 def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsset]:
-    """The definitions with what the factory made them from.
+    """Returns the definitions with what the factory made them from.
 
     Args:
         assets: Assets from `build_remote_run_asset`.
         deferred: Whether each must have ``wait="defer"``.
 
     Raises:
-        DagsterInvalidDefinitionError: One of them is something else; or an asset comes twice.
+        DagsterInvalidDefinitionError: One of them is not such an asset, or an asset is given twice.
     """
     found: list[WatchedAsset] = []
     for definition in assets:
-        remote = _known.get(definition.op) if _has_op(definition) else None
+        remote = _remote_assets.get(definition.op) if _has_op(definition) else None
         if remote is None:
             raise dg.DagsterInvalidDefinitionError(
                 f"{definition!r} is no asset from build_remote_run_asset, so its runs cannot be followed"
             )
         if deferred and remote.options.wait != "defer":
             raise dg.DagsterInvalidDefinitionError(
-                f"{_named(definition)} has wait={remote.options.wait!r}: its steps wait for its runs themselves. Give "
+                f"{_names(definition)} has wait={remote.options.wait!r}: its steps wait for its runs themselves. Give "
                 "it wait='defer', or leave it out."
             )
         found.append(WatchedAsset(definition, remote))
     if not found:
         raise dg.DagsterInvalidDefinitionError("assets is empty, so there is nothing to follow")
     times = Counter(key.to_user_string() for asset in found for key in asset.keys)
-    twice = [key for key, count in times.items() if count > 1]
-    if twice:
-        raise dg.DagsterInvalidDefinitionError(f"{', '.join(sorted(twice))} is given twice")
+    duplicates = [key for key, count in times.items() if count > 1]
+    if duplicates:
+        raise dg.DagsterInvalidDefinitionError(f"{', '.join(sorted(duplicates))} is given twice")
     return found
 
 
 def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefinition | None) -> None:
-    """Refuse assets that the code location does not have under their keys, as they got other keys on loading.
+    """Raises if the code location does not have the assets under their keys, because they got other keys on loading.
 
     Args:
         assets: The assets.
@@ -166,21 +166,21 @@ def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefin
 
 
 def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str) -> None:
-    """Note which completion sensor tells of the assets' runs: two would tell each end twice.
+    """Records which completion sensor reports the assets' runs. Two sensors would report each outcome twice.
 
     Raises:
-        DagsterInvalidDefinitionError: Another one does already.
+        DagsterInvalidDefinitionError: Another sensor already reports them.
     """
     for asset in assets:
-        of_keys = _told_by.setdefault(asset.definition.op, {})
-        other = next((of_keys[key] for key in asset.keys if of_keys.get(key, sensor) != sensor), None)
+        sensors_by_key = _completion_sensors.setdefault(asset.definition.op, {})
+        other = next((sensors_by_key[key] for key in asset.keys if sensors_by_key.get(key, sensor) != sensor), None)
         if other is not None:
             raise dg.DagsterInvalidDefinitionError(
-                f"{_named(asset.definition)} belongs to the completion sensor {other!r} already, so {sensor!r} would "
+                f"{_names(asset.definition)} belongs to the completion sensor {other!r} already, so {sensor!r} would "
                 "tell the end of each run once more. Give it to one of them."
             )
     for asset in assets:
-        _told_by[asset.definition.op].update(dict.fromkeys(asset.keys, sensor))
+        _completion_sensors[asset.definition.op].update(dict.fromkeys(asset.keys, sensor))
 
 
 def _has_op(definition: Any) -> bool:
@@ -191,5 +191,5 @@ def _has_op(definition: Any) -> bool:
     )
 
 
-def _named(definition: dg.AssetsDefinition) -> str:
+def _names(definition: dg.AssetsDefinition) -> str:
     return ", ".join(sorted(key.to_user_string() for key in definition.keys))

@@ -1,4 +1,4 @@
-"""What Dagster is told of a remote run that has ended without a step to tell it."""
+"""The outcome of a finished remote run, as it is reported to Dagster without a step."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,14 +22,14 @@ AssetEvent = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvalua
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A remote run that has ended.
+    """A finished remote run.
 
     Attributes:
-        run_id: The vendor's id.
+        run_id: The vendor's id of the run.
         vendor: The vendor's name.
-        state: How it ended; ``UNKNOWN`` where a step is to find that out.
-        asset_keys: The assets that it fills.
-        partitions: The partitions that it fills; empty for assets without partitions.
+        state: The final state; ``UNKNOWN`` if a step must determine it.
+        asset_keys: The assets that it materializes.
+        partitions: The partitions that it materializes; empty for assets without partitions.
     """
 
     run_id: str
@@ -40,26 +40,26 @@ class FinishedRun:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the vendor says that it succeeded."""
+        """Whether the vendor reports that the run succeeded."""
         return self.state is RunState.SUCCEEDED
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """The end of a run, with all that is known of it.
+    """The outcome of a run, with everything that is known about it.
 
     Attributes:
-        asset: The definition that it fills.
-        asset_partitions: Its assets and their partitions.
-        run: What ran.
-        run_id: The vendor's id.
+        asset: The definition whose assets it materializes.
+        asset_partitions: The assets and partitions to report.
+        run: The remote run.
+        run_id: The vendor's id of the run.
         resource: The vendor's resource.
-        status: How it ended.
-        result: What it brought.
+        status: The final status.
+        result: The result of the run.
         more: Further metadata.
-        provenance: What each asset was made from, by key as the UI writes it.
-        newest: The newest materialization of each place, for a run that did not succeed.
-        is_of_kind: Whether it is of the kind that the asset has now, so that ``run`` tells what ran.
+        provenance: What each asset was made from, by key in the UI's spelling.
+        newest: The newest materialization of each asset and partition, for a run that did not succeed.
+        is_of_kind: Whether its run class is the asset's current one, so that ``run`` describes it.
     """
 
     asset: WatchedAsset
@@ -75,22 +75,22 @@ class RunOutcome:
     is_of_kind: bool = True
 
     @cached_property
-    def _unjudged(self) -> Sequence[dg.AssetCheckEvaluation]:
+    def _preliminary_evaluations(self) -> Sequence[dg.AssetCheckEvaluation]:
         return list(evaluations(self._specs, self.asset_partitions, self._outcomes, {}))
 
     def materializations(self, instance: dg.DagsterInstance, reported: Iterable[AssetEvent] = ()) -> list[AssetEvent]:
-        """A materialization of each asset and partition; `evaluations` follow once these are stored.
+        """Returns a materialization of each asset and partition. Its `evaluations` follow once these are stored.
 
-        Until then, Dagster takes the newest evaluation of an asset without partitions for one of the new
-        materialization, if neither has a run (measured on 1.13.27; 1.12.0 has the same code). If that evaluation passed
-        and the check fails now, the failure is reported first; otherwise downstream could run on bad data.
+        Until then, Dagster assigns the newest evaluation of an asset without partitions to the new materialization, if
+        neither has a run (measured on 1.13.27; 1.12.0 has the same code). If that evaluation passed and the check fails
+        now, the failure is reported first. Otherwise, downstream assets could run on bad data.
 
         Args:
             instance: The Dagster instance.
-            reported: What the same tick reports before.
+            reported: The events that the same tick reports before.
         """
         is_partitioned = self.asset.definition.partitions_def is not None
-        failed = [one for one in self._unjudged if not one.passed and not is_partitioned]
+        failed = [one for one in self._preliminary_evaluations if not one.passed and not is_partitioned]
         return [
             *(one for one in failed if _shows_success(one.asset_check_key, reported, instance)),
             *(
@@ -112,27 +112,30 @@ class RunOutcome:
         judged: Mapping[AssetPartition, dg.EventLogRecord],
         stored: Collection[tuple[dg.AssetCheckKey, int]] = (),
     ) -> list[dg.AssetCheckEvaluation]:
-        """The check evaluations of a run that succeeded.
+        """Returns the check evaluations of a run that succeeded.
 
         Args:
-            judged: The materialization of each place, as it was stored. Where one is gone, nothing is left to judge.
-            stored: Checks and the storage ids of the materializations for which they are stored already.
+            judged: The stored materialization of each asset and partition. If one was wiped, there is nothing to
+                evaluate.
+            stored: The evaluations that are already stored, as checks and storage ids of the materializations.
         """
         asset_partitions = [asset_partition for asset_partition in self.asset_partitions if asset_partition in judged]
         found = evaluations(self._specs, asset_partitions, self._outcomes, judged)
         return [one for one in found if judged_by(one) not in stored]
 
     def as_failure(self) -> list[AssetEvent]:
-        """The checks that a run which did not succeed reports, and an observation of each asset and partition."""
+        """Returns the evaluations for a run that did not succeed, and an observation of each asset and partition."""
         reported = [check for check in self.result.checks if check.name in self.run.checks_on_failure]
-        what = f"{self.run.vendor} {self.run.label} of {self.run.target}" if self.is_of_kind else f"run {self.run_id}"
+        run_name = (
+            f"{self.run.vendor} {self.run.label} of {self.run.target}" if self.is_of_kind else f"run {self.run_id}"
+        )
         return [
-            # For the newest materialization, although it is of an earlier run: so does Dagster if a step fails.
+            # For the newest materialization, although an earlier run made it. Dagster does the same if a step fails.
             *evaluations(self._specs, self.asset_partitions, [self._run_status, *reported], self.newest),
             *(
                 dg.AssetObservation(
                     key,
-                    description=f"The {what} {self.status.ending}",
+                    description=f"The {run_name} {self.status.ending}",
                     metadata=self._metadata(),
                     partition=partition,
                 )
@@ -158,7 +161,7 @@ class RunOutcome:
         return {**self.result.metadata, **known, **self.more}
 
     def _dimension_tags(self, partition: str | None) -> dict[str, str]:
-        """What Dagster tags the materialization of a partition with, where partitions have several dimensions."""
+        """Returns the tags that Dagster sets on the materialization of a partition with several dimensions."""
         definition = self.asset.definition.partitions_def
         if partition is None or not isinstance(definition, dg.MultiPartitionsDefinition):
             return {}
@@ -167,6 +170,6 @@ class RunOutcome:
 
 
 def _shows_success(check: dg.AssetCheckKey, reported: Iterable[AssetEvent], instance: dg.DagsterInstance) -> bool:
-    """Whether a check shows a success once the tick has reported what it does so far."""
+    """Whether a check shows a success, including the events that the tick has reported so far."""
     evaluated = [one for one in reported if isinstance(one, dg.AssetCheckEvaluation) and one.asset_check_key == check]
     return evaluated[-1].passed if evaluated else shows_success(instance, check)

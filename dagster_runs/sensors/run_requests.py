@@ -1,4 +1,4 @@
-"""Dagster runs that a sensor requests: to publish the end of a deferred run, and to follow upon a finished one."""
+"""Creates requests for Dagster runs: to report the outcome of a deferred run, and to follow a finished one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,26 +21,26 @@ RUN_ID_TAG = "dagster_runs/run_id"
 _MAX_RETRIES_TAG = "dagster/max_retries"
 _RETRY_NUMBER_TAG = "dagster/retry_number"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-_OURS = ("dagster/", ".dagster/", "dagster_runs/")
-_PASSED_ON = (
+_RESERVED_PREFIXES = ("dagster/", ".dagster/", "dagster_runs/")
+_INHERITED_TAGS = (
     "dagster/priority",
     "dagster/max_runtime",
     "dagster/retry_strategy",
     "dagster/retry_on_asset_or_op_failure",
 )
-"""Dagster's own tags that a person may have put on a run."""
+"""Dagster's own tags that a user may have set on a run."""
 
 
 class CannotRequestRun(Exception):
-    """No Dagster run can publish an end, and why."""
+    """A Dagster run that reports an outcome cannot be requested. The message says why."""
 
 
 def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
-    """Whether a Dagster run can fill what the deferred run filled: somebody may have changed the asset's partitions.
+    """Checks that the partitions of the deferred run still exist, because the asset's partitions may have been changed.
 
     Raises:
-        CannotRequestRun: It cannot.
-        NotPrepared: An error of code, so that it is not known.
+        CannotRequestRun: They do not exist, so a Dagster run cannot materialize them.
+        NotPrepared: An error in code, so the answer is unknown.
     """
     partitions_def = deferred_run.asset.definition.partitions_def
     if partitions_def is None or not deferred_run.partitions:
@@ -68,42 +68,47 @@ def to_report(
     attempt: int = 0,
     instead_of: Sequence[str] = (),
 ) -> dg.RunRequest:
-    """A Dagster run whose step attaches to the deferred run, publishes its end and fails, if it did not succeed.
+    """Returns a request for the Dagster run that reports the outcome of a deferred run.
 
-    It is a run of the job whose run deferred it, where that is one of ``jobs``, and has that run's own tags, and its
-    config for the step: a retry of the step starts what was launched.
+    Its step attaches to the deferred run, reports the outcome, and fails if the run did not succeed. If the job that
+    deferred the run is one of ``jobs``, the request is for that job. It has the user's tags of that job's run, and its
+    config for the step, so that a retry of the step starts what was launched.
 
     Args:
         deferred_run: The deferred run.
-        context: The sensor's.
+        context: The sensor's context.
         jobs: The jobs that the sensor may request, by name.
-        default: The one for runs of other jobs, and where its own job cannot publish it any more.
-        attempt: How many of its kind were requested before, and never began or never ended.
-        instead_of: Those that have begun and never ended. What they published is published again, as this run has to
-            fail; its step is not retried, so that it starts nothing even if one of the others is alive after all.
+        default: The job for runs of other jobs, and for runs that their own job can no longer report.
+        attempt: The number of such runs that were requested before and never began or never finished.
+        instead_of: The ids of those that began and never finished. What they reported is reported again, because this
+            run must fail. Its step is not retried, so that it starts nothing even if one of the others is still alive.
 
     Raises:
-        CannotRequestRun: There can be none.
-        NotPrepared: An error of code kept it from being prepared.
+        CannotRequestRun: Such a run cannot be requested.
+        NotPrepared: It could not be prepared because of an error in code.
     """
     instance = context.instance
     deferred_by = instance.get_run_by_id(deferred_run.record.dagster_run_id)
     if deferred_by is None:
-        # The ledger is gone with it: a step would know nothing of the run, and start another.
+        # Its ledger was deleted with it, so a step would not know the run and would start another one.
         raise CannotRequestRun(f"Dagster run {deferred_run.record.dagster_run_id}, which had started it, was deleted")
     before = deferred_by.tags
-    tags = {name: value for name, value in before.items() if name in _PASSED_ON or not name.startswith(_OURS)}
+    tags = {
+        name: value
+        for name, value in before.items()
+        if name in _INHERITED_TAGS or not name.startswith(_RESERVED_PREFIXES)
+    }
     tags |= _range_tags(deferred_run.partitions)
     if instance.run_retries_enabled:
-        # Each failure is a run of its own, so Dagster would count its retries from 0 for ever.
-        left = _retries_left(before, instance.run_retries_max_retries)
-        tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_cancel_requested or instead_of else left
+        # Each failure has its own Dagster run, so Dagster would count the retries from 0 each time, without end.
+        remaining = _retries_left(before, instance.run_retries_max_retries)
+        tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_cancel_requested or instead_of else remaining
     if instead_of:
         tags[INSTEAD_OF_TAG] = ",".join(instead_of)
     request = dg.RunRequest(
-        run_key=f"finish {_known_by(deferred_run.run_id, deferred_run.keys)} {deferred_run.record.dagster_run_id}"
+        run_key=f"finish {_run_identity(deferred_run.run_id, deferred_run.keys)} {deferred_run.record.dagster_run_id}"
         + (f" again {attempt}" if attempt else ""),
-        run_config=_launched_with(deferred_run, deferred_by, context),
+        run_config=_launch_config(deferred_run, deferred_by, context),
         asset_selection=deferred_run.keys,
         partition_key=deferred_run.partition,
         tags={**tags, FINISHES_TAG: deferred_run.run_id, DEFERRED_BY_TAG: deferred_run.record.dagster_run_id},
@@ -112,30 +117,30 @@ def to_report(
     for name in (deferred_by.job_name, default):
         if name in jobs or name == default:
             request = request._replace(job_name=name)
-            # The sensor's own job takes any run without config; to ask takes 0.1 s in a job of a thousand assets.
+            # The sensor's own job accepts any run without config. The check takes 0.1 s in a job of a thousand assets.
             why = refusal(request, context) if name in jobs or request.run_config else None
             if why is None:
                 return request
     raise CannotRequestRun(f"Dagster would refuse a run for it ({why})")
 
 
-def _launched_with(
+def _launch_config(
     deferred_run: DeferredRun, deferred_by: dg.DagsterRun, context: dg.SensorEvaluationContext
 ) -> dict[str, Any]:
-    """The config of the step that deferred the run, as it was launched; that of others may not fit."""
+    """Returns the config of the step that deferred the run, as it was launched. Other steps' config may not fit."""
     name, repository = deferred_by.job_name, context.repository_def
     job = repository.get_job(name) if repository is not None and repository.has_job(name) else None
-    given: Mapping[str, Any] = deferred_by.run_config
+    job_config: Mapping[str, Any] = deferred_by.run_config
     is_jobs_own = job is not None and job.config_mapping is not None
-    if job is not None and is_jobs_own:  # which Dagster does not note with the run
+    if job is not None and is_jobs_own:  # Dagster does not record the mapped config with the run
         try:
-            given = dg.validate_run_config(job.get_subset(asset_selection=deferred_by.asset_selection), given)
+            job_config = dg.validate_run_config(job.get_subset(asset_selection=deferred_by.asset_selection), job_config)
         except REFUSALS as error:  # the job was changed
             raise CannotRequestRun(f"Its config is not known: that of job {name} has changed ({error})") from None
         except Exception as error:
             raise NotPrepared(f"The config of job {name} cannot be read: {type(error).__name__}: {error}") from error
     op = deferred_run.asset.definition.op.name
-    config = given.get("ops", {}).get(op, {}).get("config")
+    config = job_config.get("ops", {}).get(op, {}).get("config")
     return {"ops": {op: {"config": config or {}}}} if config or is_jobs_own else {}
 
 
@@ -144,19 +149,22 @@ def _range_tags(partitions: Sequence[str]) -> dict[str, str]:
     return dict(zip(_RANGE_TAGS, ends, strict=False))
 
 
-def _retries_left(tags: Mapping[str, str], usually: int) -> str:
-    allowed, number = tags.get(_MAX_RETRIES_TAG, str(usually)), tags.get(_RETRY_NUMBER_TAG, "0")
+def _retries_left(tags: Mapping[str, str], default_retries: int) -> str:
+    allowed, number = tags.get(_MAX_RETRIES_TAG, str(default_retries)), tags.get(_RETRY_NUMBER_TAG, "0")
     if not (allowed.isdecimal() and number.isdecimal()):
-        return allowed  # Dagster tries nothing again for it
+        return allowed  # Dagster does not retry such a run
     return str(max(0, int(allowed) - int(number)))
 
 
 def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
-    """The run that the user wants after each finished run, once: its key has the remote run's id and asset."""
+    """Returns the run that the user wants after a finished run.
+
+    Its run key has the remote run's id and asset, so that it is launched only once.
+    """
     try:
         request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
         why = refusal(request, context) if request is not None else None
-    except NotPrepared:  # an error of code must not hold up the ends of other runs
+    except NotPrepared:  # an error in code must not delay the outcomes of other runs
         context.log.exception(
             "The run that is to follow run %s could not be prepared, so none is requested", finished.run_id
         )
@@ -171,12 +179,12 @@ def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluat
             why,
         )
         return []
-    run_key = request.run_key or f"after {_known_by(finished.run_id, finished.asset_keys)}"
+    run_key = request.run_key or f"after {_run_identity(finished.run_id, finished.asset_keys)}"
     return [request._replace(run_key=run_key)]
 
 
-def _known_by(run_id: str, keys: Sequence[dg.AssetKey]) -> str:
-    """What a run is known by: two vendors that count their runs give out the same ids."""
+def _run_identity(run_id: str, keys: Sequence[dg.AssetKey]) -> str:
+    """Returns what identifies a run: two vendors that number their runs use the same ids."""
     return f"{run_id} of {keys[0].to_user_string()}"
 
 
@@ -185,7 +193,7 @@ def _of_function(
 ) -> dg.RunRequest | None:
     try:
         request: dg.RunRequest | None = function(finished)
-    except Exception:  # the user's; the ends of the others are to be told all the same
+    except Exception:  # of the user's code; the outcomes of other runs must still be reported
         context.log.exception(
             "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
         )
@@ -211,11 +219,11 @@ def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext
 
 
 def among(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
-    """The same; of a function, only what is a request for one of the sensor's jobs.
+    """Returns the follow-up. A function is restricted to requests for the sensor's jobs.
 
     Args:
         follow_up: A job or a function.
-        jobs: All that the sensor may request.
+        jobs: All jobs that the sensor may request.
     """
     if follow_up is None or is_job(follow_up):
         return follow_up
@@ -237,21 +245,21 @@ def among(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
 
 
 def _partitions_of(job: Job, context: dg.SensorEvaluationContext) -> dg.PartitionsDefinition[Any] | None:
-    """A job's partitions, which those of its assets are, unless it says otherwise."""
+    """Returns a job's partitions, which are those of its assets unless the job sets its own."""
     known = context.repository_def.get_job(job.name) if context.repository_def is not None else job
     return getattr(known, "partitions_def", None)
 
 
 def is_job(job: Any) -> bool:
-    """Whether it is a job, rather than a function that makes a request."""
+    """Whether it is a job rather than a function that creates a request."""
     return isinstance(job, dg.JobDefinition) or (hasattr(job, "name") and hasattr(job, "selection"))
 
 
 def named(jobs: Sequence[Job]) -> dict[str, Job]:
-    """The jobs by name.
+    """Returns the jobs by name.
 
     Raises:
-        DagsterInvalidDefinitionError: One of them is no job.
+        DagsterInvalidDefinitionError: One of them is not a job.
     """
     for job in jobs:
         if not is_job(job):

@@ -1,4 +1,4 @@
-"""The output of a tick: what it hands over to Dagster, as far as there is room and time."""
+"""The output of a tick: what it returns to Dagster, within the limits of time and number."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,24 +11,24 @@ from dagster_runs.sensors.run_outcome import AssetEvent, RunOutcome
 from dagster_runs.transport.clock import current_clock
 
 STILL_RUNNING = "The last tick of this sensor is still running"
-"""Dagster begins the next tick when one has taken too long, and no longer reads what that one returns."""
+"""Dagster begins the next tick when one has taken too long, and ignores the result of the slow one."""
 _MAX_BUDGET = 10_000
 _MAX_MEASURED_RUNS = 100
-"""Runs whose time is measured: enough to tell the speed, and few enough to be read in each tick."""
+"""The maximum number of runs to measure: enough to determine the speed, and few enough to be read in each tick."""
 
 
 @dataclass
 class TickOutput:
-    """What a tick hands over to Dagster.
+    """What a tick returns to Dagster.
 
     Attributes:
-        max_events: Events that it may have.
-        max_requests: Run requests that it may have.
+        max_events: The maximum number of events.
+        max_requests: The maximum number of run requests.
         until: Monotonic seconds after which at most one more run of each kind is reported.
         events: Events to be stored.
         requests: Dagster runs to be launched.
         reported: For each reported run, the asset and partition that comes last, and the number of events up to it.
-        runless_evaluations: Checks and partitions of which ``events`` has an evaluation without a Dagster run.
+        runless_evaluations: Checks and partitions for which ``events`` has an evaluation without a Dagster run.
         was_stored: Asks Dagster whether it has stored the last reported run; ``None`` without events.
     """
 
@@ -42,14 +42,14 @@ class TickOutput:
     was_stored: Callable[[dg.DagsterInstance], bool] | None = None
 
     def add_materializations(self, outcome: RunOutcome, instance: dg.DagsterInstance) -> None:
-        """Add the materializations of a run that succeeded, where they were not reported yet."""
+        """Adds the materializations of a run that succeeded, if they were not reported yet."""
         if outcome.asset_partitions:
             self.events += outcome.materializations(instance, self.events)
             self.reported.append((outcome.asset_partitions[-1], len(self.events)))
 
     @property
     def is_empty(self) -> bool:
-        """Whether the tick has nothing to hand over."""
+        """Whether the tick has nothing to return."""
         return not self.events and not self.requests
 
     @property
@@ -70,10 +70,10 @@ class TickOutput:
 
 
 class EventBudget:
-    """How many events a tick may report, from how long those of the last tick took to be stored.
+    """The number of events a tick may report, based on the time that it took to store the events of the last tick.
 
     Attributes:
-        max_events: Events that a tick reports; those of one run stay together.
+        max_events: The number of events that a tick reports. The events of one run stay together.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class EventBudget:
         self._reported: Sequence[tuple[AssetPartition, int]] = ()
 
     def remember(self, reported: Sequence[tuple[AssetPartition, int]]) -> None:
-        """Remember what the tick reports.
+        """Remembers what the tick reports.
 
         Args:
             reported: For each run, the asset and partition that is reported last, and the number of events up to it.
@@ -89,7 +89,7 @@ class EventBudget:
         self._reported = reported[-_MAX_MEASURED_RUNS:]
 
     def learn(self, instance: dg.DagsterInstance) -> None:
-        """Measure how long it took to store. To be called once Dagster has stored it."""
+        """Measures how long it took to store the last tick's events. Call it once Dagster has stored them."""
         if not self._reported:
             return
         reported, self._reported = self._reported, ()
@@ -104,14 +104,14 @@ class EventBudget:
         self.adapt(after - before, ended - began)
 
     def adapt(self, events: int, seconds: float) -> None:
-        """Report as many events as are stored in time, given how long so many took."""
+        """Sets the number of events that can be stored in time, given how long this number of events took."""
         affordable = limits.STORE_SECONDS * events / max(seconds, 0.001)
-        # At most twice as many as before, as a storage may be fast for a moment.
+        # At most twice as many as before, because a storage may be fast only for a moment.
         self.max_events = int(max(limits.MIN_TICK_EVENTS, min(_MAX_BUDGET, affordable, 2 * self.max_events)))
 
 
 def _stored_at(asset_partition: AssetPartition, instance: dg.DagsterInstance, which: int) -> float | None:
-    """When the newest report of an asset and partition was stored, or an earlier one, counted from 1 for the newest."""
+    """Returns when a report of an asset and partition was stored. ``which`` counts from 1 for the newest."""
     key, partition = asset_partition
     wanted = dg.AssetRecordsFilter(key, [partition] if partition is not None else None)
     newest = instance.fetch_materializations(wanted, limit=which).records

@@ -1,4 +1,4 @@
-"""The vendors' resources in a sensor's tick or a cancel job, each initialized by itself.
+"""The vendors' resources in a sensor's tick or a cancel job, each initialized separately.
 
 Dagster initializes all resources that a sensor or an op requires before its body runs, so one vendor's unset variable
 would stop all others. Sensors, and cancel jobs over several vendors, therefore do not require them, but take them from
@@ -26,7 +26,7 @@ class VendorResources:
     """The resources of some assets.
 
     Attributes:
-        ready: Those that can be used, by key.
+        ready: The usable resources, by key.
         problems: Why each of the others cannot be used, by key; without secrets.
     """
 
@@ -36,9 +36,10 @@ class VendorResources:
 
 @contextmanager
 def initialized(assets: Iterable[WatchedAsset], context: Any) -> Iterator[VendorResources]:
-    """Initialize the resource of each asset for as long as the block lasts.
+    """Initializes the resource of each asset for the duration of the block.
 
-    Resources that were passed to the context (`build_sensor_context(resources=...)`) win over those of the definitions.
+    Resources that were passed to the context (`build_sensor_context(resources=...)`) take precedence over those of the
+    definitions.
 
     Args:
         assets: The assets.
@@ -54,7 +55,7 @@ def initialized(assets: Iterable[WatchedAsset], context: Any) -> Iterator[Vendor
                 made = SimpleNamespace(**{key: _initialize(key, some[0], context, stack)})
                 for asset in some:
                     found.ready[key] = asset.remote.resource_in(made)
-            except Exception as error:  # of any kind: of Dagster's config, pydantic, or the resource's own code
+            except Exception as error:  # of Dagster's config, of pydantic, or of the resource's own code
                 found.ready.pop(key, None)
                 found.problems[key] = f"The resource {key!r} cannot be used: {_reason(error)}"
         yield found
@@ -76,7 +77,7 @@ def _initialize(key: str, asset: WatchedAsset, context: Any, stack: ExitStack) -
 
 
 def code_location_of(context: Any) -> dg.RepositoryDefinition | None:
-    """The definitions of the context's code location; ``None`` in a test that has none."""
+    """Returns the definitions of the context's code location; ``None`` in a test that has none."""
     try:
         found: dg.RepositoryDefinition | None = context.repository_def
     except CheckError:  # an op's context
@@ -87,7 +88,7 @@ def code_location_of(context: Any) -> dg.RepositoryDefinition | None:
 def _defined(context: Any) -> Mapping[str, dg.ResourceDefinition]:
     repository = code_location_of(context)
     of_location = repository.get_top_level_resources() if repository is not None else {}
-    job = getattr(context, "job_def", None)  # an op's: what `execute_in_process` was given
+    job = getattr(context, "job_def", None)  # an op's job: the resources that were passed to `execute_in_process`
     return {**of_location, **(job.resource_defs if job is not None else {})}
 
 
@@ -97,25 +98,25 @@ def _launch_config(context: Any) -> Mapping[str, Any]:
 
 
 def _with_nested(key: str, definitions: Mapping[str, dg.ResourceDefinition]) -> dict[str, dg.ResourceDefinition]:
-    """The resource with those that it requires; a resource nested in another may be a top-level one."""
+    """Returns the resource with those that it requires. A resource nested in another may be a top-level one."""
     needed: dict[str, dg.ResourceDefinition] = {}
-    left = [key]
-    while left:
-        name = left.pop()
+    remaining = [key]
+    while remaining:
+        name = remaining.pop()
         if name not in needed:
             needed[name] = definitions[name]
-            left += needed[name].get_required_resource_keys(definitions)
+            remaining += needed[name].get_required_resource_keys(definitions)
     return needed
 
 
 def _reason(error: BaseException) -> str:
-    """The root cause in one line. Values are left out: one of them may be a secret."""
+    """Returns the root cause in one line. Values are left out, because one of them may be a secret."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+        message = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
     else:
-        said = str(error).partition("Stack Trace:")[0] or type(error).__name__
-    said = " ".join(said.split())
-    return said if len(said) <= _MAX_REASON else f"{said[:_MAX_REASON]}…"
+        message = str(error).partition("Stack Trace:")[0] or type(error).__name__
+    message = " ".join(message.split())
+    return message if len(message) <= _MAX_REASON else f"{message[:_MAX_REASON]}…"

@@ -1,1 +1,1 @@
-"""The completion sensor: follows deferred runs to their ends, and reports them."""
+"""The completion sensor: polls deferred runs until they have finished, and reports their outcomes."""

@@ -1,4 +1,4 @@
-"""Cancelling deferred runs: they have no step that a person could terminate."""
+"""Cancels deferred runs, which have no step that a user could terminate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,44 +24,44 @@ _WHY = "somebody ran the job that cancels it"
 
 @dataclass(frozen=True)
 class _CancellingStep(Step):
-    """A step of a job that cancels: it writes into the ledger of the run that it cancels.
+    """A step of a cancel job. It writes to the ledger of the run that it cancels.
 
     Attributes:
-        deferred_run: That run.
+        deferred_run: The run that is canceled.
     """
 
     deferred_run: DeferredRun | None = None
 
     @cached_property
     def asset_keys(self) -> Sequence[dg.AssetKey]:
-        """The assets that the run fills."""
+        """The assets that the run materializes."""
         return self.deferred_run.keys if self.deferred_run is not None else ()
 
     @cached_property
     def partition(self) -> str | None:
-        """As the run's own step has it."""
+        """The partition of the run's own step."""
         return self.deferred_run.record.partition if self.deferred_run is not None else None
 
     @cached_property
     def step_key(self) -> str | None:
-        """As the run's own step has it."""
+        """The key of the run's own step."""
         return self.deferred_run.record.step_key if self.deferred_run is not None else None
 
     @cached_property
     def single_partition(self) -> str | None:
-        """The run's partition, where there is exactly one."""
+        """The partition of the run, if there is exactly one."""
         return self.deferred_run.partition if self.deferred_run is not None else None
 
 
 def in_flight(asset: WatchedAsset, instance: dg.DagsterInstance) -> list[DeferredRun]:
-    """The deferred runs of an asset that are going, as far as Dagster knows."""
+    """Returns the deferred runs of an asset that are active, according to Dagster's event log."""
     deferred_runs = DeferredRunIndex([asset], instance)
     deferred_runs.catch_up(float("inf"))
     return [deferred_run for deferred_run in deferred_runs if deferred_run.phase is Phase.ACTIVE]
 
 
 class Cancellation:
-    """One deferred run that is being cancelled at the vendor.
+    """The cancellation of one deferred run at the vendor.
 
     Args:
         context: The context of the op that cancels.
@@ -80,26 +80,26 @@ class Cancellation:
         self._until = 0.0
 
     def ask(self) -> None:
-        """Note it, so that the completion sensor leaves the run alone, and ask the vendor to end it."""
+        """Records the request, so that the completion sensor ignores the run, and asks the vendor to cancel the run."""
         execution, handle = self._execution, self._handle
         if execution.run.can_cancel:
-            said = f"Cancelling the {execution.description}"
-            execution.record(EntryKind.CANCEL_REQUESTED, said, handle)
+            message = f"Cancelling the {execution.description}"
+            execution.record(EntryKind.CANCEL_REQUESTED, message, handle)
         request_cancel(execution, handle, why=_WHY)
         self._until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
 
     def confirm(self) -> str:
-        """Wait until the run has ended.
+        """Waits until the run has finished.
 
         Returns:
-            What became of it.
+            A sentence for users that says what happened to the run.
 
         Raises:
-            dagster.Failure: It goes on, or nobody can tell.
+            dagster.Failure: The run is still active, or its state is unknown.
         """
-        status, said = wait_for_cancel(self._execution, self._handle, why=_WHY, until=self._until)
+        status, message = wait_for_cancel(self._execution, self._handle, why=_WHY, until=self._until)
         if status is None:
-            raise dg.Failure(said, allow_retries=False)
+            raise dg.Failure(message, allow_retries=False)
         if status.state is RunState.SUCCEEDED:
-            return f"{said}. The completion sensor reports its result"
-        return said
+            return f"{message}. The completion sensor reports its result"
+        return message

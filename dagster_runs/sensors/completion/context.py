@@ -1,4 +1,4 @@
-"""One tick of the completion sensor: what its parts read, and where they report."""
+"""The context of one tick of the completion sensor: what its parts read, and where they report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class TickContext:
 
     Attributes:
         deferred_runs: All deferred runs.
-        reported: Which runs have been reported already.
-        resources: The resources that can be used, by key.
-        output: What the tick reports.
+        reported: The runs that have already been reported.
+        resources: The usable resources, by key.
+        output: The output of the tick.
         context: The sensor's context.
     """
 
@@ -43,12 +43,12 @@ class TickContext:
         asset_partitions: Sequence[AssetPartition],
         newest: Mapping[AssetPartition, dg.EventLogRecord] = MappingProxyType({}),
     ) -> RunOutcome:
-        """The end of a run, as the last poll showed it.
+        """Returns the outcome of a run, according to the last poll.
 
         Args:
-            deferred_run: The run. Its resource can be used.
+            deferred_run: The run. Its resource must be usable.
             asset_partitions: The assets and partitions to report.
-            newest: The newest materialization of each place, for a run that did not succeed.
+            newest: The newest materialization of each asset and partition, for a run that did not succeed.
         """
         more = {"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(deferred_run.record.dagster_run_id)}
         return RunOutcome(

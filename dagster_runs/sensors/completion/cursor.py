@@ -1,4 +1,4 @@
-"""The completion sensor's cursor: what it keeps between ticks, with Dagster."""
+"""The completion sensor's cursor: the state that Dagster stores between ticks."""
 
 import json
 import math
@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 _MAX_ID = 2**63
-"""Larger ids do not fit into a database's integer."""
+"""The limit for ids: a larger one does not fit in a database's integer."""
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """What the sensor keeps between ticks: enough to rebuild the index of deferred runs.
+    """The state that the sensor keeps between ticks: enough to rebuild the index of deferred runs.
 
     Attributes:
         tick_id: The tick that wrote the cursor.
-        low_watermark: Storage id in the event log after which the entries of all active runs are found.
+        low_watermark: The storage id in the event log after which the entries of all active runs are found.
         written_at: Epoch seconds.
     """
 
@@ -26,7 +26,7 @@ class Cursor:
 
     @classmethod
     def from_text(cls, text: str | None) -> "Cursor":
-        """Read a cursor. Anything that is not one, such as the text of another sensor, is an empty cursor."""
+        """Reads a cursor. Any other text, such as the cursor of another sensor, is read as an empty cursor."""
         try:
             stored = json.loads(text or "{}")
             cursor = cls(
@@ -39,10 +39,10 @@ class Cursor:
         return cursor if 0 <= cursor.low_watermark < _MAX_ID and 0 <= cursor.written_at < math.inf else cls()
 
     def as_text(self) -> str:
-        """The text that Dagster stores."""
+        """Returns the text that Dagster stores."""
         return json.dumps(asdict(self))
 
 
 def _get(stored: Mapping[str, Any], name: str, *, earlier: str) -> Any:
-    """A value under its name, or under the name that earlier versions gave it."""
+    """Returns a value by its name, or by its name in earlier versions."""
     return stored[name] if name in stored else stored[earlier]

@@ -1,4 +1,4 @@
-"""Decides what is to be done about a deferred run, from facts alone: these functions read and change nothing."""
+"""Decides what to do about a deferred run. The functions are pure: they use only the facts that they are given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,33 +12,33 @@ from dagster_runs.transport.errors import NotFoundError, VendorError
 
 
 class Phase(Enum):
-    """What is to be done about a deferred run."""
+    """What to do about a deferred run."""
 
     ACTIVE = "active"
     """Poll it."""
     SUCCEEDED = "succeeded"
     """Report its result."""
     MATERIALIZED = "materialized"
-    """Report its check evaluations: the materialization that they evaluate is stored."""
+    """Report its check evaluations. The materialization that they evaluate is stored."""
     NEEDS_DAGSTER_RUN = "needs a Dagster run"
-    """Have a Dagster run report its outcome: a failure, a timeout, or what a step must decide."""
+    """Request a Dagster run to report its outcome: a failure, a timeout, or an outcome that a step must decide."""
     RUN_REQUESTED = "run requested"
-    """Wait until the Dagster run that is to report its outcome has ended."""
+    """Wait until the Dagster run that must report its outcome has finished."""
     DONE = "done"
     """Nothing more, once Dagster has stored what was reported."""
 
 
 @dataclass(frozen=True)
 class PollFacts:
-    """What is known of an active run after a status call.
+    """What is known about an active run after a status call.
 
     Attributes:
-        status: How the run stands; ``None`` if the call failed.
-        has_result: Whether its result was fetched, for a run that succeeded.
-        error: Why the status, or the result, could not be fetched.
-        not_found_for: Seconds for which the vendor has said that it does not know the run.
+        status: The status of the run; ``None`` if the call failed.
+        has_result: Whether the result was fetched, for a run that succeeded.
+        error: Why the status or the result could not be fetched.
+        not_found_for: Seconds for which the vendor has reported that it does not know the run.
         result_failing_for: Seconds for which the result could not be fetched.
-        is_cancel_requested: Whether a person had the run canceled by the job for that.
+        is_cancel_requested: Whether a user requested its cancellation with the cancel job.
     """
 
     status: RunStatus | None = None
@@ -50,10 +50,10 @@ class PollFacts:
 
 
 def after_poll(facts: PollFacts) -> Phase:
-    """What is to be done about an active run after a status call."""
+    """Decides what to do about an active run after a status call."""
     status, error = facts.status, facts.error
     if error is not None and not isinstance(error, VendorError):
-        return Phase.NEEDS_DAGSTER_RUN  # an error of a vendor's code: a step shows it best
+        return Phase.NEEDS_DAGSTER_RUN  # an error in a vendor's code is best reported by a step
     if status is None:
         is_lost = isinstance(error, NotFoundError) and facts.not_found_for > NOT_FOUND_GRACE
         return Phase.NEEDS_DAGSTER_RUN if is_lost else Phase.ACTIVE
@@ -71,13 +71,13 @@ def after_poll(facts: PollFacts) -> Phase:
 
 @dataclass(frozen=True)
 class OverdueFacts:
-    """What is known of an active run that is beyond its deadline.
+    """What is known about an active run that is past its deadline.
 
     Attributes:
         overdue_for: Seconds since its deadline.
-        seen_overdue_for: Seconds for which this process has seen that.
+        seen_overdue_for: Seconds since this process first saw that it is past its deadline.
         was_polled: Whether it was polled since its deadline, or the vendor does not respond.
-        was_answered: Whether the vendor answered a status call since its deadline.
+        was_answered: Whether the vendor responded to a status call since its deadline.
         is_materialized: Whether its materializations are reported, so that only its check evaluations are missing.
         was_ever_polled: Whether this process has polled it at all.
     """
@@ -91,9 +91,9 @@ class OverdueFacts:
 
 
 def when_overdue(facts: OverdueFacts) -> Phase:
-    """What is to be done about an active run that is beyond its deadline."""
+    """Decides what to do about an active run that is past its deadline."""
     if facts.is_materialized:
-        # It has succeeded in time. No Dagster run could report the evaluations that are missing.
+        # It succeeded in time. A Dagster run could not report the missing evaluations.
         is_given_up = facts.overdue_for >= limits.CHECKS_GRACE and facts.was_ever_polled
     else:
         grace = limits.OVERDUE_GRACE if facts.was_polled else limits.OVERDUE_UNPOLLED_GRACE
@@ -102,35 +102,35 @@ def when_overdue(facts: OverdueFacts) -> Phase:
 
 
 class RequestedRun(Enum):
-    """How a Dagster run stands that was requested to report an outcome."""
+    """The state of a Dagster run that was requested to report an outcome."""
 
     UNDER_WAY = "under way"
-    """It is queued, or has begun and may still end."""
+    """It is queued, or has started and may still finish."""
     OVER = "over"
-    """It has ended, was stopped by a person, or is retried by Dagster."""
+    """It has finished, was terminated by a user, or is retried by Dagster."""
     NEVER_BEGAN = "never began"
-    """Dagster gave it up before one of its steps began."""
+    """Dagster marked it as failed before any of its steps began."""
     DIED = "died"
-    """It has begun and would have ended by now: its worker must have died."""
+    """It started and should have finished by now, so its worker must have died."""
 
 
 class Action(Enum):
-    """What is to be done about an outcome that a Dagster run is to report."""
+    """What to do about an outcome that a Dagster run must report."""
 
     FINISH = "finish"
     """Nothing more."""
     WAIT = "wait"
     GIVE_UP = "give up"
-    """Log that it is not reported."""
+    """Stop trying, and log that the outcome is not reported."""
     REQUEST = "request"
     """Request a Dagster run."""
 
 
 def for_requested(runs: Sequence[RequestedRun], *, is_reported_by_another: bool, can_request: bool) -> Action:
-    """What is to be done about an outcome, by the Dagster runs that were requested for it.
+    """Decides what to do about an outcome, based on the Dagster runs that were requested for it.
 
     Args:
-        runs: How these Dagster runs stand.
+        runs: The states of these Dagster runs.
         is_reported_by_another: Whether a Dagster run that was not requested for it has reported the outcome.
         can_request: Whether a Dagster run can be requested now.
     """

@@ -1,4 +1,4 @@
-"""Which of the runs that a tick tells of have been reported already: by a lost tick, or by a step of another run."""
+"""Finds the runs that have already been reported: by a lost tick, or by a step of another Dagster run."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,39 +14,41 @@ from dagster_runs.transport.clock import machine_time
 
 
 class ReportedRuns:
-    """What one tick has to know. An asset's materializations are read once, when the first of its runs is asked for.
+    """The runs that have already been reported, for one tick.
+
+    An asset's materializations are read once, at the first query about one of its runs.
 
     Args:
-        deferred_runs: All that are going.
-        instance: Where the event log is.
+        deferred_runs: All deferred runs.
+        instance: The Dagster instance.
     """
 
     def __init__(self, deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance) -> None:
         self._instance = instance
-        self._concerned: dict[dg.AssetKey, list[DeferredRun]] = {}
+        self._runs_by_asset: dict[dg.AssetKey, list[DeferredRun]] = {}
         self._found: dict[dg.AssetKey, set[tuple[str, str | None]]] = {}
         for deferred_run in deferred_runs:
             if deferred_run.may_be_reported and deferred_run.phase not in (Phase.ACTIVE, Phase.DONE):
                 for key in deferred_run.keys:
-                    self._concerned.setdefault(key, []).append(deferred_run)
+                    self._runs_by_asset.setdefault(key, []).append(deferred_run)
 
     def unreported(self, deferred_run: DeferredRun) -> list[AssetPartition]:
-        """The run's assets and partitions for which it has not been reported."""
+        """Returns the run's assets and partitions for which it has not been reported."""
         if not deferred_run.may_be_reported:
             return deferred_run.asset_partitions
         return [
             (key, partition)
             for key, partition in deferred_run.asset_partitions
-            if (deferred_run.run_id, partition) not in self._of(key)
+            if (deferred_run.run_id, partition) not in self._reported_for(key)
         ]
 
-    def _of(self, key: dg.AssetKey) -> set[tuple[str, str | None]]:
+    def _reported_for(self, key: dg.AssetKey) -> set[tuple[str, str | None]]:
         if key not in self._found:
-            deferred_runs = self._concerned[key]
+            deferred_runs = self._runs_by_asset[key]
             run_ids = {deferred_run.run_id for deferred_run in deferred_runs}
             found = self._materializations(key, deferred_runs)
-            told = ((published_run(event) or "", event.partition_key) for event in found)
-            self._found[key] = {(run_id, partition) for run_id, partition in told if run_id in run_ids}
+            reported = ((published_run(event) or "", event.partition_key) for event in found)
+            self._found[key] = {(run_id, partition) for run_id, partition in reported if run_id in run_ids}
         return self._found[key]
 
     def _materializations(self, key: dg.AssetKey, deferred_runs: list[DeferredRun]) -> Iterator[dg.EventLogRecord]:
@@ -65,7 +67,7 @@ class ReportedRuns:
 
 
 def is_published(deferred_run: DeferredRun, asset_partition: AssetPartition, instance: dg.DagsterInstance) -> bool:
-    """Whether one run has been reported for one of its assets and partitions, or the asset was wiped since."""
+    """Whether a run has been reported for one of its assets and partitions, or the asset was wiped since."""
     key, partition = asset_partition
     wanted = dg.AssetRecordsFilter(
         key, [partition] if partition is not None else None, after_timestamp=_since(deferred_run)
@@ -77,5 +79,6 @@ def is_published(deferred_run: DeferredRun, asset_partition: AssetPartition, ins
 
 
 def _since(deferred_run: DeferredRun) -> float:
-    # By the time of its start, not by the entry, which may be one of attaching to it: later than the report.
+    # The time of the run's start counts, because the entry may be one that attached to it, which can be later than the
+    # report.
     return machine_time(deferred_run.record.at - MAX_HOST_CLOCK_SKEW)

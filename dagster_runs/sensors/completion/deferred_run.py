@@ -1,4 +1,4 @@
-"""A deferred run: what the ledger hands over to the completion sensor, and what polling has shown so far."""
+"""A deferred run: the payload in its ledger entry, and what polling has shown so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,28 +24,28 @@ class DeferredRun:
     """One deferred run. Only the tick's thread changes it.
 
     Attributes:
-        asset: The definition that it fills.
-        record: Its entry in the ledger.
+        asset: The definition whose assets it materializes.
+        record: Its ledger entry.
         storage_id: The entry's id in the event log.
-        run: What runs, as far as it is needed to poll the run and to fetch its result.
+        run: The remote run, with the fields that are needed to poll it and to fetch its result.
         age: How long it has been running.
-        polled_at: Epoch seconds of the last status call, which may be under way, or of a complete list of finished runs
-            without the run; at first of the start, or 0 where the state of the run is unknown.
-        last_response_at: Epoch seconds of the last status call that the vendor answered.
+        polled_at: Epoch seconds of the last status call, which may still be in progress, or of a complete list of
+            finished runs without the run. Initially the time of the start, or 0 if the state of the run is unknown.
+        last_response_at: Epoch seconds of the last status call that the vendor responded to.
         known_active_until: Epoch seconds up to which the run has not finished, or was listed as finished.
-        last_individual_update: Epoch seconds at which the vendor last reported this very run, at first its start; 0
-            where no list of finished runs need show it: the run was found, was listed as finished already, or its
-            result could not be fetched.
-        phase: What is to be done about it.
+        last_individual_update: Epoch seconds at which the vendor last reported this particular run, initially the time
+            of its start. 0 if the list of finished runs may not show it: the run was found, was already listed as
+            finished, or its result could not be fetched.
+        phase: What to do about it.
         may_be_reported: Whether another process may have reported it already.
         is_materialized: Whether its materializations are reported.
-        may_be_evaluated: Whether some evaluations may be stored already, by an earlier process or an earlier tick.
-        is_superseded: Whether a Dagster run has to report its success, if there can be one.
-        is_cancel_requested: Whether a person had it canceled by the job for that.
-        status: What the last status call has shown.
+        may_be_evaluated: Whether some evaluations may already be stored, by an earlier process or an earlier tick.
+        is_superseded: Whether a Dagster run must report its success, if one can be requested.
+        is_cancel_requested: Whether a user requested its cancellation with the cancel job.
+        status: The status that the last status call returned.
         result: The result of a run that succeeded.
-        overdue_since: Epoch seconds at which this process first saw that it is beyond its deadline.
-        not_found_since: Epoch seconds since which the vendor has said that it does not know the run.
+        overdue_since: Epoch seconds at which this process first saw that it is past its deadline.
+        not_found_since: Epoch seconds since which the vendor has reported that it does not know the run.
         result_failing_since: Epoch seconds since which its result could not be fetched.
     """
 
@@ -72,23 +72,23 @@ class DeferredRun:
 
     @property
     def run_id(self) -> str:
-        """The vendor's id."""
+        """The vendor's id of the run."""
         return self.record.run_id or ""
 
     @property
     def is_of_kind(self) -> bool:
-        """Whether it is of the run class that the asset has now; for another one, the vendor's answers mean nothing."""
+        """Whether its run class is the asset's current one. Otherwise, the vendor's responses cannot be interpreted."""
         return self.record.run_class_name == self.asset.remote.run_class.__name__
 
     @property
     def keys(self) -> list[dg.AssetKey]:
-        """The assets that the run fills, as far as they are still defined."""
+        """The assets that the run materializes, without those that are no longer defined."""
         filled = [dg.AssetKey(path) for path in (self.record.deferred_payload or {}).get("assets", ())]
         return [key for key in filled if key in self.asset.keys]
 
     @property
     def partitions(self) -> Sequence[str]:
-        """The partitions that it fills; empty for assets without partitions."""
+        """The partitions that it materializes; empty for assets without partitions."""
         stored = (self.record.deferred_payload or {}).get("partitions") or ()
         if not isinstance(stored, Mapping):
             return stored
@@ -96,22 +96,22 @@ class DeferredRun:
 
     @property
     def asset_partitions(self) -> list[tuple[dg.AssetKey, str | None]]:
-        """Assets and partitions, in the order in which they are reported."""
+        """The assets and partitions that it materializes, in the order in which they are reported."""
         return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
 
     @property
     def is_unevaluated(self) -> bool:
-        """Whether its materializations are reported, and its evaluations are not."""
+        """Whether its materializations are reported, but its evaluations are not."""
         return self.is_materialized and self.phase is not Phase.DONE
 
     @property
     def provenance(self) -> Mapping[str, Provenance]:
-        """What each asset was made from, by key as the UI writes it; empty for runs of earlier versions."""
+        """What each asset was made from, by key in the UI's spelling; empty for runs of earlier versions."""
         return read_provenance(self.record.provenance)
 
     @property
     def partition(self) -> str | None:
-        """Its partition, where there is exactly one."""
+        """The partition that it materializes, if there is exactly one."""
         return self.partitions[0] if len(self.partitions) == 1 else None
 
     @property
@@ -121,33 +121,33 @@ class DeferredRun:
 
     @property
     def deadline(self) -> float:
-        """Epoch seconds at which waiting ends."""
+        """Epoch seconds of the deadline."""
         timeout = self.asset.remote.options.timeout or self.run.default_timeout
         return self.record.deadline if self.record.deadline is not None else self.record.at + timeout
 
     def apply_poll(
         self, polled_at: float, status: RunStatus | None, result: RunResult | None, error: Exception | None
     ) -> None:
-        """Take in what a status call has shown.
+        """Applies the result of a status call.
 
         Args:
             polled_at: Epoch seconds.
-            status: How the run stands; ``None`` if the call failed.
+            status: The status of the run; ``None`` if the call failed.
             result: The result of a run that succeeded; ``None`` if it could not be fetched.
-            error: Why the status, or the result, could not be fetched.
+            error: Why the status or the result could not be fetched.
         """
         if status is not None:
             self.not_found_since, self.status = None, status
             self.last_response_at = self.last_individual_update = self.known_active_until = polled_at
             self.age.learn(status, polled_at)
             if error is not None:
-                self.last_individual_update = 0.0  # the run has finished: no list of finished runs need show it again
+                self.last_individual_update = 0.0  # the run has finished, so no list need show it again
                 self.result_failing_since = self.result_failing_since or polled_at
         elif isinstance(error, NotFoundError):
             self.last_response_at = polled_at
             self.not_found_since = self.not_found_since or polled_at
         self.result = result or self.result
-        if self.phase is Phase.ACTIVE:  # a call may outlive its tick, and must not undo what a later one has decided
+        if self.phase is Phase.ACTIVE:  # a call may outlive its tick, and must not undo a later decision
             self.phase = after_poll(
                 PollFacts(
                     status,
@@ -160,7 +160,7 @@ class DeferredRun:
             )
 
     def needs_individual_poll(self, now: float) -> bool:
-        """Whether it does not suffice that it is not in the list of finished runs: the vendor may have forgotten it."""
+        """Whether its absence from the list of finished runs is not enough, as the vendor may have lost the run."""
         silence = max(limits.MAX_SILENCE, (now - self.record.at) / 2)
         return now >= self.deadline or now - self.last_individual_update > silence
 
@@ -172,9 +172,9 @@ class DeferredRun:
 
 @lru_cache(maxsize=64)
 def _keys_between(definition: dg.PartitionsDefinition[Any] | None, first: str, last: str) -> Sequence[str]:
-    """The partitions of a run that fills so many that only the ends were recorded.
+    """Returns the partitions of a run that materializes so many that only the ends were recorded.
 
-    Without the definition, or with another one, these are the ends: a Dagster run then reports the outcome.
+    If the definition is missing or was changed, returns only the ends. A Dagster run then reports the outcome.
     """
     try:
         if definition is not None:

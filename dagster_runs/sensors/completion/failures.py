@@ -1,6 +1,6 @@
-"""Has Dagster runs report the deferred runs that did not succeed, so that alerts and retries work as usual.
+"""Requests Dagster runs to report the deferred runs that did not succeed, so that alerts and retries work as usual.
 
-The sensor itself reports a run that no Dagster run can report.
+If no Dagster run can report a run, the sensor reports it itself.
 """
 
 import logging
@@ -27,7 +27,7 @@ from dagster_runs.transport.clock import current_clock
 
 
 class Failures:
-    """Requests the Dagster runs that report failures, and watches each until it has ended.
+    """Requests the Dagster runs that report failures, and watches each one until it has finished.
 
     Args:
         jobs: The jobs that the sensor may request, by name.
@@ -47,21 +47,21 @@ class Failures:
         self._began_at: dict[str, float] = {}
 
     def request(self, tick: TickContext) -> None:
-        """Request Dagster runs, and decide what to do about those that were requested before."""
+        """Requests Dagster runs, and decides what to do about those that were requested before."""
         output = tick.output
-        # Requests take time as events do, so half of the time is left to the runs that succeeded.
+        # Requests take time, like events, so half of the time is left for the runs that succeeded.
         share = 2 if any(deferred_run.phase is Phase.SUCCEEDED for deferred_run in tick.deferred_runs) else 1
         most, max_reported = max(1, output.max_requests // share), output.max_events // share // 2
         before = len(output.requests)
-        needing = self._needing(tick, most=most, max_reported=max_reported)
+        reportable = self._find_reportable(tick, most=most, max_reported=max_reported)
         reported = tick.deferred_runs.reported_ends(limits.RUNS_PER_QUERY)
-        wanted = [*needing, *self._requested_in_turn(tick.deferred_runs), *reported]
+        wanted = [*reportable, *self._requested_in_turn(tick.deferred_runs), *reported]
         for deferred_run, runs in requested_runs(wanted, tick.context.instance).items():
             requested = len(output.requests) - before
             has_room = not requested or (requested < most and not output.is_late)
-            self._attend(tick, deferred_run, runs, reported.get(deferred_run), has_room=has_room)
+            self._handle_outcome(tick, deferred_run, runs, reported.get(deferred_run), has_room=has_room)
 
-    def _attend(
+    def _handle_outcome(
         self,
         tick: TickContext,
         deferred_run: DeferredRun,
@@ -70,7 +70,7 @@ class Failures:
         *,
         has_room: bool,
     ) -> None:
-        """Do what is to be done about one outcome.
+        """Decides what to do about one outcome, and does it.
 
         Args:
             tick: The tick.
@@ -80,13 +80,13 @@ class Failures:
             has_room: Whether another Dagster run may be requested in this tick.
         """
         now = current_clock().wall()
-        stand = {run.dagster_run.run_id: self._standing(run, deferred_run, reported, now) for run in runs}
-        is_by_another = reported is not None and reported.dagster_run_id not in stand
+        states = {run.dagster_run.run_id: self._state_of(run, deferred_run, reported, now) for run in runs}
+        is_by_another = reported is not None and reported.dagster_run_id not in states
         can_request = tick.has_resource(deferred_run)
-        action = for_requested([*stand.values()], is_reported_by_another=is_by_another, can_request=can_request)
+        action = for_requested([*states.values()], is_reported_by_another=is_by_another, can_request=can_request)
         if action is Action.FINISH:
             self._finish(tick, deferred_run)
-            for run_id in stand:
+            for run_id in states:
                 self._began_at.pop(run_id, None)
         elif action is Action.WAIT:
             deferred_run.phase = Phase.RUN_REQUESTED
@@ -96,37 +96,37 @@ class Failures:
                 "The outcome of %s run %s is not reported: each of %d Dagster runs for it was given up or never ended",
                 deferred_run.run.vendor,
                 deferred_run.run_id,
-                len(stand),
+                len(states),
             )
         elif has_room:
-            died = [run_id for run_id, how in stand.items() if how is RequestedRun.DIED]
-            self._request(tick, deferred_run, died, attempt=len(stand), is_reported=reported is not None)
+            died = [run_id for run_id, state in states.items() if state is RequestedRun.DIED]
+            self._request(tick, deferred_run, died, attempt=len(states), is_reported=reported is not None)
 
     def _finish(self, tick: TickContext, deferred_run: DeferredRun) -> None:
         deferred_run.phase = Phase.DONE
         tick.deferred_runs.settle(deferred_run)
 
     def problems(self) -> dict[str, str]:
-        """The messages for the runs whose Dagster run could not be prepared in the last tick, by which run it is."""
-        outcomes = {_named(deferred_run): error for deferred_run, error in self._unprepared.items()}
+        """Returns a message for each run whose Dagster run could not be prepared in the last tick, by run."""
+        outcomes = {_describe(deferred_run): error for deferred_run, error in self._unprepared.items()}
         return {
             name: f"{name} is not reported yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
             for name, error in outcomes.items()
         }
 
     def log_problems(self, log: logging.Logger) -> dict[str, str]:
-        """Log each of the `problems` once, with its traceback, and return them."""
+        """Logs each of the `problems` once, with its traceback, and returns them."""
         problems = self.problems()
-        causes = {_named(deferred_run): error.__cause__ or error for deferred_run, error in self._unprepared.items()}
+        causes = {_describe(deferred_run): error.__cause__ or error for deferred_run, error in self._unprepared.items()}
         self._log.update(log, problems, over="%s is no longer held up, after %.0f s", errors=causes)
         return problems
 
-    def _needing(self, tick: TickContext, *, most: int, max_reported: int) -> list[DeferredRun]:
-        """Find the runs that a Dagster run can report, and report those that none can."""
-        output, needing = tick.output, list[DeferredRun]()
+    def _find_reportable(self, tick: TickContext, *, most: int, max_reported: int) -> list[DeferredRun]:
+        """Finds the runs that a Dagster run can report, and reports those that none can."""
+        output, reportable = tick.output, list[DeferredRun]()
         before = len(output.requests)
-        # Without its resource Dagster would refuse a run, and with it the whole tick. Runs whose Dagster run could not
-        # be prepared because of an error of code come last, so that they do not hold up the others.
+        # Without its resource, Dagster would reject a run, and the whole tick with it. Runs whose Dagster run could not
+        # be prepared because of an error in code come last, so that they do not delay the others.
         candidates = [
             deferred_run
             for deferred_run in tick.deferred_runs
@@ -137,26 +137,26 @@ class Failures:
             self._unprepared.pop(deferred_run, None)
             try:
                 run_requests.check_step(deferred_run, tick.context.instance)
-                needing.append(deferred_run)
+                reportable.append(deferred_run)
             except NotPrepared as error:
                 self._unprepared[deferred_run] = error
             except run_requests.CannotRequestRun as why:
                 self._report_without_step(tick, deferred_run, why=why)
-            is_full = len(needing) >= most or len(output.requests) - before >= most
+            is_full = len(reportable) >= most or len(output.requests) - before >= most
             if is_full or len(output.events) >= max_reported or output.is_late:
                 break
-        return needing
+        return reportable
 
     def _request(
         self, tick: TickContext, deferred_run: DeferredRun, died: Sequence[str], *, attempt: int, is_reported: bool
     ) -> None:
-        """Request the Dagster run that reports the outcome of a deferred run.
+        """Requests the Dagster run that reports the outcome of a deferred run.
 
         Args:
             tick: The tick.
             deferred_run: The deferred run.
-            died: Ids of the Dagster runs for the same outcome whose workers have died.
-            attempt: How many Dagster runs were requested for it before.
+            died: The ids of the Dagster runs for the same outcome whose workers have died.
+            attempt: The number of Dagster runs that were requested for it before.
             is_reported: Whether one of these has recorded the outcome.
         """
         try:
@@ -175,7 +175,7 @@ class Failures:
             if not is_reported:
                 self._report_without_step(tick, deferred_run, why=why)
                 return
-            # The outcome is in the event log; only no Dagster run has failed for it.
+            # The outcome is in the event log, but no Dagster run has failed because of it.
             tick.deferred_runs.settle(deferred_run)
             tick.context.log.warning(
                 "%s run %s: no Dagster run can fail for its outcome. %s",
@@ -197,7 +197,7 @@ class Failures:
         if not attempt:
             self._follow_ups.request(deferred_run, tick.output, tick.context)
 
-    def _standing(
+    def _state_of(
         self, run: dg.RunRecord, deferred_run: DeferredRun, reported: ReportedEnd | None, now: float
     ) -> RequestedRun:
         run_id = run.dagster_run.run_id
@@ -205,7 +205,7 @@ class Failures:
         return standing(run, deferred_run, reported, now, begun_for)
 
     def _requested_in_turn(self, deferred_runs: DeferredRunIndex) -> list[DeferredRun]:
-        """As many runs whose Dagster run was requested as one query covers; later ticks take the others."""
+        """Returns as many runs with a requested Dagster run as one query covers. Later ticks check the others."""
         requested = [deferred_run for deferred_run in deferred_runs if deferred_run.phase is Phase.RUN_REQUESTED]
         first = self._turn % len(requested) if requested else 0
         self._turn += limits.RUNS_PER_QUERY
@@ -214,18 +214,18 @@ class Failures:
     def _report_without_step(
         self, tick: TickContext, deferred_run: DeferredRun, *, why: run_requests.CannotRequestRun
     ) -> None:
-        """Report a run that no Dagster run can report. Requesting one would fail the tick."""
+        """Reports a run that no Dagster run can report. Requesting one would fail the tick."""
         if deferred_run.is_superseded:
             deferred_run.phase = Phase.SUCCEEDED
             return
         if not tick.has_resource(deferred_run):
-            return  # the run's address is part of what is reported; the next tick tries again
+            return  # the run's URL is part of what is reported; the next tick tries again
         asset_partitions = tick.reported.unreported(deferred_run)
         newest = newest_materializations(tick.context.instance, asset_partitions)
         outcome = tick.outcome_of(deferred_run, asset_partitions, newest)
         try:
             events = outcome.as_failure()
-        except Exception:  # the vendor's code failed; it is still known that the run ended
+        except Exception:  # the vendor's code failed, but it is still known that the run has finished
             tick.context.log.exception(
                 "Could not convert the result of %s run %s to Dagster events; reporting the failure without it",
                 deferred_run.run.vendor,
@@ -246,6 +246,6 @@ class Failures:
         self._follow_ups.request(deferred_run, tick.output, tick.context)
 
 
-def _named(deferred_run: DeferredRun) -> str:
+def _describe(deferred_run: DeferredRun) -> str:
     keys = ", ".join(key.to_user_string() for key in deferred_run.keys)
     return f"The outcome of {deferred_run.run.vendor} run {deferred_run.run_id} of {keys}"

@@ -25,11 +25,11 @@ class FollowUps:
         self._since = 0.0
 
     def start_over(self, written_at: float) -> None:
-        """Begin with a new table of runs: a lost tick may have reported some of them without its requests.
+        """Starts over with a new index of runs. A lost tick may have reported some of them without its requests.
 
         Args:
-            written_at: Epoch seconds of the last stored cursor; 0 without one. Then only the very first tick can have
-                been lost, or a person has removed the cursor.
+            written_at: Epoch seconds of the last stored cursor; 0 without one. In that case only the very first tick
+                can have been lost, or a user has removed the cursor.
         """
         self._since = machine_time((written_at or current_clock().wall()) - limits.LATE_FOLLOW_UP)
 
@@ -45,13 +45,13 @@ class FollowUps:
         *,
         state: RunState | None = None,
     ) -> None:
-        """Request what follows a run.
+        """Requests the follow-up of a run.
 
         Args:
             deferred_run: The run.
-            output: What the tick reports.
+            output: The output of the tick.
             context: The sensor's context.
-            state: How the run ended; ``None`` for the state of the last poll.
+            state: The final state of the run; ``None`` for the state of the last poll.
         """
         if self._follow_up is None:
             return
@@ -68,16 +68,16 @@ class FollowUps:
     def request_again(
         self, deferred_runs: DeferredRunIndex, output: TickOutput, context: dg.SensorEvaluationContext
     ) -> None:
-        """Request what follows the runs that a lost tick may have reported. Dagster drops duplicate requests."""
+        """Requests the follow-ups of runs that a lost tick may have reported. Dagster drops duplicate requests."""
         unverified = set(deferred_runs.to_verify)
         for _ in range(len(deferred_runs.reported)):
             deferred_run, at, state = deferred_runs.reported.popleft()
             if deferred_run in unverified:
                 deferred_runs.reported.append(
                     (deferred_run, at, state)
-                )  # whether its evaluations are missing is not known yet
+                )  # it is not known yet whether its evaluations are missing
                 continue
-            # What follows one whose evaluations are missing is requested with them.
+            # The follow-up of a run whose evaluations are missing is requested together with them.
             if at >= self._since and not deferred_run.is_unevaluated:
                 self.request(deferred_run, output, context, state=state)
                 if output.is_late or not output.has_room_for_requests:

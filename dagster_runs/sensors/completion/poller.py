@@ -1,8 +1,8 @@
-"""Polls all deferred runs of one resource: by the vendor's lists where it has them, some at a time otherwise.
+"""Polls all deferred runs of one resource: with the vendor's lists if it has them, otherwise a few runs at a time.
 
-Each resource has a poller, so that a vendor that is slow or down delays only its own runs. A round of polling runs in a
-thread of the poller's, with status calls in further threads. All that they learn goes into `ResourcePoller.updates`,
-which the tick's thread applies; some of it only in a later tick, where a vendor was slow.
+Each resource has its own poller, so that a slow or unavailable vendor delays only its own runs. A round of polling runs
+in a thread of the poller, with status calls in further threads. Everything they learn goes to `ResourcePoller.updates`.
+The tick's thread applies it, in a later tick if the vendor was slow.
 """
 
 from collections import deque
@@ -43,10 +43,10 @@ class _ListReading:
     """What a vendor's lists have shown in one round.
 
     Attributes:
-        active: The runs that they may show.
-        pending: The runs that are due, and were not shown yet.
+        active: The runs that the lists may show.
+        pending: The runs that are due and have not been shown yet.
         shown: The runs that were shown, or are known to be active.
-        entries: How many entries were read, of whatever runs.
+        entries: The number of entries that were read, of any runs.
         is_complete: Whether all finished runs were shown.
     """
 
@@ -59,7 +59,7 @@ class _ListReading:
         self._by_id = {deferred_run.run_id: deferred_run for deferred_run in self.active}
 
     def take(self, run_id: str) -> DeferredRun | None:
-        """The run that has this id, the first time that it is shown."""
+        """Returns the run with this id, the first time that a list shows it."""
         deferred_run = self._by_id.pop(run_id, None)
         if deferred_run is not None:
             self.shown.add(deferred_run)
@@ -68,7 +68,7 @@ class _ListReading:
 
 
 class ResourcePoller:
-    """Polls one resource, from tick to tick. Only one round runs at a time.
+    """Polls the runs of one resource, from tick to tick. Only one round runs at a time.
 
     Args:
         name: The resource's key, for messages.
@@ -81,10 +81,10 @@ class ResourcePoller:
         self.updates: SimpleQueue[Update] = SimpleQueue()
         self._name = name
         self._finished_runs = FinishedRunsReader()
-        self._left_out_until: dict[str, float] = {}
+        self._skipped_until: dict[str, float] = {}
         self._workers = ThreadPoolExecutor(MAX_CONCURRENT_POLLS, thread_name_prefix=f"dagster_runs_{name}")
         self._waiting: deque[tuple[DeferredRun, Callable[[], RunStatus]]] = deque()
-        self._under_way: set[DeferredRun] = set()
+        self._in_progress: set[DeferredRun] = set()
         self._results: SimpleQueue[PollResult] = SimpleQueue()
         self._failures_in_a_row = 0
         self._polls = 0
@@ -93,19 +93,19 @@ class ResourcePoller:
     def poll(
         self, due: Sequence[DeferredRun], active: Iterable[DeferredRun], resource: RemoteRunResource, until: float
     ) -> None:
-        """Poll the runs that are due, and whatever other runs the vendor's lists show on the way.
+        """Polls the runs that are due, and any other runs that the vendor's lists show on the way.
 
         Args:
             due: The runs that are due, most urgent first.
-            active: All runs of this resource.
+            active: All active runs of this resource.
             resource: The resource.
-            until: Monotonic seconds after which no further call begins. Those under way continue, and count in a later
-                tick.
+            until: Monotonic seconds after which no further call begins. Calls in progress continue, and count in a
+                later tick.
         """
         self._failures_in_a_row, self._polls, self._was_answered = 0, 0, False
         self._collect()
-        wanted = [deferred_run for deferred_run in due if deferred_run not in self._under_way]
-        # However long the lists take, some runs that are beyond their deadline are polled in each tick.
+        wanted = [deferred_run for deferred_run in due if deferred_run not in self._in_progress]
+        # No matter how long the lists take, some runs that are past their deadline are polled in each tick.
         now = current_clock().wall()
         for deferred_run in [one for one in wanted[:MAX_CONCURRENT_POLLS] if one.deadline <= now]:
             self._begin_individually(deferred_run, resource, until)
@@ -116,25 +116,25 @@ class ResourcePoller:
         for deferred_run in wanted if self._has_time(until) else ():
             self._begin_individually(deferred_run, resource, until)
         self._submit(resource, until)
-        while self._under_way and current_clock().monotonic() < until:
+        while self._in_progress and current_clock().monotonic() < until:
             self._collect(wait=until - current_clock().monotonic())
             self._submit(resource, until)
-        self._waiting.clear()  # those that had no time are due in the next tick again
-        polls = self._polls + len(self._under_way)
+        self._waiting.clear()  # runs that were not polled in time are due again in the next tick
+        polls = self._polls + len(self._in_progress)
         now = current_clock().monotonic()
-        was_asked = polls > 0 or any(now < left_out for left_out in self._left_out_until.values())
+        was_asked = polls > 0 or any(now < skipped for skipped in self._skipped_until.values())
         is_unresponsive = was_asked and not self._was_answered and now >= until
         self.updates.put(RoundEnded(polls, self._was_answered, is_unresponsive))
 
     def _read_lists(
         self, due: Sequence[DeferredRun], active: Iterable[DeferredRun], resource: RemoteRunResource, until: float
     ) -> set[DeferredRun]:
-        """Read the vendor's lists until they have shown all runs that are due; returns the runs that they showed."""
-        reading = _ListReading(due, [deferred_run for deferred_run in active if deferred_run not in self._under_way])
-        # A list may be too long for each tick, so half of the time is left for polling individually.
+        """Reads the vendor's lists until they have shown all runs that are due. Returns the runs that were shown."""
+        reading = _ListReading(due, [deferred_run for deferred_run in active if deferred_run not in self._in_progress])
+        # A list may be too long for a tick, so half of the time is left for polling individually.
         now = current_clock().monotonic()
         half = now + (until - now) / 2
-        # Even if the list of finished runs fails, the other list is read as well.
+        # If the list of finished runs fails, the other list is still read.
         for name, read in (
             (f"The finished runs of {self._name}", self._read_finished),
             (f"The runs of {self._name}", self._read_runs),
@@ -152,9 +152,9 @@ class ResourcePoller:
         list_until: float,
         until: float,
     ) -> None:
-        """Read a list. If that fails, each run is polled individually, so no error leaves this method."""
+        """Reads a list. If that fails, each run is polled individually, so this method raises no error."""
         clock = current_clock()
-        if clock.monotonic() < self._left_out_until.get(name, 0.0):
+        if clock.monotonic() < self._skipped_until.get(name, 0.0):
             return
         began, entries_before, is_whole = clock.monotonic(), reading.entries, False
         try:
@@ -164,19 +164,19 @@ class ResourcePoller:
             self._was_answered = True
             if read == self._read_finished:  # expected from a server without that filter: it lists the runs
                 self.updates.put(ListRead(name, unsupported=error))
-                self._left_out_until[name] = clock.monotonic() + FILTER_RETRY_SECONDS
+                self._skipped_until[name] = clock.monotonic() + FILTER_RETRY_SECONDS
             else:
                 self.updates.put(ListFailed(name, error, is_refusal=True))
-        except Exception as error:  # the vendor's, or its code's
+        except Exception as error:  # an error of the vendor or of its code
             self._failures_in_a_row += 1
             self.updates.put(ListFailed(name, error))
         else:
             self.updates.put(ListRead(name))
         now = clock.monotonic()
         if now >= list_until and is_whole:
-            self._left_out_until[name] = now + (now - began)  # the other list has the next turn
+            self._skipped_until[name] = now + (now - began)  # leave time for the other list next
         elif now >= list_until and reading.entries == entries_before:
-            self._left_out_until[name] = now + SLOW_LIST_RETRY_SECONDS
+            self._skipped_until[name] = now + SLOW_LIST_RETRY_SECONDS
 
     def _read_finished(
         self, reading: _ListReading, resource: RemoteRunResource, list_until: float, until: float
@@ -205,7 +205,7 @@ class ResourcePoller:
     def _read_runs(self, reading: _ListReading, resource: RemoteRunResource, list_until: float, until: float) -> bool:
         most = len(reading.pending) * MAX_LISTED_PER_POLL
         if reading.is_complete and most < len(reading.active):
-            return True  # it would show runs that are known to be active
+            return True  # the list would only show runs that are known to be active
         oldest = min(deferred_run.record.at for deferred_run in reading.pending)
         found = resource.list_runs(oldest - LISTED_LATE)
         if found is None:
@@ -228,7 +228,7 @@ class ResourcePoller:
             self.updates.put(ListedAsFinished(deferred_run))
             self._begin(deferred_run, get_status, resource, until)
         else:
-            self._under_way.add(deferred_run)
+            self._in_progress.add(deferred_run)
             self._poll_one(deferred_run, get_status, resource)
             self._collect()
 
@@ -242,16 +242,16 @@ class ResourcePoller:
         self._submit(resource, until)
 
     def _submit(self, resource: RemoteRunResource, until: float) -> None:
-        """Begin the status calls that wait, as long as there is time and the vendor responds."""
-        while self._waiting and len(self._under_way) < MAX_CONCURRENT_POLLS and self._has_time(until):
+        """Begins the waiting status calls, as long as there is time and the vendor responds."""
+        while self._waiting and len(self._in_progress) < MAX_CONCURRENT_POLLS and self._has_time(until):
             deferred_run, get_status = self._waiting.popleft()
-            self._under_way.add(deferred_run)
+            self._in_progress.add(deferred_run)
             self._workers.submit(self._poll_one, deferred_run, get_status, resource)
 
     def _poll_one(
         self, deferred_run: DeferredRun, get_status: Callable[[], RunStatus], resource: RemoteRunResource
     ) -> None:
-        """Poll one run, in a worker's thread."""
+        """Polls one run, in a worker's thread."""
         polled_at = current_clock().wall()
         self.updates.put(PollStarted(deferred_run, polled_at))
         result = poll_run(deferred_run, polled_at, get_status, resource)
@@ -263,7 +263,7 @@ class ResourcePoller:
         return current_clock().monotonic() < until and self._failures_in_a_row < MAX_FAILURES_IN_A_ROW
 
     def _collect(self, *, wait: float = 0.0) -> None:
-        """Count the status calls that have ended; wait for one, if told so."""
+        """Counts the status calls that have finished. If `wait` is positive, waits for one first."""
         while True:
             try:
                 result = self._results.get(block=wait > 0, timeout=max(0.0, wait) or None)
@@ -271,7 +271,7 @@ class ResourcePoller:
                 return
             wait = 0.0
             self._polls += 1
-            self._under_way.discard(result.deferred_run)
+            self._in_progress.discard(result.deferred_run)
             if result.is_answered:
                 self._failures_in_a_row, self._was_answered = 0, True
             if result.has_failed:
@@ -279,4 +279,4 @@ class ResourcePoller:
 
 
 _Read = Callable[[_ListReading, RemoteRunResource, float, float], bool]
-"""Reads a list; returns whether nothing is left of it that is worth reading."""
+"""Reads a list; returns whether nothing in it is left that is worth reading."""

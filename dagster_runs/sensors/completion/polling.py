@@ -1,4 +1,4 @@
-"""Polls the deferred runs that are due, all resources at the same time, and applies what that shows."""
+"""Polls the deferred runs that are due, for all resources at the same time, and applies the results."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from dagster_runs.transport.clock import current_clock
 
 
 class PolledResource:
-    """One resource: its poller, the round that is under way, and its outages.
+    """One resource: its poller, its round in progress, and its outages.
 
     Args:
         key: The resource's key.
@@ -33,11 +33,11 @@ class PolledResource:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a round of an earlier tick is still under way."""
+        """Whether a round of an earlier tick is still in progress."""
         return self.round is not None and not self.round.done()
 
     def apply_updates(self) -> None:
-        """Apply what was learned since the last time."""
+        """Applies what was learned since the last call."""
         while True:
             try:
                 update = self.poller.updates.get_nowait()
@@ -88,11 +88,11 @@ class Polling:
         instance: dg.DagsterInstance,
         begun: float,
     ) -> None:
-        """Poll the runs that are due.
+        """Polls the runs that are due.
 
         Args:
             deferred_runs: All deferred runs.
-            resources: The resources that can be used, by key.
+            resources: The usable resources, by key.
             instance: The Dagster instance.
             begun: Monotonic seconds at which the tick began.
         """
@@ -111,27 +111,27 @@ class Polling:
                 continue  # the vendor is slower than a tick
             some = active.get(key, [])
             due = [one for one in some if one.is_due(self._schedule(one, resource, instance, begun), soon)]
-            # Runs beyond their deadline come first: a success that is not seen now would cost a Dagster run.
+            # Runs that are past their deadline come first: missing a success now would cost a Dagster run.
             due.sort(key=lambda one: (soon < one.deadline, one.polled_at))
             if not some:
                 polled.outages.set_idle()
             elif due:
                 polled.round = self._rounds.submit(polled.poller.poll, due, some, resource, until)
-                if not polled.outages.is_unresponsive:  # a vendor that hangs must not delay the others at each tick
+                if not polled.outages.is_unresponsive:  # an unresponsive vendor must not delay the others in each tick
                     pending.append(polled.round)
         wait(pending, timeout=max(1.0, until - clock.monotonic() + 1))
         for polled in self._resources.values():
             if polled.round is not None and polled.round.done():
                 ended, polled.round = polled.round, None
-                ended.result()  # an error of ours fails this tick, and no other one
+                ended.result()  # an error of ours fails this tick and no other
         self._apply_updates()
 
     def leave_overdue(self, deferred_runs: Iterable[DeferredRun], unusable: Iterable[str]) -> None:
-        """Leave runs beyond their deadline to a Dagster run, once the vendor has answered, or does not for too long.
+        """Leaves overdue runs to a Dagster run, once the vendor has responded or has not responded for too long.
 
         Args:
             deferred_runs: All deferred runs.
-            unusable: Keys of resources that cannot be used.
+            unusable: The keys of the resources that cannot be used.
         """
         now = current_clock().wall()
         unavailable = {key for key, polled in self._resources.items() if polled.outages.is_unavailable} | set(unusable)
@@ -151,18 +151,18 @@ class Polling:
             )
 
     def log_outages(self, log: logging.Logger) -> None:
-        """Log the outages that have begun and those that have ended."""
+        """Logs the outages that have begun and those that have ended."""
         for polled in self._resources.values():
             polled.outages.log_outage(log)
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong at the moment."""
+        """The current problems."""
         return [problem for polled in self._resources.values() for problem in polled.outages.problems]
 
     @property
     def refusals(self) -> list[str]:
-        """Why vendors have refused our credentials for a while."""
+        """The errors of vendors that have been refusing our credentials for a while."""
         found = [polled.outages.refusal for polled in self._resources.values()]
         return [refusal for refusal in found if refusal is not None]
 

@@ -1,8 +1,9 @@
-"""The Dagster runs that report the outcomes of deferred runs: what became of those that were requested.
+"""The Dagster runs that were requested to report the outcomes of deferred runs, and what became of them.
 
-Dagster may give one up before it begins, for example because the code server is not available just then: it marks the
-run as failed and forgets it, and the failure would never be reported. Or a run's worker dies before the run could fail;
-without run monitoring, Dagster never ends such a run, so no alert fires. So each is watched until it has ended.
+Dagster may abandon one before it begins, for example because the code server is not available just then: it marks the
+run as failed and does nothing more, so the failure would never be reported. Or a run's worker dies before the run can
+fail. Without run monitoring, Dagster never finishes such a run, so no alert fires. So the sensor watches each one until
+it has finished.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,7 +41,7 @@ class ReportedEnd:
 def requested_runs(
     deferred_runs: Collection[DeferredRun], instance: dg.DagsterInstance
 ) -> Mapping[DeferredRun, Sequence[dg.RunRecord]]:
-    """The Dagster runs that were requested to report the outcome of each deferred run."""
+    """Returns the Dagster runs that were requested to report the outcome of each deferred run."""
     found: dict[DeferredRun, list[dg.RunRecord]] = {deferred_run: [] for deferred_run in deferred_runs}
     if not found:
         return found
@@ -58,7 +59,7 @@ def requested_runs(
 
 
 def drop_timed_out(deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance, now: float) -> None:
-    """Report no success of a run whose timeout was reported already: another process may have requested that."""
+    """Drops the success of a run whose timeout is already reported, which another process may have requested."""
     late = [
         deferred_run
         for deferred_run in deferred_runs
@@ -75,7 +76,7 @@ def drop_timed_out(deferred_runs: Iterable[DeferredRun], instance: dg.DagsterIns
 def standing(
     record: dg.RunRecord, deferred_run: DeferredRun, reported: ReportedEnd | None, now: float, begun_for: float
 ) -> RequestedRun:
-    """How a requested Dagster run stands.
+    """Returns the state of a requested Dagster run.
 
     Args:
         record: The Dagster run.
@@ -99,7 +100,7 @@ def standing(
 
 
 def _has_begun(record: dg.RunRecord) -> bool:
-    """Whether it has begun, was stopped by a person, or is retried by Dagster."""
+    """Whether it has begun, was terminated by a user, or is retried by Dagster."""
     status, tags = record.dagster_run.status, record.dagster_run.tags
     if status is _FAILURE:
         return record.start_time is not None or tags.get(_WILL_RETRY_TAG) == "true"
@@ -107,14 +108,14 @@ def _has_begun(record: dg.RunRecord) -> bool:
 
 
 def _is_over(record: dg.RunRecord) -> bool:
-    """Whether it has ended, was stopped by a person, or is retried by Dagster."""
+    """Whether it has finished, was terminated by a user, or is retried by Dagster."""
     return _has_begun(record) and (record.dagster_run.is_finished or record.dagster_run.status is _CANCELING)
 
 
 def _max_retry_delay(deferred_run: DeferredRun) -> float:
-    """Seconds for which a step that has recorded an outcome may wait before its next attempt, at most."""
+    """Returns the maximum number of seconds between two attempts of a step that has recorded an outcome."""
     policy = deferred_run.asset.definition.op.retry_policy
     if policy is None or policy.delay is None:
         return 0.0
     growth = {None: 1, dg.Backoff.LINEAR: policy.max_retries, dg.Backoff.EXPONENTIAL: 2**policy.max_retries}
-    return float(2 * policy.delay * growth[policy.backoff])  # a jitter may double it
+    return float(2 * policy.delay * growth[policy.backoff])  # jitter may double the delay

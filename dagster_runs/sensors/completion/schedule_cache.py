@@ -1,4 +1,4 @@
-"""The pace at which to look at each asset's runs, from how long its earlier ones took."""
+"""Caches the poll schedule of each asset, which is based on the durations of its earlier runs."""
 
 from collections import deque
 
@@ -13,7 +13,7 @@ from dagster_runs.transport.clock import current_clock
 
 
 class PollScheduleCache:
-    """Each asset's pace: read once, then kept up to date by the runs that end."""
+    """The poll schedule of each asset. It is read once, and then updated when runs finish."""
 
     def __init__(self) -> None:
         self._durations: dict[WatchedAsset, deque[float]] = {}
@@ -22,14 +22,14 @@ class PollScheduleCache:
     def of(
         self, deferred_run: DeferredRun, resource: RemoteRunResource, instance: dg.DagsterInstance, until: float
     ) -> PollSchedule:
-        """The pace for a run.
+        """Returns the schedule for a run.
 
         Args:
             deferred_run: The run.
             resource: Its resource.
-            instance: Where the asset's earlier runs are known.
-            until: Monotonic seconds after which no more are read: there is a query for each asset. Those left over have
-                a first run's pace until the next tick.
+            instance: The Dagster instance, whose event log has the asset's earlier runs.
+            until: Monotonic seconds after which no more schedules are read, because each asset needs a query. The
+                remaining assets use the schedule of a first run until the next tick.
         """
         asset = deferred_run.asset
         if asset not in self._schedules:
@@ -41,7 +41,7 @@ class PollScheduleCache:
         return self._schedules[asset]
 
     def learn(self, deferred_run: DeferredRun) -> None:
-        """Take in how long a good run took."""
+        """Adds the duration of a run that succeeded."""
         seconds = deferred_run.status.duration_seconds if deferred_run.status is not None else None
         if seconds is not None and deferred_run.asset in self._durations:
             self._durations[deferred_run.asset].append(seconds)

@@ -1,9 +1,10 @@
-"""The second phase of an end's report: evaluations, each naming the materialization that the first phase has stored.
+"""The second phase of reporting: evaluations, each naming the materialization that the first phase stored.
 
-A tick returns events, and Dagster stores them after it. So a tick reports a run's materializations, and a later one
-reads their storage ids and reports the evaluations. After a lost tick the event log tells which of them are missing.
+A tick returns events, and Dagster stores them after the tick. So one tick reports a run's materializations, and a later
+one reads their storage ids and reports the evaluations. After a lost tick, the event log shows which of them are
+missing.
 
-A partition's first evaluation is among the events that a tick returns; the tick stores any further one itself (see
+A partition's first evaluation is among the events that a tick returns. The tick itself stores any further one (see
 `report_evaluations`).
 """
 
@@ -29,16 +30,16 @@ from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.registry import WatchedAsset
 
 _NO_RUN = ""
-"""Dagster's run id of what is reported without a run."""
+"""Dagster's run id for events that are reported without a run."""
 StoredEvaluations = set[tuple[dg.AssetCheckKey, int]]
 
 
 class SecondPhase:
-    """What the event log has of some reported runs, read once for each asset.
+    """The stored materializations and evaluations of some reported runs, read once per asset.
 
     Args:
         deferred_runs: Runs whose materializations are stored.
-        instance: Where the event log is.
+        instance: The Dagster instance.
     """
 
     def __init__(self, deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance) -> None:
@@ -51,7 +52,7 @@ class SecondPhase:
             self._by_asset.setdefault(deferred_run.asset, []).append(deferred_run)
 
     def judged(self, deferred_run: DeferredRun) -> Mapping[AssetPartition, dg.EventLogRecord]:
-        """The stored materializations of a run; those that were wiped are missing."""
+        """Returns the stored materializations of a run, without those that were wiped."""
         found = {
             (key, partition): self._materializations(deferred_run.asset, key).get((deferred_run.run_id, partition))
             for key, partition in deferred_run.asset_partitions
@@ -59,19 +60,19 @@ class SecondPhase:
         return {asset_partition: record for asset_partition, record in found.items() if record is not None}
 
     def stored(self, deferred_run: DeferredRun) -> StoredEvaluations:
-        """The evaluations that are stored already; none of a run whose first phase this process has reported."""
+        """Returns the evaluations that are already stored; empty if this process has reported the run's first phase."""
         if not deferred_run.may_be_evaluated:
             return set()
         of_run: StoredEvaluations = set()
         if _has_partitions(deferred_run):
-            # Some are evaluations of its Dagster run: see `report_evaluations`.
+            # Some are evaluations of its Dagster run; see `report_evaluations`.
             dagster_run_id = deferred_run.record.dagster_run_id
             if dagster_run_id not in self._by_run:
                 self._by_run[dagster_run_id] = set(map(judged_by, run_evaluations(self._instance, dagster_run_id)))
             of_run = self._by_run[dagster_run_id]
         if deferred_run.asset not in self._evaluated:
-            alike = self._by_asset[deferred_run.asset]
-            times = [record.timestamp for one in alike for record in self.judged(one).values()]
+            same_asset = self._by_asset[deferred_run.asset]
+            times = [record.timestamp for one in same_asset for record in self.judged(one).values()]
             since = min(times, default=0.0) - MAX_HOST_CLOCK_SKEW
             checks = deferred_run.asset.check_keys if times else ()
             self._evaluated[deferred_run.asset] = stored_evaluations(self._instance, checks, since)
@@ -80,7 +81,8 @@ class SecondPhase:
     def is_complete(self, deferred_run: DeferredRun) -> bool:
         """Whether each declared check has an evaluation for each materialization that it evaluates.
 
-        Earlier versions reported evaluations that name no materialization. They count for a check without partitions.
+        Earlier versions reported evaluations that do not name a materialization. They count for a check without
+        partitions.
         """
         judged, last_of = self.judged(deferred_run), dict(deferred_run.asset_partitions)
         if judged and not _has_partitions(deferred_run) and all(map(is_reported_in_one_phase, judged.values())):
@@ -95,8 +97,10 @@ class SecondPhase:
 
     def _materializations(self, asset: WatchedAsset, key: dg.AssetKey) -> Mapping[RunAndPartition, dg.EventLogRecord]:
         if key not in self._materialized:
-            alike = self._by_asset[asset]
-            wanted = {(one.run_id, partition) for one in alike for of, partition in one.asset_partitions if of == key}
+            same_asset = self._by_asset[asset]
+            wanted = {
+                (one.run_id, partition) for one in same_asset for of, partition in one.asset_partitions if of == key
+            }
             self._materialized[key] = materializations_of(self._instance, key, wanted)
         return self._materialized[key]
 
@@ -104,25 +108,25 @@ class SecondPhase:
 def drop_evaluated(
     deferred_runs: Sequence[DeferredRun], instance: dg.DagsterInstance, *, has_time: Callable[[], bool]
 ) -> list[DeferredRun]:
-    """Mark runs that another process reported as done if all their evaluations are stored.
+    """Marks runs that another process reported as done if all their evaluations are stored.
 
     Args:
         deferred_runs: The runs.
-        instance: Where the event log is.
+        instance: The Dagster instance.
         has_time: Whether there is time for another asset.
 
     Returns:
-        Those for which there was no time.
+        The runs for which there was no time.
     """
     phase = SecondPhase(deferred_runs, instance)
-    left: list[DeferredRun] = []
-    # Asset by asset, as each takes queries of its own.
+    remaining: list[DeferredRun] = []
+    # Sorted by asset, because each asset needs its own queries.
     for deferred_run in sorted(deferred_runs, key=lambda deferred_run: deferred_run.asset.keys[0].to_user_string()):
         if not has_time():
-            left.append(deferred_run)
+            remaining.append(deferred_run)
         elif not deferred_run.is_of_kind or (deferred_run.phase is Phase.ACTIVE and phase.is_complete(deferred_run)):
-            deferred_run.phase = Phase.DONE  # of another kind than the asset runs now, no checks can be known any more
-    return left
+            deferred_run.phase = Phase.DONE  # with another run class, its checks are unknown
+    return remaining
 
 
 def report_evaluations(
@@ -131,17 +135,17 @@ def report_evaluations(
     tick: TickContext,
     has_time: Callable[[], bool],
 ) -> bool:
-    """Report evaluations, with the events that the tick returns wherever Dagster stores them so.
+    """Reports evaluations, together with the events that the tick returns if Dagster stores them that way.
 
-    Dagster stores one evaluation of a partition without a run, and no second one, ever (see `report_evaluation`). So
-    the tick returns the first one of each, and stores all others at once, as those of the Dagster run that started the
-    remote run.
+    For each partition, Dagster stores only one evaluation without a run and never a second one (see
+    `report_evaluation`). So the tick returns the first one of each partition, and immediately stores all others as
+    evaluations of the Dagster run that started the remote run.
 
     Args:
         evaluations: The evaluations.
         deferred_run: The run.
         tick: The tick.
-        has_time: Whether there is time to store another one. Some are stored in any case, so that each tick gets on.
+        has_time: Whether there is time to store another one. Some are always stored, so that each tick makes progress.
 
     Returns:
         Whether all were reported.
@@ -185,10 +189,10 @@ def _return_with_tick(evaluation: dg.AssetCheckEvaluation, tick: TickContext) ->
 
 
 def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool:
-    """Whether Dagster would not see the run's evaluation of a partition, so that a Dagster run has to report the end.
+    """Whether Dagster would ignore the run's evaluation of a partition, so that a Dagster run must report the outcome.
 
-    Where a partition has an evaluation without a run already, a further one takes the place of its Dagster run's plan.
-    Dagster goes by the newest plan; if that is of a later Dagster run, the requested one plans the checks once more.
+    If a partition already has an evaluation without a run, a further one replaces the plan of its Dagster run. Dagster
+    uses the newest plan. If that belongs to a later Dagster run, the requested one plans the checks again.
     """
     specs = [spec for spec in deferred_run.asset.definition.check_specs if is_partitioned(spec)]
     first = {spec.asset_key: spec.key for spec in reversed(specs)}
@@ -207,7 +211,7 @@ def _has_partitions(deferred_run: DeferredRun) -> bool:
 
 
 def is_evaluated(last: dg.AssetCheckEvaluation, instance: dg.DagsterInstance) -> bool:
-    """Whether an evaluation that a tick returned was stored, or what it judges was wiped since."""
+    """Whether an evaluation that a tick returned was stored, or the materialization that it judges was wiped since."""
     check, storage_id = judged_by(last)
     target = last.target_materialization_data
     since = target.timestamp - MAX_HOST_CLOCK_SKEW if target is not None else 0.0

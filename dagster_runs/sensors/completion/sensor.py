@@ -1,12 +1,12 @@
-"""A tick of the completion sensor: from the deferred runs that are active to what Dagster is told of their outcomes.
+"""A tick of the completion sensor: from the active deferred runs to the outcomes that are reported to Dagster.
 
-A tick refreshes the index of deferred runs from the event log, polls the runs that are due, decides what is to be done
-about each, and reports. A success is reported in two phases: the materializations in one tick, and the check
-evaluations that name them in a later one (see `second_phase`).
+A tick refreshes the index of deferred runs from the event log, polls the runs that are due, decides what to do about
+each, and reports. A success is reported in two phases: the materializations in one tick, and the check evaluations that
+name them in a later one (see `second_phase`).
 
 Dagster stores a tick's events, then its cursor, then launches its runs. If a tick is lost on the way, the old cursor
-stays: its tick id is not the one that was handed out last. The index is then rebuilt from the event log, which has
-everything that was stored. So each outcome is reported once.
+remains, and its tick id differs from the last one that was returned. The index is then rebuilt from the event log,
+which has everything that was stored. So each outcome is reported once.
 """
 
 import threading
@@ -39,7 +39,7 @@ from dagster_runs.transport.clock import current_clock
 
 
 class Completion:
-    """A completion sensor's memory, and its ticks.
+    """The state of a completion sensor in this process, and its ticks.
 
     Args:
         assets: The assets whose deferred runs it finishes.
@@ -74,7 +74,7 @@ class Completion:
         self._failures = Failures(jobs, default_jobs, self._follow_ups)
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        """One evaluation of the sensor."""
+        """Evaluates the sensor once."""
         if not self._busy.acquire(blocking=False):
             return dg.SkipReason(STILL_RUNNING)
         was_stored = self._was_stored
@@ -82,9 +82,9 @@ class Completion:
             with initialized(self._assets, context) as vendors:
                 return self._tick(context, vendors)
         except LastingProblem:
-            raise  # nothing was handed over, and the index is up to date
+            raise  # nothing was returned to Dagster, and the index is up to date
         except BaseException:
-            self._index, self._was_stored = None, was_stored  # it is unknown how far the tick came
+            self._index, self._was_stored = None, was_stored  # it is unknown how far the tick got
             raise
         finally:
             self._busy.release()
@@ -108,11 +108,11 @@ class Completion:
         return self._hand_over(tick, cursor, vendors)
 
     def _refresh(self, cursor: Cursor, instance: dg.DagsterInstance, begun: float) -> DeferredRunIndex:
-        """Bring the index up to date; rebuild it unless the last tick of this process is the last that was stored."""
+        """Updates the index. Rebuilds it unless this process's last tick is the last one that Dagster stored."""
         is_last = cursor.tick_id == self._tick_id
         index = self._index
         if is_last and self._was_stored is not None and not self._was_stored(instance):
-            # A person has tried the sensor out in the UI and kept the cursor: Dagster then stores no events.
+            # A user has tested the sensor in the UI and kept the cursor. Dagster then stores no events.
             index, self._was_stored = self._rebuild(cursor, instance, 0), None
         elif index is None or not is_last:
             index = self._rebuild(cursor, instance, cursor.low_watermark)
@@ -136,7 +136,7 @@ class Completion:
     def _log_problems(
         self, index: DeferredRunIndex, vendors: VendorResources, context: dg.SensorEvaluationContext
     ) -> list[str]:
-        """Log outages; fail the tick if none has failed for too long; return what a person has to solve."""
+        """Logs outages, fails the tick if none has failed for too long, and returns what a user must solve."""
         self._resource_log.update(context.log, vendors.problems, over="The resource %r can be used again, after %.0f s")
         self._polling.log_outages(context.log)
         self._wiped.warn(index, context.instance, context.log)
@@ -153,7 +153,7 @@ class Completion:
         return TickContext(index, ReportedRuns(index, context.instance), vendors.ready, output, context)
 
     def _decide(self, tick: TickContext, vendors: VendorResources) -> None:
-        """Decide what the last polls have not decided: what is overdue, and what another process has reported."""
+        """Decides what the last polls did not: which runs are overdue, and which another process has reported."""
         self._was_stored = None
         self._follow_ups.request_again(tick.deferred_runs, tick.output, tick.context)
         self._polling.leave_overdue(tick.deferred_runs, vendors.problems)
@@ -161,31 +161,31 @@ class Completion:
         requested_runs.drop_timed_out(tick.deferred_runs, tick.context.instance, current_clock().wall())
 
     def _report(self, tick: TickContext) -> None:
-        # In a constructor of its own, `ReportedRuns` reads nothing before the first outcome is reported.
+        # `ReportedRuns` reads nothing before the first outcome is reported, so creating it costs nothing.
         self._failures.request(tick)
         self._successes.evaluate(tick)
         self._successes.materialize(tick)
 
     def _hand_over(self, tick: TickContext, before: Cursor, vendors: VendorResources) -> dg.SensorResult:
-        """Hand the tick's output to Dagster, with the cursor."""
+        """Returns the tick's output for Dagster, with the cursor."""
         output, index = tick.output, tick.deferred_runs
         self._was_stored = output.was_stored
         self._budget.remember(output.reported)
         self._tick_id = uuid4().hex
-        # What a lost tick has left undone is of the time of its cursor.
+        # Work that a lost tick has left undone dates from the time of its cursor.
         written_at = (before.written_at if index.reported else 0.0) or current_clock().wall()
         return dg.SensorResult(
             asset_events=output.events,
             run_requests=output.requests,
-            # Dagster shows it for every tick that requests no run.
+            # Dagster shows this for every tick that requests no run.
             skip_reason=None if output.requests else self._summary(index, vendors),
             cursor=Cursor(self._tick_id, index.low_watermark, written_at).as_text(),
         )
 
     def _drop_lost_results(self, tick: TickContext) -> None:
-        """Give up the check evaluations of a materialized run whose result can no longer be fetched.
+        """Gives up the check evaluations of a materialized run whose result can no longer be fetched.
 
-        No step can add to a run that is materialized.
+        A step cannot add anything to a run that is materialized.
         """
         for deferred_run in tick.deferred_runs:
             if deferred_run.phase is Phase.NEEDS_DAGSTER_RUN and deferred_run.is_materialized:

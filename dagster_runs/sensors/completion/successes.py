@@ -25,7 +25,7 @@ class Successes:
         self._follow_ups = follow_ups
 
     def evaluate(self, tick: TickContext) -> None:
-        """Report the evaluations of runs whose materializations an earlier tick has reported."""
+        """Reports the evaluations of runs whose materializations an earlier tick has reported."""
         output = tick.output
         waiting = [
             deferred_run
@@ -39,8 +39,8 @@ class Successes:
         def has_time() -> bool:
             return clock.monotonic() < half
 
-        for told, deferred_run in enumerate(waiting):
-            if told and not (output.has_room_for_events and self._follow_ups.has_room(output)):
+        for count, deferred_run in enumerate(waiting):
+            if count and not (output.has_room_for_events and self._follow_ups.has_room(output)):
                 break
             judged = phase.judged(deferred_run)
             if len(judged) < len(deferred_run.asset_partitions):
@@ -53,7 +53,7 @@ class Successes:
                 found = tick.outcome_of(deferred_run, deferred_run.asset_partitions).evaluations(
                     judged, phase.stored(deferred_run)
                 )
-            except Exception:  # what a vendor's code brought is nothing that Dagster takes
+            except Exception:  # the vendor's code returned something that Dagster rejects
                 log = tick.context.log
                 log.exception(
                     "The checks of %s run %s cannot be reported", deferred_run.run.vendor, deferred_run.run_id
@@ -68,16 +68,17 @@ class Successes:
                 break
 
     def materialize(self, tick: TickContext) -> None:
-        """Report the materializations of runs that have succeeded."""
-        # Each kind has room of its own: a thousand failures at one vendor must not hold the others' successes back.
-        # One after another in each place: else an earlier run's evaluation would count for a later materialization.
+        """Reports the materializations of runs that have succeeded."""
+        # Successes and failures have separate budgets: a thousand failures at one vendor must not delay the successes
+        # of others. Each asset and partition gets one run at a time: otherwise an earlier run's evaluation would count
+        # for a later materialization.
         unevaluated = {
             asset_partition
             for deferred_run in tick.deferred_runs
             if deferred_run.is_unevaluated
             for asset_partition in deferred_run.asset_partitions
         }
-        # Those whose resource cannot be initialized wait until it can.
+        # Runs whose resource cannot be initialized wait until it can.
         succeeded = [
             deferred_run
             for deferred_run in tick.deferred_runs
@@ -85,8 +86,8 @@ class Successes:
             and not deferred_run.is_materialized
             and tick.has_resource(deferred_run)
         ]
-        for told, deferred_run in enumerate(succeeded):
-            if told and not tick.output.has_room_for_events:
+        for count, deferred_run in enumerate(succeeded):
+            if count and not tick.output.has_room_for_events:
                 break
             if not unevaluated.isdisjoint(deferred_run.asset_partitions):
                 continue
@@ -96,7 +97,7 @@ class Successes:
             outcome = tick.outcome_of(deferred_run, tick.reported.unreported(deferred_run))
             try:
                 tick.output.add_materializations(outcome, tick.context.instance)
-            except Exception:  # what a vendor's code brought is nothing that Dagster takes: a step shows it best
+            except Exception:  # the vendor's code returned something that Dagster rejects, which a step reports best
                 tick.context.log.exception(
                     "Could not convert the result of %s run %s to Dagster events; requesting a Dagster run",
                     deferred_run.run.vendor,
@@ -118,6 +119,6 @@ class Successes:
 
 
 def _awaits_evaluation(deferred_run: DeferredRun) -> bool:
-    """Whether its materializations are stored, and its result is known: also of one that another process reported."""
+    """Whether its materializations are stored and its result is known. Includes runs that another process reported."""
     is_complete = deferred_run.phase is Phase.SUCCEEDED and deferred_run.is_materialized
     return deferred_run.phase is Phase.MATERIALIZED or is_complete

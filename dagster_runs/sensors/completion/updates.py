@@ -1,4 +1,4 @@
-"""What polling has shown, as immutable values: worker threads make them, and only the tick's thread applies them."""
+"""The results of polling, as immutable values: worker threads create them, and only the tick's thread applies them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class PollStarted:
 
 @dataclass(frozen=True)
 class PollResult:
-    """What a status call has shown.
+    """The result of a status call.
 
     Attributes:
         deferred_run: The run.
         polled_at: Epoch seconds just before the call.
-        status: How the run stands; ``None`` if the call failed.
+        status: The status of the run; ``None`` if the call failed.
         result: The result of a run that succeeded; ``None`` if it could not be fetched.
-        error: Why the status, or the result, could not be fetched.
+        error: Why the status or the result could not be fetched.
     """
 
     deferred_run: DeferredRun
@@ -43,7 +43,7 @@ class PollResult:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the vendor has said how the run stands, or that it does not know the run."""
+        """Whether the vendor has returned the run's status, or reported that it does not know the run."""
         return self.status is not None or isinstance(self.error, NotFoundError)
 
     @property
@@ -76,11 +76,11 @@ class NotFinished:
 
 @dataclass(frozen=True)
 class ListRead:
-    """A list was read, as far as there was time.
+    """A list was read, completely or until there was no more time.
 
     Attributes:
-        name: Which list, for people.
-        unsupported: Why the vendor does not offer this list, if it does not.
+        name: The name of the list, for messages.
+        unsupported: The error of a vendor that does not offer this list.
     """
 
     name: str
@@ -92,9 +92,9 @@ class ListFailed:
     """A list could not be read.
 
     Attributes:
-        name: Which list, for people.
-        error: Why.
-        is_refusal: Whether the vendor refused this list alone, so that it is no sign of an outage.
+        name: The name of the list, for messages.
+        error: The error.
+        is_refusal: Whether the vendor refused only this list, so that the error does not indicate an outage.
     """
 
     name: str
@@ -104,12 +104,12 @@ class ListFailed:
 
 @dataclass(frozen=True)
 class RoundEnded:
-    """A round of polling is over.
+    """A round of polling has finished.
 
     Attributes:
-        polls: Status calls that were begun in it, or were under way.
-        was_answered: Whether the vendor answered any call.
-        is_unresponsive: Whether the vendor let all the time pass without an answer.
+        polls: The number of status calls that began in it, or were in progress.
+        was_answered: Whether the vendor responded to any call.
+        is_unresponsive: Whether the vendor did not respond before the time was up.
     """
 
     polls: int
@@ -123,12 +123,12 @@ Update = PollStarted | PollResult | ListedAsFinished | NotFinished | ListRead | 
 def poll_run(
     deferred_run: DeferredRun, polled_at: float, get_status: Callable[[], RunStatus], resource: RemoteRunResource
 ) -> PollResult:
-    """Ask the vendor how a run stands, and fetch the result of one that succeeded. Raises nothing.
+    """Asks the vendor for a run's status, and fetches the result of one that succeeded. Raises nothing.
 
     Args:
         deferred_run: The run.
         polled_at: Epoch seconds.
-        get_status: Asks the vendor.
+        get_status: Asks the vendor for the status.
         resource: The vendor's resource.
     """
     status: RunStatus | None = None
@@ -139,13 +139,13 @@ def poll_run(
             if status.state is RunState.SUCCEEDED:
                 gate = deferred_run.asset.remote.options.gate
                 result = deferred_run.run.fetch_result(resource, deferred_run.run_id, status, gate)
-    except Exception as error:  # the vendor's, or its code's: what follows from it is decided on the tick's thread
+    except Exception as error:  # of the vendor or of its code; the tick's thread decides what follows
         return PollResult(deferred_run, polled_at, status, error=error)
     return PollResult(deferred_run, polled_at, status, result)
 
 
 def apply(update: Update) -> None:
-    """Apply an update to the runs that it is about. Only for the tick's thread."""
+    """Applies an update to its runs. Only for the tick's thread."""
     match update:
         case PollStarted(deferred_run, polled_at):
             deferred_run.polled_at = polled_at

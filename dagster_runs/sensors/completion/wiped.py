@@ -1,4 +1,4 @@
-"""Warns of active deferred runs whose asset was wiped: wiping deletes the ledger, so only this process knows them."""
+"""Warns about active deferred runs whose asset was wiped. Wiping deletes the ledger; only this process knows them."""
 
 import logging
 
@@ -21,7 +21,7 @@ class WipedRuns:
         self._warned: set[DeferredRun] = set()
 
     def warn(self, deferred_runs: DeferredRunIndex, instance: dg.DagsterInstance, log: logging.Logger) -> None:
-        """Log a warning for each, once. They are polled and reported like all others."""
+        """Logs a warning once for each wiped run. These runs are polled and reported like all others."""
         now = current_clock().wall()
         if now - self._checked_at < limits.WIPE_CHECK_INTERVAL:
             return
@@ -34,12 +34,12 @@ class WipedRuns:
         first = self._turn % len(assets) if assets else 0
         self._turn += limits.WIPE_CHECK_ASSETS
         for asset in (assets[first:] + assets[:first])[: limits.WIPE_CHECK_ASSETS]:
-            some = [deferred_run for deferred_run in active[asset] if deferred_run not in self._warned][
+            candidates = [deferred_run for deferred_run in active[asset] if deferred_run not in self._warned][
                 -limits.WIPE_CHECK_RUNS :
             ]
-            there = _entries(some, instance) if some else set()
-            for deferred_run in some:
-                if deferred_run.storage_id not in there:
+            existing_ids = _entries(candidates, instance) if candidates else set()
+            for deferred_run in candidates:
+                if deferred_run.storage_id not in existing_ids:
                     self._warned.add(deferred_run)
                     log.warning(
                         "%s run %s of %s is active, but the asset was wiped after the run was started, and the record "
@@ -54,7 +54,10 @@ class WipedRuns:
 
 
 def _entries(deferred_runs: list[DeferredRun], instance: dg.DagsterInstance) -> set[int]:
-    """The storage ids of those entries that are still there. A run that fills several assets may have its on any."""
+    """Returns the storage ids of the entries that still exist.
+
+    A run of several assets may have its entry on any of them.
+    """
     found: set[int] = set()
     ids = [deferred_run.storage_id for deferred_run in deferred_runs]
     for key in deferred_runs[0].asset.keys:

@@ -1,1 +1,1 @@
-"""The observation sensor: reports runs that others started."""
+"""The observation sensor: reports runs that were started elsewhere."""

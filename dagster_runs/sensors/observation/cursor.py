@@ -1,4 +1,4 @@
-"""The observation sensor's cursor: what it has seen of each resource's runs, from tick to tick."""
+"""The observation sensor's cursor: what is known about each resource's runs, from tick to tick."""
 
 import json
 import math
@@ -15,8 +15,8 @@ class PendingRun:
 
     Attributes:
         created_at: Epoch seconds.
-        asset: First asset of the definition that the run fills, as text; ``None`` while that is not known.
-        is_materialized: Whether its materialization is reported, and its check evaluations are not.
+        asset: The first asset of the definition that the run materializes, as text; ``None`` while it is unknown.
+        is_materialized: Whether its materialization is reported, but its check evaluations are not.
     """
 
     created_at: float
@@ -26,11 +26,11 @@ class PendingRun:
 
 @dataclass
 class ResourceCursor:
-    """What was seen of one resource's runs.
+    """What is known about one resource's runs.
 
     Attributes:
         listed_until: Epoch seconds up to which all runs were listed.
-        processed: Creation times of the runs that need nothing more, by id.
+        processed: Creation times of the runs that need no further action, by id.
         pending: The runs that are not reported yet, by id.
     """
 
@@ -39,24 +39,24 @@ class ResourceCursor:
     pending: dict[str, PendingRun] = field(default_factory=dict)
 
     def add(self, run_id: str, created_at: float) -> None:
-        """Add a listed run, if it is new."""
+        """Adds a listed run, if it is new."""
         if created_at >= self.listed_until - limits.LISTED_LATE and run_id not in self.processed:
             self.pending.setdefault(run_id, PendingRun(created_at))
 
     def finish(self, run_id: str) -> None:
-        """Mark a run as one that needs nothing more."""
+        """Marks a run as one that needs no further action."""
         self.processed[run_id] = self.pending.pop(run_id).created_at
 
     def mark_listed(self, at: float, undated: Collection[str]) -> None:
-        """Mark all runs up to a time as listed. A run whose asset is not known yet has to be listed again.
+        """Marks all runs up to a time as listed. A run whose asset is not known yet must be listed again.
 
         Args:
             at: Epoch seconds.
-            undated: Listed runs for which the vendor tells no creation time. The vendor may list them forever, and they
-                must not count as new each time.
+            undated: Listed runs for which the vendor reports no creation time. The vendor may list them forever, and
+                they must not count as new each time.
         """
         self.listed_until = min([at, *(one.created_at for one in self.pending.values() if one.asset is None)])
-        # A run whose asset is not known yet may have moved `listed_until` back by as much as it was listed late.
+        # A run whose asset is not known yet may have moved `listed_until` back by as much time as it was listed late.
         oldest = self.listed_until - 2 * limits.LISTED_LATE
         self.processed = {
             run_id: created_at
@@ -66,7 +66,7 @@ class ResourceCursor:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ResourceCursor":
-        """Read what `asdict` gave, also with the names of earlier versions."""
+        """Reads the result of `asdict`, also with the names of earlier versions."""
         pending = {
             run_id: PendingRun(
                 _time(one["created_at"]),
@@ -82,15 +82,15 @@ class ResourceCursor:
 
 
 def _get(stored: Mapping[str, Any], name: str, *, earlier: str) -> Any:
-    """A value under its name, or under the name that earlier versions gave it."""
+    """Returns a value by its name, or by its name in earlier versions."""
     return stored[name] if name in stored else stored[earlier]
 
 
 def _time(stored: Any) -> float:
-    """Epoch seconds.
+    """Returns epoch seconds.
 
     Raises:
-        ValueError: It is not a finite number.
+        ValueError: The value is not a finite number.
     """
     time = float(stored)
     if not math.isfinite(time):
@@ -99,7 +99,7 @@ def _time(stored: Any) -> float:
 
 
 def from_text(text: str | None) -> dict[str, ResourceCursor]:
-    """Read a cursor, by resource. Anything that is not one is an empty cursor, so that observation starts anew."""
+    """Reads a cursor, by resource. Any other text is read as an empty cursor, so that observation starts over."""
     try:
         return {key: ResourceCursor.from_json(stored) for key, stored in json.loads(text or "{}").items()}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
@@ -107,5 +107,5 @@ def from_text(text: str | None) -> dict[str, ResourceCursor]:
 
 
 def as_text(cursors: Mapping[str, ResourceCursor]) -> str:
-    """The text that Dagster stores."""
+    """Returns the text that Dagster stores."""
     return json.dumps({key: asdict(one) for key, one in cursors.items()})

@@ -1,4 +1,4 @@
-"""Finds and polls the runs of one resource that others started, in one tick of the observation sensor."""
+"""Finds and polls the runs of one resource that were started elsewhere, in one tick of the observation sensor."""
 
 import logging
 from collections.abc import Callable, Collection, Mapping
@@ -23,14 +23,14 @@ from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError
 
 @dataclass
 class ResourceMemory:
-    """What this process remembers of one resource, and another process does without.
+    """What this process remembers about one resource. Another process works without it.
 
     Attributes:
-        outages: Which calls fail.
+        outages: Tracks which calls fail.
         part: Seconds of the list that are read as one part, after an outage.
-        polled_at: When each pending run was last polled, in epoch seconds.
-        failed_at: The same, of the runs for which that failed.
-        not_found_since: Since when the vendor has said that it does not know a run.
+        polled_at: Epoch seconds at which each pending run was last polled.
+        failed_at: Epoch seconds at which the last poll of a run failed, for runs whose last poll failed.
+        not_found_since: Epoch seconds since which the vendor has reported that it does not know a run.
     """
 
     outages: OutageTracker
@@ -40,11 +40,14 @@ class ResourceMemory:
     not_found_since: dict[str, float] = field(default_factory=dict)
 
     def turn(self, run_id: str, created_at: float) -> tuple[float, float]:
-        """Sorts runs by how long they have waited; those whose poll has failed come last, and do not hold up others."""
+        """Returns a sort key: the longest-waiting run first, but runs whose poll failed last.
+
+        This way, a run that cannot be polled does not delay the others.
+        """
         return self.failed_at.get(run_id, 0.0), self.polled_at.get(run_id, created_at)
 
     def keep(self, pending: Collection[str]) -> None:
-        """Forget all other runs."""
+        """Forgets all other runs."""
         for times in (self.polled_at, self.failed_at, self.not_found_since):
             for run_id in times.keys() - pending:
                 del times[run_id]
@@ -52,18 +55,18 @@ class ResourceMemory:
 
 @dataclass
 class ResourceObserver:
-    """One resource's runs, in one tick.
+    """Observes one resource's runs, in one tick.
 
     Attributes:
         name: The resource's key.
         assets: The observed assets of the resource, by key.
         resource: The resource.
-        cursor: What was seen of its runs so far.
-        memory: What this process remembers of it.
-        ownership: Tells which asset a run fills, and who started it.
+        cursor: What is known about its runs so far.
+        memory: What this process remembers about the resource.
+        ownership: Determines which asset a run materializes, and who started it.
         outcomes: Reports finished runs.
-        output: What the tick reports.
-        log: The tick's log.
+        output: The output of the tick.
+        log: The tick's logger.
         until: Monotonic seconds after which no further call begins.
         listed: The runs that the list has shown in this tick.
         listed_to: Epoch seconds up to which the list was read.
@@ -83,11 +86,11 @@ class ResourceObserver:
     listed_to: float = 0.0
 
     def observe(self) -> None:
-        """List the runs, find out whose they are, and report those of others that have finished."""
+        """Lists the runs, determines their assets, and reports finished runs that were started elsewhere."""
         clock = current_clock()
         now = clock.wall()
         with self.resource.http().with_call_budget():
-            self._list_tolerating_errors()  # runs can be polled while the list is down, or too long
+            self._list_tolerating_errors()  # runs can be polled even if the list is unavailable or too long
             # A vendor may take seconds for each of the many calls that a list needs.
             self.until = max(self.until, min(clock.monotonic(), self.until) + limits.OBSERVE_POLL_RESERVE)
             pending = self.cursor.pending
@@ -105,7 +108,7 @@ class ResourceObserver:
             self.cursor.mark_listed(min(now, self.listed_to + limits.LISTED_LATE), undated)
 
     def _each(self, runs: Mapping[str, PendingRun], call: Callable[[str, PendingRun], None], until: float) -> None:
-        """Call it for the runs in their turn, while there is time and the vendor responds; for one run in any case."""
+        """Calls a function for each run in turn, while there is time and the vendor responds; at least for one."""
         memory, failed_in_a_row = self.memory, 0
         in_turn = sorted(runs.items(), key=lambda item: memory.turn(item[0], item[1].created_at))
         for done, (run_id, pending) in enumerate(in_turn):
@@ -138,12 +141,12 @@ class ResourceObserver:
             self.memory.outages.list_failed(name, error)
 
     def _tolerate_errors(self, call: Callable[[], None]) -> Exception | None:
-        """Make a call; return its error, after which the next tick tries again."""
+        """Makes a call, and returns its error. The next tick tries again."""
         try:
             call()
         except dg.DagsterInvariantViolationError:
             raise  # a mistake in the definitions
-        except Exception as error:  # the vendor's, or its code's: one run must not hold up the others
+        except Exception as error:  # of the vendor or of its code: one run must not delay the others
             self.memory.outages.failed(error)
             self.output.problems.append(f"{self.name}: {error}")
             return error
@@ -151,7 +154,7 @@ class ResourceObserver:
         return None
 
     def _list(self) -> None:
-        """Read the list up to now: as a whole, or part by part, oldest first, where there is much to make up for."""
+        """Reads the list up to now: as a whole, or after an outage in parts, oldest first."""
         clock = current_clock()
         until = clock.monotonic() + limits.OBSERVE_LIST_SECONDS
         begin = self.cursor.listed_until - limits.LISTED_LATE
@@ -163,7 +166,7 @@ class ResourceObserver:
             except UnexpectedResponseError:
                 if self.memory.part <= limits.MIN_LIST_PART:
                     raise
-                is_read = False  # its pages may be too many
+                is_read = False  # it may have too many pages
             if is_read and end >= now:
                 self.listed_to = now
                 return
@@ -173,14 +176,14 @@ class ResourceObserver:
             elif not is_late:
                 self.memory.part *= 2
             if is_read:
-                # Two parts may be cut by clocks that differ a little.
+                # Clocks that differ slightly may split two parts at different times.
                 self.listed_to = begin = end - MAX_VENDOR_CLOCK_SKEW
             if is_late:
                 self.output.problems.append(f"{self.name}: its list is too long to be read in one tick")
                 return
 
     def _list_part(self, begin: float, end: float | None, until: float) -> bool:
-        """Whether there was time for all that was made between the two."""
+        """Reads the runs created between two times. Returns whether there was time for all of them."""
         clock = current_clock()
         now = clock.wall()
         listed = self.resource.list_runs(begin) if end is None else self.resource.list_runs(begin, end)
@@ -196,12 +199,12 @@ class ResourceObserver:
         return True
 
     def _recognize(self, run_id: str, pending: PendingRun) -> None:
-        """Find out which asset a run fills, if any, and leave out at once what fills none."""
+        """Determines which asset a run materializes, and finishes a run that materializes none."""
         listed = self.listed.get(run_id)
         if listed is not None:
             pending.asset = self.ownership.asset_of(listed, pending.created_at)
         elif pending.created_at < self.listed_to:
-            pending.asset = NO_ASSET  # it is listed no more
+            pending.asset = NO_ASSET  # it is no longer listed
         if pending.asset == NO_ASSET:
             self.cursor.finish(run_id)
 
@@ -214,7 +217,7 @@ class ResourceObserver:
             self.cursor.finish(run_id)
 
     def _is_processed(self, asset: WatchedAsset, run_id: str, pending: PendingRun) -> bool:
-        """Whether nothing more is to be told of a run; tells its end, if another has started it."""
+        """Whether a run needs no further action. Reports its outcome, if it was started elsewhere."""
         status = self._status(asset, run_id)
         if status is None:
             return current_clock().wall() - self.memory.not_found_since[run_id] > NOT_FOUND_GRACE
@@ -226,7 +229,7 @@ class ResourceObserver:
         return started_here is not None
 
     def _status(self, asset: WatchedAsset, run_id: str) -> RunStatus | None:
-        """How the run stands; ``None`` if the vendor does not know it."""
+        """Returns the status of the run; ``None`` if the vendor does not know it."""
         listed = self.listed.get(run_id)
         try:
             if listed is None:

@@ -1,6 +1,6 @@
-"""Reports how observed runs ended: materializations and evaluations in two ticks, or a failure in one.
+"""Reports the outcomes of observed runs: materializations and evaluations in two ticks, or a failure in one.
 
-What is to be reported is first looked up in the event log, so that a lost tick leads to no duplicates.
+Before anything is reported, the event log is checked, so that a lost tick leads to no duplicates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ from dagster_runs.transport.errors import VendorError
 
 @dataclass
 class ObservationOutput:
-    """What a tick of the observation sensor reports."""
+    """The output of a tick of the observation sensor."""
 
     evaluations: list[dg.AssetCheckEvaluation] = field(default_factory=list)
-    """Of materializations that are stored. They come before all other events, as these may be of later runs."""
+    """Evaluations of stored materializations. They precede all other events, which may belong to later runs."""
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class ObservationOutput:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next tick is to tell the rest."""
+        """Whether the rest must be left to the next tick."""
         return (
             len(self.evaluations) + len(self.events) >= limits.MAX_OBSERVED_EVENTS
             or len(self.requests) >= limits.MAX_OBSERVED_REQUESTS
@@ -50,8 +50,8 @@ class ObservedOutcomes:
 
     Attributes:
         resource: The resource.
-        pending: All runs of it whose end is awaited, by id.
-        output: What the tick reports.
+        pending: All runs of the resource that are not reported yet, by id.
+        output: The output of the tick.
         context: The sensor's context.
         follow_up: What the user wants after each finished run; ``None`` for nothing.
     """
@@ -62,26 +62,26 @@ class ObservedOutcomes:
     context: dg.SensorEvaluationContext
     follow_up: FollowUp | None
 
-    def report(self, asset: WatchedAsset, run_id: str, sighting: PendingRun, status: RunStatus) -> bool:
-        """Report how a run ended, or the next part of that.
+    def report(self, asset: WatchedAsset, run_id: str, pending_run: PendingRun, status: RunStatus) -> bool:
+        """Reports the outcome of a run, or the next part of it.
 
         Returns:
-            Whether nothing more is to be reported.
+            Whether nothing is left to report.
         """
         run = asset.fixed_run
         if status.state is RunState.SUCCEEDED:
-            is_complete = self._report_success(asset, run_id, sighting, status)
+            is_complete = self._report_success(asset, run_id, pending_run, status)
         else:
             is_complete = True
-            self._report_failure(asset, run_id, sighting, status)
+            self._report_failure(asset, run_id, pending_run, status)
         if is_complete and self.follow_up is not None:
             finished = FinishedRun(run_id, run.vendor, status.state, asset.keys)
             self.output.requests += run_requests.to_follow_up(self.follow_up, finished, self.context)
         return is_complete
 
-    def _report_success(self, asset: WatchedAsset, run_id: str, sighting: PendingRun, status: RunStatus) -> bool:
-        """Report materializations, or in a later tick the evaluations; whether it was the evaluations."""
-        instance, since = self.context.instance, machine_time(sighting.created_at - limits.LISTED_LATE)
+    def _report_success(self, asset: WatchedAsset, run_id: str, pending_run: PendingRun, status: RunStatus) -> bool:
+        """Reports materializations, or in a later tick the evaluations. Returns whether everything is reported."""
+        instance, since = self.context.instance, machine_time(pending_run.created_at - limits.LISTED_LATE)
         judged: dict[AssetPartition, dg.EventLogRecord] = {}
         for key in asset.keys:
             wanted = dg.AssetRecordsFilter(key, after_timestamp=since)
@@ -94,45 +94,47 @@ class ObservedOutcomes:
         if not missing:
             times = [record.timestamp for record in judged.values()]
             stored = stored_evaluations(instance, asset.check_keys, min(times) - MAX_HOST_CLOCK_SKEW)
-            ended = self._ended(asset, [*judged], run_id, sighting, status, is_materialized=True)
-            self.output.evaluations += ended.evaluations(judged, stored)
-            sighting.is_materialized = False
+            outcome = self._outcome(asset, [*judged], run_id, pending_run, status, is_materialized=True)
+            self.output.evaluations += outcome.evaluations(judged, stored)
+            pending_run.is_materialized = False
             return True
-        # One after another: else an earlier run's evaluation would count for this run's materialization.
-        if not self._has_unevaluated(asset, run_id, sighting):
-            ended = self._ended(asset, missing, run_id, sighting, status)
-            self.output.events += ended.materializations(instance, [*self.output.evaluations, *self.output.events])
+        # One run at a time: otherwise an earlier run's evaluation would count for this run's materialization.
+        if not self._has_unevaluated(asset, run_id, pending_run):
+            outcome = self._outcome(asset, missing, run_id, pending_run, status)
+            self.output.events += outcome.materializations(instance, [*self.output.evaluations, *self.output.events])
             self.output.runs += 1
-            sighting.is_materialized = True
+            pending_run.is_materialized = True
         return False
 
-    def _has_unevaluated(self, asset: WatchedAsset, run_id: str, sighting: PendingRun) -> bool:
-        """Whether another run of the asset is materialized, and its evaluations are not reported."""
-        others = {other: one for other, one in self.pending.items() if other != run_id and one.asset == sighting.asset}
+    def _has_unevaluated(self, asset: WatchedAsset, run_id: str, pending_run: PendingRun) -> bool:
+        """Whether another run of the asset is materialized, but its evaluations are not reported."""
+        others = {
+            other: one for other, one in self.pending.items() if other != run_id and one.asset == pending_run.asset
+        }
         if any(one.is_materialized for one in others.values()):
             return True
-        # The cursor does not tell of what a lost tick has reported.
+        # The cursor does not contain what a lost tick has reported.
         newest = newest_materializations(self.context.instance, [(key, None) for key in asset.keys])
         return any(published_run(record) in others for record in newest.values())
 
-    def _report_failure(self, asset: WatchedAsset, run_id: str, sighting: PendingRun, status: RunStatus) -> None:
+    def _report_failure(self, asset: WatchedAsset, run_id: str, pending_run: PendingRun, status: RunStatus) -> None:
         instance = self.context.instance
         asset_partitions: list[AssetPartition] = [
-            (key, None) for key in asset.keys if not _is_reported(instance, key, run_id, sighting.created_at)
+            (key, None) for key in asset.keys if not _is_reported(instance, key, run_id, pending_run.created_at)
         ]
         if asset_partitions:
             newest = newest_materializations(instance, asset_partitions)
-            self.output.events += self._ended(
-                asset, asset_partitions, run_id, sighting, status, newest=newest
+            self.output.events += self._outcome(
+                asset, asset_partitions, run_id, pending_run, status, newest=newest
             ).as_failure()
             self.output.runs += 1
 
-    def _ended(
+    def _outcome(
         self,
         asset: WatchedAsset,
         asset_partitions: Sequence[AssetPartition],
         run_id: str,
-        sighting: PendingRun,
+        pending_run: PendingRun,
         status: RunStatus,
         *,
         newest: Mapping[AssetPartition, dg.EventLogRecord] = MappingProxyType({}),
@@ -152,8 +154,8 @@ class ObservedOutcomes:
                 asset.definition,
                 asset.keys,
                 default_code_version=run_id,
-                # What it read is known no better than by the time at which it was made.
-                before=machine_time(sighting.created_at),
+                # The time of the run's creation is the best estimate of when it read its inputs.
+                before=machine_time(pending_run.created_at),
             ),
             newest=newest,
         )
@@ -163,10 +165,10 @@ class ObservedOutcomes:
             return asset.fixed_run.fetch_result(self.resource, run_id, status, asset.remote.options.gate)
         except VendorError as error:
             if status.state is not RunState.SUCCEEDED:
-                return RunResult()  # that it did not succeed is known
+                return RunResult()  # it is already known that the run did not succeed
             if not (is_materialized and error.is_permanent):
                 raise
-            # Later runs of the asset wait for its checks.
+            # Later runs of the asset wait for the checks of this one.
             self.context.log.warning(
                 "The result of %s run %s can no longer be fetched, so only its run_status is reported: %s",
                 asset.fixed_run.vendor,

@@ -1,4 +1,4 @@
-"""Tells which asset a listed run fills, and whether this Dagster instance started the run."""
+"""Determines which asset a listed run materializes, and whether this Dagster instance started the run."""
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError
 
 NO_ASSET = ""
-"""The asset of a run that fills none."""
+"""The asset of a run that materializes none."""
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Tells which asset a run of one resource fills, and who started the run.
+    """Determines which asset a run of one resource materializes, and who started the run.
 
     Attributes:
         assets: The observed assets, by key.
@@ -36,14 +36,14 @@ class Ownership:
     instance: dg.DagsterInstance
 
     def asset_of(self, listed: ListedRun, created_at: float) -> str | None:
-        """The asset that a listed run fills.
+        """Returns the asset that a listed run materializes.
 
         Args:
             listed: The run.
             created_at: Epoch seconds at which the run was created.
 
         Returns:
-            The asset, `NO_ASSET` if the run fills none, or ``None`` while the vendor does not say.
+            The asset, `NO_ASSET` if the run materializes none, or ``None`` while the vendor does not report the target.
         """
         targets: dict[type, str | None] = {}
         for name, asset in self.assets.items():
@@ -52,25 +52,25 @@ class Ownership:
                 targets[type(run)] = self._target(run, listed)
             if targets[type(run)] == run.observed_target:
                 return name
-        is_untold = listed.state.is_final and current_clock().wall() - created_at > limits.TARGET_UNKNOWN_GRACE
-        return None if None in targets.values() and not is_untold else NO_ASSET
+        is_given_up = listed.state.is_final and current_clock().wall() - created_at > limits.TARGET_UNKNOWN_GRACE
+        return None if None in targets.values() and not is_given_up else NO_ASSET
 
     def started_by_their_assets(self, pending: Mapping[str, PendingRun], polled: Container[str]) -> Iterator[str]:
-        """Find new runs in the ledgers of the assets that they fill, so that these runs need no status calls.
+        """Yields new runs that are in the ledgers of the assets that they materialize, and so need no status calls.
 
-        Each ledger is read once. Whether another asset started a run is checked when the run has ended
-        (`was_started_here`), because that reads the ledgers of all assets.
+        Each ledger is read once. Whether another asset started a run is checked only when the run has finished
+        (`was_started_here`), because that check reads the ledgers of all assets.
 
         Args:
             pending: The runs, by id.
-            polled: Ids of runs that were polled before. If they are also old, their ledgers were read already.
+            polled: The ids of runs that were polled before. If they are also old, their ledgers were read already.
         """
         now = current_clock().wall()
         new: dict[str, dict[str, float]] = {}
-        for run_id, sighting in pending.items():
-            is_new = run_id not in polled or now - sighting.created_at < limits.START_DECIDED_WITHIN
-            if is_new and sighting.asset is not None and sighting.asset in self.assets:
-                new.setdefault(sighting.asset, {})[run_id] = sighting.created_at
+        for run_id, pending_run in pending.items():
+            is_new = run_id not in polled or now - pending_run.created_at < limits.START_DECIDED_WITHIN
+            if is_new and pending_run.asset is not None and pending_run.asset in self.assets:
+                new.setdefault(pending_run.asset, {})[run_id] = pending_run.created_at
         for name, runs in new.items():
             since = min(runs.values()) - limits.START_RECORDED_WITHIN
             for record in records_of(self.instance, self.assets[name].keys[0], since):
@@ -78,7 +78,7 @@ class Ownership:
                     yield record.run_id
 
     def was_started_here(self, run_id: str, created_at: float) -> bool | None:
-        """Whether this Dagster instance started the run; ``None`` while a start is undecided that may be its own."""
+        """Whether this Dagster instance started the run; ``None`` while one of its starts is undecided."""
         newest: dict[str, EntryKind] = {}
         for key in self.instance.get_asset_keys():
             for record in records_of(self.instance, key, created_at - limits.START_RECORDED_WITHIN):
@@ -97,4 +97,4 @@ class Ownership:
         try:
             return run.target_of_listed(self.resource, listed)
         except NotFoundError:
-            return None  # it has no record yet, or none any more
+            return None  # it has no record yet, or no longer has one

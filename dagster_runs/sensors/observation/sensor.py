@@ -1,7 +1,7 @@
-"""A tick of the observation sensor: runs that others started at a vendor, from the first list to the outcome.
+"""A tick of the observation sensor: runs that were started elsewhere, from the first listing to the outcome.
 
-Dagster stores a tick's events before its cursor. So what is to be reported is looked up in the event log first: after a
-tick that was lost, nothing is reported twice.
+Dagster stores a tick's events before its cursor. So before an outcome is reported, the event log is checked for it.
+After a lost tick, nothing is reported twice.
 """
 
 import threading
@@ -26,7 +26,7 @@ class Observation:
     """An observation sensor's ticks.
 
     Args:
-        assets: The assets that others' runs fill.
+        assets: The assets that runs started elsewhere materialize.
         follow_up: What the user wants after each finished run; ``None`` for nothing.
     """
 
@@ -38,11 +38,11 @@ class Observation:
         self._memories: dict[str, ResourceMemory] = {}
         self._alarm = Alarm()
         self._resource_log = OutageLog()
-        self._unstored: tuple[str | None, str] | None = None
-        """Of the last tick, if it failed: the cursor that Dagster has kept, and the one that it did not get."""
+        self._failed_cursors: tuple[str | None, str] | None = None
+        """If the last tick failed: the cursor that Dagster has kept, and the new one that it did not receive."""
 
     def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        """One evaluation of the sensor."""
+        """Evaluates the sensor once."""
         if not self._busy.acquire(blocking=False):
             return dg.SkipReason(STILL_RUNNING)
         try:
@@ -57,13 +57,15 @@ class Observation:
         self._alarm.check_before_reporting(self._problems(vendors))
         clock = current_clock()
         until = clock.monotonic() + limits.OBSERVE_UNTIL
-        is_unstored = self._unstored is not None and self._unstored[0] == context.cursor
-        cursors = from_text(self._unstored[1] if self._unstored is not None and is_unstored else context.cursor)
+        has_failed = self._failed_cursors is not None and self._failed_cursors[0] == context.cursor
+        cursors = from_text(
+            self._failed_cursors[1] if self._failed_cursors is not None and has_failed else context.cursor
+        )
         output = ObservationOutput()
         by_resource: dict[str, dict[str, WatchedAsset]] = {}
         for name, asset in self._assets.items():
             by_resource.setdefault(asset.remote.resource_key, {})[name] = asset
-        # Each resource comes first in turn: a slow one must not take the others' time at each tick.
+        # Each resource comes first in turn, so that a slow one does not take the others' time in each tick.
         turn = self._ticks % len(by_resource)
         self._ticks += 1
         in_turn = [*by_resource.items()]
@@ -84,10 +86,10 @@ class Observation:
         waiting = sum(len(one.pending) for one in cursors.values())
         summary = f"{output.runs} reported, {waiting} pending"
         cursor = as_text(cursors)
-        self._unstored = (context.cursor, cursor)
+        self._failed_cursors = (context.cursor, cursor)
         is_idle = not (output.evaluations or output.events or output.requests)
         self._alarm.check_after_reporting(self._problems(vendors), is_idle=is_idle)
-        self._unstored = None
+        self._failed_cursors = None
         return dg.SensorResult(
             asset_events=[*output.evaluations, *output.events],
             run_requests=output.requests,
@@ -96,6 +98,6 @@ class Observation:
         )
 
     def _problems(self, vendors: VendorResources) -> list[str]:
-        """What a person has to solve: resources that cannot be initialized, and credentials that the vendor refuses."""
+        """Returns what a user must solve: unusable resources, and credentials that a vendor refuses."""
         refusals = [memory.outages.refusal for memory in self._memories.values()]
         return [*vendors.problems.values(), *(refusal for refusal in refusals if refusal is not None)]
