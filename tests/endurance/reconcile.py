@@ -61,7 +61,7 @@ def _runs(facts: Facts) -> Iterator[Finding]:
         if len(runs) > 1:
             yield Finding("second remote run", f"{planned.place}: {[run.run_id for run in runs]}")
         run = runs[0]
-        for place in planned.asset_partitions:
+        for place in planned.places:
             good = materialized[place, run.run_id]
             if of_place[place] > good:
                 yield Finding("told wrongly", f"{place}: a materialization reports another run than {run.run_id}")
@@ -154,13 +154,13 @@ def _checks_of_failures(facts: Facts) -> Iterator[Finding]:
     for place, run_id in sorted(failed):
         if (place[0], run_id) in without_partition:
             continue  # which is a finding of its own
-        for asset, partition in ending[place].asset_partitions:
+        for asset, partition in ending[place].places:
             yield from _number(told[asset, partition, run_id], f"{RUN_STATUS} of {asset}, {partition}, {run_id}")
 
 
 def _judgements(facts: Facts, by_id: dict[int, Materialized]) -> Iterator[Finding]:
     """Bad data fails its blocking check, and nothing else fails of a run that succeeded."""
-    bad = {place for planned in facts.planned if planned.is_bad for place in planned.asset_partitions}
+    bad = {place for planned in facts.planned if planned.is_bad for place in planned.places}
     declared = {one.check: one for one in facts.checks}
     for one in facts.evaluated:
         target = by_id.get(one.target.storage_id) if one.target is not None else None
