@@ -128,7 +128,7 @@ class Sandbox(SandboxClient):
             site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
             await site.start()
             self._port = runner.addresses[0][1]
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for the server
             self._error = error
             await runner.cleanup()
             return

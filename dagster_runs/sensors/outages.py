@@ -152,7 +152,10 @@ class OutageTracker:
         over = "%s has no active runs anymore, after %.0f s"
         if not self._is_idle:
             over = "Status checks of %s work again, after %.0f s"
-        self._log.update(log, {self._name: self.problem} if self.problem is not None else {}, over=over)
+        is_of_code = self.last_error is not None and not isinstance(self.last_error, VendorError)
+        errors = {self._name: self.last_error} if self.last_error is not None and is_of_code else {}
+        problems = {self._name: self.problem} if self.problem is not None else {}
+        self._log.update(log, problems, over=over, errors=errors)
         for name in self._unsupported.keys() - self._logged_unsupported:
             log.info("%s are not offered as a list, so other calls are used: %s", name, self._unsupported[name])
         self._logged_unsupported = set(self._unsupported)

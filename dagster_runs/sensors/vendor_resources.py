@@ -17,8 +17,11 @@ from pydantic import ValidationError
 from dagster_runs.dagster_private import CheckError
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.transport.errors import VendorError
 
 _MAX_REASON = 500
+_SETTINGS_ERRORS = (dg.DagsterError, ValidationError, VendorError, LookupError)
+"""What wrong settings raise. The message says it all."""
 
 
 @dataclass
@@ -28,10 +31,12 @@ class VendorResources:
     Attributes:
         ready: The usable resources, by key.
         problems: Why each of the others cannot be used, by key; without secrets.
+        errors: The errors of code among the causes, by key; their tracebacks are worth logging.
     """
 
     ready: dict[str, RemoteRunResource] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict)
 
 
 @contextmanager
@@ -55,8 +60,10 @@ def initialized(assets: Iterable[WatchedAsset], context: Any) -> Iterator[Vendor
                 made = SimpleNamespace(**{key: _initialize(key, some[0], context, stack)})
                 for asset in some:
                     found.ready[key] = asset.remote.resource_in(made)
-            except Exception as error:  # of Dagster's config, of pydantic, or of the resource's own code
+            except Exception as error:  # noqa: BLE001 - Dagster's, pydantic's, or of the resource's own code
                 found.ready.pop(key, None)
+                if not isinstance(error, _SETTINGS_ERRORS):
+                    found.errors[key] = error
                 found.problems[key] = f"The resource {key!r} cannot be used: {_reason(error)}"
         yield found
 

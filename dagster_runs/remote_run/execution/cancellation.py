@@ -42,7 +42,7 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
         message = f"Dagster's event log does not answer ({error}), so {active}"
         raise RunTerminated(
             f"the Dagster run was terminated. {message}. {run.manual_stop_hint}".rstrip(), vendor=run.vendor
-        ) from None
+        ) from error
     if record is not None and record.kind is EntryKind.STARTED and record.run_id is not None:
         _, message = cancel(execution, execution.handle_of(record, record.run_id), why="the Dagster run was terminated")
     elif record is not None and record.kind is EntryKind.STARTING and not is_known_unsent(record.correlation_id):
@@ -121,6 +121,7 @@ def _why_not_to_cancel(execution: RemoteRunExecution, handle: RunHandle) -> str 
     try:
         return _with_pauses(call)
     except Exception:  # each storage has its own errors
+        _logger.exception("The ledger could not be used before a cancellation")
         return (
             f"Dagster's event log does not answer, so it is unknown whether another Dagster run has attached to "
             f"{execution.describe_run(handle.run_id)}, which is therefore not canceled. "
@@ -137,7 +138,7 @@ def _with_pauses(call: Callable[[], T]) -> T:
     for pause in _LEDGER_PAUSES:
         try:
             return call()
-        except Exception as error:  # each storage has its own errors
+        except Exception as error:  # noqa: BLE001 - each storage has its own errors; the last attempt raises it
             _logger.warning("The ledger could not be read before a cancellation: %s", error)
             current_clock().sleep(pause)
     return call()

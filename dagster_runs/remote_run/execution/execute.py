@@ -99,8 +99,8 @@ def _was_canceled_for_another(execution: RemoteRunExecution, handle: RunHandle, 
 def _was_terminated(execution: RemoteRunExecution) -> bool:
     try:
         return execution.step.was_terminated(after_signal=True)
-    except Exception as error:  # each storage has its own errors
-        _logger.warning("Dagster's storage does not tell whether the Dagster run was terminated: %s", error)
+    except Exception:  # each storage has its own errors
+        _logger.exception("Dagster's storage does not tell whether the Dagster run was terminated")
         return False
 
 

@@ -37,7 +37,7 @@ class StorageOutage:
         """
         try:
             result = call()
-        except Exception as error:  # each storage has its own errors
+        except Exception as error:  # noqa: BLE001 - each storage has its own errors; logged once
             self._handle_error(error)
             return None
         self._log_recovery()
@@ -52,7 +52,7 @@ class StorageOutage:
         while True:
             try:
                 result = call()
-            except Exception as error:  # each storage has its own errors
+            except Exception as error:  # noqa: BLE001 - each storage has its own errors; logged once
                 self._handle_error(error)
                 current_clock().sleep(_PAUSE)
                 continue
@@ -69,6 +69,7 @@ class StorageOutage:
                 error,
                 self._description,
                 STORAGE_GRACE,
+                exc_info=error,
             )
         if now - self._since > STORAGE_GRACE:
             raise error

@@ -75,8 +75,12 @@ def record_not_started(
     for pause in (*pauses, None):
         try:
             execution.ledger.record(entry)
-        except Exception as error:  # each storage has its own errors
-            _logger.warning("Dagster's event log failed, so it does not tell that nothing was started: %s", error)
+        except Exception as error:
+            _logger.warning(
+                "Dagster's event log failed, so it does not tell that nothing was started: %s",
+                error,
+                exc_info=error if pause is None else None,
+            )
             if pause is not None:
                 current_clock().sleep(pause)
         else:

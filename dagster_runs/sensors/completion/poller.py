@@ -167,7 +167,7 @@ class ResourcePoller:
                 self._skipped_until[name] = clock.monotonic() + FILTER_RETRY_SECONDS
             else:
                 self.updates.put(ListFailed(name, error, is_refusal=True))
-        except Exception as error:  # an error of the vendor or of its code
+        except Exception as error:  # noqa: BLE001 - an error of the vendor or of its code
             self._failures_in_a_row += 1
             self.updates.put(ListFailed(name, error))
         else:

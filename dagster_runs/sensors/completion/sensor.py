@@ -137,7 +137,8 @@ class Completion:
         self, index: DeferredRunIndex, vendors: VendorResources, context: dg.SensorEvaluationContext
     ) -> list[str]:
         """Logs outages, fails the tick if none has failed for too long, and returns what a user must solve."""
-        self._resource_log.update(context.log, vendors.problems, over="The resource %r can be used again, after %.0f s")
+        over = "The resource %r can be used again, after %.0f s"
+        self._resource_log.update(context.log, vendors.problems, over=over, errors=vendors.errors)
         self._polling.log_outages(context.log)
         self._wiped.warn(index, context.instance, context.log)
         problems = [*vendors.problems.values(), *self._polling.refusals]

@@ -139,7 +139,7 @@ def poll_run(
             if status.state is RunState.SUCCEEDED:
                 gate = deferred_run.asset.remote.options.gate
                 result = deferred_run.run.fetch_result(resource, deferred_run.run_id, status, gate)
-    except Exception as error:  # of the vendor or of its code; the tick's thread decides what follows
+    except Exception as error:  # noqa: BLE001 - of the vendor or of its code; the tick's thread decides what follows
         return PollResult(deferred_run, polled_at, status, error=error)
     return PollResult(deferred_run, polled_at, status, result)
 

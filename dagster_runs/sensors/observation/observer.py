@@ -146,7 +146,7 @@ class ResourceObserver:
             call()
         except dg.DagsterInvariantViolationError:
             raise  # a mistake in the definitions
-        except Exception as error:  # of the vendor or of its code: one run must not delay the others
+        except Exception as error:  # noqa: BLE001 - of the vendor or of its code: one run must not delay the others
             self.memory.outages.failed(error)
             self.output.problems.append(f"{self.name}: {error}")
             return error

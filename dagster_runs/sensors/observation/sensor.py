@@ -53,7 +53,8 @@ class Observation:
 
     def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
         check_defined(self._assets.values(), context.repository_def)
-        self._resource_log.update(context.log, vendors.problems, over="The resource %r can be used again, after %.0f s")
+        over = "The resource %r can be used again, after %.0f s"
+        self._resource_log.update(context.log, vendors.problems, over=over, errors=vendors.errors)
         self._alarm.check_before_reporting(self._problems(vendors))
         clock = current_clock()
         until = clock.monotonic() + limits.OBSERVE_UNTIL
