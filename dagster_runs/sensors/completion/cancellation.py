@@ -23,7 +23,7 @@ _WHY = "somebody ran the job that cancels it"
 
 
 @dataclass(frozen=True)
-class _CancellingStep(Step):
+class _CancelingStep(Step):
     """A step of a cancel job. It writes to the ledger of the run that it cancels.
 
     Attributes:
@@ -71,7 +71,7 @@ class Cancellation:
 
     def __init__(self, context: Any, deferred_run: DeferredRun, vendors: VendorResources) -> None:
         asset = deferred_run.asset.remote
-        step = _CancellingStep(context, name=deferred_run.record.name, deferred_run=deferred_run)
+        step = _CancelingStep(context, name=deferred_run.record.name, deferred_run=deferred_run)
         self._execution = RemoteRunExecution(step, vendors.ready[asset.resource_key], deferred_run.run, asset.options)
         record = deferred_run.record
         self._handle = RunHandle(
