@@ -124,7 +124,7 @@ class TestLostAndOrphaned:
     def test_a_success_that_an_error_names(self) -> None:
         facts = good()
         facts.materialized = []
-        facts.told = [told("RunTimedOut", "run r1 did not end in time", 9)]
+        facts.told = [told("RunTimedOut", "run r1 did not finish in time", 9)]
         assert findings(facts) == []
 
     def test_a_start_whose_outcome_is_unknown(self) -> None:
@@ -178,7 +178,7 @@ class TestUncertainStarts:
     def test_that_are_told_to_whoever_terminated(self) -> None:
         facts = good()
         facts.noted, facts.materialized = [noted("starting", 1)], []
-        facts.told = [told("RunTerminated", f"A start of Kind of {TARGET} was under way", 4)]
+        facts.told = [told("RunTerminated", f"A start of Kind of {TARGET} was in progress", 4)]
         account = reconcile(facts)
         assert (account.findings, dict(account.uncertain)) == ([], {"told by the termination": 1})
 

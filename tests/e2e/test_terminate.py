@@ -34,7 +34,7 @@ def test_the_remote_run_is_cancelled(demo: RunningDemo, page: Page, terminated: 
     assert remote.state == "canceled"
     page.goto(demo.run_url(terminated[asset]))
     expect(page.get_by_text("Canceled").first).to_be_visible()
-    expect(page.get_by_text(f"{remote.id} of {asset.target_id} ended canceled").first).to_be_visible()
+    expect(page.get_by_text(f"{remote.id} of {asset.target_id} ended with status canceled").first).to_be_visible()
 
 
 @pytest.mark.parametrize("asset", list(_WHERE), ids=str)
@@ -43,7 +43,7 @@ def test_a_remote_run_that_cannot_be_cancelled_goes_on_and_the_log_says_where_to
 ) -> None:
     remote = demo.only_remote(asset)
     assert (remote.cancel_requested_at, remote.ended_at) == (None, None)
-    line = demo.wait_until_logged(terminated[asset], "offers no way to cancel")
+    line = demo.wait_until_logged(terminated[asset], "through its API, so the run is still active")
     assert line.startswith("WARNING ")
     assert remote.id in line
     assert _WHERE[asset] in line

@@ -68,7 +68,7 @@ def as_it_should_be() -> Facts:
         ],
         publishing=[
             Publishing("d2", BAD, "r2", True, "RunFailed: the warehouse broke"),
-            Publishing("d3", HANGS, "r3", True, "RunTimedOut: it did not end"),
+            Publishing("d3", HANGS, "r3", True, "RunTimedOut: it did not finish"),
         ],
         alerts=[Alert("d2", 10.0), Alert("d3", 20.0)],
     )

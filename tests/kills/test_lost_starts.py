@@ -39,9 +39,9 @@ def check(worker: Worker, vendor: str) -> None:
     said = failure.description or ""
     run = STARTS[vendor]
     assert f"it is unknown whether a {run.label} of {run.target} was started" in said
-    assert "this step's last attempt ended in the middle of starting" in said
-    assert f"Look at {run.vendor} whether a run of {run.target} is going" in said
-    assert "materialize the asset anew (re-execute all steps, not from failure)" in said
+    assert "this step's last attempt ended while it was starting" in said
+    assert f"Check in {run.vendor} whether a run of {run.target} is active" in said
+    assert "materialize the asset again (re-execute all steps, not from failure)" in said
     assert "on_uncertain_start='start_again'" in said
 
 

@@ -125,5 +125,5 @@ def leave_going(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) 
     job = features_job(sandbox, timeout=5, **options)
     result = execute(job, instance)
     assert not result.success
-    assert "did not end within" in failure(result)
+    assert "did not finish within" in failure(result)
     return job, result.run_id

@@ -34,7 +34,7 @@ def test_a_run_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.Dag
     assert again.success
     assert [run.body for run in sandbox.runs("rudderstack")] == [None, {"parameters": ["--rebase_incremental"]}]
     assert metadata(instance, "features")["dagster_runs/attached"] is False
-    assert [record for record in instance.all_logs(again.run_id) if "was with other fields" in record.user_message]
+    assert [record for record in instance.all_logs(again.run_id) if "has different fields" in record.user_message]
 
 
 @pytest.mark.covers("lost-start.definition-changed")

@@ -91,7 +91,7 @@ def test_a_failure_is_reported_by_the_attempt_that_attached(sandbox: Sandbox, in
     with meanwhile(sandbox, {3: lambda: reexecute(job, instance, give_up(instance))}):
         result = execute(job, instance)
     assert entries(instance, KEY).count("ended") == 1
-    assert "has given up the Dagster run" in failure(result)
+    assert "has marked this step's Dagster run as failed" in failure(result)
 
 
 def test_without_another_attempt_a_given_up_step_leaves_the_end_to_the_next(
@@ -165,7 +165,7 @@ def test_a_timeout_that_cancels_spares_what_another_run_has_attached_to(
 
     with meanwhile(sandbox, {4: is_reexecuted}):
         result = execute(job, instance)
-    assert "did not end within" in failure(result)
+    assert "did not finish within" in failure(result)
     assert sandbox.starts("testgen") == 1
     [run] = sandbox.runs("testgen")
     assert run.cancel_requested_at is None

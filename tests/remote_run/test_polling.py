@@ -65,8 +65,8 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     result = run_profiles(sandbox, instance)
     assert result.success
     lines = [record.user_message for record in instance.all_logs(result.run_id)]
-    assert len([line for line in lines if "cannot be looked at" in line]) == 1
-    assert len([line for line in lines if "can be looked at again" in line]) == 1
+    assert len([line for line in lines if "Status check failed for" in line]) == 1
+    assert len([line for line in lines if "work again, after" in line]) == 1
 
 
 @pytest.mark.covers("wait.401-lasting")
@@ -87,7 +87,7 @@ def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, insta
     sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating", times=5))
     result = run_profiles(sandbox, instance)
     assert result.success
-    warnings = [r for r in instance.all_logs(result.run_id) if "unknown state 'hibernating'" in r.user_message]
+    warnings = [r for r in instance.all_logs(result.run_id) if "unknown status 'hibernating'" in r.user_message]
     assert len(warnings) == 1
 
 
@@ -96,7 +96,7 @@ def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.Dagst
         sandbox.add_fault(Fault("unknown_state", path=STATUS, word=f"{percent}% done", times=1))
     result = run_profiles(sandbox, instance)
     assert result.success
-    warnings = [r for r in instance.all_logs(result.run_id) if "unknown state" in r.user_message]
+    warnings = [r for r in instance.all_logs(result.run_id) if "unknown status" in r.user_message]
     assert len(warnings) == 5
 
 
@@ -111,7 +111,7 @@ def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox
 @pytest.mark.covers("wait.unknown-state")
 def test_an_unknown_word_for_ever_ends_at_the_timeout(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating"))
-    assert "last word was 'hibernating'" in failure(run_profiles(sandbox, instance, timeout=600))
+    assert "the last status from the vendor was 'hibernating'" in failure(run_profiles(sandbox, instance, timeout=600))
 
 
 @pytest.mark.covers("wait.404-short")
@@ -165,7 +165,7 @@ class TestTimeout:
     @pytest.mark.covers("wait.timeout-leave")
     def test_leaves_the_remote_run_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = run_tests(sandbox, instance, timeout=300, retry_policy=dg.RetryPolicy(max_retries=3))
-        assert "did not end within 300 s" in failure(result)
+        assert "did not finish within 300 s" in failure(result)
         [run] = sandbox.runs("testgen")
         assert run.state == "running"
         assert run.cancel_requested_at is None
@@ -173,7 +173,7 @@ class TestTimeout:
     @pytest.mark.covers("wait.timeout-cancel")
     def test_cancels_it_if_the_user_wants(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = run_tests(sandbox, instance, timeout=300, on_timeout="cancel")
-        assert "did not end within 300 s" in failure(result)
+        assert "did not finish within 300 s" in failure(result)
         [run] = sandbox.runs("testgen")
         assert run.state == "canceled"
         assert entries(instance, "quality")[-1] == "ended"

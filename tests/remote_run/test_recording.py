@@ -30,5 +30,5 @@ def test_a_run_that_has_begun_is_noted_though_the_event_log_fails_over(
         assert run_profiles(sandbox, instance).success
     assert failures == []
     [run] = sandbox.runs("rudderstack")
-    assert f"run {run.id}, which could not be noted" in caplog.text
+    assert f"run {run.id}, which could not be recorded" in caplog.text
     assert metadata(instance, "features")["dagster_runs/run_id"] == run.id

@@ -66,7 +66,7 @@ def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg
     job, parent = leave_going(sandbox, instance)
     result = reexecute(job, instance, parent)
     # The deadline begins anew: whoever re-executes wants to wait again. Five seconds are still too short.
-    assert "did not end within" in failure(result)
+    assert "did not finish within" in failure(result)
     while not result.success:
         result = reexecute(job, instance, result.run_id)
     assert sandbox.starts("rudderstack") == 1
@@ -386,7 +386,7 @@ class TestRefusedStarts:
     def test_waiting_for_a_stranger_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.begin_run(PROFILES.target)
         result = run_profiles(sandbox, instance, on_conflict="fail")
-        assert "another run of 2hkeBOp0lGJpMPyur0oXUxxIDhw is going" in failure(result)
+        assert "another run of 2hkeBOp0lGJpMPyur0oXUxxIDhw is active" in failure(result)
         assert sandbox.starts("rudderstack") == 0
 
     @pytest.mark.covers("start.conflict-timeout")
@@ -395,5 +395,5 @@ class TestRefusedStarts:
     ) -> None:
         sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=1e6))
         sandbox.begin_run(PROFILES.target)
-        assert "in the way" in failure(run_profiles(sandbox, instance, timeout=600))
+        assert "so this one could not start" in failure(run_profiles(sandbox, instance, timeout=600))
         assert sandbox.starts("rudderstack") == 0

@@ -85,7 +85,7 @@ def test_a_waiting_step_bears_an_outage_of_minutes(
     assert sandbox.starts("testgen") == 1
     told = [record.message for record in caplog.records if "storage" in record.message]
     assert len([line for line in told if "storage failed" in line]) == 1
-    assert len([line for line in told if "answers again" in line]) == 1
+    assert len([line for line in told if "works again" in line]) == 1
 
 
 @pytest.mark.covers("wait.storage-outage")

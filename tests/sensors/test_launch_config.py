@@ -72,7 +72,7 @@ def test_a_run_that_was_left_is_attached_to_as_it_was_launched(
     assert driver.job("nightly").execute_in_process(run_config=REBASED, instance=instance).success
     driver.ticks(clock, 9)
     [run] = driver.runs
-    assert "did not end within" in failure(run)
+    assert "did not finish within" in failure(run)
     assert reexecute(driver.job("nightly"), instance, run.run_id).success
     assert len(starts(sandbox)) == 1
 
@@ -115,5 +115,5 @@ def test_a_launch_that_is_deleted_after_the_request_starts_nothing(
     [request] = driver.evaluate().run_requests
     instance.delete_run(launched.run_id)
     driver.launch(request)
-    assert "no longer tells of" in failure(driver.runs[0])
+    assert "has no entry about" in failure(driver.runs[0])
     assert len(starts(sandbox)) == 1

@@ -131,7 +131,7 @@ class TestTimeout:
         driver.ticks(clock, 9)
         assert not driver.runs
         driver.ticks(clock, 3)
-        assert "did not end within" in failure(driver.runs[0])
+        assert "did not finish within" in failure(driver.runs[0])
         assert sandbox.runs()[0].state == "running"
 
     def test_is_what_was_told_whatever_becomes_of_the_run_after_a_restart(
@@ -142,7 +142,7 @@ class TestTimeout:
         materialize([asset], sandbox, instance)
         driver = completion([asset], sandbox, instance)
         driver.ticks(clock, 13)
-        assert "did not end within" in failure(driver.runs[0])
+        assert "did not finish within" in failure(driver.runs[0])
         clock.sleep(300)
         restarted = completion([asset], sandbox, instance)
         restarted.ticks(clock, 3)
@@ -157,7 +157,7 @@ class TestTimeout:
         materialize([asset], sandbox, instance)
         driver = completion([asset], sandbox, instance)
         driver.ticks(clock, 13)
-        assert "did not end within" in failure(driver.runs[0])
+        assert "did not finish within" in failure(driver.runs[0])
         assert sandbox.runs()[0].state == "canceled"
 
     @pytest.mark.covers("defer.timeout-outage")
@@ -169,7 +169,7 @@ class TestTimeout:
         sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=503, times=100_000))
         driver = completion([asset], sandbox, instance)
         driver.ticks(clock, 20, every=50)
-        assert "did not end within" in failure(driver.runs[0])
+        assert "did not finish within" in failure(driver.runs[0])
         assert driver.skipped[-1] == "0 reported, 0 in flight", "nothing is in flight that could be in trouble"
 
     @pytest.mark.covers("defer.timeout-outage")

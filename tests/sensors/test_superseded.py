@@ -76,7 +76,7 @@ def test_what_is_cancelled_later_than_the_job_waits_is_neither_a_failure_nor_tri
     if seen == "before":
         driver.tick()
     sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=503, times=10_000))
-    assert "has not confirmed" in failure(cancel(asset, sandbox, instance, asset="it"))
+    assert "did not confirm" in failure(cancel(asset, sandbox, instance, asset="it"))
     sandbox.clear_faults()
     clock.sleep(60)
     assert [run.state for run in sandbox.runs()] == ["canceled"]

@@ -102,7 +102,7 @@ class TestMaterializing:
         sandbox.set_behaviour(COURIERS.target, Behaviour(hold=hold, hold_seconds=60))
         result = run_workflow(sandbox, instance)
         assert result.success
-        warned = [e.user_message for e in instance.all_logs(result.run_id) if "unknown state" in e.user_message]
+        warned = [e.user_message for e in instance.all_logs(result.run_id) if "unknown status" in e.user_message]
         assert len(warned) == (1 if hold == "some_new_state" else 0)
 
     def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
@@ -110,7 +110,7 @@ class TestMaterializing:
     ) -> None:
         sandbox.add_fault(Fault("unknown_state", word="perhaps", ended=True, method="GET"))
         said = failure(run_workflow(sandbox, instance))
-        assert "ended in a state that nobody documented: 'perhaps'" in said
+        assert "ended in an undocumented state: 'perhaps'" in said
 
     def test_it_takes_no_gate(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="does not support a QualityGate"):
@@ -169,7 +169,7 @@ class TestStopping:
         with at_pause(sandbox, lambda: terminate(instance)):
             result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
         said = failure(result)
-        assert f"ended {stopped_as}" in said
+        assert f"ended with status {stopped_as}" in said
         assert ("Orchestration tasks that have already started cannot be stopped" in said) is (run is ORCHESTRATION)
         assert [one.state for one in sandbox.runs("amperity")] == [stopped_as]
         assert sandbox.starts("amperity") == 1
@@ -182,15 +182,15 @@ class TestStopping:
 
         with at_pause(sandbox, terminated):
             result = run_workflow(sandbox, instance)
-        assert "ended succeeded" in failure(result)
+        assert "ended with status succeeded" in failure(result)
         stop = next(one for one in sandbox.requests("amperity") if one.path.endswith("/stop"))
         assert stop.status == 409
 
     def test_by_timeout_if_the_user_chose_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(COURIERS.target, Behaviour(running_seconds=3600))
         result = run_workflow(sandbox, instance, timeout=60, on_timeout="cancel")
-        assert "did not end within" in failure(result)
-        assert "ended canceled" in failure(result)
+        assert "did not finish within" in failure(result)
+        assert "ended with status canceled" in failure(result)
 
     def test_says_what_may_go_on_where_the_stop_is_not_confirmed(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
@@ -198,7 +198,7 @@ class TestStopping:
         # A task that has started keeps the workflow from ending.
         sandbox.set_behaviour(ORCHESTRATION.target, Behaviour(running_seconds=3600, cancel_seconds=600))
         said = failure(run_workflow(sandbox, instance, ORCHESTRATION, timeout=60, on_timeout="cancel"))
-        assert "has not confirmed within 60 s" in said
+        assert "did not confirm within 60 s" in said
         assert "Orchestration tasks that have already started cannot be stopped" in said
 
     def test_an_eviction_leaves_it(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -227,7 +227,7 @@ class TestAttaching:
         job = defs.resolve_implicit_global_asset_job_def()
         sandbox.set_behaviour(COURIERS.target, [Behaviour(running_seconds=300), Behaviour()])
         first = execute(job, instance)
-        assert "did not end within" in failure(first)
+        assert "did not finish within" in failure(first)
         sandbox.advance(600)
         assert reexecute(job, instance, first.run_id, from_failure=from_failure).success
         assert sandbox.starts("amperity") == starts

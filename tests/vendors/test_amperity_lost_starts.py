@@ -343,5 +343,5 @@ class TestInAStep:
         sandbox.add_fault(LOST)
         sandbox.add_fault(Fault("status", status=403, method="GET"))
         said = failure(run_workflow(sandbox, instance))
-        assert "It could not be looked for" in said
+        assert "The search for the run failed" in said
         assert sandbox.starts("amperity") == 1

@@ -84,14 +84,14 @@ class TestOutcome:
         result = start(RUN, sandbox, instance)
         assert result.success
         logged = [record.user_message for record in instance.all_logs(result.run_id)]
-        assert len([line for line in logged if "unknown state 'QUEUED'" in line]) == 1
+        assert len([line for line in logged if "unknown status 'QUEUED'" in line]) == 1
 
     @pytest.mark.covers("prophecy.state.any-other-word")
     def test_an_end_that_nobody_documented_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behaviour(PIPELINE, Behaviour(outcome="cancel"))
         result = start(RUN, sandbox, instance, timeout=600)
         assert not result.success
-        assert "the vendor's last word was 'CANCELED'" in failure(result)
+        assert "the last status from the vendor was 'CANCELED'" in failure(result)
 
     @pytest.mark.parametrize(
         "fault",
@@ -164,8 +164,8 @@ class TestAWrongFabric:
     def test_whose_run_never_begins(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.configure("prophecy", wrong_fabric="stuck")
         result = start(NOWHERE, sandbox, instance, timeout=300)
-        assert "did not end within" in failure(result)
-        assert "the vendor's last word was 'RUNNING'" in failure(result)
+        assert "did not finish within" in failure(result)
+        assert "the last status from the vendor was 'RUNNING'" in failure(result)
 
 
 class TestLostAnswers:
@@ -202,8 +202,8 @@ class TestLostAnswers:
         options = {"on_uncertain_start": "start_again", "retry_policy": dg.RetryPolicy(max_retries=3)}
         job = job_with(RUN, sandbox, **options)
         result = execute(job, instance)
-        assert "had been started again once" in failure(result)
-        assert "had been started again once" in failure(reexecute(job, instance, result.run_id))
+        assert "was already started again once" in failure(result)
+        assert "was already started again once" in failure(reexecute(job, instance, result.run_id))
         assert sandbox.starts("prophecy") == 2
 
     def test_a_start_that_never_arrived_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -223,7 +223,7 @@ class TestAttaching:
     def test_a_reexecution_from_failure_takes_the_result(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         job = job_with(RUN, sandbox, timeout=5)
         first = execute(job, instance)
-        assert "did not end within" in failure(first)
+        assert "did not finish within" in failure(first)
         sandbox.advance(60)
         assert reexecute(job, instance, first.run_id).success
         assert sandbox.starts("prophecy") == 1
@@ -244,7 +244,7 @@ class TestTermination:
             result = start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("prophecy")
         said = failure(result)
-        assert f"Prophecy offers no way to cancel pipeline run {remote.id}" in said
+        assert f"Prophecy cannot cancel pipeline run {remote.id}" in said
         assert "use Prophecy's run history" in said
         assert f"See {sandbox.url}/prophecy/metadata/ide/observation?" in said
         assert remote.ended_at is None

@@ -129,7 +129,7 @@ class TestTermination:
             result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("segmentflow")
         said = failure(result)
-        assert f"Segmentflow offers no way to cancel journey run {remote.id}" in said
+        assert f"Segmentflow cannot cancel journey run {remote.id}" in said
         assert "stop the journey at https://dashboard.segmentflow.ai" in said
         assert remote.ended_at is None
         assert sandbox.starts("segmentflow") == 1
@@ -149,7 +149,7 @@ class TestAttaching:
     ) -> None:
         job = job_with(run, sandbox, timeout=5)
         first = execute(job, instance)
-        assert "did not end within" in failure(first)
+        assert "did not finish within" in failure(first)
         sandbox.advance(60)
         assert reexecute(job, instance, first.run_id).success
         assert sandbox.starts("segmentflow") == 1
@@ -264,7 +264,7 @@ class TestOnePartitionForEachRecipient:
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
         for person in "ab":
             short = start(each, sandbox, instance, partitions_def=people, partition_key=person, timeout=2)
-            assert "did not end within" in failure(short)
+            assert "did not finish within" in failure(short)
         assert [run.body["profile"]["userId"] for run in sandbox.runs("segmentflow")] == ["a", "b"]
 
     def test_a_range_in_one_run_has_no_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -246,4 +246,4 @@ def test_a_job_that_appears_late_is_waited_for(sandbox: Sandbox, instance: dg.Da
     result = materialize([asset], sandbox, instance, resources=older_server(sandbox))
     assert result.success
     lines = [record.user_message for record in instance.all_logs(result.run_id)]
-    assert not [line for line in lines if "cannot be looked at" in line]
+    assert not [line for line in lines if "Status check failed" in line]

@@ -17,7 +17,7 @@ def is_finalized(execution: RemoteRunExecution) -> bool:
     run_id = execution.step.finishes
     if run_id is None or not execution.ledger.was_finalized_elsewhere(run_id):
         return False
-    execution.step.log.info("%s was cancelled, or its end is told already: nothing is left to do", run_id)
+    execution.step.log.info("%s was canceled, or its outcome is already reported; nothing to do", run_id)
     return True
 
 
@@ -35,18 +35,18 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
     record = execution.ledger.read().newest_about(run_id)
     if record is None:
         raise RunLost(
-            f"Dagster's event log no longer tells of {run_id}, whose end this Dagster run was to publish: the Dagster "
-            "run that had started it was deleted, or the asset was wiped. Nothing was started",
+            f"Dagster's event log has no entry about {run_id} anymore, so this Dagster run cannot report its outcome: "
+            "the Dagster run that started it was deleted, or the asset was wiped. Nothing was started",
             vendor=execution.run.vendor,
             run_id=run_id,
-            hint="Materialize the asset, if it is wanted anew.",
+            hint="Materialize the asset again if you still need it.",
             is_retryable=False,
         )
     if record.kind is not EntryKind.STARTED or record.run_id is None:
         if execution.step.instead_of:
             # In a user-defined asset, a retry of the step would start the next run, and so might the other Dagster run.
             raise RunLost(
-                f"The end of {run_id} was published already",
+                f"The outcome of {run_id} is already reported",
                 vendor=execution.run.vendor,
                 run_id=run_id,
                 hint="Materialize the asset again if you need its data.",
@@ -55,11 +55,11 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
         return None
     if execution.step.instead_of:
         execution.step.log.warning(
-            "Publishing the end of %s again: Dagster run %s has published it and never ended, so no alert has fired",
+            "Reporting the outcome of %s again: Dagster run %s reported it but never finished, so no alert fired",
             run_id,
             execution.step.instead_of[-1],
         )
-    execution.step.log.info("Finishing %s, which Dagster run %s had started", record.run_id, record.dagster_run_id)
+    execution.step.log.info("Finishing %s, started by Dagster run %s", record.run_id, record.dagster_run_id)
     return execution.handle_of(record, record.run_id)
 
 
@@ -72,12 +72,12 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
     """
     log, run_id = execution.step.log, record.run_id or ""
     if not record.is_of(execution.target, execution.fields_digest):
-        changed = "with other fields" if record.target == execution.target else f"a {record.target}"
-        log.warning("The earlier run %s was %s; starting a %s", run_id, changed, execution.target)
+        changed = "has different fields" if record.target == execution.target else f"is for {record.target}"
+        log.warning("The earlier run %s %s; starting a new run of %s", run_id, changed, execution.target)
         return None
     status = _get_status(execution, run_id)
     if status is None:
-        log.warning("%s no longer knows %s; starting anew", execution.run.vendor, execution.describe_run(run_id))
+        log.warning("%s no longer knows %s; starting a new run", execution.run.vendor, execution.describe_run(run_id))
         earlier = execution.handle_of(record, run_id)
         execution.record(EntryKind.GONE, f"{execution.run.vendor} does not know this run", earlier)
         return None
@@ -85,21 +85,22 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
     # A run that repeats another one attaches only to avoid starting a second run beside an active one.
     is_repeated = execution.step.ancestry.is_repeated(record.dagster_run_id)
     if has_failed or (status.state.is_final and is_repeated):
-        log.info("%s had ended %s; starting anew", execution.describe_run(run_id), status.vendor_status)
+        log.info("%s ended with status %s; starting a new run", execution.describe_run(run_id), status.vendor_status)
         if execution.options.wait == "defer" and has_failed:
             # Recorded so that the completion sensor does not fail a Dagster run for a run that is being retried.
-            message = f"The {execution.description} {status.ending}; starting anew"
+            message = f"The {execution.description} {status.ending}; starting a new run"
             execution.record(EntryKind.ENDED, message, execution.handle_of(record, run_id), status=status)
         return None
     if status.state is RunState.SUCCEEDED and execution.ledger.was_reported_before(run_id):
         if execution.options.wait == "defer":
-            log.info("The result of %s was reported already", execution.describe_run(run_id))
+            log.info("The result of %s is already reported", execution.describe_run(run_id))
             return RunHandle(
                 run_id, record.correlation_id, record.at, record.deadline or 0.0, attached=True, status=status
             )
         if _was_held_back(execution, run_id, status):
             log.info(
-                "The result of %s was reported, and a check held it back; starting anew", execution.describe_run(run_id)
+                "The result of %s was reported, but a blocking check failed; starting a new run",
+                execution.describe_run(run_id),
             )
             return None
 
@@ -107,7 +108,9 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
     # A retry of the step keeps the deadline. A user who re-executes a run from failure wants it to wait again.
     is_retry = record.dagster_run_id == execution.step.dagster_run_id
     deadline = record.deadline if is_retry and record.deadline else now + execution.timeout
-    log.info("Attaching to %s, started before (%s)", execution.describe_run(run_id), status.vendor_status)
+    log.info(
+        "Attaching to %s, which was started earlier (status: %s)", execution.describe_run(run_id), status.vendor_status
+    )
     final = status if status.state.is_final else None
     handle = RunHandle(run_id, record.correlation_id, record.at, deadline, attached=True, status=final)
     execution.record(EntryKind.STARTED, f"Attached to the {execution.description}", handle, status=status)
@@ -136,5 +139,7 @@ def _get_status(execution: RemoteRunExecution, run_id: str) -> RunStatus | None:
         except VendorError as error:
             if error.is_permanent:
                 raise
-            execution.step.log.warning("%s goes on, but cannot be looked at: %s", execution.describe_run(run_id), error)
+            execution.step.log.warning(
+                "Status check failed for %s; still waiting: %s", execution.describe_run(run_id), error
+            )
             return RunStatus(RunState.UNKNOWN, "not known yet")

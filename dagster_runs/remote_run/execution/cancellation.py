@@ -39,7 +39,7 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
         record = _with_pauses(lambda: execution.ledger.read().newest_start)
     except Exception as error:  # each storage has its own errors
         active = f"it is unknown whether {with_article(run.label)} is active"
-        message = f"Dagster's event log does not answer ({error}), so {active}"
+        message = f"Dagster's event log is unavailable ({error}), so {active}"
         raise RunTerminated(
             f"the Dagster run was terminated. {message}. {run.manual_stop_hint}".rstrip(), vendor=run.vendor
         ) from error
@@ -47,7 +47,7 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
         _, message = cancel(execution, execution.handle_of(record, record.run_id), why="the Dagster run was terminated")
     elif record is not None and record.kind is EntryKind.STARTING and not is_known_unsent(record.correlation_id):
         message = (
-            f"A start of {execution.description} was under way; look at {run.vendor} whether it has begun. "
+            f"A start of {execution.description} was in progress. Check in {run.vendor} whether the run started. "
             f"{run.manual_stop_hint}"
         )
         with execution.resource.http().with_call_budget():
@@ -59,7 +59,7 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
         else:
             execution.step.log.warning(message)
     else:
-        message = f"No {run.label} was going"
+        message = f"No {run.label} was active"
     raise RunTerminated(f"the Dagster run was terminated. {message}", vendor=run.vendor) from None
 
 
@@ -68,14 +68,14 @@ def request_cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str
     run, log, description = execution.run, execution.step.log, execution.describe_run(handle.run_id)
     if not run.can_cancel:
         return
-    log.info("Cancelling %s, since %s", description, why)
+    log.info("Canceling %s because %s", description, why)
     # The terminating process waits for this one and may kill it, so there is no time for long retries.
     with hold_interrupts(), execution.resource.http().with_call_budget():
         try:
             run.cancel(execution.resource, handle.run_id)
         except VendorError as error:
             # The most common reason is that the run has just finished, which the next status check shows.
-            log.warning("The cancellation of %s was refused: %s", description, error)
+            log.warning("The request to cancel %s was refused: %s", description, error)
 
 
 def cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str) -> tuple[RunStatus | None, str]:
@@ -123,7 +123,7 @@ def _why_not_to_cancel(execution: RemoteRunExecution, handle: RunHandle) -> str 
     except Exception:  # each storage has its own errors
         _logger.exception("The ledger could not be used before a cancellation")
         return (
-            f"Dagster's event log does not answer, so it is unknown whether another Dagster run has attached to "
+            f"Dagster's event log is unavailable, so it is unknown whether another Dagster run has attached to "
             f"{execution.describe_run(handle.run_id)}, which is therefore not canceled. "
             f"{execution.run.manual_stop_hint}".rstrip()
         )
@@ -161,7 +161,10 @@ def wait_for_cancel(
     run, log = execution.run, execution.step.log
     description = execution.describe_run(handle.run_id)
     if not run.can_cancel:
-        message = f"{run.vendor} offers no way to cancel {description}, which goes on. {run.manual_stop_hint}".strip()
+        message = (
+            f"{run.vendor} cannot cancel {description} through its API, so the run is still active. "
+            f"{run.manual_stop_hint}".strip()
+        )
         if url := execution.url(handle.run_id):
             message = f"{message} See {url}"
         log.warning(message)
@@ -171,18 +174,19 @@ def wait_for_cancel(
     if status is None:
         within = f"within {CANCEL_CONFIRMED_WITHIN:.0f} s"
         message = (
-            f"{run.vendor} has not confirmed {within} that {description} has ended; look there. {run.cancel_caveat}"
+            f"{run.vendor} did not confirm {within} that {description} has finished. Check its status there. "
+            f"{run.cancel_caveat}"
         )
         log.warning("%s %s", message.rstrip(), execution.url(handle.run_id) or "")
         return None, message.rstrip(" .")
     if status.state is not RunState.SUCCEEDED:  # the result of a run that succeeded can still be used
         execution.record(
             EntryKind.ENDED,
-            f"The {execution.description} ended {status.plain_word}, since {why}",
+            f"The {execution.description} ended {status.plain_word}, because {why}",
             handle,
             status=status,
         )
-    message = f"{description} ended {status.vendor_status}. {run.cancel_caveat}".rstrip(" .")
+    message = f"{description} ended with status {status.vendor_status}. {run.cancel_caveat}".rstrip(" .")
     log.info(message)
     return status, message
 
@@ -196,7 +200,7 @@ def _wait_until_final(execution: RemoteRunExecution, handle: RunHandle, until: f
             if status.state.is_final:
                 return status
         except VendorError as error:
-            execution.step.log.debug("Could not look at the cancelled run: %s", error)
+            execution.step.log.debug("Status check of the canceled run failed: %s", error)
         if clock.monotonic() >= until:
             return None
         clock.sleep(pause)

@@ -85,7 +85,7 @@ class Step:
         keys = self.filled or getattr(self.context, "selected_asset_keys", ())
         if not keys:
             raise dg.DagsterInvariantViolationError(
-                "A remote run belongs to an asset: materialize the asset, not its checks alone; and call run() inside "
+                "A remote run belongs to an asset: materialize the asset, not only its checks; and call run() inside "
                 "an asset, with the asset's context"
             )
         return sorted(keys, key=lambda key: key.path)

@@ -23,7 +23,7 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import CheckOutcome
 
 RUN_STATUS = "run_status"
-_RUN_STATUS_DESCRIPTION = "Whether the vendor says that the run succeeded."
+_RUN_STATUS_DESCRIPTION = "Whether the vendor reports that the run succeeded."
 
 
 def check_specs(
@@ -47,8 +47,8 @@ def check_specs(
     if blocking and partitions_def is not None and not HAS_PARTITIONED_CHECKS:
         raise dg.DagsterInvalidDefinitionError(
             f"{asset.to_user_string()} has partitions and a blocking gate, but Dagster {dg.__version__} has no "
-            "partitioned checks: a partition that fails would not hold back what is downstream as soon as another one "
-            "passes. Upgrade to Dagster 1.13 or later, or use QualityGate(blocking=False)."
+            "partitioned checks: a partition that fails would stop blocking downstream assets as soon as another "
+            "partition passes. Upgrade to Dagster 1.13 or later, or use QualityGate(blocking=False)."
         )
     # run_status does not need to block: a run that did not succeed fails its step, which holds back everything
     # downstream.

@@ -49,7 +49,7 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
             handle = start_or_attach(execution)
             if execution.options.wait == "defer":
                 execution.step.log.info(
-                    "%s goes on; this step ends, and the completion sensor reports how it ends",
+                    "%s is active. This step ends here; the completion sensor will report the outcome",
                     execution.describe_run(handle.run_id),
                 )
                 return
@@ -72,8 +72,8 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
             if _was_terminated(execution):
                 cancellation.handle_termination(execution)
         execution.step.log.warning(
-            "This process was told to stop, but the Dagster run was not terminated: a remote run that it started "
-            "goes on, and the next attempt attaches to it"
+            "This process was asked to stop, but the Dagster run was not terminated. A remote run that it started is "
+            "still active; the next attempt will attach to it"
         )
         raise
 
@@ -88,7 +88,7 @@ def _was_canceled_for_another(execution: RemoteRunExecution, handle: RunHandle, 
     if not execution.storage.wait_for(lambda: execution.ledger.read().is_canceled_by_other_step(handle.run_id)):
         return False
     message = (
-        f"The {execution.description} was canceled by a Dagster run that was terminated before; starting a new one"
+        f"The {execution.description} was canceled by a Dagster run that was terminated earlier; starting a new one"
     )
     execution.step.log.warning("%s: %s", execution.describe_run(handle.run_id), message)
     entry = execution.new_entry(EntryKind.ENDED, message, handle, status=status)
@@ -100,7 +100,7 @@ def _was_terminated(execution: RemoteRunExecution) -> bool:
     try:
         return execution.step.was_terminated(after_signal=True)
     except Exception:  # each storage has its own errors
-        _logger.exception("Dagster's storage does not tell whether the Dagster run was terminated")
+        _logger.exception("Could not read from Dagster's storage whether the Dagster run was terminated")
         return False
 
 
@@ -109,7 +109,7 @@ def _enter(execution: RemoteRunExecution) -> None:
     ledger = (step.dagster_run_id, step.attempt, step.step_key, *step.asset_keys, step.partition, step.name)
     if ledger in _entered:
         raise dg.DagsterInvariantViolationError(
-            f"This step has run {with_article(execution.run.label)} already. To run several in one step, give "
-            "each call of `run()` its own `name`, so that each is found again after a crash."
+            f"This step has already run {with_article(execution.run.label)}. To run several in one step, give "
+            "each call of `run()` its own `name`, so that each can be found again after a crash."
         )
     _entered.add(ledger)

@@ -239,9 +239,13 @@ class RemoteRunExecution:
         if verdict is OwnRunState.TERMINATED:
             raise Terminated
         if verdict is OwnRunState.MARKED_FAILED:
-            left = f". {self.describe_run(run_id)} goes on; re-execute from failure to attach to it" if run_id else ""
+            left = (
+                f". {self.describe_run(run_id)} is still active; re-execute from failure to attach to it"
+                if run_id
+                else ""
+            )
             raise RunTerminated(
-                f"Dagster has given up the Dagster run of this step{left}", vendor=self.run.vendor, run_id=run_id
+                f"Dagster has marked this step's Dagster run as failed{left}", vendor=self.run.vendor, run_id=run_id
             )
 
     def sleep(self, seconds: float, *, run_id: str | None = None) -> None:
@@ -327,8 +331,8 @@ class RemoteRunExecution:
             self.new_entry(EntryKind.STARTED, "", longest).to_tags()
         except EntryTooLarge as error:
             raise dg.Failure(
-                description=f"The {self.description} cannot be recorded in Dagster's event log: {error}. Its fields, "
-                "its partitions or its inputs are too many. Nothing was started. Give the run fewer of them, or use "
+                description=f"The {self.description} cannot be recorded in Dagster's event log: {error}. It has too "
+                "many fields, partitions or inputs. Nothing was started. Give the run fewer of them, or use "
                 "wait='poll', which needs to record less.",
                 allow_retries=False,
             ) from None

@@ -54,21 +54,24 @@ def recover(
     except VendorError as error:
         if not error.is_permanent:
             raise  # the next attempt searches again
-        found, why = None, f"{why}. It could not be looked for: {error}"
+        found, why = None, f"{why}. The search for the run failed: {error}"
     if found is not None and len(found) == 1 and not found[0].is_ambiguous:
         [one] = found
-        how = "it has our mark" if one.is_ours else "the only one of its kind and time, so presumed to be ours"
-        log.warning("The start's answer was lost (%s); found run %s: %s", why, one.run_id, how)
+        assumed = "it is the only run of its kind and time, so it is assumed to be ours"
+        how = "it has our mark" if one.is_ours else assumed
+        log.warning("The response to the start was lost (%s); found run %s: %s", why, one.run_id, how)
         with hold_interrupts():
             return record_started(execution, attempt, one.run_id, found=how)
     if found is not None and not found:
-        log.warning("The start's answer was lost (%s); %s has no such run, so it is started again", why, run.vendor)
+        log.warning(
+            "The response to the start was lost (%s), and %s has no such run; starting it again", why, run.vendor
+        )
         record_not_started(execution, attempt, "The vendor has no such run")
         return None
     if execution.options.on_uncertain_start == "start_again" and execution.ledger.state.has_abandoned_start:
-        why = f"{why}. It had been started again once, as on_uncertain_start='start_again' says"
+        why = f"{why}. It was already started again once because of on_uncertain_start='start_again'"
     elif execution.options.on_uncertain_start == "start_again":
-        log.warning("Starting again, as on_uncertain_start='start_again' says, though a run may be going: %s", why)
+        log.warning("Starting again because of on_uncertain_start='start_again', although a run may be active: %s", why)
         message = "Outcome unknown; on_uncertain_start='start_again'"
         execution.record(EntryKind.ABANDONED, message, attempt)
         return None
@@ -100,7 +103,7 @@ def _search(execution: RemoteRunExecution, attempt: StartAttempt) -> Sequence[St
         except VendorError as error:
             if error.is_permanent or waited >= sum(_SEARCH_PAUSES):
                 raise
-            execution.step.log.warning("The run could not be looked for, which is tried again: %s", error)
+            execution.step.log.warning("The search for the run failed; trying again: %s", error)
             continue
         if candidates is None:
             return None
@@ -133,8 +136,8 @@ def _outcome_unknown(
     return StartOutcomeUnknown(
         f"{detail}. Cause: {why}",
         vendor=run.vendor,
-        hint=f"Look at {run.vendor} whether a run of {run.target} is going. When none is, or when a second run does no "
-        "harm, materialize the asset anew (re-execute all steps, not from failure). To have that done unasked, set "
+        hint=f"Check in {run.vendor} whether a run of {run.target} is active. If none is, or if a second run does no "
+        "harm, materialize the asset again (re-execute all steps, not from failure). To do this automatically, set "
         f"on_uncertain_start='start_again'. {'' if candidates else run.lost_start_hint}".rstrip(),
     )
 

@@ -106,7 +106,7 @@ def _fetch_known(execution: RemoteRunExecution, handle: RunHandle, status: RunSt
     try:
         return execution.run.fetch_result(execution.resource, handle.run_id, status, execution.options.gate)
     except VendorError as error:
-        execution.step.log.warning("The result of run %s could not be fetched: %s", handle.run_id, error)
+        execution.step.log.warning("Could not fetch the result of run %s: %s", handle.run_id, error)
         return RunResult()
 
 
@@ -117,9 +117,9 @@ def handle_timeout(execution: RemoteRunExecution, handle: RunHandle, error: RunT
         RunTimedOut: Always, unless the run turns out to have just succeeded.
     """
     if execution.options.on_timeout == "leave":
-        execution.step.log.warning("%s is left going", execution.describe_run(handle.run_id))
+        execution.step.log.warning("%s timed out and is left active", execution.describe_run(handle.run_id))
         raise error
-    status, message = cancel(execution, handle, why="its time was over")
+    status, message = cancel(execution, handle, why="it timed out")
     if status is not None and status.state is RunState.SUCCEEDED:
         yield from report_outcome(execution, handle, status)
         return

@@ -167,8 +167,8 @@ def _check_gate(step: Step, run: RemoteRun[Any], gate: QualityGate | None, resou
             problems.append(f"asset {key} declares {', '.join(non_blocking)} without `blocking=True`")
         if unpartitioned:
             problems.append(
-                f"asset {key} has partitions and declares {', '.join(unpartitioned)} without them, so that a partition "
-                "which fails would not hold back what is downstream as soon as another one passes"
+                f"asset {key} has partitions and declares {', '.join(unpartitioned)} without them, so a partition "
+                "that fails would stop blocking downstream assets as soon as another partition passes"
             )
         fields = ", ".join(f"{name}={value!r}" for name, value in gate.model_dump(exclude_defaults=True).items())
         raise refusal(
@@ -224,7 +224,7 @@ class _EventUse:
         call = f"{self._run.resource_key}.run(context, ...)"
         return (
             f"Pass all events of `run()` on to Dagster: write `yield from {call}` or `return {call}`, and in an "
-            f"`async def` with other yields `for event in {call}: yield event`. Without that, "
+            f"`async def` with other yields `for event in {call}: yield event`. Otherwise, "
         )
 
     def require_events(self) -> None:

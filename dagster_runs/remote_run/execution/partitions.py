@@ -101,7 +101,8 @@ def _known(name: str, values: Mapping[str, str | None]) -> str:
         if name.startswith("partition_key"):
             has_none = f"no dimension {name.partition('.')[2]}" if "." in name else "no single partition in this run"
         raise dg.Failure(
-            description=f"A field of the run asks for {{{name}}}, but the asset has {has_none}. Nothing was started.",
+            description=f"A field of the run uses the placeholder {{{name}}}, but the asset has {has_none}. Nothing "
+            "was started.",
             allow_retries=False,
         )
     return value

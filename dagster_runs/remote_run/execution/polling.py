@@ -51,12 +51,12 @@ def wait_until_final(execution: RemoteRunExecution, handle: RunHandle) -> RunSta
         now = clock.wall()
         if now >= handle.deadline:
             raise RunTimedOut(
-                f"{execution.describe_run(handle.run_id)} did not end within {now - handle.started_at:.0f} s; "
-                f"the vendor's last word was {poller.vendor_status!r}",
+                f"{execution.describe_run(handle.run_id)} did not finish within {now - handle.started_at:.0f} s; "
+                f"the last status from the vendor was {poller.vendor_status!r}",
                 vendor=execution.run.vendor,
                 run_id=handle.run_id,
-                hint="The remote run goes on; re-execute from failure to attach to it, or give the asset a longer "
-                "`timeout`."
+                hint="The remote run is still active; re-execute from failure to attach to it, or give the asset a "
+                "longer `timeout`."
                 if execution.options.on_timeout == "leave"
                 else "",
             )
@@ -93,7 +93,9 @@ class StepPoller:
             return None
         now = current_clock().wall()
         if self._outage_since is not None:
-            self._log.info("Run %s can be looked at again, after %.0f s", self._handle.run_id, now - self._outage_since)
+            self._log.info(
+                "Status checks of run %s work again, after %.0f s", self._handle.run_id, now - self._outage_since
+            )
             self._outage_since = None
         self._refused_since = None
         self._seen = True
@@ -114,7 +116,9 @@ class StepPoller:
         if self._outage_since is None and not (is_new and isinstance(error, NotFoundError)):
             self._outage_since = now
             self._log.warning(
-                "%s goes on, but cannot be looked at: %s", self._execution.describe_run(self._handle.run_id), error
+                "Status check failed for %s; still waiting: %s",
+                self._execution.describe_run(self._handle.run_id),
+                error,
             )
         # The grace period covers an uninterrupted series of the same error.
         if not error.is_permanent:
@@ -136,7 +140,7 @@ class StepPoller:
             handle,
         )
         return RunLost(
-            f"{execution.describe_run(handle.run_id)} is no longer known: {error.detail}",
+            f"{execution.describe_run(handle.run_id)} is no longer known to the vendor: {error.detail}",
             vendor=execution.run.vendor,
             run_id=handle.run_id,
             hint="A retry starts a new one.",
@@ -147,13 +151,15 @@ class StepPoller:
         vendor, run_id = self._execution.run.vendor, self._handle.run_id
         if status.finished_at is not None:
             raise _UndocumentedState(
-                f"run {run_id} has ended in a state that nobody documented: {status.vendor_status!r}",
+                f"run {run_id} ended in an undocumented state: {status.vendor_status!r}",
                 vendor=vendor,
-                hint="Look at the run there; please report the word, so that it can be added.",
+                hint="Check the run there, and please report this status so that it can be added.",
             )
         if status.vendor_status not in self._unknown_statuses and len(self._unknown_statuses) < _MAX_UNKNOWN_STATUSES:
             self._unknown_statuses.add(status.vendor_status)
-            self._log.warning("%s reports the unknown state %r; taken for still going", vendor, status.vendor_status)
+            self._log.warning(
+                "%s reports the unknown status %r; treating the run as active", vendor, status.vendor_status
+            )
 
     def _record_progress(self, status: RunStatus, now: float) -> None:
         """Records the progress of the run, if it has changed. Does so rarely, because each event is stored forever."""
@@ -179,7 +185,7 @@ class StepPoller:
             progress = self._execution.run.fetch_progress(self._execution.resource, self._handle.run_id, status)
             return as_progress(progress)
         except VendorError as error:
-            self._log.debug("No numbers of the going run: %s", error)
+            self._log.debug("Could not fetch the progress of the active run: %s", error)
             return {}
 
 

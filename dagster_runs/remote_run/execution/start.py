@@ -38,7 +38,7 @@ def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
         execution.step.log.info("The last attempt in this process ended before it sent the start; starting again")
         record_not_started(execution, execution.attempt_of(record), "Stopped before it was sent")
     elif record is not None and record.kind is EntryKind.STARTING:
-        why = f"this step's last attempt ended in the middle of starting {record.target}"
+        why = f"this step's last attempt ended while it was starting {record.target}"
         is_same = record.is_of(execution.target, execution.fields_digest)
         handle = recover(execution, execution.attempt_of(record), why=why, is_same=is_same)
     if handle is not None:
@@ -62,7 +62,8 @@ def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHand
             raise RunTerminated(f"the Dagster run was terminated, so no {run.label} was started", vendor=run.vendor)
         if verdict is OwnRunState.MARKED_FAILED:
             raise RunTerminated(
-                f"Dagster has given up this step's run, so no {run.label} was started", vendor=run.vendor
+                f"Dagster has marked this step's Dagster run as failed, so no {run.label} was started",
+                vendor=run.vendor,
             )
         attempt = execution.new_attempt()
         execution.check_entry_fits(attempt)
@@ -93,16 +94,18 @@ def _wait_until_free(execution: RemoteRunExecution, error: VendorError, began_at
     waited = clock.wall() - began_at
     if execution.options.on_conflict == "fail":
         raise RunConflict(
-            f"another run of {run.target} is going: {error.detail}",
+            f"another run of {run.target} is active: {error.detail}",
             vendor=run.vendor,
             hint="Wait for it, or set on_conflict='wait'.",
         ) from None
     if waited > execution.timeout:
         raise RunTimedOut(
-            f"another run of {run.target} was in the way for {waited:.0f} s; nothing was started", vendor=run.vendor
+            f"another run of {run.target} was active for {waited:.0f} s, so this one could not start; nothing was "
+            "started",
+            vendor=run.vendor,
         ) from None
     execution.step.log.info(
-        "Another run of %s is going; waiting until it has ended (%.0f s so far)", run.target, waited
+        "Another run of %s is active; waiting until it has finished (%.0f s so far)", run.target, waited
     )
     longest = max(execution.resource.poll_interval, _MAX_CONFLICT_PAUSE)
     execution.sleep(growing_pause(waited, longest=longest))

@@ -77,5 +77,5 @@ class StorageOutage:
     def _log_recovery(self) -> None:
         if self._since is not None:
             duration = current_clock().monotonic() - self._since
-            _logger.warning("Dagster's storage answers again after %.0f s (%s)", duration, self._description)
+            _logger.warning("Dagster's storage works again after %.0f s (%s)", duration, self._description)
             self._since = None

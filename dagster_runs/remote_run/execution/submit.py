@@ -77,7 +77,7 @@ def record_not_started(
             execution.ledger.record(entry)
         except Exception as error:
             _logger.warning(
-                "Dagster's event log failed, so it does not tell that nothing was started: %s",
+                "Could not record in Dagster's event log that nothing was started: %s",
                 error,
                 exc_info=error if pause is None else None,
             )
@@ -131,7 +131,8 @@ def _check_own_run(execution: RemoteRunExecution, *, lost: bool) -> None:
         raise Terminated
     if verdict is OwnRunState.MARKED_FAILED:
         error = RunTerminated(
-            f"Dagster has given up this step's run, so the start of {execution.description} was not sent again",
+            f"Dagster has marked this step's Dagster run as failed, so the start of {execution.description} was not "
+            "sent again",
             vendor=execution.run.vendor,
         )
         error.may_have_been_accepted = lost
@@ -165,7 +166,9 @@ def record_started(
             break
         except Exception as error:  # any exception of any storage; no vendor code is involved
             # Not logged to the event log, which is what fails.
-            _logger.warning("%s: run %s, which could not be noted in Dagster's event log: %s", message, run_id, error)
+            _logger.warning(
+                "%s: run %s, which could not be recorded in Dagster's event log: %s", message, run_id, error
+            )
             if pause is None:
                 raise
             current_clock().sleep(pause)
