@@ -64,7 +64,7 @@ def build_completion_sensor(
         jobs=[*(job for job, _ in reporting_jobs), *requested.values()],
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        description=description or f"Reports how the deferred runs of {_list_names(assets_watched)} end.",
+        description=description or f"Reports the outcomes of the deferred runs of {_list_names(assets_watched)}.",
         tags=tags,
     )
     def complete(context: dg.SensorEvaluationContext) -> Any:
@@ -115,7 +115,7 @@ def build_observation_sensor(
         **_targeting(name, assets_watched, list(requested.values())),
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        description=description or f"Reports runs of {_list_names(assets_watched)} that others start.",
+        description=description or f"Reports runs of {_list_names(assets_watched)} that were started elsewhere.",
         tags=tags,
     )
     def observe(context: dg.SensorEvaluationContext) -> Any:

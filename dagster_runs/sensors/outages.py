@@ -125,7 +125,7 @@ class OutageTracker:
         """The reason why status calls fail; ``None`` if they do not."""
         if self.last_error is None:
             return None
-        return f"Status checks of {self._name} fail, and its runs are waited for: {self.last_error}"
+        return f"Status checks of {self._name} fail; still waiting for its runs: {self.last_error}"
 
     @property
     def problems(self) -> list[str]:
@@ -157,7 +157,7 @@ class OutageTracker:
         problems = {self._name: self.problem} if self.problem is not None else {}
         self._log.update(log, problems, over=over, errors=errors)
         for name in self._unsupported.keys() - self._logged_unsupported:
-            log.info("%s are not offered as a list, so other calls are used: %s", name, self._unsupported[name])
+            log.info("%s are not listed by the vendor, so other calls are used: %s", name, self._unsupported[name])
         self._logged_unsupported = set(self._unsupported)
         if self.problem is None:  # otherwise the vendor is unavailable as a whole
             self.log_lists(log)

@@ -81,8 +81,8 @@ class WatchedAsset:
         """The remote run of an asset that `resolve_observable` accepts."""
         if self.remote.run is None:
             raise dg.DagsterInvalidDefinitionError(
-                f"What {_names(self.definition)} runs is decided by a function in its step, so others' runs cannot be "
-                "told to be of it"
+                f"The runs of {_names(self.definition)} are created by a function in its step, so runs started "
+                "elsewhere cannot be matched to it"
             )
         return self.remote.run
 
@@ -102,7 +102,8 @@ def resolve_observable(assets: Iterable[Any]) -> list[WatchedAsset]:
             )
         if asset.definition.partitions_def is not None:
             raise dg.DagsterInvalidDefinitionError(
-                f"{name} cannot be observed: it has partitions, and nobody can tell which of them another's run fills"
+                f"{name} cannot be observed: it has partitions, and it is unknown which of them a run started "
+                "elsewhere materializes"
             )
     return found
 
@@ -122,16 +123,16 @@ def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsse
         remote = _remote_assets.get(definition.op) if _has_op(definition) else None
         if remote is None:
             raise dg.DagsterInvalidDefinitionError(
-                f"{definition!r} is no asset from build_remote_run_asset, so its runs cannot be followed"
+                f"{definition!r} is not an asset from build_remote_run_asset, so a sensor cannot report its runs"
             )
         if deferred and remote.options.wait != "defer":
             raise dg.DagsterInvalidDefinitionError(
-                f"{_names(definition)} has wait={remote.options.wait!r}: its steps wait for its runs themselves. Give "
-                "it wait='defer', or leave it out."
+                f"{_names(definition)} has wait={remote.options.wait!r}: its steps wait for its runs themselves. Set "
+                "wait='defer', or remove it from assets."
             )
         found.append(WatchedAsset(definition, remote))
     if not found:
-        raise dg.DagsterInvalidDefinitionError("assets is empty, so there is nothing to follow")
+        raise dg.DagsterInvalidDefinitionError("assets is empty, so there are no runs to report")
     times = Counter(key.to_user_string() for asset in found for key in asset.keys)
     duplicates = [key for key, count in times.items() if count > 1]
     if duplicates:
@@ -176,8 +177,8 @@ def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str) -> None:
         other = next((sensors_by_key[key] for key in asset.keys if sensors_by_key.get(key, sensor) != sensor), None)
         if other is not None:
             raise dg.DagsterInvalidDefinitionError(
-                f"{_names(asset.definition)} belongs to the completion sensor {other!r} already, so {sensor!r} would "
-                "tell the end of each run once more. Give it to one of them."
+                f"{_names(asset.definition)} already belongs to the completion sensor {other!r}, so {sensor!r} would "
+                "report each outcome twice. Pass it to only one of them."
             )
     for asset in assets:
         _completion_sensors[asset.definition.op].update(dict.fromkeys(asset.keys, sensor))

@@ -51,7 +51,7 @@ def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
     if not fits:
         partition = deferred_run.partitions[0] if deferred_run.partitions else "no partition"
         raise CannotRequestRun(
-            f"It filled {partition}, which is no partition of {deferred_run.keys[0].to_user_string()} any more"
+            f"It materialized {partition}, which is no longer a partition of {deferred_run.keys[0].to_user_string()}"
         )
 
 
@@ -91,7 +91,7 @@ def to_report(
     deferred_by = instance.get_run_by_id(deferred_run.record.dagster_run_id)
     if deferred_by is None:
         # Its ledger was deleted with it, so a step would not know the run and would start another one.
-        raise CannotRequestRun(f"Dagster run {deferred_run.record.dagster_run_id}, which had started it, was deleted")
+        raise CannotRequestRun(f"Dagster run {deferred_run.record.dagster_run_id}, which started it, was deleted")
     before = deferred_by.tags
     tags = {
         name: value
@@ -121,7 +121,7 @@ def to_report(
             why = refusal(request, context) if name in jobs or request.run_config else None
             if why is None:
                 return request
-    raise CannotRequestRun(f"Dagster would refuse a run for it ({why})")
+    raise CannotRequestRun(f"Dagster would reject a run for it ({why})")
 
 
 def _launch_config(
@@ -165,15 +165,13 @@ def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluat
         request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
         why = refusal(request, context) if request is not None else None
     except NotPrepared:  # an error in code must not delay the outcomes of other runs
-        context.log.exception(
-            "The run that is to follow run %s could not be prepared, so none is requested", finished.run_id
-        )
+        context.log.exception("Could not prepare the follow-up run for run %s; no run is requested", finished.run_id)
         return []
     if request is None:
         return []
     if why is not None:
         context.log.warning(
-            "Dagster would refuse the run of job %s that is to follow run %s (%s), so nothing is requested",
+            "Dagster would reject the run of job %s that should follow run %s (%s); no run is requested",
             request.job_name,
             finished.run_id,
             why,
@@ -194,9 +192,7 @@ def _of_function(
     try:
         request: dg.RunRequest | None = function(finished)
     except Exception:  # of the user's code; the outcomes of other runs must still be reported
-        context.log.exception(
-            "The function that was given as job failed for run %s, so nothing is requested", finished.run_id
-        )
+        context.log.exception("The function passed as job failed for run %s; no run is requested", finished.run_id)
         return None
     return request
 
@@ -205,7 +201,7 @@ def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext
     partitions = finished.partitions if (partitions_def := _partitions_of(job, context)) is not None else ()
     if partitions_def is not None and partitions and not _has(partitions_def, partitions, context.instance):
         context.log.warning(
-            "Run %s filled %s, which is no partition of job %s, so nothing is requested",
+            "Run %s materialized %s, which is not a partition of job %s; no run is requested",
             finished.run_id,
             partitions[0],
             job.name,
@@ -234,7 +230,7 @@ def among(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
         if request is None:
             return None
         if not isinstance(request, dg.RunRequest):
-            raise TypeError(f"It returned {request!r}, which is no RunRequest")
+            raise TypeError(f"It returned {request!r}, which is not a RunRequest")
         if request.job_name is None and len(names) == 1:
             return request._replace(job_name=names[0])
         if request.job_name not in names:
@@ -263,5 +259,5 @@ def named(jobs: Sequence[Job]) -> dict[str, Job]:
     """
     for job in jobs:
         if not is_job(job):
-            raise dg.DagsterInvalidDefinitionError(f"jobs has {job!r} in it, which is no job")
+            raise dg.DagsterInvalidDefinitionError(f"jobs contains {job!r}, which is not a job")
     return {job.name: job for job in jobs}

@@ -113,7 +113,7 @@ def test_a_function_that_requests_what_is_not_there_holds_nothing_up(
     driver.ticks(clock, 9)
     assert len(reported(instance, "it")) == 1
     assert not driver.runs
-    assert "nothing is requested" in capfd.readouterr().err
+    assert "no run is requested" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("same_process", [True, False], ids=["same code server", "new code server"])
@@ -157,7 +157,7 @@ def test_the_partition_of_a_partitioned_job_is_the_runs(
 
 
 def test_what_is_no_job_is_refused() -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match="which is no job"):
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="which is not a job"):
         build_completion_sensor([deferred(TESTS)], jobs=["after_it"])
 
 

@@ -215,7 +215,7 @@ class TestWhatCannotBeObserved:
         def chosen(context: dg.AssetExecutionContext) -> TestGenTestRun:
             return TESTS
 
-        with pytest.raises(dg.DagsterInvalidDefinitionError, match="decided by a function"):
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="created by a function"):
             build_observation_sensor([suite(run=chosen)])
 
     def test_other_assets(self) -> None:
@@ -223,7 +223,7 @@ class TestWhatCannotBeObserved:
         def plain() -> None: ...
 
         for other in (plain, dg.AssetSpec("external"), "it"):
-            with pytest.raises(dg.DagsterInvalidDefinitionError, match="no asset from build_remote_run_asset"):
+            with pytest.raises(dg.DagsterInvalidDefinitionError, match="is not an asset from build_remote_run_asset"):
                 build_observation_sensor([other])
 
     def test_nothing_and_the_same_twice(self) -> None:

@@ -116,7 +116,7 @@ def test_a_server_without_the_filter_for_finished_runs_is_no_failure_and_not_ask
     capfd.readouterr()
     driver.ticks(clock, 20)
     said = capfd.readouterr().err
-    assert said.count("The finished runs of amperity are not offered as a list") == 1
+    assert said.count("The finished runs of amperity are not listed by the vendor") == 1
     assert "cannot be listed" not in said
     assert len(asked) == 1
 

@@ -19,7 +19,7 @@ from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
-_WHY = "somebody ran the job that cancels it"
+_WHY = "a user ran its cancel job"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Cancellation:
         """Records the request, so that the completion sensor ignores the run, and asks the vendor to cancel the run."""
         execution, handle = self._execution, self._handle
         if execution.run.can_cancel:
-            message = f"Cancelling the {execution.description}"
+            message = f"Canceling the {execution.description}"
             execution.record(EntryKind.CANCEL_REQUESTED, message, handle)
         request_cancel(execution, handle, why=_WHY)
         self._until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN

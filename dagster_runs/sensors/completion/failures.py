@@ -93,7 +93,8 @@ class Failures:
         elif action is Action.GIVE_UP:
             self._finish(tick, deferred_run)
             tick.context.log.error(
-                "The outcome of %s run %s is not reported: each of %d Dagster runs for it was given up or never ended",
+                "The outcome of %s run %s is not reported: each of %d Dagster runs for it failed before it began or "
+                "never finished",
                 deferred_run.run.vendor,
                 deferred_run.run_id,
                 len(states),
@@ -118,7 +119,7 @@ class Failures:
         """Logs each of the `problems` once, with its traceback, and returns them."""
         problems = self.problems()
         causes = {_describe(deferred_run): error.__cause__ or error for deferred_run, error in self._unprepared.items()}
-        self._log.update(log, problems, over="%s is no longer held up, after %.0f s", errors=causes)
+        self._log.update(log, problems, over="%s is no longer delayed, after %.0f s", errors=causes)
         return problems
 
     def _find_reportable(self, tick: TickContext, *, most: int, max_reported: int) -> list[DeferredRun]:
@@ -188,8 +189,8 @@ class Failures:
         tick.output.requests.append(request)
         if died:
             tick.context.log.warning(
-                "Dagster run %s was to report the outcome of %s run %s, and never ended: its worker may have died. "
-                "Requesting another one, so that a Dagster run that fails reports the outcome",
+                "Dagster run %s should have reported the outcome of %s run %s but never finished: its worker may have "
+                "died. Requesting another Dagster run to report the outcome",
                 died[-1],
                 deferred_run.run.vendor,
                 deferred_run.run_id,
@@ -235,11 +236,12 @@ class Failures:
         evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation)]
         report_evaluations(evaluated, deferred_run, tick, lambda: True)
         tick.output.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
+        vendor_status = deferred_run.last_status.vendor_status
         tick.context.log.warning(
-            "%s run %s ended %s. %s, so no Dagster run reports it",
+            "%s run %s %s. %s, so no Dagster run reports it",
             deferred_run.run.vendor,
             deferred_run.run_id,
-            deferred_run.last_status.vendor_status or "beyond its deadline",
+            f"ended with status {vendor_status}" if vendor_status else "exceeded its deadline",
             why,
         )
         deferred_run.phase = Phase.DONE

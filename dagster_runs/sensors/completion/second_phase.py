@@ -169,8 +169,7 @@ def report_evaluations(
         dagster_run = dagster_run or instance.get_run_by_id(deferred_run.record.dagster_run_id)
         if dagster_run is None:
             tick.context.log.warning(
-                "The checks of %s run %s cannot be reported for %s, as Dagster run %s, which had started it, was "
-                "deleted",
+                "The checks of %s run %s cannot be reported for %s, as Dagster run %s, which started it, was deleted",
                 deferred_run.run.vendor,
                 deferred_run.run_id,
                 partition,

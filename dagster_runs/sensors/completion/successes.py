@@ -55,9 +55,7 @@ class Successes:
                 )
             except Exception:  # the vendor's code returned something that Dagster rejects
                 log = tick.context.log
-                log.exception(
-                    "The checks of %s run %s cannot be reported", deferred_run.run.vendor, deferred_run.run_id
-                )
+                log.exception("Could not report the checks of %s run %s", deferred_run.run.vendor, deferred_run.run_id)
                 found = []
             if not report_evaluations(found, deferred_run, tick, has_time):
                 deferred_run.may_be_evaluated = True  # the next tick reads which of them are stored

@@ -43,8 +43,8 @@ class WipedRuns:
                     self._warned.add(deferred_run)
                     log.warning(
                         "%s run %s of %s is active, but the asset was wiped after the run was started, and the record "
-                        "of the run with it. This process still follows the run to its end; after a restart of the "
-                        "code server nothing does. Started by Dagster run %s",
+                        "of the run with it. This process still polls the run and reports its outcome, but no process "
+                        "will after a restart of the code server. Started by Dagster run %s",
                         deferred_run.run.vendor,
                         deferred_run.run_id,
                         deferred_run.keys[0].to_user_string() if deferred_run.keys else "an asset",

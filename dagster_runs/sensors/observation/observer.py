@@ -179,7 +179,7 @@ class ResourceObserver:
                 # Clocks that differ slightly may split two parts at different times.
                 self.listed_to = begin = end - MAX_VENDOR_CLOCK_SKEW
             if is_late:
-                self.output.problems.append(f"{self.name}: its list is too long to be read in one tick")
+                self.output.problems.append(f"{self.name}: its list is too long for one tick; the next tick continues")
                 return
 
     def _list_part(self, begin: float, end: float | None, until: float) -> bool:
@@ -189,7 +189,7 @@ class ResourceObserver:
         listed = self.resource.list_runs(begin) if end is None else self.resource.list_runs(begin, end)
         if listed is None:
             raise dg.DagsterInvariantViolationError(
-                f"The resource {self.name!r} cannot list runs as it is set; TestGen's needs its project_code"
+                f"The resource {self.name!r} cannot list runs as configured; TestGen's needs its project_code"
             )
         for read, run in enumerate(listed, 1):
             self.listed[run.run_id] = run
