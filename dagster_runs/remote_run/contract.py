@@ -28,7 +28,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     """A remote run at a vendor: its fields are the parameters of the run, and its methods call the vendor's API.
 
     A subclass declares its fields, which also appear in the launchpad, and the class attributes below. It implements
-    `start`, `fetch_status`, and the methods for whatever else the vendor supports. Instances are immutable.
+    `start`, `fetch_status`, and the methods for what the vendor supports beyond that. Instances are immutable.
 
     Attributes:
         vendor: The vendor's display name: ``RudderStack``.

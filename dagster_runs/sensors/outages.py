@@ -149,13 +149,10 @@ class OutageTracker:
 
     def log_outage(self, log: logging.Logger) -> None:
         """Logs one line when an outage begins, and one when it ends."""
-        over = "%s has no active runs anymore, after %.0f s"
-        if not self._is_idle:
-            over = "Status checks of %s work again, after %.0f s"
-        is_of_code = self.last_error is not None and not isinstance(self.last_error, VendorError)
-        errors = {self._name: self.last_error} if self.last_error is not None and is_of_code else {}
+        over = "%s has no active runs anymore" if self._is_idle else "Status checks of %s work again"
+        errors = {self._name: self.last_error} if self.last_error is not None else {}
         problems = {self._name: self.problem} if self.problem is not None else {}
-        self._log.update(log, problems, over=over, errors=errors)
+        self._log.update(log, problems, over=f"{over}, after %.0f s", errors=_errors_of_code(errors))
         for name in self._unsupported.keys() - self._logged_unsupported:
             log.info("%s are not listed by the vendor, so other calls are used: %s", name, self._unsupported[name])
         self._logged_unsupported = set(self._unsupported)
@@ -164,9 +161,13 @@ class OutageTracker:
 
     def log_lists(self, log: logging.Logger) -> None:
         """Logs one line when a list begins to fail, and one when it works again."""
-        errors = {name: one for name, one in self._list_errors.items() if not isinstance(one, VendorError)}
-        over = "%s can be listed again, after %.0f s"
-        self._list_log.update(log, self._list_problems, over=over, errors=errors)
+        errors = _errors_of_code(self._list_errors)
+        self._list_log.update(log, self._list_problems, over="%s can be listed again, after %.0f s", errors=errors)
+
+
+def _errors_of_code(errors: Mapping[str, Exception]) -> dict[str, Exception]:
+    """Returns the errors whose traceback is worth logging. A vendor's own errors say everything in their message."""
+    return {name: error for name, error in errors.items() if not isinstance(error, VendorError)}
 
 
 class Alarm:

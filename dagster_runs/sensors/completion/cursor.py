@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from dagster_runs.sensors.stored import stored_value
 
 _MAX_ID = 2**63
 """The limit for ids: a larger one does not fit in a database's integer."""
@@ -30,9 +30,9 @@ class Cursor:
         try:
             stored = json.loads(text or "{}")
             cursor = cls(
-                str(_get(stored, "tick_id", earlier="token")),
-                int(_get(stored, "low_watermark", earlier="read_from")),
-                float(_get(stored, "written_at", earlier="at")),
+                str(stored_value(stored, "tick_id", earlier="token")),
+                int(stored_value(stored, "low_watermark", earlier="read_from")),
+                float(stored_value(stored, "written_at", earlier="at")),
             )
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return cls()
@@ -41,8 +41,3 @@ class Cursor:
     def as_text(self) -> str:
         """Returns the text that Dagster stores."""
         return json.dumps(asdict(self))
-
-
-def _get(stored: Mapping[str, Any], name: str, *, earlier: str) -> Any:
-    """Returns a value by its name, or by its name in earlier versions."""
-    return stored[name] if name in stored else stored[earlier]

@@ -124,13 +124,14 @@ class ResourcePoller:
         now = current_clock().monotonic()
         was_asked = polls > 0 or any(now < skipped for skipped in self._skipped_until.values())
         is_unresponsive = was_asked and not self._was_answered and now >= until
-        self.updates.put(RoundEnded(polls, self._was_answered, is_unresponsive))
+        self.updates.put(RoundEnded(polls, is_unresponsive))
 
     def _read_lists(
         self, due: Sequence[DeferredRun], active: Iterable[DeferredRun], resource: RemoteRunResource, until: float
     ) -> set[DeferredRun]:
         """Reads the vendor's lists until they have shown all runs that are due. Returns the runs that were shown."""
-        reading = _ListReading(due, [deferred_run for deferred_run in active if deferred_run not in self._in_progress])
+        begun = self._in_progress.union(deferred_run for deferred_run, _ in self._waiting)
+        reading = _ListReading(due, [deferred_run for deferred_run in active if deferred_run not in begun])
         # A list may be too long for a tick, so half of the time is left for polling individually.
         now = current_clock().monotonic()
         half = now + (until - now) / 2

@@ -162,7 +162,6 @@ class Completion:
         requested_runs.drop_timed_out(tick.deferred_runs, tick.context.instance, current_clock().wall())
 
     def _report(self, tick: TickContext) -> None:
-        # `ReportedRuns` reads nothing before the first outcome is reported, so creating it costs nothing.
         self._failures.request(tick)
         self._successes.evaluate(tick)
         self._successes.materialize(tick)

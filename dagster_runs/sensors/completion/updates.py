@@ -108,12 +108,10 @@ class RoundEnded:
 
     Attributes:
         polls: The number of status calls that began in it, or were in progress.
-        was_answered: Whether the vendor responded to any call.
         is_unresponsive: Whether the vendor did not respond before the time was up.
     """
 
     polls: int
-    was_answered: bool
     is_unresponsive: bool
 
 
@@ -150,9 +148,7 @@ def apply(update: Update) -> None:
         case PollStarted(deferred_run, polled_at):
             deferred_run.polled_at = polled_at
         case PollResult():
-            deferred_run = update.deferred_run
-            deferred_run.polled_at = update.polled_at
-            deferred_run.apply_poll(update.polled_at, update.status, update.result, update.error)
+            update.deferred_run.apply_poll(update.polled_at, update.status, update.result, update.error)
         case ListedAsFinished(deferred_run):
             deferred_run.last_individual_update = 0.0
         case NotFinished():

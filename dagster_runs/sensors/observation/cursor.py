@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dagster_runs.sensors import limits
+from dagster_runs.sensors.stored import stored_value
 
 
 @dataclass
@@ -73,17 +74,13 @@ class ResourceCursor:
                 one["asset"] if one["asset"] is None else str(one["asset"]),
                 bool(one.get("is_materialized", False)),
             )
-            for run_id, one in _get(stored, "pending", earlier="awaited").items()
+            for run_id, one in stored_value(stored, "pending", earlier="awaited").items()
         }
         processed = {
-            run_id: _time(created_at) for run_id, created_at in _get(stored, "processed", earlier="done").items()
+            run_id: _time(created_at)
+            for run_id, created_at in stored_value(stored, "processed", earlier="done").items()
         }
-        return cls(_time(_get(stored, "listed_until", earlier="since")), processed, pending)
-
-
-def _get(stored: Mapping[str, Any], name: str, *, earlier: str) -> Any:
-    """Returns a value by its name, or by its name in earlier versions."""
-    return stored[name] if name in stored else stored[earlier]
+        return cls(_time(stored_value(stored, "listed_until", earlier="since")), processed, pending)
 
 
 def _time(stored: Any) -> float:

@@ -78,7 +78,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
     def find_started(self, resource: TestGenResource, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
         """Jobs of this kind from around the time of the start, for the same suite or table group.
 
-        Needs ``project_code``. A job with our correlation id is ours, whatever its creation time. For other jobs the
+        Needs ``project_code``. A job with our correlation id is ours, no matter when it was created. For other jobs the
         creation time decides. A job is ambiguous if only a difference between the clocks of two machines could explain
         its creation time, or if its entry cannot be read.
         """
