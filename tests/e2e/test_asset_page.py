@@ -21,7 +21,7 @@ def test_shows_the_run_while_it_is_going_and_its_result_afterwards(demo: Running
     demo.sandbox.advance(2)  # time stands still, so half of the tests have run
 
     # On the tab Events: once an asset was materialized, Dagster's Overview shows that until the next materialization.
-    open_until_shown(page, demo.asset_url(*ORDERS, view="events"), metadata(page, "testgen/tests_passed", 20))
+    open_until_shown(page, demo.asset_url(*ORDERS, view="events"), metadata(page, "testgen/progress/tests_passed", 20))
     expect(metadata(page, "dagster_runs/run_id", remote.id)).to_be_visible()
     expect(metadata(page, "dagster_runs/state", "RUNNING")).to_be_visible()
     link = metadata_row(page, "dagster_runs/url").get_by_role("link", name="http").first
