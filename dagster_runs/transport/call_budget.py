@@ -1,8 +1,8 @@
 """Tighter limits on retries and waiting, for all calls of a thread, including those that fetch a token."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 ANSWER_WITHIN = 10.0
 """Seconds to wait for a response, or for another thread that is fetching the token."""
@@ -10,19 +10,19 @@ MAX_RETRIES = 1
 ALL_WITHIN = 20.0
 """Seconds after which a call is not retried again."""
 
-_depths = threading.local()
+_is_limited: ContextVar[bool] = ContextVar("dagster_runs_call_budget", default=False)
 
 
 @contextmanager
 def with_call_budget() -> Iterator[None]:
     """Applies the tighter limits to this thread's calls inside the block."""
-    _depths.depth = getattr(_depths, "depth", 0) + 1
+    token = _is_limited.set(True)
     try:
         yield
     finally:
-        _depths.depth -= 1
+        _is_limited.reset(token)
 
 
 def has_call_budget() -> bool:
     """Whether the tighter limits apply to this thread."""
-    return getattr(_depths, "depth", 0) > 0
+    return _is_limited.get()
