@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 
@@ -19,8 +20,9 @@ from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.errors import VendorError
 
 _logger = logging.getLogger(__name__)
-_entered: set[tuple[object, ...]] = set()
-"""The ledgers that this process has opened. A second run with the same ledger would take the first one's result."""
+_entered: WeakKeyDictionary[object, set[tuple[object, ...]]] = WeakKeyDictionary()
+"""The ledgers that each step of this process has opened, by the step's context. A second run with the same ledger would
+take the first one's result."""
 
 
 def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
@@ -106,10 +108,11 @@ def _was_terminated(execution: RemoteRunExecution) -> bool:
 
 def _enter(execution: RemoteRunExecution) -> None:
     step = execution.step
-    ledger = (step.dagster_run_id, step.attempt, step.step_key, *step.asset_keys, step.partition, step.name)
-    if ledger in _entered:
+    ledgers = _entered.setdefault(step.context.op_execution_context, set())
+    ledger = (*step.asset_keys, step.partition, step.name)
+    if ledger in ledgers:
         raise dg.DagsterInvariantViolationError(
             f"This step has already run {with_article(execution.run.label)}. To run several in one step, give "
             "each call of `run()` its own `name`, so that each can be found again after a crash."
         )
-    _entered.add(ledger)
+    ledgers.add(ledger)
