@@ -14,23 +14,15 @@ TICK_POLL_UNTIL = 18.0
 """Status calls begin until then."""
 TICK_REPORT_UNTIL = 24.0
 """Outcomes are reported until then. The rest of the 60 seconds is left for Dagster to store them."""
-MAX_TICK_EVENTS = 1000
-"""The maximum number of events that a tick reports, no matter how fast the storage is."""
+MAX_TICK_EVENTS = 600
+"""The maximum number of events that a tick reports. The daemon stores them one by one after the tick, without a time
+limit, but evaluates no other sensor meanwhile. It needs 5 to 10 ms for each."""
 MAX_TICK_REQUESTS = 25
 """The maximum number of Dagster runs that a tick requests. Dagster launches them one by one."""
 EVENTS_PER_REQUEST = 40
 """The number of events that Dagster stores in the time that it takes to launch a run."""
 MIN_STORED_EVALUATIONS = 20
 """The number of check evaluations that a tick stores no matter how late it is, so that each tick makes progress."""
-
-# The number of events that a tick reports. Dagster stores them one by one, in the same tick.
-STORE_SECONDS = 10.0
-"""The part of a tick's time that storing its events may take."""
-FIRST_TICK_EVENTS = 250
-"""The number of events of a tick while the speed of the storage is unknown."""
-MIN_TICK_EVENTS = 40
-MIN_MEASURED_EVENTS = 10
-"""Fewer events say nothing about the speed of the storage."""
 
 # Polling.
 MAX_CONCURRENT_POLLS = 8
@@ -47,6 +39,8 @@ FILTER_RETRY_SECONDS = 3600.0
 """How long the list of finished runs is skipped after the vendor has refused its filter."""
 MIN_LIST_PART = 60.0
 """The minimum length of a part, for a list that is too long for a tick and is read in parts."""
+MIN_LISTED = 20
+"""The entries of a part that are read no matter how long it takes, so that each tick makes progress."""
 LIST_OVERLAP = 15.0
 """The overlap of two parts. The vendor's clock is known only as precisely as its responses are fast."""
 MAX_SILENCE = 3600.0
@@ -101,13 +95,6 @@ OBSERVE_LIST_SECONDS = 10.0
 """The time in which one resource's list is read."""
 OBSERVE_POLL_RESERVE = 5.0
 """The time that is left for status calls after a list that took all the time."""
-MIN_LISTED = 20
-"""The number of list entries that are read no matter how long it takes, so that each tick makes progress."""
-FIRST_LIST_PART = 1800.0
-"""The initial length of the part of a list that is read at once. It is longer than usual, so that the list is usually
-read as a whole."""
-MAX_OBSERVED_EVENTS = 500
-MAX_OBSERVED_REQUESTS = 25
 OBSERVE_MAX_AGE = 30 * DAY
 """A run that does not finish within this time is no longer polled."""
 TARGET_UNKNOWN_GRACE = 3600.0

@@ -6,6 +6,7 @@ that is not set) therefore also fails ticks, but never in a way that delays the 
 
 import logging
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from dagster_runs.sensors import limits
 from dagster_runs.transport.clock import current_clock
@@ -28,7 +29,7 @@ class OutageLog:
         problems: Mapping[str, str],
         *,
         over: str,
-        errors: Mapping[str, BaseException] | None = None,
+        errors: Mapping[str, BaseException] = MappingProxyType({}),
     ) -> None:
         """Logs the problems that have begun or ended since the last call.
 
@@ -36,13 +37,14 @@ class OutageLog:
             log: The tick's logger.
             problems: The message of each current problem, by its subject.
             over: The message for the end of a problem, with two placeholders: its subject, and its duration in seconds.
-            errors: The exceptions whose traceback is logged: errors in code, but not those of a vendor.
+            errors: The causes of problems. A cause's traceback is logged, unless it is a vendor's error, whose message
+                says everything.
         """
         now = current_clock().wall()
         for name, message in problems.items():
             if name not in self._since:
-                self._since[name] = now
-                log.warning("%s", message, exc_info=(errors or {}).get(name))
+                self._since[name], error = now, errors.get(name)
+                log.warning("%s", message, exc_info=None if isinstance(error, VendorError) else error)
         for name in self._since.keys() - problems.keys():
             log.info(over, name, now - self._since.pop(name))
 
@@ -82,17 +84,18 @@ class OutageTracker:
         self._failures_in_a_row += 1
         self._pending_error = error
 
-    def list_succeeded(self, name: str, *, unsupported: Exception | None = None) -> None:
-        """Records that a list was read, or that the vendor does not offer the list, which is not a problem."""
-        self._list_errors.pop(name, None)
-        if unsupported is not None:
-            self._unsupported[name] = unsupported
-        else:
-            self._unsupported.pop(name, None)
+    def list_read(self, name: str, error: Exception | None = None, *, is_offered: bool = True) -> None:
+        """Records whether a list could be read. If not, each run is polled individually.
 
-    def list_failed(self, name: str, error: Exception) -> None:
-        """Records that a list could not be read. Each run is then polled individually."""
-        self._list_errors[name] = error
+        Args:
+            name: The name of the list, for messages.
+            error: Why it could not be read.
+            is_offered: Whether the vendor offers this list. If not, that is not a problem.
+        """
+        for errors in (self._list_errors, self._unsupported):
+            errors.pop(name, None)
+        if error is not None:
+            (self._list_errors if is_offered else self._unsupported)[name] = error
 
     def end_round(self, threshold: int = limits.MAX_FAILURES_IN_A_ROW, *, is_unresponsive: bool = False) -> None:
         """Decides whether there is an outage: one call may fail alone, but several in a row are an outage.
@@ -152,7 +155,7 @@ class OutageTracker:
         over = "%s has no active runs anymore" if self._is_idle else "Status checks of %s work again"
         errors = {self._name: self.last_error} if self.last_error is not None else {}
         problems = {self._name: self.problem} if self.problem is not None else {}
-        self._log.update(log, problems, over=f"{over}, after %.0f s", errors=_errors_of_code(errors))
+        self._log.update(log, problems, over=f"{over}, after %.0f s", errors=errors)
         for name in self._unsupported.keys() - self._logged_unsupported:
             log.info("%s are not listed by the vendor, so other calls are used: %s", name, self._unsupported[name])
         self._logged_unsupported = set(self._unsupported)
@@ -161,13 +164,8 @@ class OutageTracker:
 
     def log_lists(self, log: logging.Logger) -> None:
         """Logs one line when a list begins to fail, and one when it works again."""
-        errors = _errors_of_code(self._list_errors)
-        self._list_log.update(log, self._list_problems, over="%s can be listed again, after %.0f s", errors=errors)
-
-
-def _errors_of_code(errors: Mapping[str, Exception]) -> dict[str, Exception]:
-    """Returns the errors whose traceback is worth logging. A vendor's own errors say everything in their message."""
-    return {name: error for name, error in errors.items() if not isinstance(error, VendorError)}
+        over = "%s can be listed again, after %.0f s"
+        self._list_log.update(log, self._list_problems, over=over, errors=self._list_errors)
 
 
 class Alarm:
@@ -179,9 +177,8 @@ class Alarm:
     """
 
     def __init__(self) -> None:
-        self._has_begun = False
-        self._failed_at = 0.0
-        self._stored_at = 0.0
+        self._message = ""
+        self._failed_at = self._stored_at = 0.0
         self._failed_last = False
 
     def check_before_reporting(self, problems: Iterable[str]) -> None:
@@ -190,9 +187,9 @@ class Alarm:
         Raises:
             LastingProblem: The tick must fail.
         """
-        message, now = self._begin(problems), current_clock().wall()
-        if message and now - self._failed_at >= limits.ALARM_INTERVAL and not self._failed_last:
-            self._fail(message, now)
+        now = self._begin(problems)
+        if self._message and now - self._failed_at >= limits.ALARM_INTERVAL and not self._failed_last:
+            self._fail(now)
 
     def check_after_reporting(self, problems: Iterable[str], *, is_idle: bool) -> None:
         """Fails a tick that has nothing to report.
@@ -200,20 +197,19 @@ class Alarm:
         Raises:
             LastingProblem: The tick must fail.
         """
-        message, now = self._begin(problems), current_clock().wall()
+        now = self._begin(problems)
         is_stale = now - self._stored_at >= limits.ALARM_INTERVAL
-        if message and is_idle and not (is_stale and self._failed_last):
-            self._fail(message, now)
+        if self._message and is_idle and not (is_stale and self._failed_last):
+            self._fail(now)
         self._stored_at, self._failed_last = now, False
 
-    def _begin(self, problems: Iterable[str]) -> str:
-        message = ". ".join(problems)
-        if message and not self._has_begun:
-            self._failed_at = self._stored_at = current_clock().wall()
-            self._failed_last = False
-        self._has_begun = bool(message)
-        return message
+    def _begin(self, problems: Iterable[str]) -> float:
+        now, had_problem = current_clock().wall(), bool(self._message)
+        self._message = ". ".join(problems)
+        if self._message and not had_problem:
+            self._failed_at, self._stored_at, self._failed_last = now, now, False
+        return now
 
-    def _fail(self, message: str, now: float) -> None:
+    def _fail(self, now: float) -> None:
         self._failed_at, self._failed_last = now, True
-        raise LastingProblem(message)
+        raise LastingProblem(self._message)

@@ -18,8 +18,9 @@ from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.poller import ResourcePoller
 from dagster_runs.sensors.completion.polling import PolledResource
-from dagster_runs.sensors.completion.updates import Update, apply
-from dagster_runs.sensors.listing import FinishedRunsReader
+from dagster_runs.sensors.completion.updates import Update
+from dagster_runs.sensors.listing import ListReader
+from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.sensors.registry import resolve_assets
 from dagster_runs.testing import sandbox_resources
 from dagster_runs.transport.clock import current_clock
@@ -170,16 +171,18 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
     sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")  # which shows that the list hides nothing
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.05))
     resource = _amperity(sandbox)
-    ends, shown, ticks = FinishedRunsReader(), set[str](), 1
+    ends, shown, ticks = ListReader(), set[str](), 1
 
-    def show(listed: ListedRun) -> bool:
+    def show(listed: ListedRun) -> None:
         shown.add(listed.run_id)
+
+    def has_time() -> bool:
         return current_clock().monotonic() < until
 
     began, read_to = current_clock().wall(), begun
     while ticks < 60:
         until = current_clock().monotonic() + 0.4 * _SECONDS
-        read_to = max([read_to, *ends.read(resource, read_to, show)])
+        read_to = max([read_to, *ends.read(resource.list_finished, read_to, show, has_time)])
         if read_to >= began:
             break
         ticks += 1
@@ -187,7 +190,7 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
     assert shown == ended
     shown.clear()
     until = current_clock().monotonic() + _PATIENCE
-    assert list(ends.read(resource, read_to, show))
+    assert list(ends.read(resource.list_finished, read_to, show, has_time))
     assert len(shown) < len(ended), "what was read is read again"
 
 
@@ -278,7 +281,7 @@ def polled(poller: ResourcePoller, *given: Any) -> list[Update]:
     learned: list[Update] = []
     while not poller.updates.empty():
         learned.append(poller.updates.get())
-        apply(learned[-1])
+        learned[-1].apply(OutageTracker("amperity"))
     return learned
 
 

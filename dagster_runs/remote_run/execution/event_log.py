@@ -21,7 +21,11 @@ def publications(
 
 
 def events(
-    fetch: Callable[..., dg.EventRecordsResult], wanted: dg.AssetRecordsFilter, *, ascending: bool = False
+    fetch: Callable[..., dg.EventRecordsResult],
+    wanted: dg.AssetRecordsFilter,
+    *,
+    ascending: bool = False,
+    page_size: int = _PAGE,
 ) -> Iterator[dg.EventLogRecord]:
     """Yields the wanted events page by page, newest first unless ``ascending``.
 
@@ -29,10 +33,11 @@ def events(
         fetch: The instance's `fetch_observations` or `fetch_materializations`.
         wanted: The filter for the events.
         ascending: Whether to yield the oldest event first.
+        page_size: The number of events to read at once.
     """
     cursor: str | None = None
     while True:
-        page = fetch(wanted, limit=_PAGE, cursor=cursor, ascending=ascending)
+        page = fetch(wanted, limit=page_size, cursor=cursor, ascending=ascending)
         yield from page.records
         if not page.has_more:
             return

@@ -8,6 +8,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.dedupe import ReportedRuns
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
@@ -37,6 +38,10 @@ class TickContext:
         """Whether the run's resource can be used."""
         return deferred_run.asset.remote.resource_key in self.resources
 
+    def in_phase(self, phase: Phase) -> list[DeferredRun]:
+        """Returns the runs in a phase whose resource can be used. The others wait until theirs can."""
+        return [one for one in self.deferred_runs if one.phase is phase and self.has_resource(one)]
+
     def outcome_of(
         self,
         deferred_run: DeferredRun,
@@ -50,7 +55,6 @@ class TickContext:
             asset_partitions: The assets and partitions to report.
             newest: The newest materialization of each asset and partition, for a run that did not succeed.
         """
-        more = {"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(deferred_run.record.dagster_run_id)}
         return RunOutcome(
             asset=deferred_run.asset,
             asset_partitions=asset_partitions,
@@ -59,7 +63,7 @@ class TickContext:
             resource=self.resources[deferred_run.asset.remote.resource_key],
             status=deferred_run.last_status,
             result=deferred_run.result,
-            more=more,
+            more={"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(deferred_run.record.dagster_run_id)},
             provenance=deferred_run.provenance,
             newest=newest,
             is_of_kind=deferred_run.is_of_kind,

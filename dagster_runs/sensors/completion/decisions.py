@@ -1,7 +1,6 @@
 """Decides what to do about a deferred run. The functions are pure: they use only the facts that they are given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
@@ -28,76 +27,66 @@ class Phase(Enum):
     """Nothing more, once Dagster has stored what was reported."""
 
 
-@dataclass(frozen=True)
-class PollFacts:
-    """What is known about an active run after a status call.
+def after_poll(
+    status: RunStatus | None,
+    error: Exception | None = None,
+    *,
+    has_result: bool = False,
+    not_found_for: float = 0.0,
+    result_failing_for: float = 0.0,
+    is_cancel_requested: bool = False,
+) -> Phase:
+    """Decides what to do about an active run after a status call.
 
-    Attributes:
+    Args:
         status: The status of the run; ``None`` if the call failed.
-        has_result: Whether the result was fetched, for a run that succeeded.
         error: Why the status or the result could not be fetched.
+        has_result: Whether the result was fetched, for a run that succeeded.
         not_found_for: Seconds for which the vendor has reported that it does not know the run.
         result_failing_for: Seconds for which the result could not be fetched.
         is_cancel_requested: Whether a user requested its cancellation with the cancel job.
     """
-
-    status: RunStatus | None = None
-    has_result: bool = False
-    error: Exception | None = None
-    not_found_for: float = 0.0
-    result_failing_for: float = 0.0
-    is_cancel_requested: bool = False
-
-
-def after_poll(facts: PollFacts) -> Phase:
-    """Decides what to do about an active run after a status call."""
-    status, error = facts.status, facts.error
     if error is not None and not isinstance(error, VendorError):
         return Phase.NEEDS_DAGSTER_RUN  # an error in a vendor's code is best reported by a step
     if status is None:
-        is_lost = isinstance(error, NotFoundError) and facts.not_found_for > NOT_FOUND_GRACE
+        is_lost = isinstance(error, NotFoundError) and not_found_for > NOT_FOUND_GRACE
         return Phase.NEEDS_DAGSTER_RUN if is_lost else Phase.ACTIVE
     if status.state is RunState.SUCCEEDED:
-        if facts.has_result:
+        if has_result:
             return Phase.SUCCEEDED
         is_permanent = error is not None and error.is_permanent
-        is_given_up = is_permanent or facts.result_failing_for > REFUSED_GRACE
-        return Phase.NEEDS_DAGSTER_RUN if is_given_up else Phase.ACTIVE
-    if status.state is RunState.CANCELED and facts.is_cancel_requested:
+        return Phase.NEEDS_DAGSTER_RUN if is_permanent or result_failing_for > REFUSED_GRACE else Phase.ACTIVE
+    if status.state is RunState.CANCELED and is_cancel_requested:
         return Phase.DONE
     is_undocumented = status.state is RunState.UNKNOWN and status.finished_at is not None
     return Phase.NEEDS_DAGSTER_RUN if status.state.is_final or is_undocumented else Phase.ACTIVE
 
 
-@dataclass(frozen=True)
-class OverdueFacts:
-    """What is known about an active run that is past its deadline.
+def when_overdue(
+    *,
+    overdue_for: float,
+    seen_overdue_for: float,
+    was_polled: bool,
+    has_response: bool,
+    is_materialized: bool,
+    was_ever_polled: bool,
+) -> Phase:
+    """Decides what to do about an active run that is past its deadline.
 
-    Attributes:
+    Args:
         overdue_for: Seconds since its deadline.
         seen_overdue_for: Seconds since this process first saw that it is past its deadline.
         was_polled: Whether it was polled since its deadline, or the vendor does not respond.
-        was_answered: Whether the vendor responded to a status call since its deadline.
+        has_response: Whether the vendor responded to a status call since its deadline.
         is_materialized: Whether its materializations are reported, so that only its check evaluations are missing.
         was_ever_polled: Whether this process has polled it at all.
     """
-
-    overdue_for: float
-    seen_overdue_for: float
-    was_polled: bool
-    was_answered: bool
-    is_materialized: bool
-    was_ever_polled: bool
-
-
-def when_overdue(facts: OverdueFacts) -> Phase:
-    """Decides what to do about an active run that is past its deadline."""
-    if facts.is_materialized:
+    if is_materialized:
         # It succeeded in time. A Dagster run could not report the missing evaluations.
-        is_given_up = facts.overdue_for >= limits.CHECKS_GRACE and facts.was_ever_polled
+        is_given_up = overdue_for >= limits.CHECKS_GRACE and was_ever_polled
     else:
-        grace = limits.OVERDUE_GRACE if facts.was_polled else limits.OVERDUE_UNPOLLED_GRACE
-        is_given_up = facts.was_answered or facts.seen_overdue_for >= grace
+        grace = limits.OVERDUE_GRACE if was_polled else limits.OVERDUE_UNPOLLED_GRACE
+        is_given_up = has_response or seen_overdue_for >= grace
     return Phase.NEEDS_DAGSTER_RUN if is_given_up else Phase.ACTIVE
 
 

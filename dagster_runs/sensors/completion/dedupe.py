@@ -52,21 +52,18 @@ class ReportedRuns:
         return self._found[key]
 
     def _materializations(self, key: dg.AssetKey, deferred_runs: list[DeferredRun]) -> Iterator[dg.EventLogRecord]:
-        since = min(_since(deferred_run) for deferred_run in deferred_runs)
-        partitions = list(
-            dict.fromkeys(partition for deferred_run in deferred_runs for partition in deferred_run.partitions)
-        )
-        if not all(deferred_run.partitions for deferred_run in deferred_runs):
-            yield from events(self._instance.fetch_materializations, dg.AssetRecordsFilter(key, after_timestamp=since))
-            return
-        for first in range(0, len(partitions), limits.PARTITIONS_PER_QUERY):
-            wanted = dg.AssetRecordsFilter(
-                key, partitions[first : first + limits.PARTITIONS_PER_QUERY], after_timestamp=since
-            )
+        since = min(map(_since, deferred_runs))
+        partitions = list(dict.fromkeys(partition for one in deferred_runs for partition in one.partitions))
+        parts: list[list[str] | None] = [None]
+        if all(one.partitions for one in deferred_runs):
+            size = limits.PARTITIONS_PER_QUERY
+            parts = [partitions[first : first + size] for first in range(0, len(partitions), size)]
+        for part in parts:
+            wanted = dg.AssetRecordsFilter(key, part, after_timestamp=since)
             yield from events(self._instance.fetch_materializations, wanted)
 
 
-def is_published(deferred_run: DeferredRun, asset_partition: AssetPartition, instance: dg.DagsterInstance) -> bool:
+def is_reported(deferred_run: DeferredRun, asset_partition: AssetPartition, instance: dg.DagsterInstance) -> bool:
     """Whether a run has been reported for one of its assets and partitions, or the asset was wiped since."""
     key, partition = asset_partition
     wanted = dg.AssetRecordsFilter(

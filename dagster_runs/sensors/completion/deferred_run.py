@@ -14,7 +14,7 @@ from dagster_runs.remote_run.execution.provenance import Provenance, read_proven
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.sensors import limits
-from dagster_runs.sensors.completion.decisions import Phase, PollFacts, after_poll
+from dagster_runs.sensors.completion.decisions import Phase, after_poll
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.errors import NotFoundError
 
@@ -29,13 +29,12 @@ class DeferredRun:
         storage_id: The entry's id in the event log.
         run: The remote run, with the fields that are needed to poll it and to fetch its result.
         age: How long it has been running.
-        polled_at: Epoch seconds of the last status call, which may still be in progress, or of a complete list of
-            finished runs without the run. Initially the time of the start, or 0 if the state of the run is unknown.
+        polled_at: Epoch seconds of the last status call that has ended, or of a complete list of finished runs without
+            the run. Initially the time of the start, or 0 if the state of the run is unknown.
         last_response_at: Epoch seconds of the last status call that the vendor responded to.
-        known_active_until: Epoch seconds up to which the run has not finished, or was listed as finished.
+        known_active_until: Epoch seconds up to which the run is known not to have finished.
         last_individual_update: Epoch seconds at which the vendor last reported this particular run, initially the time
-            of its start. 0 if the list of finished runs may not show it: the run was found, was already listed as
-            finished, or its result could not be fetched.
+            of its start. 0 if the list of finished runs may not show it: the run was found, or its last poll failed.
         phase: What to do about it.
         may_be_reported: Whether another process may have reported it already.
         is_materialized: Whether its materializations are reported.
@@ -69,6 +68,9 @@ class DeferredRun:
     overdue_since: float | None = None
     not_found_since: float | None = None
     result_failing_since: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.run.vendor} run {self.run_id}"
 
     @property
     def run_id(self) -> str:
@@ -136,27 +138,27 @@ class DeferredRun:
             result: The result of a run that succeeded; ``None`` if it could not be fetched.
             error: Why the status or the result could not be fetched.
         """
+        self.polled_at = max(self.polled_at, polled_at)
+        self.result = result or self.result
         if status is not None:
             self.not_found_since, self.status = None, status
             self.last_response_at = self.last_individual_update = self.known_active_until = polled_at
             self.age.learn(status, polled_at)
             if error is not None:
-                self.last_individual_update = 0.0  # the run has finished, so no list need show it again
                 self.result_failing_since = self.result_failing_since or polled_at
         elif isinstance(error, NotFoundError):
             self.last_response_at = polled_at
             self.not_found_since = self.not_found_since or polled_at
-        self.result = result or self.result
+        if error is not None:
+            self.last_individual_update = 0.0  # the list of finished runs may have shown it, and need not do so again
         if self.phase is Phase.ACTIVE:  # a call may outlive its tick, and must not undo a later decision
             self.phase = after_poll(
-                PollFacts(
-                    status,
-                    has_result=result is not None,
-                    error=error,
-                    not_found_for=polled_at - (self.not_found_since or polled_at),
-                    result_failing_for=polled_at - (self.result_failing_since or polled_at),
-                    is_cancel_requested=self.is_cancel_requested,
-                )
+                status,
+                error,
+                has_result=result is not None,
+                not_found_for=polled_at - (self.not_found_since or polled_at),
+                result_failing_for=polled_at - (self.result_failing_since or polled_at),
+                is_cancel_requested=self.is_cancel_requested,
             )
 
     def needs_individual_poll(self, now: float) -> bool:

@@ -49,9 +49,10 @@ class Failures:
     def request(self, tick: TickContext) -> None:
         """Requests Dagster runs, and decides what to do about those that were requested before."""
         output = tick.output
-        # Requests take time, like events, so half of the time is left for the runs that succeeded.
-        share = 2 if any(deferred_run.phase is Phase.SUCCEEDED for deferred_run in tick.deferred_runs) else 1
-        most, max_reported = max(1, output.max_requests // share), output.max_events // share // 2
+        # Requests take time, like events, so half of the time is left for the runs that succeeded: a thousand failures
+        # at one vendor must not delay the successes of others.
+        share = 2 if any(one.phase is Phase.SUCCEEDED for one in tick.deferred_runs) else 1
+        most, max_reported = max(1, limits.MAX_TICK_REQUESTS // share), limits.MAX_TICK_EVENTS // share // 2
         before = len(output.requests)
         reportable = self._find_reportable(tick, most=most, max_reported=max_reported)
         reported = tick.deferred_runs.reported_ends(limits.RUNS_PER_QUERY)
@@ -93,10 +94,9 @@ class Failures:
         elif action is Action.GIVE_UP:
             self._finish(tick, deferred_run)
             tick.context.log.error(
-                "The outcome of %s run %s is not reported: each of %d Dagster runs for it failed before it began or "
-                "never finished",
-                deferred_run.run.vendor,
-                deferred_run.run_id,
+                "The outcome of %s is not reported: each of %d Dagster runs for it failed before it began or never "
+                "finished",
+                deferred_run,
                 len(states),
             )
         elif has_room:
@@ -109,18 +109,22 @@ class Failures:
 
     def problems(self) -> dict[str, str]:
         """Returns a message for each run whose Dagster run could not be prepared in the last tick, by run."""
-        outcomes = {_describe(deferred_run): error for deferred_run, error in self._unprepared.items()}
         return {
             name: f"{name} is not reported yet: its Dagster run cannot be prepared: {error}. The next tick tries again"
-            for name, error in outcomes.items()
+            for name, error in self._errors().items()
         }
 
     def log_problems(self, log: logging.Logger) -> dict[str, str]:
         """Logs each of the `problems` once, with its traceback, and returns them."""
-        problems = self.problems()
-        causes = {_describe(deferred_run): error.__cause__ or error for deferred_run, error in self._unprepared.items()}
+        problems, causes = self.problems(), {name: one.__cause__ or one for name, one in self._errors().items()}
         self._log.update(log, problems, over="%s is no longer delayed, after %.0f s", errors=causes)
         return problems
+
+    def _errors(self) -> dict[str, NotPrepared]:
+        return {
+            f"The outcome of {one} of {', '.join(key.to_user_string() for key in one.keys)}": error
+            for one, error in self._unprepared.items()
+        }
 
     def _find_reportable(self, tick: TickContext, *, most: int, max_reported: int) -> list[DeferredRun]:
         """Finds the runs that a Dagster run can report, and reports those that none can."""
@@ -128,11 +132,7 @@ class Failures:
         before = len(output.requests)
         # Without its resource, Dagster would reject a run, and the whole tick with it. Runs whose Dagster run could not
         # be prepared because of an error in code come last, so that they do not delay the others.
-        candidates = [
-            deferred_run
-            for deferred_run in tick.deferred_runs
-            if deferred_run.phase is Phase.NEEDS_DAGSTER_RUN and tick.has_resource(deferred_run)
-        ]
+        candidates = tick.in_phase(Phase.NEEDS_DAGSTER_RUN)
         self._unprepared = {one: self._unprepared[one] for one in candidates if one in self._unprepared}
         for deferred_run in sorted(candidates, key=lambda deferred_run: deferred_run in self._unprepared):
             self._unprepared.pop(deferred_run, None)
@@ -144,7 +144,7 @@ class Failures:
             except run_requests.CannotRequestRun as why:
                 self._report_without_step(tick, deferred_run, why=why)
             is_full = len(reportable) >= most or len(output.requests) - before >= most
-            if is_full or len(output.events) >= max_reported or output.is_late:
+            if is_full or len(output.all_events) >= max_reported or output.is_late:
                 break
         return reportable
 
@@ -178,22 +178,16 @@ class Failures:
                 return
             # The outcome is in the event log, but no Dagster run has failed because of it.
             tick.deferred_runs.settle(deferred_run)
-            tick.context.log.warning(
-                "%s run %s: no Dagster run can fail for its outcome. %s",
-                deferred_run.run.vendor,
-                deferred_run.run_id,
-                why,
-            )
+            tick.context.log.warning("%s: no Dagster run can fail for its outcome. %s", deferred_run, why)
             return
         deferred_run.phase = Phase.RUN_REQUESTED
         tick.output.requests.append(request)
         if died:
             tick.context.log.warning(
-                "Dagster run %s should have reported the outcome of %s run %s but never finished: its worker may have "
-                "died. Requesting another Dagster run to report the outcome",
+                "Dagster run %s should have reported the outcome of %s but never finished: its worker may have died. "
+                "Requesting another Dagster run to report the outcome",
                 died[-1],
-                deferred_run.run.vendor,
-                deferred_run.run_id,
+                deferred_run,
             )
         if not attempt:
             self._follow_ups.request(deferred_run, tick.output, tick.context)
@@ -228,26 +222,14 @@ class Failures:
             events = outcome.as_failure()
         except Exception:  # the vendor's code failed, but it is still known that the run has finished
             tick.context.log.exception(
-                "Could not convert the result of %s run %s to Dagster events; reporting the failure without it",
-                deferred_run.run.vendor,
-                deferred_run.run_id,
+                "Could not convert the result of %s to Dagster events; reporting the failure without it", deferred_run
             )
             events = replace(outcome, result=RunResult(), is_of_kind=False).as_failure()
         evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation)]
         report_evaluations(evaluated, deferred_run, tick, lambda: True)
         tick.output.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
-        vendor_status = deferred_run.last_status.vendor_status
-        tick.context.log.warning(
-            "%s run %s %s. %s, so no Dagster run reports it",
-            deferred_run.run.vendor,
-            deferred_run.run_id,
-            f"ended with status {vendor_status}" if vendor_status else "exceeded its deadline",
-            why,
-        )
+        status = deferred_run.last_status.vendor_status
+        ended = f"ended with status {status}" if status else "exceeded its deadline"
+        tick.context.log.warning("%s %s. %s, so no Dagster run reports it", deferred_run, ended, why)
         deferred_run.phase = Phase.DONE
         self._follow_ups.request(deferred_run, tick.output, tick.context)
-
-
-def _describe(deferred_run: DeferredRun) -> str:
-    keys = ", ".join(key.to_user_string() for key in deferred_run.keys)
-    return f"The outcome of {deferred_run.run.vendor} run {deferred_run.run_id} of {keys}"

@@ -73,9 +73,8 @@ class FollowUps:
         for _ in range(len(deferred_runs.reported)):
             deferred_run, at, state = deferred_runs.reported.popleft()
             if deferred_run in unverified:
-                deferred_runs.reported.append(
-                    (deferred_run, at, state)
-                )  # it is not known yet whether its evaluations are missing
+                # It is not known yet whether its evaluations are missing.
+                deferred_runs.reported.append((deferred_run, at, state))
                 continue
             # The follow-up of a run whose evaluations are missing is requested together with them.
             if at >= self._since and not deferred_run.is_unevaluated:

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.execution.event_log import is_attached, observed_run, published_run
+from dagster_runs.remote_run.execution.event_log import events, is_attached, observed_run, published_run
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.state import RunState
@@ -113,42 +113,32 @@ class DeferredRunIndex:
         self._pass = None
 
     def _reading(self) -> Iterator[None]:
-        """Reads the event log once, one page at a time."""
+        """Reads the event log once, one event at a time."""
         wanted = [(asset, key) for asset in self._assets for key in asset.keys]
         long_ago = machine_time(current_clock().wall() - limits.REREAD_BY_TIMESTAMP)
         settled: list[int] = []
         first_unsettled = math.inf
         for asset, key in wanted:
-            for page in self._pages(self._instance.fetch_observations, key):
-                for event in page:
-                    if event.timestamp > long_ago:
-                        first_unsettled = min(first_unsettled, event.storage_id)
-                    else:
-                        settled.append(event.storage_id)
-                    self._apply_event(asset, event)
+            for event in self._events(self._instance.fetch_observations, key):
+                if event.timestamp > long_ago:
+                    first_unsettled = min(first_unsettled, event.storage_id)
+                else:
+                    settled.append(event.storage_id)
+                self._apply_event(asset, event)
                 yield
         if not self.is_complete:
             # Read after the entries, because a run is recorded before it is reported.
             for asset, key in self._with_reports(wanted):
-                for page in self._pages(self._instance.fetch_materializations, key):
-                    for event in page:
-                        self._mark_reported(asset, event)
+                for event in self._events(self._instance.fetch_materializations, key):
+                    self._mark_reported(asset, event)
                     yield
             self.is_complete = True
         self._from = max([self._from, *(storage_id for storage_id in settled if storage_id < first_unsettled)])
         self._settle(current_clock().monotonic())
 
-    def _pages(
-        self, fetch: Callable[..., dg.EventRecordsResult], key: dg.AssetKey
-    ) -> Iterator[Sequence[dg.EventLogRecord]]:
+    def _events(self, fetch: Callable[..., dg.EventRecordsResult], key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
         wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=self._since, after_storage_id=self._from or None)
-        cursor: str | None = None
-        while True:
-            page = fetch(wanted, limit=limits.RECORDS_PER_PAGE, cursor=cursor, ascending=True)
-            yield page.records
-            if not page.has_more:
-                return
-            cursor = page.cursor
+        return events(fetch, wanted, ascending=True, page_size=limits.RECORDS_PER_PAGE)
 
     def _with_reports(
         self, wanted: Sequence[tuple[WatchedAsset, dg.AssetKey]]

@@ -1,42 +1,68 @@
 """Polls all deferred runs of one resource: with the vendor's lists if it has them, otherwise a few runs at a time.
 
 Each resource has its own poller, so that a slow or unavailable vendor delays only its own runs. A round of polling runs
-in a thread of the poller, with status calls in further threads. Everything they learn goes to `ResourcePoller.updates`.
+in a thread of its own, with status calls in further threads. Everything they learn goes to `ResourcePoller.updates`.
 The tick's thread applies it, in a later tick if the vendor was slow.
 """
 
-from collections import deque
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.remote_run.state import RunStatus
-from dagster_runs.remote_run.types import ListedRun
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.types import ListedRun, RunResult
+from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
-from dagster_runs.sensors.completion.updates import (
-    ListedAsFinished,
-    ListFailed,
-    ListRead,
-    NotFinished,
-    PollResult,
-    PollStarted,
-    RoundEnded,
-    Update,
-    poll_run,
-)
-from dagster_runs.sensors.limits import (
-    FILTER_RETRY_SECONDS,
-    LISTED_LATE,
-    MAX_CONCURRENT_POLLS,
-    MAX_FAILURES_IN_A_ROW,
-    MAX_LISTED_PER_POLL,
-    SLOW_LIST_RETRY_SECONDS,
-)
-from dagster_runs.sensors.listing import FinishedRunsReader
+from dagster_runs.sensors.completion.updates import ListRead, NotFinished, PollResult, RoundEnded, Update
+from dagster_runs.sensors.listing import ListReader
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError
+
+
+class _Round:
+    """One round of polling. Several threads share it.
+
+    Args:
+        resource: The resource.
+        until: Monotonic seconds after which no further call begins.
+
+    Attributes:
+        polls: The number of status calls that have begun.
+        has_response: Whether the vendor has responded.
+    """
+
+    def __init__(self, resource: RemoteRunResource, until: float) -> None:
+        self.resource = resource
+        self.until = until
+        self.polls = 0
+        self.has_response = False
+        self._failures_in_a_row = 0
+        self._lock = threading.Lock()
+
+    def has_time(self, until: float | None = None) -> bool:
+        """Whether another call may begin: there is time, by default that of the round, and the vendor responds."""
+        is_late = current_clock().monotonic() >= (self.until if until is None else until)
+        return not is_late and self._failures_in_a_row < limits.MAX_FAILURES_IN_A_ROW
+
+    def begin_poll(self) -> bool:
+        """Counts a status call that begins. Returns whether it may begin."""
+        with self._lock:
+            may_begin = self.has_time()
+            self.polls += may_begin
+            return may_begin
+
+    def responded(self) -> None:
+        """Records that the vendor responded to a call."""
+        with self._lock:
+            self._failures_in_a_row, self.has_response = 0, True
+
+    def failed(self) -> None:
+        """Records that a call failed."""
+        with self._lock:
+            self._failures_in_a_row += 1
 
 
 class _ListReading:
@@ -48,18 +74,21 @@ class _ListReading:
         shown: The runs that were shown, or are known to be active.
         entries: The number of entries that were read, of any runs.
         is_complete: Whether all finished runs were shown.
+        until: Monotonic seconds after which the lists are not read further.
     """
 
-    def __init__(self, due: Sequence[DeferredRun], active: Iterable[DeferredRun]) -> None:
+    def __init__(self, due: Sequence[DeferredRun], active: Iterable[DeferredRun], until: float) -> None:
         self.active = frozenset(active)
         self.pending = set(due)
         self.shown: set[DeferredRun] = set()
         self.entries = 0
         self.is_complete = False
+        self.until = until
         self._by_id = {deferred_run.run_id: deferred_run for deferred_run in self.active}
 
     def take(self, run_id: str) -> DeferredRun | None:
         """Returns the run with this id, the first time that a list shows it."""
+        self.entries += 1
         deferred_run = self._by_id.pop(run_id, None)
         if deferred_run is not None:
             self.shown.add(deferred_run)
@@ -80,15 +109,10 @@ class ResourcePoller:
     def __init__(self, name: str) -> None:
         self.updates: SimpleQueue[Update] = SimpleQueue()
         self._name = name
-        self._finished_runs = FinishedRunsReader()
+        self._workers = ThreadPoolExecutor(limits.MAX_CONCURRENT_POLLS, thread_name_prefix=f"dagster_runs_{name}")
+        self._calls: dict[DeferredRun, Future[None]] = {}
+        self._finished_runs = ListReader()
         self._skipped_until: dict[str, float] = {}
-        self._workers = ThreadPoolExecutor(MAX_CONCURRENT_POLLS, thread_name_prefix=f"dagster_runs_{name}")
-        self._waiting: deque[tuple[DeferredRun, Callable[[], RunStatus]]] = deque()
-        self._in_progress: set[DeferredRun] = set()
-        self._results: SimpleQueue[PollResult] = SimpleQueue()
-        self._failures_in_a_row = 0
-        self._polls = 0
-        self._was_answered = False
 
     def poll(
         self, due: Sequence[DeferredRun], active: Iterable[DeferredRun], resource: RemoteRunResource, until: float
@@ -99,185 +123,143 @@ class ResourcePoller:
             due: The runs that are due, most urgent first.
             active: All active runs of this resource.
             resource: The resource.
-            until: Monotonic seconds after which no further call begins. Calls in progress continue, and count in a
-                later tick.
+            until: Monotonic seconds after which no further call begins. Calls in progress continue, and their results
+                are applied in a later tick.
         """
-        self._failures_in_a_row, self._polls, self._was_answered = 0, 0, False
-        self._collect()
-        wanted = [deferred_run for deferred_run in due if deferred_run not in self._in_progress]
+        clock, this = current_clock(), _Round(resource, until)
+        self._calls = {deferred_run: call for deferred_run, call in self._calls.items() if not call.done()}
+        wanted = [deferred_run for deferred_run in due if deferred_run not in self._calls]
         # No matter how long the lists take, some runs that are past their deadline are polled in each tick.
-        now = current_clock().wall()
-        for deferred_run in [one for one in wanted[:MAX_CONCURRENT_POLLS] if one.deadline <= now]:
-            self._begin_individually(deferred_run, resource, until)
+        now = clock.wall()
+        for deferred_run in [one for one in wanted[: limits.MAX_CONCURRENT_POLLS] if one.deadline <= now]:
+            self._begin(this, deferred_run)
             wanted.remove(deferred_run)
         if len(wanted) > 1:
-            shown = self._read_lists(wanted, active, resource, until)
+            shown = self._read_lists(this, wanted, active)
             wanted = [deferred_run for deferred_run in wanted if deferred_run not in shown]
-        for deferred_run in wanted if self._has_time(until) else ():
-            self._begin_individually(deferred_run, resource, until)
-        self._submit(resource, until)
-        while self._in_progress and current_clock().monotonic() < until:
-            self._collect(wait=until - current_clock().monotonic())
-            self._submit(resource, until)
-        self._waiting.clear()  # runs that were not polled in time are due again in the next tick
-        polls = self._polls + len(self._in_progress)
-        now = current_clock().monotonic()
-        was_asked = polls > 0 or any(now < skipped for skipped in self._skipped_until.values())
-        is_unresponsive = was_asked and not self._was_answered and now >= until
-        self.updates.put(RoundEnded(polls, is_unresponsive))
+        for deferred_run in wanted:
+            self._begin(this, deferred_run)
+        wait(self._calls.values(), timeout=max(0.0, until - clock.monotonic()))
+        for call in self._calls.values():
+            # A run whose call has not begun is due again in the next tick. An error of ours fails the tick.
+            if not call.cancel() and call.done():
+                call.result()
+        ended = clock.monotonic()
+        was_asked = this.polls > 0 or any(ended < skipped for skipped in self._skipped_until.values())
+        self.updates.put(RoundEnded(this.polls, was_asked and not this.has_response and ended >= until))
 
-    def _read_lists(
-        self, due: Sequence[DeferredRun], active: Iterable[DeferredRun], resource: RemoteRunResource, until: float
-    ) -> set[DeferredRun]:
+    def _read_lists(self, this: _Round, due: Sequence[DeferredRun], active: Iterable[DeferredRun]) -> set[DeferredRun]:
         """Reads the vendor's lists until they have shown all runs that are due. Returns the runs that were shown."""
-        begun = self._in_progress.union(deferred_run for deferred_run, _ in self._waiting)
-        reading = _ListReading(due, [deferred_run for deferred_run in active if deferred_run not in begun])
         # A list may be too long for a tick, so half of the time is left for polling individually.
-        now = current_clock().monotonic()
-        half = now + (until - now) / 2
+        half = (current_clock().monotonic() + this.until) / 2
+        reading = _ListReading(due, [one for one in active if one not in self._calls], half)
         # If the list of finished runs fails, the other list is still read.
         for name, read in (
             (f"The finished runs of {self._name}", self._read_finished),
             (f"The runs of {self._name}", self._read_runs),
         ):
-            if reading.pending and self._has_time(half):
-                self._tolerate_errors(name, read, reading, resource, half, until)
+            if reading.pending and this.has_time(half):
+                self._tolerate_errors(name, read, this, reading)
         return reading.shown
 
-    def _tolerate_errors(  # noqa: PLR0917 - what `read` is called with, and its name
-        self,
-        name: str,
-        read: "_Read",
-        reading: _ListReading,
-        resource: RemoteRunResource,
-        list_until: float,
-        until: float,
+    def _tolerate_errors(
+        self, name: str, read: Callable[[_Round, _ListReading], None], this: _Round, reading: _ListReading
     ) -> None:
         """Reads a list. If that fails, each run is polled individually, so this method raises no error."""
         clock = current_clock()
         if clock.monotonic() < self._skipped_until.get(name, 0.0):
             return
-        began, entries_before, is_whole = clock.monotonic(), reading.entries, False
+        entries_before, list_read = reading.entries, ListRead(name)
         try:
-            with resource.http().with_call_budget():
-                is_whole = read(reading, resource, list_until, until)
+            with this.resource.http().with_call_budget():
+                read(this, reading)
         except InvalidRequestError as error:
-            self._was_answered = True
-            if read == self._read_finished:  # expected from a server without that filter: it lists the runs
-                self.updates.put(ListRead(name, unsupported=error))
-                self._skipped_until[name] = clock.monotonic() + FILTER_RETRY_SECONDS
-            else:
-                self.updates.put(ListFailed(name, error, is_refusal=True))
+            this.responded()
+            # A server without the filter for finished runs lists all runs.
+            list_read = ListRead(name, error, is_offered=read != self._read_finished)
         except Exception as error:  # noqa: BLE001 - an error of the vendor or of its code
-            self._failures_in_a_row += 1
-            self.updates.put(ListFailed(name, error))
-        else:
-            self.updates.put(ListRead(name))
+            this.failed()
+            list_read = ListRead(name, error)
+        self.updates.put(list_read)
         now = clock.monotonic()
-        if now >= list_until and is_whole:
-            self._skipped_until[name] = now + (now - began)  # leave time for the other list next
-        elif now >= list_until and reading.entries == entries_before:
-            self._skipped_until[name] = now + SLOW_LIST_RETRY_SECONDS
+        if not list_read.is_offered:
+            self._skipped_until[name] = now + limits.FILTER_RETRY_SECONDS
+        elif now >= reading.until and reading.entries == entries_before:
+            self._skipped_until[name] = now + limits.SLOW_LIST_RETRY_SECONDS
 
-    def _read_finished(
-        self, reading: _ListReading, resource: RemoteRunResource, list_until: float, until: float
-    ) -> bool:
-        now = current_clock().wall()
-        active = reading.active
-
-        def show(listed: ListedRun) -> bool:
-            self._take_listed(listed, reading, resource, until)
-            return self._has_time(list_until)
-
-        # A run that was listed, and whose outcome could not be fetched, is polled individually.
+    def _read_finished(self, this: _Round, reading: _ListReading) -> None:
+        now, active = current_clock().wall(), reading.active
+        # A run whose last poll failed is polled individually.
         since = min((one.known_active_until for one in active if one.last_individual_update), default=now)
-        for read_to in self._finished_runs.read(resource, since, show):
-            self._was_answered = True
+        show, has_time = partial(self._take_listed, this, reading), partial(this.has_time, reading.until)
+        for read_to in self._finished_runs.read(this.resource.list_finished, since, show, has_time):
+            this.responded()
             reading.is_complete = read_to >= now
-            others = active - reading.shown
-            self.updates.put(NotFinished(others, read_to, counts_as_poll=reading.is_complete))
-        if not reading.is_complete:
-            return False
-        known = {one for one in active - reading.shown if not one.needs_individual_poll(now)}
-        reading.shown |= known
-        reading.pending -= known
-        return True
+            self.updates.put(NotFinished(active - reading.shown, read_to, counts_as_poll=reading.is_complete))
+        if reading.is_complete:
+            known = {one for one in active - reading.shown if not one.needs_individual_poll(now)}
+            reading.shown |= known
+            reading.pending -= known
 
-    def _read_runs(self, reading: _ListReading, resource: RemoteRunResource, list_until: float, until: float) -> bool:
-        most = len(reading.pending) * MAX_LISTED_PER_POLL
+    def _read_runs(self, this: _Round, reading: _ListReading) -> None:
+        most = len(reading.pending) * limits.MAX_LISTED_PER_POLL
         if reading.is_complete and most < len(reading.active):
-            return True  # the list would only show runs that are known to be active
+            return  # the list would only show runs that are known to be active
         oldest = min(deferred_run.record.at for deferred_run in reading.pending)
-        found = resource.list_runs(oldest - LISTED_LATE)
-        if found is None:
-            return False
-        for read, listed in enumerate(found):
-            self._take_listed(listed, reading, resource, until)
-            if not reading.pending or read >= most or not self._has_time(list_until):
-                return False
-        self._was_answered = True
-        return True
-
-    def _take_listed(self, listed: ListedRun, reading: _ListReading, resource: RemoteRunResource, until: float) -> None:
-        self._failures_in_a_row, self._was_answered = 0, True
-        reading.entries += 1
-        deferred_run = reading.take(listed.run_id)
-        if deferred_run is None:
-            return
-        get_status = partial(deferred_run.run.status_of_listed, resource, listed)
-        if listed.state.is_final:  # its status and its result need further calls
-            self.updates.put(ListedAsFinished(deferred_run))
-            self._begin(deferred_run, get_status, resource, until)
-        else:
-            self._in_progress.add(deferred_run)
-            self._poll_one(deferred_run, get_status, resource)
-            self._collect()
-
-    def _begin_individually(self, deferred_run: DeferredRun, resource: RemoteRunResource, until: float) -> None:
-        self._begin(deferred_run, partial(deferred_run.run.get_status, resource, deferred_run.run_id), resource, until)
-
-    def _begin(
-        self, deferred_run: DeferredRun, get_status: Callable[[], RunStatus], resource: RemoteRunResource, until: float
-    ) -> None:
-        self._waiting.append((deferred_run, get_status))
-        self._submit(resource, until)
-
-    def _submit(self, resource: RemoteRunResource, until: float) -> None:
-        """Begins the waiting status calls, as long as there is time and the vendor responds."""
-        while self._waiting and len(self._in_progress) < MAX_CONCURRENT_POLLS and self._has_time(until):
-            deferred_run, get_status = self._waiting.popleft()
-            self._in_progress.add(deferred_run)
-            self._workers.submit(self._poll_one, deferred_run, get_status, resource)
-
-    def _poll_one(
-        self, deferred_run: DeferredRun, get_status: Callable[[], RunStatus], resource: RemoteRunResource
-    ) -> None:
-        """Polls one run, in a worker's thread."""
-        polled_at = current_clock().wall()
-        self.updates.put(PollStarted(deferred_run, polled_at))
-        result = poll_run(deferred_run, polled_at, get_status, resource)
-        self.updates.put(result)
-        self._results.put(result)
-
-    def _has_time(self, until: float) -> bool:
-        self._collect()
-        return current_clock().monotonic() < until and self._failures_in_a_row < MAX_FAILURES_IN_A_ROW
-
-    def _collect(self, *, wait: float = 0.0) -> None:
-        """Counts the status calls that have finished. If `wait` is positive, waits for one first."""
-        while True:
-            try:
-                result = self._results.get(block=wait > 0, timeout=max(0.0, wait) or None)
-            except Empty:
+        found = this.resource.list_runs(oldest - limits.LISTED_LATE)
+        for read, listed in enumerate(found if found is not None else ()):
+            self._take_listed(this, reading, listed)
+            if not reading.pending or read >= most or not this.has_time(reading.until):
                 return
-            wait = 0.0
-            self._polls += 1
-            self._in_progress.discard(result.deferred_run)
-            if result.is_answered:
-                self._failures_in_a_row, self._was_answered = 0, True
-            if result.has_failed:
-                self._failures_in_a_row += 1
+        if found is not None:
+            this.responded()
+
+    def _take_listed(self, this: _Round, reading: _ListReading, listed: ListedRun) -> None:
+        this.responded()
+        deferred_run = reading.take(listed.run_id)
+        if deferred_run is not None:
+            self._begin(this, deferred_run, listed)
+
+    def _begin(self, this: _Round, deferred_run: DeferredRun, listed: ListedRun | None = None) -> None:
+        """Begins to poll a run.
+
+        Args:
+            this: The round.
+            deferred_run: The run.
+            listed: Its entry in a list. If it is active there, no call is needed.
+        """
+        run, resource = deferred_run.run, this.resource
+        if listed is None:
+            get_status = partial(run.get_status, resource, deferred_run.run_id)
+        else:
+            get_status = partial(run.status_of_listed, resource, listed)
+        if listed is not None and not listed.state.is_final:
+            self._poll(this, deferred_run, get_status)
+        else:  # its status and its result need calls
+            self._calls[deferred_run] = self._workers.submit(self._poll, this, deferred_run, get_status)
+
+    def _poll(self, this: _Round, deferred_run: DeferredRun, get_status: Callable[[], RunStatus]) -> None:
+        if not this.begin_poll():
+            return
+        result = poll_run(deferred_run, get_status, this.resource)
+        if result.has_response:
+            this.responded()
+        if result.has_failed:
+            this.failed()
+        self.updates.put(result)
 
 
-_Read = Callable[[_ListReading, RemoteRunResource, float, float], bool]
-"""Reads a list; returns whether nothing in it is left that is worth reading."""
+def poll_run(deferred_run: DeferredRun, get_status: Callable[[], RunStatus], resource: RemoteRunResource) -> PollResult:
+    """Asks the vendor for a run's status, and fetches the result of one that succeeded. Raises nothing."""
+    polled_at = current_clock().wall()
+    status: RunStatus | None = None
+    result: RunResult | None = None
+    try:
+        with resource.http().with_call_budget():
+            status = get_status()
+            if status.state is RunState.SUCCEEDED:
+                gate = deferred_run.asset.remote.options.gate
+                result = deferred_run.run.fetch_result(resource, deferred_run.run_id, status, gate)
+    except Exception as error:  # noqa: BLE001 - of the vendor or of its code; the tick's thread decides what follows
+        return PollResult(deferred_run, polled_at, status, error=error)
+    return PollResult(deferred_run, polled_at, status, result)

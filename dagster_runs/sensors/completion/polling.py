@@ -10,11 +10,11 @@ import dagster as dg
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sensors import limits
-from dagster_runs.sensors.completion.decisions import OverdueFacts, Phase, when_overdue
+from dagster_runs.sensors.completion.decisions import Phase, when_overdue
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.poller import ResourcePoller
 from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
-from dagster_runs.sensors.completion.updates import ListFailed, ListRead, PollResult, RoundEnded, Update, apply
+from dagster_runs.sensors.grouping import group_by
 from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.transport.clock import current_clock
 
@@ -43,27 +43,7 @@ class PolledResource:
                 update = self.poller.updates.get_nowait()
             except Empty:
                 return
-            apply(update)
-            self._track(update)
-
-    def _track(self, update: Update) -> None:
-        match update:
-            case PollResult():
-                if update.is_answered:
-                    self.outages.succeeded()
-                if update.has_failed and update.error is not None:
-                    self.outages.failed(update.error)
-            case ListRead():
-                self.outages.list_succeeded(update.name, unsupported=update.unsupported)
-            case ListFailed():
-                self.outages.list_failed(update.name, update.error)
-                if not update.is_refusal:
-                    self.outages.failed(update.error)
-            case RoundEnded():
-                threshold = min(limits.MAX_FAILURES_IN_A_ROW, update.polls)
-                self.outages.end_round(threshold, is_unresponsive=update.is_unresponsive)
-            case _:
-                pass
+            update.apply(self.outages)
 
 
 class Polling:
@@ -100,10 +80,9 @@ class Polling:
         until = begun + limits.TICK_POLL_UNTIL
         self._apply_updates()
         soon = clock.wall() + self._interval / 2
-        active: dict[str, list[DeferredRun]] = {}
-        for deferred_run in deferred_runs:
-            if deferred_run.phase is Phase.ACTIVE:
-                active.setdefault(deferred_run.asset.remote.resource_key, []).append(deferred_run)
+        active = group_by(
+            (one for one in deferred_runs if one.phase is Phase.ACTIVE), lambda one: one.asset.remote.resource_key
+        )
         pending: list[Future[None]] = []
         for key, resource in resources.items():
             polled = self._resources[key]
@@ -140,14 +119,12 @@ class Polling:
                 continue
             one.overdue_since = one.overdue_since or now
             one.phase = when_overdue(
-                OverdueFacts(
-                    overdue_for=now - one.deadline,
-                    seen_overdue_for=now - one.overdue_since,
-                    was_polled=one.polled_at >= one.deadline or one.asset.remote.resource_key in unavailable,
-                    was_answered=one.last_response_at >= one.deadline,
-                    is_materialized=one.is_materialized,
-                    was_ever_polled=one.polled_at > 0,
-                )
+                overdue_for=now - one.deadline,
+                seen_overdue_for=now - one.overdue_since,
+                was_polled=one.polled_at >= one.deadline or one.asset.remote.resource_key in unavailable,
+                has_response=one.last_response_at >= one.deadline,
+                is_materialized=one.is_materialized,
+                was_ever_polled=one.polled_at > 0,
             )
 
     def log_outages(self, log: logging.Logger) -> None:

@@ -16,6 +16,7 @@ from dagster_runs.remote_run.execution.reexecution import DEFERRED_BY_TAG
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.decisions import Phase, RequestedRun
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.grouping import group_by
 from dagster_runs.transport.clock import machine_time
 
 _WILL_RETRY_TAG = "dagster/will_retry"
@@ -45,9 +46,7 @@ def requested_runs(
     found: dict[DeferredRun, list[dg.RunRecord]] = {deferred_run: [] for deferred_run in deferred_runs}
     if not found:
         return found
-    by_tags: dict[tuple[str, str], list[DeferredRun]] = {}
-    for deferred_run in deferred_runs:
-        by_tags.setdefault((deferred_run.run_id, deferred_run.record.dagster_run_id), []).append(deferred_run)
+    by_tags = group_by(deferred_runs, lambda one: (one.run_id, one.record.dagster_run_id))
     wanted = dg.RunsFilter(tags={FINISHES_TAG: [deferred_run.run_id for deferred_run in deferred_runs]})
     for record in instance.get_run_records(wanted):
         tags, keys = record.dagster_run.tags, record.dagster_run.asset_selection

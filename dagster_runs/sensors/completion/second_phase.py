@@ -150,28 +150,26 @@ def report_evaluations(
     Returns:
         Whether all were reported.
     """
-    instance, stored = tick.context.instance, 0
+    instance, output, stored = tick.context.instance, tick.output, 0
     dagster_run: dg.DagsterRun | None = None
     for one in evaluations:
-        partition = partition_of(one)
-        if partition is None:
-            _return_with_tick(one, tick)
-            continue
-        asset_partition = (one.asset_check_key, partition)
-        if asset_partition not in tick.output.runless_evaluations and _NO_RUN not in runs_of_check(
-            instance, *asset_partition
-        ):
-            tick.output.runless_evaluations.add(asset_partition)
-            _return_with_tick(one, tick)
+        check, partition = one.asset_check_key, partition_of(one)
+        is_first = partition is None or (
+            (check, partition) not in output.runless_evaluations
+            and _NO_RUN not in runs_of_check(instance, check, partition)
+        )
+        if is_first:
+            output.evaluate(one)
+            if one.target_materialization_data is not None:
+                output.was_stored = partial(is_evaluated, one)
             continue
         if stored >= limits.MIN_STORED_EVALUATIONS and not has_time():
             return False
         dagster_run = dagster_run or instance.get_run_by_id(deferred_run.record.dagster_run_id)
         if dagster_run is None:
             tick.context.log.warning(
-                "The checks of %s run %s cannot be reported for %s, as Dagster run %s, which started it, was deleted",
-                deferred_run.run.vendor,
-                deferred_run.run_id,
+                "The checks of %s cannot be reported for %s, as Dagster run %s, which started it, was deleted",
+                deferred_run,
                 partition,
                 deferred_run.record.dagster_run_id,
             )
@@ -179,12 +177,6 @@ def report_evaluations(
         report_evaluation(instance, one, dagster_run)
         stored += 1
     return True
-
-
-def _return_with_tick(evaluation: dg.AssetCheckEvaluation, tick: TickContext) -> None:
-    tick.output.events.append(evaluation)
-    if evaluation.target_materialization_data is not None:
-        tick.output.was_stored = partial(is_evaluated, evaluation)
 
 
 def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool:

@@ -1,4 +1,4 @@
-"""A tick of the completion sensor: from the active deferred runs to the outcomes that are reported to Dagster.
+"""The ticks of the completion sensor: from the active deferred runs to the outcomes that are reported to Dagster.
 
 A tick refreshes the index of deferred runs from the event log, polls the runs that are due, decides what to do about
 each, and reports. A success is reported in two phases: the materializations in one tick, and the check evaluations that
@@ -9,7 +9,6 @@ remains, and its tick id differs from the last one that was returned. The index 
 which has everything that was stored. So each outcome is reported once.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
@@ -31,15 +30,15 @@ from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
 from dagster_runs.sensors.completion.second_phase import drop_evaluated
 from dagster_runs.sensors.completion.successes import Successes
 from dagster_runs.sensors.completion.wiped import WipedRuns
-from dagster_runs.sensors.outages import Alarm, LastingProblem, OutageLog
-from dagster_runs.sensors.registry import WatchedAsset, check_defined
-from dagster_runs.sensors.tick import STILL_RUNNING, EventBudget, TickOutput
-from dagster_runs.sensors.vendor_resources import VendorResources, initialized
+from dagster_runs.sensors.outages import LastingProblem
+from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.sensors.tick import SensorTicks, TickOutput
+from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
 
-class Completion:
-    """The state of a completion sensor in this process, and its ticks.
+class Completion(SensorTicks):
+    """The ticks of a completion sensor.
 
     Args:
         assets: The assets whose deferred runs it finishes.
@@ -58,14 +57,10 @@ class Completion:
         default_jobs: Mapping[WatchedAsset, str],
         interval: float,
     ) -> None:
-        self._assets = assets
-        self._busy = threading.Lock()
+        super().__init__(assets)
         self._index: DeferredRunIndex | None = None
         self._tick_id = ""
         self._was_stored: Callable[[dg.DagsterInstance], bool] | None = None
-        self._budget = EventBudget()
-        self._alarm = Alarm()
-        self._resource_log = OutageLog()
         self._wiped = WipedRuns()
         schedules = PollScheduleCache()
         self._polling = Polling(dict.fromkeys(asset.remote.resource_key for asset in assets), interval, schedules)
@@ -73,24 +68,19 @@ class Completion:
         self._successes = Successes(schedules, self._follow_ups)
         self._failures = Failures(jobs, default_jobs, self._follow_ups)
 
-    def tick(self, context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        """Evaluates the sensor once."""
-        if not self._busy.acquire(blocking=False):
-            return dg.SkipReason(STILL_RUNNING)
+    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
         was_stored = self._was_stored
         try:
-            with initialized(self._assets, context) as vendors:
-                return self._tick(context, vendors)
+            return self._refresh_poll_and_report(context, vendors)
         except LastingProblem:
             raise  # nothing was returned to Dagster, and the index is up to date
         except BaseException:
             self._index, self._was_stored = None, was_stored  # it is unknown how far the tick got
             raise
-        finally:
-            self._busy.release()
 
-    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
-        check_defined(self._assets, context.repository_def)
+    def _refresh_poll_and_report(
+        self, context: dg.SensorEvaluationContext, vendors: VendorResources
+    ) -> dg.SensorResult:
         begun = current_clock().monotonic()
         cursor = Cursor.from_text(context.cursor)
         index = self._refresh(cursor, context.instance, begun)
@@ -99,12 +89,18 @@ class Completion:
                 skip_reason="Reading which deferred runs are active; the next tick continues", cursor=context.cursor
             )
         self._polling.poll(index, vendors.ready, context.instance, begun)
-        problems = self._log_problems(index, vendors, context)
-        tick = self._new_tick(index, vendors, context, begun)
+        self._polling.log_outages(context.log)
+        self._wiped.warn(index, context.instance, context.log)
+        problems = [*vendors.problems.values(), *self._polling.refusals]
+        self._alarm.check_before_reporting([*problems, *self._failures.problems().values()])
+        output = TickOutput(begun + limits.TICK_REPORT_UNTIL)
+        tick = TickContext(index, ReportedRuns(index, context.instance), vendors.ready, output, context)
         self._decide(tick, vendors)
-        self._report(tick)
+        self._failures.request(tick)
+        self._successes.evaluate(tick)
+        self._successes.materialize(tick)
         problems += self._failures.log_problems(context.log).values()
-        self._alarm.check_after_reporting(problems, is_idle=tick.output.is_empty)
+        self._alarm.check_after_reporting(problems, is_idle=output.is_empty)
         return self._hand_over(tick, cursor, vendors)
 
     def _refresh(self, cursor: Cursor, instance: dg.DagsterInstance, begun: float) -> DeferredRunIndex:
@@ -119,7 +115,6 @@ class Completion:
             self._tick_id, self._was_stored = cursor.tick_id, None
         else:
             # Dagster has the last tick's cursor, so it has stored the last tick's events.
-            self._budget.learn(instance)
             index.drop([deferred_run for deferred_run in index if deferred_run.phase is Phase.DONE])
         self._index = index
         until = begun + limits.TICK_READ_UNTIL
@@ -133,26 +128,6 @@ class Completion:
         self._follow_ups.start_over(cursor.written_at)
         return DeferredRunIndex(self._assets, instance, low_watermark)
 
-    def _log_problems(
-        self, index: DeferredRunIndex, vendors: VendorResources, context: dg.SensorEvaluationContext
-    ) -> list[str]:
-        """Logs outages, fails the tick if none has failed for too long, and returns what a user must solve."""
-        over = "The resource %r can be used again, after %.0f s"
-        self._resource_log.update(context.log, vendors.problems, over=over, errors=vendors.errors)
-        self._polling.log_outages(context.log)
-        self._wiped.warn(index, context.instance, context.log)
-        problems = [*vendors.problems.values(), *self._polling.refusals]
-        self._alarm.check_before_reporting([*problems, *self._failures.problems().values()])
-        return problems
-
-    def _new_tick(
-        self, index: DeferredRunIndex, vendors: VendorResources, context: dg.SensorEvaluationContext, begun: float
-    ) -> TickContext:
-        max_events = min(limits.MAX_TICK_EVENTS, self._budget.max_events)
-        max_requests = max(1, min(limits.MAX_TICK_REQUESTS, max_events // limits.EVENTS_PER_REQUEST))
-        output = TickOutput(max_events, max_requests, begun + limits.TICK_REPORT_UNTIL)
-        return TickContext(index, ReportedRuns(index, context.instance), vendors.ready, output, context)
-
     def _decide(self, tick: TickContext, vendors: VendorResources) -> None:
         """Decides what the last polls did not: which runs are overdue, and which another process has reported."""
         self._was_stored = None
@@ -161,21 +136,15 @@ class Completion:
         self._drop_lost_results(tick)
         requested_runs.drop_timed_out(tick.deferred_runs, tick.context.instance, current_clock().wall())
 
-    def _report(self, tick: TickContext) -> None:
-        self._failures.request(tick)
-        self._successes.evaluate(tick)
-        self._successes.materialize(tick)
-
     def _hand_over(self, tick: TickContext, before: Cursor, vendors: VendorResources) -> dg.SensorResult:
         """Returns the tick's output for Dagster, with the cursor."""
         output, index = tick.output, tick.deferred_runs
         self._was_stored = output.was_stored
-        self._budget.remember(output.reported)
         self._tick_id = uuid4().hex
         # Work that a lost tick has left undone dates from the time of its cursor.
         written_at = (before.written_at if index.reported else 0.0) or current_clock().wall()
         return dg.SensorResult(
-            asset_events=output.events,
+            asset_events=output.all_events,
             run_requests=output.requests,
             # Dagster shows this for every tick that requests no run.
             skip_reason=None if output.requests else self._summary(index, vendors),
@@ -191,10 +160,9 @@ class Completion:
             if deferred_run.phase is Phase.NEEDS_DAGSTER_RUN and deferred_run.is_materialized:
                 deferred_run.phase = Phase.DONE
                 tick.context.log.warning(
-                    "The checks of %s run %s were not reported before this process began, and its result can no longer "
-                    "be fetched: its materialization keeps no check results",
-                    deferred_run.run.vendor,
-                    deferred_run.run_id,
+                    "The checks of %s were not reported before this process began, and its result can no longer be "
+                    "fetched: its materialization keeps no check results",
+                    deferred_run,
                 )
                 self._follow_ups.request(deferred_run, tick.output, tick.context, state=RunState.SUCCEEDED)
 

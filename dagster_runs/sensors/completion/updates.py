@@ -1,26 +1,22 @@
 """The results of polling, as immutable values: worker threads create them, and only the tick's thread applies them."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
 
-from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import RunResult
+from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
-from dagster_runs.transport.errors import NotFoundError
+from dagster_runs.sensors.outages import OutageTracker
+from dagster_runs.transport.errors import InvalidRequestError, NotFoundError
 
 
-@dataclass(frozen=True)
-class PollStarted:
-    """A status call has begun. It may outlive the tick.
+class Update(Protocol):
+    """Something that a poller has learned."""
 
-    Attributes:
-        deferred_run: The run.
-        polled_at: Epoch seconds.
-    """
-
-    deferred_run: DeferredRun
-    polled_at: float
+    def apply(self, outages: OutageTracker) -> None:
+        """Applies it to the runs that it is about, and to the resource's outages. Only for the tick's thread."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class PollResult:
     error: Exception | None = None
 
     @property
-    def is_answered(self) -> bool:
+    def has_response(self) -> bool:
         """Whether the vendor has returned the run's status, or reported that it does not know the run."""
         return self.status is not None or isinstance(self.error, NotFoundError)
 
@@ -51,12 +47,13 @@ class PollResult:
         """Whether a call failed, which says nothing about the run."""
         return self.error is not None and not isinstance(self.error, NotFoundError)
 
-
-@dataclass(frozen=True)
-class ListedAsFinished:
-    """The list of finished runs has shown a run, and may not show it again."""
-
-    deferred_run: DeferredRun
+    def apply(self, outages: OutageTracker) -> None:
+        """See `Update`."""
+        self.deferred_run.apply_poll(self.polled_at, self.status, self.result, self.error)
+        if self.has_response:
+            outages.succeeded()
+        if self.error is not None and self.has_failed:
+            outages.failed(self.error)
 
 
 @dataclass(frozen=True)
@@ -69,37 +66,38 @@ class NotFinished:
         counts_as_poll: Whether a run that needs no status call of its own counts as polled.
     """
 
-    deferred_runs: frozenset[DeferredRun]
+    deferred_runs: Collection[DeferredRun]
     until: float
     counts_as_poll: bool = False
+
+    def apply(self, outages: OutageTracker) -> None:
+        """See `Update`."""
+        for deferred_run in self.deferred_runs:
+            deferred_run.known_active_until = max(deferred_run.known_active_until, self.until)
+            if self.counts_as_poll and not deferred_run.needs_individual_poll(self.until):
+                deferred_run.polled_at = self.until
 
 
 @dataclass(frozen=True)
 class ListRead:
-    """A list was read, completely or until there was no more time.
+    """A list was read, completely or until there was no more time; or it could not be read.
 
     Attributes:
         name: The name of the list, for messages.
-        unsupported: The error of a vendor that does not offer this list.
+        error: Why it could not be read.
+        is_offered: Whether the vendor offers this list.
     """
 
     name: str
-    unsupported: Exception | None = None
+    error: Exception | None = None
+    is_offered: bool = True
 
-
-@dataclass(frozen=True)
-class ListFailed:
-    """A list could not be read.
-
-    Attributes:
-        name: The name of the list, for messages.
-        error: The error.
-        is_refusal: Whether the vendor refused only this list, so that the error does not indicate an outage.
-    """
-
-    name: str
-    error: Exception
-    is_refusal: bool = False
+    def apply(self, outages: OutageTracker) -> None:
+        """See `Update`."""
+        outages.list_read(self.name, self.error, is_offered=self.is_offered)
+        # If the vendor refuses only this list, that is no outage.
+        if self.error is not None and not isinstance(self.error, InvalidRequestError):
+            outages.failed(self.error)
 
 
 @dataclass(frozen=True)
@@ -107,54 +105,13 @@ class RoundEnded:
     """A round of polling has finished.
 
     Attributes:
-        polls: The number of status calls that began in it, or were in progress.
+        polls: The number of status calls that finished in it, or were in progress.
         is_unresponsive: Whether the vendor did not respond before the time was up.
     """
 
     polls: int
     is_unresponsive: bool
 
-
-Update = PollStarted | PollResult | ListedAsFinished | NotFinished | ListRead | ListFailed | RoundEnded
-
-
-def poll_run(
-    deferred_run: DeferredRun, polled_at: float, get_status: Callable[[], RunStatus], resource: RemoteRunResource
-) -> PollResult:
-    """Asks the vendor for a run's status, and fetches the result of one that succeeded. Raises nothing.
-
-    Args:
-        deferred_run: The run.
-        polled_at: Epoch seconds.
-        get_status: Asks the vendor for the status.
-        resource: The vendor's resource.
-    """
-    status: RunStatus | None = None
-    result: RunResult | None = None
-    try:
-        with resource.http().with_call_budget():
-            status = get_status()
-            if status.state is RunState.SUCCEEDED:
-                gate = deferred_run.asset.remote.options.gate
-                result = deferred_run.run.fetch_result(resource, deferred_run.run_id, status, gate)
-    except Exception as error:  # noqa: BLE001 - of the vendor or of its code; the tick's thread decides what follows
-        return PollResult(deferred_run, polled_at, status, error=error)
-    return PollResult(deferred_run, polled_at, status, result)
-
-
-def apply(update: Update) -> None:
-    """Applies an update to its runs. Only for the tick's thread."""
-    match update:
-        case PollStarted(deferred_run, polled_at):
-            deferred_run.polled_at = polled_at
-        case PollResult():
-            update.deferred_run.apply_poll(update.polled_at, update.status, update.result, update.error)
-        case ListedAsFinished(deferred_run):
-            deferred_run.last_individual_update = 0.0
-        case NotFinished():
-            for deferred_run in update.deferred_runs:
-                deferred_run.known_active_until = max(deferred_run.known_active_until, update.until)
-                if update.counts_as_poll and not deferred_run.needs_individual_poll(update.until):
-                    deferred_run.polled_at = update.until
-        case _:
-            pass
+    def apply(self, outages: OutageTracker) -> None:
+        """See `Update`."""
+        outages.end_round(min(limits.MAX_FAILURES_IN_A_ROW, self.polls), is_unresponsive=self.is_unresponsive)

@@ -8,7 +8,7 @@ from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
-from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.sensors.grouping import group_by
 from dagster_runs.transport.clock import current_clock
 
 
@@ -26,27 +26,21 @@ class WipedRuns:
         if now - self._checked_at < limits.WIPE_CHECK_INTERVAL:
             return
         self._checked_at = now
-        active: dict[WatchedAsset, list[DeferredRun]] = {}
-        for deferred_run in deferred_runs:
-            if deferred_run.phase is Phase.ACTIVE:
-                active.setdefault(deferred_run.asset, []).append(deferred_run)
-        assets = list(active)
-        first = self._turn % len(assets) if assets else 0
+        unwarned = (one for one in deferred_runs if one.phase is Phase.ACTIVE and one not in self._warned)
+        active = list(group_by(unwarned, lambda one: one.asset).values())
+        first = self._turn % len(active) if active else 0
         self._turn += limits.WIPE_CHECK_ASSETS
-        for asset in (assets[first:] + assets[:first])[: limits.WIPE_CHECK_ASSETS]:
-            candidates = [deferred_run for deferred_run in active[asset] if deferred_run not in self._warned][
-                -limits.WIPE_CHECK_RUNS :
-            ]
-            existing_ids = _entries(candidates, instance) if candidates else set()
+        for same_asset in (active[first:] + active[:first])[: limits.WIPE_CHECK_ASSETS]:
+            candidates = same_asset[-limits.WIPE_CHECK_RUNS :]
+            existing_ids = _entries(candidates, instance)
             for deferred_run in candidates:
                 if deferred_run.storage_id not in existing_ids:
                     self._warned.add(deferred_run)
                     log.warning(
-                        "%s run %s of %s is active, but the asset was wiped after the run was started, and the record "
-                        "of the run with it. This process still polls the run and reports its outcome, but no process "
-                        "will after a restart of the code server. Started by Dagster run %s",
-                        deferred_run.run.vendor,
-                        deferred_run.run_id,
+                        "%s of %s is active, but the asset was wiped after the run was started, and the record of the "
+                        "run with it. This process still polls the run and reports its outcome, but no process will "
+                        "after a restart of the code server. Started by Dagster run %s",
+                        deferred_run,
                         deferred_run.keys[0].to_user_string() if deferred_run.keys else "an asset",
                         deferred_run.record.dagster_run_id,
                     )

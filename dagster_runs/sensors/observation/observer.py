@@ -1,7 +1,7 @@
 """Finds and polls the runs of one resource that were started elsewhere, in one tick of the observation sensor."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,15 +10,16 @@ import dagster as dg
 from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunStatus
-from dagster_runs.remote_run.types import MAX_VENDOR_CLOCK_SKEW, ListedRun
+from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.sensors import limits
+from dagster_runs.sensors.listing import ListReader
 from dagster_runs.sensors.observation.cursor import PendingRun, ResourceCursor
-from dagster_runs.sensors.observation.outcomes import ObservationOutput, ObservedOutcomes
+from dagster_runs.sensors.observation.outcomes import ObservationOutput, ObservedOutcomes, ObservedRun
 from dagster_runs.sensors.observation.ownership import NO_ASSET, Ownership
 from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
+from dagster_runs.transport.errors import NotFoundError, VendorError
 
 
 @dataclass
@@ -27,14 +28,14 @@ class ResourceMemory:
 
     Attributes:
         outages: Tracks which calls fail.
-        part: Seconds of the list that are read as one part, after an outage.
+        list_reader: Reads the list.
         polled_at: Epoch seconds at which each pending run was last polled.
         failed_at: Epoch seconds at which the last poll of a run failed, for runs whose last poll failed.
         not_found_since: Epoch seconds since which the vendor has reported that it does not know a run.
     """
 
     outages: OutageTracker
-    part: float = limits.FIRST_LIST_PART
+    list_reader: ListReader = field(default_factory=ListReader)
     polled_at: dict[str, float] = field(default_factory=dict)
     failed_at: dict[str, float] = field(default_factory=dict)
     not_found_since: dict[str, float] = field(default_factory=dict)
@@ -67,7 +68,6 @@ class ResourceObserver:
         outcomes: Reports finished runs.
         output: The output of the tick.
         log: The tick's logger.
-        until: Monotonic seconds after which no further call begins.
         listed: The runs that the list has shown in this tick.
         listed_to: Epoch seconds up to which the list was read.
     """
@@ -81,7 +81,6 @@ class ResourceObserver:
     outcomes: ObservedOutcomes
     output: ObservationOutput
     log: logging.Logger
-    until: float
     listed: dict[str, ListedRun] = field(default_factory=dict)
     listed_to: float = 0.0
 
@@ -90,16 +89,17 @@ class ResourceObserver:
         clock = current_clock()
         now = clock.wall()
         with self.resource.http().with_call_budget():
-            self._list_tolerating_errors()  # runs can be polled even if the list is unavailable or too long
+            # Runs can be polled even if the list is unavailable or too long.
+            self.memory.outages.list_read(f"The runs of {self.name}", self._tolerate_errors(self._list))
             # A vendor may take seconds for each of the many calls that a list needs.
-            self.until = max(self.until, min(clock.monotonic(), self.until) + limits.OBSERVE_POLL_RESERVE)
+            until = max(self.output.until, min(clock.monotonic(), self.output.until) + limits.OBSERVE_POLL_RESERVE)
             pending = self.cursor.pending
             unknown = {run_id: one for run_id, one in pending.items() if one.asset is None}
-            self._each(unknown, self._recognize, (clock.monotonic() + self.until) / 2)
+            self._each(unknown, self._recognize, (clock.monotonic() + until) / 2)
             for run_id in self.ownership.started_by_their_assets(pending, self.memory.polled_at):
                 self.cursor.finish(run_id)
             known = {run_id: one for run_id, one in pending.items() if one.asset is not None}
-            self._each(known, self._poll, self.until)
+            self._each(known, self._poll, until)
         self.memory.keep(self.cursor.pending.keys())
         self.memory.outages.end_round(threshold=1)
         self.memory.outages.log_lists(self.log)
@@ -112,33 +112,21 @@ class ResourceObserver:
         memory, failed_in_a_row = self.memory, 0
         in_turn = sorted(runs.items(), key=lambda item: memory.turn(item[0], item[1].created_at))
         for done, (run_id, pending) in enumerate(in_turn):
+            is_full = not (self.output.has_room_for_events and self.output.has_room_for_requests)
             is_late = done > 0 and current_clock().monotonic() > until
-            if self.output.is_full or failed_in_a_row == limits.MAX_FAILURES_IN_A_ROW or is_late:
+            if is_full or is_late or failed_in_a_row == limits.MAX_FAILURES_IN_A_ROW:
                 break
             error = self._tolerate_errors(partial(call, run_id, pending))
             if error is None:
                 failed_in_a_row = 0
                 memory.failed_at.pop(run_id, None)
                 continue
-            failed_in_a_row += isinstance(error, VendorError)
+            is_vendors = isinstance(error, VendorError)
+            failed_in_a_row += is_vendors
             if run_id not in memory.failed_at:
-                is_vendors = isinstance(error, VendorError)
-                self.log.warning(
-                    "Run %s (%s) could not be polled; the next tick tries again: %s",
-                    run_id,
-                    self.name,
-                    error,
-                    exc_info=None if is_vendors else error,
-                )
+                message = "Run %s (%s) could not be polled; the next tick tries again: %s"
+                self.log.warning(message, run_id, self.name, error, exc_info=None if is_vendors else error)
             memory.failed_at[run_id] = current_clock().wall()
-
-    def _list_tolerating_errors(self) -> None:
-        name = f"The runs of {self.name}"
-        error = self._tolerate_errors(self._list)
-        if error is None:
-            self.memory.outages.list_succeeded(name)
-        else:
-            self.memory.outages.list_failed(name, error)
 
     def _tolerate_errors(self, call: Callable[[], None]) -> Exception | None:
         """Makes a call, and returns its error. The next tick tries again."""
@@ -154,49 +142,29 @@ class ResourceObserver:
         return None
 
     def _list(self) -> None:
-        """Reads the list up to now: as a whole, or after an outage in parts, oldest first."""
+        """Reads the list up to now, or as far as there is time for."""
         clock = current_clock()
-        until = clock.monotonic() + limits.OBSERVE_LIST_SECONDS
-        begin = self.cursor.listed_until - limits.LISTED_LATE
-        while True:
-            now = clock.wall()
-            end = begin + self.memory.part
-            try:
-                is_read = self._list_part(begin, end if end < now else None, until)
-            except UnexpectedResponseError:
-                if self.memory.part <= limits.MIN_LIST_PART:
-                    raise
-                is_read = False  # it may have too many pages
-            if is_read and end >= now:
-                self.listed_to = now
-                return
-            is_late = clock.monotonic() > until
-            if not is_read:
-                self.memory.part = max((min(end, now) - begin) / 2, limits.MIN_LIST_PART)
-            elif not is_late:
-                self.memory.part *= 2
-            if is_read:
-                # Clocks that differ slightly may split two parts at different times.
-                self.listed_to = begin = end - MAX_VENDOR_CLOCK_SKEW
-            if is_late:
-                self.output.problems.append(f"{self.name}: its list is too long for one tick; the next tick continues")
-                return
+        now, until = clock.wall(), clock.monotonic() + limits.OBSERVE_LIST_SECONDS
 
-    def _list_part(self, begin: float, end: float | None, until: float) -> bool:
-        """Reads the runs created between two times. Returns whether there was time for all of them."""
-        clock = current_clock()
-        now = clock.wall()
-        listed = self.resource.list_runs(begin) if end is None else self.resource.list_runs(begin, end)
+        def show(run: ListedRun) -> None:
+            self.listed[run.run_id] = run
+            self.cursor.add(run.run_id, now if run.created_at is None else run.created_at)
+
+        def has_time() -> bool:
+            return clock.monotonic() <= until
+
+        for read_to in self.memory.list_reader.read(self._list_runs, self.cursor.listed_until, show, has_time):
+            self.listed_to = read_to if read_to >= now else read_to - limits.LIST_OVERLAP
+        if self.listed_to < now:
+            self.output.problems.append(f"{self.name}: its list is too long for one tick; the next tick continues")
+
+    def _list_runs(self, since: float, until: float | None) -> Iterator[ListedRun]:
+        listed = self.resource.list_runs(since, until)
         if listed is None:
             raise dg.DagsterInvariantViolationError(
                 f"The resource {self.name!r} cannot list runs as configured; TestGen's needs its project_code"
             )
-        for read, run in enumerate(listed, 1):
-            self.listed[run.run_id] = run
-            self.cursor.add(run.run_id, now if run.created_at is None else run.created_at)
-            if read >= limits.MIN_LISTED and clock.monotonic() > until:
-                return False
-        return True
+        return listed
 
     def _recognize(self, run_id: str, pending: PendingRun) -> None:
         """Determines which asset a run materializes, and finishes a run that materializes none."""
@@ -225,7 +193,7 @@ class ResourceObserver:
             return False
         started_here = False if pending.is_materialized else self.ownership.was_started_here(run_id, pending.created_at)
         if started_here is False:
-            return self.outcomes.report(asset, run_id, pending, status)
+            return self.outcomes.report(ObservedRun(asset, run_id, pending, status))
         return started_here is not None
 
     def _status(self, asset: WatchedAsset, run_id: str) -> RunStatus | None:
