@@ -1,1 +1,1 @@
-"""HTTP calls to vendors' APIs. This package depends neither on any vendor nor on Dagster."""
+"""HTTP calls to vendors' APIs. Depends neither on Dagster nor on any particular vendor."""

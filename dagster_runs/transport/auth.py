@@ -15,11 +15,12 @@ from dagster_runs.transport.redaction import Redactor
 _RENEWAL_MARGIN = 60.0
 """Seconds before its expiration at which a token is renewed."""
 _CONTENTION_WINDOW = 2.0
-"""Seconds. A second renewal within them means that another process renews too, so we first pause for a random time."""
+"""Seconds. If a token is refused so soon after its renewal, another process is renewing it too, so we first pause for a
+random time."""
 
 
 class Auth(Protocol):
-    """Credentials in the form of headers, and their renewal when the vendor refuses them.
+    """Credentials that are sent as headers, and that may be renewed when the vendor refuses them.
 
     Attributes:
         max_renewals: How many times one call may renew the credentials.
@@ -111,7 +112,7 @@ class RenewedToken:
         self._renew_at = 0.0
 
     def headers(self) -> Mapping[str, str]:
-        """Returns the headers with a token that is valid for at least another minute, or half of a short lifetime."""
+        """Returns headers whose token is valid for at least another minute, or for half of its lifetime if shorter."""
         with self._locked():
             if current_clock().wall() >= self._renew_at:
                 self._fetch()

@@ -18,7 +18,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class BodyTooLarge(Exception):
-    """The body exceeds `MAX_BODY`, which is far more than any real response of these APIs."""
+    """The body exceeds `MAX_BODY`, which is far larger than any real response of these APIs."""
 
 
 class BodyTooSlow(Exception):
@@ -57,8 +57,8 @@ def parse_json(body: bytes, *, clean: Callable[[str], str]) -> Any:
     """Parses ``body`` as JSON.
 
     Raises:
-        ValueError: The body is not JSON. The message quotes its beginning. The text is cleaned before it is cut,
-            because the redactor would not recognize half a secret.
+        ValueError: The body is not JSON. The message quotes its beginning. Secrets are redacted before the text is
+            truncated, because the redactor would not recognize part of a secret.
     """
     try:
         return json.loads(body)
@@ -97,7 +97,7 @@ class ApiResponse:
         """Validates the JSON as ``model``.
 
         Raises:
-            UnexpectedResponseError: The JSON has another shape. The error names the fields and quotes the response.
+            UnexpectedResponseError: The JSON does not match ``model``. The error names the fields and quotes the JSON.
         """
         try:
             return model.model_validate(self.json)

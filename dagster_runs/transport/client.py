@@ -104,7 +104,7 @@ class HttpClient:
         keep_secrets: bool = False,
         may_be_empty: bool = False,
     ) -> ApiResponse:
-        """Sends a POST that is harmless when sent twice (a cancel, a token), and retries it after transient failures.
+        """Sends a POST that is harmless when sent twice (to cancel, to get a token), and retries transient failures.
 
         Args:
             segments: The segments of the path.
@@ -183,14 +183,14 @@ class HttpClient:
         try:
             return self.retrying(repeatable=True)(self._send_authenticated, method, path, fresh=False, **request)
         except VendorError as error:
-            # The flag is only about starts. This call starts nothing, but it may be part of a start: fetching a token.
+            # The flag only applies to starts. This call starts nothing, but it may fetch a token during a start.
             error.may_have_been_accepted = False
             raise
 
     def _send_authenticated(self, method: str, path: str, **request: Any) -> ApiResponse:
-        """Sends the call once, but again after a 401 if the credentials can be renewed.
+        """Sends the call once, and again after a 401 if the credentials can be renewed.
 
-        This is safe for starts too: with a 401 the vendor refused the call and did nothing.
+        This is safe for starts too: a 401 means that the vendor refused the call and did nothing.
         """
         for renewal in range(self._auth.max_renewals + 1):
             credentials = self._auth.headers()
@@ -255,7 +255,7 @@ class HttpClient:
                 session.close()
 
     def _follow(self, session: "Session", prepared: "PreparedRequest", call: responses.Call) -> "Response":
-        """Sends the request, and follows redirects within the origin only, since they would carry our credentials."""
+        """Sends the request. Follows redirects only within the origin, because our credentials are sent along."""
         import requests
 
         from dagster_runs.transport import connection

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 _BOOT_TIME_TOLERANCE = 2
-"""Seconds of rounding. Unless the clock is set, the computed boot time of the machine stays the same."""
+"""Seconds that rounding may add. Otherwise the computed boot time only changes when the machine's clock is set."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -25,9 +25,9 @@ class Clock:
         longest_sleep: The longest time in seconds that a waiting step sleeps before it checks the status of its Dagster
             run again.
 
-            A step can outlive its Dagster run, and until it checks, it occupies a worker's slot for nothing. A check is
-            one read of one row by an indexed column and writes no event. 500 waiting steps make 100 such reads per
-            second, which take PostgreSQL a few percent of one core.
+            A step can outlive its Dagster run, and until it checks, it needlessly occupies a worker's slot. A check
+            reads one row by an indexed column and writes no event. 500 waiting steps make 100 such reads per second,
+            which cost PostgreSQL a few percent of one core.
     """
 
     longest_sleep: float = 5.0
@@ -69,7 +69,7 @@ def _host() -> str:
 def is_same_clock(one: str | None, other: str | None) -> bool:
     """Whether times from the clocks with the ``host`` identifiers ``one`` and ``other`` are comparable to the second.
 
-    They are not if the machine's clock was set in between, since one of the times was then wrong.
+    They are not comparable if the machine's clock was set in between, because one of the times was then wrong.
     """
     (name, _, boot), (other_name, _, other_boot) = ((host or "").rpartition("-") for host in (one, other))
     try:

@@ -1,7 +1,7 @@
 """Connections that record whether a request was sent, and that stop reading at a deadline.
 
-The HTTP libraries limit only each single read. So a server that sends a byte now and then, header after header, or an
-endless series of ``100 Continue`` could block a call indefinitely. Here one deadline covers the status line and all
+The HTTP libraries limit only each single read. So a server that sends a byte from time to time, header after header, or
+an endless series of ``100 Continue`` could block a call indefinitely. Here one deadline covers the status line and all
 headers, and another one covers the body. ``connect_timeout`` covers the proxy's response and the TLS handshake.
 
 The deadlines use real time, as the sockets' timeouts do. Name resolution is limited only by the operating system.

@@ -20,9 +20,9 @@ class VendorError(Exception):
         hint: What the user can do.
         is_from_api: Whether the error came from the API itself, as JSON. An error page of a proxy says nothing about
             the vendor's objects.
-        may_have_been_accepted: Whether the vendor may have executed the request despite the error. A call that starts
-            a run is never sent again while this is true.
-        is_transient: Whether the vendor reports that the same call may succeed a little later, although its status does
+        may_have_been_accepted: Whether the vendor may have executed the request despite the error. If so, a call that
+            starts a run is not sent again, unless the vendor accepts an idempotency key.
+        is_transient: Whether the vendor reports that the same call may succeed a little later, even if the status does
             not imply it.
     """
 
@@ -113,7 +113,7 @@ class RateLimitedError(VendorError):
 class ServerError(VendorError):
     """5xx: the vendor has a problem."""
 
-    default_hint = "This is usually a temporary problem of the vendor. Try again later."
+    default_hint = "This is usually a temporary problem at the vendor. Try again later."
 
 
 class ConnectionFailedError(VendorError):
@@ -123,13 +123,13 @@ class ConnectionFailedError(VendorError):
 
 
 class UnexpectedResponseError(VendorError):
-    """The response does not match the vendor's documentation: HTML, text, missing fields, or a foreign redirect."""
+    """The response does not match the vendor's documentation: HTML, text, missing fields, or an unsafe redirect."""
 
     default_hint = "Check that the base URL is the vendor's API, and that no proxy or login page intercepts the calls."
 
 
 def as_outage(error: VendorError) -> UnexpectedResponseError:
-    """Converts ``error`` to one that says nothing about the requested object, so that it is not taken for deleted."""
+    """Converts ``error`` to one that says nothing about the requested object, which must not be treated as deleted."""
     return UnexpectedResponseError(
         error.detail, vendor=error.vendor, method=error.method, path=error.path, status=error.status
     )

@@ -9,7 +9,7 @@ from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.redaction import Redactor
 
 _DEFAULT_LIFETIME = 3600.0
-"""Seconds. Assumed where the response does not contain the lifetime. If it is too long, a 401 causes a renewal."""
+"""Seconds. Assumed if the response does not contain the lifetime. If that is too long, a 401 causes a renewal."""
 
 
 class _TokenAnswer(BaseModel):

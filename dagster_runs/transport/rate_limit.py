@@ -81,7 +81,7 @@ class _Turns:
                 del self._pending[number]
                 self._arrived.append(sent + _MAX_ARRIVAL_DELAY)
         self._arrived = [at for at in self._arrived if at > now - self._window]
-        # Pending requests count as arriving now. The others leave the window one after the other.
+        # Pending requests count as arriving now. The others leave the window one at a time.
         leave = sorted(at + seconds - now for at in self._arrived if at > now - seconds)
         room = limit - len(leave) - len(self._pending)
         if room > 0:

@@ -17,7 +17,7 @@ _MAX_TEMPORARY = 20
 
 
 class Redactor:
-    """Replaces known secrets, also in the encodings that are common in HTTP."""
+    """Replaces known secrets, including in the encodings that are common in HTTP."""
 
     def __init__(self, secrets: Iterable[str | None] = ()) -> None:
         self._permanent: set[str] = set()

@@ -106,7 +106,7 @@ def _not_shown(text: str) -> str:
 
 
 def _may_have_been_accepted(status: int) -> bool:
-    """Whether a start may have been accepted although its response has this status or an unusable body."""
+    """Whether a start may have been accepted even though its response has this status or an unusable body."""
     return status < 300 or status >= 500 or status in _AMBIGUOUS_STATUSES
 
 
@@ -156,10 +156,14 @@ def _reason(status: int) -> str:
 
 def redirected(status: int, target: str, call: Call, *, too_often: bool = False) -> errors.VendorError:
     """Returns the error for a redirect that is not followed. 303 may mean that the server has executed the POST."""
-    problem = "redirects in a circle" if too_often else "redirects elsewhere, and credentials are not sent there"
+    problem = (
+        "redirects too many times"
+        if too_often
+        else "sent a redirect that is not followed, because it leads to another origin or would change the method"
+    )
     return call.error(
         errors.UnexpectedResponseError,
-        f"the server {problem} (to {excerpt(call.redactor.clean(target))})",
+        f"the server {problem}: {excerpt(call.redactor.clean(target))}",
         status=status,
         may_have_been_accepted=status == HTTPStatus.SEE_OTHER,
     )

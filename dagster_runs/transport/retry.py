@@ -58,7 +58,7 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
 
 def delay(state: "RetryCallState") -> float:
     """Returns the seconds to wait before the next attempt: exponential with jitter, but at least ``Retry-After``."""
-    # Imported here because every `dg` command imports this module, by way of the vendors' runs.
+    # Imported here because every `dg` command imports this module, through the vendors' runs.
     from tenacity import wait_random_exponential
 
     backoff = wait_random_exponential(multiplier=2 * FIRST_DELAY, max=MAX_DELAY, min=FIRST_DELAY / 2)(state)
