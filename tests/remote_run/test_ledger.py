@@ -55,7 +55,7 @@ class TestTags:
         assert entry_of(record) == self.whole
 
     def test_what_does_not_fit_is_an_error(self) -> None:
-        with pytest.raises(EntryTooLarge, match="200 are the limit"):
+        with pytest.raises(EntryTooLarge, match="the limit is 200"):
             entry(STARTED, deferred_payload={"run": {"x": token_hex(20_000)}}).to_tags()
 
     @pytest.mark.parametrize(

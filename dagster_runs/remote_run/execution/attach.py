@@ -8,7 +8,7 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, VendorError
 
 NOT_FOUND_GRACE = 60.0
-"""Seconds for which a 404 is ignored. Some vendors respond before they have stored a run, and any may fail once."""
+"""Seconds for which a 404 is ignored. Vendors may return one before they have stored a new run, or by mistake."""
 _NOT_FOUND_PAUSE = 3.0
 
 
@@ -82,12 +82,12 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
         execution.record(EntryKind.GONE, f"{execution.run.vendor} does not know this run", earlier)
         return None
     has_failed = status.state in (RunState.FAILED, RunState.CANCELED)
-    # A run that repeats another one attaches only to avoid starting a second run beside an active one.
+    # A Dagster run that repeats another one attaches only to avoid a second remote run while one is active.
     is_repeated = execution.step.ancestry.is_repeated(record.dagster_run_id)
     if has_failed or (status.state.is_final and is_repeated):
         log.info("%s ended with status %s; starting a new run", execution.describe_run(run_id), status.vendor_status)
         if execution.options.wait == "defer" and has_failed:
-            # Recorded so that the completion sensor does not fail a Dagster run for a run that is being retried.
+            # Recorded so that the completion sensor requests no Dagster run to report a run that is retried here.
             message = f"The {execution.description} {status.ending}; starting a new run"
             execution.record(EntryKind.ENDED, message, execution.handle_of(record, run_id), status=status)
         return None
@@ -105,7 +105,7 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
             return None
 
     now = current_clock().wall()
-    # A retry of the step keeps the deadline. A user who re-executes a run from failure wants it to wait again.
+    # A retry of the step keeps the deadline. A user who re-executes from failure wants the step to wait again.
     is_retry = record.dagster_run_id == execution.step.dagster_run_id
     deadline = record.deadline if is_retry and record.deadline else now + execution.timeout
     log.info(

@@ -22,7 +22,7 @@ CANCEL_CONFIRMED_WITHIN = 60.0
 
 
 _LEDGER_PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts to use the ledger before a cancellation; short, as a terminated step may soon be killed."""
+"""Seconds between attempts to use the ledger before a cancellation. A terminated step may soon be killed."""
 
 
 T = TypeVar("T")

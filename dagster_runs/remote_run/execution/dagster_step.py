@@ -26,12 +26,12 @@ _TERMINATION_DELAY = 2.0
 
 
 class OwnRunState(Enum):
-    """The state of a Dagster run that is over although its step is still running."""
+    """The state of a Dagster run that has ended while its step is still running."""
 
     TERMINATED = "terminated"
     """A user or a limit terminated it."""
-    MARKED_FAILED = "written off"
-    """It counts as failed, because run monitoring lost contact with it."""
+    MARKED_FAILED = "marked failed"
+    """Run monitoring lost contact with it and marked it as failed."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Step:
 
     @property
     def fills_a_range(self) -> bool:
-        """Whether it materializes a partition range with partitioned checks. Dagster evaluates none for a range."""
+        """Whether the step fills a partition range and has partitioned checks. Dagster evaluates none for a range."""
         return (
             self.context.has_partition_key_range
             and not self.context.has_partition_key
@@ -153,7 +153,7 @@ class Step:
 
     @property
     def fills_whole_range(self) -> bool:
-        """Whether its partitions are all those from the first to the last, and none can be added in between later."""
+        """Whether the step fills all partitions from the first to the last, and none can be added in between later."""
         definition = self.context.assets_def.partitions_def
         if not isinstance(definition, (dg.StaticPartitionsDefinition, dg.TimeWindowPartitionsDefinition)):
             return False
@@ -192,7 +192,7 @@ class Step:
 
     @cached_property
     def begun_at(self) -> float:
-        """Epoch seconds before which nothing of this run, or of the runs that it resumes, can have happened.
+        """The time, in epoch seconds, before which neither this run nor a run that it resumes can have done anything.
 
         This is not the run's creation time, which is the database's local time but is read as UTC.
         """
@@ -223,7 +223,7 @@ class Step:
         return self.own_run_state() is OwnRunState.TERMINATED
 
     def own_run_state(self) -> OwnRunState | None:
-        """Returns what happened to the Dagster run while this step runs. Needs one query, unless the run failed."""
+        """Returns what happened to the Dagster run while this step runs. Takes one query, unless the run failed."""
         return self._state_from(self._record())
 
     @cached_property

@@ -54,7 +54,7 @@ def evaluations(
 def materializations_of(
     instance: dg.DagsterInstance, key: dg.AssetKey, wanted: Collection[RunAndPartition]
 ) -> dict[RunAndPartition, dg.EventLogRecord]:
-    """Returns the asset's materializations that report the wanted remote runs; the newest of several.
+    """Returns the asset's materializations that report the wanted remote runs; the newest one for each.
 
     Args:
         instance: The Dagster instance.

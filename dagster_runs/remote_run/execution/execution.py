@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 MAX_RUN_ID = 400
 """The maximum characters of a vendor's run id that fit in an entry. The longest known, Prophecy's, has about 100."""
 _MAX_PARTITIONS = 4000
-"""The maximum compressed bytes of a list of partitions that is stored in full. For a longer one, only its ends are."""
+"""The maximum compressed bytes of a list of partitions that is stored in full. Of a longer one, only its ends are."""
 
 
 class Terminated(BaseException):
-    """Our own Dagster run was terminated, although no signal arrived. Not an `Exception`: no handler may swallow it."""
+    """Our own Dagster run was terminated, although no signal arrived. Not an `Exception`, so no handler swallows it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class RemoteRunExecution:
 
     @property
     def target(self) -> str:
-        """The class and the target of the run. An earlier run with another value is not the run that is wanted now."""
+        """The class and the target of the run. An earlier run with another value is not the run that we want now."""
         return f"{type(self.run).__name__} {self.run.target}"
 
     @cached_property
@@ -104,7 +104,7 @@ class RemoteRunExecution:
 
     @cached_property
     def deferred_payload(self) -> dict[str, Any] | None:
-        """The data with which the completion sensor polls the run; ``None`` if the run is not deferred."""
+        """The data that the completion sensor needs to poll the run; ``None`` if the run is not deferred."""
         if self.options.wait != "defer":
             return None
         keys = self.step.partitions
@@ -141,8 +141,8 @@ class RemoteRunExecution:
     def retries_remaining(self) -> bool:
         """Whether the step's retry policy has retries left.
 
-        Dagster counts a step's attempts within one Dagster run, but each failed deferred run is finished by another
-        one.
+        Dagster counts a step's attempts within one Dagster run, but each failed deferred run is reported by a Dagster
+        run of its own.
         """
         finishes = self.step.finishes
         if finishes is None:
@@ -222,11 +222,11 @@ class RemoteRunExecution:
         return self.storage.attempt(self.step.own_run_state)
 
     def own_run_state_for_certain(self) -> OwnRunState | None:
-        """Returns what happened to our Dagster run. Waits for the storage, for actions that must not follow its end."""
+        """Like `own_run_state`, but waits until the storage works, for actions that must not follow our run's end."""
         return self.storage.wait_for(self.step.own_run_state)
 
     def raise_if_own_run_ended(self, verdict: OwnRunState | None, *, run_id: str | None = None) -> None:
-        """Raises if our own Dagster run is over.
+        """Raises if our own Dagster run has ended.
 
         Args:
             verdict: What happened to our Dagster run.
@@ -249,7 +249,7 @@ class RemoteRunExecution:
             )
 
     def sleep(self, seconds: float, *, run_id: str | None = None) -> None:
-        """Waits, but not much longer than our own Dagster run lasts.
+        """Waits, but raises soon after our own Dagster run has ended.
 
         Args:
             seconds: The time to wait.
@@ -284,7 +284,7 @@ class RemoteRunExecution:
 
         Args:
             kind: What happened.
-            description: The same, for users.
+            description: What happened, as a sentence for users.
             start: The start attempt, or the run once the vendor has returned an id.
             status: The status of the run.
             metadata: Further metadata for users.
@@ -333,6 +333,6 @@ class RemoteRunExecution:
             raise dg.Failure(
                 description=f"The {self.description} cannot be recorded in Dagster's event log: {error}. It has too "
                 "many fields, partitions or inputs. Nothing was started. Give the run fewer of them, or use "
-                "wait='poll', which needs to record less.",
+                "wait='poll', which records less.",
                 allow_retries=False,
             ) from None

@@ -1,4 +1,4 @@
-"""Delays Dagster's termination signal while handling it would lose a run."""
+"""Delays Dagster's termination signal while its handling would lose a run."""
 
 import signal
 import threading
@@ -18,8 +18,8 @@ def hold_interrupts(*, forget: bool = False) -> Iterator[None]:
     a run and the record of its id, that exception would lose the run.
 
     Args:
-        forget: Discard the signals instead. Used when this process is already stopping, so that a second signal asks
-            for nothing new.
+        forget: Discard the signals instead. Used when this process is already stopping, so that a second signal
+            changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are delivered only to the main thread

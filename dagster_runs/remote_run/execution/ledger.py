@@ -1,7 +1,7 @@
 """The ledger: what was done at the vendor, kept in Dagster's own event log as observations of the asset.
 
 The event log is append-only, works on every storage, and is visible in the UI while the run is active. Run tags are not
-suitable: adding a tag reads, changes and writes the whole Dagster run, and parallel steps lose each other's tags.
+suitable: adding a tag reads, changes and writes the whole Dagster run, so parallel steps overwrite each other's tags.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ _KINDS_NOT_ABOUT_STARTS = frozenset({EntryKind.PROGRESS, EntryKind.STEP_CANCELS,
 
 @dataclass(frozen=True)
 class LedgerState:
-    """The state of one step's ledger: queries on its entries, which are already read.
+    """The state of one step's ledger: queries on entries that were already read.
 
     The newest of several entries is determined by the order of the event log, not by the clocks.
 
@@ -88,9 +88,9 @@ class LedgerState:
     def newer_attempt(self, run_id: str) -> LedgerEntry | None:
         """Returns the entry of a newer execution that has attached to a remote run; ``None`` if there is none.
 
-        A newer execution is one that attached after this execution did.
-        An execution in a Dagster run that this one re-executes is older, no matter when it wrote its entry. An
-        execution in the same Dagster run is newer if it wrote its entry after this one did.
+        A newer execution is one that attached after this execution did. An execution in a Dagster run that this one
+        re-executes is older, no matter when it wrote its entry. An execution in the same Dagster run is newer if it
+        wrote its entry after this one did.
         """
         ancestors = set(self.dagster_run_ids[1:])
         in_same_run: LedgerEntry | None = None
@@ -150,7 +150,7 @@ class Ledger:
 
     def record(self, entry: LedgerEntry) -> None:
         """Appends an entry. It is stored when this returns."""
-        # Users look for a run on every asset that it materializes. A start without a run is only for this package.
+        # Users expect a run on every asset that it materializes. An entry without a run id is only for this package.
         keys = self._step.asset_keys if entry.run_id is not None else self._step.asset_keys[:1]
         self._step.observe(keys, entry.metadata, entry.description, entry.to_tags())
         if self._state is not None:
@@ -183,7 +183,7 @@ class Ledger:
         return dg.AssetRecordsFilter(
             asset_key=key or self._step.asset_keys[0],
             asset_partitions=[partition] if partition is not None else None,
-            # This only reduces what is read. The exact test is the Dagster run's id.
+            # This only limits what is read. Entries are then selected by Dagster run id.
             after_timestamp=self._step.begun_at - _CLOCK_MARGIN if self._step.begun_at else None,
         )
 

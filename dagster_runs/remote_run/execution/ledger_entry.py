@@ -99,9 +99,9 @@ class LedgerEntry:
         partition: The partition, ``first...last`` for a range.
         run_id: The vendor's id of the run, from ``started`` on.
         deadline: Epoch seconds of the deadline.
-        fields_digest: The digest of the run's fields, if a different digest means that the definition was changed.
-        deferred_payload: The data with which the completion sensor finishes the run; ``None`` if the step waits for it.
-        provenance: What the assets would have been made from before the start, in the form of `Provenance.as_json`.
+        fields_digest: The digest of the run's fields; ``None`` if the fields may differ from attempt to attempt.
+        deferred_payload: The data that the completion sensor needs to poll the run; ``None`` if the step waits for it.
+        provenance: The provenance of the assets just before the start, in the form of `Provenance.as_json`.
         step_key: Dagster's key of the step; ``None`` in entries of earlier versions, which count for any step.
         host: The clock of ``at``, as returned by `Clock.host`; ``None`` in entries of earlier versions.
         execution_id: The execution of the step that wrote the entry; ``None`` in entries of earlier versions.
@@ -186,7 +186,7 @@ def pack(stored: Mapping[str, Any]) -> dict[str, str]:
     text = urlsafe_b64encode(packed).decode().rstrip("=")
     pieces = [text[begin : begin + _PIECE] for begin in range(0, len(text), _PIECE)]
     if len(pieces) > MAX_PIECES:
-        raise EntryTooLarge(f"it needs {len(pieces)} tags, and {MAX_PIECES} are the limit")
+        raise EntryTooLarge(f"it needs {len(pieces)} tags, but the limit is {MAX_PIECES}")
     return {f"{LEDGER_KEY}_{number}": piece for number, piece in enumerate(pieces)}
 
 

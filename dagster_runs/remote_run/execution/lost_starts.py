@@ -27,7 +27,7 @@ _SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 _MIN_SEARCH_SECONDS = 7.0
-"""Seconds to search before a run without our mark is accepted: ours or another step's entry may not be visible yet."""
+"""Seconds to search before a run without our mark is accepted, since our run or another step's entry may be late."""
 
 
 def recover(
@@ -159,7 +159,7 @@ class OtherStarts:
 
 
 def other_starts_of(execution: RemoteRunExecution, attempt: StartAttempt) -> OtherStarts:
-    """Reads the ledgers of all assets. Only a lost start justifies this many queries."""
+    """Returns the other starts, from the ledgers of all assets. Only a lost start justifies this many queries."""
     run_ids: set[str] = set()
     ours = execution.ledger.state.correlation_ids
     newest: dict[str, EntryKind] = {}

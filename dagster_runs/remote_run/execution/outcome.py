@@ -1,7 +1,7 @@
 """Reports the outcome of a run: its result, its failure, or a timeout that cancels it or leaves it active.
 
 A step can outlive its Dagster run, and another Dagster run may have attached to the remote run in the meantime. So both
-reporting and canceling begin with two questions: Is our Dagster run over? Has a newer attempt attached?
+reporting and canceling begin with two questions: Has our Dagster run ended? Has a newer attempt attached?
 """
 
 import logging
@@ -97,7 +97,7 @@ def _reported_by(execution: RemoteRunExecution, handle: RunHandle) -> LedgerEntr
     if newer is None or newer.dagster_run_id == execution.step.dagster_run_id:
         return newer
     run = execution.step.instance.get_run_by_id(newer.dagster_run_id)
-    # A Dagster run that has failed in the meantime reports nothing, and ours is not over.
+    # A Dagster run that has failed in the meantime reports nothing, and ours has not ended.
     return None if run is None or run.status in _REPORTS_NOTHING else newer
 
 
@@ -114,7 +114,7 @@ def handle_timeout(execution: RemoteRunExecution, handle: RunHandle, error: RunT
     """Handles the timeout of a run: leaves the run active or cancels it, as the user chose.
 
     Raises:
-        RunTimedOut: Always, unless the run turns out to have just succeeded.
+        RunTimedOut: Always, unless the run has just succeeded.
     """
     if execution.options.on_timeout == "leave":
         execution.step.log.warning("%s timed out and is left active", execution.describe_run(handle.run_id))

@@ -104,7 +104,7 @@ def _filled(context: dg.AssetExecutionContext, assets: Sequence[AssetKeyLike] | 
     if isinstance(assets, (str, dg.AssetKey)) or not isinstance(assets, Sequence):
         raise refusal(f"assets is {assets!r}; it must be a list of asset keys")
     if not assets:
-        raise refusal("assets is empty; leave it out if the run fills all assets of this step")
+        raise refusal("assets is empty; leave it out if the run materializes all assets of this step")
     keys = dict.fromkeys(coerced_key("assets", key) for key in assets)
     selected = context.selected_asset_keys
     unknown = [key for key in keys if key not in selected]
@@ -255,7 +255,7 @@ class _EventUse:
             self._report_unused(f"the {self._run.label} is not started, and nothing was started here.")
 
     def _report_unused(self, consequence: str) -> None:
-        # The step may already be over if something kept the events alive. Then nothing can be done.
+        # The step may have ended if something kept a reference to the events. Then nothing can be done.
         with suppress(Exception):
             self._step.log.error(f"The events of `run()` were not used. {self._instructions}{consequence}")
             self.require_events()

@@ -19,7 +19,7 @@ def require_partition(step: Step, on_missing: OnMissingPartition) -> None:
     """Rejects a partitioned asset in a Dagster run without a partition, unless the user allows it.
 
     Dagster permits such a run. The remote run would then have no window and cover everything, but its materialization
-    would count for no partition.
+    would not count for any partition.
 
     Args:
         step: The step.

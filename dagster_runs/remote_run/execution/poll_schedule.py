@@ -20,11 +20,11 @@ _PLANNED_SHARE = 0.9
 _MAX_COST_FACTOR = 2
 """The maximum cost of a run, however late it finishes, as a multiple of the budget."""
 _MAX_CORRECTIONS, _CORRECTION_TOLERANCE = 6, 0.02
-"""The maximum number of corrections of the chance by the plan's cost, and the relative change at which they stop."""
+"""The maximum number of times that the plan is corrected by its cost, and the relative change that ends this early."""
 _MAX_POLLS = 400.0
-"""No poll is made with a chance below 1 in this number of finding the run finished, however many calls were saved."""
+"""No poll is planned with a chance below 1 in this number of finding the run finished, even if calls were saved."""
 _LONE_WINDOW = 0.05
-"""The window as a share of a duration, if one or two earlier runs do not show how much durations vary."""
+"""The window as a share of a duration, if there are too few earlier runs (one or two) to show how durations vary."""
 _MIN_WINDOW = 0.5
 _MIN_RUNS_FOR_GROWTH = 8
 """The minimum number of earlier runs that shows whether durations grow."""
@@ -32,7 +32,7 @@ _SHARE_OF_AGE = 0.1
 
 
 def growing_pause(waited: float, *, longest: float) -> float:
-    """Returns the seconds until the next try if the end cannot be predicted: a tenth of the time waited so far."""
+    """Returns the seconds until the next attempt if the end cannot be predicted: a tenth of the time waited so far."""
     return min(longest, max(FIRST_PAUSE, waited * _SHARE_OF_AGE))
 
 
@@ -41,12 +41,12 @@ class PollSchedule:
     """The ages at which to poll a run, in seconds since its start.
 
     Calls that are saved while the run is unlikely to finish are spent when it is likely to. So runs that take about as
-    long as earlier ones cost, on average, no more calls than one every ten seconds. No run costs more than twice as
-    many. The cost may come close to that if few earlier runs are known and their durations differ widely. Only a
+    long as earlier ones cost, on average, at most one call every ten seconds. No run costs more than twice as many.
+    The cost may come close to that limit if few earlier runs are known and their durations differ widely. Only a
     ``poll_interval`` below ten seconds allows more calls.
 
     For a first run there are no earlier durations, so a pause above ten seconds would only detect its end later. It is
-    polled every ten seconds. Only with a ``poll_interval`` above 30 s does that pause grow, up to a third of it.
+    polled every ten seconds. With a ``poll_interval`` above 30 s that pause grows, up to a third of the interval.
 
     Attributes:
         longest: The maximum pause, from the resource's ``poll_interval``.
@@ -124,8 +124,8 @@ def _scaled_to_present(ends: Sequence[float]) -> list[float]:
 def _plan(ends: Sequence[float], longest: float) -> list[float]:
     """Plans polls that each have the same chance of finding the run finished, as many as the budget allows.
 
-    If each poll has a chance of 1 in n, a run costs n polls on average. A typical run thus spends the calls that it
-    saves by pausing for as long as it may.
+    If each poll has a chance of 1 in n, a run costs n polls on average. So a typical run spends the calls that
+    it saves by pausing for as long as it may.
     """
     per_call = min(_SECONDS_PER_CALL, longest)
     expected = _EndDistribution(ends)
@@ -151,8 +151,8 @@ def _planned_polls(expected: "_EndDistribution", chance: float, longest: float) 
     while age < expected.until:
         ended = expected.ended_by(age)
         due = min(expected.when_ended(ended + (1 - ended) * chance), age + longest)
-        # If the run is not unlikely to finish, saving more calls would only detect its end later than the fixed
-        # interval does.
+        # If the run may well finish soon, a longer pause would only detect its end later than the fixed interval
+        # does.
         if due > age + per_call and expected.ended_by(age + per_call) >= ended + (1 - ended) * chance / 4:
             due = age + per_call
         age = max(due, age + shortest, per_call / _MAX_COST_FACTOR * len(looks))
@@ -201,7 +201,7 @@ def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 def _reaches(ends: Sequence[float]) -> list[float]:
-    """Returns how far the window around each duration reaches: to the nearest third of the other durations."""
+    """Returns the reach of the window around each duration, which covers the nearest third of the durations."""
     reaches = []
     for end in ends:
         away = sorted(abs(end - other) for other in ends)

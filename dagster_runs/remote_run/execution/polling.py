@@ -15,7 +15,7 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
 
 REFUSED_GRACE = 600.0
-"""Seconds for which refusals such as 401 and 403 are tolerated, so that a user can fix the token's rights meanwhile."""
+"""Seconds for which refusals such as 401 and 403 are tolerated, so that a user can fix the token's permissions."""
 _FIRST_PROGRESS = 5.0
 """Seconds until an active run's metadata is updated; doubled each time, so that a long run writes few observations."""
 _MAX_UNKNOWN_STATUSES = 5

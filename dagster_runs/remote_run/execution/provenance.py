@@ -1,4 +1,4 @@
-"""The versions that a run was made from, as Dagster tags. Without these tags, Dagster cannot tell what is out of date.
+"""The versions that a materialization is based on, as Dagster tags. Without them, Dagster cannot find stale assets.
 
 Dagster records the versions of an asset's inputs when a step begins. That is too late for a step that attaches to a run
 which an earlier attempt started, and a materialization that a sensor reports has no step at all. So the versions are
@@ -36,7 +36,7 @@ class InputVersion:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the materialization of one asset was made from.
+    """The versions that the materialization of one asset is based on.
 
     Attributes:
         code_version: The asset's code version, or the id of the Dagster run that started the remote run.
@@ -86,7 +86,7 @@ def current_provenance(
     default_code_version: str,
     before: float | None = None,
 ) -> dict[str, Provenance]:
-    """Returns what the assets would be made from now, by key in the UI's spelling.
+    """Returns the versions that the assets would be based on now, by key in the UI's spelling.
 
     Args:
         instance: The Dagster instance.

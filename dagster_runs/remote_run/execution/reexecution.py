@@ -3,7 +3,7 @@
 Dagster has many ways to re-execute a run, and each leaves different traces: tags, a parent in the run's record, a known
 state in its plan, or only the backfill's id. This module reduces them to two questions: Which Dagster runs does this
 one re-execute? Does it resume them, or does it run their steps again? A run without any relation to an earlier one
-starts fresh. So does a run for which *all steps* were re-executed in the UI or by GraphQL.
+starts fresh. So does a run that re-executes *all steps* in the UI or by GraphQL.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ ASSET_RESUME_TAG = "dagster/is_asset_resume_retry"
 _PARENT_TAG = "dagster/parent_run_id"
 """Tag of each run that the UI, GraphQL, the daemon or a backfill re-executes. The Python API sets only the field."""
 _RETRY_NUMBER_TAG = "dagster/retry_number"
-"""Tag of each run that the daemon retries. Its number differs from the number on the run before."""
+"""Tag of each run that the daemon retries. Its number differs from the one on the parent run."""
 _BACKFILL_TAG = "dagster/backfill"
 _PARENT_BACKFILL_TAG = "dagster/parent_backfill_id"
 """Tag of the runs of a backfill that re-executes another one. For asset backfills it is the only trace."""
@@ -83,7 +83,7 @@ class Ancestry:
         return run_id in self._repeated
 
     def _before(self, run: dg.DagsterRun) -> tuple[Sequence[dg.DagsterRun], Reexecution]:
-        """Returns the runs that a run re-executes, newest first, and how. Several only if a backfill is re-executed."""
+        """Returns the runs that a run re-executes, newest first, and how. A re-executed backfill may have several."""
         if run.parent_run_id is None:
             # A re-execution inherits tags, so only the tags of a first run describe that run itself.
             deferred_by = run.tags.get(DEFERRED_BY_TAG)

@@ -1,4 +1,4 @@
-"""Starts a run or attaches to one, so that there is one remote run per materialization in spite of earlier attempts."""
+"""Starts a run or attaches to one, so that there is one remote run per materialization despite earlier attempts."""
 
 import dagster as dg
 
@@ -17,7 +17,7 @@ from dagster_runs.transport.errors import VendorError
 _MAX_LOST_STARTS = 3
 """The maximum number of consecutive lost starts that created no run. After that, the vendor has a longer outage."""
 _MAX_CONFLICT_PAUSE = 300.0
-"""The maximum number of seconds between starts while another run is in the way. Each try is kept in the event log."""
+"""The maximum seconds between start attempts while another run is active. Each attempt stays in the event log."""
 
 
 def start_or_attach(execution: RemoteRunExecution) -> RunHandle:

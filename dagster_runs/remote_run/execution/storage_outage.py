@@ -8,7 +8,7 @@ from dagster_runs.transport.clock import current_clock
 
 STORAGE_GRACE = 600.0
 """Seconds for which a waiting step tolerates failures of Dagster's storage. A failover or a restart takes less. A step
-that has lost its storage permanently must end at some point, and its remote run is attached to later."""
+that has lost its storage permanently must end at some point; a later attempt attaches to its remote run."""
 _PAUSE = 5.0
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")

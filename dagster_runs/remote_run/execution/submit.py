@@ -31,7 +31,7 @@ def is_known_unsent(correlation_id: str) -> bool:
 
 @contextmanager
 def recording_unsent(execution: RemoteRunExecution, attempt: StartAttempt) -> Iterator[None]:
-    """Records that a start created no run, if the block that records and sends it ends before it can have created one.
+    """Records that a start created no run, if the block that records and sends it fails before a run can exist.
 
     Otherwise the next attempt would find a start with an unknown outcome: Dagster's storage may fail, or a signal may
     arrive, between the ledger entry and the request.
@@ -125,7 +125,7 @@ def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = F
 
 
 def _check_own_run(execution: RemoteRunExecution, *, lost: bool) -> None:
-    """Raises if our Dagster run is over, so that nothing is sent again: another process may have continued it."""
+    """Raises if our Dagster run has ended, so that nothing is sent again: another process may have taken over."""
     verdict = execution.own_run_state_for_certain()
     if verdict is OwnRunState.TERMINATED:
         raise Terminated
