@@ -47,8 +47,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         partition_window_fields: The two fields that a time-window partition sets, or ``None``.
         sensitive_fields: Fields that may identify a person or contain a secret, and that are not needed to poll a run.
             They are not stored in the ledger of a deferred run.
-        local_fields: Fields that are not sent to the vendor. A change to one does not make an active run a different
-            run.
+        local_fields: Fields that are not sent to the vendor. Changing one does not make an active run a different run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
@@ -115,7 +114,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         try:
             return self.fetch_status(resource, run_id)
         except NotFoundError as error:
-            # The 404 of a proxy or a login page must not make an active run look lost.
+            # An active run must not be reported as lost because of a proxy's or a login page's 404.
             raise error if error.is_from_api else as_outage(error) from None
 
     def status_of_listed(self, resource: ResourceT, listed: ListedRun) -> RunStatus:
@@ -151,7 +150,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         return {}
 
     def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
-        """Returns the result of a finished run. For a failed run, its metadata and ``checks_on_failure`` are shown."""
+        """Returns the result of a finished run. For a failed run, only metadata and ``checks_on_failure`` count."""
         return RunResult()
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
@@ -175,7 +174,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         if self.partition_window_fields is None:
             return self
         fields = dict(zip(self.partition_window_fields, (start, end), strict=True))
-        # A window of which the user set one end, or removed an end with null, has its own meaning.
+        # If the user set an end of the window, or removed one with null, the partition must not change that.
         if self.model_fields_set.intersection(fields):
             return self
         return self.with_overrides(fields, by="The partition")

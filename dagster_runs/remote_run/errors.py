@@ -69,7 +69,7 @@ class StartOutcomeUnknown(RemoteRunError):
 
 
 def as_step_failure(error: VendorError) -> BaseException:
-    """Returns what a step should raise for ``error``: a failure without retries if it is permanent, or the error."""
+    """Returns what a step should raise: a failure without retries if ``error`` is permanent, otherwise ``error``."""
     if error.is_permanent and not isinstance(error, dg.Failure):
         failure = dg.Failure(description=str(error), allow_retries=False)
         failure.__cause__ = error

@@ -60,7 +60,7 @@ def _written_as_time(value: Any) -> Any:
     if isinstance(value, date):  # includes datetime
         return value
     if not isinstance(value, str) or _is_number(value):
-        # pydantic would take a number for seconds since 1970.
+        # pydantic would interpret a number as seconds since 1970.
         raise ValueError(f"{value!r} is not a time; write it as 2026-11-01 or 2026-11-01T06:00:00Z")
     return value
 

@@ -73,8 +73,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @classmethod
     def _kept_secret(cls, name: str, value: Any) -> Any:
-        # Dagster writes a resource's literal values to snapshots, which the UI shows and the run storage keeps, but of
-        # an EnvVar only the name. So we move a literal secret to this process's environment and use an EnvVar instead.
+        # Dagster writes a resource's literal values to snapshots, which the UI shows and the run storage keeps. For an
+        # EnvVar, it writes only the name. So we move a literal secret to this process's environment and use an EnvVar.
         if name not in cls.secret_fields or not isinstance(value, str) or isinstance(value, dg.EnvVar):
             return value
         if not value.strip():
@@ -201,10 +201,10 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return lambda body: (None, None)
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """Lists the account's runs of all kinds that were created since then, including those not started by Dagster.
+        """Lists the account's runs of all kinds since a point in time, including those that Dagster did not start.
 
         Args:
-            since: Epoch seconds by our clock.
+            since: The earliest creation time, in epoch seconds by our clock.
             until: Epoch seconds by our clock. Runs created later may be left out, so that a very long list can be read
                 in parts.
 
@@ -214,12 +214,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return None
 
     def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """Lists the account's runs that finished since then, in any final state.
+        """Lists the account's runs that finished since a point in time, in any final state.
 
         This list stays short even if very many runs are active.
 
         Args:
-            since: Epoch seconds by our clock.
+            since: The point in time, in epoch seconds by our clock.
             until: Epoch seconds by our clock; ``None`` for now.
 
         Returns:

@@ -59,7 +59,7 @@ def _printable(run_id: str) -> str:
 
 
 def _digits(value: Any) -> Any:
-    # Excludes booleans, which are ints in Python. Floats stay refused: 7.0 may be the result of rounding.
+    # Excludes booleans, which are ints in Python. Floats are still refused: 7.0 may be the result of rounding.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

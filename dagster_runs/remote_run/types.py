@@ -55,12 +55,12 @@ class StartAttempt:
 
     @property
     def earliest(self) -> float:
-        """The start of the time window in which to search for the run, in epoch seconds by a clock that may differ."""
+        """The start of the time window to search for the run, in epoch seconds by a clock that may differ from ours."""
         return self.starting_at - MAX_VENDOR_CLOCK_SKEW - MAX_HOST_CLOCK_SKEW
 
     @property
     def latest(self) -> float:
-        """The end of the time window in which to search for the run, in epoch seconds by a clock that may differ."""
+        """The end of the time window to search for the run, in epoch seconds by a clock that may differ from ours."""
         return self.starting_at + MAX_START_LATENCY + MAX_VENDOR_CLOCK_SKEW + MAX_HOST_CLOCK_SKEW
 
     def may_have_made(self, created_at: float) -> bool | None:
@@ -109,7 +109,7 @@ class ListedRun:
 
     @classmethod
     def unreadable(cls, run_id: str, created_at: float | None) -> Self:
-        """Returns a run for an entry of which only the id is readable. It must be polled individually."""
+        """Returns a run for an entry whose only readable part is the id. It must be polled individually."""
         return cls(run_id, created_at, RunState.UNKNOWN, None)
 
     @property
