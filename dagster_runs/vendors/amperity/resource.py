@@ -30,7 +30,7 @@ _LISTED_STATES = (
     *("stopping", "canceling", *_UNSUCCESSFUL_STATES),
 )
 """The specification gives the `state` filter the default `succeeded`. It says neither whether servers apply the default
-nor how they spell states of several words. While a list might contain successful runs only, we query each state."""
+nor how they spell states of several words. As long as a list may contain only successful runs, we query each state."""
 _LISTED_TYPE = "courier.group/run"
 _OTHER_TYPES = ("amperity.orchestration.orchestration/run", "campaign.send", "campaign.fetch")
 """The specification gives the `type` filter a default too."""
@@ -85,15 +85,15 @@ class AmperityResource(RemoteRunResource):
     _filters_with_possible_default: set[str] = PrivateAttr(default_factory=lambda: {"state", "type"})
 
     def api_url(self) -> str:
-        """The URL of the API."""
+        """Returns the URL of the API."""
         return f"{trimmed(self.base_url, '/api')}/api"
 
     def account(self) -> str:
-        """The tenant, which is what the rate limit applies to."""
+        """Returns the tenant, which the rate limit applies to."""
         return self.tenant
 
     def auth(self) -> Auth:
-        """A bearer token for the tenant. Everything in this process shares one token per set of client credentials."""
+        """Returns a bearer token for the tenant. All clients in this process share one token per set of credentials."""
         token = self.secret("access_token")
         if token is not None:
             return HeaderAuth({**self._tenant_headers(), "Authorization": f"Bearer {token}"}, secrets=(token,))
@@ -139,11 +139,11 @@ class AmperityResource(RemoteRunResource):
         self.http().post(["workflow", "runs", workflow_id, "stop"], may_be_empty=True)
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """The tenant's workflows. Amperity does not document their order."""
+        """Lists the tenant's workflows. Amperity does not document their order."""
         return self._listed(self._list_all_types("created", since, until))
 
     def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """The tenant's workflows that finished since then."""
+        """Lists the tenant's workflows that finished since a point in time."""
         # A refused call must not look like an empty list, so no errors are tolerated.
         return self._listed(self._list_all_types("ended", since, until, _UNSUCCESSFUL_STATES, tolerated=()))
 
@@ -179,8 +179,8 @@ class AmperityResource(RemoteRunResource):
             tolerated: The errors that the server may return for a state or type that its API version does not know.
         """
         if self._filters_with_possible_default or self.http().clock_ahead is None:
-            # An unfiltered page may prove that the server applies no defaults. Its response also tells us the vendor's
-            # clock, which the time filters use.
+            # An unfiltered page may prove that the server applies no defaults. Its response also contains the
+            # vendor's time, which the time filters need.
             self._first_page()
         window = {f"{event}_from": self._vendor_time(since)}
         window |= {} if until is None else {f"{event}_to": self._vendor_time(until)}
@@ -228,8 +228,8 @@ class AmperityResource(RemoteRunResource):
             Each workflow. For an entry that does not have the documented shape, its readable fields.
 
         Raises:
-            UnexpectedResponseError: The list does not end. A partial list is not returned, since a run missing from it
-                would be taken for nonexistent.
+            UnexpectedResponseError: The list does not end. A partial list is not returned, because a run missing from
+                it would be treated as nonexistent.
         """
         params = dict(filters)
         for _ in range(_MAX_PAGES):

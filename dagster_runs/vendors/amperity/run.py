@@ -127,7 +127,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return super().in_window(start, end) if self._is_courier_group else self
 
     def start(self, resource: AmperityResource, attempt: StartAttempt) -> str:
-        """POSTs the start. The request has no field for a correlation id."""
+        """Sends the POST. The request has no field for a correlation id."""
         body: dict[str, Any] = {"config_id": self.config_id}
         if self.range_from is not None:
             body["range_from"] = _moment(self.range_from)
@@ -138,11 +138,11 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return resource.start_workflow(body)
 
     def fetch_status(self, resource: AmperityResource, run_id: str) -> RunStatus:
-        """GETs the workflow. Once it has finished, a second GET fetches its error and its tasks."""
+        """Fetches the workflow. Once it has finished, a second GET fetches its error and its tasks."""
         return self._status_with_details(resource, resource.get_workflow(run_id, verbose=False))
 
     def status_of_listed(self, resource: AmperityResource, listed: ListedRun) -> RunStatus:
-        """The status in the list's entry. Once the workflow has finished, a GET fetches its error and its tasks."""
+        """Returns the status in the list's entry. For a finished workflow, a GET fetches its error and its tasks."""
         if listed.raw is None:
             return self.get_status(resource, listed.run_id)
         return self._status_with_details(resource, listed.raw)
@@ -153,7 +153,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return f"{self.config_id[:2]} {self.workflow_name}"
 
     def target_of_listed(self, resource: AmperityResource, listed: ListedRun) -> str | None:
-        """The kind and the name of the workflow."""
+        """Returns the kind and the name of the workflow."""
         if listed.raw is None:
             return listed.target_if_unreadable
         workflow: Workflow = listed.raw
@@ -180,7 +180,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     def fetch_result(
         self, resource: AmperityResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The tasks, from the response that reported the final state."""
+        """Returns the tasks from the response that reported the final state."""
         workflow: Workflow = status.raw
         metadata: dict[str, Any] = {"amperity/name": workflow.name, "amperity/type": workflow.type}
         if workflow.tasks:
@@ -189,11 +189,11 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return RunResult(known, (tasks_succeeded(workflow.tasks),))
 
     def cancel(self, resource: AmperityResource, run_id: str) -> None:
-        """POSTs the stop."""
+        """Requests that the workflow stop."""
         resource.stop_workflow(run_id)
 
     def find_started(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
-        """Workflows of this kind from around the time of the start. Amperity does not report their ``config_id``."""
+        """Returns workflows of this kind from around the start. Amperity does not report their ``config_id``."""
         client = resource.http()
         assumed = client.clock_ahead or 0.0
         found = self._candidates(resource, attempt, assumed)

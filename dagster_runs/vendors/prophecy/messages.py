@@ -21,7 +21,7 @@ _RUN_NOT_FOUND = (
 
 
 def readable(msg: str) -> str:
-    """The readable part: ``text`` in ``Success(Left(a.b.SomeException: text)) (of class scala.util.Success)``."""
+    """Returns readable text: ``text`` of ``Success(Left(a.b.SomeException: text)) (of class scala.util.Success)``."""
     text = _OF_CLASS.sub("", msg[:_MAX_MESSAGE_LENGTH])
     problems = _BODY_PROBLEM.findall(text)
     if problems:
@@ -33,7 +33,7 @@ def readable(msg: str) -> str:
 
 
 def _closing(text: str, begin: int) -> int | None:
-    """The index of the parenthesis that closes the one opened just before ``begin``."""
+    """Returns the index of the parenthesis that closes the one opened just before ``begin``."""
     depth = 1
     for index in range(begin, len(text)):
         depth += {"(": 1, ")": -1}.get(text[index], 0)

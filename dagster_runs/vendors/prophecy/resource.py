@@ -34,11 +34,11 @@ class ProphecyResource(RemoteRunResource):
     base_url: str = "https://app.prophecy.io"
 
     def api_url(self) -> str:
-        """The URL of the environment."""
+        """Returns the URL of the environment."""
         return trimmed(self.base_url, "/api")
 
     def auth(self) -> Auth:
-        """The token in an ``X-AUTH-TOKEN`` header."""
+        """Returns the token in an ``X-AUTH-TOKEN`` header."""
         token = self.secret("access_token") or ""
         return HeaderAuth({"X-AUTH-TOKEN": token}, secrets=(token,))
 

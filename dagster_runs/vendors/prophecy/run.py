@@ -91,7 +91,7 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
         return f"{self.project_id}/{self.pipeline_name}"
 
     def start(self, resource: ProphecyResource, attempt: StartAttempt) -> str:
-        """POSTs the trigger. The request has no field for a correlation id."""
+        """Sends the POST. The request has no field for a correlation id."""
         body = {
             "fabricId": self.fabric_id,
             "projectId": self.project_id,
@@ -104,7 +104,7 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
         return resource.trigger_pipeline({name: value for name, value in body.items() if value is not None})
 
     def fetch_status(self, resource: ProphecyResource, run_id: str) -> RunStatus:
-        """GETs the run. Prophecy reports no end time, so the time of the last change stands in for it."""
+        """Fetches the run. Prophecy reports no end time, so the time of the last change is used instead."""
         response = resource.get_pipeline_run(run_id)
         vendor_status = response.run_status or ""
         state = parse_state(vendor_status, _WORDS)
@@ -119,13 +119,13 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
     def fetch_result(
         self, resource: ProphecyResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """A link to the pipeline's page."""
+        """Returns a link to the pipeline's page as metadata."""
         page = f"{resource.api_url()}/metadata/sql/{quote(self.project_id, safe='')}"
         query = urlencode({"entity": "pipeline", "name": self.pipeline_name})
         metadata: Mapping[str, Any] = {"prophecy/pipeline_url": dg.MetadataValue.url(f"{page}?{query}")}
         return RunResult(metadata)
 
     def run_url(self, resource: ProphecyResource, run_id: str) -> str | None:
-        """The run history of the project on the fabric. Prophecy has no page for a single run."""
+        """Returns the URL of the project's run history on the fabric. Prophecy has no page for a single run."""
         query = {"observationTab": "run-history", "prFabricId": self.fabric_id, "prProjectId": self.project_id}
         return f"{resource.api_url()}/metadata/ide/observation?{urlencode(query)}"

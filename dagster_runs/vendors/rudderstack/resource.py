@@ -45,11 +45,11 @@ class RudderStackResource(RemoteRunResource):
     base_url: str | None = None
 
     def api_url(self) -> str:
-        """The URL of version 2 of the API."""
+        """Returns the URL of version 2 of the API."""
         return f"{trimmed(self.base_url or _HOSTS[self.region], '/v2')}/v2"
 
     def auth(self) -> Auth:
-        """A bearer token."""
+        """Returns a bearer token."""
         return bearer(self.secret("access_token") or "")
 
     def error_reader(self) -> ErrorReader:

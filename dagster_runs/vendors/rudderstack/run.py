@@ -83,7 +83,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         return self.profiles_id
 
     def api_parameters(self) -> list[str]:
-        """The request's ``parameters``: each flag and its value in one string."""
+        """Returns the request's ``parameters``: each flag and its value in one string."""
         listed = [f"--model_refs {ref}" for ref in self.model_refs]
         if self.begin_time is not None:
             listed.append(f"--begin_time {iso(self.begin_time)}")
@@ -94,7 +94,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         return [*listed, *self.parameters]
 
     def start(self, resource: RudderStackResource, attempt: StartAttempt) -> str:
-        """POSTs the start. The request has no field for a correlation id."""
+        """Sends the POST. The request has no field for a correlation id."""
         return resource.start_profiles_run(self.profiles_id, self.api_parameters())
 
     def is_conflict_with_active_run(self, error: Exception) -> bool:
@@ -102,7 +102,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         return isinstance(error, ConflictError)
 
     def fetch_status(self, resource: RudderStackResource, run_id: str) -> RunStatus:
-        """GETs the run's status."""
+        """Fetches the status of the run."""
         response = resource.get_profiles_run(self.profiles_id, run_id)
         state = parse_state(response.status, _WORDS)
         if state is RunState.SUCCEEDED and response.error:
@@ -117,13 +117,13 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         )
 
     def fetch_progress(self, resource: RudderStackResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
-        """The tasks so far."""
+        """Returns the tasks so far."""
         return _metadata(status.raw)
 
     def fetch_result(
         self, resource: RudderStackResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The tasks, from the response that reported the final state."""
+        """Returns the tasks from the response that reported the final state."""
         return RunResult(metadata=_metadata(status.raw))
 
 

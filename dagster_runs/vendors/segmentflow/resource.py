@@ -35,11 +35,11 @@ class SegmentflowResource(RemoteRunResource):
     poll_interval: Number = Field(default=300.0, ge=0.1)
 
     def api_url(self) -> str:
-        """The URL of the API."""
+        """Returns the URL of the API."""
         return trimmed(self.base_url)
 
     def auth(self) -> Auth:
-        """The key in an ``x-api-key`` header."""
+        """Returns the key in an ``x-api-key`` header."""
         key = self.secret("api_key") or ""
         return HeaderAuth({"x-api-key": key}, secrets=(key,))
 
@@ -80,7 +80,7 @@ class SegmentflowResource(RemoteRunResource):
 
 
 def _reused(error: VendorError) -> InvalidRequestError:
-    """The error for an idempotency key that was reused with another body.
+    """Returns the error for an idempotency key that was reused with another body.
 
     Some documentation pages give it the status 422, others 409. The lock of an earlier request is a 409 too, but that
     one is transient and this one is permanent.

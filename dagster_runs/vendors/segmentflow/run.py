@@ -111,7 +111,7 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         return self.journey_key is not None
 
     def start(self, resource: SegmentflowResource, attempt: StartAttempt) -> str:
-        """POSTs the newer trigger for ``journey_key``, or the older one for ``journey_id``."""
+        """Uses the newer trigger for ``journey_key``, and the older one for ``journey_id``."""
         variables = {"variables": self.variables} if self.variables else {}
         if self.journey_key is not None:
             body = {"profile": self.recipient, **variables}
@@ -119,7 +119,7 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         return resource.trigger_journey(self.target, {"recipient": self.recipient, **variables})
 
     def fetch_status(self, resource: SegmentflowResource, run_id: str) -> RunStatus:
-        """GETs the run."""
+        """Fetches the run."""
         response = resource.get_journey_run(run_id)
         exited = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
         state, error = parse_state(response.status, {**_WORDS, _EXITED: exited}), response.error
@@ -141,7 +141,7 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
     def fetch_result(
         self, resource: SegmentflowResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The ids of the journey, the profile and the workflow, for finding the run in Segmentflow."""
+        """Returns the ids of the journey, the profile and the workflow, for finding the run in Segmentflow."""
         run: JourneyRun = status.raw
         ids = {"journey_id": run.journey_id, "profile_id": run.profile_id, "workflow_id": run.workflow_id}
         return RunResult({f"segmentflow/{name}": value for name, value in ids.items() if value})

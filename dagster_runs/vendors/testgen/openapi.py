@@ -14,7 +14,7 @@ _COMBINED = ("anyOf", "oneOf", "allOf")
 
 
 def submission_fields(document: Any) -> frozenset[str]:
-    """The names of the fields that the server reads from the body of a test run submission; empty if it reads none.
+    """Returns the fields that the server reads from the body of a test run submission; empty if it reads none.
 
     Args:
         document: The parsed ``openapi.json``. Parts that are not valid OpenAPI are ignored.

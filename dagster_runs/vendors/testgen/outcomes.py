@@ -22,7 +22,7 @@ _NO_TABLES = "No tables were profiled, so the quality of the data is unknown (Te
 
 
 def test_run_metadata(result: TestResult | None) -> dict[str, Any]:
-    """The known ones of the score and the counts of a test run."""
+    """Returns the score and the counts of a test run as metadata, as far as they are known."""
     if result is None:
         return {}
     counts = result.counts.model_dump() if result.counts else {}
@@ -30,7 +30,7 @@ def test_run_metadata(result: TestResult | None) -> dict[str, Any]:
 
 
 def profiling_run_metadata(result: ProfilingResult | None) -> dict[str, Any]:
-    """The known ones of the score, the sizes and the issue counts of a profiling run."""
+    """Returns the score, the sizes and the issue counts of a profiling run as metadata, as far as they are known."""
     if result is None:
         return {}
     issues = result.issues.model_dump() if result.issues else {}
@@ -47,7 +47,7 @@ def profiling_run_metadata(result: ProfilingResult | None) -> dict[str, Any]:
 
 
 def without_idle_zeros(result: ProfilingResult | None) -> ProfilingResult | None:
-    """The partial result of a profiling run that did not succeed, without zeros for what it never reached."""
+    """Returns the partial result of a profiling run that did not succeed, without zeros for what it never reached."""
     if result is None or not result.tables:
         return None
     has_issues = result.issues is not None and any(result.issues.model_dump(exclude_none=True).values())
@@ -106,7 +106,7 @@ def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: s
 
 
 def why_no_tests(counts: TestCounts | None) -> str | None:
-    """Why a test run's score is meaningless; ``None`` if it is meaningful."""
+    """Returns why a test run's score is meaningless; ``None`` if it is meaningful."""
     if counts is None:
         return _NOTHING_KNOWN
     if counts.examined:
@@ -115,14 +115,14 @@ def why_no_tests(counts: TestCounts | None) -> str | None:
 
 
 def why_no_profile(result: ProfilingResult | None) -> str | None:
-    """Why a profiling run's score is meaningless; ``None`` if it is meaningful."""
+    """Returns why a profiling run's score is meaningless; ``None`` if it is meaningful."""
     if result is None or result.tables is None:
         return _NOTHING_KNOWN
     return _NO_TABLES if result.tables == 0 else None
 
 
 def failing_tests_table(tests: Sequence[FailingTest]) -> dg.TableMetadataValue:
-    """A table of the tests that did not pass, with one row per test."""
+    """Returns a table of the tests that did not pass, with one row per test."""
     return table(
         [
             {

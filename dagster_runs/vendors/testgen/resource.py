@@ -22,7 +22,7 @@ _PAGE = 100
 _MAX_JOBS = 200_000
 """Protects against a server whose list does not end."""
 _MAX_RENEWALS = 3
-"""A refresh revokes the access tokens of other processes that share the refresh token: one renewal may be too few."""
+"""A refresh revokes the access tokens of other processes with the same refresh token, so one renewal may be too few."""
 
 
 class TestGenResource(RemoteRunResource):
@@ -62,11 +62,11 @@ class TestGenResource(RemoteRunResource):
         return trimmed(self.base_url, "/api/v1")
 
     def api_url(self) -> str:
-        """The URL of version 1 of the API."""
+        """Returns the URL of version 1 of the API."""
         return f"{self._server_url()}/api/v1"
 
     def auth(self) -> Auth:
-        """A bearer token. Everything in this process shares one token per set of OAuth credentials."""
+        """Returns a bearer token. All clients in this process share one token per set of OAuth credentials."""
         token = self.secret("access_token")
         if token is not None:
             return bearer(token)
@@ -149,7 +149,7 @@ class TestGenResource(RemoteRunResource):
         return response.parse(models.FailingTestPage).items[:most]
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """The project's jobs, newest first; ``None`` without ``project_code``."""
+        """Lists the project's jobs, newest first; ``None`` without ``project_code``."""
         if self.project_code is None:
             return None
         return self._listed(self.jobs_since(since, until=until))
@@ -193,8 +193,8 @@ class TestGenResource(RemoteRunResource):
                 return
 
     def _first_page(self, until: float, of_kind: Mapping[str, str]) -> int:
-        # The API has no time filter, so this is a binary search. Jobs that are created meanwhile only move older jobs
-        # to later pages, which are read next.
+        # The API has no time filter, so this is a binary search. Jobs that are created in the meantime only move
+        # older jobs to later pages, which are read next.
         too_new, page = 0, 1
         while page < _MAX_JOBS // _PAGE and not self._reaches(until, page, of_kind):
             too_new, page = page, 2 * page
@@ -208,7 +208,7 @@ class TestGenResource(RemoteRunResource):
         return is_last or min(created_at for _, created_at in jobs) < until
 
     def _page_of_jobs(self, page: int, of_kind: Mapping[str, str]) -> tuple[list[tuple[models.PartOfJob, float]], bool]:
-        """The page's jobs with their creation times, and whether it is the last page."""
+        """Returns the page's jobs with their creation times, and whether it is the last page."""
         response = self.http().get(
             ["projects", str(self.project_code), "jobs"], params={**of_kind, "page": page, "limit": _PAGE}
         )
@@ -236,7 +236,7 @@ class TestGenResource(RemoteRunResource):
         return "match_schema_name" in submission_fields(document)
 
     def page_url(self, page: str, job_id: str) -> str | None:
-        """The URL of the UI's page for a run; ``None`` unless ``ui_url`` and ``project_code`` are set."""
+        """Returns the URL of the UI's page for a run; ``None`` unless ``ui_url`` and ``project_code`` are set."""
         if self.ui_url is None or self.project_code is None:
             return None
         query = urlencode({"project_code": self.project_code, "run_id": job_id})

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 CORRELATION_ID = "dagster_runs/correlation_id"
 SCORE_WITHIN = 30.0
-"""Seconds to wait for the score, which follows the end of the run: after 0.1 s in 5.134, after 5 s or more before."""
+"""Seconds to wait for the score, which is set after the run has ended: 0.1 s later in 5.134, 5 s or more before."""
 _SCORE_PAUSE = 1.0
 _MAX_EXTERNAL_URL = 2048
 _MAX_FAILING_TESTS = 100
@@ -54,17 +54,17 @@ class TestGenRun(RemoteRun[TestGenResource]):
         return ""
 
     def fetch_status(self, resource: TestGenResource, run_id: str) -> RunStatus:
-        """GETs the job. The status ``completed`` only means that the process finished normally."""
+        """Fetches the job. The status ``completed`` only means that the process finished normally."""
         return _status(resource.get_job(run_id))
 
     def status_of_listed(self, resource: TestGenResource, listed: ListedRun) -> RunStatus:
-        """The status in the list's entry, which contains the whole job."""
+        """Returns the status in the list's entry, which contains the whole job."""
         if listed.raw is None:
             return self.get_status(resource, listed.run_id)
         return _status(listed.raw)
 
     def target_of_listed(self, resource: TestGenResource, listed: ListedRun) -> str | None:
-        """The target in the run's record, because the job itself does not contain its suite or table group."""
+        """Returns the target in the run's record, because the job itself does not contain its suite or table group."""
         if listed.raw is None:
             return listed.target_if_unreadable
         if listed.raw.job_key != self.job_key:
@@ -76,7 +76,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         resource.cancel_job(run_id)
 
     def find_started(self, resource: TestGenResource, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
-        """Jobs of this kind from around the time of the start, for the same suite or table group.
+        """Returns jobs of this kind from around the start, for the same suite or table group.
 
         Needs ``project_code``. A job with our correlation id is ours, no matter when it was created. For other jobs the
         creation time decides. A job is ambiguous if only a difference between the clocks of two machines could explain
@@ -103,7 +103,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         return list(found.values())
 
     def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> StartCandidate | None:
-        """The listed job as a candidate; ``None`` if it cannot be ours."""
+        """Returns the listed job as a candidate; ``None`` if it cannot be ours."""
         if job.id is None:
             return StartCandidate(UNREADABLE_ID, is_ours=False, is_ambiguous=True)
         try:
@@ -126,7 +126,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
 
     @abstractmethod
     def _compare(self, resource: TestGenResource, job_id: str, attempt: StartAttempt) -> StartCandidate | None:
-        """The job as a candidate; ``None`` if it cannot be ours."""
+        """Returns the job as a candidate; ``None`` if it cannot be ours."""
 
     def _fits(self, resource: TestGenResource, job_id: str, target_id: str | None) -> StartCandidate | None:
         if target_id is not None and target_id.casefold() != self.target.casefold():
@@ -161,7 +161,7 @@ class TestGenTestRun(TestGenRun):
         return self.test_suite_id
 
     def start(self, resource: TestGenResource, attempt: StartAttempt) -> str:
-        """POSTs the submission, with our correlation id for servers that store it."""
+        """Submits the test run, with our correlation id for servers that store it."""
         if self.match_schema_name is not None and not resource.knows_match_schema_name():
             raise InvalidRequestError(
                 "this server ignores match_schema_name, so it would test against a different schema than requested",
@@ -191,13 +191,13 @@ class TestGenTestRun(TestGenRun):
         return StartCandidate(job_id, is_ours=True, url=self.run_url(resource, job_id)) if is_ours else None
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
-        """The counts so far."""
+        """Returns the counts so far."""
         return outcomes.test_run_metadata(self._record(resource, run_id).result)
 
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The counts, the score, and the tests that did not pass."""
+        """Returns the counts, the score, and the tests that did not pass."""
         run = _with_score(lambda: self._record(resource, run_id), wait=status.state is RunState.SUCCEEDED)
         counts = run.result.counts if run.result else None
         failing = _failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
@@ -215,7 +215,7 @@ class TestGenTestRun(TestGenRun):
         return RunResult(metadata, checks)
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
-        """The results page."""
+        """Returns the URL of the results page."""
         return resource.page_url("test-runs:results", run_id)
 
 
@@ -244,7 +244,7 @@ class TestGenProfilingRun(TestGenRun):
         return self.table_group_id
 
     def start(self, resource: TestGenResource, attempt: StartAttempt) -> str:
-        """POSTs the submission. It takes no body, so it cannot carry a correlation id."""
+        """Submits the profiling run. The request has no body, so it cannot carry a correlation id."""
         return resource.submit_profiling_run(self.table_group_id)
 
     def _record(self, resource: TestGenResource, job_id: str) -> ProfilingRun:
@@ -254,13 +254,13 @@ class TestGenProfilingRun(TestGenRun):
         return self._fits(resource, job_id, self._record(resource, job_id).target_id)
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
-        """The sizes so far."""
+        """Returns the sizes so far."""
         return outcomes.profiling_run_metadata(self._record(resource, run_id).result)
 
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """The sizes, the score and the issue counts."""
+        """Returns the sizes, the score and the issue counts."""
         has_succeeded = status.state is RunState.SUCCEEDED
         run = _with_score(lambda: self._record(resource, run_id), wait=has_succeeded)
         # The partial counts of an unsuccessful run are shown, except zeros: they do not mean that there are no issues.
@@ -274,7 +274,7 @@ class TestGenProfilingRun(TestGenRun):
         return RunResult(outcomes.profiling_run_metadata(result), checks)
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
-        """The results page."""
+        """Returns the URL of the results page."""
         return resource.page_url("profiling-runs:results", run_id)
 
 
@@ -301,7 +301,7 @@ def _with_score(fetch: Callable[[], RunRecordT], *, wait: bool) -> RunRecordT:
 
 
 def _failing_tests(resource: TestGenResource, run_id: str) -> list[FailingTest]:
-    """The tests that did not pass, worst first. A list that is unavailable must not fail the materialization."""
+    """Returns the tests that did not pass, worst first. An unavailable list must not fail the materialization."""
     found: list[FailingTest] = []
     for status in ("failed", "error", "warning"):
         try:
