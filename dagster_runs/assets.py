@@ -114,9 +114,9 @@ def build_remote_run_asset(
         wait: With ``"poll"``, the step polls the run until it finishes. With ``"defer"``, the step finishes once it has
             started the run. A sensor from `build_completion_sensor` then polls the run, reports its success without a
             Dagster run, and reports any other outcome with a short Dagster run of the asset. Downstream assets do not
-            run in the same Dagster run, but by automation conditions. A backfill from the UI counts only what its own
-            runs materialize, so it shows deferred partitions as failed, although they are materialized when their
-            remote runs succeed.
+            run in the same Dagster run; they need automation conditions. A backfill from the UI counts only what its
+            own runs materialize, so it shows deferred partitions as failed, although they are materialized when
+            their remote runs succeed.
         pool: The Dagster pool that limits the number of concurrent steps.
         timeout: The timeout in seconds after the start. Defaults to the run's own ``default_timeout``.
         on_timeout: After a timeout, ``"leave"`` the remote run running, or ``"cancel"`` it.
@@ -175,7 +175,7 @@ def build_remote_run_asset(
         config_schema=config_schema(run_class),
         pool=pool,
         # A deferred step succeeds without the results of its checks, and a job may leave the checks out. Dagster allows
-        # both only if it also allows a subset of the assets. A subset still starts one remote run, which fills all.
+        # both only if it also allows a subset of the assets. A subset still starts one run, which materializes all.
         can_subset=True,
     )
     def remote_run(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -207,7 +207,7 @@ def build_remote_run_asset(
 def _check_list(argument: str, value: Any, of: str) -> None:
     # A string is iterable too, and would become a list of characters.
     if value is not None and (isinstance(value, (str, dg.AssetKey, dg.AssetSpec)) or not isinstance(value, Iterable)):
-        raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, with each item {of}")
+        raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, with {of} as each item")
 
 
 def _warn_about_unselected(step: Step) -> None:
@@ -215,7 +215,7 @@ def _warn_about_unselected(step: Step) -> None:
     if left_out:
         names = ", ".join(sorted(key.to_user_string() for key in left_out))
         step.log.warning(
-            "The remote run also materializes %s, which this step does not select, so that is not reported", names
+            "The remote run also materializes %s, which this step does not select and therefore does not report", names
         )
 
 

@@ -1,4 +1,4 @@
-"""Everything that we use of Dagster beyond its public API, in one place, with the reason for each use.
+"""All use of Dagster beyond its public API, in one place, with the reason for each use.
 
 Every function here checks for the feature, not for Dagster's version, and works with Dagster 1.12.0 and later.
 """
@@ -17,7 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 HAS_PARTITIONED_CHECKS = "partitions_def" in inspect.signature(dg.AssetCheckSpec.__new__).parameters
-"""Whether a check may have partitions, so that a bad partition does not block good ones. Not so in Dagster 1.12.0."""
+"""Whether Dagster has checks with partitions, so that a bad partition does not block good ones. 1.12.0 does not."""
 _PAGE = 100
 
 
@@ -45,7 +45,7 @@ def evaluation(
     """Returns a check evaluation that names the materialization that it judges.
 
     `dagster` does not export the class for this. But without it, a partitioned evaluation that is reported without a
-    run never counts, and an unpartitioned one counts only depending on two clocks (measured on 1.13.27).
+    run never counts, and whether an unpartitioned one counts depends on two clocks (measured on 1.13.27).
 
     Args:
         spec: The check.
@@ -93,16 +93,16 @@ def report_evaluation(instance: dg.DagsterInstance, evaluated: dg.AssetCheckEval
 def newest_evaluations(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, since: float
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Yields the evaluations of a check since then, newest first, whether they were stored with or without a run.
+    """Yields the evaluations of a check since a point in time, newest first, stored with or without a run.
 
     The public API reads materializations and observations, but not evaluations, and the events of evaluations cannot be
-    found by their asset either (measured on 1.13.27). A record is as old as its plan, or as old as the evaluation if
-    that was stored without a run. The event has the time of the machine; the record has the database's local time.
+    found by their asset either (measured on 1.13.27). A record dates from its plan, or from the evaluation if that was
+    stored without a run. The event has the time of the machine; the record has the database's local time.
 
     Args:
         instance: The Dagster instance.
         check: The check.
-        since: Epoch seconds by the machine's clock.
+        since: The point in time, in epoch seconds by the machine's clock.
     """
     for record in _records(instance, check):
         if record.event is None or record.event.timestamp < since:
@@ -139,7 +139,7 @@ def run_evaluations(instance: dg.DagsterInstance, dagster_run_id: str) -> Iterat
 def runs_of_check(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str) -> list[str]:
     """Returns the ids of the Dagster runs that planned or evaluated a check for a partition, newest first.
 
-    The id is empty for an evaluation without a run. Dagster uses the newest record, and a record is as old as its plan.
+    The id is empty for an evaluation without a run. Dagster uses the newest record, and a record dates from its plan.
     """
     from dagster._core.event_api import PartitionKeyFilter  # absent where checks have no partitions
 
@@ -165,7 +165,7 @@ def step_key(context: Any) -> str:
 
 
 def builds_on_parent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a re-execution loads outputs of its parent run, i.e. is from failure or of selected steps.
+    """Whether a re-execution loads outputs of its parent run, because it is from failure or runs only selected steps.
 
     The record of a run that `dagster.execute_job` re-executes is the same from failure as for all steps (measured on
     1.13.27). Only the known state in the snapshot of its plan differs.

@@ -21,7 +21,7 @@ class CancelRemoteRuns(dg.Config):
 def build_cancel_job(
     assets: Sequence[dg.AssetsDefinition], *, name: str = "cancel_remote_runs", description: str | None = None
 ) -> dg.JobDefinition:
-    """Builds a job that cancels deferred runs of an asset, since such runs have no step that a user could terminate.
+    """Builds a job that cancels deferred runs of an asset, because such runs have no step that a user could terminate.
 
     Launch the job from the launchpad with the asset's key. To cancel only some of the asset's runs, also set the
     partition or the vendor's run id. The completion sensor neither reports nor retries runs that end canceled after
@@ -67,7 +67,7 @@ def build_cancel_job(
             if vendors.problems:
                 raise dg.Failure(". ".join(vendors.problems.values()), allow_retries=False)
             # All cancellations are requested first, because a vendor may take up to a minute to confirm one, and the
-            # last of a thousand runs should not continue for that long.
+            # last of a thousand runs should not have to wait for the others.
             cancellations = [Cancellation(context, deferred_run, vendors) for deferred_run in wanted]
             for cancellation in cancellations:
                 cancellation.ask()

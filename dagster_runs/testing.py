@@ -57,7 +57,7 @@ class SandboxClock(Clock):
         return super().uptime() + sum(self.pauses)
 
     def sleep(self, seconds: float) -> None:
-        """Returns immediately, after advancing the sandbox's time by as many seconds."""
+        """Returns immediately, after advancing the sandbox's time by that many seconds."""
         self.pauses.append(seconds)
         self._ahead += seconds
         if seconds > 0:
