@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_RUN_ID = 400
 """The maximum characters of a vendor's run id that fit in an entry. The longest known, Prophecy's, has about 100."""
 _MAX_PARTITIONS = 4000
-"""The maximum compressed bytes of a list of partitions that is stored in full. Of a longer one, only its ends are."""
+"""The maximum compressed bytes of a list of partitions that is stored in full. For a longer list, only its ends are."""
 
 
 class Terminated(BaseException):
