@@ -111,7 +111,13 @@ NAMES = {
     "START_TAKES_AT_MOST",
 }
 PREFIXES = re.compile(r"^_?(MOST|LONGEST|LARGEST|LEAST|SHORTEST|NARROWEST|FEWEST)(_|$)")
-BRITISH = re.compile(r"cancell(?!ation)", re.IGNORECASE)
+BRITISH = re.compile(
+    "cancell(?!ation)|(behavi|col|fav|flav|hon|hum|lab|neighb|rum)our|(channel|label|level|model|signal|travel)l(ed|ing)|"
+    "(author|categor|custom|final|general|initial|minim|normal|optim|organ|prior[ei]t|random|real|recogn|serial|special|"
+    "summar|synchron|token|util|visual)is(e|ing|ation)|analys(ed|ing)|artefact|centre|defence|judgement|learnt|licence|"
+    "amongst|whilst|towards|afterwards|grey",
+    re.IGNORECASE,
+)
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
