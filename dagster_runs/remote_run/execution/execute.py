@@ -21,8 +21,8 @@ from dagster_runs.transport.errors import VendorError
 
 _logger = logging.getLogger(__name__)
 _entered: WeakKeyDictionary[object, set[tuple[object, ...]]] = WeakKeyDictionary()
-"""The ledgers that each step of this process has opened, by the step's context. A second run with the same ledger would get
-the result of the first."""
+"""The ledgers that each step of this process has opened, by the step's context. A second run with the same ledger would
+get the result of the first."""
 
 
 def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
