@@ -17,7 +17,7 @@ import dagster as dg
 from benchmarks import peer
 from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
 from dagster_runs.remote_run.execution.event_log import EARLIER_RUNS
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock, fast_forward, sandbox_resources
 from tests.sensors.driving import Driver, completion
 
@@ -55,7 +55,7 @@ def _ends(does: "_Kind", durations: list[float], earlier: list[float]) -> Ends:
         instance = stack.enter_context(dg.DagsterInstance.local_temp(home))
         sandbox = stack.enter_context(Sandbox())
         for number, duration in enumerate(durations):
-            sandbox.add_target("rudderstack", "profiles", f"it_{number}", Behaviour(running_seconds=duration))
+            sandbox.add_target("rudderstack", "profiles", f"it_{number}", Behavior(running_seconds=duration))
         for seconds in earlier:
             metadata = {"dagster_runs/duration_seconds": dg.MetadataValue.float(seconds)}
             instance.report_runless_asset_event(dg.AssetMaterialization("it", metadata=metadata))

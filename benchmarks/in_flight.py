@@ -20,7 +20,7 @@ from benchmarks.in_flight_location import deferred_assets, partition_key, what
 from benchmarks.processes import ROOT, environment, sandbox_process
 from benchmarks.ticking import Tick
 from dagster_runs.remote_run.types import StartAttempt
-from dagster_runs.sandbox import Behaviour, SandboxClient, well_known
+from dagster_runs.sandbox import Behavior, SandboxClient, well_known
 from dagster_runs.testing import sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home
 
@@ -83,8 +83,8 @@ def measure(storage: StorageKind, cases: Sequence[Case]) -> Iterator[InFlight]:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(folder / "home")))
         for case in cases:
             with sandbox_process(folder) as sandbox:
-                lasting = Behaviour(queued_seconds=0, running_seconds=_LASTS)
-                sandbox.set_behaviour(_TARGETS[case.vendor], lasting, vendor=case.vendor)
+                lasting = Behavior(queued_seconds=0, running_seconds=_LASTS)
+                sandbox.set_behavior(_TARGETS[case.vendor], lasting, vendor=case.vendor)
                 _start(sandbox, instance, folder / "home", case)
                 yield _ticked(sandbox, folder, storage, case)
 

@@ -15,7 +15,7 @@ import dagster as dg
 from benchmarks import peer
 from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
 from dagster_runs.remote_run.execution.ledger import Ledger
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import fast_forward, sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home
 
@@ -79,7 +79,7 @@ def _costs(kind: StorageKind, runs: int) -> Costs:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
         sandbox = stack.enter_context(Sandbox())
         stack.enter_context(fast_forward(sandbox))
-        sandbox.set_behaviour(well_known.PROFILES_FEATURES, Behaviour(running_seconds=1))
+        sandbox.set_behavior(well_known.PROFILES_FEATURES, Behavior(running_seconds=1))
         for number in range(WARM_UP + runs):
             one = _one_run(sandbox, instance, f"features_{number}", ledger_first=number % 2 == 0)
             if number >= WARM_UP:

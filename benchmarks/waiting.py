@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks.processes import Cost, cost_of, family, sandbox_process
-from dagster_runs.sandbox import Behaviour, SandboxClient
+from dagster_runs.sandbox import Behavior, SandboxClient
 from tests.dagster_ui import DagsterUI, dagster_ui
 
 KINDS = ("poll", "defer", "peer")
@@ -41,7 +41,7 @@ def measure(runs: int) -> Waiting:
     with tempfile.TemporaryDirectory() as folder, sandbox_process(Path(folder)) as sandbox:
         for kind in KINDS:
             for number in range(runs):
-                lasting = Behaviour(running_seconds=_LASTS)
+                lasting = Behavior(running_seconds=_LASTS)
                 sandbox.add_target("rudderstack", "profiles", f"{kind}_{number}", lasting)
         env = {"BENCHMARK_SANDBOX": sandbox.url, "BENCHMARK_RUNS": str(runs)}
         with dagster_ui(_LOCATION, Path(folder) / "home", env) as ui:

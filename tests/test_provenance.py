@@ -11,7 +11,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
 from dagster_runs import build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import TESTS, materialize
 from tests.remote_run.reexecuting import execute, job_with, reexecute
@@ -159,7 +159,7 @@ def test_an_observed_run_is_a_new_data_version(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     project = Project(sandbox, instance, "poll", observed=True)
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=30))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=30))
     run = sandbox.begin_run(TESTS.target, source="scheduler")
     project.wait(clock, every=60)
     assert project.tags()["dagster/data_version"] == run.id

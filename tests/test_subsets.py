@@ -8,7 +8,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from dagster_runs import TestGenTestRun, build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, checks, failure, materialize, metadata, resources_at
 from tests.sensors.driving import evaluations
@@ -198,7 +198,7 @@ def test_a_class_is_no_run() -> None:
 def test_reexecution_from_asset_failure_mends_every_check(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, [Behaviour(outcome="fail"), Behaviour()])
+    sandbox.set_behavior(TESTS.target, [Behavior(outcome="fail"), Behavior()])
     asset = build_remote_run_asset(TESTS, key="one")
     failed = materialize([asset], sandbox, instance)
     assert evaluations(instance, "one")["run_status"] == (False, 1)

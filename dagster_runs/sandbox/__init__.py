@@ -20,7 +20,7 @@ undetected.
 
 try:
     from dagster_runs.sandbox import well_known
-    from dagster_runs.sandbox.behaviour import Behaviour
+    from dagster_runs.sandbox.behavior import Behavior
     from dagster_runs.sandbox.client import SandboxClient
     from dagster_runs.sandbox.faults import Fault
     from dagster_runs.sandbox.log import RecordedRequest
@@ -36,7 +36,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
-    "Behaviour",
+    "Behavior",
     "Fault",
     "RecordedRequest",
     "Sandbox",

@@ -9,7 +9,7 @@ from typing import Any
 
 from requests import Session
 
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.faults import Fault
 from dagster_runs.sandbox.log import RecordedRequest
 from dagster_runs.sandbox.runs import SandboxRun
@@ -72,7 +72,7 @@ class SandboxClient:
         given = {"target_id": target_id, "vendor": vendor, "kind": kind, "source": source}
         return SandboxRun(**self._call("POST", "runs", given))
 
-    def restore_run(self, run: SandboxRun, behaviour: Behaviour | None = None) -> SandboxRun:
+    def restore_run(self, run: SandboxRun, behavior: Behavior | None = None) -> SandboxRun:
         """Recreates a run of another sandbox with the same id, from an entry of `runs`.
 
         The target must exist. The state of the run follows from its creation time and its behavior, not from the state
@@ -80,9 +80,9 @@ class SandboxClient:
 
         Args:
             run: The run.
-            behaviour: The behavior of the run. Defaults to the target's default.
+            behavior: The behavior of the run. Defaults to the target's default.
         """
-        given = {"run": run.as_dict(), "behaviour": behaviour.as_dict() if behaviour is not None else {}}
+        given = {"run": run.as_dict(), "behavior": behavior.as_dict() if behavior is not None else {}}
         return SandboxRun(**self._call("POST", "runs/restore", given))
 
     def add_fault(self, fault: Fault) -> None:
@@ -93,19 +93,19 @@ class SandboxClient:
         """Deactivates all faults."""
         self._call("DELETE", "faults")
 
-    def set_behaviour(
-        self, target_id: str, behaviour: Behaviour | Sequence[Behaviour], *, vendor: str | None = None
+    def set_behavior(
+        self, target_id: str, behavior: Behavior | Sequence[Behavior], *, vendor: str | None = None
     ) -> None:
         """Sets the behavior of the next runs of a target.
 
         Args:
             target_id: The id of the target.
-            behaviour: One behavior for all runs, or a list with one for each run. The last one applies to all further
+            behavior: One behavior for all runs, or a list with one for each run. The last one applies to all further
                 runs.
             vendor: The vendor; None for every vendor that has the target.
         """
-        given = {"target_id": target_id, "vendor": vendor, "behaviours": _listed(behaviour)}
-        self._call("POST", "behaviour", given)
+        given = {"target_id": target_id, "vendor": vendor, "behaviors": _listed(behavior)}
+        self._call("POST", "behavior", given)
 
     def configure(self, vendor: str, **settings: Any) -> None:
         """Changes the settings of a vendor, until `reset`.
@@ -118,7 +118,7 @@ class SandboxClient:
         self._call("POST", "settings", {"vendor": vendor, "settings": settings})
 
     def add_target(
-        self, vendor: str, kind: str, id: str, behaviour: Behaviour | Sequence[Behaviour] = (), **fields: Any
+        self, vendor: str, kind: str, id: str, behavior: Behavior | Sequence[Behavior] = (), **fields: Any
     ) -> None:
         """Adds a target.
 
@@ -127,10 +127,10 @@ class SandboxClient:
             kind: `profiles` for RudderStack; `courier_group`, `orchestration_group` or `campaign` for Amperity;
                 `journey` for Segmentflow; `pipeline` for Prophecy; `test_suite` or `table_group` for TestGen.
             id: The id of the target.
-            behaviour: The behavior of its runs.
+            behavior: The behavior of its runs.
             **fields: The fields that the vendor's lists show, such as `name` and `table_group_id`.
         """
-        given = {"vendor": vendor, "kind": kind, "id": id, "behaviours": _listed(behaviour), "fields": fields}
+        given = {"vendor": vendor, "kind": kind, "id": id, "behaviors": _listed(behavior), "fields": fields}
         self._call("POST", "targets", given)
 
     def advance(self, seconds: float) -> None:
@@ -171,6 +171,6 @@ class SandboxClient:
         return response.status_code, response.json()
 
 
-def _listed(behaviour: Behaviour | Sequence[Behaviour]) -> list[dict[str, Any]]:
-    behaviours = [behaviour] if isinstance(behaviour, Behaviour) else behaviour
-    return [one.as_dict() for one in behaviours]
+def _listed(behavior: Behavior | Sequence[Behavior]) -> list[dict[str, Any]]:
+    behaviors = [behavior] if isinstance(behavior, Behavior) else behavior
+    return [one.as_dict() for one in behaviors]

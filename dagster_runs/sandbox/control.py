@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.faults import Fault
 from dagster_runs.sandbox.runs import SandboxRun
@@ -61,7 +61,7 @@ def _begin_run(world: World, given: Given) -> Any:
 
 
 def _restore_run(world: World, given: Given) -> Any:
-    return world.restore_run(SandboxRun(**given["run"]), Behaviour(**given.get("behaviour", {}))).as_dict()
+    return world.restore_run(SandboxRun(**given["run"]), Behavior(**given.get("behavior", {}))).as_dict()
 
 
 def _faults(world: World, given: Given) -> Any:
@@ -79,8 +79,8 @@ def _clear_faults(world: World, given: Given) -> Any:
     world.faults.clear()
 
 
-def _set_behaviour(world: World, given: Given) -> Any:
-    world.set_behaviours(given["target_id"], _behaviours(given), given.get("vendor"))
+def _set_behavior(world: World, given: Given) -> Any:
+    world.set_behaviors(given["target_id"], _behaviors(given), given.get("vendor"))
 
 
 def _configure(world: World, given: Given) -> Any:
@@ -88,7 +88,7 @@ def _configure(world: World, given: Given) -> Any:
 
 
 def _add_target(world: World, given: Given) -> Any:
-    world.add_target(given["vendor"], given["kind"], given["id"], _behaviours(given), given.get("fields", {}))
+    world.add_target(given["vendor"], given["kind"], given["id"], _behaviors(given), given.get("fields", {}))
 
 
 def _advance(world: World, given: Given) -> Any:
@@ -104,8 +104,8 @@ def _reset(world: World, given: Given) -> Any:
     world.reset()
 
 
-def _behaviours(given: Given) -> list[Behaviour]:
-    return [Behaviour(**one) for one in given.get("behaviours", [])]
+def _behaviors(given: Given) -> list[Behavior]:
+    return [Behavior(**one) for one in given.get("behaviors", [])]
 
 
 _ACTIONS: dict[tuple[str, str], Callable[[World, Given], Any]] = {
@@ -119,7 +119,7 @@ _ACTIONS: dict[tuple[str, str], Callable[[World, Given], Any]] = {
     ("GET", "faults"): _faults,
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
-    ("POST", "behaviour"): _set_behaviour,
+    ("POST", "behavior"): _set_behavior,
     ("POST", "settings"): _configure,
     ("POST", "targets"): _add_target,
     ("POST", "advance"): _advance,

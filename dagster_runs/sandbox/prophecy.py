@@ -6,7 +6,7 @@ documented, so assumed here: every refusal of a body is `success: false` (even i
 refused, an unknown run id is `success: false`, an invalid token is 401 with `message` or a login page. Like the vendor,
 it cannot list or cancel runs. There is no queued state, but `hold="QUEUED"` with `hold_when="queued"` simulates one.
 
-Options of `Behaviour`:
+Options of `Behavior`:
     times: `naive` (as documented) or `zulu` (with a final `Z`, which the vendor's sample script expects).
 
 Settings of `configure`:
@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from dagster_runs.sandbox import well_known
-from dagster_runs.sandbox.behaviour import Behaviour, Plan
+from dagster_runs.sandbox.behavior import Behavior, Plan
 from dagster_runs.sandbox.clock import utc
 from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
@@ -105,14 +105,14 @@ class Prophecy(Vendor):
 
     @override
     def load_defaults(self) -> None:
-        failing = Behaviour(running_seconds=10.0, outcome="fail", error=_ERROR)
-        self.add_target("pipeline", well_known.PROPHECY_PIPELINE, Behaviour(running_seconds=12.0))
+        failing = Behavior(running_seconds=10.0, outcome="fail", error=_ERROR)
+        self.add_target("pipeline", well_known.PROPHECY_PIPELINE, Behavior(running_seconds=12.0))
         self.add_target("pipeline", well_known.PROPHECY_PIPELINE_FAILING, failing)
 
     @override
-    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+    def add_target(self, kind: str, target_id: str, defaults: Behavior, **fields: Any) -> Target:
         # The vendor has no queued state.
-        queued = Behaviour(**{"queued_seconds": 0.0, **defaults.as_dict()})
+        queued = Behavior(**{"queued_seconds": 0.0, **defaults.as_dict()})
         usual = {"name": target_id, "project_id": well_known.PROPHECY_PROJECT, "fabric_id": well_known.PROPHECY_FABRIC}
         return super().add_target(kind, target_id, queued, **{**usual, **fields})
 

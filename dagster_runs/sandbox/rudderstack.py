@@ -4,7 +4,7 @@ Documented: start and status, Bearer token, 409 while a run of the project is ac
 strings with four allowed flags. Not documented, so assumed here: the bodies of errors, and that an active run has no
 `finishedAt`. Like the vendor, it cannot list or cancel runs, and has no logs.
 
-Options of `Behaviour`:
+Options of `Behavior`:
     spelling: `camel` (as documented) or `snake` (as in the vendor's own client).
     failure_style: How a failure is reported: `failed`, or `finished_with_error`.
     tasks: The names of the run's tasks.
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from dagster_runs.sandbox import well_known
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.clock import utc
 from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
@@ -76,21 +76,21 @@ class RudderStack(Vendor):
     @override
     def load_defaults(self) -> None:
         failing: dict[str, Any] = {"outcome": "fail", "error": _ERROR, "running_seconds": 12.0}
-        behaviours: dict[str, dict[str, Any]] = {
+        behaviors: dict[str, dict[str, Any]] = {
             well_known.PROFILES_FEATURES: {"running_seconds": 20.0},
             well_known.PROFILES_FAILING: failing,
             well_known.PROFILES_FINISHED_WITH_ERROR: {**failing, "failure_style": "finished_with_error"},
             well_known.PROFILES_SNAKE: {"running_seconds": 12.0, "spelling": "snake"},
             well_known.PROFILES_SLOW: {"running_seconds": 3600.0},
         }
-        for target_id, behaviour in behaviours.items():
-            self.add_target("profiles", target_id, Behaviour(**behaviour))
+        for target_id, behavior in behaviors.items():
+            self.add_target("profiles", target_id, Behavior(**behavior))
 
     @override
-    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+    def add_target(self, kind: str, target_id: str, defaults: Behavior, **fields: Any) -> Target:
         # The vendor has no queued state: a run that was started is `running`.
         queued = {"queued_seconds": 0.0, **defaults.as_dict()}
-        return super().add_target(kind, target_id, Behaviour(**queued), **fields)
+        return super().add_target(kind, target_id, Behavior(**queued), **fields)
 
     @override
     def credentials(self, call: Call) -> Credentials:

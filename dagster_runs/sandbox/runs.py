@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
-from dagster_runs.sandbox.behaviour import Behaviour, Outcome, Plan
+from dagster_runs.sandbox.behavior import Behavior, Outcome, Plan
 
 
 class Phase(Enum):
@@ -105,23 +105,23 @@ class Target:
 
     Attributes:
         defaults: The default behavior of its runs.
-        behaviours: The behaviors of the next runs, in order. The last one applies to all further runs.
+        behaviors: The behaviors of the next runs, in order. The last one applies to all further runs.
         fields: The fields that the vendor's lists show.
         runs: Its runs, oldest first.
     """
 
     id: str
     kind: str
-    defaults: Behaviour
+    defaults: Behavior
     fields: Mapping[str, Any] = field(default_factory=dict)
-    behaviours: list[Behaviour] = field(default_factory=list)
+    behaviors: list[Behavior] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
 
-    def next_behaviour(self) -> Behaviour:
+    def next_behavior(self) -> Behavior:
         """Returns the behavior of the run that starts now."""
-        if len(self.behaviours) > 1:
-            return self.behaviours.pop(0)
-        return self.behaviours[0] if self.behaviours else Behaviour()
+        if len(self.behaviors) > 1:
+            return self.behaviors.pop(0)
+        return self.behaviors[0] if self.behaviors else Behavior()
 
 
 @dataclass(frozen=True)

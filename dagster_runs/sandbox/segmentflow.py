@@ -5,7 +5,7 @@ Not documented, so assumed here: at least one identity is required (else 422), u
 has the code `bad_request`, `required` is among an error's `details`, a wrong method is 404, keys never expire. Like the
 vendor, it cannot list or cancel runs. `outcome="cancel"` means that the recipient leaves the journey: `exited`.
 
-Options of `Behaviour`:
+Options of `Behavior`:
     shape: The shape of the run: `B` (newer pages) or `A` (older: no `workflowId`).
     completed_at: The field while the run is active: `null`, `absent`, or `present` (as the older page demands; it then
         contains the start).
@@ -29,7 +29,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from dagster_runs.sandbox import well_known
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.clock import Clock, utc
 from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
@@ -102,9 +102,9 @@ class Segmentflow(Vendor):
     @override
     def load_defaults(self) -> None:
         known = well_known
-        exiting = Behaviour(outcome="cancel", running_seconds=10.0)
-        failing = Behaviour(outcome="fail", error=_ERROR, running_seconds=10.0)
-        self.add_target("journey", known.SEGMENTFLOW_JOURNEY, Behaviour(), key=known.SEGMENTFLOW_JOURNEY_KEY)
+        exiting = Behavior(outcome="cancel", running_seconds=10.0)
+        failing = Behavior(outcome="fail", error=_ERROR, running_seconds=10.0)
+        self.add_target("journey", known.SEGMENTFLOW_JOURNEY, Behavior(), key=known.SEGMENTFLOW_JOURNEY_KEY)
         self.add_target("journey", known.SEGMENTFLOW_EXITING, exiting, key=known.SEGMENTFLOW_EXITING_KEY)
         self.add_target("journey", known.SEGMENTFLOW_FAILING, failing, key=known.SEGMENTFLOW_FAILING_KEY)
 
@@ -114,7 +114,7 @@ class Segmentflow(Vendor):
         self._used.clear()
 
     @override
-    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+    def add_target(self, kind: str, target_id: str, defaults: Behavior, **fields: Any) -> Target:
         key = fields.get("key", target_id)
         return super().add_target(kind, target_id, defaults, **{"key": key, "name": key, "entry": "api", **fields})
 

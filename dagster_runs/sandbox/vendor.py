@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from dagster_runs.sandbox.behaviour import Behaviour, make_plan
+from dagster_runs.sandbox.behavior import Behavior, make_plan
 from dagster_runs.sandbox.clock import Clock
 from dagster_runs.sandbox.exchange import ApiResponse, Call, Match, RefusedError, Route, Router
 from dagster_runs.sandbox.log import Credentials
@@ -28,7 +28,7 @@ class Vendor(ABC):
         base_path: The path of a client's base URL.
         logins: The credentials by their names, for the banner.
         run_kinds: The kinds of runs for each kind of target. The first one is the default.
-        options: The options of `Behaviour` that the vendor supports.
+        options: The options of `Behavior` that the vendor supports.
         replaces: For an option, the options of the target's defaults that it invalidates.
         state_field: The field of a response with the run's state.
         end_fields: The fields of a response with the run's end, in all spellings.
@@ -190,7 +190,7 @@ class Vendor(ABC):
             target_id=target.id,
             source=source,
             created_at=self.clock.now(),
-            plan=make_plan(target.defaults, target.next_behaviour(), replaces=self.replaces),
+            plan=make_plan(target.defaults, target.next_behavior(), replaces=self.replaces),
             body=body,
         )
         target.runs.append(run)
@@ -199,7 +199,7 @@ class Vendor(ABC):
 
     # --- a test's side
 
-    def restore(self, known: SandboxRun, behaviour: Behaviour) -> Run:
+    def restore(self, known: SandboxRun, behavior: Behavior) -> Run:
         """Recreates a run of another sandbox with the same id."""
         if known.id in self.runs:
             raise ValueError(f"{self.name} already has a run {known.id}")
@@ -207,14 +207,14 @@ class Vendor(ABC):
         kinds = self.run_kinds[target.kind]
         if known.kind not in kinds:
             raise ValueError(f"{self.name} cannot run {known.kind} for a {target.kind}; it can run {', '.join(kinds)}")
-        self.check_options(behaviour)
+        self.check_options(behavior)
         run = Run(
             id=known.id,
             kind=known.kind,
             target_id=target.id,
             source=known.source,
             created_at=known.created_at,
-            plan=make_plan(target.defaults, behaviour, replaces=self.replaces),
+            plan=make_plan(target.defaults, behavior, replaces=self.replaces),
             body=known.body,
             cancel_requested_at=known.cancel_requested_at,
         )
@@ -243,7 +243,7 @@ class Vendor(ABC):
             raise ValueError(f"requests_per_second must be an integer of at least 1, or None, got {limit!r}")
         self.settings.update(settings)
 
-    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+    def add_target(self, kind: str, target_id: str, defaults: Behavior, **fields: Any) -> Target:
         """Adds a target, and replaces an existing target with the same id."""
         if kind not in self.run_kinds:
             raise ValueError(
@@ -255,25 +255,25 @@ class Vendor(ABC):
         self.targets[target_id] = target
         return target
 
-    def set_behaviours(self, target_id: str, behaviours: Sequence[Behaviour]) -> None:
+    def set_behaviors(self, target_id: str, behaviors: Sequence[Behavior]) -> None:
         """Sets the behavior of a target's next runs."""
-        for behaviour in behaviours:
-            self.check_options(behaviour)
-        self.targets[target_id].behaviours = list(behaviours)
+        for behavior in behaviors:
+            self.check_options(behavior)
+        self.targets[target_id].behaviors = list(behaviors)
 
-    def check_options(self, behaviour: Behaviour) -> None:
+    def check_options(self, behavior: Behavior) -> None:
         """Checks the options of a behavior.
 
         Raises:
             ValueError: The vendor does not support an option or its value.
         """
-        unknown = set(behaviour.options) - self.options
+        unknown = set(behavior.options) - self.options
         if unknown:
             known = ", ".join(sorted(self.options))
             raise ValueError(
                 f"{self.name} does not support {', '.join(sorted(unknown))}; the supported options are {known}"
             )
-        self._check_choices(behaviour.options)
+        self._check_choices(behavior.options)
 
     def snapshot(self, run: Run) -> SandboxRun:
         """Returns a snapshot of the run."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dagster_runs.sandbox.amperity import Amperity
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.clock import Clock
 from dagster_runs.sandbox.faults import FaultBook
 from dagster_runs.sandbox.log import RequestLog
@@ -64,29 +64,29 @@ class World:
         owner = self._owners(target_id, vendor)[0]
         return owner.snapshot(owner.start(owner.targets[target_id], kind=kind, source=source))
 
-    def restore_run(self, known: SandboxRun, behaviour: Behaviour) -> SandboxRun:
+    def restore_run(self, known: SandboxRun, behavior: Behavior) -> SandboxRun:
         """Recreates a run of another sandbox with the same id."""
         [owner] = self._owners(known.target_id, known.vendor)
-        return owner.snapshot(owner.restore(known, behaviour))
+        return owner.snapshot(owner.restore(known, behavior))
 
     def add_target(
-        self, vendor: str, kind: str, target_id: str, behaviours: Sequence[Behaviour], fields: dict[str, Any]
+        self, vendor: str, kind: str, target_id: str, behaviors: Sequence[Behavior], fields: dict[str, Any]
     ) -> None:
         """Adds a target."""
         owner = self.named(vendor)[0]
-        for behaviour in behaviours:
-            owner.check_options(behaviour)
-        target = owner.add_target(kind, target_id, Behaviour(), **fields)
-        owner.set_behaviours(target.id, behaviours)
+        for behavior in behaviors:
+            owner.check_options(behavior)
+        target = owner.add_target(kind, target_id, Behavior(), **fields)
+        owner.set_behaviors(target.id, behaviors)
 
-    def set_behaviours(self, target_id: str, behaviours: Sequence[Behaviour], vendor: str | None) -> None:
+    def set_behaviors(self, target_id: str, behaviors: Sequence[Behavior], vendor: str | None) -> None:
         """Sets the behavior of the next runs of a target, at one vendor or at every vendor that has the target."""
         owners = self._owners(target_id, vendor)
         for owner in owners:
-            for behaviour in behaviours:
-                owner.check_options(behaviour)
+            for behavior in behaviors:
+                owner.check_options(behavior)
         for owner in owners:
-            owner.set_behaviours(target_id, behaviours)
+            owner.set_behaviors(target_id, behaviors)
 
     def configure(self, vendor: str, settings: dict[str, Any]) -> None:
         """Changes the settings of a vendor."""

@@ -117,7 +117,7 @@ class _Execution:
                 one.slot.number in drilled,
                 tuple((name, one.slot.has_gate and name != RUN_STATUS) for name in (RUN_STATUS, *_data_checks(one))),
                 one.slot.kind.judged_by if one.slot.has_gate else "",
-                tuple(finds_bad_data(behaviour, one.slot) for behaviour in one.behaviours),
+                tuple(finds_bad_data(behavior, one.slot) for behavior in one.behaviors),
                 self._group.partitions,
             )
             for one in self._group.materializations
@@ -181,7 +181,7 @@ class _Execution:
         reported = {materialized.number for materialized in facts.materialized}
         return bool(last) and all(
             # What was materialized and has failed was held back by its gate.
-            finds_bad_data(wanted[number].behaviours[-1], wanted[number].slot)
+            finds_bad_data(wanted[number].behaviors[-1], wanted[number].slot)
             if number in reported
             else _stays(kind, wanted[number])
             for number, kind in last.items()
@@ -195,9 +195,9 @@ def _data_checks(one: Materialization) -> Iterable[str]:
 def _stays(error: str, one: Materialization) -> bool:
     """Whether executing from failure once more ends in the same error."""
     if error == "RunTimedOut":
-        never_ends = any(behaviour.core.get("running_seconds") == FOR_EVER for behaviour in one.behaviours)
+        never_ends = any(behavior.core.get("running_seconds") == FOR_EVER for behavior in one.behaviors)
         return one.slot.on_timeout == "leave" and never_ends
-    return error == "StartOutcomeUnknown" or (error == "RunFailed" and one.behaviours[-1].core.get("outcome") == "fail")
+    return error == "StartOutcomeUnknown" or (error == "RunFailed" and one.behaviors[-1].core.get("outcome") == "fail")
 
 
 def step_pid(number: int) -> Path:
@@ -206,7 +206,7 @@ def step_pid(number: int) -> Path:
 
 def _set_up(one: Materialization, sandbox: SandboxClient, watch: Watch) -> None:
     kind = one.slot.kind
-    sandbox.add_target(kind.vendor, kind.target_kind, one.target, one.behaviours)
+    sandbox.add_target(kind.vendor, kind.target_kind, one.target, one.behaviors)
     for fault in one.faults:
         sandbox.add_fault(fault)
     if one.forgotten_after is not None:

@@ -48,7 +48,7 @@ class Kind:
     findings: Mapping[bool, Mapping[str, Any]] = field(default_factory=dict, hash=False, compare=False)
 
     def quality(self, *, is_bad: bool) -> Mapping[str, Any]:
-        """Options of the sandbox's behaviour."""
+        """Options of the sandbox's behavior."""
         return self.findings.get(is_bad, {})
 
     def target(self, number: int) -> str:

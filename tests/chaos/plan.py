@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import Literal
 
-from dagster_runs.sandbox import Behaviour, Fault
+from dagster_runs.sandbox import Behavior, Fault
 from tests.chaos.kinds import BRIEF, DRILLED, MAX_SLOTS, SLOTS, Slot
 
 How = Literal["kill", "kill machine", "kill step", "evict", "terminate"]
@@ -51,14 +51,14 @@ class Materialization:
     Attributes:
         number: Names it in reports.
         slot: The asset.
-        behaviours: How the target's first, second, … run goes.
+        behaviors: How the target's first, second, … run goes.
         faults: What goes wrong with requests about it.
         forgotten_after: The vendor forgets the first run for good after so many looks at it.
     """
 
     number: int
     slot: Slot
-    behaviours: tuple[Behaviour, ...]
+    behaviors: tuple[Behavior, ...]
     faults: tuple[Fault, ...]
     forgotten_after: int | None = None
 
@@ -169,32 +169,32 @@ def _materialization(random: Random, group: int, slot: Slot, *, drilled: bool) -
     target = slot.kind.target(number)
     forgotten = None if drilled or random.random() > 0.02 else random.randint(1, 4)
     faults = list(_faults(random, slot, target, may_be_missing=forgotten is None, drilled=drilled))
-    return Materialization(number, slot, tuple(_behaviours(random, slot)), tuple(faults), forgotten)
+    return Materialization(number, slot, tuple(_behaviors(random, slot)), tuple(faults), forgotten)
 
 
-def _behaviours(random: Random, slot: Slot) -> Iterator[Behaviour]:
+def _behaviors(random: Random, slot: Slot) -> Iterator[Behavior]:
     """The last stays, and is most often a success."""
     seconds = random.uniform(60, 240) if random.random() < 0.1 else random.uniform(5, 60)
     invented = {"hold": random.choice(["hibernating", "PENDING_REVIEW", "?"]), "hold_seconds": random.uniform(5, 40)}
     hold = invented if random.random() < 0.1 else {}
     if slot.on_timeout is not None and random.random() < 0.5:
-        yield Behaviour(running_seconds=FOR_EVER if random.random() < 0.5 else BRIEF + 60)
+        yield Behavior(running_seconds=FOR_EVER if random.random() < 0.5 else BRIEF + 60)
     if random.random() < 0.12:
         # Prophecy and RudderStack have no word for a cancelled run: one of theirs is waited for until the timeout.
         endings = ["fail", "fail", "cancel"] if slot.kind.run_class.can_cancel else ["fail"]
-        yield Behaviour(running_seconds=seconds / 2, outcome=random.choice(endings))  # type: ignore[arg-type]
+        yield Behavior(running_seconds=seconds / 2, outcome=random.choice(endings))  # type: ignore[arg-type]
     outcome = "fail" if random.random() < 0.04 else "succeed"
     if slot.has_gate and random.random() < _BAD_DATA:
-        yield Behaviour(running_seconds=seconds, **slot.kind.quality(is_bad=True))
+        yield Behavior(running_seconds=seconds, **slot.kind.quality(is_bad=True))
         if random.random() < 0.5:  # and the data stays bad
             return
     found = slot.kind.quality(is_bad=False) if slot.has_gate else {}
-    yield Behaviour(running_seconds=seconds, outcome=outcome, **hold, **found)  # type: ignore[arg-type]
+    yield Behavior(running_seconds=seconds, outcome=outcome, **hold, **found)  # type: ignore[arg-type]
 
 
-def finds_bad_data(behaviour: Behaviour, slot: Slot) -> bool:
+def finds_bad_data(behavior: Behavior, slot: Slot) -> bool:
     """Whether the gate is to hold back what the run has brought."""
-    return slot.has_gate and slot.kind.quality(is_bad=True).items() <= behaviour.options.items()
+    return slot.has_gate and slot.kind.quality(is_bad=True).items() <= behavior.options.items()
 
 
 def _faults(random: Random, slot: Slot, target: str, *, may_be_missing: bool, drilled: bool) -> Iterator[Fault]:

@@ -29,8 +29,8 @@ def first_disturbance(group: Group) -> Disturbance | None:
 
 def seconds(group: Group) -> float:
     """About how long its remote runs take."""
-    every = (behaviour for one in group.materializations for behaviour in one.behaviours)
-    return sum(behaviour.core.get("running_seconds", 0) for behaviour in every)
+    every = (behavior for one in group.materializations for behavior in one.behaviors)
+    return sum(behavior.core.get("running_seconds", 0) for behavior in every)
 
 
 def loses_an_answer(group: Group) -> bool:
@@ -40,7 +40,7 @@ def loses_an_answer(group: Group) -> bool:
 
 
 def fails_its_gate(group: Group) -> bool:
-    return any(finds_bad_data(one.behaviours[-1], one.slot) for one in group.materializations)
+    return any(finds_bad_data(one.behaviors[-1], one.slot) for one in group.materializations)
 
 
 def ended_at_a_start(group: Group, how: How) -> bool:
@@ -76,7 +76,7 @@ def killed_at_a_start(group: Group) -> bool:
 
 def a_run_fails(group: Group) -> bool:
     return group.disturbances == () and any(
-        one.behaviours[0].core.get("outcome") == "fail" and not one.faults for one in group.materializations
+        one.behaviors[0].core.get("outcome") == "fail" and not one.faults for one in group.materializations
     )
 
 

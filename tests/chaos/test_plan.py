@@ -61,9 +61,9 @@ def test_a_large_plan_holds_everything() -> None:
     assert any(one.forgotten_after for one in materializations)
     gated = [one for one in materializations if one.slot.has_gate]
     for days in (False, True):
-        found = [finds_bad_data(one.behaviours[-1], one.slot) for one in gated if one.slot.is_daily == days]
+        found = [finds_bad_data(one.behaviors[-1], one.slot) for one in gated if one.slot.is_daily == days]
         assert 5 < sum(found) < len(found) - 5
-    assert any(finds_bad_data(one.behaviours[0], one.slot) and len(one.behaviours) > 1 for one in gated)
+    assert any(finds_bad_data(one.behaviors[0], one.slot) and len(one.behaviors) > 1 for one in gated)
     faults = {fault.kind for one in materializations for fault in one.faults}
     faults |= {fault.kind for _, fault in islice(weather(5), 300)}
     assert faults >= {

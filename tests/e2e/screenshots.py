@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect  # noqa: E402
 from ui_browser import browser, metadata, metadata_row, open_launchpad, open_until_shown, write_config  # noqa: E402
 from ui_demo import ROOT, RunningDemo, running_demo, wait_for  # noqa: E402
 
-from dagster_runs.sandbox import Behaviour, well_known  # noqa: E402
+from dagster_runs.sandbox import Behavior, well_known  # noqa: E402
 
 ORDERS = ("testgen", "orders_quality")
 GATES = 'key:"testgen/features_quality"+1 or key:"testgen/orders_quality"+1'
@@ -38,8 +38,8 @@ def take(demo: RunningDemo, page: Page, docs: Path) -> None:
         page.screenshot(path=docs / f"{name}.png")
         print(docs / f"{name}.png")
 
-    suite = Behaviour(running_seconds=16, hold="running", hold_seconds=20)
-    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, suite)
+    suite = Behavior(running_seconds=16, hold="running", hold_seconds=20)
+    demo.sandbox.set_behavior(well_known.SUITE_ORDERS, suite)
     run_id = demo.launch()
     wait_for(lambda: demo.sandbox.starts("testgen") > 0)
     open_until_shown(page, demo.asset_url(*ORDERS, view="events"), metadata(page, "testgen/tests_passed", 20))

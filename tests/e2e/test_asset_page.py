@@ -8,13 +8,13 @@ from playwright.sync_api import Page, expect
 from ui_browser import metadata, metadata_row, open_until_shown
 from ui_demo import RunningDemo, wait_for
 
-from dagster_runs.sandbox import Behaviour, well_known
+from dagster_runs.sandbox import Behavior, well_known
 
 ORDERS = ("testgen", "orders_quality")
 
 
 def test_shows_the_run_while_it_is_going_and_its_result_afterwards(demo: RunningDemo, page: Page) -> None:
-    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(queued_seconds=0, running_seconds=4))
+    demo.sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(queued_seconds=0, running_seconds=4))
     demo.sandbox.set_speed(0)
     run_id = demo.launch("/".join(ORDERS))
     remote = wait_for(lambda: next(iter(demo.sandbox.runs("testgen")), None))

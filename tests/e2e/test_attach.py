@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from ui_browser import metadata, open_until_shown, press_reexecute_from_failure
 from ui_demo import AMPERITY, FIVE, PROPHECY, RUDDERSTACK, SEGMENTFLOW, TESTGEN, Asset, RunningDemo
 
-from dagster_runs.sandbox import Behaviour
+from dagster_runs.sandbox import Behavior
 
 _CRASHED = (AMPERITY, PROPHECY, SEGMENTFLOW)
 _EVICTED = (RUDDERSTACK, TESTGEN)
@@ -20,7 +20,7 @@ _EVICTED = (RUDDERSTACK, TESTGEN)
 def resumed(demo: RunningDemo, page: Page) -> dict[Asset, str]:
     """Dagster runs, re-executed from the failure of others that have lost a process in the middle of a remote run."""
     demo.sandbox.set_speed(0)  # time stands still, so every remote run goes on, and takes no longer than usual
-    lost = demo.launch_all(FIVE, Behaviour())
+    lost = demo.launch_all(FIVE, Behavior())
     for asset, run_id in lost.items():
         demo.wait_until_logged(run_id, "INFO Started the")
         if asset in _CRASHED:

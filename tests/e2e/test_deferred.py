@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from ui_browser import metadata_row, open_until_shown
 from ui_demo import HOURS, PROPHECY, RunningDemo, wait_for
 
-from dagster_runs.sandbox import Behaviour
+from dagster_runs.sandbox import Behavior
 
 MODEL, SCORES = "churn_model", "churn_scores"
 REPORTED_WITHIN = 90.0
@@ -18,15 +18,15 @@ def forgotten(demo: RunningDemo) -> None:
     demo.sandbox.reset()
 
 
-def defer(demo: RunningDemo, behaviour: Behaviour) -> str:
+def defer(demo: RunningDemo, behavior: Behavior) -> str:
     """Materialize the deferred asset; the vendor's id of its run."""
-    demo.sandbox.set_behaviour(PROPHECY.target_id, behaviour)
+    demo.sandbox.set_behavior(PROPHECY.target_id, behavior)
     assert demo.wait_until_ended(demo.launch(MODEL)) == "SUCCESS"
     return demo.only_remote(PROPHECY).id
 
 
 def test_a_deferred_run_is_reported_and_what_is_downstream_follows(demo: RunningDemo, page: Page) -> None:
-    remote = defer(demo, Behaviour(running_seconds=HOURS))
+    remote = defer(demo, Behavior(running_seconds=HOURS))
     assert demo.only_remote(PROPHECY).state == "RUNNING"
     assert demo.going() == [], "nothing waits"
     open_until_shown(page, demo.asset_url(MODEL, view="events"), metadata_row(page, "dagster_runs/run_id"))
@@ -42,7 +42,7 @@ def test_a_deferred_run_is_reported_and_what_is_downstream_follows(demo: Running
 
 
 def test_a_deferred_failure_is_a_failed_run_with_the_vendors_words(demo: RunningDemo, page: Page) -> None:
-    remote = defer(demo, Behaviour(running_seconds=5, outcome="fail", error="no column o.amount"))
+    remote = defer(demo, Behavior(running_seconds=5, outcome="fail", error="no column o.amount"))
     demo.sandbox.advance(60)
     run_id = wait_for(
         lambda: next(iter(demo.runs_with("dagster_runs/finishes", remote)), None), seconds=REPORTED_WITHIN
@@ -54,7 +54,7 @@ def test_a_deferred_failure_is_a_failed_run_with_the_vendors_words(demo: Running
 
 
 def test_the_sensor_says_what_is_in_flight(demo: RunningDemo, page: Page) -> None:
-    defer(demo, Behaviour(running_seconds=HOURS))
+    defer(demo, Behavior(running_seconds=HOURS))
     url = f"{demo.url}/locations/customer_data/sensors/remote_run_completion"
     result = page.get_by_role("button", name="0 runs requested").first  # of the newest tick
     open_until_shown(page, url, result)
@@ -63,7 +63,7 @@ def test_the_sensor_says_what_is_in_flight(demo: RunningDemo, page: Page) -> Non
 
 
 def test_the_job_that_cancels_says_plainly_where_the_vendor_cannot(demo: RunningDemo, page: Page) -> None:
-    remote = defer(demo, Behaviour(running_seconds=HOURS))
+    remote = defer(demo, Behavior(running_seconds=HOURS))
     config = {"ops": {"cancel_remote_runs_op": {"config": {"asset": MODEL}}}}
     run_id = demo.launch_job("cancel_remote_runs", config)
     assert demo.wait_until_ended(run_id) == "FAILURE"

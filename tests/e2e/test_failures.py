@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from ui_browser import metadata, metadata_row, open_until_shown
 from ui_demo import AMPERITY, SEGMENTFLOW, Asset, RunningDemo
 
-from dagster_runs.sandbox import Behaviour
+from dagster_runs.sandbox import Behavior
 
 _ERROR = "Source file events_2026-11-02.csv is missing"
 _EXPECTED = {AMPERITY: ("workflow", "failed"), SEGMENTFLOW: ("journey run", "failed")}
@@ -16,7 +16,7 @@ _EXPECTED = {AMPERITY: ("workflow", "failed"), SEGMENTFLOW: ("journey run", "fai
 @pytest.fixture(scope="module")
 def failed(demo: RunningDemo) -> dict[Asset, str]:
     """Dagster runs whose remote runs have failed."""
-    launched = demo.launch_all(_EXPECTED, Behaviour(running_seconds=2, outcome="fail", error=_ERROR))
+    launched = demo.launch_all(_EXPECTED, Behavior(running_seconds=2, outcome="fail", error=_ERROR))
     for run_id in launched.values():
         assert demo.wait_until_ended(run_id) == "FAILURE"
     return launched

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from ui_browser import open_until_shown
 from ui_demo import RunningDemo
 
-from dagster_runs.sandbox import Behaviour, Fault, well_known
+from dagster_runs.sandbox import Behavior, Fault, well_known
 
 HTML = '<b>bold</b> <img src=x onerror="document.title=1">'
 MARKDOWN = "**stars** [click me](https://evil.example) ![pixel](https://evil.example/pixel.png)"
@@ -18,7 +18,7 @@ ORDERS = ("testgen", "orders_quality")
 @pytest.fixture(scope="module")
 def failed(demo: RunningDemo) -> str:
     """A Dagster run whose remote run has failed with such an error."""
-    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(running_seconds=2, outcome="fail", error=ERROR))
+    demo.sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=2, outcome="fail", error=ERROR))
     run_id = demo.launch("/".join(ORDERS))
     assert demo.wait_until_ended(run_id) == "FAILURE"
     return run_id
@@ -55,7 +55,7 @@ def test_of_a_refused_start(demo: RunningDemo, page: Page) -> None:
 
 def test_in_the_table_of_failing_tests(demo: RunningDemo, page: Page) -> None:
     row = {"test_type": "Required", "result_status": "failed", "result_message": ERROR, "table_name": "orders"}
-    demo.sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(running_seconds=2, results=[row]))
+    demo.sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=2, results=[row]))
     demo.wait_until_ended(demo.launch("/".join(ORDERS)))
     open_until_shown(page, demo.asset_url(*ORDERS), page.get_by_text("oops"))
     expect(page.get_by_text("<b>bold</b>").first).to_be_attached()

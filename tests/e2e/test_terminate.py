@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from ui_browser import press_terminate
 from ui_demo import AMPERITY, FIVE, HOURS, PROPHECY, RUDDERSTACK, SEGMENTFLOW, TESTGEN, Asset, RunningDemo
 
-from dagster_runs.sandbox import Behaviour
+from dagster_runs.sandbox import Behavior
 
 _WHERE = {
     PROPHECY: "use Prophecy's run history. See ",
@@ -19,7 +19,7 @@ _WHERE = {
 @pytest.fixture(scope="module")
 def terminated(demo: RunningDemo, page: Page) -> dict[Asset, str]:
     """Dagster runs that a person has terminated while their remote runs were going."""
-    launched = demo.launch_all(FIVE, Behaviour(running_seconds=HOURS))
+    launched = demo.launch_all(FIVE, Behavior(running_seconds=HOURS))
     for run_id in launched.values():
         demo.wait_until_logged(run_id, "INFO Started the")
         press_terminate(page, demo.run_url(run_id))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from dagster_runs.sandbox import Behaviour, SandboxClient, SandboxRun, well_known
+from dagster_runs.sandbox import Behavior, SandboxClient, SandboxRun, well_known
 from demo.network import ask, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,11 +140,11 @@ class RunningDemo:
         found = self._ask(_TAGGED, tag=tag, value=value)["runsOrError"]["results"]
         return [run["runId"] for run in found]
 
-    def launch_all(self, assets: Iterable[Asset], behaviour: Behaviour) -> dict[Asset, str]:
+    def launch_all(self, assets: Iterable[Asset], behavior: Behavior) -> dict[Asset, str]:
         """Materialize assets at the same time, a Dagster run each, with such remote runs; the Dagster runs' ids."""
         launched = {}
         for asset in assets:
-            self.sandbox.set_behaviour(asset.target_id, behaviour)
+            self.sandbox.set_behavior(asset.target_id, behavior)
             launched[asset] = self.launch(asset.key, partition=asset.partition)
         return launched
 

@@ -117,7 +117,7 @@ def conduct(
             killing = Kills(plan.seed, kills, haste=haste)
             for deferred_run in plan.deferred_runs.values():  # while Dagster's processes come up
                 kind = deferred_run.slot.kind
-                sandbox.add_target(kind.vendor, kind.target_kind, deferred_run.target, deferred_run.behaviour)
+                sandbox.add_target(kind.vendor, kind.target_kind, deferred_run.target, deferred_run.behavior)
             _until_first_tick(instance)
             memory.set_idle()
             began = time.monotonic()

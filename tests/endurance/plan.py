@@ -9,7 +9,7 @@ from math import ceil, inf
 from random import Random
 from typing import Literal
 
-from dagster_runs.sandbox import Behaviour
+from dagster_runs.sandbox import Behavior
 from tests.chaos import kinds
 from tests.chaos.kinds import Kind
 
@@ -122,16 +122,16 @@ class Flight:
         return {"fail": self.words, "cancel": "RunCanceled", "hang": "RunTimedOut"}.get(self.fate, "")
 
     @property
-    def behaviour(self) -> Behaviour:
+    def behavior(self) -> Behavior:
         """For the sandbox."""
         if self.fate == "hang":
-            return Behaviour(running_seconds=inf)
+            return Behavior(running_seconds=inf)
         if self.fate == "fail":
-            return Behaviour(running_seconds=self.seconds, outcome="fail", error=self.words)
+            return Behavior(running_seconds=self.seconds, outcome="fail", error=self.words)
         if self.fate == "cancel":
-            return Behaviour(running_seconds=self.seconds, outcome="cancel")
+            return Behavior(running_seconds=self.seconds, outcome="cancel")
         found = self.slot.kind.quality(is_bad=self.fate == "bad data")
-        return Behaviour(running_seconds=self.seconds, outcome="succeed", **found)
+        return Behavior(running_seconds=self.seconds, outcome="succeed", **found)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.kills.finishing_location import HUNG
 from tests.kills.worker import PATIENCE, REPOSITORY
@@ -27,7 +27,7 @@ def test_the_end_of_a_killed_finishing_run_is_published_by_another_one(
     sandbox: Sandbox, clock: SandboxClock, tmp_path: Path
 ) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="the warehouse broke"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="the warehouse broke"))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         asset = deferred(PROFILES)
         assert materialize([asset], sandbox, instance).success

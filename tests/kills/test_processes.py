@@ -6,7 +6,7 @@ import signal
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from tests.kills.worker import PATIENCE, Worker
 
 pytestmark = pytest.mark.timeout(5 * PATIENCE)
@@ -15,7 +15,7 @@ HOUR = 3600.0
 
 @pytest.fixture(autouse=True)
 def _takes_an_hour(sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(well_known.SUITE_SLOW, Behaviour(running_seconds=HOUR))
+    sandbox.set_behavior(well_known.SUITE_SLOW, Behavior(running_seconds=HOUR))
 
 
 def ends_well_once(worker: Worker) -> bool:

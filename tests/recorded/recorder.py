@@ -18,7 +18,7 @@ from tests.recorded.events import Json, pack_event, pack_run
 _READ_FROM = "read_from"
 """The field of the completion sensor's cursor that holds a storage id."""
 _PLANNED = ("queued_seconds", "running_seconds", "cancel_seconds", "outcome", "error")
-"""The settings of a `Behaviour` that scenarios use."""
+"""The settings of a `Behavior` that scenarios use."""
 
 
 class RecorderClock(SandboxClock):
@@ -214,8 +214,8 @@ class Recorder:
     def _remote_run(self, run: Any) -> Json:
         [vendor] = [vendor for vendor in self.sandbox._world.vendors if vendor.name == run.vendor]
         plan = vendor.runs[run.id].plan
-        behaviour = {name: getattr(plan, name) for name in _PLANNED if getattr(plan, name) is not None}
-        return {"run": run.as_dict(), "behaviour": behaviour}
+        behavior = {name: getattr(plan, name) for name in _PLANNED if getattr(plan, name) is not None}
+        return {"run": run.as_dict(), "behavior": behavior}
 
 
 def _die() -> None:

@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 import requests
 
-from dagster_runs.sandbox import Behaviour, Sandbox, SandboxRun, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, SandboxRun, well_known
 from dagster_runs.testing import SandboxClock
 from tests.recorded.events import Json, unpack_event, unpack_run
 
@@ -97,7 +97,7 @@ class Player:
         cursor: bool = True,
         events: bool = True,
         remote_runs: bool = True,
-        ends: Mapping[str, Behaviour] | Behaviour | None = None,
+        ends: Mapping[str, Behavior] | Behavior | None = None,
     ) -> Replay:
         """Load a scenario.
 
@@ -119,8 +119,8 @@ class Player:
         restored = []
         for one in at["remote_runs"] if remote_runs else ():
             run = SandboxRun(**wall(one["run"]))
-            behaviour = ends.get(run.target_id) if isinstance(ends, Mapping) else ends
-            restored.append(self._sandbox.restore_run(run, behaviour or Behaviour(**one["behaviour"])))
+            behavior = ends.get(run.target_id) if isinstance(ends, Mapping) else ends
+            restored.append(self._sandbox.restore_run(run, behavior or Behavior(**one["behavior"])))
         kept = scenario["events"][: at["events"]] if events else []
         if up_to is not None:
             kept = kept[: _last(up_to, kept)]

@@ -1,4 +1,4 @@
-"""The scenarios that are recorded. They run with the package and the sandbox of an earlier commit.
+"""The scenarios that are recorded. They run with the package of an earlier commit and with today's sandbox.
 
 `python -m tests.recorded.scenarios [SCENARIO …]` prints them as JSON; `tests.recorded.record` starts it.
 """
@@ -13,14 +13,14 @@ from collections.abc import Callable, Collection
 import dagster as dg
 
 from dagster_runs import build_cancel_job, build_completion_sensor, build_observation_sensor
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.transport.clock import use_clock
 from tests.recorded.code_location import DEFERRED, FOLLOW_UP, PROFILES, asset, two_runs
 from tests.recorded.events import Json
 from tests.recorded.recorder import Recorder, RecorderClock
 
 SCENARIOS: dict[str, Callable[[Recorder], None]] = {}
-LONG = Behaviour(running_seconds=600)
+LONG = Behavior(running_seconds=600)
 TARGETS = (
     well_known.PROFILES_FEATURES,
     well_known.PROFILES_SNAKE,
@@ -96,7 +96,7 @@ def attached_active(recorder: Recorder) -> None:
 def named_active(recorder: Recorder) -> None:
     """A step has two runs: the first has ended, the second is active when the process dies."""
     recorder.load(two_runs)
-    recorder.sandbox.set_behaviour(well_known.PROFILES_SNAKE, Behaviour(queued_seconds=0, running_seconds=1))
+    recorder.sandbox.set_behavior(well_known.PROFILES_SNAKE, Behavior(queued_seconds=0, running_seconds=1))
     recorder.die_at(6)
     recorder.execute()
     recorder.snapshot("died")
@@ -136,7 +136,7 @@ def forgotten(recorder: Recorder) -> None:
 @scenario
 def failed(recorder: Recorder) -> None:
     recorder.load(asset("features"))
-    recorder.sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="no such column"))
+    recorder.sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="no such column"))
     recorder.execute()
     recorder.snapshot("failed")
 
@@ -175,11 +175,11 @@ def partly_reported(recorder: Recorder) -> None:
     """
     orders, quality = asset("orders", wait="defer"), asset("quality", wait="defer")
     recorder.load(orders, quality, sensor=build_completion_sensor([orders, quality]))
-    short = Behaviour(running_seconds=80)
-    recorder.sandbox.set_behaviour(well_known.SUITE_ORDERS, short)
+    short = Behavior(running_seconds=80)
+    recorder.sandbox.set_behavior(well_known.SUITE_ORDERS, short)
     recorder.execute(orders)
     recorder.execute(quality, partition_key="south")
-    recorder.sandbox.set_behaviour(well_known.SUITE_CLEAN, short)
+    recorder.sandbox.set_behavior(well_known.SUITE_CLEAN, short)
     recorder.execute(quality, partition_key="north")
     recorder.ticks(7)
     recorder.clock.sleep(60)
@@ -194,7 +194,7 @@ def half_a_tick(recorder: Recorder) -> None:
     """A range of three days succeeds, and the daemon dies after it has stored two of the materializations."""
     customers = asset("customers", wait="defer")
     recorder.load(customers, sensor=build_completion_sensor([customers]))
-    recorder.sandbox.set_behaviour(well_known.AMPERITY_COURIERS, Behaviour(running_seconds=30))
+    recorder.sandbox.set_behavior(well_known.AMPERITY_COURIERS, Behavior(running_seconds=30))
     recorder.execute(days=("2026-11-20", "2026-11-22"))
     recorder.ticks(1)
     recorder.clock.sleep(120)
@@ -208,8 +208,8 @@ def half_a_tick(recorder: Recorder) -> None:
 def _failing(recorder: Recorder, **options: object) -> None:
     features = asset("features", wait="defer", **options)
     recorder.load(features, sensor=build_completion_sensor([features]))
-    failing = Behaviour(running_seconds=30, outcome="fail", error="no such column")
-    recorder.sandbox.set_behaviour(PROFILES.target, [failing, LONG])
+    failing = Behavior(running_seconds=30, outcome="fail", error="no such column")
+    recorder.sandbox.set_behavior(PROFILES.target, [failing, LONG])
     recorder.execute(config={"rebase_incremental": True})
     recorder.ticks(1)
     recorder.clock.sleep(60)
@@ -288,7 +288,7 @@ def followed_up(recorder: Recorder) -> None:
     job = dg.define_asset_job(FOLLOW_UP, selection=[orders])
     recorder.load(features, orders, sensor=build_completion_sensor([features], job=job), jobs=[job])
     for target in (PROFILES.target, well_known.SUITE_ORDERS):
-        recorder.sandbox.set_behaviour(target, Behaviour(running_seconds=30))
+        recorder.sandbox.set_behavior(target, Behavior(running_seconds=30))
     recorder.execute()
     recorder.ticks(1)
     recorder.snapshot("before")
@@ -308,9 +308,9 @@ def observed(recorder: Recorder) -> None:
     orders, customers = asset("orders"), asset("customers", partitions_def=None, backfill_policy=None)
     recorder.load(orders, customers, sensor=build_observation_sensor([orders, customers]))
     recorder.tick()
-    short = Behaviour(running_seconds=30)
+    short = Behavior(running_seconds=30)
     suite, couriers = well_known.SUITE_ORDERS, well_known.AMPERITY_COURIERS
-    recorder.sandbox.set_behaviour(suite, [short, Behaviour(running_seconds=30, outcome="fail"), short, LONG])
+    recorder.sandbox.set_behavior(suite, [short, Behavior(running_seconds=30, outcome="fail"), short, LONG])
     recorder.sandbox.begin_run(suite, vendor="testgen", source="ui")
     recorder.sandbox.begin_run(suite, vendor="testgen", source="scheduler")
     recorder.execute(orders)
@@ -334,7 +334,7 @@ def execute_all(names: Collection[str]) -> Json:
             instance.wipe()
             sandbox.configure("amperity", requests_per_second=None)
             for target in TARGETS:
-                sandbox.set_behaviour(target, LONG)
+                sandbox.set_behavior(target, LONG)
             clock = RecorderClock(sandbox)
             with use_clock(clock):
                 recorder = Recorder(sandbox, instance, clock)

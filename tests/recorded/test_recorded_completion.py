@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_cancel_job, build_completion_sensor
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.recorded.code_location import DEFERRED, FOLLOW_UP, OTHER_PROFILES, asset, resources_for
 from tests.recorded.events import HAS_PARTITIONED_CHECKS
@@ -20,7 +20,7 @@ from tests.sensors.driving import Driver
 
 CHECKS = ("run_status", "tests_passed", "quality_score")
 RETRY = dg.RetryPolicy(max_retries=2)
-SOON = Behaviour(running_seconds=200)
+SOON = Behavior(running_seconds=200)
 """A run that ends so is active at the recorded snapshot, and not for long."""
 
 
@@ -80,7 +80,7 @@ def deferred(name: str, **options: Any) -> dg.AssetsDefinition:
 def test_each_run_in_flight_is_reported_once(
     player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str, has_cursor: bool
 ) -> None:
-    fails = {well_known.PROPHECY_PIPELINE: Behaviour(running_seconds=10, outcome="fail", error="no such column")}
+    fails = {well_known.PROPHECY_PIPELINE: Behavior(running_seconds=10, outcome="fail", error="no such column")}
     known = player.replay(scenario, ends=fails, cursor=has_cursor)
     starts = sandbox.starts()
     sensor = sensor_of(known, *map(deferred, DEFERRED))
@@ -219,7 +219,7 @@ def test_a_run_that_was_started_after_a_failed_one_is_reported_once(
 def test_a_run_that_a_person_canceled_neither_fails_nor_is_tried_again(
     player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str
 ) -> None:
-    known = player.replay(scenario, ends=Behaviour(running_seconds=60, outcome="cancel"))
+    known = player.replay(scenario, ends=Behavior(running_seconds=60, outcome="cancel"))
     sensor = sensor_of(known, deferred("orders", retry_policy=RETRY))
     sensor.ticks(6)
     assert sandbox.runs()[0].state == "canceled"
@@ -231,7 +231,7 @@ def test_a_run_that_a_person_canceled_neither_fails_nor_is_tried_again(
 def test_a_run_that_fails_though_a_person_canceled_it_is_not_tried_again(
     player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str
 ) -> None:
-    known = player.replay(scenario, ends=Behaviour(running_seconds=60, outcome="fail"))
+    known = player.replay(scenario, ends=Behavior(running_seconds=60, outcome="fail"))
     sensor = sensor_of(known, deferred("orders", retry_policy=RETRY))
     sensor.ticks(6)
     [run] = sensor.driver.runs

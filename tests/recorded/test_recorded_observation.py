@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_observation_sensor
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.recorded.code_location import asset, resources_for
 from tests.recorded.reading import Events, events_since
@@ -47,7 +47,7 @@ def run_ids(events: Events) -> set[str]:
 def test_each_run_is_reported_once(
     player: Player, sensor: Sensor, instance: dg.DagsterInstance, scenario: str, snapshot: str
 ) -> None:
-    couriers_fail = {well_known.AMPERITY_COURIERS: Behaviour(running_seconds=300, outcome="fail")}
+    couriers_fail = {well_known.AMPERITY_COURIERS: Behavior(running_seconds=300, outcome="fail")}
     known = player.replay(scenario, snapshot=snapshot, ends=couriers_fail)
     sensor.continue_from(known, "orders", "customers")
     good, bad, ours, active, couriers, untold = (run.id for run in known.remote_runs)

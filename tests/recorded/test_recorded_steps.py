@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import TestGenTestRun
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.recorded.code_location import asset, job_name, location, reexecute, two_runs
 from tests.recorded.replay import RECORDINGS, Player, entries_in, recording, replays
@@ -30,7 +30,7 @@ ACTIVE = {
 FOUND = ("quality_active", "customers_active", "customers_range_active")
 NOT_FOUND = ("features_active", "pipeline_active", "several_assets_active")
 """The vendors of these offer no way to find a run whose start was lost."""
-SOON = Behaviour(running_seconds=60)
+SOON = Behavior(running_seconds=60)
 """A run that ends so is active at the recorded snapshot, and not for long."""
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_has_succeeded_meanwhile_gives_its_result(
 def test_a_run_that_has_failed_meanwhile_is_started_again(
     player: Player, steps: Steps, sandbox: Sandbox, clock: SandboxClock, scenario: str
 ) -> None:
-    known = player.replay(scenario, ends=Behaviour(outcome="fail"))
+    known = player.replay(scenario, ends=Behavior(outcome="fail"))
     clock.sleep(3600)
     assert steps.reexecute(asset("features"), known.dagster_runs[-1]), steps.error
     assert steps.started == 1

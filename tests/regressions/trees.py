@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "dagster_runs"
-OVERLAID = (f"{PACKAGE}/sandbox", f"{PACKAGE}/testing.py")
+SANDBOX = f"{PACKAGE}/sandbox"
+OVERLAID = (SANDBOX, f"{PACKAGE}/testing.py")
 """What tests use of the package as a tool: today's, whatever is tested."""
 
 

@@ -14,7 +14,7 @@ from dagster_runs import (
     RudderStackResource,
     SegmentflowJourneyRun,
 )
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize, metadata
 from tests.remote_run.reexecuting import at_pause, dies, execute, features_job, leave_going, reexecute
 
@@ -61,7 +61,7 @@ def test_a_lost_start_with_other_fields_is_not_taken(sandbox: Sandbox, instance:
 def test_a_change_that_the_vendor_is_not_told_makes_no_other_run(
     run: RemoteRun[Any], changed: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(run.target, Behaviour(running_seconds=60))
+    sandbox.set_behavior(run.target, Behavior(running_seconds=60))
     _, parent = leave_going(sandbox, instance, run=run)
     sandbox.advance(3600)
     assert reexecute(features_job(sandbox, run.with_fields(changed)), instance, parent).success

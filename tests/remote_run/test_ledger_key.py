@@ -8,7 +8,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, entry_of, materialize, metadata
@@ -54,7 +54,7 @@ def test_an_entry_tells_step_host_and_execution(sandbox: Sandbox, instance: dg.D
 def test_the_entries_of_earlier_versions_are_read(
     missing: tuple[str, ...], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
     begun = sandbox.begin_run(PROFILES.target)
 
     @dg.asset
@@ -89,7 +89,7 @@ def test_a_step_that_another_selection_names_otherwise_is_the_same(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     # Two assets of one op: in a job of both, Dagster gives the step of one of them another name.
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3000))
 
     @dg.op
     def suite(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> None:

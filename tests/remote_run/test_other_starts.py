@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import AmperityWorkflowRun, build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, fast_forward
 from tests.remote_run.materializing import PROFILING, TESTS, entries, failure, materialize, metadata
 from tests.vendors.amperity_assets import unlimited
@@ -46,7 +46,7 @@ def run_ids(sandbox: Sandbox) -> list[str]:
 
 @pytest.mark.covers("lost-start.other-assets-run")
 def test_a_run_that_a_neighbour_knows_is_the_neighbours(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(PROFILING.target, Behaviour(queued_seconds=0, running_seconds=1))
+    sandbox.set_behavior(PROFILING.target, Behavior(queued_seconds=0, running_seconds=1))
     assert run("neighbour", sandbox, instance).success
     sandbox.add_fault(NEVER_ARRIVED)
     assert run("ours", sandbox, instance).success
@@ -55,7 +55,7 @@ def test_a_run_that_a_neighbour_knows_is_the_neighbours(sandbox: Sandbox, instan
 
 @pytest.mark.covers("lost-start.other-assets-run")
 def test_a_run_of_another_partition_is_the_other_partitions(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(PROFILING.target, Behaviour(queued_seconds=0, running_seconds=1))
+    sandbox.set_behavior(PROFILING.target, Behavior(queued_seconds=0, running_seconds=1))
     partitions = dg.StaticPartitionsDefinition(["a", "b"])
     asset = build_remote_run_asset(PROFILING, key="ours", partitions_def=partitions)
     assert materialize([asset], sandbox, instance, partition_key="a").success
@@ -71,7 +71,7 @@ def test_a_workflow_of_another_asset_is_the_other_assets(
 ) -> None:
     # Both in one Dagster run. Amperity does not even tell which configuration a workflow runs.
     slow, couriers = well_known.AMPERITY_SLOW, well_known.AMPERITY_COURIERS
-    sandbox.set_behaviour(slow, Behaviour(queued_seconds=0, running_seconds=2))
+    sandbox.set_behavior(slow, Behavior(queued_seconds=0, running_seconds=2))
     sandbox.add_fault(Fault("status", status=status, method="POST", path="/runs$", skip=1, times=1))
     wanted = {"first": slow, "second": couriers}
     assets = [build_remote_run_asset(AmperityWorkflowRun(config_id=id_), key=key) for key, id_ in wanted.items()]

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import (
     PROFILES,
@@ -48,7 +48,7 @@ class TestTerminatedByAPerson:
     def test_cancels_where_the_vendor_can_and_is_not_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
         with at_pause(sandbox, self.terminate(instance, with_signal)):
             result = run_tests(sandbox, instance, retry_policy=RETRIES)
         assert "the Dagster run was terminated" in failure(result)
@@ -60,7 +60,7 @@ class TestTerminatedByAPerson:
     def test_says_plainly_where_the_vendor_cannot(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
-        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=3600))
+        sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=3600))
         with at_pause(sandbox, self.terminate(instance, with_signal)):
             result = run_profiles(sandbox, instance, retry_policy=RETRIES)
         [run] = sandbox.runs("rudderstack")
@@ -75,7 +75,7 @@ class TestTerminatedByAPerson:
     def test_bears_a_vendor_that_does_not_confirm(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=36000, cancel_seconds=36000))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=36000, cancel_seconds=36000))
         with at_pause(sandbox, self.terminate(instance, with_signal)):
             result = run_tests(sandbox, instance)
         assert "did not confirm within 60 s" in failure(result)
@@ -98,7 +98,7 @@ class TestTerminatedByAPerson:
 def test_a_run_that_is_terminated_before_it_has_attached_cancels(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
     job, parent = leave_going(sandbox, instance, run=TESTS)
     sandbox.add_fault(Fault("not_found", path="/jobs/", method="GET", times=2))
     with at_pause(sandbox, lambda: mark_as_terminated(instance), pause=1):
@@ -147,7 +147,7 @@ def test_a_run_that_is_terminated_while_an_earlier_one_is_looked_for_starts_noth
 
 @pytest.mark.covers("cancel.twice")
 def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
 
     class Insistent(AtPause):
         def sleep(self, seconds: float) -> None:
@@ -174,7 +174,7 @@ def test_a_dagster_run_beyond_its_maximum_runtime_cancels(
         if with_signal:
             signalled()
 
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
     with at_pause(sandbox, exceeds):
         run_tests(sandbox, instance, retry_policy=RETRIES)
     [run] = sandbox.runs("testgen")
@@ -187,7 +187,7 @@ def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox,
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         instance.report_run_failed(run)  # as run monitoring does
 
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
     with at_pause(sandbox, given_up):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert "has marked this step's Dagster run as failed" in failure(result)
@@ -199,7 +199,7 @@ def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox,
 def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=3600))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
     sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
     sandbox.add_fault(Fault("status", path="/projects/", times=2))
 
@@ -211,7 +211,7 @@ def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
 class TestFailure:
     @pytest.mark.covers("testgen.field.job-error-message", "end.failed")
     def test_publishes_the_vendors_words_and_then_fails(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="warehouse <b>auth</b> failed"))
+        sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="warehouse <b>auth</b> failed"))
         result = run_profiles(sandbox, instance)
         assert "warehouse <b>auth</b> failed" in failure(result)
         status = checks(result)["run_status"]
@@ -231,7 +231,7 @@ class TestFailure:
 
     @pytest.mark.covers("end.failed", "retry.step")
     def test_is_retried_as_a_new_run_if_there_is_a_policy(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
+        sandbox.set_behavior(PROFILES.target, [Behavior(outcome="fail"), Behavior()])
         result = run_profiles(sandbox, instance, retry_policy=RETRIES)
         assert result.success
         assert sandbox.starts("rudderstack") == 2
@@ -247,7 +247,7 @@ class TestFailure:
     def test_a_run_that_was_cancelled_at_the_vendor_is_no_success(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(outcome="cancel"))
+        sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
         result = run_tests(sandbox, instance)
         assert "ended canceled" in failure(result)
         assert checks(result)["run_status"].passed is False
@@ -256,6 +256,6 @@ class TestFailure:
     def test_a_result_that_cannot_be_fetched_does_not_hide_the_failure(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(outcome="fail", error="disk full"))
+        sandbox.set_behavior(TESTS.target, Behavior(outcome="fail", error="disk full"))
         sandbox.add_fault(Fault("status", path="/test-runs/", method="GET"))
         assert "disk full" in failure(run_tests(sandbox, instance))

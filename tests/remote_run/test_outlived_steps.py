@@ -9,7 +9,7 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.transport.clock import Clock, use_clock
 from tests.remote_run.materializing import TESTS, entries, failure
@@ -17,7 +17,7 @@ from tests.remote_run.reexecuting import at_pause, dies, execute, features_job, 
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.15")]
 KEY = "features"
-LONG = Behaviour(running_seconds=300)
+LONG = Behavior(running_seconds=300)
 
 
 class AtPauses(SandboxClock):
@@ -86,7 +86,7 @@ def test_a_success_is_reported_by_the_attempt_that_attached(
 
 @pytest.mark.covers("cancel.two-steps-alive")
 def test_a_failure_is_reported_by_the_attempt_that_attached(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(TESTS.target, Behavior(outcome="fail"))
     job = features_job(sandbox, TESTS)
     with meanwhile(sandbox, {3: lambda: reexecute(job, instance, give_up(instance))}):
         result = execute(job, instance)
@@ -117,7 +117,7 @@ def test_without_another_attempt_a_given_up_step_leaves_the_end_to_the_next(
 def test_a_terminated_step_does_not_cancel_what_another_run_has_attached_to(
     retries: dg.RetryPolicy | None, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, LONG)
+    sandbox.set_behavior(TESTS.target, LONG)
     job, newer = features_job(sandbox, TESTS, retry_policy=retries), []
 
     def is_reexecuted() -> None:
@@ -137,7 +137,7 @@ def test_a_terminated_step_does_not_cancel_what_another_run_has_attached_to(
 def test_who_attaches_to_a_run_that_is_being_canceled_starts_another(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, [Behaviour(running_seconds=3600, cancel_seconds=60), Behaviour()])
+    sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=3600, cancel_seconds=60), Behavior()])
     job, newer = features_job(sandbox, TESTS), []
     happens = {
         3: lambda: mark_canceled(instance),
@@ -155,7 +155,7 @@ def test_who_attaches_to_a_run_that_is_being_canceled_starts_another(
 def test_a_timeout_that_cancels_spares_what_another_run_has_attached_to(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, LONG)
+    sandbox.set_behavior(TESTS.target, LONG)
     job = features_job(sandbox, TESTS, timeout=60, on_timeout="cancel")
 
     def is_reexecuted() -> None:
@@ -175,7 +175,7 @@ def test_a_timeout_that_cancels_spares_what_another_run_has_attached_to(
 def test_a_step_whose_run_is_alive_reports_when_the_newer_one_has_failed(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, LONG)
+    sandbox.set_behavior(TESTS.target, LONG)
     job = features_job(sandbox, TESTS)
 
     def is_reexecuted() -> None:
@@ -205,7 +205,7 @@ def test_a_termination_is_noticed_within_seconds_however_rarely_the_vendor_is_po
     history = {"dagster_runs/duration_seconds": dg.MetadataValue.float(3600.0)}
     for _ in range(3):
         instance.report_runless_asset_event(dg.AssetMaterialization(KEY, metadata=history))
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=36_000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=36_000))
     job = features_job(sandbox, TESTS, resources=sandbox_resources(sandbox.url, poll_interval=600))
     clock = AtAge(sandbox, lambda: ends(instance), age=0)
     with use_clock(clock):

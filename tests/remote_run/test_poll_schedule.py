@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_runs.remote_run.execution.poll_schedule import FIRST_PAUSE, PollSchedule, growing_pause
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from tests.remote_run.materializing import PROFILES, TESTS, metadata, run_profiles, run_tests
 
 DURATIONS = st.lists(st.floats(0.1, 2000), max_size=20)
@@ -133,7 +133,7 @@ class TestInARun:
     def test_earlier_durations_are_read_from_the_materializations(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=400))
+        sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=400))
         run_profiles(sandbox, instance)
         assert metadata(instance, "features")["dagster_runs/duration_seconds"] == pytest.approx(400)
         first = pauses_between_polls(sandbox, "rudderstack")
@@ -146,10 +146,10 @@ class TestInARun:
         assert len(second) < len(first)
 
     def test_the_time_in_a_queue_does_not_count(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=300))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=300))
         for _ in range(3):
             run_tests(sandbox, instance)
-        sandbox.set_behaviour(TESTS.target, Behaviour(queued_seconds=900, running_seconds=300))
+        sandbox.set_behavior(TESTS.target, Behavior(queued_seconds=900, running_seconds=300))
         run_tests(sandbox, instance)
         pauses = pauses_between_polls(sandbox, "testgen")
         assert 30 <= max(pauses[:20]) < 40

@@ -13,7 +13,7 @@ from dagster_runs import (
     SegmentflowJourneyRun,
     build_remote_run_asset,
 )
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import (
     PROFILES,
@@ -50,7 +50,7 @@ STATUS = "/runs/.*/status"
 def test_an_outage_of_the_status_endpoint_ends_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=150))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=150))
     sandbox.add_fault(fault)
     assert run_profiles(sandbox, instance).success
     assert sandbox.starts("rudderstack") == 1
@@ -60,7 +60,7 @@ def test_an_outage_of_the_status_endpoint_ends_nothing(
 def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
     sandbox.add_fault(Fault("down", path=STATUS, seconds=300))
     result = run_profiles(sandbox, instance)
     assert result.success
@@ -73,7 +73,7 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
 def test_refused_looks_are_borne_for_ten_minutes_and_cancel_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=7200))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=7200))
     sandbox.add_fault(Fault("expired_token", method="GET"))
     result = run_tests(sandbox, instance, on_timeout="cancel", retry_policy=dg.RetryPolicy(max_retries=3))
     assert "401" in failure(result)
@@ -116,7 +116,7 @@ def test_an_unknown_word_for_ever_ends_at_the_timeout(sandbox: Sandbox, instance
 
 @pytest.mark.covers("wait.404-short")
 def test_one_404_after_an_outage_is_no_lost_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
     sandbox.add_fault(Fault("status", path=STATUS, status=503, skip=5, times=60))
     sandbox.add_fault(Fault("not_found", path=STATUS, skip=65, times=1))
     assert run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
@@ -149,7 +149,7 @@ def test_a_proxys_404_page_is_no_lost_run(
     run: RemoteRun[Any], target: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.configure("amperity", requests_per_second=None)
-    sandbox.set_behaviour(target, Behaviour(running_seconds=300))
+    sandbox.set_behavior(target, Behavior(running_seconds=300))
     sandbox.add_fault(Fault("html", method="GET", status=404, skip=2, times=20))
     asset = build_remote_run_asset(run, key="remote", retry_policy=dg.RetryPolicy(max_retries=1))
     assert materialize([asset], sandbox, instance, settings={"requests_per_second": None}).success
@@ -160,7 +160,7 @@ def test_a_proxys_404_page_is_no_lost_run(
 class TestTimeout:
     @pytest.fixture(autouse=True)
     def slow(self, sandbox: Sandbox) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=7200))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=7200))
 
     @pytest.mark.covers("wait.timeout-leave")
     def test_leaves_the_remote_run_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -180,7 +180,7 @@ class TestTimeout:
 
     @pytest.mark.covers("wait.timeout-cancel")
     def test_takes_a_success_that_comes_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=299))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=299))
         sandbox.add_fault(Fault("status", method="GET", path="/jobs/", skip=20, times=25))
         assert run_tests(sandbox, instance, timeout=305, on_timeout="cancel", settings={"max_retries": 0}).success
 
@@ -193,7 +193,7 @@ class TestTimeout:
 
 @pytest.mark.covers("testgen.state.paused", "wait.paused")
 def test_paused_is_still_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(well_known.TABLE_GROUP, Behaviour(hold="paused", hold_seconds=200))
+    sandbox.set_behavior(well_known.TABLE_GROUP, Behavior(hold="paused", hold_seconds=200))
     assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
 
 
@@ -201,7 +201,7 @@ def test_paused_is_still_going(sandbox: Sandbox, instance: dg.DagsterInstance) -
 def test_a_run_that_vanishes_is_lost_and_a_retry_starts_a_new_one(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, [Behaviour(running_seconds=7200), Behaviour()])
+    sandbox.set_behavior(PROFILES.target, [Behavior(running_seconds=7200), Behavior()])
 
     def forget_first() -> None:
         [first] = sandbox.runs("rudderstack")
@@ -218,7 +218,7 @@ def test_a_run_that_vanishes_is_lost_and_a_retry_starts_a_new_one(
 @pytest.mark.covers("end.success")
 def test_what_the_asset_shows_while_the_run_is_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
-    sandbox.set_behaviour(suite.target, Behaviour(running_seconds=60))
+    sandbox.set_behavior(suite.target, Behavior(running_seconds=60))
     materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance)
     seen: dict[str, Any] = {}
     for record in instance.fetch_observations(dg.AssetKey("quality"), limit=100, ascending=True).records:
@@ -231,7 +231,7 @@ def test_what_the_asset_shows_while_the_run_is_going(sandbox: Sandbox, instance:
 
 
 def test_a_long_run_writes_few_observations(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(well_known.SUITE_DEFAULT, Behaviour(running_seconds=3600))
+    sandbox.set_behavior(well_known.SUITE_DEFAULT, Behavior(running_seconds=3600))
     suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
     rare_looks = {"poll_interval": 120}
     result = materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance, settings=rare_looks)

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import RemoteRun, RudderStackProfilesRun, TestGenProfilingRun, TestGenTestRun, build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from tests.remote_run.materializing import materialize, metadata
 from tests.remote_run.reexecuting import at_pause, execute, job_with, reexecute
 from tests.sensors.driving import completion, deferred
@@ -40,7 +40,7 @@ def of_results(lines: dict[str, list[float]]) -> dict[str, list[float]]:
 @fixes
 @pytest.mark.parametrize("run", [ORDERS, PROFILE], ids=["tests", "profiling"])
 def test_each_result_is_one_point(run: RemoteRun[Any], sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(run.target, Behaviour(running_seconds=300))
+    sandbox.set_behavior(run.target, Behavior(running_seconds=300))
     asset = build_remote_run_asset(run, key="it")
     for _ in range(2):
         assert materialize([asset], sandbox, instance).success
@@ -58,7 +58,7 @@ def test_each_result_is_one_point(run: RemoteRun[Any], sandbox: Sandbox, instanc
 @fixes
 def test_a_table_of_an_active_run_is_no_result(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     run = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
-    sandbox.set_behaviour(run.target, Behaviour(running_seconds=300))
+    sandbox.set_behavior(run.target, Behavior(running_seconds=300))
     materialize([build_remote_run_asset(run, key="it")], sandbox, instance)
     shown = [
         record.asset_observation.metadata.keys()
@@ -81,7 +81,7 @@ def test_a_table_of_an_active_run_is_no_result(sandbox: Sandbox, instance: dg.Da
 def test_a_run_that_came_to_nothing_has_no_results(
     run: RemoteRun[Any], wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: Any
 ) -> None:
-    sandbox.set_behaviour(run.target, Behaviour(running_seconds=60, outcome="fail"))
+    sandbox.set_behavior(run.target, Behavior(running_seconds=60, outcome="fail"))
     asset = deferred(run) if wait == "defer" else build_remote_run_asset(run, key="it")
     materialize([asset], sandbox, instance)
     if wait == "defer":
@@ -92,7 +92,7 @@ def test_a_run_that_came_to_nothing_has_no_results(
 
 
 def test_a_run_that_was_canceled_halfway_shows_what_it_counted(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(ORDERS.target, Behaviour(running_seconds=60, outcome="cancel"))
+    sandbox.set_behavior(ORDERS.target, Behavior(running_seconds=60, outcome="cancel"))
     materialize([build_remote_run_asset(ORDERS, key="it")], sandbox, instance)
     assert plotted(instance)["testgen/tests_passed"][0] > 0
 

@@ -8,7 +8,7 @@ import pytest
 
 from dagster_runs import QualityGate, TestGenTestRun
 from dagster_runs.remote_run.execution.events import check_specs
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import sandbox_resources
 from tests.remote_run.materializing import TESTS, checks, failure, metadata
 from tests.remote_run.reexecuting import dies, execute, features_job, reexecute
@@ -24,7 +24,7 @@ def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, i
     first = execute(job, instance)
     assert not first.success
     assert checks(first)["quality_score"].passed is False
-    sandbox.set_behaviour(orders.target, Behaviour(score=0.99, counts={"passed": 48, "failed": 0, "warning": 0}))
+    sandbox.set_behavior(orders.target, Behavior(score=0.99, counts={"passed": 48, "failed": 0, "warning": 0}))
     assert reexecute(job, instance, first.run_id).success
     assert sandbox.starts("testgen") == 2
 

@@ -13,7 +13,7 @@ from dagster_runs import (
     TestGenTestRun,
     build_remote_run_asset,
 )
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import (
@@ -84,7 +84,7 @@ def test_a_run_that_has_succeeded_meanwhile_gives_its_result(sandbox: Sandbox, i
 
 @pytest.mark.covers("start.earlier-failed")
 def test_a_run_that_has_failed_meanwhile_is_started_anew(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
+    sandbox.set_behavior(PROFILES.target, [Behavior(outcome="fail"), Behavior()])
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
     reexecute(job, instance, parent)
@@ -289,8 +289,8 @@ class TestLostAnswers:
 
     def test_an_earlier_run_of_our_own_is_no_candidate(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         # The first run fails at once; the start of the second is lost on its way.
-        failing = Behaviour(outcome="fail", queued_seconds=0, running_seconds=0.1)
-        sandbox.set_behaviour(well_known.TABLE_GROUP, [failing, Behaviour()])
+        failing = Behavior(outcome="fail", queued_seconds=0, running_seconds=0.1)
+        sandbox.set_behavior(well_known.TABLE_GROUP, [failing, Behavior()])
         sandbox.add_fault(Fault("reset", method="POST", skip=1, times=1))
         asset = build_remote_run_asset(PROFILING, key="profile", retry_policy=dg.RetryPolicy(max_retries=1))
         assert materialize([asset], sandbox, instance).success
@@ -393,7 +393,7 @@ class TestRefusedStarts:
     def test_a_stranger_is_not_waited_for_beyond_the_timeout(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=1e6))
+        sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=1e6))
         sandbox.begin_run(PROFILES.target)
         assert "so this one could not start" in failure(run_profiles(sandbox, instance, timeout=600))
         assert sandbox.starts("rudderstack") == 0

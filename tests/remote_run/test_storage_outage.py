@@ -13,7 +13,7 @@ import sqlalchemy.exc
 
 from dagster_runs import ProphecyPipelineRun, build_remote_run_asset
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize, metadata, run_tests
 from tests.remote_run.reexecuting import at_pause, execute, job_with, reexecute, signalled
@@ -75,7 +75,7 @@ def test_a_waiting_step_bears_an_outage_of_minutes(
     error: Exception, sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "dagster_runs")
-    sandbox.set_behaviour(TESTS.target, Behaviour(queued_seconds=20, running_seconds=600))
+    sandbox.set_behavior(TESTS.target, Behavior(queued_seconds=20, running_seconds=600))
     with at_pause(sandbox, lambda: outage.begin(240)) as clock:
         outage = Outage(clock, instance, error)
         with outage.possible():
@@ -90,7 +90,7 @@ def test_a_waiting_step_bears_an_outage_of_minutes(
 
 @pytest.mark.covers("wait.storage-outage")
 def test_an_outage_at_the_end_delays_the_report(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=60))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=60))
 
     def begins() -> None:
         sandbox.advance(60)  # the remote run ends with the storage down

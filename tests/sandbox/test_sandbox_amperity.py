@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from tests.sandbox.amperity_calls import (
     CAMPAIGN,
     COURIERS,
@@ -35,7 +35,7 @@ def test_the_answer_to_a_start(sandbox: Sandbox, amperity: Any) -> None:
     assert re.fullmatch(TIME, body["created_at"])
     assert (body["type"], body["state"], body["tenant"]) == ("courier.group/run", "scheduled", "sandbox")
     assert body["task_instances"] == []
-    sandbox.set_behaviour(COURIERS, Behaviour(start_status=200))
+    sandbox.set_behavior(COURIERS, Behavior(start_status=200))
     assert amperity("POST", RUNS, json={"config_id": COURIERS}).status_code == 200
     assert sandbox.starts("amperity") == 2
 
@@ -106,12 +106,10 @@ def test_a_failure_with_tasks_that_go_on(sandbox: Sandbox, amperity: Any) -> Non
 
 def test_tasks_and_errors_as_asked_for(sandbox: Sandbox, amperity: Any) -> None:
     tasks = ["skipped", {"label": "Mine", "outcome": "failed", "error": "no space"}, "up for retry"]
-    wanted = Behaviour(
+    wanted = Behavior(
         outcome="fail", error="boom", tasks=tasks, attribution="platform", error_type="a.b/c", task_start="started_at"
     )
-    sandbox.set_behaviour(
-        COURIERS, [wanted, Behaviour(outcome="fail", attribution=None, error_data={"n": 1}, tasks=[])]
-    )
+    sandbox.set_behavior(COURIERS, [wanted, Behavior(outcome="fail", attribution=None, error_data={"n": 1}, tasks=[])])
     first, second = start(amperity), start(amperity)
     sandbox.advance(25)
     ended = fetch(amperity, first)
@@ -127,7 +125,7 @@ def test_tasks_and_errors_as_asked_for(sandbox: Sandbox, amperity: Any) -> None:
     assert "attribution" not in ended["error"]
     for wrong in ("failed", ["failed", 1], [{"name": "x"}]):
         with pytest.raises(ValueError, match="task"):
-            sandbox.set_behaviour(COURIERS, Behaviour(tasks=wrong))
+            sandbox.set_behavior(COURIERS, Behavior(tasks=wrong))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ def test_tasks_and_errors_as_asked_for(sandbox: Sandbox, amperity: Any) -> None:
     [("lower", "in progress"), ("title", "In progress"), ("kebab", "in-progress"), ("snake", "in_progress")],
 )
 def test_spellings(sandbox: Sandbox, amperity: Any, spelling: str, word: str) -> None:
-    sandbox.set_behaviour(COURIERS, Behaviour(spelling=spelling))
+    sandbox.set_behavior(COURIERS, Behavior(spelling=spelling))
     run_id = start(amperity)
     sandbox.advance(9)
     assert fetch(amperity, run_id)["state"] == word
@@ -156,7 +154,7 @@ def test_spellings(sandbox: Sandbox, amperity: Any, spelling: str, word: str) ->
     ],
 )
 def test_a_stop(sandbox: Sandbox, amperity: Any, options: Any, seen: list[str]) -> None:
-    sandbox.set_behaviour(COURIERS, Behaviour(**options))
+    sandbox.set_behavior(COURIERS, Behavior(**options))
     run_id = start(amperity)
     sandbox.advance(12)
     stopping = amperity.json("POST", f"{RUNS}/{run_id}/stop")
@@ -176,7 +174,7 @@ def test_a_stop(sandbox: Sandbox, amperity: Any, options: Any, seen: list[str]) 
 
 
 def test_a_stop_that_takes_no_time(sandbox: Sandbox, amperity: Any) -> None:
-    sandbox.set_behaviour(COURIERS, Behaviour(cancel_seconds=0))
+    sandbox.set_behavior(COURIERS, Behavior(cancel_seconds=0))
     run_id = start(amperity)
     stopped = amperity.json("POST", f"{RUNS}/{run_id}/stop")
     assert set(stopped) == OVERVIEW | {"task_instances"}
@@ -185,7 +183,7 @@ def test_a_stop_that_takes_no_time(sandbox: Sandbox, amperity: Any) -> None:
 
 
 def test_a_run_that_somebody_else_stopped(sandbox: Sandbox, amperity: Any) -> None:
-    sandbox.set_behaviour(COURIERS, Behaviour(outcome="cancel"))
+    sandbox.set_behavior(COURIERS, Behavior(outcome="cancel"))
     run_id, seen = start(amperity), []
     for _ in range(3):
         sandbox.advance(9)
@@ -201,7 +199,7 @@ def test_a_run_that_somebody_else_stopped(sandbox: Sandbox, amperity: Any) -> No
 
 
 def test_what_an_orchestration_sent_out_goes_on(sandbox: Sandbox, amperity: Any) -> None:
-    sandbox.set_behaviour(ORCHESTRATION, Behaviour(running_seconds=60))
+    sandbox.set_behavior(ORCHESTRATION, Behavior(running_seconds=60))
     run_id = start(amperity, ORCHESTRATION)
     sandbox.advance(5)
     amperity.json("POST", f"{RUNS}/{run_id}/stop")
@@ -215,7 +213,7 @@ def test_what_an_orchestration_sent_out_goes_on(sandbox: Sandbox, amperity: Any)
 
 
 def test_a_run_that_waits_for_a_person(sandbox: Sandbox, amperity: Any) -> None:
-    sandbox.set_behaviour(COURIERS, Behaviour(hold="Paused"))
+    sandbox.set_behavior(COURIERS, Behavior(hold="Paused"))
     run_id = start(amperity)
     sandbox.advance(86_400)
     assert fetch(amperity, run_id)["state"] == "Paused"

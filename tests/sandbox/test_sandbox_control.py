@@ -17,7 +17,7 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, SandboxClient, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, SandboxClient, well_known
 from dagster_runs.sandbox.__main__ import main
 from dagster_runs.sandbox.rates import RequestRate
 
@@ -42,7 +42,7 @@ def test_time_stands_still_or_runs() -> None:
 def test_everything_through_another_client(sandbox: Sandbox, rudderstack: Any) -> None:
     client = SandboxClient(sandbox.url + "/")
     assert isinstance(sandbox.client, SandboxClient)
-    client.set_behaviour(PROJECT, Behaviour(running_seconds=1))
+    client.set_behavior(PROJECT, Behavior(running_seconds=1))
     client.add_fault(Fault("status", times=1))
     assert rudderstack("POST", f"/sources/{PROJECT}/start").status_code == 503
     rudderstack("POST", f"/sources/{PROJECT}/start", json={"parameters": ["--model_refs models/a"]})
@@ -88,7 +88,7 @@ def test_what_is_written_down(sandbox: Sandbox, rudderstack: Any, testgen: Any) 
 
 def test_new_targets(sandbox: Sandbox, testgen: Any) -> None:
     assert testgen("POST", f"/test-suites/{NEW_SUITE}/test-runs").status_code == 404
-    sandbox.add_target("testgen", "test_suite", NEW_SUITE, Behaviour(counts={"passed": 2}), name="mine")
+    sandbox.add_target("testgen", "test_suite", NEW_SUITE, Behavior(counts={"passed": 2}), name="mine")
     job_id = testgen.json("POST", f"/test-suites/{NEW_SUITE.upper()}/test-runs")["id"]
     sandbox.advance(20)
     assert testgen.json("GET", f"/test-runs/{job_id}")["result"]["result_counts"]["passed"] == 2
@@ -97,10 +97,10 @@ def test_new_targets(sandbox: Sandbox, testgen: Any) -> None:
 
 def test_what_makes_no_sense_is_refused(sandbox: Sandbox) -> None:
     for wrong in (
-        lambda: sandbox.set_behaviour("nobody", Behaviour()),
-        lambda: sandbox.set_behaviour(PROJECT, Behaviour(counts={})),
-        lambda: sandbox.set_behaviour(PROJECT, Behaviour(spelling="kebab")),
-        lambda: sandbox.set_behaviour(SUITE, Behaviour(), vendor="rudderstack"),
+        lambda: sandbox.set_behavior("nobody", Behavior()),
+        lambda: sandbox.set_behavior(PROJECT, Behavior(counts={})),
+        lambda: sandbox.set_behavior(PROJECT, Behavior(spelling="kebab")),
+        lambda: sandbox.set_behavior(SUITE, Behavior(), vendor="rudderstack"),
         lambda: sandbox.add_target("nobody", "profiles", "x"),
         lambda: sandbox.add_target("rudderstack", "test_suite", "x"),
         lambda: sandbox.add_target("testgen", "test_suite", "x"),
@@ -113,8 +113,8 @@ def test_what_makes_no_sense_is_refused(sandbox: Sandbox) -> None:
         lambda: sandbox.configure("amperity", last_token="null"),
         lambda: sandbox.configure("amperity", version_status=True),
         lambda: sandbox.begin_run(GROUP, kind="run-tests"),
-        lambda: Behaviour(running_seconds=-1),
-        lambda: Behaviour(outcome="explode"),  # type: ignore[arg-type]
+        lambda: Behavior(running_seconds=-1),
+        lambda: Behavior(outcome="explode"),  # type: ignore[arg-type]
     ):
         with pytest.raises(ValueError, match=r"\w"):
             wrong()
@@ -145,7 +145,7 @@ def test_the_fullest_second_is_exact() -> None:
 
 def test_reset_forgets(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None:
     sandbox.add_target("testgen", "test_suite", NEW_SUITE)
-    sandbox.set_behaviour(PROJECT, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROJECT, Behavior(outcome="fail"))
     sandbox.add_fault(Fault("reset", path="nowhere"))
     rudderstack("POST", f"/sources/{PROJECT}/start")
     sandbox.reset()
@@ -157,13 +157,13 @@ def test_reset_forgets(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None
 
 
 def test_a_run_of_another_sandbox_is_restored_under_its_id(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(SUITE, Behaviour(running_seconds=600))
+    sandbox.set_behavior(SUITE, Behavior(running_seconds=600))
     testgen("POST", f"/test-suites/{SUITE}/test-runs", json={"metadata": {"mark": "ours"}})
     [known] = sandbox.runs()
     with Sandbox(speed=0) as mine:
         younger = mine.begin_run(SUITE, vendor="testgen")
         known = replace(known, created_at=younger.created_at - 30)
-        restored = mine.restore_run(known, Behaviour(running_seconds=60, outcome="fail"))
+        restored = mine.restore_run(known, Behavior(running_seconds=60, outcome="fail"))
         assert (restored.id, restored.source, restored.body) == (known.id, "api", known.body)
         assert [run.id for run in mine.runs()] == [known.id, younger.id]
         assert (mine.starts(), restored.state) == (1, "running")

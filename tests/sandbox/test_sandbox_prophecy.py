@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 
 PIPELINE, FAILING = well_known.PROPHECY_PIPELINE, well_known.PROPHECY_PIPELINE_FAILING
 FABRIC, PROJECT = well_known.PROPHECY_FABRIC, well_known.PROPHECY_PROJECT
@@ -73,15 +73,15 @@ def test_a_failure(sandbox: Sandbox, prophecy: Any) -> None:
     # The request is a success all the same.
     assert (failed["success"], failed["runStatus"]) == (True, "ERROR")
     assert len(failed["errorMessage"].splitlines()) > 2
-    sandbox.set_behaviour(PIPELINE, Behaviour(outcome="fail", error="boom", running_seconds=1))
+    sandbox.set_behavior(PIPELINE, Behavior(outcome="fail", error="boom", running_seconds=1))
     run_id = trigger(prophecy)
     sandbox.advance(1)
     assert status(prophecy, run_id)["errorMessage"] == "boom"
 
 
 def test_states_that_are_not_documented(sandbox: Sandbox, prophecy: Any) -> None:
-    queued = Behaviour(hold="QUEUED", hold_when="queued", hold_seconds=5, running_seconds=1)
-    sandbox.set_behaviour(PIPELINE, [queued, Behaviour(outcome="cancel", running_seconds=1)])
+    queued = Behavior(hold="QUEUED", hold_when="queued", hold_seconds=5, running_seconds=1)
+    sandbox.set_behavior(PIPELINE, [queued, Behavior(outcome="cancel", running_seconds=1)])
     first, second = trigger(prophecy), trigger(prophecy)
     assert [status(prophecy, run_id)["runStatus"] for run_id in (first, second)] == ["QUEUED", "RUNNING"]
     sandbox.advance(5.5)
@@ -91,7 +91,7 @@ def test_states_that_are_not_documented(sandbox: Sandbox, prophecy: Any) -> None
 
 
 def test_times_with_a_zone(sandbox: Sandbox, prophecy: Any) -> None:
-    sandbox.set_behaviour(PIPELINE, Behaviour(times="zulu"))
+    sandbox.set_behavior(PIPELINE, Behavior(times="zulu"))
     run = status(prophecy, trigger(prophecy))
     assert re.fullmatch(f"{TIME}Z", run["createdAt"])
 
@@ -151,7 +151,7 @@ def test_bodies_that_are_no_json(sandbox: Sandbox, prophecy: Any) -> None:
 
 
 def test_a_fabric_where_nothing_starts(sandbox: Sandbox, prophecy: Any) -> None:
-    sandbox.set_behaviour(PIPELINE, [Behaviour(outcome="fail"), Behaviour()])
+    sandbox.set_behavior(PIPELINE, [Behavior(outcome="fail"), Behavior()])
     sandbox.configure("prophecy", wrong_fabric="lost")
     lost = trigger(prophecy, fabricId=2290)
     assert "not found" in refused(prophecy("GET", f"/{lost}"))
@@ -162,7 +162,7 @@ def test_a_fabric_where_nothing_starts(sandbox: Sandbox, prophecy: Any) -> None:
     assert (run["runStatus"], run["fabricId"], run["updatedAt"]) == ("RUNNING", "2290", run["createdAt"])
     assert sandbox.starts("prophecy") == 0
     assert [(run.source, run.started_at) for run in sandbox.runs()] == [("never-started", None)]
-    # They took no behaviour that was meant for a run.
+    # They took no behavior that was meant for a run.
     run_id = trigger(prophecy)
     sandbox.advance(20)
     assert status(prophecy, run_id)["runStatus"] == "ERROR"
@@ -201,7 +201,7 @@ def test_credentials(sandbox: Sandbox, prophecy: Any) -> None:
 
 
 def test_pipelines_of_ones_own(sandbox: Sandbox, prophecy: Any) -> None:
-    sandbox.add_target("prophecy", "pipeline", "mine", Behaviour(running_seconds=1), project_id="7", fabric_id=8)
+    sandbox.add_target("prophecy", "pipeline", "mine", Behavior(running_seconds=1), project_id="7", fabric_id=8)
     run_id = trigger(prophecy, pipelineName="mine", projectId="7", fabricId=8)
     run = status(prophecy, run_id)
     assert (run["projectId"], run["fabricId"]) == ("7", "8")
@@ -210,7 +210,7 @@ def test_pipelines_of_ones_own(sandbox: Sandbox, prophecy: Any) -> None:
     assert status(prophecy, stranger.id)["fabricId"] == "8"
     for wrong in (
         lambda: sandbox.add_target("prophecy", "project", "x"),
-        lambda: sandbox.set_behaviour(PIPELINE, Behaviour(times="local")),
+        lambda: sandbox.set_behavior(PIPELINE, Behavior(times="local")),
         lambda: sandbox.configure("prophecy", wrong_fabric="ignored"),
     ):
         with pytest.raises(ValueError, match=r"\w"):

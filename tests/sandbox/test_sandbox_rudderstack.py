@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 
 PROJECT = well_known.PROFILES_FEATURES
 
@@ -169,9 +169,9 @@ def test_an_encoded_slash_reaches_no_other_endpoint(sandbox: Sandbox, rudderstac
     assert rudderstack("GET", good.replace(PROJECT, f"%{ord(PROJECT[0]):x}{PROJECT[1:]}")).status_code == 200
 
 
-def test_behaviours_in_turn(sandbox: Sandbox, rudderstack: Any) -> None:
-    failed = Behaviour(running_seconds=1, outcome="fail", error="boom")
-    sandbox.set_behaviour(PROJECT, [failed, Behaviour(running_seconds=2, spelling="snake")])
+def test_behaviors_in_turn(sandbox: Sandbox, rudderstack: Any) -> None:
+    failed = Behavior(running_seconds=1, outcome="fail", error="boom")
+    sandbox.set_behavior(PROJECT, [failed, Behavior(running_seconds=2, spelling="snake")])
     ended = []
     for _ in range(3):
         run_id = start(rudderstack)
@@ -183,14 +183,14 @@ def test_behaviours_in_turn(sandbox: Sandbox, rudderstack: Any) -> None:
 
 
 def test_states_that_are_not_documented(sandbox: Sandbox, rudderstack: Any) -> None:
-    sandbox.set_behaviour(PROJECT, Behaviour(running_seconds=4, hold="paused", hold_seconds=10))
+    sandbox.set_behavior(PROJECT, Behavior(running_seconds=4, hold="paused", hold_seconds=10))
     run_id = start(rudderstack)
     seen = []
     for _ in range(6):
         seen.append(status(rudderstack, run_id)["status"])
         sandbox.advance(3.2)
     assert seen == ["running", "paused", "paused", "paused", "running", "finished"]
-    sandbox.set_behaviour(PROJECT, Behaviour(running_seconds=1, outcome="cancel"))
+    sandbox.set_behavior(PROJECT, Behavior(running_seconds=1, outcome="cancel"))
     run_id = start(rudderstack)
     sandbox.advance(1)
     assert status(rudderstack, run_id)["status"] == "canceled"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 
 JOURNEY, KEY = well_known.SEGMENTFLOW_JOURNEY, well_known.SEGMENTFLOW_JOURNEY_KEY
 EXITING, FAILING = well_known.SEGMENTFLOW_EXITING, well_known.SEGMENTFLOW_FAILING
@@ -82,7 +82,7 @@ def test_exited_and_failed(sandbox: Sandbox, segmentflow: Any) -> None:
     assert (exited["status"], exited["error"], failed["status"]) == ("exited", None, "failed")
     assert "sender profile" in failed["error"]
     assert failed["completedAt"] is not None
-    sandbox.set_behaviour(JOURNEY, Behaviour(outcome="fail", error="boom"))
+    sandbox.set_behavior(JOURNEY, Behavior(outcome="fail", error="boom"))
     run_id = trigger(segmentflow)
     sandbox.advance(11)
     assert status(segmentflow, run_id)["error"] == "boom"
@@ -99,7 +99,7 @@ def test_exited_and_failed(sandbox: Sandbox, segmentflow: Any) -> None:
     ],
 )
 def test_shapes(sandbox: Sandbox, segmentflow: Any, options: Any, running: Any, workflow: Any) -> None:
-    sandbox.set_behaviour(JOURNEY, Behaviour(**options))
+    sandbox.set_behavior(JOURNEY, Behavior(**options))
     run_id = trigger(segmentflow)
     sandbox.advance(5)
     run = status(segmentflow, run_id)
@@ -174,7 +174,7 @@ def test_keys_it_refuses(sandbox: Sandbox, segmentflow: Any, key: str | None) ->
 
 
 def test_start_status(sandbox: Sandbox, segmentflow: Any) -> None:
-    sandbox.set_behaviour(JOURNEY, Behaviour(start_status=200))
+    sandbox.set_behavior(JOURNEY, Behavior(start_status=200))
     assert segmentflow("POST", OLD, json={"recipient": ANNA}).status_code == 200
     assert by_key(segmentflow, "k", {"profile": ANNA}).status_code == 200
     assert by_key(segmentflow, "k", {"profile": ANNA}).status_code == 200
@@ -261,7 +261,7 @@ def test_what_there_is_not(sandbox: Sandbox, segmentflow: Any) -> None:
 
 def test_journeys_of_ones_own(sandbox: Sandbox, segmentflow: Any) -> None:
     mine = "aaaaaaaa-0000-4000-8000-000000000001"
-    sandbox.add_target("segmentflow", "journey", mine, Behaviour(running_seconds=1), key="mine/1")
+    sandbox.add_target("segmentflow", "journey", mine, Behavior(running_seconds=1), key="mine/1")
     run_id = by_key(segmentflow, "k", {"profile": ANNA}, "/journeys/mine%2F1/trigger").json()["runId"]
     assert status(segmentflow, run_id)["journeyId"] == mine
     sandbox.add_target("segmentflow", "journey", mine, entry="segment")
@@ -273,8 +273,8 @@ def test_journeys_of_ones_own(sandbox: Sandbox, segmentflow: Any) -> None:
     assert sandbox.starts("segmentflow") == 1
     for wrong in (
         lambda: sandbox.add_target("segmentflow", "journey", "mine"),
-        lambda: sandbox.set_behaviour(JOURNEY, Behaviour(shape="C")),
-        lambda: sandbox.set_behaviour(JOURNEY, Behaviour(start_status=201)),
+        lambda: sandbox.set_behavior(JOURNEY, Behavior(shape="C")),
+        lambda: sandbox.set_behavior(JOURNEY, Behavior(start_status=201)),
     ):
         with pytest.raises(ValueError, match=r"\w"):
             wrong()
@@ -303,7 +303,7 @@ def test_faults_in_its_own_shape(sandbox: Sandbox, segmentflow: Any) -> None:
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_unknown_states(sandbox: Sandbox, segmentflow: Any, ended: bool) -> None:
-    sandbox.set_behaviour(JOURNEY, [Behaviour(), Behaviour(completed_at="absent")])
+    sandbox.set_behavior(JOURNEY, [Behavior(), Behavior(completed_at="absent")])
     sandbox.add_fault(Fault("unknown_state", word="Hibernating", ended=ended))
     for _ in range(2):
         started = segmentflow.json("POST", OLD, json={"recipient": ANNA})

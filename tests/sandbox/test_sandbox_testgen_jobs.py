@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 
 SUITE, GROUP = well_known.SUITE_DEFAULT, well_known.TABLE_GROUP
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -200,7 +200,7 @@ def test_canceling_what_has_ended(sandbox: Sandbox, testgen: Any, suite: str, wo
 
 
 def test_canceled_though_nobody_asked(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(SUITE, Behaviour(outcome="cancel"))
+    sandbox.set_behavior(SUITE, Behavior(outcome="cancel"))
     job_id = submit(testgen)
     sandbox.advance(13)
     assert job(testgen, job_id)["status"] == "cancel_requested"
@@ -212,7 +212,7 @@ def test_canceled_though_nobody_asked(sandbox: Sandbox, testgen: Any) -> None:
 
 @pytest.mark.parametrize("word", ["paused", "interrupted", "resume_requested", "brand_new"])
 def test_states_that_wait_for_something_else(sandbox: Sandbox, testgen: Any, word: str) -> None:
-    sandbox.set_behaviour(GROUP, Behaviour(hold=word))
+    sandbox.set_behavior(GROUP, Behavior(hold=word))
     job_id = profile(testgen)
     sandbox.advance(100_000)
     assert job(testgen, job_id)["status"] == word
@@ -223,7 +223,7 @@ def test_states_that_wait_for_something_else(sandbox: Sandbox, testgen: Any, wor
 
 
 def test_queued_before_the_start(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(SUITE, Behaviour(hold="queued", hold_seconds=60, hold_when="queued"))
+    sandbox.set_behavior(SUITE, Behavior(hold="queued", hold_seconds=60, hold_when="queued"))
     job_id = submit(testgen)
     sandbox.advance(61)
     queued = job(testgen, job_id)
@@ -235,7 +235,7 @@ def test_queued_before_the_start(sandbox: Sandbox, testgen: Any) -> None:
 
 
 def test_a_worker_that_is_down(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(SUITE, Behaviour(queued_seconds=math.inf, cancel_seconds=math.inf))
+    sandbox.set_behavior(SUITE, Behavior(queued_seconds=math.inf, cancel_seconds=math.inf))
     job_id = submit(testgen)
     sandbox.advance(86_400)
     assert job(testgen, job_id)["status"] == "pending"
@@ -245,14 +245,14 @@ def test_a_worker_that_is_down(sandbox: Sandbox, testgen: Any) -> None:
 
 
 def test_a_score_that_never_comes(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(SUITE, Behaviour(score=None))
+    sandbox.set_behavior(SUITE, Behavior(score=None))
     job_id = submit(testgen)
     sandbox.advance(1000)
     assert test_run(testgen, job_id)["result"]["score"] is None
 
 
 def test_counts_of_ones_own(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(SUITE, [Behaviour(counts={"passed": 3, "failed": 1}), Behaviour(score=0.5, score_delay=0)])
+    sandbox.set_behavior(SUITE, [Behavior(counts={"passed": 3, "failed": 1}), Behavior(score=0.5, score_delay=0)])
     first, second = submit(testgen), submit(testgen)
     sandbox.advance(20)
     counts = {**ZEROS, "passed": 3, "failed": 1}
@@ -280,7 +280,7 @@ def test_what_a_submission_says_of_itself(sandbox: Sandbox, testgen: Any) -> Non
 
 
 def test_the_page_behind_a_deep_link(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(well_known.SUITE_DOWN, Behaviour(error="<script>alert(1)</script>"))
+    sandbox.set_behavior(well_known.SUITE_DOWN, Behavior(error="<script>alert(1)</script>"))
     job_id = submit(testgen, well_known.SUITE_DOWN)
     sandbox.advance(20)
     testgen.base_url = f"{sandbox.url}/testgen/ui"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 
 SUITE, ORDERS, GROUP = well_known.SUITE_DEFAULT, well_known.SUITE_ORDERS, well_known.TABLE_GROUP
 
@@ -114,7 +114,7 @@ def test_results_of_ones_own(sandbox: Sandbox, testgen: Any) -> None:
         {"table_name": "orders", "result_status": "failed", "disposition": "muted"},
         {"table_name": None, "column_names": None, "test_type": "Brand_New", "result_status": "log"},
     ]
-    sandbox.set_behaviour(SUITE, Behaviour(results=rows))
+    sandbox.set_behavior(SUITE, Behavior(results=rows))
     job_id = done(sandbox, testgen, f"/test-suites/{SUITE}/test-runs")
     counts = testgen.json("GET", f"/test-runs/{job_id}")["result"]["result_counts"]
     assert counts == {"passed": 0, "failed": 1, "warning": 0, "error": 0, "log": 1, "dismissed": 1}
@@ -169,7 +169,7 @@ def test_potential_pii(testgen: Any, profiled: str) -> None:
 
 
 def test_issues_by_number(sandbox: Sandbox, testgen: Any) -> None:
-    sandbox.set_behaviour(GROUP, Behaviour(issues={"definite": 3, "likely": 1}, pii={"high": 2}))
+    sandbox.set_behavior(GROUP, Behavior(issues={"definite": 3, "likely": 1}, pii={"high": 2}))
     job_id = done(sandbox, testgen, f"/table-groups/{GROUP}/profiling-runs")
     counts = testgen.json("GET", f"/profiling-runs/{job_id}")["result"]["issue_counts"]
     assert counts["hygiene_issues"] == {"definite": 3, "likely": 1, "possible": 0}
@@ -186,7 +186,7 @@ def test_columns(testgen: Any, profiled: str) -> None:
 
 
 def test_history_of_a_table_group(sandbox: Sandbox, testgen: Any, profiled: str) -> None:
-    sandbox.set_behaviour(GROUP, Behaviour(outcome="fail", error="out of disk"))
+    sandbox.set_behavior(GROUP, Behavior(outcome="fail", error="out of disk"))
     failed = done(sandbox, testgen, f"/table-groups/{GROUP}/profiling-runs")
     history = testgen.json("GET", f"/table-groups/{GROUP}/profiling-runs")["items"]
     assert [(one["job_execution_id"], one["error_message"]) for one in history] == [

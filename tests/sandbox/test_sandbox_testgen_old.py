@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 
 SUITE, GROUP = well_known.SUITE_DEFAULT, well_known.TABLE_GROUP
 
@@ -86,9 +86,9 @@ def test_the_two_do_not_know_each_others_jobs(sandbox: Sandbox, testgen: Any, te
     assert (sandbox.starts("testgen"), sandbox.starts("testgen-old"), sandbox.starts()) == (1, 1, 2)
 
 
-def test_a_behaviour_is_for_both_unless_one_is_named(sandbox: Sandbox, testgen: Any, testgen_old: Any) -> None:
-    sandbox.set_behaviour(SUITE, Behaviour(queued_seconds=0, running_seconds=1))
-    sandbox.set_behaviour(SUITE, Behaviour(queued_seconds=50), vendor="testgen-old")
+def test_a_behavior_is_for_both_unless_one_is_named(sandbox: Sandbox, testgen: Any, testgen_old: Any) -> None:
+    sandbox.set_behavior(SUITE, Behavior(queued_seconds=0, running_seconds=1))
+    sandbox.set_behavior(SUITE, Behavior(queued_seconds=50), vendor="testgen-old")
     new = testgen.json("POST", f"/test-suites/{SUITE}/test-runs")["id"]
     old = testgen_old.json("POST", f"/test-suites/{SUITE}/test-runs")["id"]
     sandbox.advance(2)

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_cancel_job
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize
 from tests.sensors.driving import completion, deferred, reported
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 @pytest.fixture(autouse=True)
 def slow(sandbox: Sandbox) -> None:
     for run in (TESTS, PROFILES):
-        sandbox.set_behaviour(run.target, Behaviour(running_seconds=600))
+        sandbox.set_behavior(run.target, Behavior(running_seconds=600))
 
 
 def cancel(
@@ -66,7 +66,7 @@ def test_of_several_only_those_that_are_named(
 def test_all_are_asked_to_end_before_any_is_waited_for(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, confirms: bool
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=600, cancel_seconds=40 if confirms else 500))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600, cancel_seconds=40 if confirms else 500))
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y", "z"]))
     for key in ("x", "y", "z"):
         materialize([asset], sandbox, instance, partition_key=key)
@@ -85,7 +85,7 @@ def test_a_run_that_fails_though_it_was_to_be_cancelled_is_told_and_not_tried_ag
 ) -> None:
     monkeypatch.setattr(type(instance), "run_retries_enabled", True)
     monkeypatch.setattr(type(instance), "run_retries_max_retries", 2)
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=600, outcome="fail"))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600, outcome="fail"))
     asset = deferred(TESTS, retry_policy=dg.RetryPolicy(max_retries=3))
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
 from tests.sensors.driving import completion, deferred, reported
@@ -19,7 +19,7 @@ RANGE = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_ra
 
 @pytest.fixture(autouse=True)
 def failing(sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail", error="no such column"))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail", error="no such column"))
 
 
 def static(*keys: str) -> dg.PartitionsDefinition[str]:
@@ -65,7 +65,7 @@ def test_a_failure_of_each_kind_of_partitions_in_one_tick(
         None: deferred(PROFILES, key="whole").with_attributes(group_names_by_key={dg.AssetKey("whole"): "other"}),
     }
     for key, asset in assets.items():
-        sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+        sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
         assert materialize([asset], sandbox, instance, partition_key=key).success
         clock.sleep(10)
     driver = completion(list(assets.values()), sandbox, instance)

@@ -17,7 +17,7 @@ from dagster_runs import (
     build_completion_sensor,
     build_remote_run_asset,
 )
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, checks, materialize
 from tests.sensors.driving import completion, deferred, evaluations, materializations, reported
@@ -35,7 +35,7 @@ class TestASuccess:
     def test_is_a_materialization_without_a_dagster_run(
         self, run: RemoteRun, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
-        sandbox.set_behaviour(run.target.rpartition("/")[2], Behaviour(running_seconds=25))
+        sandbox.set_behavior(run.target.rpartition("/")[2], Behavior(running_seconds=25))
         asset = deferred(run)
         result = materialize([asset], sandbox, instance)
         assert result.success
@@ -74,7 +74,7 @@ class TestASuccess:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(12)])
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=100))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=100))
         asset = deferred(TESTS, partitions_def=partitions)
         for key in partitions.get_partition_keys():
             materialize([asset], sandbox, instance, partition_key=key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, checks, entries, failure, materialize
 from tests.remote_run.reexecuting import execute, reexecute
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 def test_a_failure_is_a_failed_dagster_run_with_the_vendors_words(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="warehouse auth failed"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="warehouse auth failed"))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance, tags={"team": "growth"})
     driver = completion([asset], sandbox, instance)
@@ -35,7 +35,7 @@ def test_a_failure_is_a_failed_dagster_run_with_the_vendors_words(
 def test_a_failure_of_a_partition_is_of_that_partition(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
     asset = deferred(PROFILES, partitions_def=dg.StaticPartitionsDefinition(["x", "y"]))
     materialize([asset], sandbox, instance, partition_key="y")
     driver = completion([asset], sandbox, instance)
@@ -47,7 +47,7 @@ def test_a_failure_of_a_partition_is_of_that_partition(
 def test_a_failure_is_tried_again_as_often_as_the_policy_says(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
     asset = deferred(PROFILES, retry_policy=dg.RetryPolicy(max_retries=2))
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -59,7 +59,7 @@ def test_a_failure_is_tried_again_as_often_as_the_policy_says(
 def test_a_failure_that_is_tried_again_well_is_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, [Behaviour(outcome="fail"), Behaviour()])
+    sandbox.set_behavior(PROFILES.target, [Behavior(outcome="fail"), Behavior()])
     asset = deferred(PROFILES, retry_policy=dg.RetryPolicy(max_retries=2))
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -77,7 +77,7 @@ def test_a_failure_is_published_by_a_run_of_the_job_that_deferred_it(
     def alert(context: dg.HookContext) -> None:
         heard.append(str(context.op_exception))
 
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="no such column"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="no such column"))
     asset = deferred(PROFILES)
     nightly = dg.define_asset_job("nightly", selection=[asset], hooks={alert})
     driver = completion([asset], sandbox, instance, jobs=[nightly])
@@ -92,7 +92,7 @@ def test_a_failure_is_published_by_a_run_of_the_job_that_deferred_it(
 def test_a_failure_that_was_cancelled_at_the_vendor_says_so(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(outcome="cancel"))
+    sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -103,7 +103,7 @@ def test_a_failure_that_was_cancelled_at_the_vendor_says_so(
 def test_a_failure_that_a_new_attempt_has_replaced_is_not_told(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, [Behaviour(running_seconds=5, outcome="fail"), Behaviour()])
+    sandbox.set_behavior(PROFILES.target, [Behavior(running_seconds=5, outcome="fail"), Behavior()])
     asset = deferred(PROFILES)
     nightly = dg.define_asset_job("nightly", selection=[asset], executor_def=dg.in_process_executor)
     driver = completion([asset], sandbox, instance, jobs=[nightly])

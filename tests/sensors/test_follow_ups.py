@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import FinishedRun, build_completion_sensor
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
@@ -33,7 +33,7 @@ def jobs_run(driver: Any) -> list[tuple[str, str]]:
 def test_a_job_runs_once_for_each_finished_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
     good, bad = deferred(TESTS, key="good"), deferred(PROFILES, key="bad")
     materialize([good, bad], sandbox, instance)
     driver = completion([good, bad], sandbox, instance, job=after_it)
@@ -48,7 +48,7 @@ def test_a_function_chooses_what_follows(sandbox: Sandbox, instance: dg.DagsterI
         heard.append(finished)
         return dg.RunRequest(job_name="after_it", tags={"dagster_runs/state": "chosen"}) if finished.succeeded else None
 
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
     good, bad = deferred(TESTS, key="good"), deferred(PROFILES, key="bad")
     materialize([good, bad], sandbox, instance)
     driver = completion([good, bad], sandbox, instance, job=only_good, jobs=[after_it])
@@ -177,7 +177,7 @@ def test_a_sensor_without_a_cursor_requests_nothing_for_what_was_reported_long_b
 def test_a_run_beyond_its_time_has_ended_nobody_knows_how(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10_000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10_000))
     asset = deferred(TESTS, timeout=60)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance, job=after_it)

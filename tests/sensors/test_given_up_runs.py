@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, failure, materialize
 from tests.sensors.driving import Driver, completion, deferred
@@ -39,7 +39,7 @@ class _Away:
 
 
 def failing(sandbox: Sandbox, instance: dg.DagsterInstance) -> Driver:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="the warehouse broke"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="the warehouse broke"))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
     return completion([asset], sandbox, instance)

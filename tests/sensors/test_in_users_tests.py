@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_completion_sensor, build_observation_sensor
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import TESTS, failure, materialize
 from tests.sensors.driving import completion, deferred, reported
@@ -93,7 +93,7 @@ def test_a_run_of_a_wiped_asset_is_named_and_followed_to_its_end(
     capfd: pytest.CaptureFixture[str],
     outcome: Any,
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=400, outcome=outcome))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=400, outcome=outcome))
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)

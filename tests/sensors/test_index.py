@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
 from tests.sensors.driving import Driver, completion, deferred
@@ -18,7 +18,7 @@ HOUR = 3600.0
 
 
 def test_what_is_old_is_read_once(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10_000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10_000))
     asset = deferred(TESTS)
     *old, new = [materialize([asset], sandbox, instance).run_id for _ in range(3)]
     driver = completion([asset], sandbox, instance)
@@ -35,7 +35,7 @@ def test_what_is_old_is_read_again_with_a_new_one_before_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     """It was stored late itself."""
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10_000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10_000))
     asset = deferred(TESTS)
     new, old = [materialize([asset], sandbox, instance).run_id for _ in range(2)]
     driver = completion([asset], sandbox, instance)

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
 from tests.remote_run.reexecuting import reexecute
@@ -21,8 +21,8 @@ RETRY = dg.RetryPolicy(max_retries=1)
 
 @pytest.fixture(autouse=True)
 def failing_once(sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(
-        PROFILES.target, [Behaviour(running_seconds=5, outcome="fail", error="no such column"), Behaviour()]
+    sandbox.set_behavior(
+        PROFILES.target, [Behavior(running_seconds=5, outcome="fail", error="no such column"), Behavior()]
     )
 
 
@@ -65,7 +65,7 @@ def test_a_retry_of_a_job_with_config_starts_what_the_job_says(
 def test_a_run_that_was_left_is_attached_to_as_it_was_launched(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=1000))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=1000))
     asset = deferred(PROFILES, timeout=60)
     nightly = dg.define_asset_job("nightly", selection=[asset], executor_def=dg.in_process_executor)
     driver = completion([asset], sandbox, instance, jobs=[nightly])

@@ -14,7 +14,7 @@ from dagster_runs import (
     build_observation_sensor,
     build_remote_run_asset,
 )
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.sensors.observation.cursor import ResourceCursor
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, materialize
@@ -59,7 +59,7 @@ def test_a_strangers_success_is_a_materialization_with_checks(
 def test_a_strangers_failure_is_an_observation_and_a_failed_check(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(TESTS.target, Behavior(outcome="fail"))
     driver = observing([suite()], sandbox, instance)
     run = sandbox.begin_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
@@ -121,7 +121,7 @@ def test_profiling_and_tests_are_told_apart(
 def test_a_run_that_takes_days_is_told_at_its_end(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, [Behaviour(running_seconds=100_000), Behaviour(running_seconds=10)])
+    sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=100_000), Behavior(running_seconds=10)])
     driver = observing([suite()], sandbox, instance)
     long, short = sandbox.begin_run(TESTS.target, source="ui"), sandbox.begin_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=3600)
@@ -267,7 +267,7 @@ def test_observed_assets_may_be_deferred(sandbox: Sandbox, instance: dg.DagsterI
 def test_a_lost_tick_leaves_none_of_a_runs_assets_out(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int, outcome: Any
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(outcome=outcome))
+    sandbox.set_behavior(TESTS.target, Behavior(outcome=outcome))
     asset = build_remote_run_asset(TESTS, specs=[dg.AssetSpec("a"), dg.AssetSpec("b")])
     driver = observing([asset], sandbox, instance)
     run = sandbox.begin_run(TESTS.target, source="ui")
@@ -282,7 +282,7 @@ def test_a_lost_tick_leaves_none_of_a_runs_assets_out(
 def test_a_run_that_never_tells_what_it_ran_is_not_awaited_for_ever(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10))
     driver = observing([suite()], sandbox, instance)
     sandbox.add_fault(
         Fault("wrong_type", method="GET", path="/test-runs/[^/]*$", field="test_suite_id", value=None, times=2)

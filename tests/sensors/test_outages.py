@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
@@ -45,7 +45,7 @@ def test_a_failed_look_is_no_failed_run(
 def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=600))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -103,7 +103,7 @@ def test_a_run_that_is_unknown_for_long_is_lost(
 def test_an_unknown_word_is_still_going_and_with_an_end_is_an_error(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=60))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=60))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
     sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, word="hibernating", times=10_000))
@@ -119,7 +119,7 @@ def test_an_unknown_word_is_still_going_and_with_an_end_is_an_error(
 class TestTimeout:
     @pytest.fixture(autouse=True)
     def endless(self, sandbox: Sandbox) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=100_000))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=100_000))
 
     @pytest.mark.covers("defer.timeout")
     def test_leaves_the_remote_run_by_default(
@@ -137,7 +137,7 @@ class TestTimeout:
     def test_is_what_was_told_whatever_becomes_of_the_run_after_a_restart(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=300))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=300))
         asset = deferred(TESTS, timeout=100)
         materialize([asset], sandbox, instance)
         driver = completion([asset], sandbox, instance)
@@ -177,7 +177,7 @@ class TestTimeout:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         """It ended well in time, and nobody could see it."""
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=50))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=50))
         asset = deferred(TESTS, timeout=100)
         materialize([asset], sandbox, instance)
         driver = completion([asset], sandbox, instance)

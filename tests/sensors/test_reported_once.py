@@ -9,7 +9,7 @@ import pytest
 
 from dagster_runs import build_completion_sensor
 from dagster_runs.remote_run.execution.ledger import Ledger
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize
 from tests.remote_run.reexecuting import execute, reexecute
@@ -71,7 +71,7 @@ def test_half_reported_assets_of_one_run_are_completed(
 def test_a_new_code_server_knows_what_is_going(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=300))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=300))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -101,7 +101,7 @@ def test_a_new_code_server_asks_the_vendor_nothing_about_what_is_reported(
 def test_a_failure_whose_run_was_requested_by_a_lost_tick_is_told_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -178,7 +178,7 @@ def test_an_entry_that_becomes_visible_late_is_not_lost_with_the_code_server(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where several processes write, one with a smaller id may be stored after one with a larger id."""
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=100))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=100))
     asset = deferred(TESTS)
     driver = completion([asset], sandbox, instance)
     driver.tick()

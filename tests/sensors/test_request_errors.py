@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize
 from tests.sensors.driving import completion, deferred, observed_failures, reported
@@ -34,7 +34,7 @@ def test_an_error_of_code_shows_its_traceback_and_loses_no_end(
                 raise ZeroDivisionError("a bug in a partitions definition")
             return super().has_partition_key(*args, **options)
 
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="the warehouse broke"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="the warehouse broke"))
     odd, other = deferred(PROFILES, "odd", partitions_def=Odd(["a", "b"])), deferred(TESTS, "other")
     materialize([odd], sandbox, instance, partition_key="a")
     driver = completion([odd, other], sandbox, instance)

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import SegmentflowJourneyRun
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import entries, materialize
 from tests.sensors.driving import completion, deferred
@@ -26,7 +26,7 @@ def test_neither_in_events_nor_in_tags_nor_in_the_cursor(
     )
     others = pipeline().with_fields({"parameters": {"password": "hush-hush"}})
     for target in (journey.target, others.target.rpartition("/")[2]):
-        sandbox.set_behaviour(target, Behaviour(outcome=outcome, running_seconds=5))
+        sandbox.set_behavior(target, Behavior(outcome=outcome, running_seconds=5))
     assets = [deferred(journey, key="mail"), deferred(others, key="pipe")]
     materialize(assets, sandbox, instance)
     assert "started" in entries(instance, "mail")

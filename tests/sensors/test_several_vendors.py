@@ -15,7 +15,7 @@ from dagster_runs import (
     build_completion_sensor,
     build_observation_sensor,
 )
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.sensors.driving import Driver, deferred, observing, reported
@@ -74,7 +74,7 @@ def test_a_lasting_401_of_one_vendor_fails_idle_ticks_and_holds_up_no_end(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     for run in (PROFILES, TESTS):
-        sandbox.set_behaviour(run.target, Behaviour(running_seconds=400))
+        sandbox.set_behavior(run.target, Behavior(running_seconds=400))
     driver, _ = both(sandbox, instance)
     sandbox.add_fault(Fault("status", method="GET", path="/testgen/", status=401))
     assert not daemon_ticks(driver, clock, 5)  # it may pass
@@ -172,7 +172,7 @@ def test_a_cancel_job_needs_no_resource_but_that_of_the_asset(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     for run in (PROFILES, TESTS):
-        sandbox.set_behaviour(run.target, Behaviour(running_seconds=4000))
+        sandbox.set_behavior(run.target, Behavior(running_seconds=4000))
     _, assets = both(sandbox, instance)
     result = build_cancel_job(assets).execute_in_process(
         run_config={"ops": {"cancel_remote_runs_op": {"config": {"asset": "quality"}}}},
@@ -187,7 +187,7 @@ def test_a_cancel_job_needs_no_resource_but_that_of_the_asset(
 def test_a_cancel_job_without_the_assets_resource_names_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=4000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=4000))
     _, assets = both(sandbox, instance)
     result = build_cancel_job(assets).execute_in_process(
         run_config={"ops": {"cancel_remote_runs_op": {"config": {"asset": "quality"}}}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize
 from tests.remote_run.reexecuting import execute, reexecute
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 def test_what_the_cancelling_job_has_cancelled_is_not_started_anew(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(outcome="cancel"))
+    sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
     asset = deferred(TESTS, retry_policy=dg.RetryPolicy(max_retries=3))
     materialize([asset], sandbox, instance)
     clock.sleep(120)
@@ -34,7 +34,7 @@ def test_what_the_cancelling_job_has_cancelled_is_not_started_anew(
 def test_what_a_reexecution_has_replaced_is_not_started_once_more(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, [Behaviour(running_seconds=5, outcome="fail"), Behaviour()])
+    sandbox.set_behavior(PROFILES.target, [Behavior(running_seconds=5, outcome="fail"), Behavior()])
     asset = deferred(PROFILES)
     nightly = dg.define_asset_job("nightly", selection=[asset], executor_def=dg.in_process_executor)
     driver = completion([asset], sandbox, instance, jobs=[nightly])
@@ -50,7 +50,7 @@ def test_what_a_reexecution_has_replaced_is_not_started_once_more(
 def test_what_the_sensor_has_reported_after_all_is_not_reported_once_more(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=150))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=150))
     asset = deferred(TESTS, timeout=100)
     materialize([asset], sandbox, instance)
     clock.sleep(110)
@@ -68,7 +68,7 @@ def test_what_the_sensor_has_reported_after_all_is_not_reported_once_more(
 def test_what_is_cancelled_later_than_the_job_waits_is_neither_a_failure_nor_tried_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, seen: str
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=600))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600))
     asset = deferred(TESTS, retry_policy=dg.RetryPolicy(max_retries=3))
     driver = completion([asset], sandbox, instance)
     driver.tick()

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import build_completion_sensor
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
@@ -61,7 +61,7 @@ def test_one_success_is_reported(sandbox: Sandbox, instance: dg.DagsterInstance,
 def test_a_step_is_requested_for_one_failure(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
     asset = deferred(PROFILES, partitions_def=dg.StaticPartitionsDefinition(SHOPS))
     ended(asset, sandbox, instance, clock)
     driver = completion([asset], sandbox, instance)
@@ -72,7 +72,7 @@ def test_a_step_is_requested_for_one_failure(
 def test_one_failure_is_told_that_can_have_no_step(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
     ended(deferred(PROFILES, partitions_def=dg.StaticPartitionsDefinition(SHOPS)), sandbox, instance, clock)
     driver = completion([deferred(PROFILES)], sandbox, instance)
     seen = []
@@ -110,7 +110,7 @@ def test_how_long_earlier_runs_took_is_read_by_a_tick_that_has_time(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asset = deferred(TESTS)
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=1000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=1000))
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
     read: list[dg.AssetKey] = []

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import AmperityWorkflowRun, RemoteRun, build_completion_sensor, build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import TESTS, materialize
 from tests.sensors.driving import Driver, deferred, observing, reported
@@ -84,7 +84,7 @@ def test_a_deferred_run_with_such_an_entry_is_polled_by_itself(
 ) -> None:
     target = {"testgen": TESTS.target, "amperity": well_known.AMPERITY_COURIERS}[vendor]
     run = TESTS if vendor == "testgen" else AmperityWorkflowRun(config_id=target)
-    sandbox.set_behaviour(target, Behaviour(running_seconds=100))
+    sandbox.set_behavior(target, Behavior(running_seconds=100))
     resources = sandbox_resources(sandbox.url, requests_per_second=None)
     sandbox.configure("amperity", requests_per_second=None)
     assets = [deferred(run, key) for key in ("one", "two")]

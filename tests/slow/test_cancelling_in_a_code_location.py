@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import sandbox_resources
 from tests.remote_run.materializing import TESTS
 from tests.sensors.driving import deferred
@@ -20,7 +20,7 @@ LOCATION = Path(__file__).parent / "cancelling_location.py"
 @pytest.mark.fixes("6.13")
 @pytest.mark.parametrize("executor", ["multiprocess", "in_process"])
 def test_an_unset_variable_of_another_vendor_does_not_matter(sandbox: Sandbox, tmp_path: Path, executor: str) -> None:
-    sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=4000))
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=4000))
     resources = {"testgen": sandbox_resources(sandbox.url)["testgen"]}
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         assert dg.materialize([deferred(TESTS, "quality")], resources=resources, instance=instance).success

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import AmperityWorkflowRun, RemoteRun
-from dagster_runs.sandbox import Behaviour, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize
 from tests.sensors.driving import Driver, completion, deferred
@@ -48,7 +48,7 @@ def _finishes(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def failed(run: RemoteRun, sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> Driver:
-    sandbox.set_behaviour(run.target.rpartition("/")[2], Behaviour(outcome="fail", error="the warehouse broke"))
+    sandbox.set_behavior(run.target.rpartition("/")[2], Behavior(outcome="fail", error="the warehouse broke"))
     asset = deferred(run, **options)
     materialize([asset], sandbox, instance)
     return completion([asset], sandbox, instance)
@@ -107,7 +107,7 @@ def test_the_replacement_never_starts_a_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kill: Callable[..., None]
 ) -> None:
     policy = dg.RetryPolicy(max_retries=3, delay=0)
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail", error="the warehouse broke"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="the warehouse broke"))
     asset = deferred(PROFILES, retry_policy=policy)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)

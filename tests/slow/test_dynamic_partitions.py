@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.sensors.driving import completion, deferred, reported
@@ -30,7 +30,7 @@ def away(*args: Any, **options: Any) -> Any:
 def test_a_storage_that_fails_tells_nothing_of_a_partition(
     sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
     asset = deferred(PROFILES, partitions_def=SHOPS)
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions("shops", ["berlin"])
@@ -70,7 +70,7 @@ def test_a_storage_that_fails_is_no_failure_of_what_follows(
 
 
 def test_a_failure_of_a_partition_that_was_added_or_deleted(sandbox: Sandbox, clock: SandboxClock) -> None:
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
     asset = deferred(PROFILES, partitions_def=SHOPS)
     with dg.instance_for_test() as instance:
         for shop in ("berlin", "wien"):

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, TestGenResource
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
 from tests.sensors.driving import Driver, completion, deferred, observing, reported
@@ -26,7 +26,7 @@ FAILING = [
 
 
 def in_flight(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> Driver:
-    sandbox.set_behaviour(run.target.rpartition("/")[2], Behaviour(running_seconds=900))
+    sandbox.set_behavior(run.target.rpartition("/")[2], Behavior(running_seconds=900))
     asset = deferred(run, partitions_def=PARTITIONS)
     for key in PARTITIONS.get_partition_keys():
         materialize([asset], sandbox, instance, partition_key=key)

@@ -7,7 +7,7 @@ import time
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
@@ -73,7 +73,7 @@ def test_a_look_that_outlives_its_tick_is_waited_for(
 ) -> None:
     """The run's time is over; and the look that is under way then shows that it has succeeded."""
     monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 0.1)
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=50))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=50))
     asset = deferred(PROFILES, timeout=100)
     driver = completion([asset], sandbox, instance)
     driver.tick()

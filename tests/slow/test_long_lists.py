@@ -13,7 +13,7 @@ from dagster_runs import AmperityResource, AmperityWorkflowRun, RemoteRunResourc
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.types import ListedRun
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.poller import ResourcePoller
@@ -37,7 +37,7 @@ def unlimited(sandbox: Sandbox) -> None:
 
 
 def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10_000))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(100)]
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.3))  # a page has 20
@@ -54,9 +54,9 @@ def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -
 @pytest.mark.covers("amperity.parameter.ended-from")
 def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     ended = _deferred_run(asset, sandbox)
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10_000))
     sandbox.advance(100)
     others = [_deferred_run(asset, sandbox) for _ in range(100)]
     ended.polled_at = ended.record.at  # so that it is the last that would be looked at by itself
@@ -69,7 +69,7 @@ def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
 
 
 def test_what_has_not_ended_costs_no_calls(sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=100))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(50)]
     resource, watch = _amperity(sandbox), ResourcePoller("amperity")
@@ -85,7 +85,7 @@ def test_what_has_not_ended_costs_no_calls(sandbox: Sandbox) -> None:
 
 def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(sandbox: Sandbox) -> None:
     # The vendor may have forgotten it, so that it never ends.
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100_000))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=100_000))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(50)]
     old = deferred_runs[7]
@@ -99,10 +99,10 @@ def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(san
 
 @pytest.mark.usefixtures("clock")
 def test_an_end_that_could_not_be_told_holds_up_no_list(sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=100))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     stuck = _deferred_run(asset, sandbox, told_now=True)
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100_000))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=100_000))
     deferred_runs = [stuck, *(_deferred_run(asset, sandbox, told_now=True) for _ in range(2))]
     resource = _amperity(sandbox)
     clock, watch = current_clock(), ResourcePoller("amperity")
@@ -121,7 +121,7 @@ def test_an_end_that_could_not_be_told_holds_up_no_list(sandbox: Sandbox) -> Non
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("anew", [False, True], ids=["after an outage", "in a table that is made anew"])
 def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew: bool) -> None:
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=100))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=100))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     resource = _amperity(sandbox)
     clock, watch = current_clock(), ResourcePoller("amperity")
@@ -148,7 +148,7 @@ def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew
 def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_default(sandbox: Sandbox, told: str) -> None:
     sandbox.configure("amperity", list_defaults=True)
     outcome = "fail" if told == "failed" else "cancel"
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10, outcome=outcome))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10, outcome=outcome))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(3)]
     sandbox.advance(100)
@@ -161,7 +161,7 @@ def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_defaul
 @pytest.mark.covers("amperity.parameter.ended-from")
 def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandbox: Sandbox) -> None:
     # After a restart: what ended since the oldest start is more than there is time for.
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     begun = current_clock().wall()
     ended = {sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity").id}
     for _ in range(20):
@@ -197,7 +197,7 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
 @pytest.mark.parametrize("status", [400, 403, 500])
 @pytest.mark.covers("amperity.parameter.ended-from")
 def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox, status: int) -> None:
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
@@ -214,10 +214,10 @@ def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox,
 
 def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox) -> None:
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     for _ in range(60):  # another's; of two runs that are due, 40 entries are read
         sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10_000))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10_000))
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
     resource = _amperity(sandbox)
@@ -227,7 +227,7 @@ def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox)
 
 
 def test_a_list_of_ends_that_hangs_is_left_out_for_a_while(sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
@@ -261,7 +261,7 @@ class _Broken(AmperityResource):
 
 @pytest.mark.parametrize("broken", ["list_runs", "list_finished"])
 def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox, broken: str) -> None:
-    sandbox.set_behaviour(RUN.target, Behaviour(running_seconds=10))
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     resource = _Broken(
@@ -291,7 +291,7 @@ def _amperity(sandbox: Sandbox, **settings: Any) -> RemoteRunResource:
 
 def _knowing(resource: RemoteRunResource, sandbox: Sandbox) -> RemoteRunResource:
     """The same, after its first list: what that tells of the server need not be asked for any more."""
-    sandbox.set_behaviour(well_known.AMPERITY_ORCHESTRATION, Behaviour(running_seconds=100_000))
+    sandbox.set_behavior(well_known.AMPERITY_ORCHESTRATION, Behavior(running_seconds=100_000))
     sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")
     assert list(resource.list_runs(current_clock().wall() - 60) or ())
     return resource

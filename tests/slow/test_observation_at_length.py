@@ -11,7 +11,7 @@ import pytest
 from dagster_runs import AmperityWorkflowRun, build_observation_sensor, build_remote_run_asset
 from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
 from dagster_runs.remote_run.types import DAY
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from dagster_runs.vendors.amperity import resource as amperity_module
@@ -77,7 +77,7 @@ class TestAfterAnOutage:
     ) -> None:
         # TestGen lists the newest first: the oldest would never have their turn.
         driver = observing([suite()], sandbox, instance)
-        sandbox.set_behaviour(well_known.SUITE_ORDERS, Behaviour(running_seconds=5))
+        sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=5))
         runs = []
         for number in range(250):
             if number % 50 == 0:
@@ -109,7 +109,7 @@ class TestAfterAnOutage:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         driver = observing([suite()], sandbox, instance)
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=600))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600))
         run = sandbox.begin_run(TESTS.target, source="ui")
         driver.ticks(clock, 2, every=500)  # by then the vendor tells what it runs
         sandbox.add_fault(Fault("status", path="/projects/.*/jobs$", status=500, times=100_000))
@@ -137,9 +137,7 @@ class TestTurns:
     def test_those_that_go_on_for_long_take_nobodys_turn(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        sandbox.set_behaviour(
-            TESTS.target, [Behaviour(running_seconds=20_000)] * 12 + [Behaviour(running_seconds=7200)]
-        )
+        sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=20_000)] * 12 + [Behavior(running_seconds=7200)])
         driver = observing([suite()], sandbox, instance)
         for _ in range(12):
             sandbox.begin_run(TESTS.target, source="ui")
@@ -153,7 +151,7 @@ class TestTurns:
         assert reported(instance, "it") == [last.id]
 
     def test_our_own_cost_no_calls(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=10_000))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10_000))
         asset = deferred(TESTS)
         driver = observing([asset], sandbox, instance)
         materialize([asset], sandbox, instance)
@@ -167,7 +165,7 @@ class TestTurns:
     def test_our_own_are_left_out_when_a_tick_came_before_the_note_of_the_start(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=5000))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=5000))
         job = job_with(TESTS, sandbox, key="it", wait="defer")
         driver = observing([suite()], sandbox, instance)
         sandbox.add_fault(Fault("lost_answer", method="POST", path="/test-runs", times=1))
@@ -187,7 +185,7 @@ class TestTurns:
 class TestNotFound:
     @pytest.fixture
     def pending(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> Driver:
-        sandbox.set_behaviour(TESTS.target, Behaviour(running_seconds=5000))
+        sandbox.set_behavior(TESTS.target, Behavior(running_seconds=5000))
         driver = observing([suite()], sandbox, instance)
         sandbox.begin_run(TESTS.target, source="ui")
         driver.ticks(clock, 2, every=2000)  # by then it is listed no more
@@ -237,7 +235,7 @@ class TestWhereListsAreFilteredByDefault:
         sandbox.begin_run(COURIERS, source="schedule")
         clock.sleep(7200)
         driver = observing_amperity(sandbox, instance, config_id)
-        sandbox.set_behaviour(config_id, Behaviour(running_seconds=1500, outcome=outcome))
+        sandbox.set_behavior(config_id, Behavior(running_seconds=1500, outcome=outcome))
         run = sandbox.begin_run(config_id, source="schedule")
         driver.ticks(clock, 9, every=240)
         told = reported if outcome == "succeed" else observed_failures

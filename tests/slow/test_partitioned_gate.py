@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import QualityGate, TestGenResource, build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import TESTS, failure, materialize
 from tests.sensors.driving import completion, materializations
@@ -21,8 +21,8 @@ partitioned_checks = pytest.mark.skipif(
     reason="this version of Dagster has no partitioned checks",
 )
 NONE = {"warning": 0, "error": 0, "log": 0, "dismissed": 0}
-BAD = Behaviour(running_seconds=20, counts={"passed": 0, "failed": 7, **NONE})
-GOOD = Behaviour(running_seconds=20, counts={"passed": 7, "failed": 0, **NONE})
+BAD = Behavior(running_seconds=20, counts={"passed": 0, "failed": 7, **NONE})
+GOOD = Behavior(running_seconds=20, counts={"passed": 7, "failed": 0, **NONE})
 # As `eager()`, but for all partitions, and not only for those of the latest time window.
 UPDATED = dg.AutomationCondition.any_deps_updated().since_last_handled() & ~dg.AutomationCondition.in_progress()
 CONDITION = UPDATED & dg.AutomationCondition.all_deps_blocking_checks_passed()
@@ -72,8 +72,8 @@ class Project:
         self.driver = completion([self.asset], sandbox, instance) if wait == "defer" else None
         self.requested(), self.requested()
 
-    def run(self, partition: str | None, behaviour: Behaviour, **options: Any) -> dg.ExecuteInProcessResult:
-        self.sandbox.set_behaviour(TESTS.target, behaviour)
+    def run(self, partition: str | None, behavior: Behavior, **options: Any) -> dg.ExecuteInProcessResult:
+        self.sandbox.set_behavior(TESTS.target, behavior)
         return materialize([self.asset], self.sandbox, self.instance, partition_key=partition, **options)
 
     def requested(self) -> list[str]:
@@ -121,18 +121,18 @@ def test_a_partition_that_turns_bad_is_held_back(
     wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     project = Project(sandbox, instance, KINDS["static"][0], wait)
-    for behaviour, expected in ((GOOD, ["north"]), (BAD, []), (GOOD, ["north"])):
-        project.run("north", behaviour)
+    for behavior, expected in ((GOOD, ["north"]), (BAD, []), (GOOD, ["north"])):
+        project.run("north", behavior)
         if project.driver is not None:
             project.driver.ticks(clock, 6)
         assert project.requested() == expected
 
 
 @partitioned_checks
-@pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
+@pytest.mark.parametrize(("behavior", "is_good"), [(BAD, False), (GOOD, True)])
 @pytest.mark.covers("end.blocking-gate-range")
 def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materialization(
-    behaviour: Behaviour,
+    behavior: Behavior,
     is_good: bool,
     wait: Any,
     sandbox: Sandbox,
@@ -144,7 +144,7 @@ def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materializat
         "dagster/asset_partition_range_start": "2026-01-01",
         "dagster/asset_partition_range_end": "2026-01-02",
     }
-    result = project.run(None, behaviour, tags=tags)
+    result = project.run(None, behavior, tags=tags)
     assert sandbox.starts("testgen") == 1
     assert result.success == (wait == "defer" or is_good)
     if project.driver is not None:
@@ -163,14 +163,14 @@ def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materializat
 
 
 @partitioned_checks
-@pytest.mark.parametrize(("behaviour", "is_good"), [(BAD, False), (GOOD, True)])
+@pytest.mark.parametrize(("behavior", "is_good"), [(BAD, False), (GOOD, True)])
 @pytest.mark.covers("end.blocking-gate-range")
 def test_a_range_holds_back_its_downstream_in_the_same_run(
-    behaviour: Behaviour, is_good: bool, sandbox: Sandbox, instance: dg.DagsterInstance
+    behavior: Behavior, is_good: bool, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     days = KINDS["days"][0]
     single = dg.BackfillPolicy.single_run()
-    sandbox.set_behaviour(TESTS.target, behaviour)
+    sandbox.set_behavior(TESTS.target, behavior)
     tested = build_remote_run_asset(
         TESTS, key="tested", partitions_def=days, backfill_policy=single, gate=QualityGate(blocking=True)
     )
@@ -197,7 +197,7 @@ def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
         "dagster/asset_partition_range_start": "2026-01-01",
         "dagster/asset_partition_range_end": "2026-01-02",
     }
-    assert not project.run(None, Behaviour(outcome="fail"), tags=tags).success
+    assert not project.run(None, Behavior(outcome="fail"), tags=tags).success
     assert [(partition, passed) for partition, passed, _ in evaluated(instance, "run_status")] == [
         ("2026-01-01", False),
         ("2026-01-02", False),
@@ -238,7 +238,7 @@ def test_an_asset_of_ones_own_needs_partitioned_checks_for_a_blocking_gate(
     def tested(context: dg.AssetExecutionContext, testgen: TestGenResource):
         yield from testgen.run(context, TESTS, gate=gate)
 
-    sandbox.set_behaviour(TESTS.target, GOOD)
+    sandbox.set_behavior(TESTS.target, GOOD)
     result = materialize([tested], sandbox, instance, partition_key="north")
     assert result.success == has_partitions
     assert sandbox.starts("testgen") == (1 if has_partitions else 0)

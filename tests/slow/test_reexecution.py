@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from tests.remote_run.dagster_server import Server, dagster_server, queueing_instance
 from tests.remote_run.materializing import metadata
 
@@ -26,7 +26,7 @@ def running_server(running_sandbox: Sandbox) -> Iterator[Server]:
 
 @pytest.fixture
 def server(running_server: Server, sandbox: Sandbox) -> Server:
-    sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(running_seconds=3000))
+    sandbox.set_behavior(well_known.SUITE_CLEAN, Behavior(running_seconds=3000))
     running_server.instance.wipe()
     return running_server
 
@@ -178,7 +178,7 @@ def test_all_steps_after_the_end_is_a_fresh_start(way: Way, server: Server, sand
 @pytest.mark.parametrize("way", [by_python_selected_steps, by_graphql_selected_steps])
 @pytest.mark.covers("retry.selected-steps")
 def test_a_step_that_had_succeeded_is_repeated(way: Way, server: Server, sandbox: Sandbox) -> None:
-    sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(queued_seconds=0, running_seconds=1))
+    sandbox.set_behavior(well_known.SUITE_CLEAN, Behavior(queued_seconds=0, running_seconds=1))
     parent = server.launch("poll_job")
     assert succeeded(server, parent)
     assert way(server, "poll", parent)

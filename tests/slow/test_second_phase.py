@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import QualityGate
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
 from tests.sensors.driving import Driver, Lost, completion, deferred, materializations, observing
@@ -63,7 +63,7 @@ def test_a_tick_that_is_lost_loses_and_doubles_nothing(
     instance: dg.DagsterInstance,
     clock: SandboxClock,
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, GOOD)
+    sandbox.set_behavior(TESTS.target, GOOD)
     asset = deferred(TESTS, partitions_def=partitions, gate=GATE)
     for partition in partitions.get_partition_keys() if partitions else (None, None):
         materialize([asset], sandbox, instance, partition_key=partition)
@@ -90,8 +90,8 @@ def test_runs_again_and_again_are_each_judged(
 ) -> None:
     asset = deferred(TESTS, partitions_def=partitions, gate=GATE)
     driver = completion([asset], sandbox, instance)
-    for behaviour in (GOOD, BAD, BAD, GOOD):
-        sandbox.set_behaviour(TESTS.target, behaviour)
+    for behavior in (GOOD, BAD, BAD, GOOD):
+        sandbox.set_behavior(TESTS.target, behavior)
         materialize([asset], sandbox, instance, partition_key="north" if partitions else None)
         driver.ticks(clock, 5)
     assert len(stored(instance)) == 4
@@ -102,7 +102,7 @@ def test_runs_again_and_again_are_each_judged(
 @pytest.mark.parametrize("is_observed", [False, True], ids=["deferred", "observed"])
 @pytest.mark.covers("defer.one-after-another")
 def test_new_data_is_never_seen_with_an_earlier_success(
-    outcomes: list[Behaviour],
+    outcomes: list[Behavior],
     is_observed: bool,
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
@@ -112,13 +112,13 @@ def test_new_data_is_never_seen_with_an_earlier_success(
     asset = deferred(TESTS, gate=GATE)
     driver = observing([asset], sandbox, instance) if is_observed else completion([asset], sandbox, instance)
     is_good: dict[str, bool] = {}
-    for behaviour in outcomes:
-        sandbox.set_behaviour(TESTS.target, behaviour)
+    for behavior in outcomes:
+        sandbox.set_behavior(TESTS.target, behavior)
         if is_observed:
             sandbox.begin_run(TESTS.target, source="scheduler")
         else:
             materialize([asset], sandbox, instance)
-        is_good[sandbox.runs()[-1].id] = behaviour is GOOD
+        is_good[sandbox.runs()[-1].id] = behavior is GOOD
     clock.sleep(60)
     for _ in range(14):
         data = driver.evaluate()
@@ -150,7 +150,7 @@ def test_a_later_materialization_without_checks_is_not_judged_by_an_earlier_eval
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the clocks say: the machine that materializes it has one that is an hour behind."""
-    sandbox.set_behaviour(TESTS.target, GOOD)
+    sandbox.set_behavior(TESTS.target, GOOD)
     asset = deferred(TESTS, gate=GATE)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -179,7 +179,7 @@ def test_a_later_materialization_without_checks_is_not_judged_by_an_earlier_eval
 def test_a_wiped_materialization_leaves_nothing_to_judge(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, GOOD)
+    sandbox.set_behavior(TESTS.target, GOOD)
     asset = deferred(TESTS, gate=GATE)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)

@@ -10,7 +10,7 @@ import pytest
 
 from dagster_runs import build_completion_sensor
 from dagster_runs.remote_run.execution.ledger import Ledger
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion import second_phase as second_phase_module
 from dagster_runs.testing import SandboxClock
@@ -58,8 +58,8 @@ def test_a_new_code_server_between_the_phases_keeps_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitioned: bool
 ) -> None:
     """The bad run was started first and ends last; the code server is replaced when the good one is half reported."""
-    sandbox.set_behaviour(
-        TESTS.target, [Behaviour(running_seconds=300, counts=BAD), Behaviour(running_seconds=30, counts={"passed": 5})]
+    sandbox.set_behavior(
+        TESTS.target, [Behavior(running_seconds=300, counts=BAD), Behavior(running_seconds=30, counts={"passed": 5})]
     )
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]) if partitioned else None)
     for _ in range(2):
@@ -81,8 +81,8 @@ def test_evaluations_that_wait_for_room_keep_the_order(
 ) -> None:
     """With follow-up jobs a tick evaluates as many runs as it may request; materializations have more room."""
     monkeypatch.setattr(limits, "MAX_TICK_REQUESTS", 1)
-    soon, later = Behaviour(running_seconds=20), Behaviour(running_seconds=70)
-    sandbox.set_behaviour(TESTS.target, [soon] * 6 + [later, Behaviour(running_seconds=20, counts=BAD)])
+    soon, later = Behavior(running_seconds=20), Behavior(running_seconds=70)
+    sandbox.set_behavior(TESTS.target, [soon] * 6 + [later, Behavior(running_seconds=20, counts=BAD)])
     asset, other = deferred(TESTS), deferred(TESTS, "other")
     for one in [other] * 6 + [asset] * 2:
         materialize([one], sandbox, instance)
@@ -126,7 +126,7 @@ def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
 def test_an_asset_wiped_right_after_a_report_loses_no_active_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, [Behaviour(running_seconds=30), Behaviour(running_seconds=300)])
+    sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=30), Behavior(running_seconds=300)])
     asset = deferred(TESTS)
     for _ in range(2):
         materialize([asset], sandbox, instance)
@@ -157,7 +157,7 @@ def test_an_outage_after_a_restart_between_the_phases_costs_no_checks(
 def test_observed_runs_keep_the_order_when_a_call_fails(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.set_behaviour(TESTS.target, [Behaviour(running_seconds=20, counts=BAD), Behaviour(running_seconds=20)])
+    sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=20, counts=BAD), Behavior(running_seconds=20)])
     driver = observing([suite()], sandbox, instance)
     bad, good = (sandbox.begin_run(TESTS.target, source="ui") for _ in range(2))
     clock.sleep(900)
@@ -177,7 +177,7 @@ def test_a_lost_tick_keeps_what_follows_an_end_that_no_dagster_run_publishes(
     def parts(*keys: str) -> Any:
         return dg.StaticPartitionsDefinition(keys)
 
-    sandbox.set_behaviour(PROFILES.target, Behaviour(running_seconds=5, outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
     materialize([deferred(PROFILES, partitions_def=parts("a", "b"))], sandbox, instance, partition_key="a")
     driver = completion([deferred(PROFILES, partitions_def=parts("b"))], sandbox, instance, job=after_it)
     clock.sleep(60)
@@ -205,7 +205,7 @@ def test_runs_of_one_partition_that_finish_in_another_order_than_they_started(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     """Dagster keeps the evaluations of a Dagster run in the rows of its plan, and takes the newest row."""
-    sandbox.set_behaviour(TESTS.target, [Behaviour(running_seconds=300), Behaviour(running_seconds=30)])
+    sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=300), Behavior(running_seconds=30)])
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
     for _ in range(2):
         materialize([asset], sandbox, instance, partition_key="p")

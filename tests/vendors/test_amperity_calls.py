@@ -18,7 +18,7 @@ from dagster_runs import (
     __version__,
 )
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from tests.vendors.amperity_runs import CAMPAIGN, COURIERS, DAY, FILES, ORCHESTRATION, look, run_of, start
 from tests.vendors.conftest import AmperityMaker
 
@@ -131,7 +131,7 @@ class TestWhatIsSent:
     def test_both_documented_answers_to_a_start_are_taken(
         self, status: int, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(start_status=status))
+        sandbox.set_behavior(COURIERS, Behavior(start_status=status))
         assert start(amperity) == sandbox.runs("amperity")[0].id
         assert sandbox.requests("amperity")[0].status == status
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import AmperityWorkflowRun, QualityGate
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import checks, entries, failure, metadata
 from tests.remote_run.reexecuting import at_pause, dies, execute, reexecute, signalled, terminate
@@ -60,8 +60,8 @@ class TestMaterializing:
 
     @pytest.mark.covers("amperity.state.skipped", "end.failed-tasks")
     def test_skipped_tasks_are_a_warning_that_names_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(
-            COURIERS.target, Behaviour(tasks=["succeeded", {"label": "<b>x</b>", "outcome": "skipped"}])
+        sandbox.set_behavior(
+            COURIERS.target, Behavior(tasks=["succeeded", {"label": "<b>x</b>", "outcome": "skipped"}])
         )
         result = run_workflow(sandbox, instance)
         assert result.success
@@ -74,7 +74,7 @@ class TestMaterializing:
     def test_a_failed_task_in_a_workflow_that_succeeded_is_an_error(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(COURIERS.target, Behaviour(tasks=["succeeded", "failed"]))
+        sandbox.set_behavior(COURIERS.target, Behavior(tasks=["succeeded", "failed"]))
         result = run_workflow(sandbox, instance)
         assert result.success
         check = checks(result)["tasks_succeeded"]
@@ -85,7 +85,7 @@ class TestMaterializing:
     def test_where_no_tasks_are_told_nothing_is_guessed(
         self, fault: Fault | None, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(COURIERS.target, Behaviour(tasks=[]))
+        sandbox.set_behavior(COURIERS.target, Behavior(tasks=[]))
         if fault:
             sandbox.add_fault(fault)
         result = run_workflow(sandbox, instance)
@@ -99,7 +99,7 @@ class TestMaterializing:
     def test_words_that_are_no_end_are_waited_through(
         self, hold: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(COURIERS.target, Behaviour(hold=hold, hold_seconds=60))
+        sandbox.set_behavior(COURIERS.target, Behavior(hold=hold, hold_seconds=60))
         result = run_workflow(sandbox, instance)
         assert result.success
         warned = [e.user_message for e in instance.all_logs(result.run_id) if "unknown status" in e.user_message]
@@ -123,7 +123,7 @@ class TestFailing:
     def test_shows_the_vendors_words_and_the_tasks(
         self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(run.target, Behaviour(outcome="fail", error="<b>table</b> is gone"))
+        sandbox.set_behavior(run.target, Behavior(outcome="fail", error="<b>table</b> is gone"))
         result = run_workflow(sandbox, instance, run)
         assert "ended failed: <b>table</b> is gone" in failure(result)
         status = checks(result)["run_status"]
@@ -139,13 +139,13 @@ class TestFailing:
         assert looks(sandbox).count({"view": "verbose"}) == 1
 
     def test_is_tried_anew_by_a_retry_policy(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(COURIERS.target, [Behaviour(outcome="fail"), Behaviour()])
+        sandbox.set_behavior(COURIERS.target, [Behavior(outcome="fail"), Behavior()])
         assert run_workflow(sandbox, instance, retry_policy=RETRIES).success
         assert sandbox.starts("amperity") == 2
 
     @pytest.mark.covers("amperity.field.error-cancel")
     def test_a_workflow_that_somebody_stops_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(COURIERS.target, Behaviour(outcome="cancel", stopped_as="stopped"))
+        sandbox.set_behavior(COURIERS.target, Behavior(outcome="cancel", stopped_as="stopped"))
         assert "ended stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
 
     def test_what_the_vendor_refuses_is_not_retried(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -164,7 +164,7 @@ class TestStopping:
     def test_stops_the_workflow(
         self, run: AmperityWorkflowRun, stopped_as: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(run.target, Behaviour(running_seconds=3600, stopped_as=stopped_as))
+        sandbox.set_behavior(run.target, Behavior(running_seconds=3600, stopped_as=stopped_as))
 
         with at_pause(sandbox, lambda: terminate(instance)):
             result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
@@ -187,7 +187,7 @@ class TestStopping:
         assert stop.status == 409
 
     def test_by_timeout_if_the_user_chose_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(COURIERS.target, Behaviour(running_seconds=3600))
+        sandbox.set_behavior(COURIERS.target, Behavior(running_seconds=3600))
         result = run_workflow(sandbox, instance, timeout=60, on_timeout="cancel")
         assert "did not finish within" in failure(result)
         assert "ended with status canceled" in failure(result)
@@ -196,7 +196,7 @@ class TestStopping:
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         # A task that has started keeps the workflow from ending.
-        sandbox.set_behaviour(ORCHESTRATION.target, Behaviour(running_seconds=3600, cancel_seconds=600))
+        sandbox.set_behavior(ORCHESTRATION.target, Behavior(running_seconds=3600, cancel_seconds=600))
         said = failure(run_workflow(sandbox, instance, ORCHESTRATION, timeout=60, on_timeout="cancel"))
         assert "did not confirm within 60 s" in said
         assert "Orchestration tasks that have already started cannot be stopped" in said
@@ -225,7 +225,7 @@ class TestAttaching:
             assets=[workflow_asset(timeout=30)], resources=unlimited(sandbox), executor=dg.in_process_executor
         )
         job = defs.resolve_implicit_global_asset_job_def()
-        sandbox.set_behaviour(COURIERS.target, [Behaviour(running_seconds=300), Behaviour()])
+        sandbox.set_behavior(COURIERS.target, [Behavior(running_seconds=300), Behavior()])
         first = execute(job, instance)
         assert "did not finish within" in failure(first)
         sandbox.advance(600)
@@ -326,7 +326,7 @@ class TestLaunchpad:
     def test_overrides_fields_of_one_launch(
         self, launch: dict[str, Any], sent: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(well_known.AMPERITY_SLOW, Behaviour(running_seconds=10))
+        sandbox.set_behavior(well_known.AMPERITY_SLOW, Behavior(running_seconds=10))
         assert run_workflow(sandbox, instance, launch=launch).success
         assert body(sandbox) == sent
 

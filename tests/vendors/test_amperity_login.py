@@ -22,7 +22,7 @@ from dagster_runs import (
     build_remote_run_asset,
 )
 from dagster_runs.remote_run.types import StartAttempt
-from dagster_runs.sandbox import Behaviour, Fault, RecordedRequest, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, RecordedRequest, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport import call_budget
 from tests.remote_run.materializing import entries, failure, materialize
@@ -258,7 +258,7 @@ def test_who_is_in_a_hurry_does_not_wait_for_anothers_patience(
 def test_a_token_endpoint_that_is_not_there_says_nothing_of_the_run(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
 ) -> None:
-    sandbox.set_behaviour(well_known.AMPERITY_COURIERS, Behaviour(running_seconds=300))
+    sandbox.set_behavior(well_known.AMPERITY_COURIERS, Behavior(running_seconds=300))
     # For about four minutes: longer than a run may be unknown, and not so long that refusals end the step.
     sandbox.add_fault(replace(fault, path=TOKEN, skip=1, times=45))
     sandbox.add_fault(Fault("expired_token", path="/workflow/runs/", times=45))

@@ -10,7 +10,7 @@ import pytest
 
 from dagster_runs import AmperityResource, AmperityWorkflowRun, UnexpectedResponseError, VendorError
 from dagster_runs.remote_run.types import StartAttempt, StartCandidate
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import Clock, current_clock, use_clock
 from dagster_runs.vendors.amperity.resource import _MAX_PAGES
@@ -116,7 +116,7 @@ class TestInBothKindsOfList:
     def test_in_every_spelling_of_its_state(
         self, spelling: str, words: str, outcome: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(spelling=spelling, words=words, outcome=outcome, running_seconds=12))
+        sandbox.set_behavior(COURIERS, Behavior(spelling=spelling, words=words, outcome=outcome, running_seconds=12))
         tried = lose(sandbox, amperity)
         for _ in range(5):
             assert len(found(amperity, tried)) == 1
@@ -124,7 +124,7 @@ class TestInBothKindsOfList:
 
     @pytest.mark.parametrize("hold", ["paused", "Running with failures", "running_with_failures"])
     def test_while_it_waits_for_a_person(self, hold: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(hold=hold, hold_when="queued"))
+        sandbox.set_behavior(COURIERS, Behavior(hold=hold, hold_when="queued"))
         tried = lose(sandbox, amperity)
         current_clock().sleep(30)
         assert len(found(amperity, tried)) == 1

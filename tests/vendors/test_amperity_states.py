@@ -8,7 +8,7 @@ import pytest
 
 from dagster_runs import AmperityResource, UnexpectedResponseError
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.vendors.amperity.models import Task
 from dagster_runs.vendors.amperity.run import tasks_succeeded
 from tests.vendors.amperity_runs import COURIERS, look, run_of, start
@@ -93,7 +93,7 @@ class TestStates:
     def test_the_life_of_a_run_in_both_pages_words(
         self, spelling: str, words: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(spelling=spelling, words=words, running_seconds=10))
+        sandbox.set_behavior(COURIERS, Behavior(spelling=spelling, words=words, running_seconds=10))
         run_id = start(amperity)
         seen = []
         for _ in range(5):
@@ -118,7 +118,7 @@ class TestStates:
     def test_the_error_of_a_failed_run_is_told(
         self, attribution: str | None, data: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(outcome="fail", error="boom <b>", attribution=attribution, **data))
+        sandbox.set_behavior(COURIERS, Behavior(outcome="fail", error="boom <b>", attribution=attribution, **data))
         run_id = start(amperity)
         sandbox.advance(3600)
         status = look(amperity, run_id)
@@ -132,7 +132,7 @@ class TestStates:
         "amperity.rule.stop-at-once",
     )
     def test_a_stopped_run_is_canceled(self, stopped_as: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        sandbox.set_behaviour(COURIERS, Behaviour(stopped_as=stopped_as))
+        sandbox.set_behavior(COURIERS, Behavior(stopped_as=stopped_as))
         run_id = start(amperity)
         run_of().cancel(amperity, run_id)
         sandbox.advance(60)
@@ -249,8 +249,8 @@ class TestTasks:
     def test_the_table_has_both_spellings_of_the_start(
         self, task_start: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        behaviour = Behaviour(running_seconds=10, task_start=task_start, tasks=["succeeded", "succeeded"])
-        sandbox.set_behaviour(COURIERS, behaviour)
+        behavior = Behavior(running_seconds=10, task_start=task_start, tasks=["succeeded", "succeeded"])
+        sandbox.set_behavior(COURIERS, behavior)
         run_id = start(amperity)
         sandbox.advance(60)
         result = run_of().fetch_result(amperity, run_id, look(amperity, run_id), None)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dagster_runs import NotFoundError, ProphecyResource, UnexpectedResponseError, VendorError
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.any_json import anything, close_to, few, times
 from tests.vendors.prophecy_runs import FABRIC, PIPELINE, PROJECT, look, pipeline, start, told
@@ -54,7 +54,7 @@ class TestStates:
     def test_times_are_utc_with_and_without_a_zone(
         self, times: str, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
-        sandbox.set_behaviour(PIPELINE, Behaviour(times=times, running_seconds=12))
+        sandbox.set_behavior(PIPELINE, Behavior(times=times, running_seconds=12))
         run_id = start(prophecy)
         sandbox.advance(60)
         status = look(prophecy, run_id)

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs import ProphecyPipelineRun, ProphecyResource, build_remote_run_asset
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from tests.remote_run.materializing import checks, entries, failure, materialize, metadata
 from tests.remote_run.reexecuting import KEY, at_pause, dies, execute, job_with, reexecute, terminate
 
@@ -35,7 +35,7 @@ class TestOutcome:
         self, ids: str, times: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.configure("prophecy", ids=ids)
-        sandbox.set_behaviour(PIPELINE, Behaviour(times=times))
+        sandbox.set_behavior(PIPELINE, Behavior(times=times))
         result = start(RUN, sandbox, instance)
         assert result.success
         assert entries(instance, KEY) == ["starting", "started"]
@@ -72,15 +72,15 @@ class TestOutcome:
 
     def test_markup_in_an_error_stays_text(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         error = "<img src=x onerror=alert(1)> **bold** [x](javascript:y)"
-        sandbox.set_behaviour(PIPELINE, Behaviour(outcome="fail", error=error))
+        sandbox.set_behavior(PIPELINE, Behavior(outcome="fail", error=error))
         status = checks(start(RUN, sandbox, instance))["run_status"]
         assert status.metadata["error"] == dg.MetadataValue.text(error)
         assert "<img" not in (status.description or "")
 
     @pytest.mark.covers("prophecy.state.any-other-word")
     def test_a_queue_that_nobody_documented_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        queued = Behaviour(hold="QUEUED", hold_when="queued", hold_seconds=60)
-        sandbox.set_behaviour(PIPELINE, queued)
+        queued = Behavior(hold="QUEUED", hold_when="queued", hold_seconds=60)
+        sandbox.set_behavior(PIPELINE, queued)
         result = start(RUN, sandbox, instance)
         assert result.success
         logged = [record.user_message for record in instance.all_logs(result.run_id)]
@@ -88,7 +88,7 @@ class TestOutcome:
 
     @pytest.mark.covers("prophecy.state.any-other-word")
     def test_an_end_that_nobody_documented_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(PIPELINE, Behaviour(outcome="cancel"))
+        sandbox.set_behavior(PIPELINE, Behavior(outcome="cancel"))
         result = start(RUN, sandbox, instance, timeout=600)
         assert not result.success
         assert "the last status from the vendor was 'CANCELED'" in failure(result)
@@ -229,7 +229,7 @@ class TestAttaching:
         assert sandbox.starts("prophecy") == 1
 
     def test_a_failed_run_is_started_anew(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(PIPELINE, [Behaviour(outcome="fail"), Behaviour()])
+        sandbox.set_behavior(PIPELINE, [Behavior(outcome="fail"), Behavior()])
         assert start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("prophecy") == 2
 
@@ -239,7 +239,7 @@ class TestTermination:
     def test_says_plainly_that_the_run_goes_on_and_where_to_look(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(PIPELINE, Behaviour(running_seconds=3600))
+        sandbox.set_behavior(PIPELINE, Behavior(running_seconds=3600))
         with at_pause(sandbox, lambda: terminate(instance)):
             result = start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("prophecy")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dagster_runs import ConflictError, RudderStackProfilesRun, RudderStackResource, UnexpectedResponseError
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.any_json import anything, close_to, few, times
 from tests.vendors.rudderstack_runs import PROJECT, look, start
@@ -88,7 +88,7 @@ class TestStates:
     def test_both_spellings_say_the_same(
         self, spelling: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
-        sandbox.set_behaviour(PROJECT, Behaviour(spelling=spelling, tasks=["a", "b"], running_seconds=10))
+        sandbox.set_behavior(PROJECT, Behavior(spelling=spelling, tasks=["a", "b"], running_seconds=10))
         run_id = start(rudderstack)
         sandbox.advance(7)
         going = look(rudderstack, run_id)

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from tests.remote_run.materializing import checks, failure, metadata, run_profiles
 from tests.vendors.rudderstack_runs import PROJECT
 
@@ -12,7 +12,7 @@ from tests.vendors.rudderstack_runs import PROJECT
 class TestAsAnAsset:
     @pytest.mark.covers("rudderstack.field.tasks", "rudderstack.field.tasks-started-at")
     def test_a_good_run_shows_its_tasks(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(PROJECT, Behaviour(tasks=["wht", "features"], running_seconds=8))
+        sandbox.set_behavior(PROJECT, Behavior(tasks=["wht", "features"], running_seconds=8))
         result = run_profiles(sandbox, instance)
         assert result.success
         table = metadata(instance, "features")["rudderstack/tasks"]
@@ -26,8 +26,8 @@ class TestAsAnAsset:
     def test_both_ways_to_fail_are_failures(
         self, style: str, spelling: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        behaviour = Behaviour(outcome="fail", error="no column AMOUNT", failure_style=style, spelling=spelling)
-        sandbox.set_behaviour(PROJECT, behaviour)
+        behavior = Behavior(outcome="fail", error="no column AMOUNT", failure_style=style, spelling=spelling)
+        sandbox.set_behavior(PROJECT, behavior)
         result = run_profiles(sandbox, instance)
         assert not result.success
         assert "no column AMOUNT" in failure(result)

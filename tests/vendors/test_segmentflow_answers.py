@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dagster_runs import SegmentflowResource, UnexpectedResponseError, VendorError
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.any_json import anything, close_to, few, times
 from tests.vendors.segmentflow_runs import BOTH, BY_ID, BY_KEY, JOURNEY, journey, look, start, told
@@ -100,8 +100,8 @@ class TestStates:
     def test_each_shape_says_the_same(
         self, shape: str, completed_at: str, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
-        behaviour = Behaviour(shape=shape, completed_at=completed_at, queued_seconds=1, running_seconds=9)
-        sandbox.set_behaviour(JOURNEY, behaviour)
+        behavior = Behavior(shape=shape, completed_at=completed_at, queued_seconds=1, running_seconds=9)
+        sandbox.set_behavior(JOURNEY, behavior)
         run_id = start(segmentflow)
         states = [look(segmentflow, run_id).state]
         sandbox.advance(5)
@@ -117,7 +117,7 @@ class TestStates:
 
     @pytest.mark.covers("segmentflow.field.run-workflow-id")
     def test_a_workflow_may_be_null(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
-        sandbox.set_behaviour(JOURNEY, Behaviour(workflow_id="null"))
+        sandbox.set_behavior(JOURNEY, Behavior(workflow_id="null"))
         run_id = start(segmentflow)
         shown = journey().fetch_result(segmentflow, run_id, look(segmentflow, run_id), None).metadata
         assert set(shown) == {"segmentflow/journey_id", "segmentflow/profile_id"}

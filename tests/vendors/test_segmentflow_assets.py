@@ -8,7 +8,7 @@ import pytest
 from dagster_runs import SegmentflowJourneyRun, build_remote_run_asset
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.types import DAY
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from tests.remote_run.materializing import checks, entries, entry_of, failure, metadata
 from tests.remote_run.reexecuting import KEY, at_pause, dies, execute, job_with, reexecute, terminate
 from tests.vendors.segmentflow_assets import ANNA, BOTH, BY_ID, BY_KEY, JOURNEY, JOURNEY_KEY, keys_sent, sent, start
@@ -82,7 +82,7 @@ class TestOutcome:
         assert "'Evaporated'" in failure(start(BY_KEY, sandbox, instance))
 
     def test_an_end_time_of_a_going_run_ends_nothing(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(JOURNEY, Behaviour(shape="A", completed_at="present"))
+        sandbox.set_behavior(JOURNEY, Behavior(shape="A", completed_at="present"))
         assert start(BY_ID, sandbox, instance).success
         assert sandbox.runs("segmentflow")[0].ended_at is not None
 
@@ -97,7 +97,7 @@ class TestDays:
     def test_a_run_of_hours_costs_few_looks_and_few_observations(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=4 * 3600))
+        sandbox.set_behavior(JOURNEY, Behavior(running_seconds=4 * 3600))
         assert start(BY_KEY, sandbox, instance).success
         looks = [request for request in sandbox.requests("segmentflow") if request.method == "GET"]
         assert len(looks) < 4 * 3600 / 10 / 3  # a third of what the fixed pace of others costs
@@ -124,7 +124,7 @@ class TestDays:
 class TestTermination:
     @pytest.mark.covers("segmentflow.endpoint.cancel-run", "cancel.cannot-cancel")
     def test_says_plainly_that_the_run_goes_on(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(JOURNEY, Behaviour(running_seconds=DAY))
+        sandbox.set_behavior(JOURNEY, Behavior(running_seconds=DAY))
         with at_pause(sandbox, lambda: terminate(instance)):
             result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("segmentflow")
@@ -155,7 +155,7 @@ class TestAttaching:
         assert sandbox.starts("segmentflow") == 1
 
     def test_a_failed_run_is_started_anew_with_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(JOURNEY, [Behaviour(outcome="fail"), Behaviour()])
+        sandbox.set_behavior(JOURNEY, [Behavior(outcome="fail"), Behavior()])
         assert start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("segmentflow") == 2
         assert len(set(keys_sent(sandbox))) == 2
@@ -252,7 +252,7 @@ class TestOnePartitionForEachRecipient:
         assert not sandbox.requests("segmentflow")
 
     def test_one_recipients_failure_is_not_anothers(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behaviour(JOURNEY, [Behaviour(outcome="fail"), Behaviour()])
+        sandbox.set_behavior(JOURNEY, [Behavior(outcome="fail"), Behavior()])
         people = dg.StaticPartitionsDefinition(["a", "b"])
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
         ended = [start(each, sandbox, instance, partitions_def=people, partition_key=person).success for person in "ab"]

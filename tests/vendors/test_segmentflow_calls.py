@@ -22,7 +22,7 @@ from dagster_runs import (
     __version__,
 )
 from dagster_runs.remote_run.types import DAY
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox
+from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from tests.vendors.any_json import anything, close_to, few
 from tests.vendors.segmentflow_runs import ANNA, ATTEMPT, BOTH, BY_ID, BY_KEY, JOURNEY, KEY, journey, look, start
 
@@ -116,7 +116,7 @@ class TestWhatIsSent:
     def test_both_codes_of_success_are_taken(
         self, by: dict[str, str], status: int, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
-        sandbox.set_behaviour(JOURNEY, Behaviour(start_status=status))
+        sandbox.set_behavior(JOURNEY, Behavior(start_status=status))
         assert start(segmentflow, **by) == sandbox.runs("segmentflow")[-1].id
 
 

@@ -20,7 +20,7 @@ from dagster_runs import (
     __version__,
 )
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.vendors.testgen.runs import CORRELATION_ID
 from tests.vendors.conftest import TestGenMaker
 from tests.vendors.testgen_runs import attempt, group_run, suite_run
@@ -415,7 +415,7 @@ class TestCancelling:
 
     @pytest.mark.usefixtures("clock")
     def test_is_sent_again_when_its_answer_is_lost(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
-        sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(cancel_seconds=100), vendor="testgen")
+        sandbox.set_behavior(well_known.SUITE_CLEAN, Behavior(cancel_seconds=100), vendor="testgen")
         run_id = suite_run().start(testgen, attempt())
         sandbox.add_fault(Fault("lost_answer", path="/cancel", times=1))
         sandbox.add_fault(Fault("status", status=503, path="/cancel", times=1))

@@ -6,7 +6,7 @@ import pytest
 
 from dagster_runs import TestGenResource, VendorError
 from dagster_runs.remote_run.types import StartAttempt, StartCandidate
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.transport.clock import Clock, current_clock, use_clock
 from tests.vendors.conftest import TestGenMaker
 from tests.vendors.testgen_runs import attempt, group_run, suite_run
@@ -255,7 +255,7 @@ def test_a_look_that_fails_is_no_look(fault: Fault, sandbox: Sandbox, testgen_at
 
 
 def test_a_slow_scheduler_does_not_hide_our_run(sandbox: Sandbox, testgen: TestGenResource) -> None:
-    sandbox.set_behaviour(SUITE, Behaviour(queued_seconds=3600), vendor="testgen")
+    sandbox.set_behavior(SUITE, Behavior(queued_seconds=3600), vendor="testgen")
     tried = lose(sandbox, testgen, suite_run())
     pass_time(120)
     [only] = found(testgen, suite_run(), tried) or []

@@ -9,7 +9,7 @@ import pytest
 
 from dagster_runs import InvalidRequestError, TestGenResource, build_remote_run_asset
 from dagster_runs.remote_run.types import StartAttempt
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
@@ -129,7 +129,7 @@ def older_server(sandbox: Sandbox, **fields: Any) -> dict[str, TestGenResource]:
 
 def begin_and_cancel_while_pending(sandbox: Sandbox, resource: TestGenResource, run: Any, mount: str) -> str:
     """Another person's job, which never gets a record that tells its suite or table group."""
-    sandbox.set_behaviour(run.target, [Behaviour(queued_seconds=3600, cancel_seconds=2), Behaviour()], vendor=mount)
+    sandbox.set_behavior(run.target, [Behavior(queued_seconds=3600, cancel_seconds=2), Behavior()], vendor=mount)
     job_id = sandbox.begin_run(run.target, vendor=mount, source="api").id
     resource.cancel_job(job_id)
     current_clock().sleep(3)
@@ -161,7 +161,7 @@ class TestAJobThatWasCanceledWhilePending:
 
     def test_is_open_while_it_is_pending(self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]) -> None:
         mount, resource, run = place
-        sandbox.set_behaviour(run.target, Behaviour(queued_seconds=3600), vendor=mount)
+        sandbox.set_behavior(run.target, Behavior(queued_seconds=3600), vendor=mount)
         tried = attempt()
         lose(sandbox, resource, run)
         assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [True]
@@ -170,7 +170,7 @@ class TestAJobThatWasCanceledWhilePending:
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]
     ) -> None:
         mount, resource, run = place
-        sandbox.set_behaviour(run.target, Behaviour(queued_seconds=3600, cancel_seconds=600), vendor=mount)
+        sandbox.set_behavior(run.target, Behavior(queued_seconds=3600, cancel_seconds=600), vendor=mount)
         tried = attempt()
         lose(sandbox, resource, run)
         resource.cancel_job(sandbox.runs(mount)[0].id)
@@ -181,7 +181,7 @@ class TestAJobThatWasCanceledWhilePending:
     ) -> None:
         # Canceled in mid-run: it may well be ours, and its end is to be told.
         mount, resource, run = place
-        sandbox.set_behaviour(run.target, Behaviour(running_seconds=600, cancel_seconds=2), vendor=mount)
+        sandbox.set_behavior(run.target, Behavior(running_seconds=600, cancel_seconds=2), vendor=mount)
         tried = attempt()
         lose(sandbox, resource, run)
         current_clock().sleep(120)

@@ -6,7 +6,7 @@ import pytest
 
 from dagster_runs import QualityGate, TestGenResource
 from dagster_runs.remote_run.state import RunState
-from dagster_runs.sandbox import Behaviour, Fault, Sandbox, well_known
+from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.vendors.testgen.runs import SCORE_WITHIN
 from tests.vendors.conftest import TestGenMaker
@@ -113,9 +113,9 @@ class TestFailingTests:
         "testgen.field.results-result-message",
     )
     def test_are_listed_worst_first(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
-        sandbox.set_behaviour(
+        sandbox.set_behavior(
             well_known.SUITE_CLEAN,
-            Behaviour(counts={"passed": 3, "failed": 2, "error": 1, "warning": 1, "log": 1}),
+            Behavior(counts={"passed": 3, "failed": 2, "error": 1, "warning": 1, "log": 1}),
             vendor="testgen",
         )
         table = run_to_its_end(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
@@ -157,8 +157,8 @@ class TestFailingTests:
 
     @pytest.mark.covers("testgen.parameter.page")
     def test_of_a_very_bad_suite_are_cut(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
-        sandbox.set_behaviour(
-            well_known.SUITE_CLEAN, Behaviour(counts={"failed": 60, "error": 130, "warning": 9}), vendor="testgen"
+        sandbox.set_behavior(
+            well_known.SUITE_CLEAN, Behavior(counts={"failed": 60, "error": 130, "warning": 9}), vendor="testgen"
         )
         table = run_to_its_end(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
         statuses = [record.data["status"] for record in table.records]
@@ -250,7 +250,7 @@ class TestLateScores:
         given = {"running_seconds": 1, "queued_seconds": 1, "counts": {"passed": 5}, **options}
         if delay is not None:
             given["score_delay"] = delay
-        sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(**given), vendor="testgen")
+        sandbox.set_behavior(well_known.SUITE_CLEAN, Behavior(**given), vendor="testgen")
         run = suite_run()
         run_id = run.start(resource, attempt())
         sandbox.advance(2.1)

@@ -5,7 +5,7 @@ documented, so assumed here: a wrong tenant is 403, a filter by an unknown state
 400, lists are newest first with 20 entries per page, the errors of the token endpoint have the API's shape, the token
 endpoint has no rate limit, and requests above the limit count too.
 
-Options of `Behaviour`:
+Options of `Behavior`:
     spelling: The spelling of states: `lower` ("in progress"), `title` ("In progress"), `kebab`, `snake`. `hold` is not
         changed.
     words: `fetch` (started, in progress, stopping) or `stop` (running, canceling), from two pages of the documentation.
@@ -52,7 +52,7 @@ from dagster_runs.sandbox.amperity.problems import (
     refuse,
     start_body,
 )
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.clock import Clock, utc
 from dagster_runs.sandbox.exchange import ApiResponse, Call, Route
 from dagster_runs.sandbox.log import Credentials
@@ -148,22 +148,22 @@ class Amperity(Vendor):
 
     @override
     def load_defaults(self) -> None:
-        failing = Behaviour(
+        failing = Behavior(
             running_seconds=12.0,
             outcome="fail",
             tasks=["succeeded", "failed", "succeeded", "skipped"],
             error_data=None,
         )
-        longer = Behaviour(running_seconds=18.0)
-        shorter = Behaviour(running_seconds=12.0)
-        slow = Behaviour(running_seconds=3600.0)
+        longer = Behavior(running_seconds=18.0)
+        shorter = Behavior(running_seconds=12.0)
+        slow = Behavior(running_seconds=3600.0)
         delivery = {"deliver_at": "2026-12-24T20:30:00Z", "destination_data_template_id": "ptg-1abcAB4C2"}
         self.add_target(COURIERS, well_known.AMPERITY_COURIERS, longer, name="Daily")
         self.add_target(COURIERS, well_known.AMPERITY_FILES, shorter, name="Daily files", file_based=True)
         self.add_target(COURIERS, well_known.AMPERITY_FAILING, failing, name="Loyalty Membership")
         self.add_target(COURIERS, well_known.AMPERITY_SLOW, slow, name="Full refresh")
         self.add_target(ORCHESTRATION, well_known.AMPERITY_ORCHESTRATION, shorter, name="Braze")
-        self.add_target(CAMPAIGN, well_known.AMPERITY_CAMPAIGN, Behaviour(), name="Holiday Campaign", **delivery)
+        self.add_target(CAMPAIGN, well_known.AMPERITY_CAMPAIGN, Behavior(), name="Holiday Campaign", **delivery)
 
     @override
     def reset(self) -> None:
@@ -171,7 +171,7 @@ class Amperity(Vendor):
         self.oauth.reset()
 
     @override
-    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+    def add_target(self, kind: str, target_id: str, defaults: Behavior, **fields: Any) -> Target:
         return super().add_target(kind, target_id, defaults, **{"name": target_id, **fields})
 
     @override
@@ -182,9 +182,9 @@ class Amperity(Vendor):
         return target_id
 
     @override
-    def check_options(self, behaviour: Behaviour) -> None:
-        super().check_options(behaviour)
-        workflow.check_tasks(behaviour)
+    def check_options(self, behavior: Behavior) -> None:
+        super().check_options(behavior)
+        workflow.check_tasks(behavior)
 
     @override
     def account(self, call: Call) -> str | None:

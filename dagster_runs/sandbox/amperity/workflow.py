@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster_runs.sandbox.amperity import times
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.runs import Phase, Run
 
 COURIERS_RUN = "courier.group/run"
@@ -137,13 +137,13 @@ def workflow_error(run: Run, now: float) -> dict[str, Any] | None:
     }
 
 
-def check_tasks(behaviour: Behaviour) -> None:
+def check_tasks(behavior: Behavior) -> None:
     """Checks the option `tasks`.
 
     Raises:
         ValueError: The tasks are invalid.
     """
-    tasks = behaviour.options.get("tasks")
+    tasks = behavior.options.get("tasks")
     if not isinstance(tasks, (list, tuple, type(None))):
         raise ValueError(f"tasks must be a list, got {tasks!r}")  # noqa: TRY004 - like all invalid options
     for task in tasks or ():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from dagster_runs.sandbox import well_known
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 
 SUITE, GROUP = "test_suite", "table_group"
 
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 
     kind: str
     id: str
-    defaults: Behaviour
+    defaults: Behavior
     fields: dict[str, Any]
 
 
@@ -65,12 +65,12 @@ def entries() -> Iterator[Entry]:
         "pii": _PII,
         "score": 0.9921,
     }
-    yield _group(well_known.TABLE_GROUP, "default", Behaviour(running_seconds=10, **found))
+    yield _group(well_known.TABLE_GROUP, "default", Behavior(running_seconds=10, **found))
     yield _group(
-        well_known.TABLE_GROUP_NOWHERE, "nowhere", Behaviour(running_seconds=6, score=1.0), schema_name="no_such_schema"
+        well_known.TABLE_GROUP_NOWHERE, "nowhere", Behavior(running_seconds=6, score=1.0), schema_name="no_such_schema"
     )
     down: dict[str, Any] = {"outcome": "fail", "error": _REFUSED, "running_seconds": 6.0}
-    yield _group(well_known.TABLE_GROUP_DOWN, "down", Behaviour(**down), connection_id=99, connection_name="down")
+    yield _group(well_known.TABLE_GROUP_DOWN, "down", Behavior(**down), connection_id=99, connection_name="down")
 
     yield _suite(
         well_known.SUITE_DEFAULT,
@@ -101,10 +101,10 @@ def entries() -> Iterator[Entry]:
     yield _suite(well_known.SUITE_EMPTY, "empty", {}, score=1.0, running_seconds=6)
     yield _suite(well_known.SUITE_GENERATED, "generated", {}, score=1.0, running_seconds=6)
     refused = _suite(well_known.SUITE_DOWN, "down", {"passed": 1}, table_group_id=well_known.TABLE_GROUP_DOWN)
-    yield refused._replace(defaults=Behaviour(**{**refused.defaults.as_dict(), **down}))
+    yield refused._replace(defaults=Behavior(**{**refused.defaults.as_dict(), **down}))
 
 
-def _group(group_id: str, name: str, defaults: Behaviour, **fields: Any) -> Entry:
+def _group(group_id: str, name: str, defaults: Behavior, **fields: Any) -> Entry:
     return Entry(GROUP, group_id, defaults, {"name": name, **fields})
 
 
@@ -117,5 +117,5 @@ def _suite(
     table_group_id: str = well_known.TABLE_GROUP,
     **options: Any,
 ) -> Entry:
-    behaviour = Behaviour(running_seconds=running_seconds, counts=counts, **options)
-    return Entry(SUITE, suite_id, behaviour, {"name": name, "table_group_id": table_group_id})
+    behavior = Behavior(running_seconds=running_seconds, counts=counts, **options)
+    return Entry(SUITE, suite_id, behavior, {"name": name, "table_group_id": table_group_id})

@@ -4,7 +4,7 @@
 separate jobs. Shapes, states and errors match responses of real servers. Not included: connections, scores, monitors,
 schedules, notifications, imports and exports, and the browser's part of OAuth.
 
-Options of `Behaviour`:
+Options of `Behavior`:
     counts: The counts of test results: `passed`, `failed`, `warning`, `error`, `log`, `dismissed`.
     results: Rows of test results, as in the API. Missing fields, and further rows to match `counts`, are generated.
     tables: The tables of generated results.
@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from dagster_runs.sandbox import well_known
-from dagster_runs.sandbox.behaviour import Behaviour
+from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.clock import Clock
 from dagster_runs.sandbox.exchange import ApiResponse, Call, Match, RefusedError, Route
 from dagster_runs.sandbox.log import Credentials
@@ -123,7 +123,7 @@ class TestGen(Vendor):
         self.oauth.reset()
 
     @override
-    def add_target(self, kind: str, target_id: str, defaults: Behaviour, **fields: Any) -> Target:
+    def add_target(self, kind: str, target_id: str, defaults: Behavior, **fields: Any) -> Target:
         usual: dict[str, Any] = {"name": target_id, "connection_id": 1, "connection_name": "default"}
         if kind == catalog.GROUP:
             usual["schema_name"] = "demo"

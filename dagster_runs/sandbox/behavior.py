@@ -28,7 +28,7 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Behaviour:
+class Behavior:
     """The behavior of a target's next runs. Arguments that are not set keep the target's defaults.
 
     Args:
@@ -79,20 +79,20 @@ class Behaviour:
             raise ValueError(f"hold_when must be queued or running, got {hold_when!r}")
 
     def __repr__(self) -> str:
-        return f"Behaviour({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
+        return f"Behavior({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Behaviour) and self.as_dict() == other.as_dict()
+        return isinstance(other, Behavior) and self.as_dict() == other.as_dict()
 
     def __hash__(self) -> int:
         return hash(repr(self))
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the arguments that were set. `Behaviour(**as_dict())` is equal to this behavior."""
+        """Returns the arguments that were set. `Behavior(**as_dict())` is equal to this behavior."""
         return {**self.core, **self.options}
 
 
-def make_plan(*layers: Behaviour, replaces: Mapping[str, frozenset[str]]) -> Plan:
+def make_plan(*layers: Behavior, replaces: Mapping[str, frozenset[str]]) -> Plan:
     """Merges behaviors to a plan. Later behaviors override earlier ones.
 
     Args:
