@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dagster_runs.sandbox import control, misbehave
+from dagster_runs.sandbox import control, fault_injection
 from dagster_runs.sandbox.clock import utc
 from dagster_runs.sandbox.exchange import ApiResponse, Call, split_path
 from dagster_runs.sandbox.faults import ActiveFault
@@ -21,10 +21,10 @@ from dagster_runs.sandbox.vendor import Vendor
 from dagster_runs.sandbox.world import World
 
 # Larger than any vendor accepts, so that the simulated vendor refuses the request, not the framework.
-_MAX_BODY = 32 * 1024 * 1024
+_MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
-class Front:
+class RequestHandler:
     """Handles all requests to the server.
 
     It routes by the raw path. The framework would decode the path first, so that an id with an encoded slash would
@@ -35,9 +35,9 @@ class Front:
         self._world = world
         self.stopping = asyncio.Event()
 
-    def application(self) -> web.Application:
+    def make_application(self) -> web.Application:
         """Returns the framework's application, with one handler for all requests."""
-        app = web.Application(client_max_size=_MAX_BODY)
+        app = web.Application(client_max_size=_MAX_BODY_BYTES)
         app.router.add_route("*", "/{anything:.*}", self.handle)
         app.on_response_prepare.append(self._set_date)
         return app
@@ -61,32 +61,34 @@ class Front:
         )
         vendor = self._world.at(segments[0])
         # Counts the request before the first await, so that the order and the times are those of arrival.
-        refusal = vendor.admit(call, time.monotonic()) if vendor is not None else None
+        rejection = vendor.admit(call, time.monotonic()) if vendor is not None else None
         call = replace(call, body=await request.read())
         if segments[0] == "_sandbox":
-            return await misbehave.send(request, control.answer(self._world, call), None, self.stopping)
+            return await fault_injection.send_response(request, control.answer(self._world, call), None, self.stopping)
         if vendor is None:
-            return await misbehave.send(request, self._no_vendor(call, segments), None, self.stopping)
-        return await self._for_vendor(request, call, vendor, refusal)
+            return await fault_injection.send_response(
+                request, self._handle_other_request(call, segments), None, self.stopping
+            )
+        return await self._handle_vendor_request(request, call, vendor, rejection)
 
-    async def _for_vendor(
-        self, request: web.Request, call: Call, vendor: Vendor, refusal: ApiResponse | None
+    async def _handle_vendor_request(
+        self, request: web.Request, call: Call, vendor: Vendor, rejection: ApiResponse | None
     ) -> web.StreamResponse:
         world, now = self._world, self._world.clock.now()
         credentials = vendor.credentials(call)
         record = world.log.open(call, vendor.name, credentials, now, credential_header=vendor.credential_header)
-        active = world.faults.choose(call.method, call.path, now, cache(lambda: vendor.named_in(call)))
+        active = world.faults.select(call.method, call.path, now, cache(lambda: vendor.named_in(call)))
         try:
-            answer = self._answer(request, call, vendor, active, record, refusal=refusal)
+            response = self._respond(request, call, vendor, active, record, rejection=rejection)
             fault = active.fault if active and record.fault else None
-            response = await misbehave.send(request, answer, fault, self.stopping)
-            record.status = response.status
-            return response
-        except misbehave.DroppedError:
+            stream = await fault_injection.send_response(request, response, fault, self.stopping)
+            record.status = stream.status
+            return stream
+        except fault_injection.ConnectionDroppedError:
             # The transport is closed, so this is not sent, but the framework requires a response.
             return web.Response(status=500)
 
-    def _answer(
+    def _respond(
         self,
         request: web.Request,
         call: Call,
@@ -94,32 +96,32 @@ class Front:
         active: ActiveFault | None,
         record: RecordedRequest,
         *,
-        refusal: ApiResponse | None,
+        rejection: ApiResponse | None,
     ) -> ApiResponse:
         if active is None:
-            answer = refusal or vendor.answer(call)
-            record.started_run = answer.started_run
-            return answer
+            response = rejection or vendor.answer(call)
+            record.started_run = response.started_run
+            return response
         fault = active.fault
         record.fault = fault.kind
-        processed = (refusal or vendor.answer(call)) if fault.is_processed else None
+        processed = (rejection or vendor.answer(call)) if fault.is_processed else None
         record.started_run = processed.started_run if processed else None
-        if fault.kind in ("reset", "down", "lost_answer"):
-            raise misbehave.drop(request, reset=fault.kind != "lost_answer")
-        instead = misbehave.replace_answer(fault, vendor, call)
-        if instead is not None:
-            return instead
+        if fault.kind in ("reset", "down", "lost_response"):
+            raise fault_injection.drop_connection(request, reset=fault.kind != "lost_response")
+        replacement = fault_injection.replace_response(fault, vendor, call)
+        if replacement is not None:
+            return replacement
         if processed is None:
             raise RuntimeError(f"a fault of kind {fault.kind} needs the vendor's response")
         if fault.kind not in ("unknown_state", "missing_field", "wrong_type"):
             return processed
-        changed = misbehave.change_answer(fault, vendor, processed, self._world.clock.now())
-        if changed is None:
-            active.give_back()
+        modified = fault_injection.modify_response(fault, vendor, processed, self._world.clock.now())
+        if modified is None:
+            active.undo_count()
             record.fault = None
-        return changed or processed
+        return modified or processed
 
-    def _no_vendor(self, call: Call, segments: tuple[str, ...]) -> ApiResponse:
+    def _handle_other_request(self, call: Call, segments: tuple[str, ...]) -> ApiResponse:
         if call.path == "/":
             return ApiResponse(200, page(self._world, call.origin), content_type="text/html")
         self._world.log.open(call, None, "missing", self._world.clock.now()).status = 404

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 FaultKind = Literal[
-    "lost_answer",
+    "lost_response",
     "reset",
     "hang",
     "status",
@@ -30,7 +30,7 @@ FaultKind = Literal[
 
 # Whether the vendor still processes the request, although the client does not get the proper response.
 _PROCESSED: dict[str, bool] = {
-    "lost_answer": True,
+    "lost_response": True,
     "reset": False,
     "hang": True,
     "status": False,
@@ -57,7 +57,7 @@ class Fault:
 
     | Kind | Effect | Arguments |
     |---|---|---|
-    | `lost_answer` | processed, then the connection is closed without a response | |
+    | `lost_response` | processed, then the connection is closed without a response | |
     | `reset` | the connection is reset (RST), nothing is processed | |
     | `down` | every matching connection is reset for some time | `seconds` simulated, from when it is added |
     | `hang` | processed, the response is late | `seconds` real (3600) |
@@ -72,11 +72,11 @@ class Fault:
     | `not_found` | the vendor's response for an unknown run: 404, or its equivalent | |
     | `expired_token` | the vendor's response to an invalid token: 401, or its equivalent | |
     | `echo_secret` | 500 with a body that repeats the credentials that were sent | |
-    | `unknown_state` | this value as the run's state | `word`; `ended`: also with an end time |
+    | `unknown_state` | this value as the run's state | `state`; `ended`: also with an end time |
     | `missing_field` | processed, a field is missing from the response | `field`, such as `result.result_counts` |
     | `wrong_type` | processed, a field of the response has another value | `field`, `value` |
 
-    The last three change a response. A response without the field is sent unchanged and does not count.
+    The last three change a field of the response. A response without that field is sent unchanged and does not count.
 
     Attributes:
         method: Only requests with this method.
@@ -102,7 +102,7 @@ class Fault:
     variant: str | None = None
     size: int = 50_000_000
     location: str | None = None
-    word: str | None = None
+    state: str | None = None
     ended: bool = False
     field: str | None = None
     value: Any = None
@@ -110,13 +110,13 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in _PROCESSED:
             raise ValueError(f"unknown kind of fault {self.kind!r}; the kinds are {', '.join(_PROCESSED)}")
-        for needs, kinds in (("location", ("redirect",)), ("word", ("unknown_state",)), ("field", _FIELD_KINDS)):
-            if self.kind in kinds and getattr(self, needs) is None:
-                raise ValueError(f"a fault of kind {self.kind} needs {needs}")
+        for argument, kinds in (("location", ("redirect",)), ("state", ("unknown_state",)), ("field", _FIELD_KINDS)):
+            if self.kind in kinds and getattr(self, argument) is None:
+                raise ValueError(f"a fault of kind {self.kind} needs {argument}")
         if self.variant not in (None, *_VARIANTS.get(self.kind, ())):
             raise ValueError(f"a fault of kind {self.kind} has no variant {self.variant!r}")
-        if self.processed is False and self.kind in _PASSES_ON:
-            raise ValueError(f"a fault of kind {self.kind} uses the vendor's response, so it is always processed")
+        if self.processed is False and self.kind in _NEEDS_RESPONSE:
+            raise ValueError(f"a fault of kind {self.kind} needs the vendor's response, so it is always processed")
         if (self.times is not None and self.times < 1) or self.skip < 0:
             raise ValueError("times must be at least 1, skip at least 0")
         try:
@@ -135,7 +135,7 @@ class Fault:
 
 
 _FIELD_KINDS = ("missing_field", "wrong_type")
-_PASSES_ON = ("hang", "truncated", "slow_body", "huge_body", "unknown_state", *_FIELD_KINDS)
+_NEEDS_RESPONSE = ("hang", "truncated", "slow_body", "huge_body", "unknown_state", *_FIELD_KINDS)
 _VARIANTS = {"truncated": ("short_body", "early_close"), "huge_body": ("chunked", "content_length")}
 
 
@@ -146,16 +146,16 @@ class ActiveFault:
         self.fault = fault
         self.matched = 0
         self.applied = 0
-        self._until = now + fault.seconds if fault.kind == "down" and fault.seconds is not None else None
+        self._active_until = now + fault.seconds if fault.kind == "down" and fault.seconds is not None else None
         self._path = re.compile(fault.path) if fault.path is not None else None
 
-    def matches(self, method: str, path: str, now: float, named: Callable[[], Set[str]] = frozenset) -> bool:
+    def matches(self, method: str, path: str, now: float, find_targets: Callable[[], Set[str]] = frozenset) -> bool:
         """Whether the fault matches the request."""
-        if self._until is not None and now >= self._until:
+        if self._active_until is not None and now >= self._active_until:
             return False
         if self.fault.method is not None and self.fault.method.upper() != method:
             return False
-        if self.fault.target is not None and self.fault.target not in named():
+        if self.fault.target is not None and self.fault.target not in find_targets():
             return False
         return self._path is None or self._path.search(path) is not None
 
@@ -166,13 +166,13 @@ class ActiveFault:
             return False
         return self.fault.times is None or self.applied < self.fault.times
 
-    def give_back(self) -> None:
+    def undo_count(self) -> None:
         """Undoes the count for a response that the fault could not be applied to."""
         self.matched -= 1
         self.applied -= 1
 
 
-class FaultBook:
+class FaultRegistry:
     """The active faults."""
 
     def __init__(self) -> None:
@@ -186,8 +186,8 @@ class FaultBook:
         """Deactivates all faults."""
         self.active.clear()
 
-    def choose(
-        self, method: str, path: str, now: float, named: Callable[[], Set[str]] = frozenset
+    def select(
+        self, method: str, path: str, now: float, find_targets: Callable[[], Set[str]] = frozenset
     ) -> ActiveFault | None:
         """Returns the fault for this request: the one that was added first among those that are due.
 
@@ -197,15 +197,15 @@ class FaultBook:
             method: The method of the request.
             path: The path as sent.
             now: The simulated time.
-            named: Returns the targets that the request names.
+            find_targets: Returns the targets that the request names.
         """
-        chosen = None
+        selected = None
         for active in self.active:
-            if not active.matches(method, path, now, named):
+            if not active.matches(method, path, now, find_targets):
                 continue
             active.matched += 1
-            if chosen is None and active.is_due:
-                chosen = active
-        if chosen is not None:
-            chosen.applied += 1
-        return chosen
+            if selected is None and active.is_due:
+                selected = active
+        if selected is not None:
+            selected.applied += 1
+        return selected

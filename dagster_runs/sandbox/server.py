@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from dagster_runs.sandbox import control
-from dagster_runs.sandbox.app import Front
+from dagster_runs.sandbox.app import RequestHandler
 from dagster_runs.sandbox.client import SandboxClient
 from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.world import World
@@ -27,7 +27,7 @@ class Sandbox(SandboxClient):
 
     ```python
     with Sandbox(speed=20) as sandbox:
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         ...
         assert sandbox.starts("rudderstack") == 1
     ```
@@ -48,7 +48,7 @@ class Sandbox(SandboxClient):
         self._port = port
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._front: Front | None = None
+        self._handler: RequestHandler | None = None
         self._error: BaseException | None = None
         self._ready = threading.Event()
 
@@ -85,9 +85,9 @@ class Sandbox(SandboxClient):
 
     def stop(self) -> None:
         """Stops the server and closes the connections."""
-        if self._thread is None or self._loop is None or self._front is None:
+        if self._thread is None or self._loop is None or self._handler is None:
             return
-        self._loop.call_soon_threadsafe(self._front.stopping.set)
+        self._loop.call_soon_threadsafe(self._handler.stopping.set)
         self._thread.join()
         self._thread = None
 
@@ -115,9 +115,9 @@ class Sandbox(SandboxClient):
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._front = Front(self._world)
+        self._handler = RequestHandler(self._world)
         runner = web.AppRunner(
-            self._front.application(),
+            self._handler.make_application(),
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
             handler_cancellation=True,
@@ -134,5 +134,5 @@ class Sandbox(SandboxClient):
             return
         finally:
             self._ready.set()
-        await self._front.stopping.wait()
+        await self._handler.stopping.wait()
         await runner.cleanup()

@@ -8,7 +8,7 @@ from typing import Any
 from dagster_runs.sandbox.amperity import Amperity
 from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.clock import Clock
-from dagster_runs.sandbox.faults import FaultBook
+from dagster_runs.sandbox.faults import FaultRegistry
 from dagster_runs.sandbox.log import RequestLog
 from dagster_runs.sandbox.prophecy import Prophecy
 from dagster_runs.sandbox.rudderstack import RudderStack
@@ -34,7 +34,7 @@ class World:
     def __init__(self, speed: float = 1.0) -> None:
         self.clock = Clock(speed)
         self.log = RequestLog()
-        self.faults = FaultBook()
+        self.faults = FaultRegistry()
         self.vendors = [make(self.clock) for make in VENDORS]
         self._mounts = {vendor.mount: vendor for vendor in self.vendors}
 

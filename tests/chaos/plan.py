@@ -208,7 +208,7 @@ def _faults(random: Random, slot: Slot, target: str, *, may_be_missing: bool, dr
 
 def _start_fault(random: Random, target: str) -> Fault:
     kinds: Sequence[dict[str, object]] = [
-        {"kind": "lost_answer"},
+        {"kind": "lost_response"},
         {"kind": "reset"},
         {"kind": "status", "status": random.choice([500, 502, 503])},
         {"kind": "status", "status": 429, "retry_after": "5"},
@@ -228,7 +228,7 @@ def _start_fault(random: Random, target: str) -> Fault:
 def _look_fault(random: Random, slot: Slot, target: str, *, may_be_missing: bool) -> Fault:
     field = slot.kind.state_field
     kinds: list[dict[str, object]] = [
-        {"kind": "lost_answer"},
+        {"kind": "lost_response"},
         {"kind": "reset"},
         {"kind": "status", "status": random.choice([500, 502, 503])},
         {"kind": "status", "status": 429, "retry_after": "10"},
@@ -238,7 +238,7 @@ def _look_fault(random: Random, slot: Slot, target: str, *, may_be_missing: bool
         {"kind": "slow_body", "seconds": 1.0},
         {"kind": "expired_token"},
         {"kind": "echo_secret"},
-        {"kind": "unknown_state", "word": "hibernating"},
+        {"kind": "unknown_state", "state": "hibernating"},
         {"kind": "missing_field", "field": field},
         {"kind": "wrong_type", "field": field, "value": 7},
     ]

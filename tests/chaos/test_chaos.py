@@ -35,7 +35,9 @@ def seconds(group: Group) -> float:
 
 def loses_an_answer(group: Group) -> bool:
     return any(
-        fault.kind == "lost_answer" and fault.method == "POST" for one in group.materializations for fault in one.faults
+        fault.kind == "lost_response" and fault.method == "POST"
+        for one in group.materializations
+        for fault in one.faults
     )
 
 

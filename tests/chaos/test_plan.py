@@ -67,6 +67,6 @@ def test_a_large_plan_holds_everything() -> None:
     faults = {fault.kind for one in materializations for fault in one.faults}
     faults |= {fault.kind for _, fault in islice(weather(5), 300)}
     assert faults >= {
-        *("lost_answer", "reset", "status", "status_after", "html", "not_json", "truncated", "hang", "slow_body"),
+        *("lost_response", "reset", "status", "status_after", "html", "not_json", "truncated", "hang", "slow_body"),
         *("unknown_state", "not_found", "expired_token", "echo_secret", "redirect", "missing_field", "down"),
     }

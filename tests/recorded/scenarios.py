@@ -114,7 +114,7 @@ def refused(recorder: Recorder) -> None:
 def lost_and_started_again(recorder: Recorder) -> None:
     """The answers to both starts are lost, and on_uncertain_start allows only the second start."""
     recorder.load(asset("features", on_uncertain_start="start_again"))
-    recorder.sandbox.add_fault(Fault("lost_answer", method="POST", times=2))
+    recorder.sandbox.add_fault(Fault("lost_response", method="POST", times=2))
     recorder.execute()
     recorder.snapshot("failed")
 
@@ -159,7 +159,7 @@ def deferred(recorder: Recorder) -> None:
         recorder.execute(quality, partition_key=region)
     recorder.execute(customers, partition_key="2026-11-20")
     recorder.execute(customers, days=("2026-11-21", "2026-11-23"))
-    recorder.sandbox.add_fault(Fault("lost_answer", method="POST", target=well_known.SUITE_ORDERS, times=1))
+    recorder.sandbox.add_fault(Fault("lost_response", method="POST", target=well_known.SUITE_ORDERS, times=1))
     for other in (orders, *others):
         recorder.execute(other)
     recorder.ticks(10)

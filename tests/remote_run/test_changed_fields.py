@@ -40,7 +40,7 @@ def test_a_run_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.Dag
 @pytest.mark.covers("lost-start.definition-changed")
 def test_a_lost_start_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # Our mark is in what was started then; but that is not what is wanted now.
-    sandbox.add_fault(Fault("lost_answer", method="POST"))
+    sandbox.add_fault(Fault("lost_response", method="POST"))
     sandbox.add_fault(Fault("status", path="/projects/"))
     first = execute(features_job(sandbox, TESTS), instance)
     sandbox.clear_faults()

@@ -163,7 +163,7 @@ class SetClock(SandboxClock):
 
 def lose_start(sandbox: Sandbox, instance: dg.DagsterInstance, *, carried_out: bool) -> tuple[dg.JobDefinition, str]:
     """A Dagster run whose process was killed before it could look for its start."""
-    sandbox.add_fault(Fault("lost_answer" if carried_out else "reset", method="POST", times=1))
+    sandbox.add_fault(Fault("lost_response" if carried_out else "reset", method="POST", times=1))
     job = job_with(PROFILING, sandbox)
     result = execute(job, instance)
     assert not result.success

@@ -13,7 +13,7 @@ from tests.vendors.amperity_assets import unlimited
 
 pytestmark = pytest.mark.usefixtures("clock")
 
-LOST = Fault("lost_answer", method="POST", times=1)
+LOST = Fault("lost_response", method="POST", times=1)
 NEVER_ARRIVED = Fault("reset", method="POST", times=1)
 UNLISTED = Fault("status", status=403, path="/projects/")
 

@@ -200,7 +200,7 @@ def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
-    sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+    sandbox.add_fault(Fault("lost_response", method="POST", times=1))
     sandbox.add_fault(Fault("status", path="/projects/", times=2))
 
     with at_pause(sandbox, lambda: terminate(instance)):

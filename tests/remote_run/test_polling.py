@@ -84,7 +84,7 @@ def test_refused_looks_are_borne_for_ten_minutes_and_cancel_nothing(
 
 @pytest.mark.covers("wait.unknown-state")
 def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating", times=5))
+    sandbox.add_fault(Fault("unknown_state", path=STATUS, state="hibernating", times=5))
     result = run_profiles(sandbox, instance)
     assert result.success
     warnings = [r for r in instance.all_logs(result.run_id) if "unknown status 'hibernating'" in r.user_message]
@@ -93,7 +93,7 @@ def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, insta
 
 def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     for percent in range(20):
-        sandbox.add_fault(Fault("unknown_state", path=STATUS, word=f"{percent}% done", times=1))
+        sandbox.add_fault(Fault("unknown_state", path=STATUS, state=f"{percent}% done", times=1))
     result = run_profiles(sandbox, instance)
     assert result.success
     warnings = [r for r in instance.all_logs(result.run_id) if "unknown status" in r.user_message]
@@ -102,7 +102,7 @@ def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.Dagst
 
 @pytest.mark.covers("amperity.state.any-other-word", "testgen.state.any-other-word", "wait.unknown-state-ended")
 def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.add_fault(Fault("unknown_state", path=STATUS, word="vaporised", ended=True))
+    sandbox.add_fault(Fault("unknown_state", path=STATUS, state="vaporised", ended=True))
     result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
     assert "'vaporised'" in failure(result)
     assert sandbox.starts("rudderstack") == 1
@@ -110,7 +110,7 @@ def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox
 
 @pytest.mark.covers("wait.unknown-state")
 def test_an_unknown_word_for_ever_ends_at_the_timeout(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.add_fault(Fault("unknown_state", path=STATUS, word="hibernating"))
+    sandbox.add_fault(Fault("unknown_state", path=STATUS, state="hibernating"))
     assert "the last status from the vendor was 'hibernating'" in failure(run_profiles(sandbox, instance, timeout=600))
 
 

@@ -56,7 +56,7 @@ def test_with_nothing_in_the_ledger_it_notes_posts_and_notes(sandbox: Sandbox, i
 
 @pytest.mark.covers("start.nothing-started")
 def test_the_note_of_a_start_is_stored_before_the_request(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.add_fault(Fault("lost_answer", method="POST"))
+    sandbox.add_fault(Fault("lost_response", method="POST"))
     run_profiles(sandbox, instance)
     assert entries(instance, "features") == ["starting"]
 
@@ -150,7 +150,7 @@ def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.Dag
 def test_clocks_of_two_machines_may_differ(sandbox: Sandbox, instance: dg.DagsterInstance, ahead: float) -> None:
     # One machine notes the start, sends it and dies; another, with another clock, recovers.
     suite = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
-    sandbox.add_fault(Fault("lost_answer", method="POST"))
+    sandbox.add_fault(Fault("lost_response", method="POST"))
     sandbox.add_fault(Fault("status", path="/projects/"))
     first = execute(features_job(sandbox, suite), instance)
     sandbox.clear_faults()
@@ -196,7 +196,7 @@ def test_partitions_do_not_attach_to_each_other(sandbox: Sandbox, instance: dg.D
 class TestLostAnswers:
     @pytest.mark.covers("rudderstack.endpoint.list-runs-profiles-project", "lost-start.rudderstack")
     def test_nobody_can_tell_at_rudderstack(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(Fault("lost_answer", method="POST"))
+        sandbox.add_fault(Fault("lost_response", method="POST"))
         result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
         assert sandbox.starts("rudderstack") == 1
         said = failure(result)
@@ -211,7 +211,7 @@ class TestLostAnswers:
 
     @pytest.mark.covers("lost-start.start-again")
     def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert run_profiles(sandbox, instance, on_uncertain_start="start_again").success
         # The 409 of the run that was going after all was waited for.
         assert sandbox.starts("rudderstack") == 2
@@ -219,7 +219,7 @@ class TestLostAnswers:
     @pytest.mark.parametrize(
         "fault",
         [
-            Fault("lost_answer", method="POST", times=1),
+            Fault("lost_response", method="POST", times=1),
             Fault("truncated", method="POST", times=1, variant="early_close"),
             Fault("truncated", method="POST", times=1, variant="short_body"),
             Fault("html", method="POST", times=1, processed=True),
@@ -260,14 +260,14 @@ class TestLostAnswers:
     def test_profiling_has_no_mark_so_one_candidate_is_ours(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
         assert sandbox.starts("testgen") == 1
 
     @pytest.mark.covers("lost-start.several-candidates")
     def test_two_candidates_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.begin_run(well_known.TABLE_GROUP, vendor="testgen", source="api")
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         result = materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance)
         assert all(run.id in failure(result) for run in sandbox.runs("testgen"))
 
@@ -280,7 +280,7 @@ class TestLostAnswers:
 
     @pytest.mark.covers("lost-start.testgen-no-project")
     def test_without_a_project_nothing_can_be_found(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         testgen = TestGenResource(base_url=f"{sandbox.url}/testgen", access_token=well_known.TESTGEN_TOKEN)
         asset = build_remote_run_asset(TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP), key="profile")
         result = materialize([asset], sandbox, instance, resources={"testgen": testgen})
@@ -301,7 +301,7 @@ class TestLostAnswers:
     ) -> None:
         stranger = sandbox.begin_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")
         sandbox.add_fault(Fault("not_found", method="GET", path=stranger.id))
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert run_tests(sandbox, instance).success
         assert len(sandbox.runs("testgen")) == 2  # the colleague's, and ours
 
@@ -333,7 +333,7 @@ class TestRefusedStarts:
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, times=1))
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         job = job_with(TESTS, sandbox)
         looks_for_the_first, died = 7, []
 

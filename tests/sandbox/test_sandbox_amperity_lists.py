@@ -222,7 +222,7 @@ def test_faults_in_its_own_shape(sandbox: Sandbox, amperity: Any) -> None:
 @pytest.mark.parametrize("ended", [False, True])
 def test_unknown_states(sandbox: Sandbox, amperity: Any, ended: bool) -> None:
     run_ids = [start(amperity), start(amperity, CAMPAIGN)]
-    sandbox.add_fault(Fault("unknown_state", word="Hibernating", ended=ended))
+    sandbox.add_fault(Fault("unknown_state", state="Hibernating", ended=ended))
     for run in (fetch(amperity, run_ids[0]), *amperity.json("GET", RUNS)["data"]):
         assert (run["state"], "ended_at" in run) == ("Hibernating", ended)
     sandbox.advance(30)

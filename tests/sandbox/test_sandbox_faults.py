@@ -23,12 +23,12 @@ def run_status(rudderstack: Any) -> str:
 
 
 def test_a_lost_answer_was_processed(sandbox: Sandbox, rudderstack: Any) -> None:
-    sandbox.add_fault(Fault("lost_answer", method="POST", path="/start$", times=1))
+    sandbox.add_fault(Fault("lost_response", method="POST", path="/start$", times=1))
     with pytest.raises(requests.ConnectionError, match="closed connection without response"):
         rudderstack("POST", START)
     assert sandbox.starts() == 1
     recorded = sandbox.requests()[0]
-    assert (recorded.status, recorded.fault, recorded.started_run) == (None, "lost_answer", sandbox.runs()[0].id)
+    assert (recorded.status, recorded.fault, recorded.started_run) == (None, "lost_response", sandbox.runs()[0].id)
     assert rudderstack("POST", START).status_code == 409
 
 
@@ -186,7 +186,7 @@ def test_an_error_that_repeats_the_secret(sandbox: Sandbox, rudderstack: Any) ->
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_an_unknown_state(sandbox: Sandbox, rudderstack: Any, testgen: Any, ended: bool) -> None:
-    sandbox.add_fault(Fault("unknown_state", word="Hibernating", ended=ended))
+    sandbox.add_fault(Fault("unknown_state", state="Hibernating", ended=ended))
     # The answers to a start have no state, so they pass.
     run_id = rudderstack.json("POST", START)["runId"]
     job_id = testgen.json("POST", f"/test-suites/{SUITE}/test-runs")["id"]

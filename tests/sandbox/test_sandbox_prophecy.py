@@ -285,7 +285,7 @@ def test_faults_in_its_own_shape(sandbox: Sandbox, prophecy: Any) -> None:
 
 @pytest.mark.parametrize("ended", [False, True])
 def test_unknown_states(sandbox: Sandbox, prophecy: Any, ended: bool) -> None:
-    sandbox.add_fault(Fault("unknown_state", word="HIBERNATING", ended=ended))
+    sandbox.add_fault(Fault("unknown_state", state="HIBERNATING", ended=ended))
     run = status(prophecy, trigger(prophecy))
     # There is no field for an end, so none is made up.
     assert (set(run), run["runStatus"]) == (RUN, "HIBERNATING")

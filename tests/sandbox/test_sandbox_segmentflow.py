@@ -304,7 +304,7 @@ def test_faults_in_its_own_shape(sandbox: Sandbox, segmentflow: Any) -> None:
 @pytest.mark.parametrize("ended", [False, True])
 def test_unknown_states(sandbox: Sandbox, segmentflow: Any, ended: bool) -> None:
     sandbox.set_behavior(JOURNEY, [Behavior(), Behavior(completed_at="absent")])
-    sandbox.add_fault(Fault("unknown_state", word="Hibernating", ended=ended))
+    sandbox.add_fault(Fault("unknown_state", state="Hibernating", ended=ended))
     for _ in range(2):
         started = segmentflow.json("POST", OLD, json={"recipient": ANNA})
         assert set(started) == {"runId", "workflowId", "status"}

@@ -162,7 +162,7 @@ def test_while_a_start_of_ours_is_uncertain_a_run_is_nobodys_yet(
 ) -> None:
     asset = suite()
     driver = observing([asset], sandbox, instance)
-    sandbox.add_fault(Fault("lost_answer", method="POST", path="/test-runs", times=1))
+    sandbox.add_fault(Fault("lost_response", method="POST", path="/test-runs", times=1))
     sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=401, times=100))
     materialize([asset], sandbox, instance)  # nobody can tell what it began
     sandbox.clear_faults()

@@ -106,12 +106,12 @@ def test_an_unknown_word_is_still_going_and_with_an_end_is_an_error(
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=60))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
-    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, word="hibernating", times=10_000))
+    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, state="hibernating", times=10_000))
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 12)
     assert not driver.runs
     sandbox.clear_faults()
-    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, word="hibernating", ended=True, times=10_000))
+    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, state="hibernating", ended=True, times=10_000))
     driver.ticks(clock, 3)
     assert "hibernating" in failure(driver.runs[0])
 

@@ -168,7 +168,7 @@ class TestTurns:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=5000))
         job = job_with(TESTS, sandbox, key="it", wait="defer")
         driver = observing([suite()], sandbox, instance)
-        sandbox.add_fault(Fault("lost_answer", method="POST", path="/test-runs", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", path="/test-runs", times=1))
         sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=401, times=100))
         lost = execute(job, instance)  # nobody knows yet what it began
         sandbox.clear_faults()

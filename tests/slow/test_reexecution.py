@@ -96,7 +96,7 @@ def leave_active(server: Server, sandbox: Sandbox, wait: str, tags: dict[str, st
 
 def lose_the_start(sandbox: Sandbox, wait: str) -> None:
     if wait.startswith("defer"):
-        sandbox.add_fault(Fault("lost_answer", method="POST"))
+        sandbox.add_fault(Fault("lost_response", method="POST"))
         sandbox.add_fault(Fault("status", status=403, path="/projects/"))
 
 

@@ -19,7 +19,7 @@ def lasting(path: str) -> list[Fault]:
     return [
         Fault("status", status=503, path=path),
         Fault("reset", path=path),
-        Fault("lost_answer", path=path),
+        Fault("lost_response", path=path),
         Fault("html", path=path),
         Fault("missing_field", field="access_token", path=path),
     ]

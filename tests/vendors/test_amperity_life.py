@@ -108,7 +108,7 @@ class TestMaterializing:
     def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.add_fault(Fault("unknown_state", word="perhaps", ended=True, method="GET"))
+        sandbox.add_fault(Fault("unknown_state", state="perhaps", ended=True, method="GET"))
         said = failure(run_workflow(sandbox, instance))
         assert "ended in an undocumented state: 'perhaps'" in said
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 COURIERS, ORCHESTRATION = well_known.AMPERITY_COURIERS, well_known.AMPERITY_ORCHESTRATION
 CAMPAIGN = well_known.AMPERITY_CAMPAIGN
-LOST = Fault("lost_answer", method="POST", times=1)
+LOST = Fault("lost_response", method="POST", times=1)
 ANSWERLESS = [
     LOST,
     Fault("truncated", method="POST", times=1),

@@ -109,7 +109,7 @@ class TestStates:
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         run_id = start(amperity)
-        sandbox.add_fault(Fault("unknown_state", word="failed", times=1))
+        sandbox.add_fault(Fault("unknown_state", state="failed", times=1))
         assert look(amperity, run_id).state is RunState.QUEUED
 
     @pytest.mark.parametrize("attribution", ["customer", "platform", None])

@@ -172,7 +172,7 @@ class TestLostAnswers:
     @pytest.mark.parametrize(
         "fault",
         [
-            Fault("lost_answer", method="POST", times=1),
+            Fault("lost_response", method="POST", times=1),
             Fault("missing_field", method="POST", times=1, field="runId"),
             Fault("missing_field", method="POST", times=1, field="success"),
             Fault("wrong_type", method="POST", times=1, field="success", value=False),
@@ -190,7 +190,7 @@ class TestLostAnswers:
         assert sandbox.starts("prophecy") == 1
 
     def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+        sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert start(RUN, sandbox, instance, on_uncertain_start="start_again").success
         assert sandbox.starts("prophecy") == 2
 
@@ -198,7 +198,7 @@ class TestLostAnswers:
     def test_which_is_one_further_run_however_often_it_is_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.add_fault(Fault("lost_answer", method="POST"))
+        sandbox.add_fault(Fault("lost_response", method="POST"))
         options = {"on_uncertain_start": "start_again", "retry_policy": dg.RetryPolicy(max_retries=3)}
         job = job_with(RUN, sandbox, **options)
         result = execute(job, instance)

@@ -36,14 +36,14 @@ class TestAsAnAsset:
     def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.add_fault(Fault("unknown_state", word="Vaporized", ended=True, method="GET"))
+        sandbox.add_fault(Fault("unknown_state", state="Vaporized", ended=True, method="GET"))
         result = run_profiles(sandbox, instance)
         assert not result.success
         assert "'Vaporized'" in failure(result)
 
     @pytest.mark.covers("rudderstack.state.any-other-word")
     def test_an_unknown_word_without_an_end_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(Fault("unknown_state", word="pondering", method="GET", times=3))
+        sandbox.add_fault(Fault("unknown_state", state="pondering", method="GET", times=3))
         assert run_profiles(sandbox, instance).success
 
     @pytest.mark.parametrize("where", ["jobs that are going", "the end"])

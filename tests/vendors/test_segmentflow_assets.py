@@ -73,12 +73,12 @@ class TestOutcome:
 
     @pytest.mark.covers("segmentflow.state.any-other-word")
     def test_an_unknown_word_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(Fault("unknown_state", word="dozing", method="GET", times=3))
+        sandbox.add_fault(Fault("unknown_state", state="dozing", method="GET", times=3))
         assert start(BY_KEY, sandbox, instance).success
 
     @pytest.mark.covers("segmentflow.state.any-other-word")
     def test_an_unknown_word_with_an_end_is_quoted(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.add_fault(Fault("unknown_state", word="Evaporated", ended=True, method="GET"))
+        sandbox.add_fault(Fault("unknown_state", state="Evaporated", ended=True, method="GET"))
         assert "'Evaporated'" in failure(start(BY_KEY, sandbox, instance))
 
     def test_an_end_time_of_a_going_run_ends_nothing(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -14,7 +14,7 @@ from tests.vendors.segmentflow_assets import BY_ID, BY_KEY, JOURNEY, keys_sent, 
 
 pytestmark = pytest.mark.usefixtures("clock")
 LOST = [
-    Fault("lost_answer", method="POST", times=1),
+    Fault("lost_response", method="POST", times=1),
     Fault("html", method="POST", times=1, processed=True),
     Fault("missing_field", method="POST", times=1, field="runId"),
     Fault("wrong_type", method="POST", times=1, field="runId", value=7.5),

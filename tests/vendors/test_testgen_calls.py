@@ -209,7 +209,7 @@ class TestStates:
         self, word: str, spell: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         run_id = suite_run().start(testgen, attempt())
-        sandbox.add_fault(Fault("unknown_state", word=spell(word)))
+        sandbox.add_fault(Fault("unknown_state", state=spell(word)))
         status = suite_run().fetch_status(testgen, run_id)
         assert (status.state, status.vendor_status) == (WORDS[word], spell(word))
 
@@ -217,7 +217,7 @@ class TestStates:
     @pytest.mark.covers("testgen.state.any-other-word")
     def test_an_unknown_word_is_no_end(self, word: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run_id = suite_run().start(testgen, attempt())
-        sandbox.add_fault(Fault("unknown_state", word=word))
+        sandbox.add_fault(Fault("unknown_state", state=word))
         assert suite_run().fetch_status(testgen, run_id).state is RunState.UNKNOWN
 
     @pytest.mark.parametrize("value", [None, "", 7, [], {}])
@@ -417,7 +417,7 @@ class TestCancelling:
     def test_is_sent_again_when_its_answer_is_lost(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.set_behavior(well_known.SUITE_CLEAN, Behavior(cancel_seconds=100), vendor="testgen")
         run_id = suite_run().start(testgen, attempt())
-        sandbox.add_fault(Fault("lost_answer", path="/cancel", times=1))
+        sandbox.add_fault(Fault("lost_response", path="/cancel", times=1))
         sandbox.add_fault(Fault("status", status=503, path="/cancel", times=1))
         suite_run().cancel(testgen, run_id)
         assert sandbox.runs("testgen")[0].cancel_requested_at is not None

@@ -13,7 +13,7 @@ from tests.vendors.testgen_runs import attempt, group_run, suite_run
 
 SUITE, GROUP = well_known.SUITE_CLEAN, well_known.TABLE_GROUP
 ANSWERLESS = [
-    Fault("lost_answer", method="POST", times=1),
+    Fault("lost_response", method="POST", times=1),
     Fault("truncated", method="POST", times=1),
     Fault("status_after", method="POST", times=1),
     Fault("not_json", method="POST", times=1),

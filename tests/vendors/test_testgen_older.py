@@ -191,7 +191,7 @@ class TestAJobThatWasCanceledWhilePending:
 
 
 def lose(sandbox: Sandbox, resource: TestGenResource, run: Any) -> StartAttempt:
-    sandbox.add_fault(Fault("lost_answer", method="POST", path="-runs$", times=1))
+    sandbox.add_fault(Fault("lost_response", method="POST", path="-runs$", times=1))
     tried = attempt()
     with pytest.raises(VendorError):
         run.start(resource, tried)
@@ -204,7 +204,7 @@ def test_a_lost_start_beside_a_canceled_job_succeeds(
     sandbox: Sandbox, instance: dg.DagsterInstance, testgen_old: TestGenResource
 ) -> None:
     begin_and_cancel_while_pending(sandbox, testgen_old, suite_run(), "testgen-old")
-    sandbox.add_fault(Fault("lost_answer", method="POST", times=1))
+    sandbox.add_fault(Fault("lost_response", method="POST", times=1))
     asset = build_remote_run_asset(suite_run(), key="quality")
     assert materialize([asset], sandbox, instance, resources=older_server(sandbox)).success
     _, ours = sandbox.runs("testgen-old")

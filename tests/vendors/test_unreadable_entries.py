@@ -27,7 +27,7 @@ from tests.vendors.testgen_runs import attempt, suite_run
 pytestmark = pytest.mark.usefixtures("clock")
 fixes = pytest.mark.fixes("6.7")
 
-LOST = Fault("lost_answer", method="POST", times=1)
+LOST = Fault("lost_response", method="POST", times=1)
 NEVER_ARRIVED = Fault("reset", method="POST", times=1)
 STATE = {"testgen": "status", "amperity": "state"}
 LISTS = {"testgen": ("/jobs$", "items"), "amperity": ("/workflow/runs$", "data")}
