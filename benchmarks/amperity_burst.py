@@ -16,7 +16,7 @@ _FORGOTTEN = 1.5
 """Seconds after which the client counts the last burst's calls no more: the first ten are to be free."""
 
 
-def calls_in_busiest_second() -> list[float]:
+def peak_requests_per_second() -> list[float]:
     """As the sandbox counts, in any second of real time."""
     return [float(busiest) for busiest, _ in _rounds()]
 
@@ -34,7 +34,7 @@ def _rounds() -> list[tuple[int, float]]:
 def _burst() -> tuple[int, float]:
     time.sleep(_FORGOTTEN)
     with Sandbox() as sandbox:
-        workflow = sandbox.begin_run(well_known.AMPERITY_SLOW)
+        workflow = sandbox.start_run(well_known.AMPERITY_SLOW)
         resources = [
             AmperityResource(
                 tenant=well_known.AMPERITY_TENANT,
@@ -52,4 +52,4 @@ def _burst() -> tuple[int, float]:
             assert {answer.id for answer in answers} == {workflow.id}
         took = time.perf_counter() - begun
         assert {request.status for request in sandbox.requests("amperity")} == {200}
-        return sandbox.busiest_second("amperity"), took
+        return sandbox.peak_requests_per_second("amperity"), took

@@ -55,7 +55,7 @@ def small(size: Size) -> Iterator[Figure]:
 
 
 def _burst() -> Iterator[Figure]:
-    busiest = amperity_burst.calls_in_busiest_second()
+    busiest = amperity_burst.peak_requests_per_second()
     yield Figure("a burst of 100 status calls to Amperity: busiest second", "calls", busiest, limit=10)
     yield Figure("the same burst: longer than the limit forces", "%", amperity_burst.time_lost(), limit=5)
 

@@ -117,13 +117,13 @@ def _ours(sandbox: Sandbox, instance: dg.DagsterInstance, key: str) -> tuple[flo
     to_post = _to_post(sandbox, instance, result.run_id)
     *_, post, look = sandbox.requests("rudderstack")
     assert (post.method, look.method) == ("POST", "GET")
-    return to_post, to_post + 1000 * (look.at - post.at)
+    return to_post, to_post + 1000 * (look.received_at - post.received_at)
 
 
 def _to_post(sandbox: Sandbox, instance: dg.DagsterInstance, dagster_run_id: str) -> float:
     [start] = instance.all_logs(dagster_run_id, of_type=dg.DagsterEventType.STEP_START)
     post = next(request for request in reversed(sandbox.requests("rudderstack")) if request.method == "POST")
-    return 1000 * (post.wall_at - start.timestamp)
+    return 1000 * (post.wall_received_at - start.timestamp)
 
 
 @dg.asset(name="bare")

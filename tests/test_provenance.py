@@ -160,7 +160,7 @@ def test_an_observed_run_is_a_new_data_version(
 ) -> None:
     project = Project(sandbox, instance, "poll", observed=True)
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=30))
-    run = sandbox.begin_run(TESTS.target, source="scheduler")
+    run = sandbox.start_run(TESTS.target, source="scheduler")
     project.wait(clock, every=60)
     assert project.tags()["dagster/data_version"] == run.id
     assert project.tags()["dagster/code_version"] == "v1"

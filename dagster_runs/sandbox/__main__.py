@@ -9,9 +9,9 @@ import threading
 
 import click
 
-from dagster_runs.sandbox.page import banner
+from dagster_runs.sandbox.page import render_banner
 from dagster_runs.sandbox.server import Sandbox
-from dagster_runs.sandbox.world import World
+from dagster_runs.sandbox.state import SandboxState
 
 
 @click.command()
@@ -40,7 +40,7 @@ def main(port: int, speed: float, host: str, allow_remote: bool) -> None:
         sandbox.start()
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    click.echo(banner(World().vendors, sandbox.url))
+    click.echo(render_banner(SandboxState().vendors, sandbox.url))
     stop.wait()
     sandbox.stop()
 

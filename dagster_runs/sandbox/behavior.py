@@ -57,7 +57,7 @@ class Behavior:
         hold_when: Literal["queued", "running"] | None = None,
         **options: Any,
     ) -> None:
-        given = {
+        arguments = {
             "queued_seconds": queued_seconds,
             "running_seconds": running_seconds,
             "outcome": outcome,
@@ -67,7 +67,7 @@ class Behavior:
             "hold_seconds": hold_seconds,
             "hold_when": hold_when,
         }
-        self.core = {name: value for name, value in given.items() if value is not None}
+        self.core = {name: value for name, value in arguments.items() if value is not None}
         self.options = options
         for name in _SECONDS:
             seconds = self.core.get(name, 0)
@@ -92,20 +92,20 @@ class Behavior:
         return {**self.core, **self.options}
 
 
-def make_plan(*layers: Behavior, replaces: Mapping[str, frozenset[str]]) -> Plan:
+def make_plan(*layers: Behavior, invalidates: Mapping[str, frozenset[str]]) -> Plan:
     """Merges behaviors to a plan. Later behaviors override earlier ones.
 
     Args:
         *layers: The behaviors, from the vendor's default to what the test specifies.
-        replaces: For an option, the options of earlier behaviors that it invalidates. For example, new `counts`
+        invalidates: For an option, the options of earlier behaviors that it invalidates. For example, new `counts`
             invalidate the `score` of the old ones.
     """
     core: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for layer in layers:
         for name in layer.options:
-            for stale in replaces.get(name, frozenset()):
-                options.pop(stale, None)
+            for invalidated in invalidates.get(name, frozenset()):
+                options.pop(invalidated, None)
         core.update(layer.core)
         options.update(layer.options)
     return Plan(**core, options=options)

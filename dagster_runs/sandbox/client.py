@@ -28,7 +28,7 @@ class SandboxClient:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._kept = threading.local()
+        self._thread_local = threading.local()
 
     @property
     def url(self) -> str:
@@ -37,7 +37,7 @@ class SandboxClient:
 
     def health(self) -> dict[str, Any]:
         """Returns the sandbox's status, its simulated time (`now`), its speed, and its vendors."""
-        health: dict[str, Any] = self._call("GET", "health")
+        health: dict[str, Any] = self._request("GET", "health")
         return health
 
     def now(self) -> float:
@@ -46,31 +46,31 @@ class SandboxClient:
 
     def requests(self, vendor: str | None = None, *, after: int = 0) -> list[RecordedRequest]:
         """Returns the requests to a vendor with a `seq` greater than `after`, oldest first."""
-        listed = self._call("GET", "requests", vendor=vendor, after=str(after))
-        return [RecordedRequest(**record) for record in listed]
+        records = self._request("GET", "requests", vendor=vendor, after=str(after))
+        return [RecordedRequest(**record) for record in records]
 
     def runs(self, vendor: str | None = None) -> list[SandboxRun]:
         """Returns all runs, oldest first."""
-        return [SandboxRun(**run) for run in self._call("GET", "runs", vendor=vendor)]
+        return [SandboxRun(**run) for run in self._request("GET", "runs", vendor=vendor)]
 
     def starts(self, vendor: str | None = None) -> int:
         """Returns the number of runs that were actually started by requests."""
-        return int(self._call("GET", "starts", vendor=vendor))
+        return int(self._request("GET", "starts", vendor=vendor))
 
-    def busiest_second(self, vendor: str | None = None) -> int:
+    def peak_requests_per_second(self, vendor: str | None = None) -> int:
         """Returns the maximum number of requests of one account within any second of real time.
 
         All requests count, including those that were refused or hit by a fault, except for those to Amperity's token
         endpoint.
         """
-        return int(self._call("GET", "busiest_second", vendor=vendor))
+        return int(self._request("GET", "peak_requests_per_second", vendor=vendor))
 
-    def begin_run(
+    def start_run(
         self, target_id: str, *, vendor: str | None = None, kind: str | None = None, source: str = "scheduler"
     ) -> SandboxRun:
         """Starts a run as if by another user or by the vendor's own schedule. `starts` does not count it."""
-        given = {"target_id": target_id, "vendor": vendor, "kind": kind, "source": source}
-        return SandboxRun(**self._call("POST", "runs", given))
+        payload = {"target_id": target_id, "vendor": vendor, "kind": kind, "source": source}
+        return SandboxRun(**self._request("POST", "runs", payload))
 
     def restore_run(self, run: SandboxRun, behavior: Behavior | None = None) -> SandboxRun:
         """Recreates a run of another sandbox with the same id, from an entry of `runs`.
@@ -82,16 +82,16 @@ class SandboxClient:
             run: The run.
             behavior: The behavior of the run. Defaults to the target's default.
         """
-        given = {"run": run.as_dict(), "behavior": behavior.as_dict() if behavior is not None else {}}
-        return SandboxRun(**self._call("POST", "runs/restore", given))
+        payload = {"run": run.as_dict(), "behavior": behavior.as_dict() if behavior is not None else {}}
+        return SandboxRun(**self._request("POST", "runs/restore", payload))
 
     def add_fault(self, fault: Fault) -> None:
         """Activates a fault."""
-        self._call("POST", "faults", fault.as_dict())
+        self._request("POST", "faults", fault.as_dict())
 
     def clear_faults(self) -> None:
         """Deactivates all faults."""
-        self._call("DELETE", "faults")
+        self._request("DELETE", "faults")
 
     def set_behavior(
         self, target_id: str, behavior: Behavior | Sequence[Behavior], *, vendor: str | None = None
@@ -104,8 +104,8 @@ class SandboxClient:
                 runs.
             vendor: The vendor; None for every vendor that has the target.
         """
-        given = {"target_id": target_id, "vendor": vendor, "behaviors": _listed(behavior)}
-        self._call("POST", "behavior", given)
+        payload = {"target_id": target_id, "vendor": vendor, "behaviors": _to_dicts(behavior)}
+        self._request("POST", "behavior", payload)
 
     def configure(self, vendor: str, **settings: Any) -> None:
         """Changes the settings of a vendor, until `reset`.
@@ -115,7 +115,7 @@ class SandboxClient:
             **settings: `requests_per_second`, for every vendor: the rate limit above which it returns 429, or None. The
                 module of a vendor documents further settings, such as `last_token` for Amperity.
         """
-        self._call("POST", "settings", {"vendor": vendor, "settings": settings})
+        self._request("POST", "settings", {"vendor": vendor, "settings": settings})
 
     def add_target(
         self, vendor: str, kind: str, id: str, behavior: Behavior | Sequence[Behavior] = (), **fields: Any
@@ -130,47 +130,47 @@ class SandboxClient:
             behavior: The behavior of its runs.
             **fields: The fields that the vendor's lists show, such as `name` and `table_group_id`.
         """
-        given = {"vendor": vendor, "kind": kind, "id": id, "behaviors": _listed(behavior), "fields": fields}
-        self._call("POST", "targets", given)
+        payload = {"vendor": vendor, "kind": kind, "id": id, "behaviors": _to_dicts(behavior), "fields": fields}
+        self._request("POST", "targets", payload)
 
     def advance(self, seconds: float) -> None:
         """Moves the simulated time forward immediately."""
-        self._call("POST", "advance", {"seconds": seconds})
+        self._request("POST", "advance", {"seconds": seconds})
 
     def set_speed(self, speed: float) -> None:
         """Sets the number of simulated seconds per real second."""
-        self._call("POST", "speed", {"speed": speed})
+        self._request("POST", "speed", {"speed": speed})
 
     def reset(self) -> None:
         """Deletes runs, faults, requests, behaviors, settings and added targets. Time and speed are kept."""
-        self._call("POST", "reset")
+        self._request("POST", "reset")
 
     @property
     def _session(self) -> Session:
         """One session per thread, because a new connection per call would take most of a test's time."""
-        session: Session | None = getattr(self._kept, "session", None)
+        session: Session | None = getattr(self._thread_local, "session", None)
         if session is None:
-            session = self._kept.session = Session()
+            session = self._thread_local.session = Session()
             # Ignores a proxy from the environment, because the sandbox is on this machine.
             session.trust_env = False
         return session
 
-    def _call(self, method: str, path: str, given: Any = None, **query: str | None) -> Any:
+    def _request(self, method: str, path: str, payload: Any = None, **query: str | None) -> Any:
         # The standard library's encoder supports infinite seconds.
-        body = b"" if given is None else json.dumps(given).encode()
-        parameters = {name: text for name, text in query.items() if text is not None}
-        status, result = self._exchange(method, path, parameters, body)
+        body = b"" if payload is None else json.dumps(payload).encode()
+        params = {name: value for name, value in query.items() if value is not None}
+        status, result = self._send(method, path, params, body)
         if status != 200:
             raise ValueError(result["error"])
         return result
 
-    def _exchange(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+    def _send(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
         """Sends a control request, and returns the status and the JSON of the response."""
         url = f"{self.url}/_sandbox/{path}"
         response = self._session.request(method, url, params=query, data=body, timeout=_TIMEOUT)
         return response.status_code, response.json()
 
 
-def _listed(behavior: Behavior | Sequence[Behavior]) -> list[dict[str, Any]]:
+def _to_dicts(behavior: Behavior | Sequence[Behavior]) -> list[dict[str, Any]]:
     behaviors = [behavior] if isinstance(behavior, Behavior) else behavior
-    return [one.as_dict() for one in behaviors]
+    return [item.as_dict() for item in behaviors]

@@ -16,7 +16,7 @@ class Clock:
     def __init__(self, speed: float = 1.0) -> None:
         self._simulated = time.time()
         self._real = time.monotonic()
-        self._speed = _not_negative(speed, "speed")
+        self._speed = _check_not_negative(speed, "speed")
 
     @property
     def speed(self) -> float:
@@ -27,7 +27,7 @@ class Clock:
     def speed(self, speed: float) -> None:
         # Resets the reference point, so that the new speed does not apply to the time that has already passed.
         self._simulated, self._real = self.now(), time.monotonic()
-        self._speed = _not_negative(speed, "speed")
+        self._speed = _check_not_negative(speed, "speed")
 
     def now(self) -> float:
         """Returns the simulated time in seconds since the epoch."""
@@ -35,15 +35,15 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Moves the time forward immediately."""
-        self._simulated += _not_negative(seconds, "seconds")
+        self._simulated += _check_not_negative(seconds, "seconds")
 
 
-def utc(at: float) -> datetime:
+def to_utc(timestamp: float) -> datetime:
     """Converts epoch seconds to an aware datetime."""
-    return datetime.fromtimestamp(at, timezone.utc)
+    return datetime.fromtimestamp(timestamp, timezone.utc)
 
 
-def _not_negative(value: float, name: str) -> float:
+def _check_not_negative(value: float, name: str) -> float:
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, got {value}")
     return float(value)

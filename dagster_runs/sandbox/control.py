@@ -7,116 +7,116 @@ from collections.abc import Callable
 from typing import Any
 
 from dagster_runs.sandbox.behavior import Behavior
-from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.faults import Fault
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse
 from dagster_runs.sandbox.runs import SandboxRun
-from dagster_runs.sandbox.world import World
+from dagster_runs.sandbox.state import SandboxState
 
 
-def answer(world: World, call: Call) -> ApiResponse:
+def handle_request(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Processes a control request and returns the response."""
-    action = _ACTIONS.get((call.method, "/".join(call.segments)))
+    action = _ACTIONS.get((request.method, "/".join(request.segments)))
     if action is None:
-        known = [f"{method} /_sandbox/{path}" for method, path in _ACTIONS]
-        return ApiResponse(404, {"error": f"There is no {call.method} {call.path}", "known": known})
+        endpoints = [f"{method} /_sandbox/{path}" for method, path in _ACTIONS]
+        return ApiResponse(404, {"error": f"There is no {request.method} {request.path}", "endpoints": endpoints})
     try:
-        given = json.loads(call.body) if call.body else {}
-        return ApiResponse(200, action(world, {**call.query, **given}))
+        params = json.loads(request.body) if request.body else {}
+        return ApiResponse(200, action(state, {**request.query, **params}))
     except (KeyError, TypeError, ValueError) as error:
         message = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         return ApiResponse(400, {"error": message})
 
 
-Given = dict[str, Any]
+Params = dict[str, Any]
 
 
-def _health(world: World, given: Given) -> Any:
-    vendors = {vendor.name: vendor.base_path for vendor in world.vendors}
-    return {"status": "ok", "sandbox": True, "now": world.clock.now(), "speed": world.clock.speed, "vendors": vendors}
+def _get_health(state: SandboxState, params: Params) -> Any:
+    vendors = {vendor.name: vendor.base_path for vendor in state.vendors}
+    return {"status": "ok", "sandbox": True, "now": state.clock.now(), "speed": state.clock.speed, "vendors": vendors}
 
 
-def _requests(world: World, given: Given) -> Any:
-    return [record.as_dict() for record in world.log.list(given.get("vendor"), after=int(given.get("after", 0)))]
+def _list_requests(state: SandboxState, params: Params) -> Any:
+    return [record.as_dict() for record in state.log.find(params.get("vendor"), after=int(params.get("after", 0)))]
 
 
-def _runs(world: World, given: Given) -> Any:
-    return [run.as_dict() for run in world.runs(given.get("vendor"))]
+def _list_runs(state: SandboxState, params: Params) -> Any:
+    return [run.as_dict() for run in state.runs(params.get("vendor"))]
 
 
-def _starts(world: World, given: Given) -> Any:
-    return world.starts(given.get("vendor"))
+def _count_starts(state: SandboxState, params: Params) -> Any:
+    return state.starts(params.get("vendor"))
 
 
-def _busiest_second(world: World, given: Given) -> Any:
-    return world.busiest_second(given.get("vendor"))
+def _get_peak_requests_per_second(state: SandboxState, params: Params) -> Any:
+    return state.peak_requests_per_second(params.get("vendor"))
 
 
-def _begin_run(world: World, given: Given) -> Any:
-    return world.begin_run(
-        given["target_id"],
-        vendor=given.get("vendor"),
-        kind=given.get("kind"),
-        source=given.get("source", "scheduler"),
+def _start_run(state: SandboxState, params: Params) -> Any:
+    return state.start_run(
+        params["target_id"],
+        vendor=params.get("vendor"),
+        kind=params.get("kind"),
+        source=params.get("source", "scheduler"),
     ).as_dict()
 
 
-def _restore_run(world: World, given: Given) -> Any:
-    return world.restore_run(SandboxRun(**given["run"]), Behavior(**given.get("behavior", {}))).as_dict()
+def _restore_run(state: SandboxState, params: Params) -> Any:
+    return state.restore_run(SandboxRun(**params["run"]), Behavior(**params.get("behavior", {}))).as_dict()
 
 
-def _faults(world: World, given: Given) -> Any:
+def _list_faults(state: SandboxState, params: Params) -> Any:
     return [
         {**active.fault.as_dict(), "matched": active.matched, "applied": active.applied}
-        for active in world.faults.active
+        for active in state.faults.active
     ]
 
 
-def _add_fault(world: World, given: Given) -> Any:
-    world.faults.add(Fault(**given), world.clock.now())
+def _add_fault(state: SandboxState, params: Params) -> Any:
+    state.faults.add(Fault(**params), state.clock.now())
 
 
-def _clear_faults(world: World, given: Given) -> Any:
-    world.faults.clear()
+def _clear_faults(state: SandboxState, params: Params) -> Any:
+    state.faults.clear()
 
 
-def _set_behavior(world: World, given: Given) -> Any:
-    world.set_behaviors(given["target_id"], _behaviors(given), given.get("vendor"))
+def _set_behavior(state: SandboxState, params: Params) -> Any:
+    state.set_behaviors(params["target_id"], _parse_behaviors(params), params.get("vendor"))
 
 
-def _configure(world: World, given: Given) -> Any:
-    world.configure(given["vendor"], given["settings"])
+def _configure(state: SandboxState, params: Params) -> Any:
+    state.configure(params["vendor"], params["settings"])
 
 
-def _add_target(world: World, given: Given) -> Any:
-    world.add_target(given["vendor"], given["kind"], given["id"], _behaviors(given), given.get("fields", {}))
+def _add_target(state: SandboxState, params: Params) -> Any:
+    state.add_target(params["vendor"], params["kind"], params["id"], _parse_behaviors(params), params.get("fields", {}))
 
 
-def _advance(world: World, given: Given) -> Any:
-    world.clock.advance(float(given["seconds"]))
-    return world.clock.now()
+def _advance(state: SandboxState, params: Params) -> Any:
+    state.clock.advance(float(params["seconds"]))
+    return state.clock.now()
 
 
-def _set_speed(world: World, given: Given) -> Any:
-    world.clock.speed = float(given["speed"])
+def _set_speed(state: SandboxState, params: Params) -> Any:
+    state.clock.speed = float(params["speed"])
 
 
-def _reset(world: World, given: Given) -> Any:
-    world.reset()
+def _reset(state: SandboxState, params: Params) -> Any:
+    state.reset()
 
 
-def _behaviors(given: Given) -> list[Behavior]:
-    return [Behavior(**one) for one in given.get("behaviors", [])]
+def _parse_behaviors(params: Params) -> list[Behavior]:
+    return [Behavior(**arguments) for arguments in params.get("behaviors", [])]
 
 
-_ACTIONS: dict[tuple[str, str], Callable[[World, Given], Any]] = {
-    ("GET", "health"): _health,
-    ("GET", "requests"): _requests,
-    ("GET", "runs"): _runs,
-    ("POST", "runs"): _begin_run,
-    ("GET", "starts"): _starts,
-    ("GET", "busiest_second"): _busiest_second,
+_ACTIONS: dict[tuple[str, str], Callable[[SandboxState, Params], Any]] = {
+    ("GET", "health"): _get_health,
+    ("GET", "requests"): _list_requests,
+    ("GET", "runs"): _list_runs,
+    ("POST", "runs"): _start_run,
+    ("GET", "starts"): _count_starts,
+    ("GET", "peak_requests_per_second"): _get_peak_requests_per_second,
     ("POST", "runs/restore"): _restore_run,
-    ("GET", "faults"): _faults,
+    ("GET", "faults"): _list_faults,
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
     ("POST", "behavior"): _set_behavior,

@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from dagster_runs.sandbox.exchange import ApiResponse, Call
 from dagster_runs.sandbox.faults import Fault
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse
 from dagster_runs.sandbox.vendor import Vendor
 
 _LOGIN_PAGE = """<!DOCTYPE html>
@@ -29,11 +29,11 @@ class ConnectionDroppedError(Exception):
     """The connection was closed, so no response can be sent."""
 
 
-def replace_response(fault: Fault, vendor: Vendor, call: Call) -> ApiResponse | None:
+def replace_response(fault: Fault, vendor: Vendor, request: ApiRequest) -> ApiResponse | None:
     """Returns the response that replaces the vendor's; None if the fault does not replace it."""
     kind = fault.kind
     if kind in ("status", "status_after"):
-        response = vendor.error(fault.status or (503 if kind == "status" else 502))
+        response = vendor.error_response(fault.status or (503 if kind == "status" else 502))
         if fault.body is not None:
             response = _make_error(response.status, fault.body)
         if fault.retry_after is not None:
@@ -46,11 +46,11 @@ def replace_response(fault: Fault, vendor: Vendor, call: Call) -> ApiResponse | 
         headers = {"Location": str(fault.location)}
         response = ApiResponse(fault.status or 302, "", content_type="text/plain", headers=headers)
     elif kind == "not_found":
-        response = vendor.not_found()
+        response = vendor.run_not_found()
     elif kind == "expired_token":
-        response = vendor.refuse_credentials("invalid")
+        response = vendor.unauthorized("invalid")
     elif kind == "echo_secret":
-        credentials = [f"{name}: {call.headers[name]}" for name in _SECRET_HEADERS if name in call.headers]
+        credentials = [f"{name}: {request.headers[name]}" for name in _SECRET_HEADERS if name in request.headers]
         response = ApiResponse(
             500, {"message": f"upstream refused the request with {', '.join(credentials)}", "error": credentials}
         )
@@ -69,7 +69,7 @@ def modify_response(fault: Fault, vendor: Vendor, response: ApiResponse, now: fl
         return None
     body = copy.deepcopy(response.body)
     if fault.kind == "unknown_state":
-        if not isinstance(body, dict) or not vendor.give_state(body, str(fault.state), ended=fault.ended, now=now):
+        if not isinstance(body, dict) or not vendor.set_state(body, str(fault.state), ended=fault.ended, now=now):
             return None
     elif not _modify_field(body, str(fault.field).split("."), fault):
         return None

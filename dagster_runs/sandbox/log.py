@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from dagster_runs.sandbox.exchange import Call
+from dagster_runs.sandbox.http_types import ApiRequest
 
 Credentials = Literal["valid", "invalid", "missing"]
 
 # Enough for a long test, but a sandbox that runs for days must not fill the memory.
 _MAX_RECORDS = 100_000
-_MAX_BODY = 100_000
-_MAX_TEXT = 2_000
-_SHOWN = (
+_MAX_BODY_CHARS = 100_000
+_MAX_EXCERPT_CHARS = 2_000
+_LOGGED_HEADERS = (
     "accept",
     "amperity-tenant",
     "api-version",
@@ -29,7 +29,7 @@ _SHOWN = (
     "user-agent",
     "x-amperity-tenant",
 )
-_CREDENTIALS = ("authorization", "x-api-key", "x-auth-token")
+_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-auth-token")
 _SECRET_FIELDS = frozenset(
     {"access_token", "client_secret", "code", "code_verifier", "password", "refresh_token", "token"}
 )
@@ -41,8 +41,8 @@ class RecordedRequest:
 
     Attributes:
         seq: The number of the request; 1 for the first one since the last reset.
-        at: The arrival in simulated epoch seconds.
-        wall_at: The arrival in real epoch seconds.
+        received_at: The arrival in simulated epoch seconds.
+        wall_received_at: The arrival in real epoch seconds.
         vendor: The vendor; None if the path belongs to none.
         path: The path as sent, with the mount and without the query.
         headers: The relevant headers, in lower case. Credentials are replaced by `valid`, `invalid` or `missing`.
@@ -53,8 +53,8 @@ class RecordedRequest:
     """
 
     seq: int
-    at: float
-    wall_at: float
+    received_at: float
+    wall_received_at: float
     vendor: str | None
     method: str
     path: str
@@ -77,9 +77,9 @@ class RequestLog:
         self._records: deque[RecordedRequest] = deque(maxlen=_MAX_RECORDS)
         self._seq = 0
 
-    def open(
+    def record(
         self,
-        call: Call,
+        request: ApiRequest,
         vendor: str | None,
         credentials: Credentials,
         now: float,
@@ -90,19 +90,19 @@ class RequestLog:
         self._seq += 1
         record = RecordedRequest(
             seq=self._seq,
-            at=now,
-            wall_at=time.time(),
+            received_at=now,
+            wall_received_at=time.time(),
             vendor=vendor,
-            method=call.method,
-            path=call.path,
-            query=dict(call.query),
-            headers=_headers(call.headers, credentials, credential_header),
-            body=_body(call),
+            method=request.method,
+            path=request.path,
+            query=dict(request.query),
+            headers=_headers_to_log(request.headers, credentials, credential_header),
+            body=_body_to_log(request),
         )
         self._records.append(record)
         return record
 
-    def list(self, vendor: str | None = None, *, after: int = 0) -> list[RecordedRequest]:
+    def find(self, vendor: str | None = None, *, after: int = 0) -> list[RecordedRequest]:
         """Returns the requests to a vendor, or all, that came after the request with this `seq`."""
         skipped = max(0, after - self._records[0].seq + 1) if self._records else 0
         newer = islice(self._records, skipped, None)
@@ -114,25 +114,25 @@ class RequestLog:
         self._seq = 0
 
 
-def _headers(headers: Mapping[str, str], credentials: Credentials, credential_header: str) -> dict[str, str]:
-    shown = {name: headers[name] for name in _SHOWN if name in headers}
-    for name in _CREDENTIALS:
+def _headers_to_log(headers: Mapping[str, str], credentials: Credentials, credential_header: str) -> dict[str, str]:
+    logged = {name: headers[name] for name in _LOGGED_HEADERS if name in headers}
+    for name in _CREDENTIAL_HEADERS:
         if name in headers:
-            shown[name] = credentials
+            logged[name] = credentials
     if credentials == "missing":
-        shown.setdefault(credential_header, "missing")
-    return shown
+        logged.setdefault(credential_header, "missing")
+    return logged
 
 
-def _body(call: Call) -> Any:
-    if not call.body:
+def _body_to_log(request: ApiRequest) -> Any:
+    if not request.body:
         return None
-    if call.media_type == "application/x-www-form-urlencoded":
-        return {name: "<secret>" if name in _SECRET_FIELDS else value for name, value in call.form().items()}
-    text = call.body.decode("utf-8", "replace")
-    if len(text) > _MAX_BODY:
-        return text[:_MAX_TEXT]
+    if request.media_type == "application/x-www-form-urlencoded":
+        return {name: "<secret>" if name in _SECRET_FIELDS else value for name, value in request.form().items()}
+    text = request.body.decode("utf-8", "replace")
+    if len(text) > _MAX_BODY_CHARS:
+        return text[:_MAX_EXCERPT_CHARS]
     try:
         return json.loads(text)
     except ValueError:
-        return text[:_MAX_TEXT]
+        return text[:_MAX_EXCERPT_CHARS]

@@ -5,33 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from dagster_runs.sandbox.state import SandboxState
 from dagster_runs.sandbox.vendor import Vendor
-from dagster_runs.sandbox.world import World
 
 _WARNING = "This is a simulation on your own machine. It is not the vendor, and nothing here is real."
-_SHOWN = 20
+_MAX_ROWS = 20
 
 
-def banner(vendors: Sequence[Vendor], url: str) -> str:
+def render_banner(vendors: Sequence[Vendor], url: str) -> str:
     """Returns the banner for the terminal."""
     lines = ["dagster_runs sandbox", _WARNING, ""]
     for vendor in vendors:
         lines += [vendor.title, f"  {'base URL':<22}{url}{vendor.base_path}"]
-        lines += [f"  {name:<22}{value}" for name, value in vendor.logins.items()]
+        lines += [f"  {name:<22}{value}" for name, value in vendor.connection_info.items()]
         lines += [""]
     lines += [f"Overview: {url}/", f"Controls: {url}/_sandbox/health, /requests, /runs, /faults, ..."]
     return "\n".join(lines)
 
 
-def page(world: World, url: str) -> str:
+def render_page(state: SandboxState, url: str) -> str:
     """Returns the overview page for the browser."""
-    sections = "".join(_vendor(vendor, url) for vendor in world.vendors)
-    faults = "".join(f"<li><code>{escape(str(active.fault))}</code></li>" for active in world.faults.active)
-    requests = _table(
+    sections = "".join(_render_vendor(vendor, url) for vendor in state.vendors)
+    faults = "".join(f"<li><code>{escape(str(active.fault))}</code></li>" for active in state.faults.active)
+    requests = _render_table(
         ["#", "vendor", "request", "status", "fault"],
         [
-            [str(one.seq), one.vendor or "", f"{one.method} {one.path}", str(one.status or "none"), one.fault or ""]
-            for one in reversed(world.log.list()[-_SHOWN:])
+            [
+                str(request.seq),
+                request.vendor or "",
+                f"{request.method} {request.path}",
+                str(request.status or "none"),
+                request.fault or "",
+            ]
+            for request in reversed(state.log.find()[-_MAX_ROWS:])
         ],
     )
     return f"""<!DOCTYPE html>
@@ -50,39 +56,39 @@ code {{ font-size: 13px }}
 </head>
 <body>
 <h1>dagster_runs sandbox</h1>
-<p class="warning">{_WARNING} Simulated time runs at {world.clock.speed:g} times the speed of real time.</p>
+<p class="warning">{_WARNING} Simulated time runs at {state.clock.speed:g} times the speed of real time.</p>
 {sections}
 <h2>Faults</h2>
 <ul>{faults or "<li>none</li>"}</ul>
-<h2>Last requests</h2>
+<h2>Latest requests</h2>
 {requests}
 </body>
 </html>
 """
 
 
-def _vendor(vendor: Vendor, url: str) -> str:
-    facts = _table([], [["base URL", url + vendor.base_path], *map(list, vendor.logins.items())])
-    targets = _table(
+def _render_vendor(vendor: Vendor, url: str) -> str:
+    connection = _render_table([], [["base URL", url + vendor.base_path], *map(list, vendor.connection_info.items())])
+    targets = _render_table(
         ["target", "id", "runs"],
         [
             [f"{target.kind} {target.fields.get('name', '')}", target.id, str(len(target.runs))]
             for target in vendor.targets.values()
         ],
     )
-    newest = list(vendor.runs.values())[-_SHOWN:]
-    runs = _table(
+    newest = list(vendor.runs.values())[-_MAX_ROWS:]
+    runs = _render_table(
         ["run", "kind", "target", "state"],
         [
-            [shown.id, shown.kind, shown.target_id, shown.state]
-            for shown in (vendor.snapshot(run) for run in reversed(newest))
+            [run_snapshot.id, run_snapshot.kind, run_snapshot.target_id, run_snapshot.state]
+            for run_snapshot in (vendor.snapshot(run) for run in reversed(newest))
         ],
     )
-    known = f"<details><summary>{len(vendor.targets)} targets</summary>{targets}</details>"
-    return f"<h2>{escape(vendor.title)}</h2>\n{facts}\n{known}\n{runs if newest else ''}\n"
+    target_details = f"<details><summary>{len(vendor.targets)} targets</summary>{targets}</details>"
+    return f"<h2>{escape(vendor.title)}</h2>\n{connection}\n{target_details}\n{runs if newest else ''}\n"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def _render_table(head: list[str], rows: list[list[str]]) -> str:
     top = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if head else ""
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{top}{body}</table>"

@@ -2,18 +2,19 @@
 
 Documented: both endpoints, the token header, the types of the fields, that failure to trigger is HTTP 200 with
 `success: false`, that `success` of a status refers to the request, the shape of run ids and times, three states. Not
-documented, so assumed here: every refusal of a body is `success: false` (even if it is not JSON), unknown fields are
-refused, an unknown run id is `success: false`, an invalid token is 401 with `message` or a login page. Like the vendor,
-it cannot list or cancel runs. There is no queued state, but `hold="QUEUED"` with `hold_when="queued"` simulates one.
+documented, so assumed here: every invalid body is rejected with `success: false` (even if it is not JSON), unknown
+fields are rejected, an unknown run id is `success: false`, an invalid token is 401 with `message` or a login page. Like
+the vendor, it cannot list or cancel runs. There is no queued state, but `hold="QUEUED"` with `hold_when="queued"`
+simulates one.
 
 Options of `Behavior`:
-    times: `naive` (as documented) or `zulu` (with a final `Z`, which the vendor's sample script expects).
+    time_format: `naive` (as documented) or `zulu` (with a final `Z`, which the vendor's sample script expects).
 
 Settings of `configure`:
-    refusal: The response to an invalid token: `json` (401) or `login_page` (HTML with 200).
-    wrong_fabric: The response to an unknown fabric: `refused` (as in the specification's example), or accepted without
-        ever starting the run, whose status is then `lost` (unknown run) or `stuck` (`RUNNING` forever).
-    ids: `dashes` (as documented) or `base64` (run ids with `/` and `+`, since the alphabet is not documented).
+    invalid_token_response: The response to an invalid token: `json` (401) or `login_page` (HTML with 200).
+    unknown_fabric: The response to an unknown fabric: `rejected` (as in the specification's example), or accepted
+        without ever starting the run, whose status is then `lost` (unknown run) or `stuck` (`RUNNING` forever).
+    id_format: `dashes` (as documented) or `base64` (run ids with `/` and `+`, since the alphabet is not documented).
 
 `starts` does not count a run that never starts. The `source` of such a run is `never-started`.
 """
@@ -33,15 +34,15 @@ from typing_extensions import override
 
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.behavior import Behavior, Plan
-from dagster_runs.sandbox.clock import utc
-from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
+from dagster_runs.sandbox.clock import to_utc
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, RejectedError, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
 
-_NEVER = "never-started"
+_NEVER_STARTED = "never-started"
 _ALPHABET = string.ascii_letters + string.digits
-_ERROR = """Pipeline customer_360 failed at gem `join_orders`:
+_DEFAULT_ERROR = """Pipeline customer_360 failed at gem `join_orders`:
 AnalysisException: [UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `o`.`amount` cannot be resolved.
 Did you mean one of the following? [`o`.`amount_usd`, `o`.`order_id`]; line 3 pos 7
   at gem join_orders (customer_360/graph/join_orders)
@@ -75,19 +76,23 @@ class Prophecy(Vendor):
     mount = "prophecy"
     title = "Prophecy"
     base_path = "/prophecy"
-    logins: ClassVar = {
+    connection_info: ClassVar = {
         "Access token": well_known.PROPHECY_TOKEN,
         "Fabric id": str(well_known.PROPHECY_FABRIC),
         "Project id": well_known.PROPHECY_PROJECT,
     }
     run_kinds: ClassVar = {"pipeline": ("pipeline",)}
-    options = frozenset({"times"})
-    usual_settings: ClassVar = {"refusal": "json", "wrong_fabric": "refused", "ids": "dashes"}
+    options = frozenset({"time_format"})
+    default_settings: ClassVar = {
+        "invalid_token_response": "json",
+        "unknown_fabric": "rejected",
+        "id_format": "dashes",
+    }
     choices: ClassVar = {
-        "times": ("naive", "zulu"),
-        "refusal": ("json", "login_page"),
-        "wrong_fabric": ("refused", "lost", "stuck"),
-        "ids": ("dashes", "base64"),
+        "time_format": ("naive", "zulu"),
+        "invalid_token_response": ("json", "login_page"),
+        "unknown_fabric": ("rejected", "lost", "stuck"),
+        "id_format": ("dashes", "base64"),
     }
     state_field = "runStatus"
     # There is no end time. The closest field is `updatedAt`, which is always present.
@@ -104,33 +109,37 @@ class Prophecy(Vendor):
         ]
 
     @override
-    def load_defaults(self) -> None:
-        failing = Behavior(running_seconds=10.0, outcome="fail", error=_ERROR)
+    def add_default_targets(self) -> None:
+        failing = Behavior(running_seconds=10.0, outcome="fail", error=_DEFAULT_ERROR)
         self.add_target("pipeline", well_known.PROPHECY_PIPELINE, Behavior(running_seconds=12.0))
         self.add_target("pipeline", well_known.PROPHECY_PIPELINE_FAILING, failing)
 
     @override
     def add_target(self, kind: str, target_id: str, defaults: Behavior, **fields: Any) -> Target:
         # The vendor has no queued state.
-        queued = Behavior(**{"queued_seconds": 0.0, **defaults.as_dict()})
-        usual = {"name": target_id, "project_id": well_known.PROPHECY_PROJECT, "fabric_id": well_known.PROPHECY_FABRIC}
-        return super().add_target(kind, target_id, queued, **{**usual, **fields})
+        behavior = Behavior(**{"queued_seconds": 0.0, **defaults.as_dict()})
+        default_fields = {
+            "name": target_id,
+            "project_id": well_known.PROPHECY_PROJECT,
+            "fabric_id": well_known.PROPHECY_FABRIC,
+        }
+        return super().add_target(kind, target_id, behavior, **{**default_fields, **fields})
 
     @override
-    def credentials(self, call: Call) -> Credentials:
-        token = call.headers.get("X-AUTH-TOKEN")
+    def check_credentials(self, request: ApiRequest) -> Credentials:
+        token = request.headers.get("X-AUTH-TOKEN")
         if not token:
             return "missing"
         return "valid" if token == well_known.PROPHECY_TOKEN else "invalid"
 
     @override
-    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
-        if self.settings["refusal"] == "login_page":
+    def unauthorized(self, credentials: Credentials) -> ApiResponse:
+        if self.settings["invalid_token_response"] == "login_page":
             return ApiResponse(200, _LOGIN_PAGE, content_type="text/html")
-        return self.error(401)
+        return self.error_response(401)
 
     @override
-    def word(self, run: Run, now: float) -> str:
+    def run_status(self, run: Run, now: float) -> str:
         phase = run.phase(now)
         if phase is Phase.HELD:
             return str(run.plan.hold)
@@ -139,101 +148,105 @@ class Prophecy(Vendor):
         return "RUNNING"
 
     @override
-    def new_id(self) -> str:
-        if self.settings["ids"] == "base64":
+    def generate_id(self) -> str:
+        if self.settings["id_format"] == "base64":
             # The prefix ensures that the id contains both characters with a meaning in URLs.
             return base64.b64encode(b"\xff\xef\xbe" + secrets.token_bytes(22)).decode()
-        return f"MDAw-{_letters(20)}--{_letters(12)}=="
+        return f"MDAw-{_random_letters(20)}--{_random_letters(12)}=="
 
     @override
-    def end_value(self, field: str, now: float) -> str:
-        return _time(now)
+    def format_end_time(self, field: str, now: float) -> str:
+        return _format_time(now)
 
     @override
-    def not_found(self) -> ApiResponse:
-        return _failure(f"error in fetching pipeline run status: {_metadata('Pipeline run not found')}")
+    def run_not_found(self) -> ApiResponse:
+        return _failure_response(f"error in fetching pipeline run status: {_metadata_error('Pipeline run not found')}")
 
     @override
-    def error(self, status: int) -> ApiResponse:
+    def error_response(self, status: int) -> ApiResponse:
         reason = _REASONS.get(status, "Error")
         return gateway_error(status, reason) if status in (502, 503, 504) else ApiResponse(status, {"message": reason})
 
     # --- endpoints
 
-    def _trigger(self, call: Call) -> ApiResponse:
-        body = _body(call)
+    def _trigger(self, request: ApiRequest) -> ApiResponse:
+        body = _parse_body(request)
         fabric, project, name = body["fabricId"], body["projectId"], body["pipelineName"]
         target = self.targets.get(name)
         projects = {target.fields["project_id"] for target in self.targets.values()}
         if project not in projects:
-            raise _refuse(_metadata(f"Project with uid `{project}` not found"))
+            raise _rejection(_metadata_error(f"Project with uid `{project}` not found"))
         if target is None or target.fields["project_id"] != project:
-            raise _refuse(_metadata(f"Pipeline with name `{name}` not found in project `{project}`"))
+            raise _rejection(_metadata_error(f"Pipeline with name `{name}` not found in project `{project}`"))
         if fabric not in {target.fields["fabric_id"] for target in self.targets.values()}:
-            return self._trigger_nowhere(target, body)
-        run = self.start(target, body=body)
-        return ApiResponse(200, _triggered(run), started_run=run.id)
+            return self._trigger_on_unknown_fabric(target, body)
+        run = self.start_run(target, body=body)
+        return ApiResponse(200, _trigger_response(run), started_run=run.id)
 
-    def _trigger_nowhere(self, target: Target, body: dict[str, Any]) -> ApiResponse:
-        if self.settings["wrong_fabric"] == "refused":
-            raise _refuse(_metadata(f"Fabric with uid `{body['fabricId']}` not found"))
+    def _trigger_on_unknown_fabric(self, target: Target, body: dict[str, Any]) -> ApiResponse:
+        if self.settings["unknown_fabric"] == "rejected":
+            raise _rejection(_metadata_error(f"Fabric with uid `{body['fabricId']}` not found"))
         # Does not consume a behavior, since those are meant for runs that start.
         run = Run(
-            id=self.new_id(),
+            id=self.generate_id(),
             kind="pipeline",
             target_id=target.id,
-            source=_NEVER,
+            source=_NEVER_STARTED,
             created_at=self.clock.now(),
             plan=Plan(queued_seconds=math.inf),
             body=body,
         )
-        if self.settings["wrong_fabric"] == "stuck":
+        if self.settings["unknown_fabric"] == "stuck":
             target.runs.append(run)
             self.runs[run.id] = run
-        return ApiResponse(200, _triggered(run))
+        return ApiResponse(200, _trigger_response(run))
 
-    def _status(self, call: Call, run_id: str) -> ApiResponse:
+    def _status(self, request: ApiRequest, run_id: str) -> ApiResponse:
         run, now = self.runs.get(run_id), self.clock.now()
         if run is None:
-            return self.not_found()
-        project, fabric = self._place(run)
-        show = _zulu if run.plan.options.get("times") == "zulu" else _time
-        changed = [run.created_at, run.started_at(now), run.ended_at(now)]
+            return self.run_not_found()
+        project, fabric = self._project_and_fabric(run)
+        format_time = _format_zulu_time if run.plan.options.get("time_format") == "zulu" else _format_time
+        changes = [run.created_at, run.started_at(now), run.ended_at(now)]
         response = {
             "success": True,
             "runId": run.id,
-            "createdAt": show(run.created_at),
-            "updatedAt": show(max(at for at in changed if at is not None)),
+            "createdAt": format_time(run.created_at),
+            "updatedAt": format_time(max(timestamp for timestamp in changes if timestamp is not None)),
             "projectId": project,
             "pipelineName": str(self.targets[run.target_id].fields["name"]),
             "fabricId": fabric,
-            "runStatus": self.word(run, now),
+            "runStatus": self.run_status(run, now),
         }
         if response["runStatus"] == "ERROR":
-            response["errorMessage"] = _ERROR if run.plan.error is None else run.plan.error
+            response["errorMessage"] = _DEFAULT_ERROR if run.plan.error is None else run.plan.error
         return ApiResponse(200, response)
 
-    def _pipeline_page(self, call: Call, project_id: str) -> ApiResponse:
+    def _pipeline_page(self, request: ApiRequest, project_id: str) -> ApiResponse:
         """The page that a deep link to a pipeline opens."""
-        name = call.query.get("name", "")
-        runs = [run for run in self.runs.values() if run.target_id == name and self._place(run)[0] == project_id]
-        return self._page(f"Project {project_id}, pipeline {name}", runs)
+        name = request.query.get("name", "")
+        runs = [
+            run
+            for run in self.runs.values()
+            if run.target_id == name and self._project_and_fabric(run)[0] == project_id
+        ]
+        return self._render_page(f"Project {project_id}, pipeline {name}", runs)
 
-    def _history_page(self, call: Call) -> ApiResponse:
+    def _history_page(self, request: ApiRequest) -> ApiResponse:
         """The page that a deep link to a run opens: the run history of the project on the fabric, newest first."""
-        project, fabric = call.query.get("prProjectId", ""), call.query.get("prFabricId", "")
-        runs = [run for run in reversed(self.runs.values()) if self._place(run) == (project, fabric)]
-        return self._page(f"Run history of project {project} on fabric {fabric}", runs)
+        project, fabric = request.query.get("prProjectId", ""), request.query.get("prFabricId", "")
+        runs = [run for run in reversed(self.runs.values()) if self._project_and_fabric(run) == (project, fabric)]
+        return self._render_page(f"Run history of project {project} on fabric {fabric}", runs)
 
-    def _place(self, run: Run) -> tuple[str, str]:
+    def _project_and_fabric(self, run: Run) -> tuple[str, str]:
         """Returns the ids of the project and the fabric, as in the responses."""
         fields = self.targets[run.target_id].fields
         return str(fields["project_id"]), str((run.body or {}).get("fabricId", fields["fabric_id"]))
 
-    def _page(self, caption: str, runs: Sequence[Run]) -> ApiResponse:
+    def _render_page(self, caption: str, runs: Sequence[Run]) -> ApiResponse:
         title = f"<!DOCTYPE html><title>{self.title}</title><h1>{self.title}: simulation</h1>"
-        lines = [f"{run.id}, {run.target_id}: {self.word(run, self.clock.now())}" for run in runs]
-        rows = "".join(f"<li>{escape(one)}</li>" for one in lines)
+        lines = [f"{run.id}, {run.target_id}: {self.run_status(run, self.clock.now())}" for run in runs]
+        rows = "".join(f"<li>{escape(line)}</li>" for line in lines)
         return ApiResponse(200, f"{title}<p>{escape(caption)}</p><ul>{rows}</ul>", content_type="text/html")
 
 
@@ -249,13 +262,13 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-_REQUIRED: dict[str, tuple[Callable[[Any], bool], str]] = {
+_REQUIRED_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "fabricId": (_is_integer, "jsnumber"),
     "pipelineName": (_is_string, "jsstring"),
     "projectId": (_is_string, "jsstring"),
 }
 _FIELDS = {
-    **_REQUIRED,
+    **_REQUIRED_FIELDS,
     "parameters": (_is_object, "jsobject"),
     "branch": (_is_string, "jsstring"),
     "version": (_is_string, "jsstring"),
@@ -263,27 +276,27 @@ _FIELDS = {
 }
 
 
-def _body(call: Call) -> dict[str, Any]:
-    if call.media_type != "application/json":
-        raise _refuse("Expecting text/json or application/json body")
+def _parse_body(request: ApiRequest) -> dict[str, Any]:
+    if request.media_type != "application/json":
+        raise _rejection("Expecting text/json or application/json body")
     try:
-        body = json.loads(call.body)
+        body = json.loads(request.body)
     except ValueError:
-        raise _refuse("com.fasterxml.jackson.core.JsonParseException: Unexpected character") from None
+        raise _rejection("com.fasterxml.jackson.core.JsonParseException: Unexpected character") from None
     if not isinstance(body, dict):
-        raise _refuse(_js_error("", "error.expected.jsobject"))
-    for name in _REQUIRED:
+        raise _rejection(_js_error("", "error.expected.jsobject"))
+    for name in _REQUIRED_FIELDS:
         if name not in body:
-            raise _refuse(_js_error(f"/{name}", "error.path.missing"))
+            raise _rejection(_js_error(f"/{name}", "error.path.missing"))
     for name, value in body.items():
         if name not in _FIELDS:
-            raise _refuse(_js_error(f"/{name}", "error.unexpected.field"))
-        is_good, expected = _FIELDS[name]
-        if not is_good(value):
-            raise _refuse(_js_error(f"/{name}", f"error.expected.{expected}"))
+            raise _rejection(_js_error(f"/{name}", "error.unexpected.field"))
+        is_valid, expected = _FIELDS[name]
+        if not is_valid(value):
+            raise _rejection(_js_error(f"/{name}", f"error.expected.{expected}"))
     for name, value in body.get("parameters", {}).items():
         if not isinstance(value, str):
-            raise _refuse(_js_error(f"/parameters/{name}", "error.expected.jsstring"))
+            raise _rejection(_js_error(f"/parameters/{name}", "error.expected.jsstring"))
     return body
 
 
@@ -291,29 +304,29 @@ def _js_error(path: str, code: str) -> str:
     return f"JsResultException(errors:List(({path},List(JsonValidationError(List({code}),ArraySeq())))))"
 
 
-def _metadata(message: str) -> str:
+def _metadata_error(message: str) -> str:
     return f"Success(Left(sdl.md.client.package$MetadataException: {message})) (of class scala.util.Success)"
 
 
-def _failure(message: str) -> ApiResponse:
+def _failure_response(message: str) -> ApiResponse:
     return ApiResponse(200, {"success": False, "msg": message})
 
 
-def _refuse(message: str) -> RefusedError:
-    return RefusedError(_failure(f"error in triggering pipeline: {message}"))
+def _rejection(message: str) -> RejectedError:
+    return RejectedError(_failure_response(f"error in triggering pipeline: {message}"))
 
 
-def _triggered(run: Run) -> dict[str, Any]:
+def _trigger_response(run: Run) -> dict[str, Any]:
     return {"success": True, "runId": run.id, "msg": "Pipeline triggered successfully."}
 
 
-def _letters(number: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(number))
+def _random_letters(count: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(count))
 
 
-def _time(at: float) -> str:
-    return utc(at).strftime("%Y-%m-%dT%H:%M:%S.%f")
+def _format_time(timestamp: float) -> str:
+    return to_utc(timestamp).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def _zulu(at: float) -> str:
-    return f"{_time(at)}Z"
+def _format_zulu_time(timestamp: float) -> str:
+    return f"{_format_time(timestamp)}Z"

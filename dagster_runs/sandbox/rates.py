@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-_WINDOW = 1.0
+_WINDOW_SECONDS = 1.0
 
 
 class RequestRate:
@@ -14,23 +14,23 @@ class RequestRate:
     arrival. Two requests that are a whole second apart are not in the same window.
 
     Attributes:
-        busiest: The maximum number of requests of one account within one second.
+        peak: The maximum number of requests of one account within one second.
     """
 
     def __init__(self) -> None:
         self._recent: dict[str, deque[float]] = {}
-        self.busiest = 0
+        self.peak = 0
 
-    def count(self, account: str, at: float) -> int:
+    def record(self, account: str, arrived_at: float) -> int:
         """Records a request, and returns the number of requests in the second that ends with it.
 
         Args:
             account: The account that sent the request.
-            at: The time of arrival, by a monotonic clock.
+            arrived_at: The time of arrival, by a monotonic clock.
         """
         recent = self._recent.setdefault(account, deque())
-        while recent and at - recent[0] >= _WINDOW:
+        while recent and arrived_at - recent[0] >= _WINDOW_SECONDS:
             recent.popleft()
-        recent.append(at)
-        self.busiest = max(self.busiest, len(recent))
+        recent.append(arrived_at)
+        self.peak = max(self.peak, len(recent))
         return len(recent)

@@ -35,16 +35,15 @@ class Run:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        half = plan.running_seconds / 2
-        held = plan.hold_seconds if plan.hold else 0.0
+        hold_seconds = plan.hold_seconds if plan.hold else 0.0
         start = self.created_at + plan.queued_seconds
-        before = plan.hold_when == "queued"
-        self.hold_from = start if before else start + half
-        self.hold_to = self.hold_from + held
-        self.starts_at = self.hold_to if before else start
-        self.ends_at = self.starts_at + plan.running_seconds + (0.0 if before else held)
+        is_held_before_start = plan.hold_when == "queued"
+        self.hold_starts_at = start if is_held_before_start else start + plan.running_seconds / 2
+        self.hold_ends_at = self.hold_starts_at + hold_seconds
+        self.starts_at = self.hold_ends_at if is_held_before_start else start
+        self.ends_at = self.starts_at + plan.running_seconds + (0.0 if is_held_before_start else hold_seconds)
         # At real vendors, a run that ends canceled without a request passes through the same states as with one.
-        self.gives_up_at = self.ends_at - min(plan.cancel_seconds, plan.running_seconds / 4)
+        self.cancels_itself_at = self.ends_at - min(plan.cancel_seconds, plan.running_seconds / 4)
 
     @property
     def outcome(self) -> Outcome:
@@ -53,15 +52,15 @@ class Run:
 
     def phase(self, now: float) -> Phase:
         """Returns the phase at this time."""
-        if now >= (self.ends_at if self.cancel_requested_at is None else self._ends_at()):
+        if now >= (self.ends_at if self.cancel_requested_at is None else self._actual_end()):
             return Phase.ENDED
         if self.cancel_requested_at is not None:
             return Phase.CANCELING
-        if self.plan.hold and self.hold_from <= now < self.hold_to:
+        if self.plan.hold and self.hold_starts_at <= now < self.hold_ends_at:
             return Phase.HELD
         if now < self.starts_at:
             return Phase.QUEUED
-        if self.outcome == "cancel" and now >= self.gives_up_at:
+        if self.outcome == "cancel" and now >= self.cancels_itself_at:
             return Phase.CANCELING
         return Phase.RUNNING
 
@@ -71,10 +70,10 @@ class Run:
 
     def ended_at(self, now: float) -> float | None:
         """Returns the end time; None if the run has not ended."""
-        ends_at = self._ends_at()
-        return ends_at if now >= ends_at else None
+        end = self._actual_end()
+        return end if now >= end else None
 
-    def reached(self, at: float, now: float) -> bool:
+    def has_reached(self, at: float, now: float) -> bool:
         """Whether the run reached the point that is planned for time `at`. A canceled run stops earlier."""
         return at <= self._active_until(now)
 
@@ -82,15 +81,15 @@ class Run:
         """Returns the share of the work that is done, from 0 to 1. It stops while the run is held or canceled."""
         until = self._active_until(now)
         if self.outcome == "cancel":
-            until = min(until, self.gives_up_at)
+            until = min(until, self.cancels_itself_at)
         if until < self.starts_at:
             return 0.0
-        worked = until - self.starts_at
-        if self.plan.hold and self.plan.hold_when == "running" and until > self.hold_from:
-            worked -= min(until, self.hold_to) - self.hold_from
-        return min(worked / self.plan.running_seconds, 1.0) if self.plan.running_seconds else 1.0
+        seconds = until - self.starts_at
+        if self.plan.hold and self.plan.hold_when == "running" and until > self.hold_starts_at:
+            seconds -= min(until, self.hold_ends_at) - self.hold_starts_at
+        return min(seconds / self.plan.running_seconds, 1.0) if self.plan.running_seconds else 1.0
 
-    def _ends_at(self) -> float:
+    def _actual_end(self) -> float:
         if self.cancel_requested_at is None:
             return self.ends_at
         return self.cancel_requested_at + self.plan.cancel_seconds
@@ -133,7 +132,7 @@ class SandboxRun:
         vendor: The name of the vendor, such as `rudderstack`.
         kind: The vendor's name for the kind of run, such as `run-tests`.
         target_id: The id of the target.
-        source: `api` if a request started the run; otherwise the `source` passed to `begin_run`, such as `scheduler`.
+        source: `api` if a request started the run; otherwise the `source` passed to `start_run`, such as `scheduler`.
         state: The vendor's current status of the run.
         created_at: The creation time. All times are simulated epoch seconds.
         started_at: The start time; None until the run starts.

@@ -14,8 +14,8 @@ from aiohttp import web
 from dagster_runs.sandbox import control
 from dagster_runs.sandbox.app import RequestHandler
 from dagster_runs.sandbox.client import SandboxClient
-from dagster_runs.sandbox.exchange import ApiResponse, Call
-from dagster_runs.sandbox.world import World
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse
+from dagster_runs.sandbox.state import SandboxState
 
 # Long enough for pending responses, short enough for a test suite.
 _SHUTDOWN_SECONDS = 0.1
@@ -43,7 +43,7 @@ class Sandbox(SandboxClient):
 
     def __init__(self, speed: float = 1.0, port: int = 0, host: str = "127.0.0.1") -> None:
         super().__init__("")
-        self._world = World(speed)
+        self._state = SandboxState(speed)
         self._host = host
         self._port = port
         self._thread: threading.Thread | None = None
@@ -99,15 +99,15 @@ class Sandbox(SandboxClient):
     ) -> None:
         self.stop()
 
-    def _exchange(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+    def _send(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
         # Bypasses HTTP, which takes ten times as long as most control requests.
-        call = Call(method, f"/_sandbox/{path}", urlencode(query), {}, body, self.url, tuple(path.split("/")))
+        request = ApiRequest(method, f"/_sandbox/{path}", urlencode(query), {}, body, self.url, tuple(path.split("/")))
 
         async def respond() -> ApiResponse:
-            return control.answer(self._world, call)
+            return control.handle_request(self._state, request)
 
         if self._thread is None or self._loop is None:
-            response = control.answer(self._world, call)
+            response = control.handle_request(self._state, request)
         else:
             # Only the server's thread may use the state while the server runs.
             response = asyncio.run_coroutine_threadsafe(respond(), self._loop).result(_CONTROL_TIMEOUT)
@@ -115,7 +115,7 @@ class Sandbox(SandboxClient):
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._handler = RequestHandler(self._world)
+        self._handler = RequestHandler(self._state)
         runner = web.AppRunner(
             self._handler.make_application(),
             access_log=None,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from dagster_runs.sandbox.behavior import Behavior, make_plan
 from dagster_runs.sandbox.clock import Clock
-from dagster_runs.sandbox.exchange import ApiResponse, Call, Match, RefusedError, Route, Router
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, Match, RejectedError, Route, Router
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.rates import RequestRate
 from dagster_runs.sandbox.runs import Phase, Run, SandboxRun, Target
@@ -26,14 +26,14 @@ class Vendor(ABC):
         mount: The first segment of its paths.
         title: The display name.
         base_path: The path of a client's base URL.
-        logins: The credentials by their names, for the banner.
+        connection_info: The credentials and ids that a client needs, by their names, for the banner.
         run_kinds: The kinds of runs for each kind of target. The first one is the default.
         options: The options of `Behavior` that the vendor supports.
-        replaces: For an option, the options of the target's defaults that it invalidates.
+        invalidates: For an option, the options of the target's defaults that it invalidates.
         state_field: The field of a response with the run's state.
         end_fields: The fields of a response with the run's end, in all spellings.
         credential_header: The header that contains the credentials.
-        usual_settings: The defaults of the settings that `configure` can change.
+        default_settings: The defaults of the settings that `configure` can change.
         choices: The allowed values of options and settings.
     """
 
@@ -41,24 +41,24 @@ class Vendor(ABC):
     mount: str
     title: str
     base_path: str
-    logins: ClassVar[Mapping[str, str]]
+    connection_info: ClassVar[Mapping[str, str]]
     run_kinds: ClassVar[Mapping[str, tuple[str, ...]]]
     options: ClassVar[frozenset[str]]
-    replaces: ClassVar[Mapping[str, frozenset[str]]] = {}
+    invalidates: ClassVar[Mapping[str, frozenset[str]]] = {}
     state_field: ClassVar[str] = "status"
     end_fields: ClassVar[tuple[str, ...]]
     credential_header: ClassVar[str] = "authorization"
-    usual_settings: ClassVar[Mapping[str, Any]] = {}
+    default_settings: ClassVar[Mapping[str, Any]] = {}
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.targets: dict[str, Target] = {}
         self.runs: dict[str, Run] = {}
-        self.rate = RequestRate()
-        self.settings = self._fresh_settings()
+        self.request_rate = RequestRate()
+        self.settings = self._initial_settings()
         self.router = Router(self.routes())
-        self.load_defaults()
+        self.add_default_targets()
 
     # --- implemented by each vendor
 
@@ -67,34 +67,34 @@ class Vendor(ABC):
         """Returns the endpoints. Paths start after the mount."""
 
     @abstractmethod
-    def load_defaults(self) -> None:
+    def add_default_targets(self) -> None:
         """Adds the default targets."""
 
     @abstractmethod
-    def credentials(self, call: Call) -> Credentials:
+    def check_credentials(self, request: ApiRequest) -> Credentials:
         """Returns whether the request's credentials are valid, invalid or missing."""
 
     @abstractmethod
-    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
+    def unauthorized(self, credentials: Credentials) -> ApiResponse:
         """Returns the response to a request with invalid or missing credentials."""
 
     @abstractmethod
-    def word(self, run: Run, now: float) -> str:
+    def run_status(self, run: Run, now: float) -> str:
         """Returns the vendor's status of the run."""
 
     @abstractmethod
-    def new_id(self) -> str:
-        """Returns an id for a new run."""
+    def generate_id(self) -> str:
+        """Generates an id for a new run."""
 
     @abstractmethod
-    def end_value(self, field: str, now: float) -> Any:
-        """Returns the current time in the vendor's format for one of `end_fields`."""
+    def format_end_time(self, field: str, now: float) -> Any:
+        """Formats the current time like the vendor, for one of `end_fields`."""
 
     @abstractmethod
-    def error(self, status: int) -> ApiResponse:
+    def error_response(self, status: int) -> ApiResponse:
         """Returns an error in the vendor's format."""
 
-    def check_target(self, kind: str, target_id: str) -> str:
+    def normalize_target_id(self, kind: str, target_id: str) -> str:
         """Returns the canonical form of a target's id.
 
         Raises:
@@ -102,40 +102,40 @@ class Vendor(ABC):
         """
         return target_id
 
-    def refuse_request(self, call: Call) -> ApiResponse | None:
-        """Returns the response to a request that all endpoints would refuse; None for an acceptable request."""
+    def validate_request(self, request: ApiRequest) -> ApiResponse | None:
+        """Returns the response to a request that every endpoint would reject; None for an acceptable request."""
         return None
 
-    def account(self, call: Call) -> str | None:
+    def account_of(self, request: ApiRequest) -> str | None:
         """Returns the account that the rate limit applies to; None for a request that does not count."""
         return ""
 
-    def named_in(self, call: Call) -> frozenset[str]:
+    def targets_in(self, request: ApiRequest) -> frozenset[str]:
         """Returns the targets that a request names, directly or by a run's id, in the path or in the body's fields."""
         try:
-            body = json.loads(call.body) if call.body else None
+            body = json.loads(request.body) if request.body else None
         except ValueError:
             body = None
         fields = body.values() if isinstance(body, dict) else ()
-        texts = {*call.segments, *(value for value in fields if isinstance(value, str))}
+        texts = {*request.segments, *(value for value in fields if isinstance(value, str))}
         runs = (self.runs[text].target_id for text in texts if text in self.runs)
         return frozenset({*(text for text in texts if text in self.targets), *runs})
 
-    def not_found(self) -> ApiResponse:
+    def run_not_found(self) -> ApiResponse:
         """Returns the response for an unknown run."""
-        return self.error(404)
+        return self.error_response(404)
 
-    def no_route(self, call: Call) -> ApiResponse:
+    def route_not_found(self, request: ApiRequest) -> ApiResponse:
         """Returns the response for an unknown path."""
-        return self.error(404)
+        return self.error_response(404)
 
-    def wrong_method(self, allowed: str) -> ApiResponse:
+    def method_not_allowed(self, allowed: str) -> ApiResponse:
         """Returns the response for a path that supports only another method."""
-        response = self.error(405)
+        response = self.error_response(405)
         response.headers["Allow"] = allowed
         return response
 
-    def give_state(self, body: dict[str, Any], word: str, *, ended: bool, now: float) -> bool:
+    def set_state(self, body: dict[str, Any], state: str, *, ended: bool, now: float) -> bool:
         """Changes the state in a response, and adds or removes the end time.
 
         Returns:
@@ -143,83 +143,85 @@ class Vendor(ABC):
         """
         if self.state_field not in body:
             return False
-        body[self.state_field] = word
+        body[self.state_field] = state
         present = [field for field in self.end_fields if field in body]
         # A response may omit the end while the run is active. In this case, the first spelling is added.
         for field in present or (self.end_fields[:1] if ended else ()):
-            body[field] = (body.get(field) or self.end_value(field, now)) if ended else None
+            body[field] = (body.get(field) or self.format_end_time(field, now)) if ended else None
         return True
 
-    # --- the server's side
+    # --- used by the server
 
-    def admit(self, call: Call, at: float) -> ApiResponse | None:
+    def check_rate_limit(self, request: ApiRequest, arrived_at: float) -> ApiResponse | None:
         """Counts a request, and returns the response if it exceeds the rate limit.
 
         Args:
-            call: The request, whose body may not have been read yet.
-            at: `time.monotonic()` at its arrival.
+            request: The request, whose body may not have been read yet.
+            arrived_at: `time.monotonic()` at its arrival.
         """
-        account = self.account(call)
+        account = self.account_of(request)
         if account is None:
             return None
         limit = self.settings["requests_per_second"]
-        return self.error(429) if self.rate.count(account, at) > (limit or math.inf) else None
+        return self.error_response(429) if self.request_rate.record(account, arrived_at) > (limit or math.inf) else None
 
-    def answer(self, call: Call) -> ApiResponse:
+    def handle(self, request: ApiRequest) -> ApiResponse:
         """Processes a request and returns the response."""
-        found = self.router.find(call.method, call.segments)
+        match = self.router.find(request.method, request.segments)
         try:
-            if isinstance(found, Match):
-                credentials = self.credentials(call)
-                if credentials != "valid" and not found.route.public:
-                    return self.refuse_credentials(credentials)
-                refusal = None if found.route.public else self.refuse_request(call)
-                return refusal or found.route.handler(call, **found.parameters)
-        except RefusedError as refused:
-            return refused.answer
-        return self.no_route(call) if found is None else self.wrong_method(found)
+            if isinstance(match, Match):
+                credentials = self.check_credentials(request)
+                if credentials != "valid" and not match.route.public:
+                    return self.unauthorized(credentials)
+                rejection = None if match.route.public else self.validate_request(request)
+                return rejection or match.route.handler(request, **match.parameters)
+        except RejectedError as error:
+            return error.response
+        return self.route_not_found(request) if match is None else self.method_not_allowed(match)
 
-    def start(self, target: Target, *, kind: str | None = None, source: str = "api", body: Any = None) -> Run:
+    def start_run(self, target: Target, *, kind: str | None = None, source: str = "api", body: Any = None) -> Run:
         """Starts a run of the target."""
         kinds = self.run_kinds[target.kind]
         if kind is not None and kind not in kinds:
             raise ValueError(f"{self.name} cannot run {kind} for a {target.kind}; it can run {', '.join(kinds)}")
         run = Run(
-            id=self.new_id(),
+            id=self.generate_id(),
             kind=kind or kinds[0],
             target_id=target.id,
             source=source,
             created_at=self.clock.now(),
-            plan=make_plan(target.defaults, target.next_behavior(), replaces=self.replaces),
+            plan=make_plan(target.defaults, target.next_behavior(), invalidates=self.invalidates),
             body=body,
         )
         target.runs.append(run)
         self.runs[run.id] = run
         return run
 
-    # --- a test's side
+    # --- used by the controls
 
-    def restore(self, known: SandboxRun, behavior: Behavior) -> Run:
+    def restore_run(self, snapshot: SandboxRun, behavior: Behavior) -> Run:
         """Recreates a run of another sandbox with the same id."""
-        if known.id in self.runs:
-            raise ValueError(f"{self.name} already has a run {known.id}")
-        target = self.targets[known.target_id]
+        if snapshot.id in self.runs:
+            raise ValueError(f"{self.name} already has a run {snapshot.id}")
+        target = self.targets[snapshot.target_id]
         kinds = self.run_kinds[target.kind]
-        if known.kind not in kinds:
-            raise ValueError(f"{self.name} cannot run {known.kind} for a {target.kind}; it can run {', '.join(kinds)}")
+        if snapshot.kind not in kinds:
+            raise ValueError(
+                f"{self.name} cannot run {snapshot.kind} for a {target.kind}; it can run {', '.join(kinds)}"
+            )
         self.check_options(behavior)
         run = Run(
-            id=known.id,
-            kind=known.kind,
+            id=snapshot.id,
+            kind=snapshot.kind,
             target_id=target.id,
-            source=known.source,
-            created_at=known.created_at,
-            plan=make_plan(target.defaults, behavior, replaces=self.replaces),
-            body=known.body,
-            cancel_requested_at=known.cancel_requested_at,
+            source=snapshot.source,
+            created_at=snapshot.created_at,
+            plan=make_plan(target.defaults, behavior, invalidates=self.invalidates),
+            body=snapshot.body,
+            cancel_requested_at=snapshot.cancel_requested_at,
         )
         # Lists use the order of these collections, which must be the order of creation.
-        target.runs = sorted([*target.runs, run], key=lambda one: one.created_at)
+        target.runs = sorted([*target.runs, run], key=lambda run: run.created_at)
         self.runs = dict(sorted([*self.runs.items(), (run.id, run)], key=lambda item: item[1].created_at))
         return run
 
@@ -227,9 +229,9 @@ class Vendor(ABC):
         """Deletes everything except the defaults."""
         self.targets.clear()
         self.runs.clear()
-        self.rate = RequestRate()
-        self.settings = self._fresh_settings()
-        self.load_defaults()
+        self.request_rate = RequestRate()
+        self.settings = self._initial_settings()
+        self.add_default_targets()
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Changes the vendor's settings."""
@@ -250,7 +252,7 @@ class Vendor(ABC):
                 f"{self.name} has no targets of kind {kind}; its kinds of targets are {', '.join(self.run_kinds)}"
             )
         self.check_options(defaults)
-        target_id = self.check_target(kind, target_id)
+        target_id = self.normalize_target_id(kind, target_id)
         target = Target(id=target_id, kind=kind, defaults=defaults, fields=fields)
         self.targets[target_id] = target
         return target
@@ -284,7 +286,7 @@ class Vendor(ABC):
             kind=run.kind,
             target_id=run.target_id,
             source=run.source,
-            state=self.word(run, now),
+            state=self.run_status(run, now),
             created_at=run.created_at,
             started_at=run.started_at(now),
             ended_at=run.ended_at(now),
@@ -296,15 +298,15 @@ class Vendor(ABC):
         """Whether the run is active."""
         return run.phase(self.clock.now()) is not Phase.ENDED
 
-    def _fresh_settings(self) -> dict[str, Any]:
-        return {"requests_per_second": None, **self.usual_settings}
+    def _initial_settings(self) -> dict[str, Any]:
+        return {"requests_per_second": None, **self.default_settings}
 
-    def _check_choices(self, given: Mapping[str, Any]) -> None:
-        for name, value in given.items():
+    def _check_choices(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
             allowed = self.choices.get(name)
-            # Compares one by one, with the type, because JSON has no tuples, and 1 must not count as True.
-            if allowed is not None and not any(type(one) is type(value) and one == value for one in allowed):
-                raise ValueError(f"{name} must be {' or '.join(str(one) for one in allowed)}, got {value!r}")
+            # Compares the types too, because `1 == True` in Python.
+            if allowed is not None and not any(type(choice) is type(value) and choice == value for choice in allowed):
+                raise ValueError(f"{name} must be {' or '.join(str(choice) for choice in allowed)}, got {value!r}")
 
 
 def gateway_error(status: int, reason: str) -> ApiResponse:

@@ -160,14 +160,14 @@ def from_sandbox(
     for request in requests:
         parts = [unquote(part) for part in request.path.split("/")]
         if request.method == "POST" and parts[-1] in ("cancel", "stop"):
-            facts.cancellations.append(Cancellation(parts[-2], request.wall_at))
+            facts.cancellations.append(Cancellation(parts[-2], request.wall_received_at))
         elif request.method == "POST":
             texts = request.body.values() if isinstance(request.body, dict) else ()
             named = targets.intersection({*parts, *(text for text in texts if isinstance(text, str))})
-            facts.start_requests += [StartRequest(target, request.wall_at) for target in named]
+            facts.start_requests += [StartRequest(target, request.wall_received_at) for target in named]
         if request.fault == "not_found":
             for run_id in forgotten.intersection(parts):
-                forgotten_at.setdefault(run_id, request.wall_at)
+                forgotten_at.setdefault(run_id, request.wall_received_at)
     for run in runs:
         ended_at = None if run.ended_at is None else anchor.to_real(run.ended_at)
         facts.remote_runs.append(

@@ -39,8 +39,8 @@ class Calls:
             if request.method == "GET":
                 self.looks[vendor] += 1
                 last_second = self._last_second[vendor]
-                last_second.append(request.wall_at)
-                while last_second[0] <= request.wall_at - 1:
+                last_second.append(request.wall_received_at)
+                while last_second[0] <= request.wall_received_at - 1:
                     last_second.popleft()
                 self.most_looks[vendor] = max(self.most_looks[vendor], len(last_second))
             elif request.started_run is not None:
@@ -55,4 +55,4 @@ class Calls:
         finally:
             self.read()
             for vendor in self.looks:
-                self.busiest[vendor] = self._sandbox.busiest_second(vendor)
+                self.busiest[vendor] = self._sandbox.peak_requests_per_second(vendor)

@@ -32,7 +32,7 @@ FOLLOW_UP = "after_each_run"
 COURIERS_NAME = "Daily"
 """The name of the courier group in the sandbox."""
 PROFILES = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
-OTHER_PROFILES = RudderStackProfilesRun(profiles_id=well_known.PROFILES_SNAKE)
+OTHER_PROFILES = RudderStackProfilesRun(profiles_id=well_known.PROFILES_SNAKE_CASE)
 
 _ASSETS: Mapping[str, Mapping[str, Any]] = {
     "features": {"run": PROFILES},

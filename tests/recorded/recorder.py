@@ -212,7 +212,7 @@ class Recorder:
         )
 
     def _remote_run(self, run: Any) -> Json:
-        [vendor] = [vendor for vendor in self.sandbox._world.vendors if vendor.name == run.vendor]
+        [vendor] = [vendor for vendor in self.sandbox._state.vendors if vendor.name == run.vendor]
         plan = vendor.runs[run.id].plan
         behavior = {name: getattr(plan, name) for name in _PLANNED if getattr(plan, name) is not None}
         return {"run": run.as_dict(), "behavior": behavior}

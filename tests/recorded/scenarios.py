@@ -23,7 +23,7 @@ SCENARIOS: dict[str, Callable[[Recorder], None]] = {}
 LONG = Behavior(running_seconds=600)
 TARGETS = (
     well_known.PROFILES_FEATURES,
-    well_known.PROFILES_SNAKE,
+    well_known.PROFILES_SNAKE_CASE,
     well_known.SUITE_CLEAN,
     well_known.SUITE_ORDERS,
     well_known.AMPERITY_COURIERS,
@@ -96,7 +96,7 @@ def attached_active(recorder: Recorder) -> None:
 def named_active(recorder: Recorder) -> None:
     """A step has two runs: the first has ended, the second is active when the process dies."""
     recorder.load(two_runs)
-    recorder.sandbox.set_behavior(well_known.PROFILES_SNAKE, Behavior(queued_seconds=0, running_seconds=1))
+    recorder.sandbox.set_behavior(well_known.PROFILES_SNAKE_CASE, Behavior(queued_seconds=0, running_seconds=1))
     recorder.die_at(6)
     recorder.execute()
     recorder.snapshot("died")
@@ -311,13 +311,13 @@ def observed(recorder: Recorder) -> None:
     short = Behavior(running_seconds=30)
     suite, couriers = well_known.SUITE_ORDERS, well_known.AMPERITY_COURIERS
     recorder.sandbox.set_behavior(suite, [short, Behavior(running_seconds=30, outcome="fail"), short, LONG])
-    recorder.sandbox.begin_run(suite, vendor="testgen", source="ui")
-    recorder.sandbox.begin_run(suite, vendor="testgen", source="scheduler")
+    recorder.sandbox.start_run(suite, vendor="testgen", source="ui")
+    recorder.sandbox.start_run(suite, vendor="testgen", source="scheduler")
     recorder.execute(orders)
-    recorder.sandbox.begin_run(suite, vendor="testgen", source="scheduler")
-    recorder.sandbox.begin_run(couriers, source="schedule")
+    recorder.sandbox.start_run(suite, vendor="testgen", source="scheduler")
+    recorder.sandbox.start_run(couriers, source="schedule")
     recorder.clock.sleep(60)
-    untold = recorder.sandbox.begin_run(suite, vendor="testgen", source="ui")
+    untold = recorder.sandbox.start_run(suite, vendor="testgen", source="ui")
     recorder.sandbox.add_fault(Fault("not_found", path=untold.id))
     recorder.tick(lost_as="lost")
     recorder.snapshot("after_a_tick")

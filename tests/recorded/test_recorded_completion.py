@@ -98,8 +98,8 @@ def test_each_run_in_flight_is_reported_once(
         ("customers", "2026-11-23", days): 1,
         ("orders", None, ids[well_known.SUITE_ORDERS]): 1,
         ("crm/journey", None, ids[well_known.SEGMENTFLOW_JOURNEY]): 1,
-        ("stitched", None, ids[well_known.PROFILES_SNAKE]): 1,
-        ("stitched_ids", None, ids[well_known.PROFILES_SNAKE]): 1,
+        ("stitched", None, ids[well_known.PROFILES_SNAKE_CASE]): 1,
+        ("stitched_ids", None, ids[well_known.PROFILES_SNAKE_CASE]): 1,
     }
     if HAS_PARTITIONED_CHECKS:
         statuses = [(key, partition) for key, check, partition in sensor.reported.evaluated if check == "run_status"]

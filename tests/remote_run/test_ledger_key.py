@@ -55,7 +55,7 @@ def test_the_entries_of_earlier_versions_are_read(
     missing: tuple[str, ...], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
-    begun = sandbox.begin_run(PROFILES.target)
+    begun = sandbox.start_run(PROFILES.target)
 
     @dg.asset
     def features(context: dg.AssetExecutionContext) -> None:
@@ -137,7 +137,7 @@ def test_with_another_clock_it_may_be_ours(ahead: int, sandbox: Sandbox, instanc
 
 def run_of_a_colleague(sandbox: Sandbox) -> None:
     """A colleague's run of the same suite, two minutes ago."""
-    sandbox.begin_run(PROFILING.target, vendor="testgen", source="api")
+    sandbox.start_run(PROFILING.target, vendor="testgen", source="api")
     sandbox.advance(120)
 
 

@@ -23,7 +23,9 @@ def pauses_between_polls(sandbox: Sandbox, vendor: str) -> list[float]:
     """Seconds from the newest start to the first poll, and from each poll to the next."""
     requests = sandbox.requests(vendor)
     start = max(number for number, request in enumerate(requests) if request.method == "POST")
-    polls = [request.at for request in requests[start:] if re.search(r"/start|/status$|/jobs/|-runs$", request.path)]
+    polls = [
+        request.received_at for request in requests[start:] if re.search(r"/start|/status$|/jobs/|-runs$", request.path)
+    ]
     return [after - before for before, after in pairwise(polls)]
 
 

@@ -177,7 +177,7 @@ def test_several_runs_in_one_step_with_names(sandbox: Sandbox, instance: dg.Dags
     @dg.asset
     def two(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
         list(rudderstack.run(context, PROFILES, name="first"))
-        snake = PROFILES.with_fields({"profiles_id": well_known.PROFILES_SNAKE})
+        snake = PROFILES.with_fields({"profiles_id": well_known.PROFILES_SNAKE_CASE})
         yield from rudderstack.run(context, snake, name="second")
 
     assert materialize([two], sandbox, instance).success
@@ -233,7 +233,7 @@ class TestLostAnswers:
     def test_testgen_finds_the_run_by_our_mark(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
-        sandbox.begin_run(
+        sandbox.start_run(
             well_known.SUITE_CLEAN, vendor="testgen", source="api"
         )  # a colleague's, of the same suite at the same time
         sandbox.add_fault(fault)
@@ -266,17 +266,17 @@ class TestLostAnswers:
 
     @pytest.mark.covers("lost-start.several-candidates")
     def test_two_candidates_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.begin_run(well_known.TABLE_GROUP, vendor="testgen", source="api")
+        sandbox.start_run(well_known.TABLE_GROUP, vendor="testgen", source="api")
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         result = materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance)
         assert all(run.id in failure(result) for run in sandbox.runs("testgen"))
 
     def test_a_candidate_of_another_target_is_none(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.begin_run(well_known.TABLE_GROUP_NOWHERE, vendor="testgen", source="api")
+        sandbox.start_run(well_known.TABLE_GROUP_NO_SCHEMA, vendor="testgen", source="api")
         sandbox.add_fault(Fault("reset", method="POST", times=1))
         assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
         targets = [run.target_id for run in sandbox.runs("testgen")]
-        assert targets == [well_known.TABLE_GROUP_NOWHERE, well_known.TABLE_GROUP]
+        assert targets == [well_known.TABLE_GROUP_NO_SCHEMA, well_known.TABLE_GROUP]
 
     @pytest.mark.covers("lost-start.testgen-no-project")
     def test_without_a_project_nothing_can_be_found(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -299,7 +299,7 @@ class TestLostAnswers:
     def test_a_job_that_is_deleted_meanwhile_hides_nothing(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        stranger = sandbox.begin_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")
+        stranger = sandbox.start_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")
         sandbox.add_fault(Fault("not_found", method="GET", path=stranger.id))
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert run_tests(sandbox, instance).success
@@ -376,7 +376,7 @@ class TestRefusedStarts:
 
     @pytest.mark.covers("rudderstack.error.409-project-already-running", "start.conflict")
     def test_a_strangers_run_is_waited_for_and_not_taken(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.begin_run(PROFILES.target)
+        sandbox.start_run(PROFILES.target)
         assert run_profiles(sandbox, instance).success
         stranger, ours = sandbox.runs("rudderstack")
         assert metadata(instance, "features")["dagster_runs/run_id"] == ours.id
@@ -384,7 +384,7 @@ class TestRefusedStarts:
 
     @pytest.mark.covers("start.conflict-fail")
     def test_waiting_for_a_stranger_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.begin_run(PROFILES.target)
+        sandbox.start_run(PROFILES.target)
         result = run_profiles(sandbox, instance, on_conflict="fail")
         assert "another run of 2hkeBOp0lGJpMPyur0oXUxxIDhw is active" in failure(result)
         assert sandbox.starts("rudderstack") == 0
@@ -394,6 +394,6 @@ class TestRefusedStarts:
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=1e6))
-        sandbox.begin_run(PROFILES.target)
+        sandbox.start_run(PROFILES.target)
         assert "so this one could not start" in failure(run_profiles(sandbox, instance, timeout=600))
         assert sandbox.starts("rudderstack") == 0

@@ -129,17 +129,17 @@ def test_tasks_and_errors_as_asked_for(sandbox: Sandbox, amperity: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spelling", "word"),
+    ("state_case", "word"),
     [("lower", "in progress"), ("title", "In progress"), ("kebab", "in-progress"), ("snake", "in_progress")],
 )
-def test_spellings(sandbox: Sandbox, amperity: Any, spelling: str, word: str) -> None:
-    sandbox.set_behavior(COURIERS, Behavior(spelling=spelling))
+def test_spellings(sandbox: Sandbox, amperity: Any, state_case: str, word: str) -> None:
+    sandbox.set_behavior(COURIERS, Behavior(state_case=state_case))
     run_id = start(amperity)
     sandbox.advance(9)
     assert fetch(amperity, run_id)["state"] == word
     sandbox.advance(12)
     ended = fetch(amperity, run_id)
-    expected = "Succeeded" if spelling == "title" else "succeeded"
+    expected = "Succeeded" if state_case == "title" else "succeeded"
     assert {ended["state"], *states(ended)} == {expected}
     # A filter takes any spelling.
     assert len(amperity.json("GET", f"{RUNS}?state=SUCCEEDED")["data"]) == 1
@@ -149,8 +149,8 @@ def test_spellings(sandbox: Sandbox, amperity: Any, spelling: str, word: str) ->
     ("options", "seen"),
     [
         ({}, ["stopping", "canceled"]),
-        ({"stopped_as": "stopped"}, ["stopping", "stopped"]),
-        ({"words": "stop", "spelling": "title"}, ["Canceling", "Canceled"]),
+        ({"stopped_state": "stopped"}, ["stopping", "stopped"]),
+        ({"state_names": "stop", "state_case": "title"}, ["Canceling", "Canceled"]),
     ],
 )
 def test_a_stop(sandbox: Sandbox, amperity: Any, options: Any, seen: list[str]) -> None:

@@ -77,8 +77,8 @@ def test_queries_it_refuses(amperity: Any, query: str) -> None:
 
 
 def test_runs_of_others(sandbox: Sandbox, amperity: Any) -> None:
-    sandbox.begin_run(COURIERS)
-    sandbox.begin_run(CAMPAIGN, source="justin", kind="campaign.fetch")
+    sandbox.start_run(COURIERS)
+    sandbox.start_run(CAMPAIGN, source="justin", kind="campaign.fetch")
     sandbox.advance(30)
     by_person, by_schedule = amperity.json("GET", RUNS)["data"]
     assert (by_person["type"], by_person["principal_email"]) == ("campaign.fetch", "justin@example.com")
@@ -185,7 +185,7 @@ def test_ten_requests_in_a_second(sandbox: Sandbox, amperity: Any) -> None:
     # Whoever asks for another tenant has a limit of their own, and what is refused is counted too.
     refused(amperity("GET", RUNS, headers={"amperity-tenant": "socktown"}), 403)
     assert sandbox.starts("amperity") == 10
-    assert sandbox.busiest_second("amperity") == 13
+    assert sandbox.peak_requests_per_second("amperity") == 13
 
 
 def test_a_lost_answer_above_the_limit_started_nothing(sandbox: Sandbox, amperity: Any) -> None:
@@ -194,7 +194,7 @@ def test_a_lost_answer_above_the_limit_started_nothing(sandbox: Sandbox, amperit
     amperity("POST", RUNS, json={"config_id": COURIERS})
     assert amperity("POST", RUNS, json={"config_id": COURIERS}).status_code == 502
     assert sandbox.starts("amperity") == 1
-    assert sandbox.busiest_second("amperity") == 2
+    assert sandbox.peak_requests_per_second("amperity") == 2
 
 
 # --- faults

@@ -76,8 +76,8 @@ def test_what_is_written_down(sandbox: Sandbox, rudderstack: Any, testgen: Any) 
     assert start.body == body
     assert start.started_run == sandbox.runs()[0].id
     assert start.headers["user-agent"] == "dagster-runs/1"
-    assert start.at == pytest.approx(sandbox.now())
-    assert start.wall_at == pytest.approx(time.time(), abs=5)
+    assert start.received_at == pytest.approx(sandbox.now())
+    assert start.wall_received_at == pytest.approx(time.time(), abs=5)
     assert listing.query == {"page": "1", "status": "pending"}
     assert [one.headers["authorization"] for one in (start, wrong, health)] == ["valid", "invalid", "missing"]
     assert sandbox.requests("testgen") == [listing, wrong, health]
@@ -99,20 +99,20 @@ def test_what_makes_no_sense_is_refused(sandbox: Sandbox) -> None:
     for wrong in (
         lambda: sandbox.set_behavior("nobody", Behavior()),
         lambda: sandbox.set_behavior(PROJECT, Behavior(counts={})),
-        lambda: sandbox.set_behavior(PROJECT, Behavior(spelling="kebab")),
+        lambda: sandbox.set_behavior(PROJECT, Behavior(field_case="kebab")),
         lambda: sandbox.set_behavior(SUITE, Behavior(), vendor="rudderstack"),
         lambda: sandbox.add_target("nobody", "profiles", "x"),
         lambda: sandbox.add_target("rudderstack", "test_suite", "x"),
         lambda: sandbox.add_target("testgen", "test_suite", "x"),
         lambda: sandbox.runs("nobody"),
-        lambda: sandbox.busiest_second("nobody"),
+        lambda: sandbox.peak_requests_per_second("nobody"),
         lambda: sandbox.configure("nobody", requests_per_second=1),
         lambda: sandbox.configure("rudderstack", requests_per_second=0),
         lambda: sandbox.configure("rudderstack", requests_per_second=True),
         lambda: sandbox.configure("rudderstack", last_token="empty"),
         lambda: sandbox.configure("amperity", last_token="null"),
         lambda: sandbox.configure("amperity", version_status=True),
-        lambda: sandbox.begin_run(GROUP, kind="run-tests"),
+        lambda: sandbox.start_run(GROUP, kind="run-tests"),
         lambda: Behavior(running_seconds=-1),
         lambda: Behavior(outcome="explode"),  # type: ignore[arg-type]
     ):
@@ -125,9 +125,9 @@ def test_a_limit_for_any_vendor(sandbox: Sandbox, rudderstack: Any, testgen: Any
     seen = [rudderstack("POST", f"/sources/{PROJECT}/start").status_code for _ in range(4)]
     assert seen == [200, 409, 429, 429]
     testgen("GET", "/health")
-    assert [sandbox.busiest_second(name) for name in ("rudderstack", "testgen", None)] == [4, 1, 4]
+    assert [sandbox.peak_requests_per_second(name) for name in ("rudderstack", "testgen", None)] == [4, 1, 4]
     sandbox.reset()
-    assert sandbox.busiest_second() == 0
+    assert sandbox.peak_requests_per_second() == 0
     assert [rudderstack("POST", f"/sources/{PROJECT}/start").status_code for _ in range(3)] == [200, 409, 409]
 
 
@@ -137,10 +137,10 @@ def test_the_fullest_second_is_exact() -> None:
         # Parts of a second that floats hold exactly, so that some are a whole second apart.
         times = sorted(numbers.randrange(5 * 64) / 64 for _ in range(40))
         rate = RequestRate()
-        counts = [rate.count("a", at) for at in times]
+        counts = [rate.record("a", at) for at in times]
         assert counts == [sum(before > at - 1.0 for before in times[: index + 1]) for index, at in enumerate(times)]
-        assert rate.busiest == max(counts)
-    assert [rate.count("b", 9.0), rate.count("c", 9.0), rate.count("b", 10.0)] == [1, 1, 1]
+        assert rate.peak == max(counts)
+    assert [rate.record("b", 9.0), rate.record("c", 9.0), rate.record("b", 10.0)] == [1, 1, 1]
 
 
 def test_reset_forgets(sandbox: Sandbox, rudderstack: Any, testgen: Any) -> None:
@@ -161,7 +161,7 @@ def test_a_run_of_another_sandbox_is_restored_under_its_id(sandbox: Sandbox, tes
     testgen("POST", f"/test-suites/{SUITE}/test-runs", json={"metadata": {"mark": "ours"}})
     [known] = sandbox.runs()
     with Sandbox(speed=0) as mine:
-        younger = mine.begin_run(SUITE, vendor="testgen")
+        younger = mine.start_run(SUITE, vendor="testgen")
         known = replace(known, created_at=younger.created_at - 30)
         restored = mine.restore_run(known, Behavior(running_seconds=60, outcome="fail"))
         assert (restored.id, restored.source, restored.body) == (known.id, "api", known.body)
@@ -180,7 +180,7 @@ def test_a_run_of_another_sandbox_is_restored_under_its_id(sandbox: Sandbox, tes
 def test_an_outage_of_the_whole_server(sandbox: Sandbox) -> None:
     with Sandbox(speed=0) as mine:
         url = mine.url
-        run = mine.begin_run(PROJECT)
+        run = mine.start_run(PROJECT)
         mine.stop()
         with pytest.raises(requests.ConnectionError):
             requests.get(url, timeout=1)

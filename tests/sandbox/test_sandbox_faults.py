@@ -196,7 +196,7 @@ def test_an_unknown_state(sandbox: Sandbox, rudderstack: Any, testgen: Any, ende
         job = testgen.json("GET", path)
         assert (job["status"], job["completed_at"] is not None) == ("Hibernating", ended)
     assert [one.fault for one in sandbox.requests()] == [None, None, *["unknown_state"] * 3]
-    snake = well_known.PROFILES_SNAKE
+    snake = well_known.PROFILES_SNAKE_CASE
     run_id = rudderstack.json("POST", f"/sources/{snake}/start")["runId"]
     run = rudderstack.json("GET", f"/sources/{snake}/runs/{run_id}/status")
     assert (run["finished_at"] is not None, "finishedAt" in run) == (ended, False)
@@ -283,7 +283,7 @@ class TestOfOneTarget:
     def test_named_in_the_path(self, sandbox: Sandbox, rudderstack: Any) -> None:
         sandbox.add_fault(Fault("status", target=PROJECT, status=503))
         assert rudderstack("POST", START).status_code == 503
-        assert rudderstack("POST", f"/sources/{well_known.PROFILES_SNAKE}/start").status_code == 200
+        assert rudderstack("POST", f"/sources/{well_known.PROFILES_SNAKE_CASE}/start").status_code == 200
 
     def test_named_in_the_body(self, sandbox: Sandbox, prophecy: Any) -> None:
         sandbox.add_fault(Fault("status", target=well_known.PROPHECY_PIPELINE, status=503))
@@ -303,6 +303,6 @@ class TestOfOneTarget:
         assert amperity("GET", runs).status_code == 200, "a list names no target"
 
     def test_a_body_that_is_no_object_names_nothing(self, sandbox: Sandbox, rudderstack: Any) -> None:
-        sandbox.add_fault(Fault("status", target=well_known.PROFILES_SNAKE, status=503))
+        sandbox.add_fault(Fault("status", target=well_known.PROFILES_SNAKE_CASE, status=503))
         for body in ("[1]", "{", '"text"'):
             assert rudderstack("POST", START, data=body).status_code == 400

@@ -91,7 +91,7 @@ def test_states_that_are_not_documented(sandbox: Sandbox, prophecy: Any) -> None
 
 
 def test_times_with_a_zone(sandbox: Sandbox, prophecy: Any) -> None:
-    sandbox.set_behavior(PIPELINE, Behavior(times="zulu"))
+    sandbox.set_behavior(PIPELINE, Behavior(time_format="zulu"))
     run = status(prophecy, trigger(prophecy))
     assert re.fullmatch(f"{TIME}Z", run["createdAt"])
 
@@ -152,10 +152,10 @@ def test_bodies_that_are_no_json(sandbox: Sandbox, prophecy: Any) -> None:
 
 def test_a_fabric_where_nothing_starts(sandbox: Sandbox, prophecy: Any) -> None:
     sandbox.set_behavior(PIPELINE, [Behavior(outcome="fail"), Behavior()])
-    sandbox.configure("prophecy", wrong_fabric="lost")
+    sandbox.configure("prophecy", unknown_fabric="lost")
     lost = trigger(prophecy, fabricId=2290)
     assert "not found" in refused(prophecy("GET", f"/{lost}"))
-    sandbox.configure("prophecy", wrong_fabric="stuck")
+    sandbox.configure("prophecy", unknown_fabric="stuck")
     stuck = trigger(prophecy, fabricId=2290)
     sandbox.advance(7 * 86_400)
     run = status(prophecy, stuck)
@@ -173,7 +173,7 @@ def test_run_ids_in_a_path(sandbox: Sandbox, prophecy: Any) -> None:
     for path in (run_id, quote(run_id, safe=""), f"%{ord(run_id[0]):x}{run_id[1:]}"):
         assert prophecy.json("GET", f"/{path}")["runId"] == run_id
     assert sandbox.requests()[-2].path.endswith("%3D%3D")
-    sandbox.configure("prophecy", ids="base64")
+    sandbox.configure("prophecy", id_format="base64")
     run_id = trigger(prophecy)
     assert "/" in run_id
     assert "+" in run_id
@@ -192,7 +192,7 @@ def test_credentials(sandbox: Sandbox, prophecy: Any) -> None:
         assert (answer.status_code, set(answer.json())) == (401, {"message"})
     assert [one.headers["x-auth-token"] for one in sandbox.requests()] == ["missing", "invalid", "missing"]
     assert well_known.PROPHECY_TOKEN not in repr(sandbox.requests())
-    sandbox.configure("prophecy", refusal="login_page")
+    sandbox.configure("prophecy", invalid_token_response="login_page")
     sandbox.add_fault(Fault("expired_token", method="GET"))
     for answer in (prophecy("POST", "", json=BODY, headers=wrong[1]), prophecy("GET", "/x")):
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -206,12 +206,12 @@ def test_pipelines_of_ones_own(sandbox: Sandbox, prophecy: Any) -> None:
     run = status(prophecy, run_id)
     assert (run["projectId"], run["fabricId"]) == ("7", "8")
     assert "not found in project `7`" in refused(prophecy("POST", "", json={**BODY, "projectId": "7"}))
-    stranger = sandbox.begin_run("mine")
+    stranger = sandbox.start_run("mine")
     assert status(prophecy, stranger.id)["fabricId"] == "8"
     for wrong in (
         lambda: sandbox.add_target("prophecy", "project", "x"),
-        lambda: sandbox.set_behavior(PIPELINE, Behavior(times="local")),
-        lambda: sandbox.configure("prophecy", wrong_fabric="ignored"),
+        lambda: sandbox.set_behavior(PIPELINE, Behavior(time_format="local")),
+        lambda: sandbox.configure("prophecy", unknown_fabric="ignored"),
     ):
         with pytest.raises(ValueError, match=r"\w"):
             wrong()
@@ -251,7 +251,7 @@ def test_where_a_deep_link_leads(sandbox: Sandbox, prophecy: Any, page: str, els
 
 def test_the_run_history_lists_the_newest_run_first(sandbox: Sandbox, prophecy: Any) -> None:
     first, second = trigger(prophecy), trigger(prophecy, pipelineName=FAILING)
-    elsewhere = sandbox.begin_run(PIPELINE).id  # nobody said where, so on the usual fabric
+    elsewhere = sandbox.start_run(PIPELINE).id  # nobody said where, so on the usual fabric
     prophecy.base_url = f"{sandbox.url}/prophecy"
     text = prophecy("GET", HISTORY_PAGE.format(**USUAL)).text
     assert sorted((first, second, elsewhere), key=text.index) == [elsewhere, second, first]

@@ -42,11 +42,11 @@ def test_a_run_goes_from_running_to_finished(sandbox: Sandbox, rudderstack: Any)
 
 
 def test_the_other_spelling(sandbox: Sandbox, rudderstack: Any) -> None:
-    run_id = start(rudderstack, well_known.PROFILES_SNAKE)
-    running = status(rudderstack, run_id, well_known.PROFILES_SNAKE)
+    run_id = start(rudderstack, well_known.PROFILES_SNAKE_CASE)
+    running = status(rudderstack, run_id, well_known.PROFILES_SNAKE_CASE)
     assert (running["status"], running["finished_at"], running["error"]) == ("running", None, "")
     sandbox.advance(13)
-    finished = status(rudderstack, run_id, well_known.PROFILES_SNAKE)
+    finished = status(rudderstack, run_id, well_known.PROFILES_SNAKE_CASE)
     assert set(finished) == {"id", "job_id", "status", "error", "started_at", "finished_at", "tasks"}
     assert (finished["id"], finished["status"]) == (run_id, "finished")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", finished["finished_at"])
@@ -79,7 +79,7 @@ def test_one_run_of_a_project_at_a_time(sandbox: Sandbox, rudderstack: Any) -> N
 
 
 def test_a_strangers_run_is_in_the_way_and_not_counted(sandbox: Sandbox, rudderstack: Any) -> None:
-    stranger = sandbox.begin_run(PROJECT)
+    stranger = sandbox.start_run(PROJECT)
     assert stranger.source == "scheduler"
     assert rudderstack("POST", f"/sources/{PROJECT}/start").status_code == 409
     assert sandbox.starts("rudderstack") == 0
@@ -171,7 +171,7 @@ def test_an_encoded_slash_reaches_no_other_endpoint(sandbox: Sandbox, rudderstac
 
 def test_behaviors_in_turn(sandbox: Sandbox, rudderstack: Any) -> None:
     failed = Behavior(running_seconds=1, outcome="fail", error="boom")
-    sandbox.set_behavior(PROJECT, [failed, Behavior(running_seconds=2, spelling="snake")])
+    sandbox.set_behavior(PROJECT, [failed, Behavior(running_seconds=2, field_case="snake")])
     ended = []
     for _ in range(3):
         run_id = start(rudderstack)

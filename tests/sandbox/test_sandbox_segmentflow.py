@@ -268,7 +268,7 @@ def test_journeys_of_ones_own(sandbox: Sandbox, segmentflow: Any) -> None:
     assert "API entry" in refused(
         segmentflow("POST", f"/public/journeys/{mine}/trigger", json={"recipient": ANNA}), 422, "validation_failed"
     )
-    stranger = sandbox.begin_run(JOURNEY)
+    stranger = sandbox.start_run(JOURNEY)
     assert status(segmentflow, stranger.id)["status"] == "queued"
     assert sandbox.starts("segmentflow") == 1
     for wrong in (

@@ -122,7 +122,7 @@ def test_a_profiling_runs_result_comes_bit_by_bit(sandbox: Sandbox, testgen: Any
 
 def test_what_only_looks_green(sandbox: Sandbox, testgen: Any) -> None:
     broken, empty = submit(testgen, well_known.SUITE_BAD_SQL), submit(testgen, well_known.SUITE_EMPTY)
-    nowhere = profile(testgen, well_known.TABLE_GROUP_NOWHERE)
+    nowhere = profile(testgen, well_known.TABLE_GROUP_NO_SCHEMA)
     sandbox.advance(20)
     assert test_run(testgen, broken)["result"] == {"score": 1.0, "result_counts": {**ZEROS, "error": 1}}
     assert test_run(testgen, empty)["result"] == {"score": 1.0, "result_counts": ZEROS}

@@ -53,9 +53,9 @@ def test_jobs_by_kind_and_state(sandbox: Sandbox, testgen: Any, tested: str, pro
 
 
 def test_what_others_started(sandbox: Sandbox, testgen: Any) -> None:
-    scheduled = sandbox.begin_run(SUITE, vendor="testgen")
-    by_hand = sandbox.begin_run(GROUP, vendor="testgen", source="ui")
-    sandbox.begin_run(SUITE, vendor="testgen", source="system")
+    scheduled = sandbox.start_run(SUITE, vendor="testgen")
+    by_hand = sandbox.start_run(GROUP, vendor="testgen", source="ui")
+    sandbox.start_run(SUITE, vendor="testgen", source="system")
     sandbox.advance(30)
     jobs = testgen.json("GET", "/projects/DEFAULT/jobs")["items"]
     assert [(one["id"], one["source"]) for one in jobs] == [(by_hand.id, "ui"), (scheduled.id, "scheduler")]

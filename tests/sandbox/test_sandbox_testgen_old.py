@@ -69,7 +69,7 @@ def test_what_it_does_not_have_yet(sandbox: Sandbox, testgen_old: Any) -> None:
 
 
 def test_kinds_and_states_of_its_own(sandbox: Sandbox, testgen_old: Any) -> None:
-    monitors = sandbox.begin_run(GROUP, vendor="testgen-old", kind="run-monitors")
+    monitors = sandbox.start_run(GROUP, vendor="testgen-old", kind="run-monitors")
     found = testgen_old.json("GET", "/projects/DEFAULT/jobs?job_key=run-monitors")["items"]
     assert [(one["id"], one["job_key"]) for one in found] == [(monitors.id, "run-monitors")]
     refused = testgen_old("GET", "/projects/DEFAULT/jobs?status=paused")

@@ -67,7 +67,7 @@ def test_a_sensor_is_called_with_a_context(
         for event in found:
             instance.report_runless_asset_event(event)
         if number == 0 and build is build_observation_sensor:
-            sandbox.begin_run(TESTS.target)
+            sandbox.start_run(TESTS.target)
         clock.sleep(60)
     assert [event.asset_key for event in events if isinstance(event, dg.AssetMaterialization)] == [
         dg.AssetKey("quality")

@@ -42,7 +42,7 @@ def test_a_strangers_success_is_a_materialization_with_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite(gate=QualityGate(min_score=0.5))], sandbox, instance)
-    run = sandbox.begin_run(TESTS.target, source="scheduler")
+    run = sandbox.start_run(TESTS.target, source="scheduler")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == [run.id]
     shown = materializations(instance, "it")[0].asset_materialization.metadata
@@ -61,7 +61,7 @@ def test_a_strangers_failure_is_an_observation_and_a_failed_check(
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(outcome="fail"))
     driver = observing([suite()], sandbox, instance)
-    run = sandbox.begin_run(TESTS.target, source="ui")
+    run = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == []
     assert observed_failures(instance, "it") == [run.id]
@@ -92,8 +92,8 @@ def test_of_what_nobody_watches_nothing_is_told(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite()], sandbox, instance)
-    sandbox.begin_run(well_known.SUITE_ORDERS, source="ui")
-    sandbox.begin_run(PROFILING.target, source="ui")
+    sandbox.start_run(well_known.SUITE_ORDERS, source="ui")
+    sandbox.start_run(PROFILING.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == []
     assert "0 pending" in str(driver.skipped[-1])
@@ -102,7 +102,7 @@ def test_of_what_nobody_watches_nothing_is_told(
 def test_what_was_made_before_the_first_tick_is_not_told(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    sandbox.begin_run(TESTS.target, source="ui")
+    sandbox.start_run(TESTS.target, source="ui")
     clock.sleep(3600)
     driver = observing([suite()], sandbox, instance)
     driver.ticks(clock, 3, every=60)
@@ -113,7 +113,7 @@ def test_profiling_and_tests_are_told_apart(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite(), suite(key="profile", run=PROFILING)], sandbox, instance)
-    tests, profile = sandbox.begin_run(TESTS.target, source="ui"), sandbox.begin_run(PROFILING.target, source="ui")
+    tests, profile = sandbox.start_run(TESTS.target, source="ui"), sandbox.start_run(PROFILING.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert (reported(instance, "it"), reported(instance, "profile")) == ([tests.id], [profile.id])
 
@@ -123,7 +123,7 @@ def test_a_run_that_takes_days_is_told_at_its_end(
 ) -> None:
     sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=100_000), Behavior(running_seconds=10)])
     driver = observing([suite()], sandbox, instance)
-    long, short = sandbox.begin_run(TESTS.target, source="ui"), sandbox.begin_run(TESTS.target, source="ui")
+    long, short = sandbox.start_run(TESTS.target, source="ui"), sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=3600)
     assert reported(instance, "it") == [short.id]
     driver.ticks(clock, 30, every=3600)
@@ -136,12 +136,12 @@ def test_a_lost_tick_loses_nothing_and_tells_nothing_twice(
 ) -> None:
     asset = suite()
     driver = observing([asset], sandbox, instance)
-    first = sandbox.begin_run(TESTS.target, source="ui")
+    first = sandbox.start_run(TESTS.target, source="ui")
     clock.sleep(300)
     with pytest.raises(Lost):
         driver.tick(lost_after=stored)
     driver.sensor = build_observation_sensor([asset])
-    second = sandbox.begin_run(TESTS.target, source="ui")
+    second = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == [first.id, second.id]
 
@@ -149,7 +149,7 @@ def test_a_lost_tick_loses_nothing_and_tells_nothing_twice(
 def test_an_outage_loses_nothing(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     driver = observing([suite()], sandbox, instance)
     sandbox.add_fault(Fault("status", path="^/testgen/", status=503, times=100_000))
-    run = sandbox.begin_run(TESTS.target, source="ui")
+    run = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 3, every=3600)
     assert "503" in str(driver.skipped[-1])
     sandbox.clear_faults()
@@ -182,15 +182,15 @@ class TestAmperity:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         sandbox.configure("amperity", requests_per_second=None)
-        probe = sandbox.begin_run(well_known.AMPERITY_COURIERS, source="schedule")
+        probe = sandbox.start_run(well_known.AMPERITY_COURIERS, source="schedule")
         resources = sandbox_resources(sandbox.url, requests_per_second=None)  # not a matter of speed here
         amperity = resources["amperity"]
         assert isinstance(amperity, AmperityResource)
         name = amperity.get_workflow(probe.id, verbose=False).name
         clock.sleep(3600)
         driver = observing([self.workflow(workflow_name=name)], sandbox, instance, resources=resources)
-        run = sandbox.begin_run(well_known.AMPERITY_COURIERS, source="schedule")
-        sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, source="schedule")
+        run = sandbox.start_run(well_known.AMPERITY_COURIERS, source="schedule")
+        sandbox.start_run(well_known.AMPERITY_ORCHESTRATION, source="schedule")
         driver.ticks(clock, 8, every=60)
         assert reported(instance, "ingest") == [run.id]
         assert "tasks_succeeded" in evaluations(instance, "ingest")
@@ -250,14 +250,14 @@ def test_a_job_runs_once_for_each_observed_run(
     driver = Driver(build_observation_sensor([asset], job=job), [asset, downstream], sandbox, instance, jobs=[job])
     driver.tick()
     for _ in range(2):
-        sandbox.begin_run(TESTS.target, source="ui")
+        sandbox.start_run(TESTS.target, source="ui")
         driver.ticks(clock, 5, every=60)
     assert [run.dagster_run.job_name for run in driver.runs] == ["refresh", "refresh"]
 
 
 def test_observed_assets_may_be_deferred(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     driver = observing([deferred(TESTS)], sandbox, instance)
-    run = sandbox.begin_run(TESTS.target, source="ui")
+    run = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == [run.id]
 
@@ -270,7 +270,7 @@ def test_a_lost_tick_leaves_none_of_a_runs_assets_out(
     sandbox.set_behavior(TESTS.target, Behavior(outcome=outcome))
     asset = build_remote_run_asset(TESTS, specs=[dg.AssetSpec("a"), dg.AssetSpec("b")])
     driver = observing([asset], sandbox, instance)
-    run = sandbox.begin_run(TESTS.target, source="ui")
+    run = sandbox.start_run(TESTS.target, source="ui")
     clock.sleep(300)
     with pytest.raises(Lost):
         driver.tick(lost_after=stored)
@@ -287,7 +287,7 @@ def test_a_run_that_never_tells_what_it_ran_is_not_awaited_for_ever(
     sandbox.add_fault(
         Fault("wrong_type", method="GET", path="/test-runs/[^/]*$", field="test_suite_id", value=None, times=2)
     )
-    sandbox.begin_run(TESTS.target, source="ui")
+    sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 2, every=60)
     assert "1 pending" in str(driver.skipped[-1])
     sandbox.add_fault(
@@ -301,10 +301,10 @@ def test_runs_whose_records_are_not_to_be_had_hold_nobody_else_up(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite()], sandbox, instance)
-    for run in [sandbox.begin_run(TESTS.target, source="ui") for _ in range(4)]:
+    for run in [sandbox.start_run(TESTS.target, source="ui") for _ in range(4)]:
         sandbox.add_fault(Fault("status", method="GET", path=f"/test-runs/{run.id}", status=404, times=100_000))
     clock.sleep(1)
-    well = sandbox.begin_run(TESTS.target, source="ui")
+    well = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "it") == [well.id]
 

@@ -64,8 +64,8 @@ def test_anothers_run_whose_result_dagster_does_not_take_holds_nobody_up(
 ) -> None:
     assets = [build_remote_run_asset(run, key=key) for key, run in (("odd", ODD), ("well", TESTS))]
     driver = observing(assets, sandbox, instance)
-    sandbox.begin_run(ODD.target, source="ui")
-    run = sandbox.begin_run(TESTS.target, source="ui")
+    sandbox.start_run(ODD.target, source="ui")
+    run = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "well") == [run.id]
     assert "acme/when" in str(driver.skipped[-1])

@@ -136,7 +136,7 @@ def test_observation_of_another_vendor_goes_on(
     )
     driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources={"amperity": amperity})
     failed = daemon_ticks(driver, clock, 1)
-    begun = sandbox.begin_run(TESTS.target)
+    begun = sandbox.start_run(TESTS.target)
     for _ in range(10):
         failed += daemon_ticks(driver, clock, 1)
         clock.sleep(50)
@@ -159,7 +159,7 @@ def test_a_lasting_401_fails_idle_ticks_of_observation(
     assert len(failed) >= 4
     assert all("401" in said for said in failed)
     sandbox.clear_faults()
-    run = sandbox.begin_run(TESTS.target)
+    run = sandbox.start_run(TESTS.target)
     for _ in range(4):
         assert not daemon_ticks(driver, clock, 1)
         clock.sleep(50)

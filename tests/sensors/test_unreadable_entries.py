@@ -22,7 +22,7 @@ def watched(sandbox: Sandbox, clock: SandboxClock, vendor: str) -> tuple[RemoteR
     if vendor == "testgen":
         return TESTS, well_known.SUITE_ORDERS, resources
     sandbox.configure("amperity", requests_per_second=None)
-    probe = sandbox.begin_run(well_known.AMPERITY_COURIERS)
+    probe = sandbox.start_run(well_known.AMPERITY_COURIERS)
     name = resources["amperity"].get_workflow(probe.id, verbose=False).name  # type: ignore[attr-defined]
     clock.sleep(7200)
     run = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS, workflow_name=name)
@@ -38,8 +38,8 @@ def test_another_persons_entry_stops_no_observation(
 ) -> None:
     run, other, resources = watched(sandbox, clock, vendor)
     driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
-    wanted = sandbox.begin_run(run.target, source="ui")
-    sandbox.begin_run(other, source="ui")  # the newest is listed first
+    wanted = sandbox.start_run(run.target, source="ui")
+    sandbox.start_run(other, source="ui")  # the newest is listed first
     sandbox.add_fault(odd(vendor, field, value))
     driver.ticks(clock, 8, every=60)
     assert reported(instance, "it") == [wanted.id]
@@ -52,7 +52,7 @@ def test_an_entry_that_becomes_readable_is_reported(
 ) -> None:
     run, _, resources = watched(sandbox, clock, vendor)
     driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
-    wanted = sandbox.begin_run(run.target, source="ui")
+    wanted = sandbox.start_run(run.target, source="ui")
     sandbox.add_fault(odd(vendor, "state"))
     driver.ticks(clock, 5, every=60)
     assert reported(instance, "it") == []
@@ -68,7 +68,7 @@ def test_an_entry_that_stays_unreadable_is_given_up_after_an_hour(
     # A run that is not known keeps the list being read from its creation on.
     run, _, resources = watched(sandbox, clock, vendor)
     driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
-    sandbox.begin_run(run.target, source="ui")
+    sandbox.start_run(run.target, source="ui")
     sandbox.add_fault(odd(vendor, "state"))
     driver.ticks(clock, 3, every=600)
     assert "1 pending" in str(driver.skipped[-1])

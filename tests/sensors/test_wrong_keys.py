@@ -85,7 +85,7 @@ def test_a_job_for_others_runs_is_requested_as_before(
             instance.report_runless_asset_event(event)
         requested += [request.job_name for request in data.run_requests or []]
         if number == 0:
-            sandbox.begin_run(TESTS.target)
+            sandbox.start_run(TESTS.target)
         clock.sleep(60)
     assert requested == ["afterwards"]
 

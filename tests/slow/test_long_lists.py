@@ -163,12 +163,12 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
     # After a restart: what ended since the oldest start is more than there is time for.
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     begun = current_clock().wall()
-    ended = {sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity").id}
+    ended = {sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity").id}
     for _ in range(20):
         current_clock().sleep(1000)
-        ended |= {sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity").id for _ in range(10)}
+        ended |= {sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity").id for _ in range(10)}
     current_clock().sleep(100)
-    sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")  # which shows that the list hides nothing
+    sandbox.start_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")  # which shows that the list hides nothing
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.05))
     resource = _amperity(sandbox)
     ends, shown, ticks = ListReader(), set[str](), 1
@@ -216,7 +216,7 @@ def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox)
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     for _ in range(60):  # another's; of two runs that are due, 40 entries are read
-        sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
+        sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity")
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10_000))
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
@@ -292,7 +292,7 @@ def _amperity(sandbox: Sandbox, **settings: Any) -> RemoteRunResource:
 def _knowing(resource: RemoteRunResource, sandbox: Sandbox) -> RemoteRunResource:
     """The same, after its first list: what that tells of the server need not be asked for any more."""
     sandbox.set_behavior(well_known.AMPERITY_ORCHESTRATION, Behavior(running_seconds=100_000))
-    sandbox.begin_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")
+    sandbox.start_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")
     assert list(resource.list_runs(current_clock().wall() - 60) or ())
     return resource
 
@@ -306,7 +306,7 @@ def _lists_of_ends(sandbox: Sandbox) -> list[bool]:
 
 
 def _deferred_run(asset: object, sandbox: Sandbox, *, told_now: bool = False) -> DeferredRun:
-    run = sandbox.begin_run(well_known.AMPERITY_COURIERS, vendor="amperity")
+    run = sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity")
     now = current_clock().wall()
     record = LedgerEntry(EntryKind.STARTED, now, "", "", f"AmperityWorkflowRun {RUN.target}", "", run_id=run.id)
     return DeferredRun(

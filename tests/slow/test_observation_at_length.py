@@ -61,8 +61,8 @@ class TestAfterAnOutage:
         runs = []
         for number in range(5 * _PAGE):
             if number % 20 == 0:
-                runs.append(sandbox.begin_run(COURIERS, source="schedule").id)
-            sandbox.begin_run(well_known.AMPERITY_FILES, source="schedule")
+                runs.append(sandbox.start_run(COURIERS, source="schedule").id)
+            sandbox.start_run(well_known.AMPERITY_FILES, source="schedule")
             clock.sleep(every)
         clock.sleep(DAY)
         driver.ticks(clock, 6, every=60)
@@ -81,8 +81,8 @@ class TestAfterAnOutage:
         runs = []
         for number in range(250):
             if number % 50 == 0:
-                runs.append(sandbox.begin_run(TESTS.target, source="ui").id)
-            sandbox.begin_run(well_known.SUITE_ORDERS, source="ui")
+                runs.append(sandbox.start_run(TESTS.target, source="ui").id)
+            sandbox.start_run(well_known.SUITE_ORDERS, source="ui")
             clock.sleep(120)
         monkeypatch.setattr(limits, "OBSERVE_LIST_SECONDS", 0.04)
         sandbox.add_fault(Fault("hang", path="/jobs$", seconds=0.04))
@@ -95,7 +95,7 @@ class TestAfterAnOutage:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         driver = observing([suite()], sandbox, instance)
-        runs = [sandbox.begin_run(TESTS.target, source="ui") for _ in range(3)]
+        runs = [sandbox.start_run(TESTS.target, source="ui") for _ in range(3)]
         with monkeypatch.context() as patched:
             patched.setattr(limits, "OBSERVE_LIST_SECONDS", 0.0)
             patched.setattr(limits, "MIN_LISTED", 1)
@@ -110,7 +110,7 @@ class TestAfterAnOutage:
     ) -> None:
         driver = observing([suite()], sandbox, instance)
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600))
-        run = sandbox.begin_run(TESTS.target, source="ui")
+        run = sandbox.start_run(TESTS.target, source="ui")
         driver.ticks(clock, 2, every=500)  # by then the vendor tells what it runs
         sandbox.add_fault(Fault("status", path="/projects/.*/jobs$", status=500, times=100_000))
         driver.ticks(clock, 3, every=300)
@@ -120,7 +120,7 @@ class TestAfterAnOutage:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         began = clock.wall()
-        told, pending, unknown, new = (sandbox.begin_run(TESTS.target, source="ui").id for _ in range(4))
+        told, pending, unknown, new = (sandbox.start_run(TESTS.target, source="ui").id for _ in range(4))
         driver = Driver(build_observation_sensor([suite()]), [suite()], sandbox, instance)
         kept = {
             "since": began,
@@ -140,8 +140,8 @@ class TestTurns:
         sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=20_000)] * 12 + [Behavior(running_seconds=7200)])
         driver = observing([suite()], sandbox, instance)
         for _ in range(12):
-            sandbox.begin_run(TESTS.target, source="ui")
-        last = sandbox.begin_run(TESTS.target, source="ui")
+            sandbox.start_run(TESTS.target, source="ui")
+        last = sandbox.start_run(TESTS.target, source="ui")
         driver.ticks(clock, 2, every=4000)  # by then they are listed no more
         # There is time for a few looks in each tick.
         sandbox.add_fault(Fault("hang", method="GET", path="/jobs/", seconds=0.1))
@@ -155,7 +155,7 @@ class TestTurns:
         asset = deferred(TESTS)
         driver = observing([asset], sandbox, instance)
         materialize([asset], sandbox, instance)
-        stranger = sandbox.begin_run(TESTS.target, source="ui")
+        stranger = sandbox.start_run(TESTS.target, source="ui")
         driver.ticks(clock, 3, every=2500)
         assert "1 pending" in str(driver.skipped[-1])
         before = len(calls(sandbox, "testgen", "/jobs/"))
@@ -187,7 +187,7 @@ class TestNotFound:
     def pending(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> Driver:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=5000))
         driver = observing([suite()], sandbox, instance)
-        sandbox.begin_run(TESTS.target, source="ui")
+        sandbox.start_run(TESTS.target, source="ui")
         driver.ticks(clock, 2, every=2000)  # by then it is listed no more
         return driver
 
@@ -231,12 +231,12 @@ class TestWhereListsAreFilteredByDefault:
     ) -> None:
         sandbox.configure("amperity", list_defaults=filters)
         for _ in range(2):
-            sandbox.begin_run(config_id, source="schedule")  # of a type that there never was nobody asks for each state
-        sandbox.begin_run(COURIERS, source="schedule")
+            sandbox.start_run(config_id, source="schedule")  # of a type that there never was nobody asks for each state
+        sandbox.start_run(COURIERS, source="schedule")
         clock.sleep(7200)
         driver = observing_amperity(sandbox, instance, config_id)
         sandbox.set_behavior(config_id, Behavior(running_seconds=1500, outcome=outcome))
-        run = sandbox.begin_run(config_id, source="schedule")
+        run = sandbox.start_run(config_id, source="schedule")
         driver.ticks(clock, 9, every=240)
         told = reported if outcome == "succeed" else observed_failures
         assert told(instance, "it") == [run.id]
@@ -244,8 +244,8 @@ class TestWhereListsAreFilteredByDefault:
     def test_a_server_that_shows_all_is_not_asked_for_each_state(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
-        sandbox.begin_run(well_known.AMPERITY_FAILING, source="schedule")
-        sandbox.begin_run(ORCHESTRATION, source="schedule")
+        sandbox.start_run(well_known.AMPERITY_FAILING, source="schedule")
+        sandbox.start_run(ORCHESTRATION, source="schedule")
         clock.sleep(7200)
         driver = observing_amperity(sandbox, instance)
         before = len(sandbox.requests("amperity"))

@@ -115,7 +115,7 @@ def test_new_data_is_never_seen_with_an_earlier_success(
     for behavior in outcomes:
         sandbox.set_behavior(TESTS.target, behavior)
         if is_observed:
-            sandbox.begin_run(TESTS.target, source="scheduler")
+            sandbox.start_run(TESTS.target, source="scheduler")
         else:
             materialize([asset], sandbox, instance)
         is_good[sandbox.runs()[-1].id] = behavior is GOOD

@@ -30,7 +30,7 @@ def test_a_lasting_problem_of_another_vendor_loses_no_evaluations_of_an_observed
     )
     driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources={"amperity": amperity})
     daemon_ticks(driver, clock, 1)
-    begun = sandbox.begin_run(TESTS.target)
+    begun = sandbox.start_run(TESTS.target)
     for _ in range(20):
         daemon_ticks(driver, clock, 1)
         clock.sleep(50)
@@ -57,14 +57,14 @@ def test_one_observed_run_without_a_record_holds_up_no_later_runs_for_a_month(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([deferred(TESTS)], sandbox, instance)
-    first = sandbox.begin_run(TESTS.target, source="ui")
+    first = sandbox.start_run(TESTS.target, source="ui")
     for _ in range(20):
         driver.ticks(clock, 1, every=60)
         if reported(instance, "it"):
             break
     # Its record is deleted between the two phases.
     sandbox.add_fault(Fault("status", method="GET", path=f"/testgen/api/v1/test-runs/{first.id}", status=404))
-    second = sandbox.begin_run(TESTS.target, source="ui")
+    second = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 60, every=600)
     assert reported(instance, "it") == [first.id, second.id]
 

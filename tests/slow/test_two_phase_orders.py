@@ -159,7 +159,7 @@ def test_observed_runs_keep_the_order_when_a_call_fails(
 ) -> None:
     sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=20, counts=BAD), Behavior(running_seconds=20)])
     driver = observing([suite()], sandbox, instance)
-    bad, good = (sandbox.begin_run(TESTS.target, source="ui") for _ in range(2))
+    bad, good = (sandbox.start_run(TESTS.target, source="ui") for _ in range(2))
     clock.sleep(900)
     until_reported(driver, clock, 2)
     assert reported(instance, "it") == [bad.id, good.id]

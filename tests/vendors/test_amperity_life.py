@@ -145,7 +145,7 @@ class TestFailing:
 
     @pytest.mark.covers("amperity.field.error-cancel")
     def test_a_workflow_that_somebody_stops_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.set_behavior(COURIERS.target, Behavior(outcome="cancel", stopped_as="stopped"))
+        sandbox.set_behavior(COURIERS.target, Behavior(outcome="cancel", stopped_state="stopped"))
         assert "ended stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
 
     def test_what_the_vendor_refuses_is_not_retried(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -158,20 +158,20 @@ class TestFailing:
 
 class TestStopping:
     @pytest.mark.parametrize(
-        ("run", "stopped_as"), [(COURIERS, "canceled"), (ORCHESTRATION, "stopped"), (CAMPAIGN, "canceled")]
+        ("run", "stopped_state"), [(COURIERS, "canceled"), (ORCHESTRATION, "stopped"), (CAMPAIGN, "canceled")]
     )
     @pytest.mark.covers("amperity.rule.stop-at-once", "amperity.rule.stop-orchestration", "cancel.orchestration")
     def test_stops_the_workflow(
-        self, run: AmperityWorkflowRun, stopped_as: str, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, run: AmperityWorkflowRun, stopped_state: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.set_behavior(run.target, Behavior(running_seconds=3600, stopped_as=stopped_as))
+        sandbox.set_behavior(run.target, Behavior(running_seconds=3600, stopped_state=stopped_state))
 
         with at_pause(sandbox, lambda: terminate(instance)):
             result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
         said = failure(result)
-        assert f"ended with status {stopped_as}" in said
+        assert f"ended with status {stopped_state}" in said
         assert ("Orchestration tasks that have already started cannot be stopped" in said) is (run is ORCHESTRATION)
-        assert [one.state for one in sandbox.runs("amperity")] == [stopped_as]
+        assert [one.state for one in sandbox.runs("amperity")] == [stopped_state]
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.covers("amperity.rule.stop-after-end")

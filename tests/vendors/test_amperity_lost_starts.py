@@ -93,7 +93,7 @@ class TestInBothKindsOfList:
     )
     def test_of_each_kind(self, config_id: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         for other in {COURIERS, ORCHESTRATION, CAMPAIGN} - {config_id}:
-            sandbox.begin_run(other)
+            sandbox.start_run(other)
         tried = lose(sandbox, amperity, config_id=config_id)
         assert [one.run_id for one in found(amperity, tried, config_id)] == [sandbox.runs("amperity")[-1].id]
 
@@ -101,7 +101,7 @@ class TestInBothKindsOfList:
     def test_a_campaigns_fetch_counts_too(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         # Which of its two types a started campaign has is documented nowhere, and a second one would reach people.
         tried = lose_before_it_arrives(sandbox, amperity, config_id=CAMPAIGN)
-        run = sandbox.begin_run(CAMPAIGN, kind="campaign.fetch")
+        run = sandbox.start_run(CAMPAIGN, kind="campaign.fetch")
         assert [one.run_id for one in found(amperity, tried, CAMPAIGN)] == [run.id]
 
     @pytest.mark.parametrize("after", [0, 2.5, 8, 60, 3600])
@@ -110,13 +110,15 @@ class TestInBothKindsOfList:
         current_clock().sleep(after)
         assert len(found(amperity, tried)) == 1
 
-    @pytest.mark.parametrize("spelling", ["lower", "title", "kebab", "snake"])
-    @pytest.mark.parametrize(("words", "outcome"), [("fetch", "fail"), ("stop", "cancel")])
+    @pytest.mark.parametrize("state_case", ["lower", "title", "kebab", "snake"])
+    @pytest.mark.parametrize(("state_names", "outcome"), [("fetch", "fail"), ("stop", "cancel")])
     @pytest.mark.covers("amperity.parameter.state")
     def test_in_every_spelling_of_its_state(
-        self, spelling: str, words: str, outcome: Any, sandbox: Sandbox, amperity: AmperityResource
+        self, state_case: str, state_names: str, outcome: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        sandbox.set_behavior(COURIERS, Behavior(spelling=spelling, words=words, outcome=outcome, running_seconds=12))
+        sandbox.set_behavior(
+            COURIERS, Behavior(state_case=state_case, state_names=state_names, outcome=outcome, running_seconds=12)
+        )
         tried = lose(sandbox, amperity)
         for _ in range(5):
             assert len(found(amperity, tried)) == 1
@@ -131,14 +133,14 @@ class TestInBothKindsOfList:
 
     def test_several_candidates(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose(sandbox, amperity)
-        sandbox.begin_run(well_known.AMPERITY_SLOW)
+        sandbox.start_run(well_known.AMPERITY_SLOW)
         # The list tells of no configuration, so any courier group's will do.
         assert {one.run_id for one in found(amperity, tried)} == {one.id for one in sandbox.runs("amperity")}
 
     def test_the_name_tells_which_is_ours(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose(sandbox, amperity)
         [ours] = sandbox.runs("amperity")
-        other = sandbox.begin_run(well_known.AMPERITY_SLOW)
+        other = sandbox.start_run(well_known.AMPERITY_SLOW)
         name = amperity.get_workflow(ours.id, verbose=False).name
         assert amperity.get_workflow(other.id, verbose=False).name != name
         named = run_of().with_fields({"workflow_name": name})
@@ -157,17 +159,17 @@ class TestInBothKindsOfList:
 
     @pytest.mark.covers("amperity.parameter.created-from", "amperity.parameter.type")
     def test_runs_from_before_and_long_after_are_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        sandbox.begin_run(COURIERS)
+        sandbox.start_run(COURIERS)
         current_clock().sleep(60)
         tried = lose_before_it_arrives(sandbox, amperity)
         current_clock().sleep(86_400)
-        sandbox.begin_run(COURIERS)
+        sandbox.start_run(COURIERS)
         assert found(amperity, tried) == []
 
     def test_by_another_machines_clock_what_is_near_is_undecided(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        sandbox.begin_run(COURIERS)
+        sandbox.start_run(COURIERS)
         current_clock().sleep(60)
         tried = lose_before_it_arrives(sandbox, amperity, by_this_process=False)
         assert [one.is_ambiguous for one in found(amperity, tried)] == [True]
@@ -178,7 +180,7 @@ class TestInBothKindsOfList:
         sandbox.configure("amperity", last_token=last_token)
         tried = lose(sandbox, amperity)
         for _ in range(45):
-            sandbox.begin_run(COURIERS)
+            sandbox.start_run(COURIERS)
         assert len(found(amperity, tried)) == 46
         tokens = [request.query.get("next_token") for request in sandbox.requests("amperity")[1:]]
         assert tokens[0] is None
@@ -292,7 +294,7 @@ class TestInAStep:
 
     @pytest.mark.covers("lost-start.several-candidates")
     def test_several_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.begin_run(well_known.AMPERITY_SLOW)
+        sandbox.start_run(well_known.AMPERITY_SLOW)
         sandbox.add_fault(LOST)
         said = failure(run_workflow(sandbox, instance))
         assert all(run.id in said for run in sandbox.runs("amperity"))

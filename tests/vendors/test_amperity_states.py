@@ -87,13 +87,13 @@ class TestStates:
         answer(sandbox, {"id": "wf-1", "state": word})
         assert look(amperity, "wf-1").state is RunState.UNKNOWN
 
-    @pytest.mark.parametrize("spelling", ["lower", "title", "kebab", "snake"])
-    @pytest.mark.parametrize("words", ["fetch", "stop"])
+    @pytest.mark.parametrize("state_case", ["lower", "title", "kebab", "snake"])
+    @pytest.mark.parametrize("state_names", ["fetch", "stop"])
     @pytest.mark.covers("amperity.field.workflow-created-at", "amperity.field.workflow-ended-at")
     def test_the_life_of_a_run_in_both_pages_words(
-        self, spelling: str, words: str, sandbox: Sandbox, amperity: AmperityResource
+        self, state_case: str, state_names: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        sandbox.set_behavior(COURIERS, Behavior(spelling=spelling, words=words, running_seconds=10))
+        sandbox.set_behavior(COURIERS, Behavior(state_case=state_case, state_names=state_names, running_seconds=10))
         run_id = start(amperity)
         seen = []
         for _ in range(5):
@@ -124,20 +124,20 @@ class TestStates:
         status = look(amperity, run_id)
         assert (status.state, status.error) == (RunState.FAILED, "boom <b>")
 
-    @pytest.mark.parametrize("stopped_as", ["canceled", "stopped"])
+    @pytest.mark.parametrize("stopped_state", ["canceled", "stopped"])
     @pytest.mark.covers(
         "amperity.endpoint.stop",
         "amperity.field.error-cancel",
         "amperity.state.canceled",
         "amperity.rule.stop-at-once",
     )
-    def test_a_stopped_run_is_canceled(self, stopped_as: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        sandbox.set_behavior(COURIERS, Behavior(stopped_as=stopped_as))
+    def test_a_stopped_run_is_canceled(self, stopped_state: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        sandbox.set_behavior(COURIERS, Behavior(stopped_state=stopped_state))
         run_id = start(amperity)
         run_of().cancel(amperity, run_id)
         sandbox.advance(60)
         status = look(amperity, run_id)
-        assert (status.state, status.vendor_status) == (RunState.CANCELED, stopped_as)
+        assert (status.state, status.vendor_status) == (RunState.CANCELED, stopped_state)
         assert status.error == "Workflow manually stopped"
 
     @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ def test_testgens_newer_jobs_are_passed_over(
     for _ in range(5):
         times.append(clock.wall())
         clock.sleep(60)
-        runs.append(sandbox.begin_run(well_known.SUITE_CLEAN).id)
+        runs.append(sandbox.start_run(well_known.SUITE_CLEAN).id)
         clock.sleep(60)
     for _ in range(others):
-        sandbox.begin_run(well_known.SUITE_ORDERS)
+        sandbox.start_run(well_known.SUITE_ORDERS)
     assert listed(testgen, times[1], times[4]) == runs[3:0:-1]
     assert listed(testgen, times[0], times[1]) == runs[:1]
     assert listed(testgen, times[0] - 60, times[0]) == []
@@ -44,7 +44,7 @@ def test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is(
         begin, runs = clock.wall(), []
         for _ in range(10):
             clock.sleep(60)
-            runs.append(sandbox.begin_run(well_known.AMPERITY_COURIERS).id)
+            runs.append(sandbox.start_run(well_known.AMPERITY_COURIERS).id)
         clock.sleep(7200)
         resource: AmperityResource = amperity_at()  # which knows nothing of the vendor's clock yet
         found = [
@@ -61,7 +61,7 @@ def test_amperitys_list_up_to_now_leaves_none_out_however_wrong_our_clock_is(
     with use_clock(ClockOff(sandbox, ahead)) as clock:
         begin = clock.wall()
         clock.sleep(60)
-        run = sandbox.begin_run(well_known.AMPERITY_COURIERS).id
+        run = sandbox.start_run(well_known.AMPERITY_COURIERS).id
         clock.sleep(7200)
         # Dagster makes a resource for each tick, which knows nothing of the vendor's clock yet.
         assert listed(amperity_at(), begin) == [run]
@@ -73,7 +73,7 @@ def test_amperitys_list_up_to_now_leaves_none_out_however_wrong_our_clock_is(
 def test_a_job_whose_making_testgen_does_not_tell_is_listed_without_a_time(
     sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
 ) -> None:
-    sandbox.begin_run(well_known.SUITE_CLEAN)
+    sandbox.start_run(well_known.SUITE_CLEAN)
     clock.sleep(3600)
     sandbox.add_fault(Fault("missing_field", method="GET", path="/jobs$", field="items.0.created_at"))
     [one] = testgen.list_runs(clock.wall() - 60) or ()

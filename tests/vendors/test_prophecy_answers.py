@@ -49,12 +49,12 @@ class TestStates:
         # `updatedAt` is there all the time, so it is an end only where the word says so.
         assert (status.finished_at is not None) is state.is_final
 
-    @pytest.mark.parametrize("times", ["naive", "zulu"])
+    @pytest.mark.parametrize("time_format", ["naive", "zulu"])
     @pytest.mark.covers("prophecy.field.run-created-at", "prophecy.field.run-updated-at")
     def test_times_are_utc_with_and_without_a_zone(
-        self, times: str, sandbox: Sandbox, prophecy: ProphecyResource
+        self, time_format: str, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
-        sandbox.set_behavior(PIPELINE, Behavior(times=times, running_seconds=12))
+        sandbox.set_behavior(PIPELINE, Behavior(time_format=time_format, running_seconds=12))
         run_id = start(prophecy)
         sandbox.advance(60)
         status = look(prophecy, run_id)

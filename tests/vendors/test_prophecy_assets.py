@@ -30,12 +30,12 @@ def sent(sandbox: Sandbox) -> Any:
 
 
 class TestOutcome:
-    @pytest.mark.parametrize(("ids", "times"), [("dashes", "naive"), ("base64", "zulu")])
+    @pytest.mark.parametrize(("id_format", "time_format"), [("dashes", "naive"), ("base64", "zulu")])
     def test_a_good_run_is_a_materialization(
-        self, ids: str, times: str, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, id_format: str, time_format: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.configure("prophecy", ids=ids)
-        sandbox.set_behavior(PIPELINE, Behavior(times=times))
+        sandbox.configure("prophecy", id_format=id_format)
+        sandbox.set_behavior(PIPELINE, Behavior(time_format=time_format))
         result = start(RUN, sandbox, instance)
         assert result.success
         assert entries(instance, KEY) == ["starting", "started"]
@@ -143,7 +143,7 @@ class TestRefusedStarts:
     def test_an_expired_token_that_shows_as_a_login_page_is_said(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        sandbox.configure("prophecy", refusal="login_page")
+        sandbox.configure("prophecy", invalid_token_response="login_page")
         resource = ProphecyResource(access_token="pat-expired", base_url=f"{sandbox.url}/prophecy")
         result = start(RUN, sandbox, instance, resources={"prophecy": resource})
         assert "HTML instead of JSON" in failure(result)
@@ -154,7 +154,7 @@ class TestRefusedStarts:
 class TestAWrongFabric:
     @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
     def test_whose_run_is_lost(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.configure("prophecy", wrong_fabric="lost")
+        sandbox.configure("prophecy", unknown_fabric="lost")
         result = start(NOWHERE, sandbox, instance)
         assert "is no longer known" in failure(result)
         assert "with a wrong fabric_id" in failure(result)
@@ -162,7 +162,7 @@ class TestAWrongFabric:
 
     @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
     def test_whose_run_never_begins(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.configure("prophecy", wrong_fabric="stuck")
+        sandbox.configure("prophecy", unknown_fabric="stuck")
         result = start(NOWHERE, sandbox, instance, timeout=300)
         assert "did not finish within" in failure(result)
         assert "the last status from the vendor was 'RUNNING'" in failure(result)
@@ -214,7 +214,7 @@ class TestLostAnswers:
 
 class TestAttaching:
     def test_a_retry_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        sandbox.configure("prophecy", ids="base64")
+        sandbox.configure("prophecy", id_format="base64")
         with at_pause(sandbox, dies):
             assert start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("prophecy") == 1

@@ -115,12 +115,12 @@ class TestWhatIsSent:
         assert answer["fabricId"] == str(FABRIC)
         assert look(prophecy, run_id).state is RunState.RUNNING
 
-    @pytest.mark.parametrize("ids", ["dashes", "base64"])
+    @pytest.mark.parametrize("id_format", ["dashes", "base64"])
     @pytest.mark.covers("prophecy.endpoint.status", "prophecy.parameter.run-id")
-    def test_a_runs_id_is_encoded_whole(self, ids: str, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
-        sandbox.configure("prophecy", ids=ids)
+    def test_a_runs_id_is_encoded_whole(self, id_format: str, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+        sandbox.configure("prophecy", id_format=id_format)
         run_id = start(prophecy)
-        assert set("==" if ids == "dashes" else "/+") <= set(run_id)
+        assert set("==" if id_format == "dashes" else "/+") <= set(run_id)
         assert look(prophecy, run_id).state is RunState.RUNNING
         path = sandbox.requests("prophecy")[-1].path
         assert path == f"/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
@@ -348,7 +348,7 @@ class TestRefusals:
 
     @pytest.mark.covers("prophecy.error.expired-token-401")
     def test_a_login_page_in_place_of_an_answer_is_told(self, sandbox: Sandbox) -> None:
-        sandbox.configure("prophecy", refusal="login_page")
+        sandbox.configure("prophecy", invalid_token_response="login_page")
         resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
         with pytest.raises(UnexpectedResponseError, match=r"HTML instead of JSON.*Sign In.*login page") as raised:
             start(resource)

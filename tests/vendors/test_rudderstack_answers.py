@@ -78,7 +78,7 @@ class TestStates:
         sandbox.add_fault(Fault("status", status=200, body={"status": "failed", "error": error}))
         assert look(rudderstack, "r").error == text
 
-    @pytest.mark.parametrize("spelling", ["camel", "snake"])
+    @pytest.mark.parametrize("field_case", ["camel", "snake"])
     @pytest.mark.covers(
         "rudderstack.field.started-at",
         "rudderstack.field.finished-at",
@@ -86,9 +86,9 @@ class TestStates:
         "rudderstack.field.tasks-finished-at",
     )
     def test_both_spellings_say_the_same(
-        self, spelling: str, sandbox: Sandbox, rudderstack: RudderStackResource
+        self, field_case: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
-        sandbox.set_behavior(PROJECT, Behavior(spelling=spelling, tasks=["a", "b"], running_seconds=10))
+        sandbox.set_behavior(PROJECT, Behavior(field_case=field_case, tasks=["a", "b"], running_seconds=10))
         run_id = start(rudderstack)
         sandbox.advance(7)
         going = look(rudderstack, run_id)

@@ -21,12 +21,12 @@ class TestAsAnAsset:
         assert checks(result)["run_status"].passed
 
     @pytest.mark.parametrize("style", ["failed", "finished_with_error"])
-    @pytest.mark.parametrize("spelling", ["camel", "snake"])
+    @pytest.mark.parametrize("field_case", ["camel", "snake"])
     @pytest.mark.covers("rudderstack.state.finished-with-error", "rudderstack.state.failed")
     def test_both_ways_to_fail_are_failures(
-        self, style: str, spelling: str, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, style: str, field_case: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        behavior = Behavior(outcome="fail", error="no column AMOUNT", failure_style=style, spelling=spelling)
+        behavior = Behavior(outcome="fail", error="no column AMOUNT", failure_style=style, field_case=field_case)
         sandbox.set_behavior(PROJECT, behavior)
         result = run_profiles(sandbox, instance)
         assert not result.success

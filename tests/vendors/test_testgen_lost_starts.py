@@ -39,7 +39,7 @@ def lose(sandbox: Sandbox, resource: TestGenResource, run: object, fault: Fault 
 
 
 def colleague_runs(sandbox: Sandbox, target: str, mount: str, *, times: int = 1, source: str = "api") -> list[str]:
-    return [sandbox.begin_run(target, vendor=mount, source=source).id for _ in range(times)]
+    return [sandbox.start_run(target, vendor=mount, source=source).id for _ in range(times)]
 
 
 def found(resource: TestGenResource, run: object, tried: StartAttempt) -> list[StartCandidate] | None:
@@ -142,7 +142,7 @@ class TestBySuiteAndTime:
         mount, resource, run = place
         tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
         colleague_runs(sandbox, well_known.SUITE_ORDERS, mount)
-        colleague_runs(sandbox, well_known.TABLE_GROUP_NOWHERE, mount)
+        colleague_runs(sandbox, well_known.TABLE_GROUP_NO_SCHEMA, mount)
         pass_time(7)
         assert found(resource, run, tried) == []
 

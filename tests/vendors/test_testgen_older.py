@@ -130,7 +130,7 @@ def older_server(sandbox: Sandbox, **fields: Any) -> dict[str, TestGenResource]:
 def begin_and_cancel_while_pending(sandbox: Sandbox, resource: TestGenResource, run: Any, mount: str) -> str:
     """Another person's job, which never gets a record that tells its suite or table group."""
     sandbox.set_behavior(run.target, [Behavior(queued_seconds=3600, cancel_seconds=2), Behavior()], vendor=mount)
-    job_id = sandbox.begin_run(run.target, vendor=mount, source="api").id
+    job_id = sandbox.start_run(run.target, vendor=mount, source="api").id
     resource.cancel_job(job_id)
     current_clock().sleep(3)
     assert resource.get_job(job_id).status == "canceled"

@@ -229,7 +229,7 @@ class TestProfilingRuns:
     def test_of_no_tables_pass_no_check_though_the_score_is_one(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
-        result = run_to_its_end(sandbox, either, group_run(well_known.TABLE_GROUP_NOWHERE))
+        result = run_to_its_end(sandbox, either, group_run(well_known.TABLE_GROUP_NO_SCHEMA))
         assert numbers(result)["testgen/score"] == 1.0
         assert numbers(result)["testgen/table_count"] == 0
         assert [outcome.passed for outcome in result.checks] == [False, False]

@@ -76,7 +76,7 @@ class TestAnotherPersonsEntry:
         self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         tried = lose(sandbox, testgen, suite_run())
-        sandbox.begin_run(SUITE, vendor="testgen", source="api")
+        sandbox.start_run(SUITE, vendor="testgen", source="api")
         sandbox.add_fault(odd("testgen", field, value))
         one = next(one for one in found(testgen, suite_run(), tried) if one.is_ours)
         assert one.run_id == sandbox.runs("testgen")[0].id
@@ -86,7 +86,7 @@ class TestAnotherPersonsEntry:
         self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         tried = lose(sandbox, testgen, suite_run(), NEVER_ARRIVED)
-        sandbox.begin_run(SUITE, vendor="testgen", source="api")
+        sandbox.start_run(SUITE, vendor="testgen", source="api")
         sandbox.add_fault(odd("testgen", field, value))
         assert found(testgen, suite_run(), tried) == []
 
@@ -97,7 +97,7 @@ class TestAnotherPersonsEntry:
         for mount, resource, run in places(testgen_old, amperity):
             sandbox.clear_faults()
             tried = lose(sandbox, resource, run, NEVER_ARRIVED)
-            sandbox.begin_run(run.target, vendor=mount, source="api")
+            sandbox.start_run(run.target, vendor=mount, source="api")
             sandbox.add_fault(odd(mount.partition("-")[0], field, value))
             current_clock().sleep(5)
             [only] = found(resource, run, tried)
@@ -110,7 +110,7 @@ class TestAnotherPersonsEntry:
     ) -> None:
         for mount, resource, run in places(testgen_old, amperity):
             sandbox.clear_faults()
-            sandbox.begin_run(run.target, vendor=mount, source="api")
+            sandbox.start_run(run.target, vendor=mount, source="api")
             current_clock().sleep(60)
             tried = lose(sandbox, resource, run, NEVER_ARRIVED)
             sandbox.add_fault(odd(mount.partition("-")[0], field, value))

@@ -1,15 +1,16 @@
 """Simulates Amperity's API of 2024-04-01, limited to workflows.
 
-Documented: the endpoints, their headers, bodies, filters and cursors, the statuses of refusals, the rate limit. Not
+Documented: the endpoints, their headers, bodies, filters and cursors, the statuses of errors, the rate limit. Not
 documented, so assumed here: a wrong tenant is 403, a filter by an unknown state finds nothing, an unknown parameter is
 400, lists are newest first with 20 entries per page, the errors of the token endpoint have the API's shape, the token
 endpoint has no rate limit, and requests above the limit count too.
 
 Options of `Behavior`:
-    spelling: The spelling of states: `lower` ("in progress"), `title` ("In progress"), `kebab`, `snake`. `hold` is not
+    state_case: The case of states: `lower` ("in progress"), `title` ("In progress"), `kebab`, `snake`. `hold` is not
         changed.
-    words: `fetch` (started, in progress, stopping) or `stop` (running, canceling), from two pages of the documentation.
-    stopped_as: `canceled` (as in samples) or `stopped` (as in the UI).
+    state_names: `fetch` (started, in progress, stopping) or `stop` (running, canceling), from two pages of the
+        documentation.
+    stopped_state: `canceled` (as in samples) or `stopped` (as in the UI).
     start_status: 201 (specification) or 200 (older pages).
     tasks: For each task, its outcome (`succeeded`, `failed`, `skipped`, or any text), or a dict with `label`, `outcome`
         and `error`.
@@ -41,25 +42,25 @@ from typing_extensions import override
 
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.amperity import listing, times, workflow
-from dagster_runs.sandbox.amperity.oauth import OAuth
-from dagster_runs.sandbox.amperity.problems import (
+from dagster_runs.sandbox.amperity.errors import (
     CAMPAIGN,
-    COURIERS,
-    ORCHESTRATION,
+    COURIER_GROUP,
+    ORCHESTRATION_GROUP,
     PREFIXES,
     check_query,
-    problem,
-    refuse,
-    start_body,
+    error_response,
+    parse_start_body,
+    rejection,
 )
+from dagster_runs.sandbox.amperity.oauth import OAuth
 from dagster_runs.sandbox.behavior import Behavior
-from dagster_runs.sandbox.clock import Clock, utc
-from dagster_runs.sandbox.exchange import ApiResponse, Call, Route
+from dagster_runs.sandbox.clock import Clock, to_utc
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, Route
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.runs import Phase, Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
 
-_VERSION = "2024-04-01"
+_API_VERSION = "2024-04-01"
 _ALPHABET = string.ascii_letters + string.digits
 _REASONS = {
     400: "Bad Request",
@@ -83,7 +84,7 @@ class Amperity(Vendor):
     mount = "amperity"
     title = "Amperity"
     base_path = "/amperity/api"
-    logins: ClassVar = {
+    connection_info: ClassVar = {
         "Tenant": well_known.AMPERITY_TENANT,
         "Bearer token": well_known.AMPERITY_TOKEN,
         "OAuth client id": well_known.AMPERITY_CLIENT_ID,
@@ -91,15 +92,15 @@ class Amperity(Vendor):
         "OAuth token endpoint": "<base URL>/v0/oauth2/token",
     }
     run_kinds: ClassVar = {
-        COURIERS: (workflow.COURIERS_RUN,),
-        ORCHESTRATION: (workflow.ORCHESTRATION_RUN,),
+        COURIER_GROUP: (workflow.COURIER_GROUP_RUN,),
+        ORCHESTRATION_GROUP: (workflow.ORCHESTRATION_GROUP_RUN,),
         CAMPAIGN: (workflow.CAMPAIGN_SEND, workflow.CAMPAIGN_FETCH),
     }
     options = frozenset(
         {
-            "spelling",
-            "words",
-            "stopped_as",
+            "state_case",
+            "state_names",
+            "stopped_state",
             "start_status",
             "tasks",
             "task_start",
@@ -109,7 +110,7 @@ class Amperity(Vendor):
             "warn_after_ms",
         }
     )
-    usual_settings: ClassVar = {
+    default_settings: ClassVar = {
         "requests_per_second": 10,
         "last_token": "absent",
         "list_defaults": False,
@@ -117,9 +118,9 @@ class Amperity(Vendor):
         "version_status": 401,
     }
     choices: ClassVar = {
-        "spelling": workflow.SPELLINGS,
-        "words": ("fetch", "stop"),
-        "stopped_as": ("canceled", "stopped"),
+        "state_case": workflow.STATE_CASES,
+        "state_names": ("fetch", "stop"),
+        "stopped_state": ("canceled", "stopped"),
         "start_status": (201, 200),
         "task_start": ("created_at", "started_at"),
         "attribution": ("customer", "platform", None),
@@ -138,16 +139,16 @@ class Amperity(Vendor):
     @override
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/api/workflow/runs", self._start),
-            Route("GET", "/api/workflow/runs", self._list),
-            Route("GET", "/api/workflow/runs/{run_id}", self._fetch),
-            Route("POST", "/api/workflow/runs/{run_id}/stop", self._stop),
-            Route("GET", "/api/campaigns", self._campaigns),
+            Route("POST", "/api/workflow/runs", self._start_workflow),
+            Route("GET", "/api/workflow/runs", self._list_workflows),
+            Route("GET", "/api/workflow/runs/{run_id}", self._get_workflow),
+            Route("POST", "/api/workflow/runs/{run_id}/stop", self._stop_workflow),
+            Route("GET", "/api/campaigns", self._list_campaigns),
             *self.oauth.routes(),
         ]
 
     @override
-    def load_defaults(self) -> None:
+    def add_default_targets(self) -> None:
         failing = Behavior(
             running_seconds=12.0,
             outcome="fail",
@@ -158,11 +159,11 @@ class Amperity(Vendor):
         shorter = Behavior(running_seconds=12.0)
         slow = Behavior(running_seconds=3600.0)
         delivery = {"deliver_at": "2026-12-24T20:30:00Z", "destination_data_template_id": "ptg-1abcAB4C2"}
-        self.add_target(COURIERS, well_known.AMPERITY_COURIERS, longer, name="Daily")
-        self.add_target(COURIERS, well_known.AMPERITY_FILES, shorter, name="Daily files", file_based=True)
-        self.add_target(COURIERS, well_known.AMPERITY_FAILING, failing, name="Loyalty Membership")
-        self.add_target(COURIERS, well_known.AMPERITY_SLOW, slow, name="Full refresh")
-        self.add_target(ORCHESTRATION, well_known.AMPERITY_ORCHESTRATION, shorter, name="Braze")
+        self.add_target(COURIER_GROUP, well_known.AMPERITY_COURIERS, longer, name="Daily")
+        self.add_target(COURIER_GROUP, well_known.AMPERITY_FILES, shorter, name="Daily files", file_based=True)
+        self.add_target(COURIER_GROUP, well_known.AMPERITY_FAILING, failing, name="Loyalty Membership")
+        self.add_target(COURIER_GROUP, well_known.AMPERITY_SLOW, slow, name="Full refresh")
+        self.add_target(ORCHESTRATION_GROUP, well_known.AMPERITY_ORCHESTRATION, shorter, name="Braze")
         self.add_target(CAMPAIGN, well_known.AMPERITY_CAMPAIGN, Behavior(), name="Holiday Campaign", **delivery)
 
     @override
@@ -175,8 +176,8 @@ class Amperity(Vendor):
         return super().add_target(kind, target_id, defaults, **{"name": target_id, **fields})
 
     @override
-    def check_target(self, kind: str, target_id: str) -> str:
-        prefix = next(prefix for prefix, of in PREFIXES.items() if of == kind)
+    def normalize_target_id(self, kind: str, target_id: str) -> str:
+        prefix = next(prefix for prefix, prefix_kind in PREFIXES.items() if prefix_kind == kind)
         if not target_id.startswith(prefix):
             raise ValueError(f"the id of a {kind} must begin with {prefix}, got {target_id!r}")
         return target_id
@@ -187,137 +188,141 @@ class Amperity(Vendor):
         workflow.check_tasks(behavior)
 
     @override
-    def account(self, call: Call) -> str | None:
-        return None if _is_token(call) else call.headers.get("amperity-tenant", "")
+    def account_of(self, request: ApiRequest) -> str | None:
+        return None if _is_token_request(request) else request.headers.get("amperity-tenant", "")
 
     @override
-    def credentials(self, call: Call) -> Credentials:
-        if _is_token(call):
-            return "valid" if self.oauth.accepts_client(call) else "invalid"
-        scheme, _, token = call.headers.get("Authorization", "").partition(" ")
+    def check_credentials(self, request: ApiRequest) -> Credentials:
+        if _is_token_request(request):
+            return "valid" if self.oauth.is_valid_client(request) else "invalid"
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return "missing"
-        return "valid" if self.oauth.accepts(token.strip()) else "invalid"
+        return "valid" if self.oauth.is_valid_token(token.strip()) else "invalid"
 
     @override
-    def refuse_credentials(self, credentials: Credentials) -> ApiResponse:
-        return problem(401, _REASONS[401] if credentials == "missing" else "Invalid or expired access token")
+    def unauthorized(self, credentials: Credentials) -> ApiResponse:
+        return error_response(401, _REASONS[401] if credentials == "missing" else "Invalid or expired access token")
 
     @override
-    def refuse_request(self, call: Call) -> ApiResponse | None:
-        tenant = call.headers.get("amperity-tenant")
+    def validate_request(self, request: ApiRequest) -> ApiResponse | None:
+        tenant = request.headers.get("amperity-tenant")
         if not tenant:
-            return problem(400, "Missing required header: amperity-tenant")
+            return error_response(400, "Missing required header: amperity-tenant")
         if tenant != well_known.AMPERITY_TENANT:
-            return problem(403, f"Not authorized for tenant '{tenant}'")
+            return error_response(403, f"Not authorized for tenant '{tenant}'")
         # The header takes precedence over the parameter.
-        version = call.headers.get("api-version") or call.query.get("api_version")
+        version = request.headers.get("api-version") or request.query.get("api_version")
         if not version:
-            return problem(400, "Missing required header: api-version")
-        if version != _VERSION:
-            return problem(self.settings["version_status"], f"Invalid API version identifier: '{version}'")
+            return error_response(400, "Missing required header: api-version")
+        if version != _API_VERSION:
+            return error_response(self.settings["version_status"], f"Invalid API version identifier: '{version}'")
         return None
 
     @override
-    def word(self, run: Run, now: float) -> str:
-        return workflow.word(run, now)
+    def run_status(self, run: Run, now: float) -> str:
+        return workflow.workflow_state(run, now)
 
     @override
-    def new_id(self) -> str:
-        day, number = utc(self.clock.now()).strftime("%Y%m%d"), 10_000 + secrets.randbelow(90_000)
+    def generate_id(self) -> str:
+        day, number = to_utc(self.clock.now()).strftime("%Y%m%d"), 10_000 + secrets.randbelow(90_000)
         return f"wf-{day}-{number}-{''.join(secrets.choice(_ALPHABET) for _ in range(6))}"
 
     @override
-    def end_value(self, field: str, now: float) -> str:
-        return times.show(now)
+    def format_end_time(self, field: str, now: float) -> str:
+        return times.format_time(now)
 
     @override
-    def give_state(self, body: dict[str, Any], word: str, *, ended: bool, now: float) -> bool:
+    def set_state(self, body: dict[str, Any], state: str, *, ended: bool, now: float) -> bool:
         items = body.get("data")
         if isinstance(items, list):
             # Uses sum(), because any() would stop after the first changed entry.
-            return sum(self.give_state(item, word, ended=ended, now=now) for item in items) > 0
-        changed = super().give_state(body, word, ended=ended, now=now)
+            return sum(self.set_state(item, state, ended=ended, now=now) for item in items) > 0
+        changed = super().set_state(body, state, ended=ended, now=now)
         if changed and not ended:
             body.pop("ended_at", None)
         return changed
 
     @override
-    def error(self, status: int) -> ApiResponse:
+    def error_response(self, status: int) -> ApiResponse:
         reason = _REASONS.get(status, "Error")
         # 502 and 504 come from a proxy, and are not documented.
-        return gateway_error(status, reason) if status in (502, 504) else problem(status, reason)
+        return gateway_error(status, reason) if status in (502, 504) else error_response(status, reason)
 
     # --- endpoints
 
-    def _start(self, call: Call) -> ApiResponse:
-        check_query(call, ())
-        body = start_body(call)
+    def _start_workflow(self, request: ApiRequest) -> ApiResponse:
+        check_query(request, ())
+        body = parse_start_body(request)
         target = self.targets.get(body["config_id"])
         if target is None:
-            raise refuse(400, f"Can't find configuration with ID '{body['config_id']}'")
+            raise rejection(400, f"Can't find configuration with ID '{body['config_id']}'")
         if target.fields.get("file_based") and "range_from" not in body:
-            raise refuse(400, "range_from must be specified for a courier group that pulls files")
-        run = self.start(target, body=body)
+            raise rejection(400, "range_from must be specified for a courier group that pulls files")
+        run = self.start_run(target, body=body)
         status = run.plan.options.get("start_status", 201)
-        return ApiResponse(status, workflow.started(run, *self._named(run), self.clock.now()), started_run=run.id)
+        return ApiResponse(
+            status, workflow.render_started(run, *self._name_and_tenant(run), self.clock.now()), started_run=run.id
+        )
 
-    def _list(self, call: Call) -> ApiResponse:
-        check_query(call, (*listing.FILTERS, *listing.PAGING))
+    def _list_workflows(self, request: ApiRequest) -> ApiResponse:
+        check_query(request, (*listing.FILTERS, *listing.PAGING_PARAMETERS))
         now = self.clock.now()
         newest_first = list(reversed(self.runs.values()))
-        runs = listing.filtered(newest_first, call, now, self.settings)
-        return listing.page(runs, call, self.settings, self._listed)
+        runs = listing.filter_runs(newest_first, request, now, self.settings)
+        return listing.make_page(runs, request, self.settings, self._render_list_item)
 
-    def _listed(self, run: Run) -> dict[str, Any]:
+    def _render_list_item(self, run: Run) -> dict[str, Any]:
         now = self.clock.now()
-        response = {**workflow.overview(run, *self._named(run), now), **workflow.principal(run)}
-        error = workflow.workflow_error(run, now) if self.settings["list_errors"] else None
+        response = {**workflow.render_overview(run, *self._name_and_tenant(run), now), **workflow.render_principal(run)}
+        error = workflow.render_error(run, now) if self.settings["list_errors"] else None
         return response if error is None else {"error": error, **response}
 
-    def _fetch(self, call: Call, run_id: str) -> ApiResponse:
-        check_query(call, ("view",))
-        view = call.query.get("view", "overview")
+    def _get_workflow(self, request: ApiRequest, run_id: str) -> ApiResponse:
+        check_query(request, ("view",))
+        view = request.query.get("view", "overview")
         if view not in ("overview", "verbose"):
-            raise refuse(400, f"view must be overview or verbose, got '{view}'")
-        run = self._run(run_id)
-        show = workflow.overview if view == "overview" else workflow.verbose
-        return ApiResponse(200, show(run, *self._named(run), self.clock.now()))
+            raise rejection(400, f"view must be overview or verbose, got '{view}'")
+        run = self._find_run(run_id)
+        render = workflow.render_overview if view == "overview" else workflow.render_verbose
+        return ApiResponse(200, render(run, *self._name_and_tenant(run), self.clock.now()))
 
-    def _stop(self, call: Call, run_id: str) -> ApiResponse:
-        check_query(call, ())
-        run, now = self._run(run_id), self.clock.now()
+    def _stop_workflow(self, request: ApiRequest, run_id: str) -> ApiResponse:
+        check_query(request, ())
+        run, now = self._find_run(run_id), self.clock.now()
         if run.phase(now) is Phase.ENDED:
-            raise refuse(409, f"Workflow {run.id} has already ended: {self.word(run, now)}")
+            raise rejection(409, f"Workflow {run.id} has already ended: {self.run_status(run, now)}")
         if run.cancel_requested_at is None:
             run.cancel_requested_at = now
-        return ApiResponse(200, {**workflow.overview(run, *self._named(run), now), "task_instances": []})
+        return ApiResponse(
+            200, {**workflow.render_overview(run, *self._name_and_tenant(run), now), "task_instances": []}
+        )
 
-    def _campaigns(self, call: Call) -> ApiResponse:
-        check_query(call, ("destination_data_template_id", *listing.PAGING))
-        template = call.query.get("destination_data_template_id")
+    def _list_campaigns(self, request: ApiRequest) -> ApiResponse:
+        check_query(request, ("destination_data_template_id", *listing.PAGING_PARAMETERS))
+        template = request.query.get("destination_data_template_id")
         campaigns = [
             target
             for target in self.targets.values()
             if target.kind == CAMPAIGN and template in (None, target.fields.get("destination_data_template_id"))
         ]
-        return listing.page(campaigns, call, self.settings, _campaign)
+        return listing.make_page(campaigns, request, self.settings, _render_campaign)
 
-    def _run(self, run_id: str) -> Run:
+    def _find_run(self, run_id: str) -> Run:
         run = self.runs.get(run_id)
         if run is None:
-            raise refuse(404, f"Can't find workflow with ID '{run_id}'")
+            raise rejection(404, f"Can't find workflow with ID '{run_id}'")
         return run
 
-    def _named(self, run: Run) -> tuple[str, str]:
+    def _name_and_tenant(self, run: Run) -> tuple[str, str]:
         return str(self.targets[run.target_id].fields["name"]), well_known.AMPERITY_TENANT
 
 
-def _is_token(call: Call) -> bool:
-    return call.segments == ("api", "v0", "oauth2", "token")
+def _is_token_request(request: ApiRequest) -> bool:
+    return request.segments == ("api", "v0", "oauth2", "token")
 
 
-def _campaign(target: Target) -> dict[str, Any]:
+def _render_campaign(target: Target) -> dict[str, Any]:
     deliver_at = target.fields.get("deliver_at")
-    shown = {"id": target.id, "name": target.fields["name"]}
-    return shown if deliver_at is None else {**shown, "deliver_at": deliver_at}
+    campaign = {"id": target.id, "name": target.fields["name"]}
+    return campaign if deliver_at is None else {**campaign, "deliver_at": deliver_at}

@@ -11,30 +11,30 @@ from dagster_runs.sandbox.amperity import times
 from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.runs import Phase, Run
 
-COURIERS_RUN = "courier.group/run"
-ORCHESTRATION_RUN = "amperity.orchestration.orchestration/run"
+COURIER_GROUP_RUN = "courier.group/run"
+ORCHESTRATION_GROUP_RUN = "amperity.orchestration.orchestration/run"
 CAMPAIGN_SEND, CAMPAIGN_FETCH = "campaign.send", "campaign.fetch"
 
-SPELLINGS = ("lower", "title", "kebab", "snake")
+STATE_CASES = ("lower", "title", "kebab", "snake")
 
-_ERROR = (
+_DEFAULT_ERROR = (
     "Found table in an invalid state: loyalty_members. This error can be resolved by removing this table or by "
     "loading data to the table."
 )
-_STOPPED = "Workflow manually stopped"
+_STOPPED_MESSAGE = "Workflow manually stopped"
 # The documentation's pages on fetching a run and on stopping a run use different states.
-_WORDS = {
-    "fetch": {"begin": "started", "run": "in progress", "stop": "stopping"},
-    "stop": {"begin": "running", "run": "running", "stop": "canceling"},
+_STATE_NAMES = {
+    "fetch": {"start": "started", "run": "in progress", "stop": "stopping"},
+    "stop": {"start": "running", "run": "running", "stop": "canceling"},
 }
 # Labels from the documentation, with plausible task types.
 _TASKS = {
-    COURIERS_RUN: (
+    COURIER_GROUP_RUN: (
         ("Updating domain tables", "domain-table.update", "spark-sql"),
         ("Generating database", "database.generate", "databricks"),
         ("Validating database Customer 360", "database.validate", "prodigal"),
     ),
-    ORCHESTRATION_RUN: (
+    ORCHESTRATION_GROUP_RUN: (
         ("Running segment", "segment.run", "prodigal-aurora"),
         ("Getting query results", "query.results", "prodigal"),
         ("Syncing tables", "bridge.sync", "legacy"),
@@ -51,40 +51,40 @@ _TASKS = {
 }
 
 
-def word(run: Run, now: float) -> str:
+def workflow_state(run: Run, now: float) -> str:
     """Returns the workflow's state. The state of a held run is exactly as in the test."""
     phase = run.phase(now)
     if phase is Phase.HELD:
         return str(run.plan.hold)
-    words = _WORDS[run.plan.options.get("words", "fetch")]
+    names = _STATE_NAMES[run.plan.options.get("state_names", "fetch")]
     if phase is Phase.QUEUED:
-        return _spell("scheduled", run)
+        return _format_state("scheduled", run)
     if phase is Phase.CANCELING:
-        return _spell(words["stop"], run)
+        return _format_state(names["stop"], run)
     if phase is Phase.ENDED:
-        ended = {"succeed": "succeeded", "fail": "failed", "cancel": run.plan.options.get("stopped_as", "canceled")}
-        return _spell(ended[run.outcome], run)
-    if any(task.outcome == "failed" and task.ends <= now for task in _tasks(run)):
-        return _spell("running with failures", run)
-    return _spell(words["begin" if run.progress(now) < 0.1 else "run"], run)
+        final = {"succeed": "succeeded", "fail": "failed", "cancel": run.plan.options.get("stopped_state", "canceled")}
+        return _format_state(final[run.outcome], run)
+    if any(task.outcome == "failed" and task.ends_at <= now for task in _tasks(run)):
+        return _format_state("running with failures", run)
+    return _format_state(names["start" if run.progress(now) < 0.1 else "run"], run)
 
 
-def overview(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
+def render_overview(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
     """Returns the seven fields of the overview. `ended_at` is included only after the end."""
     ended_at = run.ended_at(now)
-    ended = {} if ended_at is None else {"ended_at": times.show(ended_at)}
+    end = {} if ended_at is None else {"ended_at": times.format_time(ended_at)}
     return {
         "type": run.kind,
-        **ended,
+        **end,
         "id": run.id,
         "tenant": tenant,
-        "created_at": times.show(run.created_at),
+        "created_at": times.format_time(run.created_at),
         "name": name,
-        "state": word(run, now),
+        "state": workflow_state(run, now),
     }
 
 
-def principal(run: Run) -> dict[str, str]:
+def render_principal(run: Run) -> dict[str, str]:
     """Returns the user or system that started the workflow. Only a user has an email address."""
     if run.source == "api":
         return {"principal_id": "api-key|amp-sandbox", "principal_name": "Sandbox API key"}
@@ -98,41 +98,41 @@ def principal(run: Run) -> dict[str, str]:
     }
 
 
-def started(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
+def render_started(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
     """Returns the response to a start: everything except the tasks, which do not exist yet."""
     version = f"etv-{run.id.removeprefix('wf-')}"
     warning = run.plan.options.get("warn_after_ms")
     return {
         "task_instances": [],
-        **overview(run, name, tenant, now),
-        **principal(run),
+        **render_overview(run, name, tenant, now),
+        **render_principal(run),
         "launched_version": version,
         "current_version": version,
         **({} if warning is None else {"warn_after_ms": warning}),
     }
 
 
-def verbose(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
+def render_verbose(run: Run, name: str, tenant: str, now: float) -> dict[str, Any]:
     """Returns the verbose view."""
-    response = {**started(run, name, tenant, now), "task_instances": _task_instances(run, tenant, now)}
-    error = workflow_error(run, now)
+    response = {**render_started(run, name, tenant, now), "task_instances": _render_task_instances(run, tenant, now)}
+    error = render_error(run, now)
     return response if error is None else {**response, "error": error}
 
 
-def workflow_error(run: Run, now: float) -> dict[str, Any] | None:
+def render_error(run: Run, now: float) -> dict[str, Any] | None:
     """Returns the error of a workflow that failed or was canceled; None for other workflows."""
     if run.phase(now) is not Phase.ENDED or run.outcome == "succeed":
         return None
     if run.outcome == "cancel":
         kind = "amperity.workflow.workflow.repository.core/cancel"
-        return {"attribution": "customer", "type": kind, "message": _STOPPED}
+        return {"attribution": "customer", "type": kind, "message": _STOPPED_MESSAGE}
     options = run.plan.options
     data = {"data": options["error_data"]} if "error_data" in options else {}
     attribution = options.get("attribution", "customer")
     return {
         **({} if attribution is None else {"attribution": attribution}),
         "type": options.get("error_type", "amperity.workflow.task.stitch/table"),
-        "message": _message(run),
+        "message": _error_message(run),
         **data,
     }
 
@@ -165,23 +165,24 @@ class _Task:
     execution: str
     outcome: str
     error: Any
-    begins: float
-    ends: float
+    starts_at: float
+    ends_at: float
 
 
 def _tasks(run: Run) -> list[_Task]:
     """Returns the tasks, which run one after the other in equal shares of the time. Skipped tasks take no time."""
-    usual = ("succeeded", "failed", "skipped") if run.plan.outcome == "fail" else ("succeeded",) * 3
+    default_outcomes = ("succeeded", "failed", "skipped") if run.plan.outcome == "fail" else ("succeeded",) * 3
     option = run.plan.options.get("tasks")
-    given = [{"outcome": task} if isinstance(task, str) else task for task in (usual if option is None else option)]
-    names = _TASKS.get(run.kind, _TASKS[CAMPAIGN_SEND])
-    working = sum(task.get("outcome") != "skipped" for task in given)
-    tasks, done = [], 0
-    for number, task in enumerate(given):
-        label, kind, execution = names[number % len(names)]
-        begins = _at(run, done, working)
+    outcomes = default_outcomes if option is None else option
+    specified = [{"outcome": task} if isinstance(task, str) else task for task in outcomes]
+    templates = _TASKS.get(run.kind, _TASKS[CAMPAIGN_SEND])
+    running_tasks = sum(task.get("outcome") != "skipped" for task in specified)
+    tasks, finished_tasks = [], 0
+    for number, task in enumerate(specified):
+        label, kind, execution = templates[number % len(templates)]
+        starts_at = _time_after(run, finished_tasks, running_tasks)
         outcome = task.get("outcome", "succeeded")
-        done += outcome != "skipped"
+        finished_tasks += outcome != "skipped"
         tasks.append(
             _Task(
                 number=number + 1,
@@ -190,38 +191,38 @@ def _tasks(run: Run) -> list[_Task]:
                 execution=execution,
                 outcome=outcome,
                 error=task.get("error"),
-                begins=begins,
-                ends=_at(run, done, working),
+                starts_at=starts_at,
+                ends_at=_time_after(run, finished_tasks, running_tasks),
             )
         )
     return tasks
 
 
-def _at(run: Run, done: int, working: int) -> float:
+def _time_after(run: Run, finished_tasks: int, running_tasks: int) -> float:
     # The first task starts immediately, even if the running time is infinite (0 * inf would be NaN).
-    at = run.starts_at + (run.plan.running_seconds * done / working if done else 0.0)
-    held = run.plan.hold and run.plan.hold_when == "running" and at > run.hold_from
-    return at + run.plan.hold_seconds if held else at
+    time = run.starts_at + (run.plan.running_seconds * finished_tasks / running_tasks if finished_tasks else 0.0)
+    is_after_hold = run.plan.hold and run.plan.hold_when == "running" and time > run.hold_starts_at
+    return time + run.plan.hold_seconds if is_after_hold else time
 
 
-def _task_instances(run: Run, tenant: str, now: float) -> list[dict[str, Any]]:
+def _render_task_instances(run: Run, tenant: str, now: float) -> list[dict[str, Any]]:
     if run.started_at(now) is None:
         return []
-    return [_task_instance(task, run, tenant, now) for task in _tasks(run)]
+    return [_render_task_instance(task, run, tenant, now) for task in _tasks(run)]
 
 
-def _task_instance(task: _Task, run: Run, tenant: str, now: float) -> dict[str, Any]:
-    state, began, ended = _progress(task, run, now)
+def _render_task_instance(task: _Task, run: Run, tenant: str, now: float) -> dict[str, Any]:
+    state, started_at, ended_at = _task_progress(task, run, now)
     key = f"{run.id.removeprefix('wf-')}{task.number}"
-    response: dict[str, Any] = {"id": f"wft-{key}", "state": _spell(state, run), "tenant": tenant}
-    if began is not None:
-        response[run.plan.options.get("task_start", "created_at")] = times.show(began)
-    if ended is not None:
-        response["ended_at"] = times.show(ended)
-    changed = ended if ended is not None else began
+    response: dict[str, Any] = {"id": f"wft-{key}", "state": _format_state(state, run), "tenant": tenant}
+    if started_at is not None:
+        response[run.plan.options.get("task_start", "created_at")] = times.format_time(started_at)
+    if ended_at is not None:
+        response["ended_at"] = times.format_time(ended_at)
+    changed_at = ended_at if ended_at is not None else started_at
     response.update(
         {
-            "state_changed_at": times.show(run.starts_at if changed is None else changed),
+            "state_changed_at": times.format_time(run.starts_at if changed_at is None else changed_at),
             "execution_type": task.execution,
             "label": task.label,
             "run_id": f"run-{key}",
@@ -236,7 +237,7 @@ def _task_instance(task: _Task, run: Run, tenant: str, now: float) -> dict[str, 
         response["error"] = {
             "attribution": "customer",
             "type": "amperity.workflow.task-instance/table",
-            "message": _message(run),
+            "message": _error_message(run),
             "data": {"error": {"message": "Job stopped.", "data": None}},
             **(task.error if isinstance(task.error, Mapping) else {}),
             **({"message": task.error} if isinstance(task.error, str) else {}),
@@ -244,39 +245,45 @@ def _task_instance(task: _Task, run: Run, tenant: str, now: float) -> dict[str, 
     return response
 
 
-def _progress(task: _Task, run: Run, now: float) -> tuple[str, float | None, float | None]:
+def _task_progress(task: _Task, run: Run, now: float) -> tuple[str, float | None, float | None]:
     """Returns the task's state, start and end."""
-    stop, workflow_end = _stops_at(run), run.ended_at(now)
-    if task.begins > now or task.begins >= stop:
+    stop, workflow_ended_at = _stops_at(run), run.ended_at(now)
+    if task.starts_at > now or task.starts_at >= stop:
         # The task has not started, or never will.
-        return ("scheduled", None, None) if workflow_end is None else (_stopped(run), None, workflow_end)
+        return (
+            ("scheduled", None, None) if workflow_ended_at is None else (_stopped_state(run), None, workflow_ended_at)
+        )
     if task.outcome == "skipped":
-        return "skipped", None, task.ends
+        return "skipped", None, task.ends_at
     # An orchestration's task that has started cannot be stopped.
-    cannot_stop = run.kind == ORCHESTRATION_RUN
-    if task.ends <= now and (cannot_stop or task.ends <= stop):
-        return task.outcome, task.begins, task.ends
+    cannot_stop = run.kind == ORCHESTRATION_GROUP_RUN
+    if task.ends_at <= now and (cannot_stop or task.ends_at <= stop):
+        return task.outcome, task.starts_at, task.ends_at
     if cannot_stop or now < stop:
-        return "running", task.begins, None
-    return ("stopping", task.begins, None) if workflow_end is None else (_stopped(run), task.begins, workflow_end)
+        return "running", task.starts_at, None
+    return (
+        ("stopping", task.starts_at, None)
+        if workflow_ended_at is None
+        else (_stopped_state(run), task.starts_at, workflow_ended_at)
+    )
 
 
 def _stops_at(run: Run) -> float:
     if run.cancel_requested_at is not None:
         return run.cancel_requested_at
-    return run.gives_up_at if run.outcome == "cancel" else math.inf
+    return run.cancels_itself_at if run.outcome == "cancel" else math.inf
 
 
-def _stopped(run: Run) -> str:
-    return str(run.plan.options.get("stopped_as", "canceled"))
+def _stopped_state(run: Run) -> str:
+    return str(run.plan.options.get("stopped_state", "canceled"))
 
 
-def _message(run: Run) -> str:
-    return _ERROR if run.plan.error is None else run.plan.error
+def _error_message(run: Run) -> str:
+    return _DEFAULT_ERROR if run.plan.error is None else run.plan.error
 
 
-def _spell(words: str, run: Run) -> str:
-    spelling = run.plan.options.get("spelling", "lower")
-    if spelling == "title":
-        return words.capitalize()
-    return words.replace(" ", {"lower": " ", "kebab": "-", "snake": "_"}[spelling])
+def _format_state(state: str, run: Run) -> str:
+    case = run.plan.options.get("state_case", "lower")
+    if case == "title":
+        return state.capitalize()
+    return state.replace(" ", {"lower": " ", "kebab": "-", "snake": "_"}[case])

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.behavior import Behavior
 
-SUITE, GROUP = "test_suite", "table_group"
+TEST_SUITE, TABLE_GROUP = "test_suite", "table_group"
 
-_REFUSED = (
+_CONNECTION_REFUSED = (
     'Error refreshing columns for data catalog. (psycopg2.OperationalError) connection to server at "127.0.0.1", '
     "port 9 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
 )
@@ -25,19 +25,23 @@ class Entry(NamedTuple):
     fields: dict[str, Any]
 
 
-def _row(table: str, column: str, test_type: str, measure: str, message: str, **more: str) -> dict[str, str]:
-    test = {"table_name": table, "column_names": column, "test_type": test_type}
-    return {**test, "result_status": "failed", "result_measure": measure, "result_message": message, **more}
+def _result_row(table: str, column: str, test_type: str, measure: str, message: str, **fields: str) -> dict[str, str]:
+    row = {"table_name": table, "column_names": column, "test_type": test_type}
+    return {**row, "result_status": "failed", "result_measure": measure, "result_message": message, **fields}
 
 
 _ORDERS_RESULTS = [
-    _row("orders", "total_amount", "Min_Val", "3", "Values under limit: 3, Threshold: 0"),
-    _row("orders", "customer_id", "Required", "12", "Missing values: 12, Threshold: 0"),
-    _row("orders", "status", "LOV_Match", "7", "Non-matching records: 7, Threshold: 0"),
-    _row("customers", "email", "Pattern_Match", "18", "Pattern mismatches: 18, Threshold: 0"),
-    _row("customers", "customer_id", "Unique", "2", "Duplicate values: 2, Threshold: 0"),
-    _row("orders", "ordered_at", "Monthly_Rec_Ct", "1", "Missing months: 1, Threshold: 0", result_status="warning"),
-    _row("customers", "country", "LOV_Match", "4", "Non-matching records: 4, Threshold: 0", result_status="warning"),
+    _result_row("orders", "total_amount", "Min_Val", "3", "Values under limit: 3, Threshold: 0"),
+    _result_row("orders", "customer_id", "Required", "12", "Missing values: 12, Threshold: 0"),
+    _result_row("orders", "status", "LOV_Match", "7", "Non-matching records: 7, Threshold: 0"),
+    _result_row("customers", "email", "Pattern_Match", "18", "Pattern mismatches: 18, Threshold: 0"),
+    _result_row("customers", "customer_id", "Unique", "2", "Duplicate values: 2, Threshold: 0"),
+    _result_row(
+        "orders", "ordered_at", "Monthly_Rec_Ct", "1", "Missing months: 1, Threshold: 0", result_status="warning"
+    ),
+    _result_row(
+        "customers", "country", "LOV_Match", "4", "Non-matching records: 4, Threshold: 0", result_status="warning"
+    ),
 ]
 _ISSUES = [
     {"issue_type": "1002", "likelihood": "definite", "table_name": "products", "column_name": "color"},
@@ -55,9 +59,9 @@ _PII = [
 _BAD_SQL = '(psycopg2.errors.UndefinedColumn) column "no_such_column" does not exist'
 
 
-def entries() -> Iterator[Entry]:
+def default_entries() -> Iterator[Entry]:
     """Yields all default suites and table groups."""
-    found: dict[str, Any] = {
+    profiling: dict[str, Any] = {
         "table_ct": 4,
         "column_ct": 37,
         "record_ct": 12_480,
@@ -65,28 +69,33 @@ def entries() -> Iterator[Entry]:
         "pii": _PII,
         "score": 0.9921,
     }
-    yield _group(well_known.TABLE_GROUP, "default", Behavior(running_seconds=10, **found))
-    yield _group(
-        well_known.TABLE_GROUP_NOWHERE, "nowhere", Behavior(running_seconds=6, score=1.0), schema_name="no_such_schema"
+    yield _table_group_entry(well_known.TABLE_GROUP, "default", Behavior(running_seconds=10, **profiling))
+    yield _table_group_entry(
+        well_known.TABLE_GROUP_NO_SCHEMA,
+        "nowhere",
+        Behavior(running_seconds=6, score=1.0),
+        schema_name="no_such_schema",
     )
-    down: dict[str, Any] = {"outcome": "fail", "error": _REFUSED, "running_seconds": 6.0}
-    yield _group(well_known.TABLE_GROUP_DOWN, "down", Behavior(**down), connection_id=99, connection_name="down")
+    failing: dict[str, Any] = {"outcome": "fail", "error": _CONNECTION_REFUSED, "running_seconds": 6.0}
+    yield _table_group_entry(
+        well_known.TABLE_GROUP_DOWN, "down", Behavior(**failing), connection_id=99, connection_name="down"
+    )
 
-    yield _suite(
+    yield _test_suite_entry(
         well_known.SUITE_DEFAULT,
         "default-suite-1",
         {"passed": 179, "failed": 12, "warning": 15, "error": 8},
         score=0.8395487305178113,
         running_seconds=12,
     )
-    yield _suite(
+    yield _test_suite_entry(
         well_known.SUITE_FEATURES,
         "user_features",
         {"passed": 64},
         score=0.9981,
         tables=["customers", "products", "user_features"],
     )
-    yield _suite(
+    yield _test_suite_entry(
         well_known.SUITE_ORDERS,
         "orders",
         {"passed": 41, "failed": 5, "warning": 2},
@@ -94,21 +103,23 @@ def entries() -> Iterator[Entry]:
         tables=["customers", "orders"],
         results=_ORDERS_RESULTS,
     )
-    yield _suite(well_known.SUITE_SLOW, "slow", {"passed": 1}, score=1.0, running_seconds=40)
-    yield _suite(well_known.SUITE_CLEAN, "clean", {"passed": 1}, score=1.0, running_seconds=6)
+    yield _test_suite_entry(well_known.SUITE_SLOW, "slow", {"passed": 1}, score=1.0, running_seconds=40)
+    yield _test_suite_entry(well_known.SUITE_CLEAN, "clean", {"passed": 1}, score=1.0, running_seconds=6)
     broken = {"test_type": "CUSTOM", "result_status": "error", "result_message": _BAD_SQL, "threshold_value": None}
-    yield _suite(well_known.SUITE_BAD_SQL, "badsql", {"error": 1}, score=1.0, results=[broken], running_seconds=6)
-    yield _suite(well_known.SUITE_EMPTY, "empty", {}, score=1.0, running_seconds=6)
-    yield _suite(well_known.SUITE_GENERATED, "generated", {}, score=1.0, running_seconds=6)
-    refused = _suite(well_known.SUITE_DOWN, "down", {"passed": 1}, table_group_id=well_known.TABLE_GROUP_DOWN)
-    yield refused._replace(defaults=Behavior(**{**refused.defaults.as_dict(), **down}))
+    yield _test_suite_entry(
+        well_known.SUITE_BAD_SQL, "badsql", {"error": 1}, score=1.0, results=[broken], running_seconds=6
+    )
+    yield _test_suite_entry(well_known.SUITE_EMPTY, "empty", {}, score=1.0, running_seconds=6)
+    yield _test_suite_entry(well_known.SUITE_GENERATED, "generated", {}, score=1.0, running_seconds=6)
+    entry = _test_suite_entry(well_known.SUITE_DOWN, "down", {"passed": 1}, table_group_id=well_known.TABLE_GROUP_DOWN)
+    yield entry._replace(defaults=Behavior(**{**entry.defaults.as_dict(), **failing}))
 
 
-def _group(group_id: str, name: str, defaults: Behavior, **fields: Any) -> Entry:
-    return Entry(GROUP, group_id, defaults, {"name": name, **fields})
+def _table_group_entry(group_id: str, name: str, defaults: Behavior, **fields: Any) -> Entry:
+    return Entry(TABLE_GROUP, group_id, defaults, {"name": name, **fields})
 
 
-def _suite(
+def _test_suite_entry(
     suite_id: str,
     name: str,
     counts: dict[str, int],
@@ -118,4 +129,4 @@ def _suite(
     **options: Any,
 ) -> Entry:
     behavior = Behavior(running_seconds=running_seconds, counts=counts, **options)
-    return Entry(SUITE, suite_id, behavior, {"name": name, "table_group_id": table_group_id})
+    return Entry(TEST_SUITE, suite_id, behavior, {"name": name, "table_group_id": table_group_id})

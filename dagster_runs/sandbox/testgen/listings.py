@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dagster_runs.sandbox.clock import utc
-from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
+from dagster_runs.sandbox.clock import to_utc
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, RejectedError, Route
 from dagster_runs.sandbox.runs import Run, Target
 from dagster_runs.sandbox.testgen import catalog, samples
 from dagster_runs.sandbox.testgen import shape as shapes
 from dagster_runs.sandbox.testgen.samples import Findings, Row
 from dagster_runs.sandbox.testgen.shape import PROFILE, TESTS
-from dagster_runs.sandbox.testgen.validation import Validation, api_error, paged
+from dagster_runs.sandbox.testgen.validation import Validation, api_error, make_page
 
 if TYPE_CHECKING:
     from dagster_runs.sandbox.testgen.service import TestGen
@@ -43,112 +43,117 @@ class Listings:
     def routes(self) -> list[Route]:
         """Returns the endpoints. Their paths start after the API's prefix."""
         return [
-            Route("GET", "/test-runs/{job_id}/results", self._results),
-            Route("GET", "/profiling-runs/{job_id}/hygiene-issues", self._issues),
-            Route("GET", "/profiling-runs/{job_id}/potential-pii", self._pii),
-            Route("GET", "/profiling-runs/{job_id}/columns", self._columns),
-            Route("GET", "/table-groups/{table_group_id}/profiling-runs", self._history),
-            Route("GET", "/projects/{project_code}/test-suites", self._suites),
-            Route("GET", "/test-suites/{test_suite_id}", self._suite),
-            Route("GET", "/projects/{project_code}/table-groups", self._groups),
-            Route("GET", "/table-groups/{table_group_id}", self._group),
+            Route("GET", "/test-runs/{job_id}/results", self._list_results),
+            Route("GET", "/profiling-runs/{job_id}/hygiene-issues", self._list_hygiene_issues),
+            Route("GET", "/profiling-runs/{job_id}/potential-pii", self._list_potential_pii),
+            Route("GET", "/profiling-runs/{job_id}/columns", self._list_columns),
+            Route("GET", "/table-groups/{table_group_id}/profiling-runs", self._list_profiling_runs),
+            Route("GET", "/projects/{project_code}/test-suites", self._list_test_suites),
+            Route("GET", "/test-suites/{test_suite_id}", self._get_test_suite),
+            Route("GET", "/projects/{project_code}/table-groups", self._list_table_groups),
+            Route("GET", "/table-groups/{table_group_id}", self._get_table_group),
         ]
 
-    # --- of one run
+    # --- one run
 
-    def _results(self, call: Call, job_id: str) -> ApiResponse:
-        check = Validation(call)
-        job_id = check.uuid("path", "job_id", job_id)
-        status = check.choice("status", samples.STATUSES)
-        disposition = check.choice("disposition", ("confirmed", "dismissed", "muted", "no_decision"))
-        page, limit = check.page()
-        check.finish()
+    def _list_results(self, request: ApiRequest, job_id: str) -> ApiResponse:
+        validation = Validation(request)
+        job_id = validation.uuid("path", "job_id", job_id)
+        status = validation.choice("status", samples.STATUSES)
+        disposition = validation.choice("disposition", ("confirmed", "dismissed", "muted", "no_decision"))
+        page, limit = validation.page()
+        validation.raise_errors()
         run = self._testgen.find_run(job_id, TESTS)
-        rows = self._testgen.findings(run).results if self._is_done(run) else []
-        test_type = call.query.get("test_type")
+        rows = self._testgen.findings(run).results if self._is_completed(run) else []
+        test_type = request.query.get("test_type")
         if test_type is not None and test_type not in {*samples.TEST_TYPES, *(row["test_type"] for row in rows)}:
             hint = (
                 "Valid values are the codes carried in the test_type field of the results themselves; request the run "
                 "without this filter to see them."
             )
             return api_error(400, "unknown_test_type", f"Unknown test_type '{test_type}'. {hint}")
-        wanted = [disposition] if disposition else ["confirmed", "no_decision"]
+        dispositions = [disposition] if disposition else ["confirmed", "no_decision"]
         filters = {
             "result_status": status,
             "test_type": test_type,
-            "table_name": call.query.get("table_name"),
-            "column_names": call.query.get("column_name"),
+            "table_name": request.query.get("table_name"),
+            "column_names": request.query.get("column_name"),
         }
-        rows = [row for row in _filtered(rows, filters) if row["disposition"] in wanted]
+        rows = [row for row in _filter_rows(rows, filters) if row["disposition"] in dispositions]
         # This is the only time in the API without a zone.
-        test_time = utc(run.starts_at).strftime("%Y-%m-%dT%H:%M:%S")
-        return paged(rows, page, limit, lambda row: {**row, "test_time": row["test_time"] or test_time})
+        test_time = to_utc(run.starts_at).strftime("%Y-%m-%dT%H:%M:%S")
+        return make_page(rows, page, limit, lambda row: {**row, "test_time": row["test_time"] or test_time})
 
-    def _issues(self, call: Call, job_id: str) -> ApiResponse:
-        return self._profiled(call, job_id, "likelihood", samples.LIKELIHOODS, lambda found: found.issues)
+    def _list_hygiene_issues(self, request: ApiRequest, job_id: str) -> ApiResponse:
+        return self._list_issues(request, job_id, "likelihood", samples.LIKELIHOODS, lambda findings: findings.issues)
 
-    def _pii(self, call: Call, job_id: str) -> ApiResponse:
-        return self._profiled(call, job_id, "pii_risk", samples.RISKS, lambda found: found.pii)
+    def _list_potential_pii(self, request: ApiRequest, job_id: str) -> ApiResponse:
+        return self._list_issues(request, job_id, "pii_risk", samples.RISKS, lambda findings: findings.pii)
 
-    def _profiled(
-        self, call: Call, job_id: str, severity: str, levels: tuple[str, ...], rows_of: Callable[[Findings], list[Row]]
+    def _list_issues(
+        self,
+        request: ApiRequest,
+        job_id: str,
+        severity_field: str,
+        levels: tuple[str, ...],
+        get_rows: Callable[[Findings], list[Row]],
     ) -> ApiResponse:
-        check = Validation(call)
-        job_id = check.uuid("path", "job_id", job_id)
-        chosen = check.choice(severity, levels)
-        disposition = check.choice("disposition", ("confirmed", "dismissed", "muted")) or "confirmed"
-        page, limit = check.page()
-        check.finish()
+        validation = Validation(request)
+        job_id = validation.uuid("path", "job_id", job_id)
+        level = validation.choice(severity_field, levels)
+        disposition = validation.choice("disposition", ("confirmed", "dismissed", "muted")) or "confirmed"
+        page, limit = validation.page()
+        validation.raise_errors()
         run = self._testgen.find_run(job_id, PROFILE)
-        rows = rows_of(self._testgen.findings(run)) if self._is_done(run) else []
-        filters = {severity: chosen, "disposition": disposition}
-        if severity == "likelihood":
-            filters["issue_type"] = issue_type = call.query.get("issue_type")
+        rows = get_rows(self._testgen.findings(run)) if self._is_completed(run) else []
+        filters = {severity_field: level, "disposition": disposition}
+        if severity_field == "likelihood":
+            filters["issue_type"] = issue_type = request.query.get("issue_type")
             known = {*samples.ISSUE_TYPES, *(row["issue_type"] for row in rows)}
             if issue_type not in (None, *known):
-                raise RefusedError(api_error(400, "unknown_issue_type", f"Unknown issue_type '{issue_type}'."))
-        return paged(_filtered(rows, filters), page, limit, dict)
+                raise RejectedError(api_error(400, "unknown_issue_type", f"Unknown issue_type '{issue_type}'."))
+        return make_page(_filter_rows(rows, filters), page, limit, dict)
 
-    def _columns(self, call: Call, job_id: str) -> ApiResponse:
-        check = Validation(call)
-        job_id = check.uuid("path", "job_id", job_id)
-        sort = check.choice("sort", ("hygiene_severity", "table")) or "hygiene_severity"
-        page, limit = check.page()
-        check.finish()
+    def _list_columns(self, request: ApiRequest, job_id: str) -> ApiResponse:
+        validation = Validation(request)
+        job_id = validation.uuid("path", "job_id", job_id)
+        sort = validation.choice("sort", ("hygiene_severity", "table")) or "hygiene_severity"
+        page, limit = validation.page()
+        validation.raise_errors()
         run = self._testgen.find_run(job_id, PROFILE)
         findings = self._testgen.findings(run)
-        count = (findings.sizes["column_ct"] or 0) if self._is_done(run) else 0
-        rows = [_column(findings, *column) for column in samples.columns()[:count]]
-        rows = _filtered(rows, {"table_name": call.query.get("table_name")})
+        count = (findings.sizes["column_ct"] or 0) if self._is_completed(run) else 0
+        rows = [_render_column(findings, *column) for column in samples.list_columns()[:count]]
+        rows = _filter_rows(rows, {"table_name": request.query.get("table_name")})
         if sort == "hygiene_severity":
             rows.sort(key=lambda row: [-row["issue_counts"][group][name] for group, name in _SEVERITIES])
-        return paged(rows, page, limit, dict)
+        return make_page(rows, page, limit, dict)
 
-    # --- of a project
+    # --- a project
 
-    def _history(self, call: Call, table_group_id: str) -> ApiResponse:
-        check, now = Validation(call), self._now()
-        group_id = check.uuid("path", "table_group_id", table_group_id)
-        status = check.choice("status", self._testgen.shape.statuses)
-        page, limit = check.page()
-        check.finish()
-        group = self._testgen.find_target(catalog.GROUP, group_id)
+    def _list_profiling_runs(self, request: ApiRequest, table_group_id: str) -> ApiResponse:
+        validation, now = Validation(request), self._now()
+        group_id = validation.uuid("path", "table_group_id", table_group_id)
+        status = validation.choice("status", self._testgen.shape.statuses)
+        page, limit = validation.page()
+        validation.raise_errors()
+        group = self._testgen.find_target(catalog.TABLE_GROUP, group_id)
         # The history contains a run as soon as it has a record.
         runs = [run for run in reversed(group.runs) if run.kind == PROFILE and run.started_at(now) is not None]
-        runs = [run for run in runs if status is None or shapes.status(run, now) == status]
-        return paged(runs, page, limit, self._history_item)
+        runs = [run for run in runs if status is None or shapes.job_status(run, now) == status]
+        return make_page(runs, page, limit, self._render_profiling_run)
 
-    def _history_item(self, run: Run) -> dict[str, Any]:
+    def _render_profiling_run(self, run: Run) -> dict[str, Any]:
         now, findings, shape = self._now(), self._testgen.findings(run), self._testgen.shape
-        seen = shapes.profiling_run(run, findings, shape, now)
-        result = seen["result"] or {}
+        rendered = shapes.render_profiling_run(run, findings, shape, now)
+        result = rendered["result"] or {}
         columns, records = result.get("column_ct"), result.get("record_ct")
         return {
             "job_execution_id": run.id,
             "table_group_id": run.target_id,
-            "status": seen["status"],
-            "started_at": seen["started_at"],
-            "completed_at": seen["completed_at"],
+            "status": rendered["status"],
+            "started_at": rendered["started_at"],
+            "completed_at": rendered["completed_at"],
             "profiling_score": result.get("score"),
             "table_ct": result.get("table_ct"),
             "column_ct": result.get("column_ct"),
@@ -158,24 +163,24 @@ class Listings:
             "issue_counts": shapes.issue_counts(run, findings, now),
         }
 
-    def _suites(self, call: Call, project_code: str) -> ApiResponse:
-        check = Validation(call)
-        group_id = check.query_uuid("table_group_id")
-        page, limit = check.page()
-        check.finish()
+    def _list_test_suites(self, request: ApiRequest, project_code: str) -> ApiResponse:
+        validation = Validation(request)
+        group_id = validation.query_uuid("table_group_id")
+        page, limit = validation.page()
+        validation.raise_errors()
         self._testgen.check_project(project_code)
-        wanted = {"table_group_id": group_id, "name": call.query.get("test_suite_name")}
-        suites = self._targets(catalog.SUITE, wanted)
-        return paged(suites, page, limit, self._suite_item)
+        filters = {"table_group_id": group_id, "name": request.query.get("test_suite_name")}
+        suites = self._find_targets(catalog.TEST_SUITE, filters)
+        return make_page(suites, page, limit, self._render_test_suite)
 
-    def _suite_item(self, suite: Target) -> dict[str, Any]:
-        run = self._latest(suite, TESTS)
+    def _render_test_suite(self, suite: Target) -> dict[str, Any]:
+        run = self._find_latest_completed(suite, TESTS)
         latest = None
         if run is not None:
             counts = self._testgen.findings(run).counts
             latest = {
                 "job_execution_id": run.id,
-                "started_at": shapes.time(run.starts_at),
+                "started_at": shapes.format_time(run.starts_at),
                 "test_count": sum(counts.values()),
                 "result_counts": counts,
             }
@@ -188,15 +193,15 @@ class Listings:
             "table_group_id": suite.fields["table_group_id"],
             "table_group_name": group.fields["name"] if group else None,
             "description": f"{suite.fields['name']} Test Suite",
-            "test_count": sum(Findings.of(suite.defaults.options, suite.id).counts.values()),
+            "test_count": sum(Findings.from_options(suite.defaults.options, suite.id).counts.values()),
             "latest_run": latest,
         }
 
-    def _suite(self, call: Call, test_suite_id: str) -> ApiResponse:
-        check = Validation(call)
-        suite_id = check.uuid("path", "test_suite_id", test_suite_id)
-        check.finish()
-        suite = self._testgen.find_target(catalog.SUITE, suite_id)
+    def _get_test_suite(self, request: ApiRequest, test_suite_id: str) -> ApiResponse:
+        validation = Validation(request)
+        suite_id = validation.uuid("path", "test_suite_id", test_suite_id)
+        validation.raise_errors()
+        suite = self._testgen.find_target(catalog.TEST_SUITE, suite_id)
         return ApiResponse(
             200,
             {
@@ -218,29 +223,31 @@ class Listings:
             },
         )
 
-    def _groups(self, call: Call, project_code: str) -> ApiResponse:
-        check = Validation(call)
-        connection = check.integer("connection_id", 0) if "connection_id" in call.query else None
-        page, limit = check.page()
-        check.finish()
+    def _list_table_groups(self, request: ApiRequest, project_code: str) -> ApiResponse:
+        validation = Validation(request)
+        connection = validation.integer("connection_id", 0) if "connection_id" in request.query else None
+        page, limit = validation.page()
+        validation.raise_errors()
         self._testgen.check_project(project_code)
-        wanted = {
+        filters = {
             "connection_id": connection,
-            "schema_name": call.query.get("schema_name"),
-            "name": call.query.get("table_group_name"),
+            "schema_name": request.query.get("schema_name"),
+            "name": request.query.get("table_group_name"),
         }
-        return paged(self._targets(catalog.GROUP, wanted), page, limit, self._group_item)
+        return make_page(self._find_targets(catalog.TABLE_GROUP, filters), page, limit, self._render_table_group)
 
-    def _group_item(self, group: Target) -> dict[str, Any]:
+    def _render_table_group(self, group: Target) -> dict[str, Any]:
         now, shape = self._now(), self._testgen.shape
-        profiled = self._latest(group, PROFILE)
-        suites = self._targets(catalog.SUITE, {"table_group_id": group.id})
-        tested = [run for run in (self._latest(suite, TESTS) for suite in suites) if run is not None]
-        sizes = Findings.of(group.defaults.options, group.id).sizes
-        profiling = shapes.score(profiled, self._testgen.findings(profiled), shape, now) if profiled else None
-        scores = [shapes.score(run, self._testgen.findings(run), shape, now) for run in tested]
-        known = [score for score in scores if score is not None]
-        testing = sum(known) / len(known) if known else None
+        profiling_run = self._find_latest_completed(group, PROFILE)
+        suites = self._find_targets(catalog.TEST_SUITE, {"table_group_id": group.id})
+        test_runs = [run for run in (self._find_latest_completed(suite, TESTS) for suite in suites) if run is not None]
+        sizes = Findings.from_options(group.defaults.options, group.id).sizes
+        profiling = (
+            shapes.score(profiling_run, self._testgen.findings(profiling_run), shape, now) if profiling_run else None
+        )
+        scores = [shapes.score(run, self._testgen.findings(run), shape, now) for run in test_runs]
+        available = [score for score in scores if score is not None]
+        testing = sum(available) / len(available) if available else None
         return {
             "table_group_id": group.id,
             "table_group_name": group.fields["name"],
@@ -251,18 +258,18 @@ class Listings:
             "table_count": sizes["table_ct"] or 0,
             "column_count": sizes["column_ct"] or None,
             "row_count": sizes["record_ct"] or None,
-            "last_profiled_at": shapes.time(profiled.starts_at) if profiled else None,
-            "last_tested_at": shapes.time(max(run.starts_at for run in tested)) if tested else None,
+            "last_profiled_at": shapes.format_time(profiling_run.starts_at) if profiling_run else None,
+            "last_tested_at": shapes.format_time(max(run.starts_at for run in test_runs)) if test_runs else None,
             "profiling_score": profiling,
             "testing_score": testing,
             "quality_score": None if profiling is None or testing is None else profiling * testing,
         }
 
-    def _group(self, call: Call, table_group_id: str) -> ApiResponse:
-        check = Validation(call)
-        group_id = check.uuid("path", "table_group_id", table_group_id)
-        check.finish()
-        group = self._testgen.find_target(catalog.GROUP, group_id)
+    def _get_table_group(self, request: ApiRequest, table_group_id: str) -> ApiResponse:
+        validation = Validation(request)
+        group_id = validation.uuid("path", "table_group_id", table_group_id)
+        validation.raise_errors()
+        group = self._testgen.find_target(catalog.TABLE_GROUP, group_id)
         return ApiResponse(
             200,
             {
@@ -292,33 +299,33 @@ class Listings:
             },
         )
 
-    # ---
+    # --- helpers
 
     def _now(self) -> float:
         return self._testgen.clock.now()
 
-    def _is_done(self, run: Run) -> bool:
-        return shapes.is_complete(run, self._now())
+    def _is_completed(self, run: Run) -> bool:
+        return shapes.is_completed(run, self._now())
 
-    def _targets(self, kind: str, wanted: dict[str, Any]) -> list[Target]:
+    def _find_targets(self, kind: str, filters: dict[str, Any]) -> list[Target]:
         """Returns the targets of a kind with these field values, sorted by name."""
         targets = [target for target in self._testgen.targets.values() if target.kind == kind]
-        for name, value in wanted.items():
+        for name, value in filters.items():
             if value is not None:
                 targets = [target for target in targets if target.fields[name] == value]
         return sorted(targets, key=lambda target: target.fields["name"])
 
-    def _latest(self, target: Target, kind: str) -> Run | None:
+    def _find_latest_completed(self, target: Target, kind: str) -> Run | None:
         """Returns the target's last completed run."""
-        return next((run for run in reversed(target.runs) if run.kind == kind and self._is_done(run)), None)
+        return next((run for run in reversed(target.runs) if run.kind == kind and self._is_completed(run)), None)
 
 
-def _column(findings: Findings, table: str, column: str, kind: str, records: int) -> dict[str, Any]:
-    here = {"table_name": table, "column_name": column}
-    pii = _filtered(findings.pii, here)
+def _render_column(findings: Findings, table: str, column: str, kind: str, records: int) -> dict[str, Any]:
+    location = {"table_name": table, "column_name": column}
+    pii = _filter_rows(findings.pii, location)
     return {
         "schema_name": samples.SCHEMA,
-        **here,
+        **location,
         "general_type": kind,
         "functional_data_type": None,
         "db_data_type": None,
@@ -331,13 +338,13 @@ def _column(findings: Findings, table: str, column: str, kind: str, records: int
         "filled_value_ct": 0,
         "profiling_score": 1.0,
         "testing_score": 1.0,
-        "issue_counts": Findings.of_issues(_filtered(findings.issues, here), pii),
+        "issue_counts": Findings.count_issues(_filter_rows(findings.issues, location), pii),
     }
 
 
-def _filtered(rows: list[Row], wanted: dict[str, Any]) -> list[Row]:
+def _filter_rows(rows: list[Row], filters: dict[str, Any]) -> list[Row]:
     """Returns the rows with these values. None matches any value."""
-    for name, value in wanted.items():
+    for name, value in filters.items():
         if value is not None:
             rows = [row for row in rows if row[name] == value]
     return rows

@@ -8,9 +8,9 @@ import secrets
 
 from dagster_runs.sandbox import well_known
 from dagster_runs.sandbox.clock import Clock
-from dagster_runs.sandbox.exchange import ApiResponse, Call, RefusedError, Route
+from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, RejectedError, Route
 
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_NO_STORE_HEADERS = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _ACCESS_SECONDS = 3600
 _REFRESH_SECONDS = 30 * 86_400
 
@@ -29,9 +29,9 @@ class OAuth:
     def reset(self) -> None:
         """Deletes the access token, and renews the refresh token."""
         self._access_token: str | None = None
-        self._access_until = 0.0
+        self._access_expires_at = 0.0
         # A refresh does not extend the lifetime of the refresh token.
-        self._refresh_until = self._clock.now() + _REFRESH_SECONDS
+        self._refresh_expires_at = self._clock.now() + _REFRESH_SECONDS
 
     def routes(self) -> list[Route]:
         """Returns the endpoints. Their paths start after the mount."""
@@ -41,52 +41,52 @@ class OAuth:
             Route("GET", "/.well-known/oauth-authorization-server", self._metadata, public=True),
         ]
 
-    def accepts(self, token: str) -> bool:
+    def is_valid_token(self, token: str) -> bool:
         """Whether the access token is valid now."""
         if token == well_known.TESTGEN_TOKEN:
             return True
-        return token == self._access_token and self._clock.now() < self._access_until
+        return token == self._access_token and self._clock.now() < self._access_expires_at
 
-    def accepts_client(self, call: Call) -> bool:
+    def is_valid_client(self, request: ApiRequest) -> bool:
         """Whether the header or the form contains the client id and secret."""
-        return _client(call) == (well_known.TESTGEN_CLIENT_ID, well_known.TESTGEN_CLIENT_SECRET)
+        return _client(request) == (well_known.TESTGEN_CLIENT_ID, well_known.TESTGEN_CLIENT_SECRET)
 
-    def _token(self, call: Call) -> ApiResponse:
-        form = call.form() if call.media_type == "application/x-www-form-urlencoded" else {}
+    def _token(self, request: ApiRequest) -> ApiResponse:
+        form = request.form() if request.media_type == "application/x-www-form-urlencoded" else {}
         if form.get("grant_type") not in ("refresh_token", "authorization_code"):
             return _error("unsupported_grant_type")
-        self._check_client(call)
+        self._check_client(request)
         if form["grant_type"] == "authorization_code":
             # No user can log in here, so no code is valid.
             return _error("invalid_grant", "Invalid 'code' in request.")
         if not form.get("refresh_token"):
             return _error("invalid_request", "Missing 'refresh_token' in request.")
         now = self._clock.now()
-        if form["refresh_token"] != well_known.TESTGEN_REFRESH_TOKEN or now >= self._refresh_until:
+        if form["refresh_token"] != well_known.TESTGEN_REFRESH_TOKEN or now >= self._refresh_expires_at:
             return _error("invalid_grant")
         self._access_token = f"sandbox-access-{secrets.token_hex(16)}"
-        self._access_until = now + _ACCESS_SECONDS
+        self._access_expires_at = now + _ACCESS_SECONDS
         body = {"token_type": "Bearer", "access_token": self._access_token, "expires_in": _ACCESS_SECONDS}
-        return ApiResponse(200, body, headers=dict(_NO_STORE))
+        return ApiResponse(200, body, headers=dict(_NO_STORE_HEADERS))
 
-    def _revoke(self, call: Call) -> ApiResponse:
-        self._check_client(call)
-        token = call.form().get("token")
+    def _revoke(self, request: ApiRequest) -> ApiResponse:
+        self._check_client(request)
+        token = request.form().get("token")
         if token == self._access_token:
             self._access_token = None
         elif token == well_known.TESTGEN_REFRESH_TOKEN:
-            self._refresh_until = 0.0
-        return ApiResponse(200, {}, headers=dict(_NO_STORE))
+            self._refresh_expires_at = 0.0
+        return ApiResponse(200, {}, headers=dict(_NO_STORE_HEADERS))
 
-    def _check_client(self, call: Call) -> None:
-        if self.accepts_client(call):
+    def _check_client(self, request: ApiRequest) -> None:
+        if self.is_valid_client(request):
             return
         response = _error("invalid_client", status=401)
         response.headers["WWW-Authenticate"] = 'Basic error="invalid_client"'
-        raise RefusedError(response)
+        raise RejectedError(response)
 
-    def _metadata(self, call: Call) -> ApiResponse:
-        issuer = call.origin + call.path.removesuffix("/.well-known/oauth-authorization-server")
+    def _metadata(self, request: ApiRequest) -> ApiResponse:
+        issuer = request.origin + request.path.removesuffix("/.well-known/oauth-authorization-server")
         methods = ["client_secret_basic", "client_secret_post", "none"]
         return ApiResponse(
             200,
@@ -106,15 +106,15 @@ class OAuth:
         )
 
 
-def _client(call: Call) -> tuple[str, str] | None:
-    scheme, _, encoded = call.headers.get("Authorization", "").partition(" ")
+def _client(request: ApiRequest) -> tuple[str, str] | None:
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
             name, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return None
         return name, secret
-    form = call.form()
+    form = request.form()
     if "client_id" in form:
         return form["client_id"], form.get("client_secret", "")
     return None
@@ -122,4 +122,4 @@ def _client(call: Call) -> tuple[str, str] | None:
 
 def _error(code: str, description: str | None = None, *, status: int = 400) -> ApiResponse:
     body = {"error": code} if description is None else {"error": code, "error_description": description}
-    return ApiResponse(status, body, headers=dict(_NO_STORE))
+    return ApiResponse(status, body, headers=dict(_NO_STORE_HEADERS))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dagster_runs.sandbox.exchange import Route
+from dagster_runs.sandbox.http_types import Route
 from dagster_runs.sandbox.testgen.shape import Shape
 
-_SUBMISSION = "/api/v1/test-suites/{test_suite_id}/test-runs"
-_REQUEST = "TestRunRequest"
-_NULL = {"type": "null"}
+_TEST_RUNS_PATH = "/api/v1/test-suites/{test_suite_id}/test-runs"
+_REQUEST_SCHEMA = "TestRunRequest"
+_NULL_TYPE = {"type": "null"}
 _SCHEMA_NAME = {"type": "string", "maxLength": 50, "pattern": "^[^\\\\\\\"'`\\x00-\\x1f\\x7f]+$"}
 
 
-def document(routes: Iterable[Route], shape: Shape) -> dict[str, Any]:
+def build_document(routes: Iterable[Route], shape: Shape) -> dict[str, Any]:
     """Returns the document at ``/api/openapi.json``."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -25,20 +25,20 @@ def document(routes: Iterable[Route], shape: Shape) -> dict[str, Any]:
             "type": "object",
             "properties": {
                 "test_type": {"type": "string"},
-                "match_schema_name": {"anyOf": [{"type": "string"}, _NULL]},
+                "match_schema_name": {"anyOf": [{"type": "string"}, _NULL_TYPE]},
             },
         }
     }
-    if shape.modern:
-        schema = {"anyOf": [{"$ref": f"#/components/schemas/{_REQUEST}"}, _NULL], "title": "Body"}
-        paths[_SUBMISSION]["post"]["requestBody"] = {"content": {"application/json": {"schema": schema}}}
-        schemas[_REQUEST] = {
+    if shape.is_new:
+        schema = {"anyOf": [{"$ref": f"#/components/schemas/{_REQUEST_SCHEMA}"}, _NULL_TYPE], "title": "Body"}
+        paths[_TEST_RUNS_PATH]["post"]["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        schemas[_REQUEST_SCHEMA] = {
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                "match_schema_name": {"anyOf": [_SCHEMA_NAME, _NULL]},
-                "external_url": {"anyOf": [{"type": "string", "maxLength": 2048}, _NULL]},
-                "metadata": {"anyOf": [{"type": "object", "additionalProperties": True}, _NULL]},
+                "match_schema_name": {"anyOf": [_SCHEMA_NAME, _NULL_TYPE]},
+                "external_url": {"anyOf": [{"type": "string", "maxLength": 2048}, _NULL_TYPE]},
+                "metadata": {"anyOf": [{"type": "object", "additionalProperties": True}, _NULL_TYPE]},
             },
         }
     info = {"title": "TestGen (simulation)", "version": "dev"}

@@ -87,7 +87,7 @@ ISSUE_TYPES = {
     "1006": ("No Column Values Present", "conformance", "Null: 240, Dummy: 0, Zero Len: 0"),
     "1010": ("Quoted Values Found in Column Values", "usability", "Cases Found: 11"),
 }
-_ISSUE_OF = dict(zip(LIKELIHOODS, ("1002", "1010", "1006"), strict=True))
+_ISSUE_TYPE_BY_LIKELIHOOD = dict(zip(LIKELIHOODS, ("1002", "1010", "1006"), strict=True))
 _PII_TYPES = ("CONTACT/Email", "NAME/Individual", "DEMO/Demographic", "CONTACT/Address")
 
 Row = dict[str, Any]
@@ -116,39 +116,43 @@ class Findings:
     issue_counts: dict[str, Any]
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], target_id: str) -> Findings:
+    def from_options(cls, options: Mapping[str, Any], target_id: str) -> Findings:
         """Returns the findings that a behavior's options specify, with generated details."""
-        results = _results(options, target_id)
+        results = _build_results(options, target_id)
         counts = _count_results(results)
-        issues = _issues(options.get("issues", ()), target_id)
-        pii = _pii(options.get("pii", ()), target_id)
-        done = sum(counts[name] for name in STATUSES)
-        usual = (counts["passed"] + counts["log"] + counts["error"]) / done if done else 1.0
+        issues = _build_issues(options.get("issues", ()), target_id)
+        pii = _build_pii(options.get("pii", ()), target_id)
+        executed = sum(counts[name] for name in STATUSES)
+        default_score = (counts["passed"] + counts["log"] + counts["error"]) / executed if executed else 1.0
         return cls(
             counts=counts,
-            score=options.get("score", usual),
+            score=options.get("score", default_score),
             sizes={name: options.get(name, 0) for name in ("table_ct", "column_ct", "record_ct")},
             results=results,
             issues=issues,
             pii=pii,
-            issue_counts=cls.of_issues(issues, pii),
+            issue_counts=cls.count_issues(issues, pii),
         )
 
     @staticmethod
-    def of_issues(issues: Sequence[Row], pii: Sequence[Row]) -> dict[str, Any]:
+    def count_issues(issues: Sequence[Row], pii: Sequence[Row]) -> dict[str, Any]:
         """Returns the counts of issues. Dismissed and muted issues count only as dismissed."""
-        shown = [row for row in issues if row["disposition"] == "confirmed"]
-        shown_pii = [row for row in pii if row["disposition"] == "confirmed"]
+        visible_issues = [row for row in issues if row["disposition"] == "confirmed"]
+        visible_pii = [row for row in pii if row["disposition"] == "confirmed"]
         return {
-            "hygiene_issues": {name: sum(row["likelihood"] == name for row in shown) for name in LIKELIHOODS},
-            "potential_pii": {name: sum(row["pii_risk"] == name for row in shown_pii) for name in RISKS},
-            "dismissed": len(issues) + len(pii) - len(shown) - len(shown_pii),
+            "hygiene_issues": {name: sum(row["likelihood"] == name for row in visible_issues) for name in LIKELIHOODS},
+            "potential_pii": {name: sum(row["pii_risk"] == name for row in visible_pii) for name in RISKS},
+            "dismissed": len(issues) + len(pii) - len(visible_issues) - len(visible_pii),
         }
 
 
-def columns() -> list[tuple[str, str, str, int]]:
+def list_columns() -> list[tuple[str, str, str, int]]:
     """Returns the table, column name, general type and number of records of every column."""
-    return [(table, column, kind, size) for table, (size, all_) in TABLES.items() for column, kind in all_.items()]
+    return [
+        (table, column, kind, size)
+        for table, (size, column_types) in TABLES.items()
+        for column, kind in column_types.items()
+    ]
 
 
 def _count_results(rows: Sequence[Row]) -> dict[str, int]:
@@ -158,45 +162,49 @@ def _count_results(rows: Sequence[Row]) -> dict[str, int]:
     return counts
 
 
-def _results(options: Mapping[str, Any], target_id: str) -> list[Row]:
-    """Returns the given rows, and as many generated ones as the counts need."""
-    tested = [(table, column) for table, column, _, _ in columns() if table in options.get("tables", TABLES)]
+def _build_results(options: Mapping[str, Any], target_id: str) -> list[Row]:
+    """Returns the specified rows, and as many generated ones as the counts need."""
+    candidates = [(table, column) for table, column, _, _ in list_columns() if table in options.get("tables", TABLES)]
     rows: list[Row] = []
 
-    def add(given: Row) -> None:
-        number = len(rows)
-        table, column = tested[number % len(tested)] if tested else ("orders", "order_id")
-        kind = list(TEST_TYPES)[number % len(TEST_TYPES)]
+    def add_row(row: Row) -> None:
+        index = len(rows)
+        table, column = candidates[index % len(candidates)] if candidates else ("orders", "order_id")
+        kind = list(TEST_TYPES)[index % len(TEST_TYPES)]
         test = {"table_name": table, "column_names": column, "test_type": kind}
-        rows.append(_result({**test, **given}, target_id, number))
+        rows.append(_build_result({**test, **row}, target_id, index))
 
-    for given in options.get("results", ()):
-        add(given)
+    for row in options.get("results", ()):
+        add_row(row)
     missing = {**dict.fromkeys((*STATUSES, "dismissed"), 0), **options.get("counts", {})}
     for name, count in _count_results(rows).items():
         missing[name] -= count
     for name, count in missing.items():
         for _ in range(max(count, 0)):
-            status = {"result_status": "failed", "disposition": "dismissed"} if name == "dismissed" else {}
-            add(status or {"result_status": name})
+            fields = {"result_status": name}
+            if name == "dismissed":
+                fields = {"result_status": "failed", "disposition": "dismissed"}
+            add_row(fields)
     # In the server's order, with the tests that could not run first.
     return sorted(rows, key=lambda row: (row["result_status"], row["table_name"] or "", row["column_names"] or ""))
 
 
-def _result(given: Row, target_id: str, number: int) -> Row:
-    status = given.get("result_status", "passed")
-    name, measure_name = TEST_TYPES.get(given["test_type"], (given["test_type"], "Measure"))
-    measure: str | None = {"passed": "0", "error": None, "log": "0"}.get(status, str(1 + number % 17))
-    message = f"{measure_name}: {given.get('result_measure', measure)}, Threshold: {given.get('threshold_value', '0')}"
+def _build_result(specified: Row, target_id: str, index: int) -> Row:
+    status = specified.get("result_status", "passed")
+    name, measured = TEST_TYPES.get(specified["test_type"], (specified["test_type"], "Measure"))
+    measure: str | None = {"passed": "0", "error": None, "log": "0"}.get(status, str(1 + index % 17))
+    message = (
+        f"{measured}: {specified.get('result_measure', measure)}, Threshold: {specified.get('threshold_value', '0')}"
+    )
     if status == "error":
-        message = f"Missing column: {SCHEMA}.{given['table_name']}.{given['column_names']}"
+        message = f"Missing column: {SCHEMA}.{specified['table_name']}.{specified['column_names']}"
     row = {
-        "test_definition_id": _id(target_id, "test", number),
-        "test_type": given["test_type"],
+        "test_definition_id": _make_id(target_id, "test", index),
+        "test_type": specified["test_type"],
         "test_type_name": name,
         "schema_name": SCHEMA,
-        "table_name": given["table_name"],
-        "column_names": given["column_names"],
+        "table_name": specified["table_name"],
+        "column_names": specified["column_names"],
         "result_status": status,
         "result_measure": measure,
         "threshold_value": "0",
@@ -204,18 +212,18 @@ def _result(given: Row, target_id: str, number: int) -> Row:
         "test_time": None,
         "disposition": "no_decision",
     }
-    return {**row, **given}
+    return {**row, **specified}
 
 
-def _issues(given: Any, target_id: str) -> list[Row]:
+def _build_issues(specified: Any, target_id: str) -> list[Row]:
     rows = []
-    all_columns = columns()
-    for number, issue in enumerate(_expand(given, "likelihood")):
-        kind = issue.get("issue_type", _ISSUE_OF.get(issue.get("likelihood", ""), "1002"))
+    all_columns = list_columns()
+    for index, issue in enumerate(_expand(specified, "likelihood")):
+        kind = issue.get("issue_type", _ISSUE_TYPE_BY_LIKELIHOOD.get(issue.get("likelihood", ""), "1002"))
         name, dimension, detail = ISSUE_TYPES.get(kind, (kind, "conformance", ""))
-        table, column, _, _ = all_columns[number * 5 % len(all_columns)]
+        table, column, _, _ = all_columns[index * 5 % len(all_columns)]
         row = {
-            "id": _id(target_id, "issue", number),
+            "id": _make_id(target_id, "issue", index),
             "issue_type": kind,
             "issue_type_name": name,
             "schema_name": SCHEMA,
@@ -230,33 +238,33 @@ def _issues(given: Any, target_id: str) -> list[Row]:
     return rows
 
 
-def _pii(given: Any, target_id: str) -> list[Row]:
+def _build_pii(specified: Any, target_id: str) -> list[Row]:
     rows = []
-    personal = [(table, column) for table, column, _, _ in columns() if table == "customers"]
-    for number, finding in enumerate(_expand(given, "pii_risk")):
-        table, column = personal[(number + 1) % len(personal)]
+    candidates = [(table, column) for table, column, _, _ in list_columns() if table == "customers"]
+    for index, finding in enumerate(_expand(specified, "pii_risk")):
+        table, column = candidates[(index + 1) % len(candidates)]
         risk = finding.get("pii_risk", "moderate")
         row = {
-            "id": _id(target_id, "pii", number),
+            "id": _make_id(target_id, "pii", index),
             "issue_type": "1100",
             "issue_type_name": "Personally Identifiable Information",
             "schema_name": SCHEMA,
             "table_name": table,
             "column_name": column,
             "pii_risk": risk,
-            "detail": f"Risk: {risk.upper()}, PII Type: {_PII_TYPES[number % len(_PII_TYPES)]}",
+            "detail": f"Risk: {risk.upper()}, PII Type: {_PII_TYPES[index % len(_PII_TYPES)]}",
             "disposition": "confirmed",
         }
         rows.append({**row, **finding})
     return rows
 
 
-def _expand(given: Any, field: str) -> list[Row]:
+def _expand(specified: Any, field: str) -> list[Row]:
     """Returns rows unchanged, and converts counts such as `{"definite": 2}` to that many rows."""
-    if isinstance(given, Mapping):
-        return [{field: name} for name, count in given.items() for _ in range(count)]
-    return [dict(row) for row in given]
+    if isinstance(specified, Mapping):
+        return [{field: name} for name, count in specified.items() for _ in range(count)]
+    return [dict(row) for row in specified]
 
 
-def _id(target_id: str, kind: str, number: int) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{target_id}/{kind}/{number}"))
+def _make_id(target_id: str, kind: str, index: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{target_id}/{kind}/{index}"))

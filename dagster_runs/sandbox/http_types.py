@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """A request.
 
     Attributes:
@@ -70,19 +70,19 @@ class ApiResponse:
         return str(self.body or "").encode()
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
     """Ends the processing of a request with a response, from anywhere."""
 
-    def __init__(self, answer: ApiResponse) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    def __init__(self, response: ApiResponse) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
 Handler = Callable[..., ApiResponse]
 
 
 class Route(NamedTuple):
-    """A handler and its path. The handler gets the call, and the path's parameters as keyword arguments."""
+    """A handler and its path. The handler gets the request, and the path's parameters as keyword arguments."""
 
     method: str
     path: str
@@ -112,7 +112,7 @@ class Router:
         """Returns the match; the allowed method if only the method is wrong; or None."""
         allowed: str | None = None
         for route, pattern in self._patterns:
-            parameters = _fit(pattern, segments)
+            parameters = _match_segments(pattern, segments)
             if parameters is None:
                 continue
             if route.method == method:
@@ -126,7 +126,7 @@ def split_path(path: str) -> tuple[str, ...]:
     return tuple(unquote(part) for part in path.removeprefix("/").split("/"))
 
 
-def _fit(pattern: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] | None:
+def _match_segments(pattern: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] | None:
     if len(pattern) != len(segments):
         return None
     parameters = {}

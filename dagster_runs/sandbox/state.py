@@ -28,21 +28,21 @@ VENDORS: Sequence[Callable[[Clock], Vendor]] = (
 )
 
 
-class World:
+class SandboxState:
     """The state of the sandbox. Only the server's event loop may use it."""
 
     def __init__(self, speed: float = 1.0) -> None:
         self.clock = Clock(speed)
         self.log = RequestLog()
         self.faults = FaultRegistry()
-        self.vendors = [make(self.clock) for make in VENDORS]
+        self.vendors = [create(self.clock) for create in VENDORS]
         self._mounts = {vendor.mount: vendor for vendor in self.vendors}
 
-    def at(self, mount: str) -> Vendor | None:
+    def find_vendor(self, mount: str) -> Vendor | None:
         """Returns the vendor whose paths begin with this segment."""
         return self._mounts.get(mount)
 
-    def named(self, name: str | None) -> list[Vendor]:
+    def select_vendors(self, name: str | None) -> list[Vendor]:
         """Returns the vendor with this name, or all vendors."""
         vendors = [vendor for vendor in self.vendors if name in (None, vendor.name)]
         if not vendors:
@@ -52,28 +52,28 @@ class World:
 
     def runs(self, vendor: str | None) -> list[SandboxRun]:
         """Returns the runs, oldest first."""
-        found = [one.snapshot(run) for one in self.named(vendor) for run in one.runs.values()]
-        return sorted(found, key=lambda run: run.created_at)
+        snapshots = [owner.snapshot(run) for owner in self.select_vendors(vendor) for run in owner.runs.values()]
+        return sorted(snapshots, key=lambda run: run.created_at)
 
     def starts(self, vendor: str | None) -> int:
         """Returns the number of runs that were started by requests."""
-        return sum(run.source == "api" for one in self.named(vendor) for run in one.runs.values())
+        return sum(run.source == "api" for owner in self.select_vendors(vendor) for run in owner.runs.values())
 
-    def begin_run(self, target_id: str, *, vendor: str | None, kind: str | None, source: str) -> SandboxRun:
+    def start_run(self, target_id: str, *, vendor: str | None, kind: str | None, source: str) -> SandboxRun:
         """Starts a run as if by another user or a schedule."""
-        owner = self._owners(target_id, vendor)[0]
-        return owner.snapshot(owner.start(owner.targets[target_id], kind=kind, source=source))
+        owner = self._find_owners(target_id, vendor)[0]
+        return owner.snapshot(owner.start_run(owner.targets[target_id], kind=kind, source=source))
 
-    def restore_run(self, known: SandboxRun, behavior: Behavior) -> SandboxRun:
+    def restore_run(self, snapshot: SandboxRun, behavior: Behavior) -> SandboxRun:
         """Recreates a run of another sandbox with the same id."""
-        [owner] = self._owners(known.target_id, known.vendor)
-        return owner.snapshot(owner.restore(known, behavior))
+        [owner] = self._find_owners(snapshot.target_id, snapshot.vendor)
+        return owner.snapshot(owner.restore_run(snapshot, behavior))
 
     def add_target(
         self, vendor: str, kind: str, target_id: str, behaviors: Sequence[Behavior], fields: dict[str, Any]
     ) -> None:
         """Adds a target."""
-        owner = self.named(vendor)[0]
+        owner = self.select_vendors(vendor)[0]
         for behavior in behaviors:
             owner.check_options(behavior)
         target = owner.add_target(kind, target_id, Behavior(), **fields)
@@ -81,7 +81,7 @@ class World:
 
     def set_behaviors(self, target_id: str, behaviors: Sequence[Behavior], vendor: str | None) -> None:
         """Sets the behavior of the next runs of a target, at one vendor or at every vendor that has the target."""
-        owners = self._owners(target_id, vendor)
+        owners = self._find_owners(target_id, vendor)
         for owner in owners:
             for behavior in behaviors:
                 owner.check_options(behavior)
@@ -90,11 +90,11 @@ class World:
 
     def configure(self, vendor: str, settings: dict[str, Any]) -> None:
         """Changes the settings of a vendor."""
-        self.named(vendor)[0].configure(settings)
+        self.select_vendors(vendor)[0].configure(settings)
 
-    def busiest_second(self, vendor: str | None) -> int:
+    def peak_requests_per_second(self, vendor: str | None) -> int:
         """Returns the maximum number of requests of one account within one real second."""
-        return max(one.rate.busiest for one in self.named(vendor))
+        return max(owner.request_rate.peak for owner in self.select_vendors(vendor))
 
     def reset(self) -> None:
         """Deletes runs, faults, requests, behaviors, settings and added targets. Time continues."""
@@ -103,8 +103,8 @@ class World:
         for vendor in self.vendors:
             vendor.reset()
 
-    def _owners(self, target_id: str, vendor: str | None) -> list[Vendor]:
-        owners = [one for one in self.named(vendor) if target_id in one.targets]
+    def _find_owners(self, target_id: str, vendor: str | None) -> list[Vendor]:
+        owners = [owner for owner in self.select_vendors(vendor) if target_id in owner.targets]
         if not owners:
             raise ValueError(f"there is no target {target_id!r}; use add_target to add it")
         return owners
