@@ -34,10 +34,10 @@ class SandboxClock(Clock):
 
     Attributes:
         pauses: The seconds of every pause so far.
-        longest_sleep: Unlimited, because nothing else can happen during a pause that takes no time.
+        max_sleep: Unlimited, because nothing else can happen during a pause that takes no time.
     """
 
-    longest_sleep = math.inf
+    max_sleep = math.inf
 
     def __init__(self, sandbox: Sandbox | SandboxClient) -> None:
         self._sandbox = sandbox

@@ -22,7 +22,7 @@ class Clock:
     """The real time of this machine.
 
     Attributes:
-        longest_sleep: The longest time in seconds that a waiting step sleeps before it checks the status of its Dagster
+        max_sleep: The longest time in seconds that a waiting step sleeps before it checks the status of its Dagster
             run again.
 
             A step can outlive its Dagster run, and until it checks, it needlessly occupies a worker's slot. A check
@@ -30,7 +30,7 @@ class Clock:
             which cost PostgreSQL a few percent of one core.
     """
 
-    longest_sleep: float = 5.0
+    max_sleep: float = 5.0
 
     def wall(self) -> float:
         """Returns the seconds since the epoch, in UTC."""

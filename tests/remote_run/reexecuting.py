@@ -46,7 +46,7 @@ def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, 
 class AtPause(SandboxClock):
     """Something happens in one of the pauses."""
 
-    longest_sleep = Clock.longest_sleep
+    max_sleep = Clock.max_sleep
 
     def __init__(self, sandbox: Sandbox, happens: Callable[[], None], *, pause: int) -> None:
         super().__init__(sandbox)

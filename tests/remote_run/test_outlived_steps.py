@@ -37,7 +37,7 @@ class AtPauses(SandboxClock):
 class AtAge(SandboxClock):
     """Something happens at the beginning of the first long pause after so many seconds of pauses."""
 
-    longest_sleep = Clock.longest_sleep
+    max_sleep = Clock.max_sleep
 
     def __init__(self, sandbox: Sandbox, happens: Callable[[], Any], *, age: float) -> None:
         super().__init__(sandbox)

@@ -258,7 +258,7 @@ class RemoteRunExecution:
         Raises:
             Terminated, RunTerminated: See `raise_if_own_run_ended`.
         """
-        parts = max(1, math.ceil(seconds / current_clock().longest_sleep))
+        parts = max(1, math.ceil(seconds / current_clock().max_sleep))
         for part in range(parts):
             if part:
                 self.raise_if_own_run_ended(self.own_run_state(), run_id=run_id)
