@@ -12,7 +12,7 @@ _DEFAULT_LIFETIME = 3600.0
 """Seconds. Assumed if the response does not contain the lifetime. If that is too long, a 401 causes a renewal."""
 
 
-class _TokenAnswer(BaseModel):
+class _TokenResponse(BaseModel):
     model_config = ConfigDict(defer_build=True)
 
     access_token: str = Field(min_length=1, repr=False)
@@ -45,7 +45,7 @@ def exchanged_token(
     newest = dict(form)
 
     def fetch() -> Token:
-        tokens = endpoint.post(segments, form=newest, keep_secrets=True).parse(_TokenAnswer)
+        tokens = endpoint.post(segments, form=newest, keep_secrets=True).parse(_TokenResponse)
         if tokens.refresh_token is not None and "refresh_token" in newest:
             # The refresh token of a public client changes with each use, and the vendor soon refuses the old one.
             newest["refresh_token"] = tokens.refresh_token

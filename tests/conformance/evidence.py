@@ -35,7 +35,7 @@ def module_of(table: Table, place: str) -> tuple[str, str]:
 
 
 def exists(table: Table, place: str) -> bool:
-    """Whether the place is there: a class, a method, a field of a model, a word in a mapping (``_WORDS[running]``)."""
+    """Whether the place exists: a class, a method, a field of a model, a key of a mapping (``_STATES[running]``)."""
     module, path = module_of(table, place)
     try:
         found: Any = import_module(module)

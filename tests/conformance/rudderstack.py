@@ -116,9 +116,9 @@ TABLE = Table(
         ),
         used("field", "tasks-started-at", "`tasks[].startedAt`, `started_at`", "models:Task.started_at"),
         used("field", "tasks-finished-at", "`tasks[].finishedAt`, `finished_at`", "models:Task.finished_at"),
-        used("state", "running", "`running`", "run:_WORDS[running]"),
-        used("state", "processing", "`processing`", "run:_WORDS[processing]"),
-        used("state", "finished-without-error", "`finished` without `error`", "run:_WORDS[finished]"),
+        used("state", "running", "`running`", "run:_STATES[running]"),
+        used("state", "processing", "`processing`", "run:_STATES[processing]"),
+        used("state", "finished-without-error", "`finished` without `error`", "run:_STATES[finished]"),
         used(
             "state",
             "finished-with-error",
@@ -126,7 +126,7 @@ TABLE = Table(
             f"{_RUN}.fetch_status",
             "A failure: the vendor's newest client tells it so",
         ),
-        used("state", "failed", "`failed`", "run:_WORDS[failed]"),
+        used("state", "failed", "`failed`", "run:_STATES[failed]"),
         used(
             "state",
             "any-other-word",

@@ -60,11 +60,11 @@ def test_every_field_in_the_code_is_in_the_table(table: Table) -> None:
 
 
 @each_vendor
-def test_every_word_for_a_state_in_the_code_is_in_the_table(table: Table) -> None:
+def test_every_status_in_the_code_is_in_the_table(table: Table) -> None:
     rows = named(table)
-    words = [(module.__name__, word) for module in modules(table) for word in getattr(module, "_WORDS", {})]
-    assert words
-    assert [word for module, word in words if (module, f"_WORDS[{word}]") not in rows] == []
+    statuses = [(module.__name__, status) for module in modules(table) for status in getattr(module, "_STATES", {})]
+    assert statuses
+    assert [status for module, status in statuses if (module, f"_STATES[{status}]") not in rows] == []
 
 
 def test_the_page_is_of_these_rows() -> None:
@@ -92,7 +92,7 @@ def test_a_doubled_id_is_found() -> None:
 
 def test_what_counts_as_a_place() -> None:
     table = Table("RudderStack", "rudderstack", [])
-    assert exists(table, "run:_WORDS[running]")
-    assert not exists(table, "run:_WORDS[walking]")
+    assert exists(table, "run:_STATES[running]")
+    assert not exists(table, "run:_STATES[walking]")
     assert exists(table, "resource:RudderStackResource.start_profiles_run")
     assert exists(table, "dagster_runs.transport.auth:bearer")

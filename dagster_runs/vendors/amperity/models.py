@@ -8,7 +8,7 @@ from dagster_runs.remote_run.response_models import EachReadable, ErrorText, Len
 from dagster_runs.remote_run.state import RunState, parse_state
 
 # Three pages of the documentation list the states, and no two agree. Real responses spell them in lower case.
-_WORDS = {
+_STATES = {
     "scheduled": RunState.QUEUED,
     "started": RunState.RUNNING,
     "inprogress": RunState.RUNNING,
@@ -49,7 +49,7 @@ class Task(VendorModel):
     @property
     def run_state(self) -> RunState:
         """The `RunState` that the task's state maps to."""
-        return parse_state(self.state or "", _WORDS)
+        return parse_state(self.state or "", _STATES)
 
 
 def _each_a_task(value: Any) -> Any:
@@ -83,7 +83,7 @@ class Workflow(PartOfWorkflow):
     @property
     def run_state(self) -> RunState:
         """The `RunState` that the workflow's state maps to."""
-        return parse_state(self.state, _WORDS)
+        return parse_state(self.state, _STATES)
 
 
 class StartedWorkflow(VendorModel):

@@ -5,7 +5,7 @@ from pydantic import Field
 from dagster_runs.remote_run.response_models import ErrorText, Lenient, OptionalTime, RunId, VendorModel
 
 
-class TriggerAnswer(VendorModel):
+class TriggerResponse(VendorModel):
     """The response to a trigger. The documentation does not say what a refusal contains in place of the run id."""
 
     success: bool
@@ -13,7 +13,7 @@ class TriggerAnswer(VendorModel):
     msg: ErrorText = None
 
 
-class PipelineRunAnswer(VendorModel):
+class PipelineRunResponse(VendorModel):
     """The status of a run. ``success`` refers to the status call, not to the run. Times have no zone and are UTC."""
 
     success: bool

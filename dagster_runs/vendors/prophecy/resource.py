@@ -12,7 +12,7 @@ from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
 from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.prophecy.messages import is_permanent, readable, says_run_not_found
-from dagster_runs.vendors.prophecy.models import PipelineRunAnswer, TriggerAnswer
+from dagster_runs.vendors.prophecy.models import PipelineRunResponse, TriggerResponse
 
 _PERHAPS_NEVER_STARTED = "(with a wrong fabric_id, Prophecy returns ids of runs that never start)"
 
@@ -54,7 +54,7 @@ class ProphecyResource(RemoteRunResource):
             VendorError: ``success: false`` with HTTP 200, for a reason that may be transient. Nothing was started.
         """
         response = self.http().post_once(["api", "trigger", "pipeline"], json=dict(body))
-        parsed = response.parse(TriggerAnswer)
+        parsed = response.parse(TriggerResponse)
         if parsed.success and parsed.run_id:
             return parsed.run_id
         if parsed.success or parsed.run_id:
@@ -62,7 +62,7 @@ class ProphecyResource(RemoteRunResource):
             raise response.unexpected(f"success {problem}; the response was {response.quoted()}")
         raise _refusal(InvalidRequestError if is_permanent(parsed.msg or "") else VendorError, response, parsed.msg)
 
-    def get_pipeline_run(self, run_id: str) -> PipelineRunAnswer:
+    def get_pipeline_run(self, run_id: str) -> PipelineRunResponse:
         """GET ``/api/trigger/pipeline/{runId}``.
 
         Raises:
@@ -70,7 +70,7 @@ class ProphecyResource(RemoteRunResource):
             VendorError: ``success: false`` for another reason, which says nothing about the run.
         """
         response = self.http().get(["api", "trigger", "pipeline", run_id])
-        parsed = response.parse(PipelineRunAnswer)
+        parsed = response.parse(PipelineRunResponse)
         if not parsed.success:
             if says_run_not_found(readable(parsed.msg or ""), run_id):
                 raise _refusal(NotFoundError, response, f"{parsed.msg} {_PERHAPS_NEVER_STARTED}")

@@ -15,7 +15,7 @@ from dagster_runs.remote_run.state import RunState, RunStatus, parse_state
 from dagster_runs.remote_run.types import RunResult, StartAttempt
 from dagster_runs.vendors.prophecy.resource import ProphecyResource
 
-_WORDS = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error": RunState.FAILED}
+_STATES = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error": RunState.FAILED}
 
 
 def _as_parameter(value: Any) -> str:
@@ -107,7 +107,7 @@ class ProphecyPipelineRun(RemoteRun[ProphecyResource]):
         """Fetches the run. Prophecy reports no end time, so the time of the last change is used instead."""
         response = resource.get_pipeline_run(run_id)
         vendor_status = response.run_status or ""
-        state = parse_state(vendor_status, _WORDS)
+        state = parse_state(vendor_status, _STATES)
         return RunStatus(
             state=state,
             vendor_status=vendor_status,

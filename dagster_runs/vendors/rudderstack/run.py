@@ -19,7 +19,7 @@ from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
 from dagster_runs.vendors.rudderstack.resource import RudderStackResource
 
 # The documentation gives the state the type "string" and lists no values. RudderStack's own clients know these.
-_WORDS = {
+_STATES = {
     "running": RunState.RUNNING,
     "processing": RunState.RUNNING,
     "finished": RunState.SUCCEEDED,
@@ -104,7 +104,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
     def fetch_status(self, resource: RudderStackResource, run_id: str) -> RunStatus:
         """Fetches the status of the run."""
         response = resource.get_profiles_run(self.profiles_id, run_id)
-        state = parse_state(response.status, _WORDS)
+        state = parse_state(response.status, _STATES)
         if state is RunState.SUCCEEDED and response.error:
             state = RunState.FAILED  # RudderStack's newest client recognizes failures by this field alone
         return RunStatus(

@@ -14,7 +14,7 @@ from dagster_runs.remote_run.types import DAY, RunResult, StartAttempt
 from dagster_runs.vendors.segmentflow.models import JourneyRun
 from dagster_runs.vendors.segmentflow.resource import SegmentflowResource
 
-_WORDS = {
+_STATES = {
     "queued": RunState.QUEUED,
     "running": RunState.RUNNING,
     "completed": RunState.SUCCEEDED,
@@ -122,8 +122,8 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         """Fetches the run."""
         response = resource.get_journey_run(run_id)
         exited = RunState.SUCCEEDED if self.on_exited == "succeed" else RunState.FAILED
-        state, error = parse_state(response.status, {**_WORDS, _EXITED: exited}), response.error
-        left_early = state is RunState.FAILED and parse_state(response.status, _WORDS) is not state
+        state, error = parse_state(response.status, {**_STATES, _EXITED: exited}), response.error
+        left_early = state is RunState.FAILED and parse_state(response.status, _STATES) is not state
         if left_early:
             error = error or "the recipient left the journey before its end (on_exited='succeed' accepts that)"
         return RunStatus(

@@ -8,7 +8,7 @@ from dagster_runs.remote_run.response_models import EachReadable, ErrorText, Len
 from dagster_runs.remote_run.state import RunState, parse_state
 
 # 7 statuses up to version 5.48, 13 in newer ones. A `paused` job (profiling only) waits for a user and then continues.
-_WORDS = {
+_STATES = {
     "pending": RunState.QUEUED,
     "claimed": RunState.QUEUED,
     "queued": RunState.QUEUED,
@@ -54,7 +54,7 @@ class Job(PartOfJob):
     @property
     def state(self) -> RunState:
         """The `RunState` that the status maps to."""
-        return parse_state(self.status, _WORDS)
+        return parse_state(self.status, _STATES)
 
 
 class JobPage(VendorModel):

@@ -132,21 +132,21 @@ class TestGenResource(RemoteRunResource):
         """GET ``/profiling-runs/{id}``."""
         return self.http().get(["profiling-runs", job_id]).parse(models.ProfilingRun)
 
-    def list_failing_tests(self, job_id: str, status: str, most: int) -> list[models.FailingTest]:
+    def list_failing_tests(self, job_id: str, status: str, max_tests: int) -> list[models.FailingTest]:
         """GET ``/test-runs/{id}/results`` with one status (``failed``, ``error``, ``warning``).
 
         Args:
             job_id: The run.
             status: The status.
-            most: The maximum number of tests, up to the server's page size of 100.
+            max_tests: The maximum number of tests, up to the server's page size of 100.
 
         Raises:
             NotFoundError: Without a code: this server cannot list results (versions before 5.70).
         """
         response = self.http().get(
-            ["test-runs", job_id, "results"], params={"status": status, "page": 1, "limit": min(_PAGE, most)}
+            ["test-runs", job_id, "results"], params={"status": status, "page": 1, "limit": min(_PAGE, max_tests)}
         )
-        return response.parse(models.FailingTestPage).items[:most]
+        return response.parse(models.FailingTestPage).items[:max_tests]
 
     def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
         """Lists the project's jobs, newest first; ``None`` without ``project_code``."""
