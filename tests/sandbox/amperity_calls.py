@@ -1,4 +1,4 @@
-"""What the tests of Amperity's stand-in have in common."""
+"""Helpers for the tests of the simulated Amperity."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def states(run: Any) -> list[str]:
     return [task["state"] for task in run["task_instances"]]
 
 
-def refused(answer: Any, status: int) -> str:
-    assert answer.status_code == status, answer.text
-    body = answer.json()
+def assert_rejected(response: Any, status: int) -> str:
+    assert response.status_code == status, response.text
+    body = response.json()
     assert set(body) == {"status", "message", "request_id", "trace_id"}
     assert body["status"] == status
     return str(body["message"])

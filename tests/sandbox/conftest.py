@@ -1,4 +1,4 @@
-"""One sandbox for the whole folder, its time standing still but for `advance`, and fresh for each test."""
+"""One sandbox for all tests in this folder. Its time moves only with `advance`, and it is reset before each test."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Api:
         return self.session.request(method, self.base_url + path, **options)
 
     def json(self, method: str, path: str, **options: Any) -> Any:
-        answer = self(method, path, **options)
-        assert answer.status_code < 300, answer.text
-        return answer.json()
+        response = self(method, path, **options)
+        assert response.status_code < 300, response.text
+        return response.json()
 
 
 @pytest.fixture(scope="session")
@@ -44,53 +44,53 @@ def sandbox(server: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def api_of(sandbox: Sandbox) -> Iterator[Callable[[str, str], Api]]:
-    made: list[Api] = []
+def api_factory(sandbox: Sandbox) -> Iterator[Callable[[str, str], Api]]:
+    apis: list[Api] = []
 
-    def make(path: str, token: str) -> Api:
-        made.append(Api(sandbox.url + path, token))
-        return made[-1]
+    def make_api(path: str, token: str) -> Api:
+        apis.append(Api(sandbox.url + path, token))
+        return apis[-1]
 
-    yield make
-    for api in made:
+    yield make_api
+    for api in apis:
         api.session.close()
 
 
 @pytest.fixture
-def rudderstack(api_of: Callable[[str, str], Api]) -> Api:
-    return api_of("/rudderstack/v2", well_known.RUDDERSTACK_TOKEN)
+def rudderstack(api_factory: Callable[[str, str], Api]) -> Api:
+    return api_factory("/rudderstack/v2", well_known.RUDDERSTACK_TOKEN)
 
 
 @pytest.fixture
-def amperity(sandbox: Sandbox, api_of: Callable[[str, str], Api]) -> Api:
-    """Without the rate limit: tests are faster than a client may be."""
+def amperity(sandbox: Sandbox, api_factory: Callable[[str, str], Api]) -> Api:
+    """Without the rate limit, because the tests send requests faster than it allows."""
     sandbox.configure("amperity", requests_per_second=None)
-    api = api_of("/amperity/api", well_known.AMPERITY_TOKEN)
+    api = api_factory("/amperity/api", well_known.AMPERITY_TOKEN)
     api.session.headers.update({"amperity-tenant": well_known.AMPERITY_TENANT, "api-version": "2024-04-01"})
     return api
 
 
 @pytest.fixture
-def segmentflow(api_of: Callable[[str, str], Api]) -> Api:
-    api = api_of("/segmentflow/api/v1", "")
+def segmentflow(api_factory: Callable[[str, str], Api]) -> Api:
+    api = api_factory("/segmentflow/api/v1", "")
     del api.session.headers["Authorization"]
     api.session.headers["x-api-key"] = well_known.SEGMENTFLOW_API_KEY
     return api
 
 
 @pytest.fixture
-def prophecy(api_of: Callable[[str, str], Api]) -> Api:
-    api = api_of("/prophecy/api/trigger/pipeline", "")
+def prophecy(api_factory: Callable[[str, str], Api]) -> Api:
+    api = api_factory("/prophecy/api/trigger/pipeline", "")
     del api.session.headers["Authorization"]
     api.session.headers["X-AUTH-TOKEN"] = well_known.PROPHECY_TOKEN
     return api
 
 
 @pytest.fixture
-def testgen(api_of: Callable[[str, str], Api]) -> Api:
-    return api_of("/testgen/api/v1", well_known.TESTGEN_TOKEN)
+def testgen(api_factory: Callable[[str, str], Api]) -> Api:
+    return api_factory("/testgen/api/v1", well_known.TESTGEN_TOKEN)
 
 
 @pytest.fixture
-def testgen_old(api_of: Callable[[str, str], Api]) -> Api:
-    return api_of("/testgen-old/api/v1", well_known.TESTGEN_TOKEN)
+def testgen_old(api_factory: Callable[[str, str], Api]) -> Api:
+    return api_factory("/testgen-old/api/v1", well_known.TESTGEN_TOKEN)

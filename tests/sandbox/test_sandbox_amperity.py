@@ -1,4 +1,4 @@
-"""The stand-in of Amperity's workflows."""
+"""Amperity: workflow runs and their tasks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.sandbox.amperity_calls import (
     OVERVIEW,
     RUNS,
     TIME,
+    assert_rejected,
     fetch,
-    refused,
     start,
     states,
 )
 
 
-def test_the_answer_to_a_start(sandbox: Sandbox, amperity: Any) -> None:
-    answer = amperity("POST", RUNS, json={"config_id": COURIERS})
-    assert answer.status_code == 201
-    body = answer.json()
+def test_start_response(sandbox: Sandbox, amperity: Any) -> None:
+    response = amperity("POST", RUNS, json={"config_id": COURIERS})
+    assert response.status_code == 201
+    body = response.json()
     assert set(body) == {
         *("task_instances", "id", "name", "principal_name", "principal_id", "type", "launched_version", "state"),
         *("created_at", "tenant", "current_version"),
@@ -40,13 +40,13 @@ def test_the_answer_to_a_start(sandbox: Sandbox, amperity: Any) -> None:
     assert sandbox.starts("amperity") == 2
 
 
-def test_a_run_from_start_to_end(sandbox: Sandbox, amperity: Any) -> None:
-    run_id, seen = start(amperity), []
+def test_run_life_cycle(sandbox: Sandbox, amperity: Any) -> None:
+    run_id, observed = start(amperity), []
     for _ in range(4):
-        seen.append(fetch(amperity, run_id, "overview")["state"])
+        observed.append(fetch(amperity, run_id, "overview")["state"])
         assert set(fetch(amperity, run_id, "overview")) == OVERVIEW - {"ended_at"}
         sandbox.advance(1.5)
-    assert seen == ["scheduled", "scheduled", "started", "in progress"]
+    assert observed == ["scheduled", "scheduled", "started", "in progress"]
     sandbox.advance(14.1)
     ended = amperity.json("GET", f"{RUNS}/{run_id}")
     assert set(ended) == OVERVIEW
@@ -66,7 +66,7 @@ def test_a_run_from_start_to_end(sandbox: Sandbox, amperity: Any) -> None:
         (CAMPAIGN, "campaign.send"),
     ],
 )
-def test_the_prefix_says_what_it_is(sandbox: Sandbox, amperity: Any, config_id: str, kind: str) -> None:
+def test_prefix_determines_the_kind_of_run(sandbox: Sandbox, amperity: Any, config_id: str, kind: str) -> None:
     run_id = start(amperity, config_id)
     sandbox.advance(21)
     ended = fetch(amperity, run_id)
@@ -74,14 +74,14 @@ def test_the_prefix_says_what_it_is(sandbox: Sandbox, amperity: Any, config_id: 
     assert ended["task_instances"]
 
 
-def test_a_failure_with_tasks_that_go_on(sandbox: Sandbox, amperity: Any) -> None:
-    run_id, seen = start(amperity, FAILING), []
+def test_tasks_continue_after_a_failed_task(sandbox: Sandbox, amperity: Any) -> None:
+    run_id, observed = start(amperity, FAILING), []
     for _ in range(4):
         run = fetch(amperity, run_id)
-        seen.append((run["state"], states(run)))
+        observed.append((run["state"], states(run)))
         assert "error" not in run
         sandbox.advance(4)
-    assert seen == [
+    assert observed == [
         ("scheduled", []),
         ("in progress", ["running", "scheduled", "scheduled", "scheduled"]),
         ("in progress", ["succeeded", "running", "scheduled", "scheduled"]),
@@ -100,16 +100,18 @@ def test_a_failure_with_tasks_that_go_on(sandbox: Sandbox, amperity: Any) -> Non
     assert failed["id"].startswith("wft-")
     assert failed["workflow_id"] == run_id
     assert "created_at" not in skipped
-    # What the run shows without being asked for more says nothing of it.
+    # The overview does not contain the error.
     assert set(fetch(amperity, run_id, "overview")) == OVERVIEW
 
 
-def test_tasks_and_errors_as_asked_for(sandbox: Sandbox, amperity: Any) -> None:
+def test_tasks_and_errors_follow_the_behavior(sandbox: Sandbox, amperity: Any) -> None:
     tasks = ["skipped", {"label": "Mine", "outcome": "failed", "error": "no space"}, "up for retry"]
-    wanted = Behavior(
+    first_behavior = Behavior(
         outcome="fail", error="boom", tasks=tasks, attribution="platform", error_type="a.b/c", task_start="started_at"
     )
-    sandbox.set_behavior(COURIERS, [wanted, Behavior(outcome="fail", attribution=None, error_data={"n": 1}, tasks=[])])
+    sandbox.set_behavior(
+        COURIERS, [first_behavior, Behavior(outcome="fail", attribution=None, error_data={"n": 1}, tasks=[])]
+    )
     first, second = start(amperity), start(amperity)
     sandbox.advance(25)
     ended = fetch(amperity, first)
@@ -123,57 +125,58 @@ def test_tasks_and_errors_as_asked_for(sandbox: Sandbox, amperity: Any) -> None:
     assert ended["task_instances"] == []
     assert ended["error"]["data"] == {"n": 1}
     assert "attribution" not in ended["error"]
-    for wrong in ("failed", ["failed", 1], [{"name": "x"}]):
+    for tasks in ("failed", ["failed", 1], [{"name": "x"}]):
         with pytest.raises(ValueError, match="task"):
-            sandbox.set_behavior(COURIERS, Behavior(tasks=wrong))
+            sandbox.set_behavior(COURIERS, Behavior(tasks=tasks))
 
 
 @pytest.mark.parametrize(
-    ("state_case", "word"),
+    ("state_case", "state"),
     [("lower", "in progress"), ("title", "In progress"), ("kebab", "in-progress"), ("snake", "in_progress")],
 )
-def test_spellings(sandbox: Sandbox, amperity: Any, state_case: str, word: str) -> None:
+def test_state_cases(sandbox: Sandbox, amperity: Any, state_case: str, state: str) -> None:
     sandbox.set_behavior(COURIERS, Behavior(state_case=state_case))
     run_id = start(amperity)
     sandbox.advance(9)
-    assert fetch(amperity, run_id)["state"] == word
+    assert fetch(amperity, run_id)["state"] == state
     sandbox.advance(12)
     ended = fetch(amperity, run_id)
     expected = "Succeeded" if state_case == "title" else "succeeded"
     assert {ended["state"], *states(ended)} == {expected}
-    # A filter takes any spelling.
+    # A filter accepts any case.
     assert len(amperity.json("GET", f"{RUNS}?state=SUCCEEDED")["data"]) == 1
 
 
 @pytest.mark.parametrize(
-    ("options", "seen"),
+    ("options", "expected_states"),
     [
         ({}, ["stopping", "canceled"]),
         ({"stopped_state": "stopped"}, ["stopping", "stopped"]),
         ({"state_names": "stop", "state_case": "title"}, ["Canceling", "Canceled"]),
     ],
 )
-def test_a_stop(sandbox: Sandbox, amperity: Any, options: Any, seen: list[str]) -> None:
+def test_stop(sandbox: Sandbox, amperity: Any, options: Any, expected_states: list[str]) -> None:
     sandbox.set_behavior(COURIERS, Behavior(**options))
     run_id = start(amperity)
     sandbox.advance(12)
     stopping = amperity.json("POST", f"{RUNS}/{run_id}/stop")
     assert set(stopping) == (OVERVIEW | {"task_instances"}) - {"ended_at"}
-    assert (stopping["state"], stopping["task_instances"]) == (seen[0], [])
+    assert (stopping["state"], stopping["task_instances"]) == (expected_states[0], [])
     assert amperity("POST", f"{RUNS}/{run_id}/stop").status_code == 200
     sandbox.advance(2)
     stopped = fetch(amperity, run_id)
-    assert (stopped["state"], states(stopped)) == (seen[1], [stopped["task_instances"][0]["state"], seen[1], seen[1]])
+    final = expected_states[1]
+    assert (stopped["state"], states(stopped)) == (final, [stopped["task_instances"][0]["state"], final, final])
     assert stopped["error"] == {
         "attribution": "customer",
         "type": "amperity.workflow.workflow.repository.core/cancel",
         "message": "Workflow manually stopped",
     }
-    assert seen[1] in refused(amperity("POST", f"{RUNS}/{run_id}/stop"), 409)
-    refused(amperity("POST", f"{RUNS}/wf-20261123-00000-nobody/stop"), 404)
+    assert final in assert_rejected(amperity("POST", f"{RUNS}/{run_id}/stop"), 409)
+    assert_rejected(amperity("POST", f"{RUNS}/wf-20261123-00000-000000/stop"), 404)
 
 
-def test_a_stop_that_takes_no_time(sandbox: Sandbox, amperity: Any) -> None:
+def test_immediate_stop(sandbox: Sandbox, amperity: Any) -> None:
     sandbox.set_behavior(COURIERS, Behavior(cancel_seconds=0))
     run_id = start(amperity)
     stopped = amperity.json("POST", f"{RUNS}/{run_id}/stop")
@@ -182,15 +185,15 @@ def test_a_stop_that_takes_no_time(sandbox: Sandbox, amperity: Any) -> None:
     assert fetch(amperity, run_id)["task_instances"] == []
 
 
-def test_a_run_that_somebody_else_stopped(sandbox: Sandbox, amperity: Any) -> None:
+def test_run_canceled_without_a_request(sandbox: Sandbox, amperity: Any) -> None:
     sandbox.set_behavior(COURIERS, Behavior(outcome="cancel"))
-    run_id, seen = start(amperity), []
+    run_id, observed = start(amperity), []
     for _ in range(3):
         sandbox.advance(9)
         run = fetch(amperity, run_id)
-        seen.append((run["state"], states(run)))
-    # It gave up in the course of its last task.
-    assert seen == [
+        observed.append((run["state"], states(run)))
+    # The run was canceled during its last task.
+    assert observed == [
         ("in progress", ["succeeded", "running", "scheduled"]),
         ("stopping", ["succeeded", "succeeded", "stopping"]),
         ("canceled", ["succeeded", "succeeded", "canceled"]),
@@ -198,7 +201,7 @@ def test_a_run_that_somebody_else_stopped(sandbox: Sandbox, amperity: Any) -> No
     assert run["error"]["type"].endswith("core/cancel")
 
 
-def test_what_an_orchestration_sent_out_goes_on(sandbox: Sandbox, amperity: Any) -> None:
+def test_started_orchestration_task_continues_after_a_stop(sandbox: Sandbox, amperity: Any) -> None:
     sandbox.set_behavior(ORCHESTRATION, Behavior(running_seconds=60))
     run_id = start(amperity, ORCHESTRATION)
     sandbox.advance(5)
@@ -212,7 +215,7 @@ def test_what_an_orchestration_sent_out_goes_on(sandbox: Sandbox, amperity: Any)
     assert later["task_instances"][0]["ended_at"] > later["ended_at"]
 
 
-def test_a_run_that_waits_for_a_person(sandbox: Sandbox, amperity: Any) -> None:
+def test_paused_run(sandbox: Sandbox, amperity: Any) -> None:
     sandbox.set_behavior(COURIERS, Behavior(hold="Paused"))
     run_id = start(amperity)
     sandbox.advance(86_400)
@@ -232,13 +235,13 @@ def test_a_run_that_waits_for_a_person(sandbox: Sandbox, amperity: Any) -> None:
         {"run_mode": "refresh", "range_from": "2026-11-01T10:30Z"},
     ],
 )
-def test_bodies_it_takes(sandbox: Sandbox, amperity: Any, fields: Any) -> None:
+def test_valid_bodies(sandbox: Sandbox, amperity: Any, fields: Any) -> None:
     start(amperity, well_known.AMPERITY_FILES, **fields)
     assert sandbox.runs()[0].body == {"config_id": well_known.AMPERITY_FILES, **fields}
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         ([], "object"),
         ({}, "config_id"),
@@ -259,16 +262,16 @@ def test_bodies_it_takes(sandbox: Sandbox, amperity: Any, fields: Any) -> None:
         ({"config_id": CAMPAIGN, "run_mode": "full"}, "courier groups"),
     ],
 )
-def test_bodies_it_refuses(sandbox: Sandbox, amperity: Any, body: Any, says: str) -> None:
-    assert says in refused(amperity("POST", RUNS, json=body), 400)
+def test_invalid_bodies(sandbox: Sandbox, amperity: Any, body: Any, message: str) -> None:
+    assert message in assert_rejected(amperity("POST", RUNS, json=body), 400)
     assert sandbox.starts() == 0
 
 
-def test_bodies_that_are_no_json(amperity: Any) -> None:
-    # As the documentation's own example has it.
-    wrong = '{"config_id"="cg-123ABc4DE"}'
-    refused(amperity("POST", RUNS, data=wrong, headers={"Content-Type": "application/json"}), 400)
-    refused(amperity("POST", RUNS, data={"config_id": COURIERS}), 400)
+def test_bodies_that_are_not_json(amperity: Any) -> None:
+    # Like the example in the documentation.
+    body = '{"config_id"="cg-123ABc4DE"}'
+    assert_rejected(amperity("POST", RUNS, data=body, headers={"Content-Type": "application/json"}), 400)
+    assert_rejected(amperity("POST", RUNS, data={"config_id": COURIERS}), 400)
 
 
 def test_headers(sandbox: Sandbox, amperity: Any) -> None:
@@ -281,13 +284,17 @@ def test_headers(sandbox: Sandbox, amperity: Any) -> None:
         ({"api-version": None}, 400),
         ({"api-version": "2025-07-31"}, 401),
     ]:
-        refused(amperity("GET", RUNS, headers=headers), status)
+        assert_rejected(amperity("GET", RUNS, headers=headers), status)
     by_query = f"{RUNS}?api_version=2024-04-01"
     assert amperity("GET", by_query, headers={"api-version": None}).status_code == 200
-    # The header wins.
-    refused(amperity("GET", by_query, headers={"api-version": "2020-01-01"}), 401)
+    # The header takes precedence.
+    assert_rejected(amperity("GET", by_query, headers={"api-version": "2020-01-01"}), 401)
     sandbox.configure("amperity", version_status=400)
-    refused(amperity("GET", RUNS, headers={"api-version": "unstable"}), 400)
-    seen = sandbox.requests("amperity")[0].headers
-    assert (seen["authorization"], seen["amperity-tenant"], seen["api-version"]) == ("missing", "sandbox", "2024-04-01")
+    assert_rejected(amperity("GET", RUNS, headers={"api-version": "unstable"}), 400)
+    headers = sandbox.requests("amperity")[0].headers
+    assert (headers["authorization"], headers["amperity-tenant"], headers["api-version"]) == (
+        "missing",
+        "sandbox",
+        "2024-04-01",
+    )
     assert well_known.AMPERITY_TOKEN not in repr(sandbox.requests())

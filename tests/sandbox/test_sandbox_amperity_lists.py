@@ -1,4 +1,4 @@
-"""The stand-in of Amperity: lists, tokens, the rate limit, faults."""
+"""Amperity: lists, tokens, the rate limit, and faults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from dagster_runs.sandbox import Fault, Sandbox, well_known
-from tests.sandbox.amperity_calls import CAMPAIGN, COURIERS, FAILING, OVERVIEW, RUNS, fetch, refused, start, states
+from tests.sandbox.amperity_calls import (
+    CAMPAIGN,
+    COURIERS,
+    FAILING,
+    OVERVIEW,
+    RUNS,
+    assert_rejected,
+    fetch,
+    start,
+    states,
+)
 
 
 def test_pages(sandbox: Sandbox, amperity: Any) -> None:
@@ -18,11 +28,11 @@ def test_pages(sandbox: Sandbox, amperity: Any) -> None:
     assert set(first) == {"data", "next_token", "total"}
     assert first["total"] == 5
     assert set(first["data"][0]) == (OVERVIEW | {"principal_id", "principal_name"}) - {"ended_at"}
-    # What comes in between moves nothing.
+    # A run that is added meanwhile does not shift the pages.
     start(amperity)
     second = amperity.json("GET", f"{RUNS}?limit=2&next_token={first['next_token']}")
     third = amperity.json("GET", f"{RUNS}?limit=2&next_token={second['next_token']}")
-    assert [one["id"] for page in (first, second, third) for one in page["data"]] == ids
+    assert [item["id"] for page in (first, second, third) for item in page["data"]] == ids
     assert set(third) == {"data"}
     sandbox.configure("amperity", last_token="empty")
     assert amperity.json("GET", RUNS)["next_token"] == ""
@@ -33,34 +43,37 @@ def test_pages(sandbox: Sandbox, amperity: Any) -> None:
 def test_filters(sandbox: Sandbox, amperity: Any) -> None:
     old = start(amperity, FAILING)
     sandbox.advance(3600)
-    cut = datetime.fromtimestamp(sandbox.now(), timezone.utc)
+    cutoff_time = datetime.fromtimestamp(sandbox.now(), timezone.utc)
     new, campaign = start(amperity), start(amperity, CAMPAIGN)
     sandbox.advance(15)
 
-    def found(**query: str) -> set[str]:
+    def list_ids(**query: str) -> set[str]:
         return {run["id"] for run in amperity.json("GET", RUNS, params=query)["data"]}
 
-    # A finer time than the answer shows would be later than the run.
-    at, later = f"{cut.strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z", (cut + timedelta(days=1)).strftime("%Y-%m-%d")
-    assert found() == {old, new, campaign}
-    assert found(created_from=at) | found(created_to=at) == found()
-    assert found(created_to=at) == {old}
-    assert found(created_from=later) == set()
-    assert found(created_from="2020-01-01", ended_to=later) == {old, campaign}
-    assert found(ended_from=at) == {campaign}
-    assert found(state="failed") == {old}
-    assert found(state="In progress") == {new}
-    assert found(state="nothing") == set()
-    assert found(type="courier.group/run") == {old, new}
-    # To the millisecond that the answer shows: from is inclusive, to is exclusive.
-    shown = amperity.json("GET", f"{RUNS}/{new}")["created_at"]
-    assert new in found(created_from=shown)
-    assert new not in found(created_to=shown)
+    # Truncated to milliseconds like the response. With microseconds, the cutoff would be later than the new runs.
+    cutoff, later = (
+        f"{cutoff_time.strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z",
+        (cutoff_time + timedelta(days=1)).strftime("%Y-%m-%d"),
+    )
+    assert list_ids() == {old, new, campaign}
+    assert list_ids(created_from=cutoff) | list_ids(created_to=cutoff) == list_ids()
+    assert list_ids(created_to=cutoff) == {old}
+    assert list_ids(created_from=later) == set()
+    assert list_ids(created_from="2020-01-01", ended_to=later) == {old, campaign}
+    assert list_ids(ended_from=cutoff) == {campaign}
+    assert list_ids(state="failed") == {old}
+    assert list_ids(state="In progress") == {new}
+    assert list_ids(state="nothing") == set()
+    assert list_ids(type="courier.group/run") == {old, new}
+    # With the milliseconds of the response: from is inclusive, to is exclusive.
+    created_at = amperity.json("GET", f"{RUNS}/{new}")["created_at"]
+    assert new in list_ids(created_from=created_at)
+    assert new not in list_ids(created_to=created_at)
     sandbox.configure("amperity", list_defaults=True)
-    assert found() == set()
+    assert list_ids() == set()
     sandbox.advance(20)
-    assert found() == {new}
-    assert found(type="campaign.send") == {campaign}
+    assert list_ids() == {new}
+    assert list_ids(type="campaign.send") == {campaign}
 
 
 @pytest.mark.parametrize(
@@ -71,12 +84,12 @@ def test_filters(sandbox: Sandbox, amperity: Any) -> None:
         *("ended_from=2026-11-01T00:00:00+00:00", "config_id=cg-2efo5X8vo", "page=2"),
     ],
 )
-def test_queries_it_refuses(amperity: Any, query: str) -> None:
+def test_invalid_queries(amperity: Any, query: str) -> None:
     start(amperity)
-    refused(amperity("GET", f"{RUNS}?{query}"), 400)
+    assert_rejected(amperity("GET", f"{RUNS}?{query}"), 400)
 
 
-def test_runs_of_others(sandbox: Sandbox, amperity: Any) -> None:
+def test_runs_started_by_others(sandbox: Sandbox, amperity: Any) -> None:
     sandbox.start_run(COURIERS)
     sandbox.start_run(CAMPAIGN, source="justin", kind="campaign.fetch")
     sandbox.advance(30)
@@ -87,7 +100,7 @@ def test_runs_of_others(sandbox: Sandbox, amperity: Any) -> None:
     assert sandbox.starts("amperity") == 0
 
 
-def test_errors_in_lists_as_in_one_sample(sandbox: Sandbox, amperity: Any) -> None:
+def test_errors_in_lists(sandbox: Sandbox, amperity: Any) -> None:
     start(amperity, FAILING)
     sandbox.advance(20)
     assert "error" not in amperity.json("GET", RUNS)["data"][0]
@@ -99,17 +112,17 @@ def test_campaigns(sandbox: Sandbox, amperity: Any) -> None:
     sandbox.add_target("amperity", "campaign", "cc-9Mine", name="Mine")
     listed = amperity.json("GET", "/campaigns?with_total=true")
     assert listed["total"] == 2
-    assert [set(one) for one in listed["data"]] == [{"id", "name", "deliver_at"}, {"id", "name"}]
+    assert [set(item) for item in listed["data"]] == [{"id", "name", "deliver_at"}, {"id", "name"}]
     first = amperity.json("GET", "/campaigns?limit=1")
     rest = amperity.json("GET", f"/campaigns?next_token={first['next_token']}")
-    assert [one["id"] for one in rest["data"]] == ["cc-9Mine"]
+    assert [item["id"] for item in rest["data"]] == ["cc-9Mine"]
     by_template = amperity.json("GET", "/campaigns?destination_data_template_id=ptg-1abcAB4C2")
-    assert [one["id"] for one in by_template["data"]] == [CAMPAIGN]
+    assert [item["id"] for item in by_template["data"]] == [CAMPAIGN]
     with pytest.raises(ValueError, match="must begin with cc-"):
         sandbox.add_target("amperity", "campaign", "cg-1")
 
 
-def test_what_there_is_not(amperity: Any) -> None:
+def test_unknown_paths_and_ids(amperity: Any) -> None:
     run_id = start(amperity)
     for method, path, status in [
         ("GET", f"{RUNS}/unknown", 404),
@@ -120,7 +133,7 @@ def test_what_there_is_not(amperity: Any) -> None:
         ("GET", "/workflows/runs", 404),
         ("GET", "/segments", 404),
     ]:
-        refused(amperity(method, path), status)
+        assert_rejected(amperity(method, path), status)
 
 
 # --- tokens
@@ -139,18 +152,18 @@ def test_tokens_expire_in_simulated_time(sandbox: Sandbox, amperity: Any) -> Non
     assert set(issued) == {"access_token", "expires_in", "token_type"}
     assert (issued["expires_in"], issued["token_type"]) == (3600, "Bearer")
     bearer = {"Authorization": f"Bearer {issued['access_token']}"}
-    # Another token does not end this one.
+    # A new token does not revoke this one.
     assert amperity.json("POST", TOKEN, data=FORM, headers=TENANT)["access_token"] != issued["access_token"]
     sandbox.advance(3599)
     assert amperity("GET", RUNS, headers=bearer).status_code == 200
     sandbox.advance(1)
-    assert "expired" in refused(amperity("GET", RUNS, headers=bearer), 401)
+    assert "expired" in assert_rejected(amperity("GET", RUNS, headers=bearer), 401)
     recorded = sandbox.requests("amperity")[0]
     assert recorded.body["client_secret"] == "<secret>"
     assert recorded.headers["x-amperity-tenant"] == "sandbox"
     again = amperity.json("POST", TOKEN, data=FORM, headers=TENANT)["access_token"]
     sandbox.reset()
-    refused(amperity("GET", RUNS, headers={"Authorization": f"Bearer {again}"}), 401)
+    assert_rejected(amperity("GET", RUNS, headers={"Authorization": f"Bearer {again}"}), 401)
 
 
 @pytest.mark.parametrize(
@@ -164,31 +177,31 @@ def test_tokens_expire_in_simulated_time(sandbox: Sandbox, amperity: Any) -> Non
         ("{}", {**TENANT, "Content-Type": "application/json"}, 400),
     ],
 )
-def test_tokens_it_refuses(amperity: Any, form: Any, headers: Any, status: int) -> None:
-    refused(amperity("POST", TOKEN, data=form, headers=headers), status)
+def test_invalid_token_requests(amperity: Any, form: Any, headers: Any, status: int) -> None:
+    assert_rejected(amperity("POST", TOKEN, data=form, headers=headers), status)
 
 
 # --- the rate limit
 
 
-def test_ten_requests_in_a_second(sandbox: Sandbox, amperity: Any) -> None:
+def test_rate_limit_of_ten_requests_per_second(sandbox: Sandbox, amperity: Any) -> None:
     for _ in range(5):
         sandbox.reset()
         for _ in range(3):
             amperity.json("POST", TOKEN, data=FORM, headers=TENANT)
-        began = time.monotonic()
-        seen = [amperity("POST", RUNS, json={"config_id": COURIERS}) for _ in range(13)]
-        if time.monotonic() - began < 1:
-            break  # else the machine was so busy that it took more than the second that this is about
-    assert [answer.status_code for answer in seen] == [201] * 10 + [429] * 3
-    assert "Too Many" in refused(seen[-1], 429)
-    # Whoever asks for another tenant has a limit of their own, and what is refused is counted too.
-    refused(amperity("GET", RUNS, headers={"amperity-tenant": "socktown"}), 403)
+        started_at = time.monotonic()
+        responses = [amperity("POST", RUNS, json={"config_id": COURIERS}) for _ in range(13)]
+        if time.monotonic() - started_at < 1:
+            break  # otherwise, the machine was too slow to send the requests within one second
+    assert [response.status_code for response in responses] == [201] * 10 + [429] * 3
+    assert "Too Many" in assert_rejected(responses[-1], 429)
+    # Each tenant has a limit of its own, and rejected requests count too.
+    assert_rejected(amperity("GET", RUNS, headers={"amperity-tenant": "socktown"}), 403)
     assert sandbox.starts("amperity") == 10
     assert sandbox.peak_requests_per_second("amperity") == 13
 
 
-def test_a_lost_answer_above_the_limit_started_nothing(sandbox: Sandbox, amperity: Any) -> None:
+def test_request_above_the_rate_limit_starts_nothing_even_with_a_fault(sandbox: Sandbox, amperity: Any) -> None:
     sandbox.configure("amperity", requests_per_second=1)
     sandbox.add_fault(Fault("status_after", skip=1))
     amperity("POST", RUNS, json={"config_id": COURIERS})
@@ -200,7 +213,7 @@ def test_a_lost_answer_above_the_limit_started_nothing(sandbox: Sandbox, amperit
 # --- faults
 
 
-def test_faults_in_its_own_shape(sandbox: Sandbox, amperity: Any) -> None:
+def test_faults_have_the_shape_of_the_vendor(sandbox: Sandbox, amperity: Any) -> None:
     run_id = start(amperity)
     for fault, status in [
         (Fault("expired_token", times=1), 401),
@@ -210,9 +223,9 @@ def test_faults_in_its_own_shape(sandbox: Sandbox, amperity: Any) -> None:
         (Fault("status", status=429, retry_after="3", times=1), 429),
     ]:
         sandbox.add_fault(fault)
-        answer = amperity("GET", f"{RUNS}/{run_id}")
-        refused(answer, status)
-        assert answer.headers.get("Retry-After") == fault.retry_after
+        response = amperity("GET", f"{RUNS}/{run_id}")
+        assert_rejected(response, status)
+        assert response.headers.get("Retry-After") == fault.retry_after
     sandbox.add_fault(Fault("status", status=502, times=1))
     assert amperity("GET", f"{RUNS}/{run_id}").headers["Content-Type"].startswith("text/html")
     sandbox.add_fault(Fault("echo_secret", times=1))
@@ -229,10 +242,10 @@ def test_unknown_states(sandbox: Sandbox, amperity: Any, ended: bool) -> None:
     for run in (fetch(amperity, run_ids[0]), *amperity.json("GET", RUNS)["data"]):
         assert (run["state"], "ended_at" in run) == ("Hibernating", ended)
     assert amperity.json("GET", "/campaigns")["data"]
-    assert [one.fault for one in sandbox.requests("amperity")][2:] == ["unknown_state"] * 4 + [None]
+    assert [item.fault for item in sandbox.requests("amperity")][2:] == ["unknown_state"] * 4 + [None]
 
 
-def test_fields_that_are_missing_or_wrong(sandbox: Sandbox, amperity: Any) -> None:
+def test_missing_and_wrong_fields(sandbox: Sandbox, amperity: Any) -> None:
     run_id = start(amperity)
     sandbox.advance(5)
     sandbox.add_fault(Fault("missing_field", field="state", times=1))

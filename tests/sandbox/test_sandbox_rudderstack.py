@@ -1,4 +1,4 @@
-"""The stand-in of RudderStack's Profiles API."""
+"""RudderStack: the Profiles API."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ def start(api: Any, project: str = PROJECT, **options: Any) -> str:
     return str(api.json("POST", f"/sources/{project}/start", **options)["runId"])
 
 
-def status(api: Any, run_id: str, project: str = PROJECT) -> Any:
+def get_status(api: Any, run_id: str, project: str = PROJECT) -> Any:
     return api.json("GET", f"/sources/{project}/runs/{run_id}/status")
 
 
-def test_a_run_goes_from_running_to_finished(sandbox: Sandbox, rudderstack: Any) -> None:
-    answer = rudderstack("POST", f"/sources/{PROJECT}/start")
-    assert answer.status_code == 200
-    run_id = answer.json()["runId"]
+def test_run_life_cycle(sandbox: Sandbox, rudderstack: Any) -> None:
+    response = rudderstack("POST", f"/sources/{PROJECT}/start")
+    assert response.status_code == 200
+    run_id = response.json()["runId"]
     assert re.fullmatch(r"[0-9a-v]{20}", run_id)
 
     sandbox.advance(19)
-    running = status(rudderstack, run_id)
+    running = get_status(rudderstack, run_id)
     assert running["status"] == "running"
     assert "finishedAt" not in running
     assert "error" not in running
 
     sandbox.advance(2)
-    finished = status(rudderstack, run_id)
+    finished = get_status(rudderstack, run_id)
     assert set(finished) == {"jobId", "jobRunId", "status", "startedAt", "finishedAt", "tasks"}
     assert (finished["jobId"], finished["jobRunId"], finished["status"]) == (PROJECT, run_id, "finished")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", finished["finishedAt"])
     assert set(finished["tasks"][0]) == {"taskId", "taskRunId", "startedAt", "finishedAt"}
 
 
-def test_the_other_spelling(sandbox: Sandbox, rudderstack: Any) -> None:
+def test_snake_case_responses(sandbox: Sandbox, rudderstack: Any) -> None:
     run_id = start(rudderstack, well_known.PROFILES_SNAKE_CASE)
-    running = status(rudderstack, run_id, well_known.PROFILES_SNAKE_CASE)
+    running = get_status(rudderstack, run_id, well_known.PROFILES_SNAKE_CASE)
     assert (running["status"], running["finished_at"], running["error"]) == ("running", None, "")
     sandbox.advance(13)
-    finished = status(rudderstack, run_id, well_known.PROFILES_SNAKE_CASE)
+    finished = get_status(rudderstack, run_id, well_known.PROFILES_SNAKE_CASE)
     assert set(finished) == {"id", "job_id", "status", "error", "started_at", "finished_at", "tasks"}
     assert (finished["id"], finished["status"]) == (run_id, "finished")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", finished["finished_at"])
@@ -54,19 +54,19 @@ def test_the_other_spelling(sandbox: Sandbox, rudderstack: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("project", "word"),
+    ("project", "expected_status"),
     [(well_known.PROFILES_FAILING, "failed"), (well_known.PROFILES_FINISHED_WITH_ERROR, "finished")],
 )
-def test_both_ways_to_fail(sandbox: Sandbox, rudderstack: Any, project: str, word: str) -> None:
+def test_both_failure_styles(sandbox: Sandbox, rudderstack: Any, project: str, expected_status: str) -> None:
     run_id = start(rudderstack, project)
-    assert "error" not in status(rudderstack, run_id, project)
+    assert "error" not in get_status(rudderstack, run_id, project)
     sandbox.advance(13)
-    ended = status(rudderstack, run_id, project)
-    assert ended["status"] == word
+    ended = get_status(rudderstack, run_id, project)
+    assert ended["status"] == expected_status
     assert "does not exist" in ended["error"]
 
 
-def test_one_run_of_a_project_at_a_time(sandbox: Sandbox, rudderstack: Any) -> None:
+def test_project_has_one_active_run_at_a_time(sandbox: Sandbox, rudderstack: Any) -> None:
     start(rudderstack)
     again = rudderstack("POST", f"/sources/{PROJECT}/start")
     assert again.status_code == 409
@@ -78,9 +78,9 @@ def test_one_run_of_a_project_at_a_time(sandbox: Sandbox, rudderstack: Any) -> N
     assert sandbox.starts("rudderstack") == 3
 
 
-def test_a_strangers_run_is_in_the_way_and_not_counted(sandbox: Sandbox, rudderstack: Any) -> None:
-    stranger = sandbox.start_run(PROJECT)
-    assert stranger.source == "scheduler"
+def test_run_started_by_others_blocks_a_start_and_is_not_counted(sandbox: Sandbox, rudderstack: Any) -> None:
+    external_run = sandbox.start_run(PROJECT)
+    assert external_run.source == "scheduler"
     assert rudderstack("POST", f"/sources/{PROJECT}/start").status_code == 409
     assert sandbox.starts("rudderstack") == 0
 
@@ -95,7 +95,7 @@ def test_a_strangers_run_is_in_the_way_and_not_counted(sandbox: Sandbox, rudders
         {"parameters": ["--begin_time 1659794654", "--rebase_incremental true"]},
     ],
 )
-def test_parameters_it_takes(sandbox: Sandbox, rudderstack: Any, body: Any) -> None:
+def test_valid_parameters(sandbox: Sandbox, rudderstack: Any, body: Any) -> None:
     start(rudderstack, json=body)
     assert sandbox.runs()[0].parameters == body.get("parameters", [])
 
@@ -117,14 +117,14 @@ def test_parameters_it_takes(sandbox: Sandbox, rudderstack: Any, body: Any) -> N
         {"parameters": [], "other": 1},
     ],
 )
-def test_parameters_it_refuses(sandbox: Sandbox, rudderstack: Any, body: Any) -> None:
-    answer = rudderstack("POST", f"/sources/{PROJECT}/start", json=body)
-    assert answer.status_code == 400
-    assert answer.json()["message"]
+def test_invalid_parameters(sandbox: Sandbox, rudderstack: Any, body: Any) -> None:
+    response = rudderstack("POST", f"/sources/{PROJECT}/start", json=body)
+    assert response.status_code == 400
+    assert response.json()["message"]
     assert sandbox.starts() == 0
 
 
-def test_bodies_that_are_no_json(rudderstack: Any) -> None:
+def test_bodies_that_are_not_json(rudderstack: Any) -> None:
     path, headers = f"/sources/{PROJECT}/start", {"Content-Type": "application/json"}
     assert rudderstack("POST", path, data=b"{", headers=headers).status_code == 400
     assert rudderstack("POST", path, data={"parameters": "x"}).status_code == 400
@@ -132,15 +132,15 @@ def test_bodies_that_are_no_json(rudderstack: Any) -> None:
 
 def test_credentials(sandbox: Sandbox, rudderstack: Any) -> None:
     path = f"/sources/{PROJECT}/start"
-    wrong = rudderstack("POST", path, headers={"Authorization": "Bearer wrong"})
-    assert (wrong.status_code, wrong.json()) == (401, {"message": "Unauthorized"})
+    unauthorized = rudderstack("POST", path, headers={"Authorization": "Bearer wrong"})
+    assert (unauthorized.status_code, unauthorized.json()) == (401, {"message": "Unauthorized"})
     for value in ("Basic abc", "Bearer", None):
         missing = rudderstack("POST", path, headers={"Authorization": value})
         assert (missing.status_code, missing.text) == (401, "Invalid Authorization Header")
     assert sandbox.starts() == 0
 
 
-def test_what_there_is_not(rudderstack: Any) -> None:
+def test_unknown_paths_and_ids(rudderstack: Any) -> None:
     run_id = start(rudderstack)
     for method, path, code in [
         ("POST", "/sources/unknown/start", 404),
@@ -151,11 +151,11 @@ def test_what_there_is_not(rudderstack: Any) -> None:
         ("GET", f"/sources/{PROJECT}/start", 405),
         ("GET", "/sources//start", 404),
     ]:
-        answer = rudderstack(method, path)
-        assert (answer.status_code, set(answer.json())) == (code, {"message"}), path
+        response = rudderstack(method, path)
+        assert (response.status_code, set(response.json())) == (code, {"message"}), path
 
 
-def test_an_encoded_slash_reaches_no_other_endpoint(sandbox: Sandbox, rudderstack: Any) -> None:
+def test_encoded_slash_reaches_no_other_endpoint(sandbox: Sandbox, rudderstack: Any) -> None:
     run_id = start(rudderstack)
     good = f"/sources/{PROJECT}/runs/{run_id}/status"
     assert rudderstack("GET", good).status_code == 200
@@ -165,43 +165,43 @@ def test_an_encoded_slash_reaches_no_other_endpoint(sandbox: Sandbox, rudderstac
     assert hidden.status_code == 404
     assert sandbox.requests()[-1].path.endswith(f"/sources/x%2F..%2F{well_known.PROFILES_SLOW}/start")
     assert sandbox.starts() == 1
-    # What was encoded without need is the same id.
+    # Unnecessary percent-encoding does not change the id.
     assert rudderstack("GET", good.replace(PROJECT, f"%{ord(PROJECT[0]):x}{PROJECT[1:]}")).status_code == 200
 
 
-def test_behaviors_in_turn(sandbox: Sandbox, rudderstack: Any) -> None:
+def test_list_of_behaviors(sandbox: Sandbox, rudderstack: Any) -> None:
     failed = Behavior(running_seconds=1, outcome="fail", error="boom")
     sandbox.set_behavior(PROJECT, [failed, Behavior(running_seconds=2, field_case="snake")])
     ended = []
     for _ in range(3):
         run_id = start(rudderstack)
         sandbox.advance(3)
-        ended.append(status(rudderstack, run_id))
+        ended.append(get_status(rudderstack, run_id))
     assert (ended[0]["status"], ended[0]["error"]) == ("failed", "boom")
-    assert [one["status"] for one in ended[1:]] == ["finished", "finished"]
+    assert [item["status"] for item in ended[1:]] == ["finished", "finished"]
     assert "started_at" in ended[1]
 
 
-def test_states_that_are_not_documented(sandbox: Sandbox, rudderstack: Any) -> None:
+def test_undocumented_states(sandbox: Sandbox, rudderstack: Any) -> None:
     sandbox.set_behavior(PROJECT, Behavior(running_seconds=4, hold="paused", hold_seconds=10))
     run_id = start(rudderstack)
-    seen = []
+    statuses = []
     for _ in range(6):
-        seen.append(status(rudderstack, run_id)["status"])
+        statuses.append(get_status(rudderstack, run_id)["status"])
         sandbox.advance(3.2)
-    assert seen == ["running", "paused", "paused", "paused", "running", "finished"]
+    assert statuses == ["running", "paused", "paused", "paused", "running", "finished"]
     sandbox.set_behavior(PROJECT, Behavior(running_seconds=1, outcome="cancel"))
     run_id = start(rudderstack)
     sandbox.advance(1)
-    assert status(rudderstack, run_id)["status"] == "canceled"
+    assert get_status(rudderstack, run_id)["status"] == "canceled"
 
 
-def test_ids_look_like_the_vendors() -> None:
+def test_default_ids_have_the_format_of_the_vendor() -> None:
     projects = [value for name, value in vars(well_known).items() if name.startswith("PROFILES_")]
     assert len(set(projects)) == 5
     assert all(re.fullmatch(r"[0-9A-Za-z]{27}", project) for project in projects)
 
 
-def test_the_base_url_without_a_version_is_no_endpoint(sandbox: Sandbox) -> None:
-    answer = requests.post(f"{sandbox.url}/rudderstack/sources/{PROJECT}/start", timeout=10)
-    assert answer.status_code == 404
+def test_base_url_without_a_version_is_not_an_endpoint(sandbox: Sandbox) -> None:
+    response = requests.post(f"{sandbox.url}/rudderstack/sources/{PROJECT}/start", timeout=10)
+    assert response.status_code == 404

@@ -1,4 +1,4 @@
-"""The older TestGen: another result, fewer endpoints, no bodies."""
+"""The older TestGen: a different result, fewer endpoints, and no request bodies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dagster_runs.sandbox import Behavior, Sandbox, well_known
 SUITE, GROUP = well_known.SUITE_DEFAULT, well_known.TABLE_GROUP
 
 
-def test_a_test_run(sandbox: Sandbox, testgen_old: Any) -> None:
+def test_test_run(sandbox: Sandbox, testgen_old: Any) -> None:
     job_id = testgen_old.json("POST", f"/test-suites/{SUITE}/test-runs", json={"metadata": {"correlation": "abc"}})[
         "id"
     ]
@@ -34,7 +34,7 @@ def test_a_test_run(sandbox: Sandbox, testgen_old: Any) -> None:
     assert testgen_old.json("GET", f"/test-runs/{job_id}")["result"]["score"] == 0.8395487305178113
 
 
-def test_a_profiling_run_counts_pii_as_possible(sandbox: Sandbox, testgen_old: Any) -> None:
+def test_profiling_run_counts_pii_as_possible(sandbox: Sandbox, testgen_old: Any) -> None:
     job_id = testgen_old.json("POST", f"/table-groups/{GROUP}/profiling-runs")["id"]
     sandbox.advance(30)
     assert testgen_old.json("GET", f"/profiling-runs/{job_id}")["result"] == {
@@ -47,13 +47,13 @@ def test_a_profiling_run_counts_pii_as_possible(sandbox: Sandbox, testgen_old: A
 
 
 @pytest.mark.parametrize("body", ["{not json", '{"nonsense": 1}', "[]", "null", ""])
-def test_any_body_will_do(testgen_old: Any, body: str) -> None:
+def test_any_body_is_accepted(testgen_old: Any, body: str) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = testgen_old("POST", f"/test-suites/{SUITE}/test-runs", data=body, headers=headers)
-    assert answer.status_code == 202
+    response = testgen_old("POST", f"/test-suites/{SUITE}/test-runs", data=body, headers=headers)
+    assert response.status_code == 202
 
 
-def test_what_it_does_not_have_yet(sandbox: Sandbox, testgen_old: Any) -> None:
+def test_missing_endpoints(sandbox: Sandbox, testgen_old: Any) -> None:
     tests = testgen_old.json("POST", f"/test-suites/{SUITE}/test-runs")["id"]
     for path in (
         f"/test-runs/{tests}/results",
@@ -62,22 +62,22 @@ def test_what_it_does_not_have_yet(sandbox: Sandbox, testgen_old: Any) -> None:
         "/projects/DEFAULT/test-suites",
         "/projects/DEFAULT/table-groups",
     ):
-        answer = testgen_old("GET", path)
-        assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"}), path
+        response = testgen_old("GET", path)
+        assert (response.status_code, response.json()) == (404, {"detail": "Not Found"}), path
     history = testgen_old("GET", f"/table-groups/{GROUP}/profiling-runs")
     assert (history.status_code, history.json()) == (405, {"detail": "Method Not Allowed"})
 
 
-def test_kinds_and_states_of_its_own(sandbox: Sandbox, testgen_old: Any) -> None:
+def test_kinds_and_states_of_the_old_version(sandbox: Sandbox, testgen_old: Any) -> None:
     monitors = sandbox.start_run(GROUP, vendor="testgen-old", kind="run-monitors")
-    found = testgen_old.json("GET", "/projects/DEFAULT/jobs?job_key=run-monitors")["items"]
-    assert [(one["id"], one["job_key"]) for one in found] == [(monitors.id, "run-monitors")]
-    refused = testgen_old("GET", "/projects/DEFAULT/jobs?status=paused")
-    assert refused.status_code == 422
-    assert refused.json()["detail"][0]["ctx"]["expected"].count(",") == 5
+    jobs = testgen_old.json("GET", "/projects/DEFAULT/jobs?job_key=run-monitors")["items"]
+    assert [(item["id"], item["job_key"]) for item in jobs] == [(monitors.id, "run-monitors")]
+    rejected = testgen_old("GET", "/projects/DEFAULT/jobs?status=paused")
+    assert rejected.status_code == 422
+    assert rejected.json()["detail"][0]["ctx"]["expected"].count(",") == 5
 
 
-def test_the_two_do_not_know_each_others_jobs(sandbox: Sandbox, testgen: Any, testgen_old: Any) -> None:
+def test_versions_have_separate_jobs(sandbox: Sandbox, testgen: Any, testgen_old: Any) -> None:
     old = testgen_old.json("POST", f"/test-suites/{SUITE}/test-runs")["id"]
     new = testgen.json("POST", f"/test-suites/{SUITE}/test-runs")["id"]
     assert testgen("GET", f"/jobs/{old}").status_code == 404
@@ -86,7 +86,9 @@ def test_the_two_do_not_know_each_others_jobs(sandbox: Sandbox, testgen: Any, te
     assert (sandbox.starts("testgen"), sandbox.starts("testgen-old"), sandbox.starts()) == (1, 1, 2)
 
 
-def test_a_behavior_is_for_both_unless_one_is_named(sandbox: Sandbox, testgen: Any, testgen_old: Any) -> None:
+def test_behavior_applies_to_both_versions_unless_one_is_specified(
+    sandbox: Sandbox, testgen: Any, testgen_old: Any
+) -> None:
     sandbox.set_behavior(SUITE, Behavior(queued_seconds=0, running_seconds=1))
     sandbox.set_behavior(SUITE, Behavior(queued_seconds=50), vendor="testgen-old")
     new = testgen.json("POST", f"/test-suites/{SUITE}/test-runs")["id"]
