@@ -40,14 +40,14 @@ def _memory(axes: Axes, size: figures.Size, found: Sequence[InFlight]) -> None:
     runs = [1, *size.in_flight]
     costs = waiting.measure(size.waiting).costs
     for kind in ("peer", "poll"):
-        name, colour = _KINDS[kind]
+        name, color = _KINDS[kind]
         each = sum(cost.pss for cost in costs[kind]) / len(costs[kind]) / MEGABYTE
         # Measured for a few runs: ten thousand would not fit any machine.
         axes.plot(
             runs,
             [each * count for count in runs],
             label=f"{name}: {each:.0f} MB each",
-            color=colour,
+            color=color,
             linestyle=_LINES[kind],
         )
     of = [
@@ -55,17 +55,17 @@ def _memory(axes: Axes, size: figures.Size, found: Sequence[InFlight]) -> None:
         for one in found
         if (one.storage, one.case.vendor, one.case.assets) == ("sqlite", "testgen", in_flight.ASSETS)
     ]
-    name, colour = _KINDS["defer"]
+    name, color = _KINDS["defer"]
     label = f"{name}: the sensor's process, measured"
-    axes.plot([one.case.runs for one in of], [one.pss / MEGABYTE for one in of], "o-", label=label, color=colour)
+    axes.plot([one.case.runs for one in of], [one.pss / MEGABYTE for one in of], "o-", label=label, color=color)
     axes.set(xscale="log", yscale="log", xlabel="runs that wait", ylabel="MB (PSS)", title="memory")
     axes.legend()
 
 
 def _ends(axes: Axes, size: figures.Size) -> None:
-    for kind, (name, colour) in _KINDS.items():
+    for kind, (name, color) in _KINDS.items():
         seen = ends.measure(size.ends)[kind]
-        axes.scatter(seen.calls, seen.delays, label=name, color=colour, s=14, alpha=0.7)
+        axes.scatter(seen.calls, seen.delays, label=name, color=color, s=14, alpha=0.7)
     axes.set(
         xlabel="status calls a run",
         ylabel="seconds from the remote end to Dagster's event",
@@ -89,9 +89,9 @@ def _ticks(axes: Axes, found: Sequence[InFlight], vendor: str) -> None:
             "warm": [one.warm.seconds for one in of],
             "reporting": [max(tick.seconds for tick in one.reporting) for one in of],
         }
-        for (kind, name), colour in zip(_TICKS.items(), ("tab:blue", "tab:green", "tab:orange"), strict=True):
+        for (kind, name), color in zip(_TICKS.items(), ("tab:blue", "tab:green", "tab:orange"), strict=True):
             label = f"{name}, {storage}"
-            axes.plot(runs, seconds[kind], f"o{style}", color=colour, label=label, markersize=4)
+            axes.plot(runs, seconds[kind], f"o{style}", color=color, label=label, markersize=4)
     axes.axhline(40, color="grey", linewidth=0.8)
     axes.set(
         xscale="log", yscale="log", xlabel="runs in flight", ylabel="seconds", title=f"ticks: {figures.VENDORS[vendor]}"

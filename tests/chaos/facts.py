@@ -16,7 +16,7 @@ class Asked:
         number: Names it in reports.
         kind: Of the remote run, for the report.
         target: What only it runs.
-        cancel_after: Seconds after which its run may be cancelled, since the user chose so for a timeout.
+        cancel_after: Seconds after which its run may be canceled, since the user chose so for a timeout.
         chains: When it was asked for, and asked for anew: a start after that moment belongs to that asking.
         drilled: Whether its process was to be killed between the start and its record.
         checks: The checks that each of its materializations comes with, and whether they are blocking.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 DUPLICATE = "duplicate"
 LOST = "lost"
 ORPHANED = "orphaned"
-WRONGLY_CANCELLED = "wrongly cancelled"
+WRONGLY_CANCELED = "wrongly canceled"
 WRONGLY_SUCCESSFUL = "wrongly successful"
 UNRESOLVED = "unresolved start"
 CHECK_MISSING = "check missing"
@@ -20,7 +20,7 @@ CATEGORIES = (
     DUPLICATE,
     LOST,
     ORPHANED,
-    WRONGLY_CANCELLED,
+    WRONGLY_CANCELED,
     WRONGLY_SUCCESSFUL,
     UNRESOLVED,
     CHECK_MISSING,

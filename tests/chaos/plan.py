@@ -180,7 +180,7 @@ def _behaviors(random: Random, slot: Slot) -> Iterator[Behavior]:
     if slot.on_timeout is not None and random.random() < 0.5:
         yield Behavior(running_seconds=FOR_EVER if random.random() < 0.5 else BRIEF + 60)
     if random.random() < 0.12:
-        # Prophecy and RudderStack have no word for a cancelled run: one of theirs is waited for until the timeout.
+        # Prophecy and RudderStack have no word for a canceled run: one of theirs is waited for until the timeout.
         endings = ["fail", "fail", "cancel"] if slot.kind.run_class.can_cancel else ["fail"]
         yield Behavior(running_seconds=seconds / 2, outcome=random.choice(endings))  # type: ignore[arg-type]
     outcome = "fail" if random.random() < 0.04 else "succeed"

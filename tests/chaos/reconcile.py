@@ -16,7 +16,7 @@ from tests.chaos.findings import (
     ORPHANED,
     SECRET,
     UNRESOLVED,
-    WRONGLY_CANCELLED,
+    WRONGLY_CANCELED,
     WRONGLY_SUCCESSFUL,
     Finding,
 )
@@ -103,7 +103,7 @@ def reconcile(facts: Facts) -> Account:
     for chain in chains:
         account.findings += [*_duplicates(chain), *_lost(chain), *_orphaned(chain), *_unresolved(chain, account)]
         account.endings[_ending(chain)] += 1
-    account.findings += [*_wrongly_cancelled(facts), *_wrongly_successful(facts), *reconcile_checks(facts)]
+    account.findings += [*_wrongly_canceled(facts), *_wrongly_successful(facts), *reconcile_checks(facts)]
     account.findings += [Finding(SECRET, None, leak) for leak in facts.leaks]
     _count_drills(chains, account)
     return account
@@ -210,13 +210,13 @@ def _ending(chain: _Chain) -> str:
     return f"ended by {chain.told[-1].kind}" if chain.told else "ended without an error of its step"
 
 
-def _wrongly_cancelled(facts: Facts) -> Iterator[Finding]:
+def _wrongly_canceled(facts: Facts) -> Iterator[Finding]:
     asked = {one.target: one for one in facts.asked}
     runs = {one.run_id: one for one in facts.remote_runs}
     for cancellation in facts.cancellations:
         run = runs.get(cancellation.run_id)
         if run is None or run.target not in asked:
-            yield Finding(WRONGLY_CANCELLED, None, f"{cancellation.run_id} is none of ours")
+            yield Finding(WRONGLY_CANCELED, None, f"{cancellation.run_id} is none of ours")
             continue
         owner = asked[run.target]
         terminated = any(
@@ -224,8 +224,8 @@ def _wrongly_cancelled(facts: Facts) -> Iterator[Finding]:
         )
         overdue = owner.cancel_after is not None and cancellation.at >= run.created_at + owner.cancel_after - _SLACK
         if not terminated and not overdue:
-            text = f"{run.run_id} of {run.target} was cancelled, though nobody had terminated the Dagster run"
-            yield Finding(WRONGLY_CANCELLED, owner.number, text)
+            text = f"{run.run_id} of {run.target} was canceled, though nobody had terminated the Dagster run"
+            yield Finding(WRONGLY_CANCELED, owner.number, text)
 
 
 def _wrongly_successful(facts: Facts) -> Iterator[Finding]:

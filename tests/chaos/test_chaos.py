@@ -83,7 +83,7 @@ def a_run_fails(group: Group) -> bool:
 
 
 def evicted_at_a_start(group: Group) -> bool:
-    """Of a run that can be cancelled."""
+    """Of a run that can be canceled."""
     first = first_disturbance(group)
     if first is None or first.at_start_of is None:
         return False
@@ -105,7 +105,7 @@ CAMPAIGNS: dict[str, Callable[[], list[object]]] = {
 BROKEN = {
     "swallow-errors": "unresolved start",
     "failed-is-good": "wrongly successful",
-    "cancel-on-eviction": "wrongly cancelled",
+    "cancel-on-eviction": "wrongly canceled",
     "print-a-token": "secret",
     "without-targets": "check without its target",
 }

@@ -183,7 +183,7 @@ class TestUncertainStarts:
         assert (account.findings, dict(account.uncertain)) == ([], {"told by the termination": 1})
 
 
-class TestWronglyCancelled:
+class TestWronglyCanceled:
     def facts(self) -> Facts:
         facts = good()
         facts.materialized = []
@@ -192,7 +192,7 @@ class TestWronglyCancelled:
         return facts
 
     def test_without_a_termination(self) -> None:
-        assert findings(self.facts()) == only("wrongly cancelled")
+        assert findings(self.facts()) == only("wrongly canceled")
 
     def test_after_a_termination(self) -> None:
         facts = self.facts()
@@ -202,19 +202,19 @@ class TestWronglyCancelled:
     def test_before_the_termination_or_by_another_one(self) -> None:
         facts = self.facts()
         facts.terminations = [Termination("d1", 9.6, frozenset({NUMBER})), Termination("d2", 1, frozenset({8}))]
-        assert findings(facts) == only("wrongly cancelled")
+        assert findings(facts) == only("wrongly canceled")
 
     def test_by_the_timeout_that_the_user_chose(self) -> None:
         facts = self.facts()
         facts.asked = [asked(cancel_after=7.0)]
         assert findings(facts) == []
         facts.asked = [asked(cancel_after=8.0)]
-        assert findings(facts) == only("wrongly cancelled")
+        assert findings(facts) == only("wrongly canceled")
 
     def test_a_run_that_is_none_of_ours(self) -> None:
         facts = good()
         facts.cancellations = [Cancellation("r9", 9)]
-        assert findings(facts) == [("wrongly cancelled", None)]
+        assert findings(facts) == [("wrongly canceled", None)]
 
 
 class TestWronglySuccessful:

@@ -29,7 +29,7 @@ def terminated(demo: RunningDemo, page: Page) -> dict[Asset, str]:
 
 
 @pytest.mark.parametrize("asset", [AMPERITY, TESTGEN], ids=str)
-def test_the_remote_run_is_cancelled(demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset) -> None:
+def test_the_remote_run_is_canceled(demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset) -> None:
     remote = demo.only_remote(asset)
     assert remote.state == "canceled"
     page.goto(demo.run_url(terminated[asset]))
@@ -38,7 +38,7 @@ def test_the_remote_run_is_cancelled(demo: RunningDemo, page: Page, terminated: 
 
 
 @pytest.mark.parametrize("asset", list(_WHERE), ids=str)
-def test_a_remote_run_that_cannot_be_cancelled_goes_on_and_the_log_says_where_to_stop_it(
+def test_a_remote_run_that_cannot_be_canceled_goes_on_and_the_log_says_where_to_stop_it(
     demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset
 ) -> None:
     remote = demo.only_remote(asset)

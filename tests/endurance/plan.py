@@ -69,7 +69,7 @@ class Slot:
 
     @property
     def on_timeout(self) -> Literal["leave", "cancel"]:
-        """Of every second one whose runs can be cancelled, the runs are."""
+        """Of every second one whose runs can be canceled, the runs are."""
         return "cancel" if self.kind.run_class.can_cancel and self.number // len(KINDS) % 2 == 0 else "leave"
 
 
@@ -187,7 +187,7 @@ def _deferred_run(random: Random, number: int, slot: Slot, partitions: tuple[str
             break
         draw -= share
     if fate == "cancel" and not slot.kind.run_class.can_cancel:
-        fate = "fail"  # Prophecy and RudderStack have no word for a cancelled run
+        fate = "fail"  # Prophecy and RudderStack have no word for a canceled run
     seconds = random.uniform(*(_SHORT if random.random() < 0.1 else _LONG))
     if random.random() < _BAD_DATA and fate == "succeed" and slot.has_gate:
         fate = "bad data"

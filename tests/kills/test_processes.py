@@ -19,7 +19,7 @@ def _takes_an_hour(sandbox: Sandbox) -> None:
 
 
 def ends_well_once(worker: Worker) -> bool:
-    """Whether there is one remote run, that nobody cancelled, and whose result was reported once."""
+    """Whether there is one remote run, that nobody canceled, and whose result was reported once."""
     [run] = worker.sandbox.runs("testgen")
     return (run.state, run.cancel_requested_at, worker.materializations("quality")) == ("completed", None, [run.id])
 

@@ -20,7 +20,7 @@ UNLISTED = Fault("status", status=403, path="/projects/")
 
 @pytest.fixture
 def sandbox(sandbox: Sandbox) -> Sandbox:
-    """Its time is far from the real one, by which Dagster stamps the events that tell of neighbours."""
+    """Its time is far from the real one, by which Dagster stamps the events that tell of neighbors."""
     sandbox.advance(7200)
     return sandbox
 
@@ -32,11 +32,11 @@ def run(
 
 
 def leave_starting(sandbox: Sandbox, instance: dg.DagsterInstance, what: Any = PROFILING) -> None:
-    """A neighbour whose start was carried out, and who does not know of it."""
+    """A neighbor whose start was carried out, and who does not know of it."""
     sandbox.add_fault(LOST)
     sandbox.add_fault(UNLISTED)
-    assert "unknown whether" in failure(run("neighbour", sandbox, instance, what))
-    assert entries(instance, "neighbour") == ["starting"]
+    assert "unknown whether" in failure(run("neighbor", sandbox, instance, what))
+    assert entries(instance, "neighbor") == ["starting"]
     sandbox.clear_faults()
 
 
@@ -45,12 +45,12 @@ def run_ids(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.covers("lost-start.other-assets-run")
-def test_a_run_that_a_neighbour_knows_is_the_neighbours(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_a_run_that_a_neighbor_knows_is_the_neighbors(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(PROFILING.target, Behavior(queued_seconds=0, running_seconds=1))
-    assert run("neighbour", sandbox, instance).success
+    assert run("neighbor", sandbox, instance).success
     sandbox.add_fault(NEVER_ARRIVED)
     assert run("ours", sandbox, instance).success
-    assert [metadata(instance, key)["dagster_runs/run_id"] for key in ("neighbour", "ours")] == run_ids(sandbox)
+    assert [metadata(instance, key)["dagster_runs/run_id"] for key in ("neighbor", "ours")] == run_ids(sandbox)
 
 
 @pytest.mark.covers("lost-start.other-assets-run")
@@ -83,7 +83,7 @@ def test_a_workflow_of_another_asset_is_the_other_assets(
 
 @pytest.mark.parametrize("lost", [LOST, NEVER_ARRIVED], ids=["carried out", "never arrived"])
 @pytest.mark.covers("lost-start.other-assets-lost-start")
-def test_while_a_neighbour_is_starting_nobody_can_tell(
+def test_while_a_neighbor_is_starting_nobody_can_tell(
     lost: Fault, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     leave_starting(sandbox, instance)
@@ -95,26 +95,26 @@ def test_while_a_neighbour_is_starting_nobody_can_tell(
 
 
 @pytest.mark.covers("lost-start.other-asset-started-again")
-def test_a_run_that_a_neighbour_has_abandoned_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_a_run_that_a_neighbor_has_abandoned_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(LOST)
     sandbox.add_fault(UNLISTED)
     sandbox.add_fault(Fault("status", status=401, method="POST", times=1))
-    assert "401" in failure(run("neighbour", sandbox, instance, on_uncertain_start="start_again"))
-    assert entries(instance, "neighbour") == ["starting", "abandoned", "starting", "not_started"]
+    assert "401" in failure(run("neighbor", sandbox, instance, on_uncertain_start="start_again"))
+    assert entries(instance, "neighbor") == ["starting", "abandoned", "starting", "not_started"]
     sandbox.clear_faults()
     sandbox.add_fault(NEVER_ARRIVED)
     [abandoned] = run_ids(sandbox)
     assert f"unknown whether one of these runs is ours: {abandoned}" in failure(run("ours", sandbox, instance))
 
 
-def test_a_neighbour_of_another_kind_is_in_nobodys_way(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_a_neighbor_of_another_kind_is_in_nobodys_way(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     leave_starting(sandbox, instance, TESTS)
     sandbox.add_fault(LOST)
     assert run("ours", sandbox, instance).success
     assert len(run_ids(sandbox)) == 2
 
 
-def test_a_neighbour_of_long_ago_is_in_nobodys_way(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_a_neighbor_of_long_ago_is_in_nobodys_way(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     leave_starting(sandbox, instance)
     sandbox.advance(1800)
     with fast_forward(sandbox):  # whose clock is half an hour further too
@@ -128,6 +128,6 @@ def test_where_nothing_else_is_in_the_instance_the_one_that_fits_is_ours(
 ) -> None:
     sandbox.add_fault(LOST)
     assert run("ours", sandbox, instance).success
-    # Not at the first look: our own may still be under way, or a neighbour's not noted.
+    # Not at the first look: our own may still be under way, or a neighbor's not noted.
     assert clock.pauses[:4] == [0.0, 1.0, 2.0, 4.0]
     assert [metadata(instance, "ours")["dagster_runs/run_id"]] == run_ids(sandbox)

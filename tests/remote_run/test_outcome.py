@@ -244,7 +244,7 @@ class TestFailure:
         assert set(checks(result)) == {"run_status"}
 
     @pytest.mark.covers("testgen.state.canceled", "end.canceled")
-    def test_a_run_that_was_cancelled_at_the_vendor_is_no_success(
+    def test_a_run_that_was_canceled_at_the_vendor_is_no_success(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))

@@ -102,9 +102,9 @@ def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.Dagst
 
 @pytest.mark.covers("amperity.state.any-other-word", "testgen.state.any-other-word", "wait.unknown-state-ended")
 def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    sandbox.add_fault(Fault("unknown_state", path=STATUS, state="vaporised", ended=True))
+    sandbox.add_fault(Fault("unknown_state", path=STATUS, state="vaporized", ended=True))
     result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
-    assert "'vaporised'" in failure(result)
+    assert "'vaporized'" in failure(result)
     assert sandbox.starts("rudderstack") == 1
 
 

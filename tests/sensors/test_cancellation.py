@@ -1,4 +1,4 @@
-"""Cancelling deferred runs by a job, since they have no step to terminate."""
+"""Canceling deferred runs by a job, since they have no step to terminate."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_all_are_asked_to_end_before_any_is_waited_for(
 
 
 @pytest.mark.covers("defer.cancel")
-def test_a_run_that_fails_though_it_was_to_be_cancelled_is_told_and_not_tried_again(
+def test_a_run_that_fails_though_it_was_to_be_canceled_is_told_and_not_tried_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(instance), "run_retries_enabled", True)

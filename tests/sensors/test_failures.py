@@ -89,7 +89,7 @@ def test_a_failure_is_published_by_a_run_of_the_job_that_deferred_it(
     assert "no such column" in heard[0]
 
 
-def test_a_failure_that_was_cancelled_at_the_vendor_says_so(
+def test_a_failure_that_was_canceled_at_the_vendor_says_so(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))

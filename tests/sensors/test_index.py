@@ -1,4 +1,4 @@
-"""A new process reads all entries once, and afterwards again only those that are new enough to have late neighbours."""
+"""A new process reads all entries once, and afterwards again only those that are new enough to have late neighbors."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.sensors.test_cancellation import cancel
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def test_what_the_cancelling_job_has_cancelled_is_not_started_anew(
+def test_what_the_canceling_job_has_canceled_is_not_started_anew(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
@@ -65,7 +65,7 @@ def test_what_the_sensor_has_reported_after_all_is_not_reported_once_more(
 
 
 @pytest.mark.parametrize("seen", ["before", "after"])
-def test_what_is_cancelled_later_than_the_job_waits_is_neither_a_failure_nor_tried_again(
+def test_what_is_canceled_later_than_the_job_waits_is_neither_a_failure_nor_tried_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, seen: str
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600))

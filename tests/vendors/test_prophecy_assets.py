@@ -251,7 +251,7 @@ class TestTermination:
         assert sandbox.starts("prophecy") == 1
 
     @pytest.mark.covers("wait.timeout-cannot-cancel")
-    def test_it_cannot_be_cancelled_at_the_timeout(self) -> None:
+    def test_it_cannot_be_canceled_at_the_timeout(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="no way to cancel a pipeline run"):
             build_remote_run_asset(RUN, key=KEY, on_timeout="cancel")
 

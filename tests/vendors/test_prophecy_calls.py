@@ -178,7 +178,7 @@ class TestFields:
         assert pipeline().target == f"{PROJECT}/{PIPELINE}"
 
     @pytest.mark.covers("prophecy.endpoint.cancel-run")
-    def test_it_can_neither_be_cancelled_nor_found_nor_started_twice(self, prophecy: ProphecyResource) -> None:
+    def test_it_can_neither_be_canceled_nor_found_nor_started_twice(self, prophecy: ProphecyResource) -> None:
         run = pipeline()
         assert not run.can_cancel
         assert not run.start_is_idempotent

@@ -198,7 +198,7 @@ class TestFields:
         assert not RudderStackProfilesRun.data_checks
 
     @pytest.mark.covers("rudderstack.endpoint.stop")
-    def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, rudderstack: RudderStackResource) -> None:
+    def test_it_cannot_be_canceled_and_says_where_to_stop_it(self, rudderstack: RudderStackResource) -> None:
         run = RudderStackProfilesRun(profiles_id=PROJECT)
         assert not run.can_cancel
         assert "https://app.rudderstack.com" in run.manual_stop_hint

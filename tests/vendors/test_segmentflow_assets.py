@@ -116,7 +116,7 @@ class TestDays:
             assert (started.deadline or 0.0) - started.at == pytest.approx(seconds)
 
     @pytest.mark.covers("wait.timeout-cannot-cancel")
-    def test_it_cannot_be_cancelled_at_the_timeout(self) -> None:
+    def test_it_cannot_be_canceled_at_the_timeout(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="no way to cancel a journey run"):
             build_remote_run_asset(BY_KEY, key=KEY, on_timeout="cancel")
 

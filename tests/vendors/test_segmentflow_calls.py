@@ -221,7 +221,7 @@ class TestFields:
         assert [journey(**by).target for by in (BY_ID, BY_KEY)] == [JOURNEY, KEY]
 
     @pytest.mark.covers("segmentflow.endpoint.cancel-run")
-    def test_it_cannot_be_cancelled_and_says_where_to_stop_it(self, segmentflow: SegmentflowResource) -> None:
+    def test_it_cannot_be_canceled_and_says_where_to_stop_it(self, segmentflow: SegmentflowResource) -> None:
         assert not journey().can_cancel
         assert "https://dashboard.segmentflow.ai" in journey().manual_stop_hint
         with pytest.raises(NotImplementedError):

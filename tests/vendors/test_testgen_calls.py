@@ -1,4 +1,4 @@
-"""TestGen: what is sent, the states of jobs, errors in all their shapes, and cancelling."""
+"""TestGen: what is sent, the states of jobs, errors in all their shapes, and canceling."""
 
 import json
 from typing import Any
@@ -390,7 +390,7 @@ class TestAJobThatIsGone:
             testgen_at("testgen", base_url=f"{sandbox.url}/nothing-here").get_job(UNKNOWN)
 
 
-class TestCancelling:
+class TestCanceling:
     __test__ = True
 
     @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])

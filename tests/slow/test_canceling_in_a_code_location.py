@@ -14,7 +14,7 @@ from dagster_runs.testing import sandbox_resources
 from tests.remote_run.materializing import TESTS
 from tests.sensors.driving import deferred
 
-LOCATION = Path(__file__).parent / "cancelling_location.py"
+LOCATION = Path(__file__).parent / "canceling_location.py"
 
 
 @pytest.mark.fixes("6.13")
