@@ -119,7 +119,7 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             interval=ends.INTERVAL,
             reading=sensor.READING,
             looking=sensor.LOOKING,
-            reporting=ticking.MAX_LONGEST,
+            reporting=ticking.MAX_REPORTING_SECONDS,
             assets=in_flight.ASSETS,
             loading=loading.ASSETS,
             ticks=as_markdown([_ticks(one) for one in found], _TICKS),

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule
 
-MAX_LONGEST, FIXED = 30.0, 10.0
+MAX_POLL_INTERVAL, FIXED_POLL_INTERVAL = 30.0, 10.0
 KEPT = 20
 _RUNS = 80
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -93,11 +93,11 @@ def simulated(asset: Asset) -> tuple[Sequence[Seen], Sequence[Seen]]:
     durations = [max(1.0, asset.duration(chance, (run - KEPT) / asset.runs)) for run in range(KEPT + asset.runs)]
     ours, fixed = [], []
     for run in range(KEPT, len(durations)):
-        pace = PollSchedule.after(durations[run - asset.kept : run], longest=MAX_LONGEST)
+        pace = PollSchedule.after(durations[run - asset.kept : run], longest=MAX_POLL_INTERVAL)
         latency = random.Random(run)
         ours.append(_follow(durations[run], pace.pause, latency))
         latency = random.Random(run)
-        fixed.append(_follow(durations[run], lambda age: FIXED, latency, look_at_once=True))
+        fixed.append(_follow(durations[run], lambda age: FIXED_POLL_INTERVAL, latency, look_at_once=True))
     return ours, fixed
 
 

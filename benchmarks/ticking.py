@@ -22,7 +22,7 @@ from tests.sensors.driving import Driver
 UNTIL_DUE = 6.0
 """Seconds after a look until its run is due again: a first run's pause of ten, less half of what lies between ticks."""
 _A_MINUTE = 61.0
-MAX_LONGEST = 20.0
+MAX_REPORTING_SECONDS = 20.0
 """Seconds of ticks that report."""
 
 
@@ -71,7 +71,7 @@ def main(url: str, vendor: str, assets: int, partitions: int, group: str) -> Non
         sys.stdin.readline()
         time.sleep(UNTIL_DUE)
         reporting: list[Tick] = []
-        until = time.monotonic() + MAX_LONGEST
+        until = time.monotonic() + MAX_REPORTING_SECONDS
         while time.monotonic() < until and not (reporting and reporting[-1].said.endswith(" 0 in flight")):
             reporting.append(_tick(driver, instance))
         _say({"reporting": [asdict(tick) for tick in reporting]})

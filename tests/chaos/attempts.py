@@ -18,7 +18,7 @@ from tests.chaos.processes import end_group
 from tests.chaos.watch import Watch
 from tests.chaos.worker import ATTEMPT_TAG, Order, work
 
-MAX_LONGEST = 900.0
+MAX_ATTEMPT_SECONDS = 900.0
 """Real seconds for one Dagster run; a run that takes longer hangs."""
 _GRACE = 20.0
 """Real seconds from an eviction's SIGTERM to the SIGKILL, as a cluster has it."""
@@ -136,6 +136,6 @@ def disturb(
 
 
 def _until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + MAX_LONGEST
+    deadline = time.monotonic() + MAX_ATTEMPT_SECONDS
     while not happened() and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -16,7 +16,7 @@ import dagster as dg
 
 from dagster_runs.sandbox import Fault, SandboxClient
 from tests.chaos import gather, leaks
-from tests.chaos.attempts import MAX_LONGEST, AnyAttempt, Attempt, HarnessError, disturb, prepare_processes
+from tests.chaos.attempts import MAX_ATTEMPT_SECONDS, AnyAttempt, Attempt, HarnessError, disturb, prepare_processes
 from tests.chaos.beside import beside
 from tests.chaos.checks import RUN_STATUS
 from tests.chaos.facts import Asked, Facts
@@ -159,13 +159,13 @@ class _Execution:
         self._attempts.append(attempt)
         if disturbance is not None and disturb(attempt, disturbance, group, campaign.watch, step_pid):
             self._interrupted[disturbance.how] = self._interrupted.get(disturbance.how, 0) + 1
-        in_time = attempt.wait(MAX_LONGEST)
+        in_time = attempt.wait(MAX_ATTEMPT_SECONDS)
         run = attempt.close()
         campaign.under_way.discard(attempt)
         if run is not None:
             self._dagster_runs.append(run.run_id)
         if not in_time:
-            raise HarnessError(f"attempt {name} did not end within {MAX_LONGEST:.0f} s")
+            raise HarnessError(f"attempt {name} did not end within {MAX_ATTEMPT_SECONDS:.0f} s")
         return run
 
     def _begin(self, order: Order) -> AnyAttempt:

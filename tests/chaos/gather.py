@@ -31,7 +31,7 @@ from tests.chaos.timing import Anchor
 
 _SUCCEEDED = {"finished", "succeeded", "completed", "SUCCEEDED"}
 _FAILED = {"failed", "ERROR", "error"}
-_MAX_MOST = 1000
+_MAX_MATERIALIZATIONS = 1000
 """Materializations of one asset and group."""
 _WRAPPINGS = ("Dagster", "RetryRequested")
 _OF_INTEREST = {
@@ -60,7 +60,7 @@ def from_dagster(instance: dg.DagsterInstance, group: Group, dagster_runs: Itera
     for one in group.materializations if dagster_runs else ():
         # Not from the log of the Dagster run: on SQLite, an event has another id there.
         wanted = dg.AssetRecordsFilter(dg.AssetKey(one.slot.asset), list(group.partitions))
-        for record in instance.fetch_materializations(wanted, limit=_MAX_MOST, ascending=True).records:
+        for record in instance.fetch_materializations(wanted, limit=_MAX_MATERIALIZATIONS, ascending=True).records:
             if record.run_id in dagster_runs:
                 facts.materialized.append(_materialized(record, one.number, ended))
     return facts

@@ -18,7 +18,7 @@ HELD_BACK = 4.0
 TOO_LONG = 8.0
 """Real seconds: longer than a request waits."""
 FOR_EVER = 1e7
-_MIN_FEWEST, _MAX_MOST = 4, 12
+_MIN_SLOTS, _MAX_SLOTS = 4, 12
 FIRST_DAY = date(2010, 1, 1)
 MAX_DAYS = 4
 """Days that belong to one group."""
@@ -134,7 +134,7 @@ def _group(seed: int, number: int, executor: Executor | None) -> Group:
     random = _random(seed, number)
     days = random.choice([1, 1, 2, MAX_DAYS]) if executor is None and random.random() < _DAILY else 0
     suitable = [slot.number for slot in SLOTS if slot.is_daily == (days > 0)]
-    slots = sorted(random.sample(suitable, min(len(suitable), random.randint(_MIN_FEWEST, _MAX_MOST))))
+    slots = sorted(random.sample(suitable, min(len(suitable), random.randint(_MIN_SLOTS, _MAX_SLOTS))))
     drilled = random.choice(slots) if random.random() < 0.5 else None
     if executor is None:
         executor = "in_process" if random.random() < 0.8 else "in_processes"

@@ -15,7 +15,7 @@ from dagster_runs.sandbox import Behavior, Sandbox
 from tests.remote_run.materializing import PROFILES, TESTS, metadata, run_profiles, run_tests
 
 DURATIONS = st.lists(st.floats(0.1, 2000), max_size=20)
-MAX_LONGEST = st.floats(0.1, 600)
+MAX_INTERVALS = st.floats(0.1, 600)
 HURRY = settings(max_examples=30, deadline=None)
 
 
@@ -38,7 +38,7 @@ def ages_of_looks(pace: PollSchedule, duration: float) -> list[float]:
 
 class TestWhateverTheHistory:
     @HURRY
-    @given(DURATIONS, MAX_LONGEST, st.floats(0, 1e7))
+    @given(DURATIONS, MAX_INTERVALS, st.floats(0, 1e7))
     def test_no_pause_is_above_the_longest_nor_too_short(
         self, earlier: list[float], longest: float, age: float
     ) -> None:
@@ -64,7 +64,7 @@ class TestWhateverTheHistory:
         assert ours <= fixed
 
     @HURRY
-    @given(DURATIONS, MAX_LONGEST)
+    @given(DURATIONS, MAX_INTERVALS)
     def test_the_plan_goes_forward_and_ends_soon_after_the_longest_run(
         self, earlier: list[float], longest: float
     ) -> None:
