@@ -5,11 +5,6 @@ from tests.conformance.table import Table, left_out, used
 _START = "resource:RudderStackResource.start_profiles_run"
 _LOOK = "resource:RudderStackResource.get_profiles_run"
 _RUN = "run:RudderStackProfilesRun"
-_BOTH = "answers::TestStates::test_both_spellings_say_the_same"
-_EXAMPLE = "answers::TestStates::test_the_documented_example_is_read"
-_ERRORS = "calls::TestRefusals::test_an_error_is_read_in_every_shape"
-_SENT = "calls::TestWhatIsSent::test_each_parameter_is_flag_and_value_in_one_string"
-_WORD = "answers::TestStates::test_are_told_by_word_and_error"
 _OTHER_API = "another API of the vendor's, for other objects than Profiles projects"
 _NOT_OFFERED = "the Profiles API offers no such call"
 

@@ -1,26 +1,11 @@
 """TestGen: the jobs API, as servers of 5.33 and of 5.134 have it."""
 
 from tests.conformance.table import Table, left_out, used
+from tests.conformance.testgen_fields import FIELDS
 
 _R = "resource:TestGenResource"
 _TEST = "runs:TestGenTestRun"
 _PROFILE = "runs:TestGenProfilingRun"
-_MARKED = "calls::TestWhatIsSent::test_a_test_run_is_marked_as_ours"
-_NO_BODY = "calls::TestWhatIsSent::test_profiling_has_no_body"
-_JOB = "calls::test_the_recorded_answers_of_real_servers_are_read"
-_TIMES = "calls::TestStates::test_times_and_error_come_along"
-_WORD = "calls::TestStates::test_each_of_the_thirteen_words"
-_COUNTS = "results::TestTestRuns::test_bring_score_and_counts_in_both_shapes"
-_NEW = "results::TestProfilingRuns::test_bring_score_sizes_and_issues_of_the_new_shape"
-_OLD = "results::TestProfilingRuns::test_bring_score_sizes_and_issues_of_the_old_shape"
-_ERRORS = "calls::TestErrors::test_are_read_in_every_shape"
-_CANCEL = "calls::TestCanceling::test_ends_canceled"
-_FAILING = "results::TestFailingTests::test_are_listed_worst_first"
-_TABLE = "outcomes::TestMetadata::test_failing_tests_are_a_table_of_texts"
-_PAGES = "lost::TestByOurMark::test_beyond_the_first_page"
-_LOGIN = "login::test_the_first_call_logs_in_and_the_others_do_not"
-_SHARED = "login::test_resources_of_one_client_share_its_token"
-_LINK = "results::TestLinks::test_lead_to_the_results_page"
 _SETS_UP = "sets TestGen up rather than running something"
 
 TABLE = Table(
@@ -172,140 +157,7 @@ TABLE = Table(
             "parameter", "run-monitors", "`run-monitors`, `run-test-generation` as `job_key`", "no kinds of runs here"
         ),
         used("parameter", "project-code", "`project_code`", f"{_R}.project_code"),
-        used("field", "id", "`id` of a submission", "models:SubmittedJob.id"),
-        used("field", "job-id", "job: `id`", "models:Job.id models:PartOfJob.id"),
-        used("field", "job-status", "job: `status`", "models:Job.status"),
-        used(
-            "field",
-            "job-job-key",
-            "job: `job_key`",
-            "models:PartOfJob.job_key",
-            "A text of any value: the versions differ; the server filters by it",
-        ),
-        used("field", "job-source", "job: `source`", "models:PartOfJob.source"),
-        used("field", "job-created-at", "job: `created_at`", "models:PartOfJob.created_at"),
-        used("field", "job-started-at", "job: `started_at`, null until set", "models:Job.started_at"),
-        used("field", "job-completed-at", "job: `completed_at`, null until set", "models:Job.completed_at"),
-        used("field", "job-error-message", "job: `error_message`", "models:Job.error_message"),
-        left_out("field", "job-claimed-at", "job: `claimed_at`", "null for many runs; the start time is enough"),
-        used("field", "list-items", "list: `items`", "models:JobPage.items"),
-        used("field", "list-page", "list: `page`", "models:JobPage.page"),
-        used("field", "list-limit", "list: `limit`", "models:JobPage.limit"),
-        used("field", "list-total", "list: `total`", "models:JobPage.total"),
-        used("field", "suite-project-code", "suite, table group: `project_code` (new)", "models:Target.project_code"),
-        left_out(
-            "field",
-            "suite-texts-and-counts",
-            "suite, table group: name, description, connection, counts, scores, latest run",
-            "discovery is left out",
-        ),
-        used("field", "test-run-test-suite-id", "test run: `test_suite_id`, null at first", "models:TestRun.target_id"),
-        used("field", "test-run-metadata", "test run: `metadata` (new)", "models:TestRun.metadata"),
-        used("field", "test-run-result", "test run: `result`, null or partial at first", "models:TestRun.result"),
-        used(
-            "field",
-            "test-run-result-result-counts",
-            "test run: `result.result_counts` (new), `result.tests` (old)",
-            "models:TestResult.counts",
-        ),
-        used("field", "test-run-result-score", "test run: `result.score`, null at first", "models:TestResult.score"),
-        used("field", "counts-passed", "counts: `passed`", "models:TestCounts.passed"),
-        used("field", "counts-failed", "counts: `failed`", "models:TestCounts.failed"),
-        used("field", "counts-warning", "counts: `warning`", "models:TestCounts.warning"),
-        used("field", "counts-error", "counts: `error`", "models:TestCounts.error"),
-        used("field", "counts-log", "counts: `log`", "models:TestCounts.log"),
-        used("field", "counts-dismissed", "counts: `dismissed`", "models:TestCounts.dismissed"),
-        left_out(
-            "field",
-            "test-run-id",
-            "test run: `id`, `status`, `started_at`, `completed_at`, `table_group_id`, `external_url`",
-            "the job tells the same, or we sent it",
-        ),
-        used(
-            "field",
-            "profiling-run-table-group-id",
-            "profiling run: `table_group_id`, null at first",
-            "models:ProfilingRun.target_id",
-        ),
-        used("field", "profiling-run-result", "profiling run: `result`", "models:ProfilingRun.result"),
-        used("field", "profiling-run-result-score", "profiling run: `result.score`", "models:ProfilingResult.score"),
-        used(
-            "field",
-            "profiling-run-result-table-ct",
-            "profiling run: `result.table_ct`",
-            "models:ProfilingResult.tables",
-        ),
-        used(
-            "field",
-            "profiling-run-result-column-ct",
-            "profiling run: `result.column_ct`",
-            "models:ProfilingResult.columns",
-        ),
-        used(
-            "field",
-            "profiling-run-result-record-ct",
-            "profiling run: `result.record_ct`",
-            "models:ProfilingResult.records",
-        ),
-        used(
-            "field",
-            "profiling-run-result-issue-counts",
-            "profiling run: `result.issue_counts` (new), `result.issues` (old)",
-            "models:ProfilingResult.issues",
-        ),
-        used("field", "issues-definite", "issues: `definite`", "models:IssueCounts.definite"),
-        used("field", "issues-likely", "issues: `likely`", "models:IssueCounts.likely"),
-        used("field", "issues-possible", "issues: `possible` (old: with potential PII)", "models:IssueCounts.possible"),
-        used("field", "issues-potential-pii-high", "issues: `potential_pii.high` (new)", "models:IssueCounts.pii_high"),
-        used(
-            "field",
-            "issues-potential-pii-moderate",
-            "issues: `potential_pii.moderate` (new)",
-            "models:IssueCounts.pii_moderate",
-        ),
-        used("field", "issues-dismissed", "issues: `dismissed`", "models:IssueCounts.dismissed"),
-        left_out(
-            "field",
-            "profiling-run-id",
-            "profiling run: `id`, `status`, `started_at`, `completed_at`",
-            "the job tells the same",
-        ),
-        used("field", "results-items", "results: `items`", "models:FailingTestPage.items"),
-        left_out("field", "results-total", "results: `total`", "one page of a status holds as many as are shown"),
-        used("field", "results-result-status", "results: `result_status`", "models:FailingTest.result_status"),
-        used("field", "results-result-message", "results: `result_message`", "models:FailingTest.result_message"),
-        used("field", "results-table-name", "results: `table_name`", "models:FailingTest.table_name"),
-        used("field", "results-column-names", "results: `column_names`", "models:FailingTest.column_names"),
-        used("field", "results-test-type", "results: `test_type`", "models:FailingTest.test_type"),
-        used("field", "results-test-type-name", "results: `test_type_name`", "models:FailingTest.test_type_name"),
-        used(
-            "field", "results-result-measure", "results: `result_measure`, a text", "models:FailingTest.result_measure"
-        ),
-        used(
-            "field",
-            "results-threshold-value",
-            "results: `threshold_value`, a text",
-            "models:FailingTest.threshold_value",
-        ),
-        used(
-            "field",
-            "results-schema-name",
-            "results: `schema_name`",
-            "models:FailingTest.schema_name",
-            "Read, not shown: it is the table group's",
-        ),
-        left_out(
-            "field",
-            "results-test-definition-id",
-            "results: `test_definition_id`, `test_time`, `disposition`",
-            "not shown; the link leads to the page that has them",
-        ),
-        left_out(
-            "field",
-            "fields-hygiene-issues",
-            "fields of hygiene issues, potential PII, columns, histories, scores",
-            "their endpoints are left out",
-        ),
+        *FIELDS,
         used("state", "pending", "`pending`", "models:_STATES[pending]"),
         used("state", "claimed", "`claimed`", "models:_STATES[claimed]"),
         used("state", "queued", "`queued` (new)", "models:_STATES[queued]"),
