@@ -13,7 +13,7 @@ from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 from tests.vendors.testgen_runs import attempt, suite_run
 
-WORDS = {
+STATES = {
     "pending": RunState.QUEUED,
     "claimed": RunState.QUEUED,
     "queued": RunState.QUEUED,
@@ -33,8 +33,8 @@ WORDS = {
 class TestStates:
     __test__ = True
 
-    @pytest.mark.parametrize("word", WORDS)
-    @pytest.mark.parametrize("spell", [str, str.upper, lambda word: word.replace("_", " ").title()])
+    @pytest.mark.parametrize("vendor_status", STATES)
+    @pytest.mark.parametrize("spell", [str, str.upper, lambda vendor_status: vendor_status.replace("_", " ").title()])
     @pytest.mark.covers(
         "testgen.field.job-status",
         "testgen.state.pending",
@@ -52,18 +52,20 @@ class TestStates:
         "testgen.state.canceled",
     )
     def test_each_of_the_thirteen_words(
-        self, word: str, spell: Any, sandbox: Sandbox, testgen: TestGenResource
+        self, vendor_status: str, spell: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         run_id = suite_run().start(testgen, attempt())
-        sandbox.add_fault(Fault("unknown_state", state=spell(word)))
+        sandbox.add_fault(Fault("unknown_state", state=spell(vendor_status)))
         status = suite_run().fetch_status(testgen, run_id)
-        assert (status.state, status.vendor_status) == (WORDS[word], spell(word))
+        assert (status.state, status.vendor_status) == (STATES[vendor_status], spell(vendor_status))
 
-    @pytest.mark.parametrize("word", ["succeeded", "cancelled", "incomplete", "completed_with_errors", "?", "🎉"])
+    @pytest.mark.parametrize(
+        "vendor_status", ["succeeded", "cancelled", "incomplete", "completed_with_errors", "?", "🎉"]
+    )
     @pytest.mark.covers("testgen.state.any-other-word")
-    def test_an_unknown_word_is_no_end(self, word: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_an_unknown_word_is_no_end(self, vendor_status: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run_id = suite_run().start(testgen, attempt())
-        sandbox.add_fault(Fault("unknown_state", state=word))
+        sandbox.add_fault(Fault("unknown_state", state=vendor_status))
         assert suite_run().fetch_status(testgen, run_id).state is RunState.UNKNOWN
 
     @pytest.mark.parametrize("value", [None, "", 7, [], {}])
