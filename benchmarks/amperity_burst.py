@@ -18,7 +18,7 @@ _FORGOTTEN = 1.5
 
 def peak_requests_per_second() -> list[float]:
     """As the sandbox counts, in any second of real time."""
-    return [float(busiest) for busiest, _ in _rounds()]
+    return [float(peak) for peak, _ in _rounds()]
 
 
 def time_lost() -> list[float]:
@@ -46,10 +46,10 @@ def _burst() -> tuple[int, float]:
         begun = time.perf_counter()
         with ThreadPoolExecutor(_THREADS) as pool:
             calls = range(CALLS)
-            answers = pool.map(
+            workflows = pool.map(
                 lambda call: resources[call % _RESOURCES].get_workflow(workflow.id, verbose=False), calls
             )
-            assert {answer.id for answer in answers} == {workflow.id}
+            assert {status.id for status in workflows} == {workflow.id}
         took = time.perf_counter() - begun
         assert {request.status for request in sandbox.requests("amperity")} == {200}
         return sandbox.peak_requests_per_second("amperity"), took

@@ -14,7 +14,7 @@ from demo.dagster_ui import check_port, dagster_ui
 from demo.home import dagster_home
 from demo.network import HOST
 from demo.processes import ROOT, Background, DemoError, Stopped, stop_on_signals
-from demo.sandbox import URL_VARIABLE, USUAL_PORT, sandbox
+from demo.sandbox import DEFAULT_PORT, URL_VARIABLE, sandbox
 
 _WATCH_SECONDS = 1.0
 
@@ -23,7 +23,7 @@ _WATCH_SECONDS = 1.0
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the Dagster UI.")
 @click.option(
     "--sandbox-port",
-    default=USUAL_PORT,
+    default=DEFAULT_PORT,
     show_default=True,
     help="Port of the sandbox. If it is in use, a free port is used instead.",
 )

@@ -21,7 +21,7 @@ from demo.deferred import QUIET, deferred_outcomes
 from demo.outcome import Outcome, outcomes
 from demo.processes import DemoError, Stopped, raise_on_signals
 from demo.report import console, report
-from demo.sandbox import USUAL_PORT, sandbox
+from demo.sandbox import DEFAULT_PORT, sandbox
 
 MEANT_TO_FAIL = {dg.AssetKey("churn_report")}
 
@@ -36,7 +36,7 @@ MEANT_TO_FAIL = {dg.AssetKey("churn_report")}
 )
 @click.option(
     "--sandbox-port",
-    default=USUAL_PORT,
+    default=DEFAULT_PORT,
     show_default=True,
     help="Port of the sandbox. If it is in use, a free port is used instead.",
 )

@@ -12,7 +12,7 @@ from demo.network import HOST, ask, free_port
 from demo.processes import Background, DemoError
 
 URL_VARIABLE = "DAGSTER_RUNS_SANDBOX_URL"
-USUAL_PORT = 8099
+DEFAULT_PORT = 8099
 _STARTS_WITHIN = 20.0
 
 
@@ -33,7 +33,7 @@ def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterat
         DemoError: The sandbox does not start, or the one that the environment names does not respond.
     """
     if URL_VARIABLE in os.environ:
-        if is_needed() and not _answers(os.environ[URL_VARIABLE]):
+        if is_needed() and not _responds(os.environ[URL_VARIABLE]):
             raise DemoError(
                 f"{URL_VARIABLE} is {os.environ[URL_VARIABLE]}, but no sandbox responds there. "
                 "Unset it, and the demo will start its own sandbox."
@@ -49,7 +49,7 @@ def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterat
     arguments = ["dagster_runs.sandbox", "--port", str(port), "--speed", str(speed)]
     process = Background("The sandbox", arguments, log)
     try:
-        process.wait_until(lambda: _answers(url), seconds=_STARTS_WITHIN, stop=stop)
+        process.wait_until(lambda: _responds(url), seconds=_STARTS_WITHIN, stop=stop)
         yield process
     finally:
         process.stop()
@@ -72,7 +72,7 @@ def is_needed() -> bool:
     return any(str(getattr(one, "base_url", "")).startswith(SANDBOX_URL) for one in (defs.resources or {}).values())
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         return bool(ask(f"{url.rstrip('/')}/_sandbox/health")["sandbox"])
     except (OSError, ValueError, KeyError):

@@ -42,6 +42,11 @@ MODULES = {
     "flight",
     "flights",
     "in_asset",
+    "behaviour",
+    "misbehave",
+    "exchange",
+    "problems",
+    "world",
 }
 NAMES = {
     "Flight",
@@ -109,6 +114,11 @@ NAMES = {
     "CLOCKS_DIFFER",
     "CLOCKS_OF_MACHINES_DIFFER",
     "START_TAKES_AT_MOST",
+    "word",
+    "_WORDS",
+    "begin_run",
+    "busiest_second",
+    "longest_sleep",
 }
 PREFIXES = re.compile(r"^_?(MOST|LONGEST|LARGEST|LEAST|SHORTEST|NARROWEST|FEWEST)(_|$)")
 BRITISH = re.compile(
