@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from dagster_runs.sensors.completion.cancellation import Cancellation, in_flight
+from dagster_runs.sensors.completion.cancellation import Cancellation, active_runs
 from dagster_runs.sensors.registry import check_defined, resolve_assets
 from dagster_runs.sensors.vendor_resources import code_location_of, initialized
 
@@ -53,7 +53,7 @@ def build_cancel_job(
                 allow_retries=False,
             )
         check_defined([asset], code_location_of(context))
-        active = in_flight(asset, context.instance)
+        active = active_runs(asset, context.instance)
         wanted = [
             deferred_run
             for deferred_run in active

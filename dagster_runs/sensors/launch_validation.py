@@ -40,7 +40,7 @@ def is_partition(partitions_def: dg.PartitionsDefinition[Any], key: str, instanc
     return _rejection(find, instance) is None
 
 
-def refusal(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str | None:
+def launch_error(request: dg.RunRequest, context: dg.SensorEvaluationContext) -> str | None:
     """Returns why Dagster would reject a run request, according to its own definitions; ``None`` if it would not.
 
     Since the run was deferred, a job may have lost an asset, or its partitions or config may have changed.

@@ -66,7 +66,7 @@ class OutageTracker:
         self._name = name
         self._failing_since: float | None = None
         self._failures_in_a_row = 0
-        self._was_answered = False
+        self._has_response = False
         self._is_idle = False
         self._list_errors: dict[str, Exception] = {}
         self._pending_error: Exception | None = None
@@ -77,7 +77,7 @@ class OutageTracker:
 
     def succeeded(self) -> None:
         """Records that the vendor responded to a call."""
-        self._failures_in_a_row, self._was_answered = 0, True
+        self._failures_in_a_row, self._has_response = 0, True
 
     def failed(self, error: Exception) -> None:
         """Records that a call failed."""
@@ -108,9 +108,9 @@ class OutageTracker:
         if self._failures_in_a_row >= max(1, threshold):
             self.last_error = self._pending_error
             self._failing_since = self._failing_since or current_clock().wall()
-        elif self._was_answered:
+        elif self._has_response:
             self.last_error = self._failing_since = None
-        self._failures_in_a_row, self._was_answered = 0, False
+        self._failures_in_a_row, self._has_response = 0, False
 
     def set_idle(self) -> None:
         """Records that no run is active, so nothing is polled and nothing can fail."""
@@ -136,7 +136,7 @@ class OutageTracker:
         return [self.problem] if self.problem is not None else list(self._list_problems.values())
 
     @property
-    def refusal(self) -> str | None:
+    def credential_problem(self) -> str | None:
         """Why the vendor refuses our credentials, if it has responded with 401 or 403 for a while."""
         is_refusal = isinstance(self.last_error, (AuthenticationError, PermissionDeniedError))
         if not is_refusal or self._failing_since is None:

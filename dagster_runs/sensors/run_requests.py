@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, INSTEAD_OF_TAG
+from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, REPLACES_TAG
 from dagster_runs.remote_run.execution.reexecution import DEFERRED_BY_TAG
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
-from dagster_runs.sensors.launch_validation import REFUSALS, NotPrepared, is_partition, refusal
+from dagster_runs.sensors.launch_validation import REFUSALS, NotPrepared, is_partition, launch_error
 from dagster_runs.sensors.run_outcome import FinishedRun
 
 Job = Any
@@ -66,7 +66,7 @@ def to_report(
     default: str,
     *,
     attempt: int = 0,
-    instead_of: Sequence[str] = (),
+    replaces: Sequence[str] = (),
 ) -> dg.RunRequest:
     """Returns a request for the Dagster run that reports the outcome of a deferred run.
 
@@ -80,7 +80,7 @@ def to_report(
         jobs: The jobs that the sensor may request, by name.
         default: The job for runs of other jobs, and for runs that their own job can no longer report.
         attempt: The number of such runs that were requested before and never began or never finished.
-        instead_of: The ids of those that began and never finished. What they reported is reported again, because this
+        replaces: The ids of those that began and never finished. What they reported is reported again, because this
             run must fail. Its step is not retried, so that it starts nothing even if one of the others is still alive.
 
     Raises:
@@ -102,9 +102,9 @@ def to_report(
     if instance.run_retries_enabled:
         # Each failure has its own Dagster run, so Dagster would count the retries from 0 each time, without end.
         remaining = _retries_left(before, instance.run_retries_max_retries)
-        tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_cancel_requested or instead_of else remaining
-    if instead_of:
-        tags[INSTEAD_OF_TAG] = ",".join(instead_of)
+        tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_cancel_requested or replaces else remaining
+    if replaces:
+        tags[REPLACES_TAG] = ",".join(replaces)
     request = dg.RunRequest(
         run_key=f"finish {_run_identity(deferred_run.run_id, deferred_run.keys)} {deferred_run.record.dagster_run_id}"
         + (f" again {attempt}" if attempt else ""),
@@ -118,7 +118,7 @@ def to_report(
         if name in jobs or name == default:
             request = request._replace(job_name=name)
             # The sensor's own job accepts any run without config. The check takes 0.1 s in a job of a thousand assets.
-            why = refusal(request, context) if name in jobs or request.run_config else None
+            why = launch_error(request, context) if name in jobs or request.run_config else None
             if why is None:
                 return request
     raise CannotRequestRun(f"Dagster would reject a run for it ({why})")
@@ -163,7 +163,7 @@ def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluat
     """
     try:
         request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
-        why = refusal(request, context) if request is not None else None
+        why = launch_error(request, context) if request is not None else None
     except NotPrepared:  # an error in code must not delay the outcomes of other runs
         context.log.exception("Could not prepare the follow-up run for run %s; no run is requested", finished.run_id)
         return []

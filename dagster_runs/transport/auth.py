@@ -133,7 +133,7 @@ class RenewedToken:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=call_budget.ANSWER_WITHIN if call_budget.has_call_budget() else -1):
+        if not self._lock.acquire(timeout=call_budget.RESPONSE_WITHIN if call_budget.has_call_budget() else -1):
             raise ConnectionFailedError("another thread is still waiting for an access token", vendor=self._vendor)
         try:
             yield

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-ANSWER_WITHIN = 10.0
+RESPONSE_WITHIN = 10.0
 """Seconds to wait for a response, or for another thread that is fetching the token."""
 MAX_RETRIES = 1
 ALL_WITHIN = 20.0

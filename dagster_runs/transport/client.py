@@ -146,7 +146,7 @@ class HttpClient:
         return replace(
             configured,
             max_retries=min(configured.max_retries, call_budget.MAX_RETRIES),
-            request_timeout=min(configured.request_timeout, call_budget.ANSWER_WITHIN),
+            request_timeout=min(configured.request_timeout, call_budget.RESPONSE_WITHIN),
             overall_timeout=min(configured.overall_timeout, call_budget.ALL_WITHIN),
         )
 

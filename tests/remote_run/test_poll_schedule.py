@@ -68,9 +68,9 @@ class TestWhateverTheHistory:
     def test_the_plan_goes_forward_and_ends_soon_after_the_longest_run(
         self, earlier: list[float], longest: float
     ) -> None:
-        looks = PollSchedule.after(earlier, longest=longest).looks
-        assert all(before < after for before, after in pairwise(looks))
-        assert len(looks) <= 2 + 2e5 / min(10, longest)
+        poll_ages = PollSchedule.after(earlier, longest=longest).poll_ages
+        assert all(before < after for before, after in pairwise(poll_ages))
+        assert len(poll_ages) <= 2 + 2e5 / min(10, longest)
 
     def test_durations_that_are_none_do_not_count(self) -> None:
         assert PollSchedule.after([nan, 0.0, -5.0, float("inf")], longest=30) == PollSchedule(30)
@@ -98,15 +98,15 @@ class TestLaterRuns:
         assert pace.pause(600) <= 2
 
     def test_are_expected_wherever_earlier_ones_ended(self) -> None:
-        looks = PollSchedule.after([120, 2400, 119, 122, 2410, 2395, 121, 2402], longest=30).looks
-        apart = [(before, after - before) for before, after in pairwise(looks)]
+        poll_ages = PollSchedule.after([120, 2400, 119, 122, 2410, 2395, 121, 2402], longest=30).poll_ages
+        apart = [(before, after - before) for before, after in pairwise(poll_ages)]
         assert max(gap for age, gap in apart if 119 < age < 123) < 3
         assert min(gap for age, gap in apart if 200 < age < 2300) == pytest.approx(30)
         assert max(gap for age, gap in apart if 2385 < age < 2425) < 3
 
     def test_may_take_longer_from_run_to_run(self) -> None:
-        looks = PollSchedule.after([600 * 1.03**run for run in range(20)], longest=30).looks
-        assert min(abs(look - 600 * 1.03**20) for look in looks) < 1
+        poll_ages = PollSchedule.after([600 * 1.03**run for run in range(20)], longest=30).poll_ages
+        assert min(abs(look - 600 * 1.03**20) for look in poll_ages) < 1
 
     def test_one_run_that_hung_changes_little(self) -> None:
         usual = [600.0, 604.0, 597.0, 601.0, 599.0, 603.0, 598.0, 602.0, 600.0]
@@ -144,7 +144,7 @@ class TestInARun:
         run_profiles(sandbox, instance)
         second = pauses_between_polls(sandbox, "rudderstack")
         assert second[0] > 20  # it knows that there is no hurry
-        assert second[-1] < 10  # and looks often when the end is near
+        assert second[-1] < 10  # and poll_ages often when the end is near
         assert len(second) < len(first)
 
     def test_the_time_in_a_queue_does_not_count(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs.sandbox import Behaviour, Sandbox
+from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
@@ -27,7 +27,7 @@ def test_many_failures_do_not_hold_successes_back(
     monkeypatch.setattr(limits, "MAX_TICK_REQUESTS", 2)
     failures = 4
     partitions = dg.StaticPartitionsDefinition([str(number) for number in range(failures)])
-    sandbox.set_behaviour(PROFILES.target, Behaviour(outcome="fail"))
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
     bad = deferred(PROFILES, "bad", partitions_def=partitions)
     good = deferred(TESTS, "good")
     for number in range(failures):

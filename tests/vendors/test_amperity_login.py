@@ -229,7 +229,7 @@ def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, ampe
 def test_who_is_in_a_hurry_does_not_wait_for_anothers_patience(
     origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_budget, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(call_budget, "RESPONSE_WITHIN", 0.2)
     asked, go_on = threading.Event(), threading.Event()
 
     def hold(handler: BaseHTTPRequestHandler) -> None:

@@ -43,7 +43,7 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
             is_retryable=False,
         )
     if record.kind is not EntryKind.STARTED or record.run_id is None:
-        if execution.step.instead_of:
+        if execution.step.replaces:
             # In a user-defined asset, a retry of the step would start the next run, and so might the other Dagster run.
             raise RunLost(
                 f"The outcome of {run_id} is already reported",
@@ -53,11 +53,11 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
                 is_retryable=False,
             )
         return None
-    if execution.step.instead_of:
+    if execution.step.replaces:
         execution.step.log.warning(
             "Reporting the outcome of %s again: Dagster run %s reported it but never finished, so no alert fired",
             run_id,
-            execution.step.instead_of[-1],
+            execution.step.replaces[-1],
         )
     execution.step.log.info("Finishing %s, started by Dagster run %s", record.run_id, record.dagster_run_id)
     return execution.handle_of(record, record.run_id)

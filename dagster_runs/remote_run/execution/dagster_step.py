@@ -17,7 +17,7 @@ from dagster_runs.transport.clock import current_clock
 
 FINISHES_TAG = "dagster_runs/finishes"
 """Tag of a Dagster run that the completion sensor requests: the remote run whose outcome it reports."""
-INSTEAD_OF_TAG = "dagster_runs/instead_of"
+REPLACES_TAG = "dagster_runs/instead_of"
 """Tag of the same runs: earlier Dagster runs for the same outcome that started but never finished, comma-separated."""
 _NEWEST_CHANGES = 1000
 _TERMINATED_STATUSES = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
@@ -183,10 +183,10 @@ class Step:
         return run.tags.get(FINISHES_TAG) if run.parent_run_id is None else None
 
     @cached_property
-    def instead_of(self) -> Sequence[str]:
+    def replaces(self) -> Sequence[str]:
         """The Dagster runs that should have reported the same outcome but never finished, as their workers died."""
         run = self.context.run
-        ids = run.tags.get(INSTEAD_OF_TAG, "") if run.parent_run_id is None else ""
+        ids = run.tags.get(REPLACES_TAG, "") if run.parent_run_id is None else ""
         found = [self.instance.get_run_by_id(run_id) for run_id in ids.split(",") if run_id]
         return [run.run_id for run in found if run is not None and not run.is_finished]
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import dagster as dg
 
 from dagster_runs.dagster_private import evaluation, is_partitioned, newest_evaluations
-from dagster_runs.remote_run.execution.event_log import events, published_run
+from dagster_runs.remote_run.execution.event_log import events, reported_run
 from dagster_runs.remote_run.types import CheckOutcome
 
 AssetPartition = tuple[dg.AssetKey, str | None]
@@ -81,7 +81,7 @@ def _find(
     found: dict[RunAndPartition, dg.EventLogRecord],
 ) -> None:
     for record in events(instance.fetch_materializations, wanted):
-        one = (published_run(record) or "", record.partition_key)
+        one = (reported_run(record) or "", record.partition_key)
         if one in missing:
             missing.remove(one)
             found[one] = record

@@ -12,12 +12,12 @@ EARLIER_RUNS = 20
 """The number of earlier runs whose durations are used to predict the duration of the next run of an asset."""
 
 
-def publications(
+def reports_of_run(
     instance: dg.DagsterInstance, wanted: dg.AssetRecordsFilter, run_id: str
 ) -> Iterator[dg.EventLogRecord]:
     """Yields the wanted materializations that report the remote run, newest first."""
     found = events(instance.fetch_materializations, wanted)
-    return (event for event in found if published_run(event) == run_id)
+    return (event for event in found if reported_run(event) == run_id)
 
 
 def events(
@@ -44,7 +44,7 @@ def events(
         cursor = page.cursor
 
 
-def published_run(event: dg.EventLogRecord) -> str | None:
+def reported_run(event: dg.EventLogRecord) -> str | None:
     """Returns the id of the remote run that a materialization reports; ``None`` if it reports none."""
     materialization = event.asset_materialization
     return _run_in(materialization.metadata) if materialization is not None else None

@@ -147,7 +147,7 @@ class RemoteRunExecution:
         finishes = self.step.finishes
         if finishes is None:
             return True
-        if self.step.instead_of:
+        if self.step.replaces:
             return False
         state = self.ledger.read()
         tries = len(state.known_run_ids)
@@ -225,20 +225,20 @@ class RemoteRunExecution:
         """Like `own_run_state`, but waits until the storage works, for actions that must not follow our run's end."""
         return self.storage.wait_for(self.step.own_run_state)
 
-    def raise_if_own_run_ended(self, verdict: OwnRunState | None, *, run_id: str | None = None) -> None:
+    def raise_if_own_run_ended(self, own_run_state: OwnRunState | None, *, run_id: str | None = None) -> None:
         """Raises if our own Dagster run has ended.
 
         Args:
-            verdict: What happened to our Dagster run.
+            own_run_state: What happened to our Dagster run.
             run_id: The remote run that this step waits for.
 
         Raises:
             Terminated: A user or a limit terminated it.
             RunTerminated: Dagster has marked it as failed.
         """
-        if verdict is OwnRunState.TERMINATED:
+        if own_run_state is OwnRunState.TERMINATED:
             raise Terminated
-        if verdict is OwnRunState.MARKED_FAILED:
+        if own_run_state is OwnRunState.MARKED_FAILED:
             left = (
                 f". {self.describe_run(run_id)} is still active; re-execute from failure to attach to it"
                 if run_id

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dagster_runs.remote_run.execution.dagster_step import Step
-from dagster_runs.remote_run.execution.event_log import events, publications
+from dagster_runs.remote_run.execution.event_log import events, reports_of_run
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 
 _CLOCK_MARGIN = 3600.0
@@ -165,7 +165,7 @@ class Ledger:
         last = self.read().newest_of_all_about(run_id)
         if last is not None and last.kind in (EntryKind.ENDED, EntryKind.GONE):
             # An outcome reported by a Dagster run that never finished does not count, because no alert was triggered.
-            return last.dagster_run_id not in (self._step.dagster_run_id, *self._step.instead_of)
+            return last.dagster_run_id not in (self._step.dagster_run_id, *self._step.replaces)
         return self.was_reported_before(run_id)
 
     def _fold(self, entries: Iterable[LedgerEntry]) -> LedgerState:
@@ -188,7 +188,7 @@ class Ledger:
         )
 
     def _was_reported_for(self, key: dg.AssetKey, run_id: str) -> bool:
-        found = publications(self._step.instance, self._filter(key), run_id)
+        found = reports_of_run(self._step.instance, self._filter(key), run_id)
         return any(event.run_id != self._step.dagster_run_id for event in found)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AssetKeyLike = str | Sequence[str] | dg.AssetKey
 
 
-def refusal(why: str) -> dg.Failure:
+def usage_error(why: str) -> dg.Failure:
     """Returns the error for a call that starts nothing and that a retry cannot fix."""
     return dg.Failure(description=f"{why.rstrip('.')}. Nothing was started.", allow_retries=False)
 
@@ -80,19 +80,19 @@ def check_call(
         dagster.Failure: An argument is invalid. The message says which one and why.
     """
     if not hasattr(context, "op_execution_context"):
-        raise refusal(f"context is a {type(context).__name__}; pass the asset's own context: `run(context, ...)`")
+        raise usage_error(f"context is a {type(context).__name__}; pass the asset's own context: `run(context, ...)`")
     if isinstance(run, type):
-        raise refusal(f"run is the class {run.__name__}; pass a run: `{run.__name__}(...)`")
+        raise usage_error(f"run is the class {run.__name__}; pass a run: `{run.__name__}(...)`")
     if not isinstance(run, RemoteRun):
-        raise refusal(f"run is a {type(run).__name__}; pass a run, for example a `RudderStackProfilesRun`")
+        raise usage_error(f"run is a {type(run).__name__}; pass a run, for example a `RudderStackProfilesRun`")
     Step(context).asset_keys  # noqa: B018 - raises outside of an asset
     if run.vendor != resource.vendor:
-        raise refusal(f"A {type(run).__name__} needs {run.vendor}'s resource, but this is {resource.vendor}'s")
+        raise usage_error(f"A {type(run).__name__} needs {run.vendor}'s resource, but this is {resource.vendor}'s")
     try:
         options.check_for(type(run))
         filled = _filled(context, assets)
     except dg.DagsterInvalidDefinitionError as error:
-        raise refusal(str(error)) from None
+        raise usage_error(str(error)) from None
     step = Step(context, name=name, filled=filled)
     _check_gate(step, run, options.gate, type(resource).__name__)
     return step
@@ -102,9 +102,9 @@ def _filled(context: dg.AssetExecutionContext, assets: Sequence[AssetKeyLike] | 
     if assets is None:
         return ()
     if isinstance(assets, (str, dg.AssetKey)) or not isinstance(assets, Sequence):
-        raise refusal(f"assets is {assets!r}; it must be a list of asset keys")
+        raise usage_error(f"assets is {assets!r}; it must be a list of asset keys")
     if not assets:
-        raise refusal("assets is empty; leave it out if the run materializes all assets of this step")
+        raise usage_error("assets is empty; leave it out if the run materializes all assets of this step")
     keys = dict.fromkeys(coerced_key("assets", key) for key in assets)
     selected = context.selected_asset_keys
     unknown = [key for key in keys if key not in selected]
@@ -112,7 +112,7 @@ def _filled(context: dg.AssetExecutionContext, assets: Sequence[AssetKeyLike] | 
         why = f"assets names {_list_keys(unknown)}, but this step materializes only {_list_keys(selected)}"
         if set(unknown) <= set(context.assets_def.node_keys_by_output_name.values()):
             why += ", as the others were not selected: call `run()` only for keys in context.selected_asset_keys"
-        raise refusal(why)
+        raise usage_error(why)
     return tuple(keys)
 
 
@@ -171,7 +171,7 @@ def _check_gate(step: Step, run: RemoteRun[Any], gate: QualityGate | None, resou
                 "that fails would stop blocking downstream assets as soon as another partition passes"
             )
         fields = ", ".join(f"{name}={value!r}" for name, value in gate.model_dump(exclude_defaults=True).items())
-        raise refusal(
+        raise usage_error(
             f"The gate judges {', '.join(specs)}, but {', and '.join(problems)}. Declare the checks in the asset's "
             f"decorator: check_specs={resource_class}.check_specs({type(run).__name__}, {_as_code(asset)}, "
             f"QualityGate({fields}){', partitions_def=...' if step.partition is not None else ''})"

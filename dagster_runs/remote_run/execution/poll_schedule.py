@@ -50,12 +50,12 @@ class PollSchedule:
 
     Attributes:
         longest: The maximum pause, from the resource's ``poll_interval``.
-        looks: The planned ages of the polls.
+        poll_ages: The planned ages of the polls.
         first: Whether no earlier runs are known.
     """
 
     longest: float
-    looks: tuple[float, ...] = (_SECONDS_PER_CALL / 2, _SECONDS_PER_CALL)
+    poll_ages: tuple[float, ...] = (_SECONDS_PER_CALL / 2, _SECONDS_PER_CALL)
     first: bool = True
 
     @classmethod
@@ -74,14 +74,14 @@ class PollSchedule:
     def pause(self, age: float) -> float:
         """Returns the seconds until the next poll of a run that was just polled at this age."""
         shortest = min(_MIN_SHORTEST, self.longest)
-        planned = bisect_right(self.looks, age + shortest / 2)
-        if planned < len(self.looks):
-            pause = self.looks[planned] - age
+        planned = bisect_right(self.poll_ages, age + shortest / 2)
+        if planned < len(self.poll_ages):
+            pause = self.poll_ages[planned] - age
         elif self.first:
             pause = max(_SECONDS_PER_CALL, min(age / 100, self.longest / 3))
         else:
             # It takes longer than any earlier run. It may hang, and may finish in a minute or in a day.
-            pause = max(_SECONDS_PER_CALL, (age - self.looks[-1]) * _SHARE_OF_AGE)
+            pause = max(_SECONDS_PER_CALL, (age - self.poll_ages[-1]) * _SHARE_OF_AGE)
         return min(self.longest, pause)
 
 
@@ -96,7 +96,7 @@ class RunAge:
         self._queued = False
         self._not_before = self._began_at = started_at
 
-    def learn(self, status: RunStatus, now: float) -> None:
+    def update(self, status: RunStatus, now: float) -> None:
         """Updates the age with the status of a poll at this time."""
         self._queued = status.state is RunState.QUEUED
         if self._queued:
@@ -131,13 +131,13 @@ def _plan(ends: Sequence[float], longest: float) -> list[float]:
     expected = _EndDistribution(ends)
     allowed = _PLANNED_SHARE * (1 + mean(expected.likely) / per_call)
     n = _bounded(1 + median(ends) * (1 / per_call - 1 / longest))
-    looks = _planned_polls(expected, 1 / n, longest)
+    poll_ages = _planned_polls(expected, 1 / n, longest)
     for _ in range(_MAX_CORRECTIONS):
-        n, before = _bounded(n * allowed / _mean_calls(looks, expected.likely)), n
+        n, before = _bounded(n * allowed / _mean_calls(poll_ages, expected.likely)), n
         if abs(n - before) <= _CORRECTION_TOLERANCE * before:
             break
-        looks = _planned_polls(expected, 1 / n, longest)
-    return looks
+        poll_ages = _planned_polls(expected, 1 / n, longest)
+    return poll_ages
 
 
 def _bounded(n: float) -> float:
@@ -146,7 +146,7 @@ def _bounded(n: float) -> float:
 
 def _planned_polls(expected: "_EndDistribution", chance: float, longest: float) -> list[float]:
     per_call, shortest = min(_SECONDS_PER_CALL, longest), min(_MIN_SHORTEST, longest)
-    looks: list[float] = []
+    poll_ages: list[float] = []
     age = 0.0
     while age < expected.until:
         ended = expected.ended_by(age)
@@ -155,13 +155,13 @@ def _planned_polls(expected: "_EndDistribution", chance: float, longest: float) 
         # does.
         if due > age + per_call and expected.ended_by(age + per_call) >= ended + (1 - ended) * chance / 4:
             due = age + per_call
-        age = max(due, age + shortest, per_call / _MAX_COST_FACTOR * len(looks))
-        looks.append(age)
-    return looks
+        age = max(due, age + shortest, per_call / _MAX_COST_FACTOR * len(poll_ages))
+        poll_ages.append(age)
+    return poll_ages
 
 
-def _mean_calls(looks: Sequence[float], durations: Sequence[float]) -> float:
-    return mean(1 + bisect_left(looks, duration) for duration in durations)
+def _mean_calls(poll_ages: Sequence[float], durations: Sequence[float]) -> float:
+    return mean(1 + bisect_left(poll_ages, duration) for duration in durations)
 
 
 class _EndDistribution:

@@ -100,7 +100,7 @@ class StepPoller:
         self._refused_since = None
         self._seen = True
         self.vendor_status = status.vendor_status
-        self._age.learn(status, now)
+        self._age.update(status, now)
         if status.state is RunState.UNKNOWN:
             self._handle_unknown_state(status)
         elif not status.state.is_final:

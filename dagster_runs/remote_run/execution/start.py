@@ -29,7 +29,7 @@ def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
         VendorError: The vendor refused the start.
     """
     # Read before the ledger, which needs the start of the Dagster run from the same query.
-    verdict = execution.step.own_run_state_at_start
+    own_run_state = execution.step.own_run_state_at_start
     record = execution.ledger.read().newest_start
     handle: RunHandle | None = None
     if record is not None and record.kind is EntryKind.STARTED:
@@ -44,23 +44,23 @@ def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
     if handle is not None:
         return handle
     # Attaching and recovering may have taken a long time.
-    return start(execution, verdict if record is None else execution.own_run_state_for_certain())
+    return start(execution, own_run_state if record is None else execution.own_run_state_for_certain())
 
 
-def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHandle:
+def start(execution: RemoteRunExecution, own_run_state: OwnRunState | None) -> RunHandle:
     """Starts a run without attaching to earlier ones. While another run is active, waits for it if the user wants that.
 
     Args:
         execution: The execution of the run.
-        verdict: What happened to the Dagster run so far.
+        own_run_state: What happened to the Dagster run so far.
     """
     run, clock = execution.run, current_clock()
     began_at = clock.wall()
     lost_starts = 0
     while True:
-        if verdict is OwnRunState.TERMINATED:
+        if own_run_state is OwnRunState.TERMINATED:
             raise RunTerminated(f"the Dagster run was terminated, so no {run.label} was started", vendor=run.vendor)
-        if verdict is OwnRunState.MARKED_FAILED:
+        if own_run_state is OwnRunState.MARKED_FAILED:
             raise RunTerminated(
                 f"Dagster has marked this step's Dagster run as failed, so no {run.label} was started",
                 vendor=run.vendor,
@@ -86,7 +86,7 @@ def start(execution: RemoteRunExecution, verdict: OwnRunState | None) -> RunHand
                 if not run.is_conflict_with_active_run(error):
                     raise
                 _wait_until_free(execution, error, began_at)
-        verdict = execution.own_run_state_for_certain()
+        own_run_state = execution.own_run_state_for_certain()
 
 
 def _wait_until_free(execution: RemoteRunExecution, error: VendorError, began_at: float) -> None:

@@ -126,10 +126,10 @@ def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = F
 
 def _check_own_run(execution: RemoteRunExecution, *, lost: bool) -> None:
     """Raises if our Dagster run has ended, so that nothing is sent again: another process may have taken over."""
-    verdict = execution.own_run_state_for_certain()
-    if verdict is OwnRunState.TERMINATED:
+    own_run_state = execution.own_run_state_for_certain()
+    if own_run_state is OwnRunState.TERMINATED:
         raise Terminated
-    if verdict is OwnRunState.MARKED_FAILED:
+    if own_run_state is OwnRunState.MARKED_FAILED:
         error = RunTerminated(
             f"Dagster has marked this step's Dagster run as failed, so the start of {execution.description} was not "
             "sent again",

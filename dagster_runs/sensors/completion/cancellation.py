@@ -53,7 +53,7 @@ class _CancelingStep(Step):
         return self.deferred_run.partition if self.deferred_run is not None else None
 
 
-def in_flight(asset: WatchedAsset, instance: dg.DagsterInstance) -> list[DeferredRun]:
+def active_runs(asset: WatchedAsset, instance: dg.DagsterInstance) -> list[DeferredRun]:
     """Returns the deferred runs of an asset that are active, according to Dagster's event log."""
     deferred_runs = DeferredRunIndex([asset], instance)
     deferred_runs.catch_up(float("inf"))

@@ -93,9 +93,9 @@ def when_overdue(
 class RequestedRun(Enum):
     """The state of a Dagster run that was requested to report an outcome."""
 
-    UNDER_WAY = "under way"
+    ACTIVE = "under way"
     """It is queued, or has started and may still finish."""
-    OVER = "over"
+    ENDED = "over"
     """It has finished, was terminated by a user, or is retried by Dagster."""
     NEVER_BEGAN = "never began"
     """Dagster marked it as failed before any of its steps began."""
@@ -123,7 +123,7 @@ def for_requested(runs: Sequence[RequestedRun], *, is_reported_by_another: bool,
         is_reported_by_another: Whether a Dagster run that was not requested for it has reported the outcome.
         can_request: Whether a Dagster run can be requested now.
     """
-    if is_reported_by_another or RequestedRun.OVER in runs:
+    if is_reported_by_another or RequestedRun.ENDED in runs:
         return Action.FINISH
     given_up = sum(run in (RequestedRun.NEVER_BEGAN, RequestedRun.DIED) for run in runs)
     if given_up < len(runs) or not can_request:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition
-from dagster_runs.remote_run.execution.event_log import events, publications, published_run
+from dagster_runs.remote_run.execution.event_log import events, reported_run, reports_of_run
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.decisions import Phase
@@ -47,7 +47,7 @@ class ReportedRuns:
             deferred_runs = self._runs_by_asset[key]
             run_ids = {deferred_run.run_id for deferred_run in deferred_runs}
             found = self._materializations(key, deferred_runs)
-            reported = ((published_run(event) or "", event.partition_key) for event in found)
+            reported = ((reported_run(event) or "", event.partition_key) for event in found)
             self._found[key] = {(run_id, partition) for run_id, partition in reported if run_id in run_ids}
         return self._found[key]
 
@@ -69,7 +69,7 @@ def is_reported(deferred_run: DeferredRun, asset_partition: AssetPartition, inst
     wanted = dg.AssetRecordsFilter(
         key, [partition] if partition is not None else None, after_timestamp=_since(deferred_run)
     )
-    if any(publications(instance, wanted, deferred_run.run_id)):
+    if any(reports_of_run(instance, wanted, deferred_run.run_id)):
         return True
     entries = (dg.AssetRecordsFilter(one, storage_ids=[deferred_run.storage_id]) for one in deferred_run.asset.keys)
     return not any(instance.fetch_observations(entry, limit=1).records for entry in entries)

@@ -143,7 +143,7 @@ class DeferredRun:
         if status is not None:
             self.not_found_since, self.status = None, status
             self.last_response_at = self.last_individual_update = self.known_active_until = polled_at
-            self.age.learn(status, polled_at)
+            self.age.update(status, polled_at)
             if error is not None:
                 self.result_failing_since = self.result_failing_since or polled_at
         elif isinstance(error, NotFoundError):

@@ -18,7 +18,7 @@ from dagster_runs.sensors.completion.decisions import Action, Phase, RequestedRu
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.follow_ups import FollowUps
 from dagster_runs.sensors.completion.index import DeferredRunIndex
-from dagster_runs.sensors.completion.requested_runs import ReportedEnd, requested_runs, standing
+from dagster_runs.sensors.completion.requested_runs import ReportedEnd, requested_run_state, requested_runs
 from dagster_runs.sensors.completion.second_phase import report_evaluations
 from dagster_runs.sensors.launch_validation import NotPrepared
 from dagster_runs.sensors.outages import OutageLog
@@ -167,7 +167,7 @@ class Failures:
                 self._jobs,
                 self._default_jobs[deferred_run.asset],
                 attempt=attempt,
-                instead_of=died,
+                replaces=died,
             )
         except NotPrepared as error:
             self._unprepared[deferred_run] = error
@@ -197,7 +197,7 @@ class Failures:
     ) -> RequestedRun:
         run_id = run.dagster_run.run_id
         begun_for = now - self._began_at.setdefault(run_id, now) if run.start_time is not None else 0.0
-        return standing(run, deferred_run, reported, now, begun_for)
+        return requested_run_state(run, deferred_run, reported, now, begun_for)
 
     def _requested_in_turn(self, deferred_runs: DeferredRunIndex) -> list[DeferredRun]:
         """Returns as many runs with a requested Dagster run as one query covers. Later ticks check the others."""

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.execution.event_log import events, is_attached, observed_run, published_run
+from dagster_runs.remote_run.execution.event_log import events, is_attached, observed_run, reported_run
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.state import RunState
@@ -224,7 +224,7 @@ class DeferredRunIndex:
         return run
 
     def _mark_reported(self, asset: WatchedAsset, event: dg.EventLogRecord) -> None:
-        run_id = published_run(event)
+        run_id = reported_run(event)
         deferred_run = self._active.get((asset.keys[0], run_id or ""))
         # If a run materializes several, the last of them is reported last.
         if deferred_run is not None and (event.asset_key, event.partition_key) == deferred_run.asset_partitions[-1]:

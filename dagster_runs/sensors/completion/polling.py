@@ -138,10 +138,10 @@ class Polling:
         return [problem for polled in self._resources.values() for problem in polled.outages.problems]
 
     @property
-    def refusals(self) -> list[str]:
+    def credential_problems(self) -> list[str]:
         """The errors of vendors that have been refusing our credentials for a while."""
-        found = [polled.outages.refusal for polled in self._resources.values()]
-        return [refusal for refusal in found if refusal is not None]
+        found = [polled.outages.credential_problem for polled in self._resources.values()]
+        return [credential_problem for credential_problem in found if credential_problem is not None]
 
     def _apply_updates(self) -> None:
         for polled in self._resources.values():

@@ -72,7 +72,7 @@ def drop_timed_out(deferred_runs: Iterable[DeferredRun], instance: dg.DagsterIns
                 deferred_run.phase = Phase.RUN_REQUESTED
 
 
-def standing(
+def requested_run_state(
     record: dg.RunRecord, deferred_run: DeferredRun, reported: ReportedEnd | None, now: float, begun_for: float
 ) -> RequestedRun:
     """Returns the state of a requested Dagster run.
@@ -85,17 +85,17 @@ def standing(
         begun_for: Seconds for which this process has known that it has begun.
     """
     if _is_over(record):
-        return RequestedRun.OVER
+        return RequestedRun.ENDED
     if record.dagster_run.status is _FAILURE and not _has_begun(record):
         return RequestedRun.NEVER_BEGAN
     if record.start_time is None:
-        return RequestedRun.UNDER_WAY
+        return RequestedRun.ACTIVE
     began_ago = max(begun_for, machine_time(now) - record.start_time)
     if reported is None:
         has_died = min(began_ago, now - deferred_run.deadline) > limits.DIED_UNRECORDED_AFTER
     else:
         has_died = min(began_ago, now - reported.at) > limits.DIED_AFTER + _max_retry_delay(deferred_run)
-    return RequestedRun.DIED if has_died else RequestedRun.UNDER_WAY
+    return RequestedRun.DIED if has_died else RequestedRun.ACTIVE
 
 
 def _has_begun(record: dg.RunRecord) -> bool:

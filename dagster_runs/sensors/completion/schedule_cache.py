@@ -40,7 +40,7 @@ class PollScheduleCache:
             self._schedules[asset] = PollSchedule.after(tuple(self._durations[asset]), longest=resource.poll_interval)
         return self._schedules[asset]
 
-    def learn(self, deferred_run: DeferredRun) -> None:
+    def add_duration(self, deferred_run: DeferredRun) -> None:
         """Adds the duration of a run that succeeded."""
         seconds = deferred_run.status.duration_seconds if deferred_run.status is not None else None
         if seconds is not None and deferred_run.asset in self._durations:

@@ -91,7 +91,7 @@ class Completion(SensorTicks):
         self._polling.poll(index, vendors.ready, context.instance, begun)
         self._polling.log_outages(context.log)
         self._wiped.warn(index, context.instance, context.log)
-        problems = [*vendors.problems.values(), *self._polling.refusals]
+        problems = [*vendors.problems.values(), *self._polling.credential_problems]
         self._alarm.check_before_reporting([*problems, *self._failures.problems().values()])
         output = TickOutput(begun + limits.TICK_REPORT_UNTIL)
         tick = TickContext(index, ReportedRuns(index, context.instance), vendors.ready, output, context)

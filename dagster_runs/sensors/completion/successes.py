@@ -81,7 +81,7 @@ class Successes:
                 continue
             if outcome.asset_partitions:
                 output.was_stored = partial(is_reported, deferred_run, outcome.asset_partitions[-1])
-            self._schedules.learn(deferred_run)
+            self._schedules.add_duration(deferred_run)
             deferred_run.is_materialized = True
             deferred_run.may_be_evaluated = len(outcome.asset_partitions) < len(deferred_run.asset_partitions)
             deferred_run.phase = Phase.MATERIALIZED

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations, stored_evaluations
-from dagster_runs.remote_run.execution.event_log import events, observed_run, publications, published_run
+from dagster_runs.remote_run.execution.event_log import events, observed_run, reported_run, reports_of_run
 from dagster_runs.remote_run.execution.provenance import current_provenance, is_reported_in_one_phase
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -94,7 +94,7 @@ class ObservedOutcomes:
         judged: dict[AssetPartition, dg.EventLogRecord] = {}
         for key in asset.keys:
             wanted = dg.AssetRecordsFilter(key, after_timestamp=since)
-            for record in islice(publications(instance, wanted, observed.run_id), 1):
+            for record in islice(reports_of_run(instance, wanted, observed.run_id), 1):
                 judged[key, None] = record
         missing = [(key, None) for key in asset.keys if (key, None) not in judged]
         if not missing:
@@ -121,7 +121,7 @@ class ObservedOutcomes:
             return True
         # The cursor does not contain what a lost tick has reported.
         newest = newest_materializations(self.context.instance, [(key, None) for key in observed.asset.keys])
-        return any(published_run(record) in others for record in newest.values())
+        return any(reported_run(record) in others for record in newest.values())
 
     def _report_failure(self, observed: ObservedRun) -> bool:
         """Reports a run that did not succeed, unless it is reported already. Returns that everything is reported."""
@@ -186,6 +186,6 @@ class ObservedOutcomes:
 def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, observed: ObservedRun) -> bool:
     since = machine_time(observed.pending.created_at - limits.LISTED_LATE)
     wanted = dg.AssetRecordsFilter(key, after_timestamp=since)
-    if any(publications(instance, wanted, observed.run_id)):
+    if any(reports_of_run(instance, wanted, observed.run_id)):
         return True
     return any(observed_run(event) == observed.run_id for event in events(instance.fetch_observations, wanted))

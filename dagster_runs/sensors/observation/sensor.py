@@ -76,5 +76,8 @@ class Observation(SensorTicks):
 
     def _problems(self, vendors: VendorResources) -> list[str]:
         """Returns what a user must solve: unusable resources, and credentials that a vendor refuses."""
-        refusals = [memory.outages.refusal for memory in self._memories.values()]
-        return [*vendors.problems.values(), *(refusal for refusal in refusals if refusal is not None)]
+        credential_problems = [memory.outages.credential_problem for memory in self._memories.values()]
+        return [
+            *vendors.problems.values(),
+            *(credential_problem for credential_problem in credential_problems if credential_problem is not None),
+        ]
