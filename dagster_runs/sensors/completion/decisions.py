@@ -93,9 +93,9 @@ def when_overdue(
 class RequestedRun(Enum):
     """The state of a Dagster run that was requested to report an outcome."""
 
-    ACTIVE = "under way"
+    ACTIVE = "active"
     """It is queued, or has started and may still finish."""
-    ENDED = "over"
+    ENDED = "ended"
     """It has finished, was terminated by a user, or is retried by Dagster."""
     NEVER_BEGAN = "never began"
     """Dagster marked it as failed before any of its steps began."""
