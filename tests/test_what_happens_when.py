@@ -9,7 +9,7 @@ import dagster_runs
 from dagster_runs import QualityGate, TestGenTestRun, build_remote_run_asset
 from dagster_runs.sandbox import Sandbox, well_known
 from tests.conformance.coverage import by_id, read_tests
-from tests.conformance.what_happens import PAGE, row_ids, with_proof
+from tests.conformance.what_happens import PAGE, row_ids, with_tests
 from tests.remote_run.materializing import checks, materialize
 
 _ERROR = re.compile(r"`(\w+Error|Run[A-Z]\w+|StartOutcomeUnknown)`")
@@ -39,16 +39,16 @@ def test_every_row_has_an_id() -> None:
     assert len(with_links) == len(row_ids(PAGE.read_text()))
 
 
-def test_the_last_column_is_of_these_tests() -> None:
+def test_the_last_column_is_up_to_date() -> None:
     page = PAGE.read_text()
-    assert page == with_proof(page, by_id()), "run `make conformance`"
+    assert page == with_tests(page, by_id()), "run `make conformance`"
 
 
-def test_a_row_links_its_tests() -> None:
+def test_a_row_links_the_files_of_its_tests() -> None:
     page = '| <a id="wait.outage"></a>an outage | a \\| b | old |\n| <a id="wait.none"></a>no test | c | |\n| x | y |\n'
     [test] = read_tests(_COVERING, "test_outages.py")
-    written = with_proof(page, {id: [test] for id in test.ids})
-    link = "[outages: end nothing](../tests/test_outages.py)"
+    written = with_tests(page, {id: [test] for id in test.ids})
+    link = "[test_outages.py](../tests/test_outages.py)"
     assert written.splitlines() == [
         f'| <a id="wait.outage"></a>an outage | a \\| b | {link} |',
         '| <a id="wait.none"></a>no test | c |  |',

@@ -1,18 +1,16 @@
-"""Which tests cover which ids: `@pytest.mark.covers("amperity.state.running")`, read from the source of all tests.
+"""Finds the tests that cover each id: `@pytest.mark.covers("amperity.state.running")`.
 
-Read from the source, not collected by pytest: what needs a browser, a real server or a database counts as well, and
-nothing has to be imported for it.
+The markers are read from the source of all tests instead of being collected by pytest. So tests that need a browser, a
+real server or a database count as well, and no test has to be imported.
 """
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-_CAPITAL = re.compile("([A-Z])")
 
 
 @dataclass(frozen=True, order=True)
@@ -22,36 +20,30 @@ class CoveringTest:
     Attributes:
         file: Its path within tests/.
         line: Where it begins.
-        names: Its name, after that of its class if it is in one.
-        ids: What its marker names.
+        ids: The ids that its marker names.
     """
 
     file: str
     line: int
-    names: tuple[str, ...]
     ids: tuple[str, ...]
 
-    @property
-    def sentence(self) -> str:
-        """Its name to be read: ``TestWhatIsSent::test_every_field`` → what is sent: every field."""
-        spaced = [_CAPITAL.sub(r" \1", name.removeprefix("Test")).strip().lower() for name in self.names]
-        return ": ".join(name.removeprefix("test_").replace("_", " ") for name in spaced)
 
-    def link(self) -> str:
-        """For a page in docs/."""
-        return f"[{self.sentence}](../tests/{self.file})"
+def links(tests: Iterable[CoveringTest]) -> str:
+    """Returns links to the files of these tests, for a page in docs/. The row's id leads to the test in its file."""
+    files = dict.fromkeys(test.file for test in tests)
+    return "<br>".join(f"[{file.rpartition('/')[2]}](../tests/{file})" for file in files)
 
 
 @cache
 def covering_tests() -> tuple[CoveringTest, ...]:
-    """All tests with the marker, by file and line."""
+    """Returns all tests with the marker, by file and line."""
     files = sorted(path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
     return tuple(test for file in files for test in read_tests((TESTS / file).read_text(), file.as_posix()))
 
 
 @cache
 def by_id() -> Mapping[str, tuple[CoveringTest, ...]]:
-    """The tests of each id that some test covers."""
+    """Returns the tests that cover each id."""
     found: dict[str, list[CoveringTest]] = {}
     for test in covering_tests():
         for id in test.ids:
@@ -60,18 +52,18 @@ def by_id() -> Mapping[str, tuple[CoveringTest, ...]]:
 
 
 def read_tests(source: str, file: str) -> Iterator[CoveringTest]:
-    """The tests of a file with the marker, except those that are always skipped or expected to fail."""
-    return _read(ast.parse(source).body, file, ())
+    """Yields the tests of a file with the marker, except those that are always skipped or expected to fail."""
+    return _read(ast.parse(source).body, file)
 
 
-def _read(nodes: Iterable[ast.stmt], file: str, classes: tuple[str, ...]) -> Iterator[CoveringTest]:
+def _read(nodes: Iterable[ast.stmt], file: str) -> Iterator[CoveringTest]:
     for node in nodes:
         if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
-            yield from _read(node.body, file, (*classes, node.name))
+            yield from _read(node.body, file)
         elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not _is_skipped(node):
             ids = tuple(id for decorator in node.decorator_list for id in _ids(decorator))
             if ids:
-                yield CoveringTest(file, node.lineno, (*classes, node.name), ids)
+                yield CoveringTest(file, node.lineno, ids)
 
 
 def _ids(decorator: ast.expr) -> Iterator[str]:

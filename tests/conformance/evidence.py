@@ -1,4 +1,4 @@
-"""Whether each row has its proof, and what it names is in the package."""
+"""Checks that each row has a test or a reason, and that the code it names exists."""
 
 from collections.abc import Collection, Iterator
 from importlib import import_module
@@ -10,26 +10,26 @@ from tests.conformance.table import Table
 
 
 def problems(table: Table, covered: Collection[str]) -> Iterator[str]:
-    """What is wrong with a vendor's rows.
+    """Yields what is wrong with a vendor's rows.
 
     Args:
         table: The rows.
-        covered: All ids that tests cover.
+        covered: The ids that tests cover.
     """
     for row in table.rows:
         said = f"{table.vendor}, {row.kind} {row.name!r}"
         if row.where and table.full_id(row) not in covered:
             yield f"{said}: no test covers {table.full_id(row)}"
         if not row.where and not row.note:
-            yield f"{said}: left out without a reason"
+            yield f"{said}: not used, without a reason"
         yield from (f"{said}: {place} does not exist" for place in row.where if not exists(table, place))
     for seen in ([(row.kind, row.name) for row in table.rows], [(row.kind, row.id) for row in table.rows]):
         twice = sorted({pair for pair in seen if seen.count(pair) > 1})
-        yield from (f"{table.vendor}: {kind} {name!r} is there twice" for kind, name in twice)
+        yield from (f"{table.vendor}: {kind} {name!r} occurs twice" for kind, name in twice)
 
 
 def module_of(table: Table, place: str) -> tuple[str, str]:
-    """The full name of the place's module, and the place in it."""
+    """Returns the full name of the place's module, and the place in the module."""
     module, _, path = place.partition(":")
     return (module if module.startswith("dagster_runs") else f"dagster_runs.vendors.{table.folder}.{module}"), path
 

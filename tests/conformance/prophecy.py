@@ -4,7 +4,7 @@ from tests.conformance.table import Table, left_out, used
 
 _R = "resource:ProphecyResource"
 _RUN = "run:ProphecyPipelineRun"
-_SETS_UP = "sets Prophecy up rather than running something"
+_SETS_UP = "configures Prophecy instead of running something"
 
 TABLE = Table(
     "Prophecy",
@@ -22,36 +22,42 @@ TABLE = Table(
         left_out(
             "endpoint", "orchestration-fabric", "`/api/orchestration/fabric…`: fabrics, connections, secrets", _SETS_UP
         ),
-        left_out("endpoint", "cancel-run", "cancel a run", "not documented; the run says where a person stops it"),
+        left_out(
+            "endpoint", "cancel-run", "cancel a run", "not documented; our messages say where to stop a run manually"
+        ),
         left_out(
             "endpoint",
             "list-pipelines",
             "list pipelines, projects, fabrics, runs",
-            "not documented, so a run whose start's answer was lost cannot be found",
+            "not documented, so a run cannot be found after a lost start response",
         ),
-        left_out("endpoint", "logs", "logs", "in the UI only; the link leads there"),
+        left_out("endpoint", "logs", "logs", "only in the UI, which the link leads to"),
         used("parameter", "fabric-id", "`fabricId`, an integer", f"{_RUN}.fabric_id"),
         used("parameter", "pipeline-name", "`pipelineName`", f"{_RUN}.pipeline_name"),
         used("parameter", "project-id", "`projectId`", f"{_RUN}.project_id"),
         used(
             "parameter",
             "parameters",
-            "`parameters`, texts only",
+            "`parameters`, strings only",
             f"{_RUN}.parameters",
-            "Numbers are written as texts, other things refused",
+            "Numbers are converted to strings, other types are refused",
         ),
         used("parameter", "branch", "`branch`", f"{_RUN}.branch"),
         used("parameter", "version", "`version`", f"{_RUN}.version"),
         used("parameter", "process-name", "`processName`", f"{_RUN}.process_name"),
         used(
-            "parameter", "run-id", "`runId` in the path: `==`, `-`, any alphabet", f"{_R}.get_pipeline_run", "Encoded"
+            "parameter",
+            "run-id",
+            "`runId` in the path; may contain `==`, `-` or characters of any alphabet",
+            f"{_R}.get_pipeline_run",
+            "URL-encoded",
         ),
         left_out(
             "parameter",
             "project-name",
             "`projectName`, `fabricName`, `gitTag`, `pipelineConfigurations`, `projectConfiguration`, "
-            "`tests`, `modelName`, and the fields of their answers",
-            "of endpoints that are left out",
+            "`tests`, `modelName`, and the fields of their responses",
+            "belong to endpoints that are not used",
         ),
         used("field", "start-success", "start: `success`", "models:TriggerResponse.success"),
         used("field", "start-run-id", "start: `runId`", "models:TriggerResponse.run_id"),
@@ -59,7 +65,7 @@ TABLE = Table(
         used(
             "field",
             "run-success",
-            "run: `success`: of the question, not of the run",
+            "run: `success`, which is about the call, not about the run",
             "models:PipelineRunResponse.success",
         ),
         used("field", "run-run-status", "run: `runStatus`", "models:PipelineRunResponse.run_status"),
@@ -74,15 +80,15 @@ TABLE = Table(
             "run-updated-at",
             "run: `updatedAt`",
             "models:PipelineRunResponse.updated_at",
-            "The end time, once the run has ended: there is no other",
+            "Used as the end time of a finished run, because there is no other",
         ),
         used("field", "run-error-message", "run: `errorMessage`", "models:PipelineRunResponse.error_message"),
         used("field", "run-msg", "run: `msg`", "models:PipelineRunResponse.msg"),
         left_out(
             "field",
             "run-run-id",
-            "run: `runId`, `projectId`, `fabricId` (a text here), `pipelineName`",
-            "they repeat what we sent; none is read, so their types cannot matter",
+            "run: `runId`, `projectId`, `fabricId` (here a string), `pipelineName`",
+            "they repeat what we sent; they are not read, so their types do not matter",
         ),
         used("state", "running", "`RUNNING`", "run:_STATES[running]"),
         used("state", "succeeded", "`SUCCEEDED`", "run:_STATES[succeeded]"),
@@ -90,17 +96,17 @@ TABLE = Table(
         used(
             "state",
             "any-other-word",
-            "any other word",
+            "any other status",
             "dagster_runs.remote_run.state:parse_state",
-            "`runStatus` is said to *include* these three",
+            "The documentation says that `runStatus` *includes* the three above",
         ),
         used("login", "header-x-auth-token", "header `X-AUTH-TOKEN`", f"{_R}.access_token {_R}.auth"),
-        used("login", "environment-address", "an environment's own address", f"{_R}.base_url"),
+        used("login", "environment-address", "an environment's own URL", f"{_R}.base_url"),
         left_out(
             "login",
             "authorization",
             "`Authorization: Bearer`",
-            "told by a third party only; the vendor's specification and script use the other header",
+            "mentioned only by a third party; the vendor's specification and script use the other header",
         ),
         left_out("login", "refresh", "refresh, service accounts", "not documented"),
         used(
@@ -108,33 +114,39 @@ TABLE = Table(
             "success",
             "`success: false` with HTTP 200",
             f"{_R}.trigger_pipeline",
-            "An error, and nothing was started",
+            "Raised as an error; nothing was started",
         ),
         used("error", "scala-flavoured-msg", "Scala-flavoured `msg`", "messages:readable"),
         used("error", "msg", "`msg`, `message`, `error`", f"{_R}.error_reader"),
-        used("error", "expired-token-401", "an expired token: 401, or HTML", f"{_R}.error_reader"),
+        used("error", "expired-token-401", "401 or an HTML page for an expired token", f"{_R}.error_reader"),
         used(
             "error",
             "429",
             "429, 500, 502, 503, 504",
             "dagster_runs.transport.retry:may_send_again",
-            "A look is repeated, a start is not",
+            "Status calls are retried, starts are not",
         ),
         left_out(
             "rule",
             "rate-limits",
             "rate limits, `Retry-After`",
-            "not documented; `requests_per_second` sets a limit, and the header is heeded if it comes",
+            "not documented; `requests_per_second` sets a limit, and the header is respected if present",
         ),
         used(
             "rule",
             "wrong-fabric-200",
-            "a wrong fabric: 200, and nothing starts",
+            "200 for a wrong fabric, and nothing starts",
             "dagster_runs.remote_run.errors:RunTimedOut",
-            "Refused, or never ends: the timeout",
+            "Either Prophecy refuses it, or the run never ends and reaches the timeout",
         ),
         used("rule", "page-pipeline", "page of the pipeline", f"{_RUN}.fetch_result"),
-        used("rule", "page-run-history", "page of the run history", f"{_RUN}.run_url", "There is none for one run"),
+        used(
+            "rule",
+            "page-run-history",
+            "page of the run history",
+            f"{_RUN}.run_url",
+            "There is no page for a single run",
+        ),
         left_out("rule", "page-project", "page of the project", "the pipeline's page leads to it"),
     ],
 )

@@ -3,10 +3,10 @@
 from tests.conformance.table import Table, left_out, used
 
 _START = "resource:RudderStackResource.start_profiles_run"
-_LOOK = "resource:RudderStackResource.get_profiles_run"
+_STATUS = "resource:RudderStackResource.get_profiles_run"
 _RUN = "run:RudderStackProfilesRun"
-_OTHER_API = "another API of the vendor's, for other objects than Profiles projects"
-_NOT_OFFERED = "the Profiles API offers no such call"
+_OTHER_API = "a different RudderStack API, which does not cover Profiles projects"
+_NOT_OFFERED = "the Profiles API has no such call"
 
 TABLE = Table(
     "RudderStack",
@@ -17,7 +17,7 @@ TABLE = Table(
             "endpoint",
             "status",
             "GET `/sources/{profilesID}/runs/{runId}/status`",
-            _LOOK,
+            _STATUS,
         ),
         used("endpoint", "us-eu-hosts", "US and EU hosts", "resource:RudderStackResource.region"),
         used(
@@ -25,19 +25,19 @@ TABLE = Table(
             "host-with-or-without-v2",
             "host with or without `/v2`",
             "resource:RudderStackResource.base_url",
-            "The docs and the vendor's clients differ",
+            "RudderStack's documentation and clients differ",
         ),
         left_out(
             "endpoint",
             "stop",
             "stop, cancel or restart a Profiles run",
-            f"{_NOT_OFFERED}; the run says where a person stops it",
+            f"{_NOT_OFFERED}; our messages say where to stop a run manually",
         ),
         left_out(
             "endpoint",
             "list-runs-profiles-project",
             "list the runs of a Profiles project",
-            f"{_NOT_OFFERED}, so a run whose start's answer was lost cannot be found",
+            f"{_NOT_OFFERED}, so a run cannot be found after a lost start response",
         ),
         left_out(
             "endpoint", "list-profiles-projects", "list Profiles projects; logs, error details, artifacts", _NOT_OFFERED
@@ -46,13 +46,13 @@ TABLE = Table(
             "endpoint",
             "get-sources",
             "GET `/v2/sources`",
-            "whether Profiles projects are among the sources is not documented",
+            "it is not documented whether the sources include Profiles projects",
         ),
         left_out(
             "endpoint",
             "get-sources-id-status",
             "GET `/v2/sources/{id}/status`",
-            "the older look at the latest run; it cannot tell ours from another's",
+            "an older call that shows only the latest run, which may not be ours",
         ),
         left_out(
             "endpoint",
@@ -61,30 +61,28 @@ TABLE = Table(
             f"Reverse ETL is {_OTHER_API}",
         ),
         used("parameter", "profiles-id", "`profilesID`", f"{_RUN}.profiles_id"),
-        used("parameter", "run-id", "`runId` in the path", _LOOK, "Encoded"),
+        used("parameter", "run-id", "`runId` in the path", _STATUS, "URL-encoded"),
         used(
             "parameter",
             "parameters",
-            "`parameters`, and none",
+            "`parameters`, or none",
             f"{_RUN}.api_parameters {_START}",
-            "Without parameters there is no body",
+            "Without parameters, the request has no body",
         ),
         used("parameter", "model-refs", "`--model_refs`", f"{_RUN}.model_refs"),
         used("parameter", "begin-time", "`--begin_time`", f"{_RUN}.begin_time"),
         used("parameter", "end-time", "`--end_time`", f"{_RUN}.end_time"),
         used("parameter", "rebase-incremental", "`--rebase_incremental`", f"{_RUN}.rebase_incremental"),
-        used("parameter", "future-parameters", "parameters yet to come", f"{_RUN}.parameters", "Appended as they are"),
+        used("parameter", "future-parameters", "future parameters", f"{_RUN}.parameters", "Passed through unchanged"),
         left_out(
             "parameter",
             "page",
             "`page`, `syncType`, `status`, `started_after`, `started_before`, `limit`; the fields of sources and syncs",
-            "of endpoints that are left out",
+            "belong to endpoints that are not used",
         ),
-        used("field", "run-id", "`runId` of the start's answer", "models:StartedRun.run_id"),
-        left_out(
-            "field", "job-id", "`jobId`, `job_id`; `tasks[].job_id`", "it repeats the project's id, which we sent"
-        ),
-        left_out("field", "job-run-id", "`jobRunId`, `id`", "it repeats the run's id, which we asked for"),
+        used("field", "run-id", "`runId` of the response to a start", "models:StartedRun.run_id"),
+        left_out("field", "job-id", "`jobId`, `job_id`; `tasks[].job_id`", "repeats the project's id, which we sent"),
+        left_out("field", "job-run-id", "`jobRunId`, `id`", "repeats the run's id, which we sent"),
         used("field", "status", "`status`", "models:ProfilesRunStatus.status"),
         used("field", "started-at", "`startedAt`, `started_at`", "models:ProfilesRunStatus.started_at"),
         used(
@@ -98,16 +96,18 @@ TABLE = Table(
             "error",
             "`error`",
             "models:ProfilesRunStatus.error",
-            "In no documented body, but the vendor's clients read it",
+            "Not documented, but RudderStack's clients read it",
         ),
-        used("field", "tasks", "`tasks[]`", "models:ProfilesRunStatus.tasks", "Metadata `rudderstack/tasks`"),
+        used(
+            "field", "tasks", "`tasks[]`", "models:ProfilesRunStatus.tasks", "Shown as the metadata `rudderstack/tasks`"
+        ),
         used("field", "tasks-task-id", "`tasks[].taskId`, `task_id`", "models:Task.task_id"),
         used(
             "field",
             "tasks-task-run-id",
             "`tasks[].taskRunId`, `task_run_id`",
             "models:Task.task_run_id",
-            "Read, not shown: nothing can be looked up by it",
+            "Read but not shown, because nothing can be looked up by it",
         ),
         used("field", "tasks-started-at", "`tasks[].startedAt`, `started_at`", "models:Task.started_at"),
         used("field", "tasks-finished-at", "`tasks[].finishedAt`, `finished_at`", "models:Task.finished_at"),
@@ -119,15 +119,15 @@ TABLE = Table(
             "finished-with-error",
             "`finished` with `error`",
             f"{_RUN}.fetch_status",
-            "A failure: the vendor's newest client tells it so",
+            "Counts as failed, as in RudderStack's newest client",
         ),
         used("state", "failed", "`failed`", "run:_STATES[failed]"),
         used(
             "state",
             "any-other-word",
-            "any other word",
+            "any other status",
             "dagster_runs.remote_run.state:parse_state",
-            "No end; with an end time an error",
+            "Counts as active; with an end time, an error is raised",
         ),
         used(
             "login",
@@ -140,7 +140,7 @@ TABLE = Table(
             "service-access-token",
             "service access token (Profiles → Edit), personal access token",
             "resource:RudderStackResource.access_token",
-            "Both are sent alike; the docstring says which to take",
+            "Both are sent in the same way; the docstring says which one to use",
         ),
         left_out("login", "expiry", "expiry, refresh, OAuth", "not documented for this API"),
         used(
@@ -148,9 +148,9 @@ TABLE = Table(
             "409-project-already-running",
             "409: the project is already running",
             f"{_RUN}.is_conflict_with_active_run",
-            "Waited for, never taken for ours",
+            "The step waits for that run and never attaches to it",
         ),
-        used("error", "401", "401, also as plain text", "resource:RudderStackResource.error_reader"),
+        used("error", "401", "401, as JSON or plain text", "resource:RudderStackResource.error_reader"),
         used(
             "error",
             "403-flag-or-feature-not-enabled",
@@ -163,10 +163,12 @@ TABLE = Table(
         left_out(
             "rule",
             "rate-limit",
-            "a rate limit's number, `Retry-After`",
-            "not documented; `requests_per_second` sets a limit, and 429 and `Retry-After` are heeded if they come",
+            "rate limits, `Retry-After`",
+            "not documented; `requests_per_second` sets a limit, and 429 and `Retry-After` are respected",
         ),
-        left_out("rule", "idempotency-key", "idempotency key, request id", "none is documented; a start is sent once"),
-        left_out("rule", "page-for-run", "a page for a run", "its address is not documented"),
+        left_out(
+            "rule", "idempotency-key", "idempotency key, request id", "none is documented; a start is sent only once"
+        ),
+        left_out("rule", "page-for-run", "a page for a run", "its URL is not documented"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a row of the conformance table is."""
+"""The rows of docs/vendors.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ Kind = Literal["endpoint", "parameter", "field", "state", "error", "login", "rul
 
 @dataclass(frozen=True)
 class Row:
-    """Something that a vendor documents, or that its server was seen to do.
+    """Something that a vendor documents, or that its server does.
 
     Attributes:
-        kind: What sort of thing.
-        id: Short and stable, unique among the vendor's rows of this kind.
-        name: As the vendor spells it.
-        where: What of the project deals with it: ``module:Class.attribute``, the module within the vendor's folder, or
-            with its full name if it begins with ``dagster_runs``. Empty: the project leaves it out.
-        note: How it is dealt with; why, if it is left out.
+        kind: The kind of thing.
+        id: A short and stable id, unique among the vendor's rows of this kind.
+        name: Its name, as the vendor spells it.
+        where: The code that uses it: ``module:Class.attribute``. The module is relative to the vendor's folder, unless
+            its name begins with ``dagster_runs``. Empty if this package does not use it.
+        note: How it is used, or why it is not.
     """
 
     kind: Kind
@@ -32,25 +32,27 @@ class Table:
     """A vendor's rows.
 
     Attributes:
-        vendor: The vendor's name for people.
+        vendor: The name of the vendor, for users.
         folder: Its folder in dagster_runs/vendors.
         rows: The rows.
+        legend: A sentence that precedes the rows on the page.
     """
 
     vendor: str
     folder: str
     rows: Sequence[Row]
+    legend: str = ""
 
     def full_id(self, row: Row) -> str:
-        """What a test's marker `covers` names: ``amperity.state.running``."""
+        """Returns the id that a test's marker `covers` names: ``amperity.state.running``."""
         return f"{self.folder}.{row.kind}.{row.id}"
 
 
 def used(kind: Kind, id: str, name: str, where: str, note: str = "") -> Row:
-    """Something that the project uses. Several places are separated by blanks."""
+    """Returns a row that this package uses. Several places are separated by spaces."""
     return Row(kind, id, name, tuple(where.split()), note)
 
 
 def left_out(kind: Kind, id: str, name: str, why: str) -> Row:
-    """Something that the project does not use."""
+    """Returns a row that this package does not use."""
     return Row(kind, id, name, (), why)

@@ -1,4 +1,4 @@
-"""What the table asks a proof for and no vendor's own tests prove."""
+"""Tests for rows that the vendors' own tests do not cover."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The conformance table is complete, true to the code, and the page of it is today's."""
+"""The rows are complete and match the code, and docs/vendors.md is up to date."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,11 +19,11 @@ each_vendor = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.f
 
 
 @each_vendor
-def test_every_row_has_its_proof_or_its_reason(table: Table) -> None:
+def test_every_row_has_a_test_or_a_reason(table: Table) -> None:
     assert list(problems(table, by_id())) == []
 
 
-def test_no_test_covers_what_is_not_there() -> None:
+def test_no_test_covers_an_unknown_id() -> None:
     ids = {table.full_id(row) for table in TABLES for row in table.rows}
     ids |= set(what_happens.row_ids(what_happens.PAGE.read_text()))
     assert [(test.file, id) for test in covering_tests() for id in test.ids if id not in ids] == []
@@ -67,7 +67,7 @@ def test_every_status_in_the_code_is_in_the_table(table: Table) -> None:
     assert [status for module, status in statuses if (module, f"_STATES[{status}]") not in rows] == []
 
 
-def test_the_page_is_of_these_rows() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "run `make conformance`"
 
 
@@ -76,21 +76,21 @@ def test_the_page_is_of_these_rows() -> None:
     [
         (used("field", "x", "x", "models:Task.task_id"), "no test covers rudderstack.field.x"),
         (used("field", "covered", "x", "models:Task.nothing"), "does not exist"),
-        (left_out("field", "x", "x", ""), "without a reason"),
+        (left_out("field", "x", "x", ""), "not used, without a reason"),
     ],
 )
-def test_a_row_without_proof_is_found(row: Row, says: str) -> None:
+def test_a_row_without_a_test_or_a_reason_is_found(row: Row, says: str) -> None:
     [problem] = problems(Table("RudderStack", "rudderstack", [row]), {"rudderstack.field.covered"})
     assert says in problem
 
 
-def test_a_doubled_id_is_found() -> None:
+def test_a_duplicate_id_is_found() -> None:
     rows = [left_out("field", "x", name, "why") for name in ("one", "two")]
     [problem] = problems(Table("RudderStack", "rudderstack", rows), ())
-    assert "'x' is there twice" in problem
+    assert "'x' occurs twice" in problem
 
 
-def test_what_counts_as_a_place() -> None:
+def test_which_places_exist() -> None:
     table = Table("RudderStack", "rudderstack", [])
     assert exists(table, "run:_STATES[running]")
     assert not exists(table, "run:_STATES[walking]")

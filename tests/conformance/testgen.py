@@ -1,4 +1,4 @@
-"""TestGen: the jobs API, as servers of 5.33 and of 5.134 have it."""
+"""TestGen: the jobs API of server versions 5.33 and 5.134."""
 
 from tests.conformance.table import Table, left_out, used
 from tests.conformance.testgen_fields import FIELDS
@@ -6,7 +6,7 @@ from tests.conformance.testgen_fields import FIELDS
 _R = "resource:TestGenResource"
 _TEST = "runs:TestGenTestRun"
 _PROFILE = "runs:TestGenProfilingRun"
-_SETS_UP = "sets TestGen up rather than running something"
+_SETS_UP = "configures TestGen instead of running something"
 
 TABLE = Table(
     "TestGen",
@@ -31,7 +31,7 @@ TABLE = Table(
             "list",
             "GET `/projects/{code}/jobs`",
             f"{_R}.jobs_since",
-            "To find a run whose start's answer was lost, to follow deferred runs, and to see those that others start",
+            "To find a run after a lost start response, to poll deferred runs, and to observe runs started elsewhere",
         ),
         used("endpoint", "test-run", "GET `/test-runs/{id}`", f"{_R}.get_test_run"),
         used(
@@ -39,7 +39,7 @@ TABLE = Table(
             "test-results",
             "GET `/test-runs/{id}/results` (new)",
             f"{_R}.list_failing_tests",
-            "Without it the counts alone are shown",
+            "Old servers do not have it, so only the counts are shown",
         ),
         used("endpoint", "profiling-run", "GET `/profiling-runs/{id}`", f"{_R}.get_profiling_run"),
         used(
@@ -47,51 +47,51 @@ TABLE = Table(
             "suite",
             "GET `/test-suites/{id}`, `/table-groups/{id}` (new)",
             f"{_R}.project_of",
-            "For the project of what is run",
+            "To find the project of the suite or table group",
         ),
         used(
             "endpoint",
             "openapi",
             "GET `/api/openapi.json`",
             f"{_R}.knows_match_schema_name",
-            "The version is told by shape",
+            "To detect whether the server supports `match_schema_name`",
         ),
         used("endpoint", "token", "POST `/oauth/token`", "resource:TestGenResource.auth"),
         left_out(
             "endpoint",
             "health",
             "GET `/health`",
-            "its version is null on many installations, and a version is told by shape instead",
+            "its version is null on many installations, so the version is detected from the shape of responses",
         ),
         left_out(
             "endpoint",
             "post-test-suites-id-test-generation",
             "POST `/test-suites/{id}/test-generation`",
-            "it changes the suite and brings no result on data",
+            "changes the suite and produces no results about data",
         ),
         left_out(
             "endpoint",
             "get-profiling-runs-id-hygiene-issues",
             "GET `/profiling-runs/{id}/hygiene-issues`, `/potential-pii`, `/columns` (new)",
-            "the counts decide; the single issues are on the page that the link leads to",
+            "the counts decide the check; the individual issues are on the page that the link leads to",
         ),
         left_out(
             "endpoint",
             "list-profiling-runs",
             "GET `/table-groups/{id}/profiling-runs` (new)",
-            "history; Dagster keeps that of its own runs",
+            "run history, which Dagster keeps for its own runs",
         ),
         left_out(
             "endpoint",
             "list-suites",
             "GET `/projects/{code}/test-suites`, `/table-groups`, `/connections`, `/connections/{id}` (new)",
-            "discovery; assets are defined by id",
+            "for discovery; users define assets by id",
         ),
         left_out(
             "endpoint",
             "list-scores",
             "GET `/projects/{code}/scores` (new)",
-            "a project's scores from 0 to 100, not a run's",
+            "scores of a project, not of a run, from 0 to 100",
         ),
         left_out(
             "endpoint",
@@ -104,19 +104,19 @@ TABLE = Table(
             "endpoint",
             "schedules",
             "schedules, monitors, monitoring, notification rules and destinations (new)",
-            f"Dagster schedules and alerts; this {_SETS_UP}",
+            f"Dagster has schedules and alerts; this {_SETS_UP}",
         ),
         left_out(
             "endpoint",
             "oauth-authorize",
             "`/oauth/authorize`, `/register`, `/revoke`, `/logout`, discovery",
-            "a login by a person, done once outside of Dagster",
+            "for an interactive login, which a user does once outside Dagster",
         ),
         left_out(
             "endpoint",
             "list-projects",
             "list projects; list a suite's runs; restart, logs, pause, resume",
-            "neither server has such a call",
+            "neither server version has such a call",
         ),
         used("parameter", "test-suite-id", "`test_suite_id`, a UUID", f"{_TEST}.test_suite_id"),
         used("parameter", "table-group-id", "`table_group_id`, a UUID", f"{_PROFILE}.table_group_id"),
@@ -126,9 +126,15 @@ TABLE = Table(
             "external-url",
             "`external_url` (new), at most 2048 characters",
             f"{_TEST}.start",
-            "Link to the Dagster run; the old server ignores it",
+            "Links to the Dagster run; the old server ignores it",
         ),
-        used("parameter", "metadata", "`metadata` (new)", "runs:CORRELATION_ID", "Our mark; the old server ignores it"),
+        used(
+            "parameter",
+            "metadata",
+            "`metadata` (new)",
+            "runs:CORRELATION_ID",
+            "Carries our correlation id; the old server ignores it",
+        ),
         used("parameter", "match-schema-name", "`match_schema_name` (new)", f"{_TEST}.match_schema_name"),
         used(
             "parameter",
@@ -138,23 +144,26 @@ TABLE = Table(
         ),
         used("parameter", "page", "`page`, `limit` up to 100", f"{_R}.jobs_since {_R}.list_failing_tests"),
         used("parameter", "results-status", "`status` of the results", f"{_R}.list_failing_tests"),
-        left_out("parameter", "jobs-status", "`status` of the list of jobs", "our run may have any"),
+        left_out("parameter", "jobs-status", "`status` of the list of jobs", "our run may be in any state"),
         left_out(
             "parameter",
             "table-name",
             "`table_name`, `column_name`, `test_type`, `disposition` of the results",
-            "all that failed are shown, and dismissed ones are left out by default",
+            "all failing tests are shown; the server leaves out dismissed ones by default",
         ),
         left_out(
             "parameter",
             "issue-type",
             "`issue_type`, `likelihood`, `pii_risk`, `sort`, `connection_id`, `schema_name`, "
             "`table_group_name`, `test_suite_name`",
-            "filters of endpoints that are left out",
+            "filters of endpoints that are not used",
         ),
-        left_out("parameter", "generation-sets", "`generation_sets`", "test generation is left out"),
+        left_out("parameter", "generation-sets", "`generation_sets`", "belongs to test generation, which is not used"),
         left_out(
-            "parameter", "run-monitors", "`run-monitors`, `run-test-generation` as `job_key`", "no kinds of runs here"
+            "parameter",
+            "run-monitors",
+            "`run-monitors`, `run-test-generation` as `job_key`",
+            "kinds of runs that this package does not start",
         ),
         used("parameter", "project-code", "`project_code`", f"{_R}.project_code"),
         *FIELDS,
@@ -166,18 +175,24 @@ TABLE = Table(
         used("state", "interrupt-requested", "`interrupt_requested` (new)", "models:_STATES[interruptrequested]"),
         used("state", "interrupted", "`interrupted` (new)", "models:_STATES[interrupted]"),
         used("state", "pause-requested", "`pause_requested` (new)", "models:_STATES[pauserequested]"),
-        used("state", "paused", "`paused` (new), without end", "models:_STATES[paused]", "Until our timeout"),
+        used(
+            "state",
+            "paused",
+            "`paused` (new), with no end",
+            "models:_STATES[paused]",
+            "Counts as active until our timeout",
+        ),
         used("state", "resume-requested", "`resume_requested` (new)", "models:_STATES[resumerequested]"),
         used(
             "state",
             "completed",
             "`completed`",
             "models:_STATES[completed]",
-            "Says nothing of the tests: the counts decide",
+            "Says nothing about the tests, so the counts decide the checks",
         ),
         used("state", "error", "`error`", "models:_STATES[error]"),
-        used("state", "canceled", "`canceled`, also unasked", "models:_STATES[canceled]"),
-        used("state", "any-other-word", "any other word", "dagster_runs.remote_run.state:parse_state"),
+        used("state", "canceled", "`canceled`, which the server may also set by itself", "models:_STATES[canceled]"),
+        used("state", "any-other-word", "any other status", "dagster_runs.remote_run.state:parse_state"),
         used("login", "bearer-token-jwt", "bearer token: JWT, personal access token", f"{_R}.access_token {_R}.auth"),
         used(
             "login",
@@ -188,16 +203,16 @@ TABLE = Table(
         used(
             "login",
             "access-token",
-            "`access_token` of the answer",
+            "`access_token` of the response",
             "dagster_runs.transport.oauth:_TokenResponse.access_token",
         ),
         used("login", "expires-in", "`expires_in`", "dagster_runs.transport.oauth:_TokenResponse.expires_in"),
         used(
             "login",
             "refresh-token",
-            "`refresh_token` of the answer: rotates for public clients",
+            "`refresh_token` of the response, which rotates for public clients",
             "dagster_runs.transport.oauth:_TokenResponse.refresh_token",
-            "The newest one is sent next",
+            "The next request sends the newest one",
         ),
         used(
             "login",
@@ -210,7 +225,7 @@ TABLE = Table(
             "roles-edit-to-submit-cancel",
             "roles: `edit` to submit and cancel, `view` to read",
             f"{_R}.access_token",
-            "A missing role answers 404; the error says so",
+            "Without the role, the server returns 404; the error says so",
         ),
         used(
             "login",
@@ -218,26 +233,24 @@ TABLE = Table(
             "`invalid_grant`, `invalid_client` and the other OAuth errors",
             "resource:TestGenResource.auth",
         ),
-        left_out(
-            "login", "authorization-code-with-pkce", "authorization_code with PKCE", "needs a person and a browser"
-        ),
-        left_out("login", "client-credentials", "client_credentials, password", "neither server grants them"),
+        left_out("login", "authorization-code-with-pkce", "authorization_code with PKCE", "needs a user and a browser"),
+        left_out("login", "client-credentials", "client_credentials, password", "neither server version supports them"),
         used(
             "error",
             "detail-as-text",
-            "`detail` as text, object or list; OAuth's `error`, `error_description`; plain text",
+            "`detail` as string, object or list; OAuth's `error`, `error_description`; plain text",
             f"{_R}.error_reader",
         ),
         used("error", "400", "400, 401, 404, 409, 422, 500", f"{_R}.error_reader"),
-        used("error", "422-fields", "422: what FastAPI finds wrong, field by field", f"{_R}.error_reader"),
+        used("error", "422-fields", "422: FastAPI's validation errors, one for each field", f"{_R}.error_reader"),
         left_out(
             "error",
             "invalid-generation-set",
             "`invalid_generation_set`, `unknown_test_type`, `unknown_issue_type`, `job_in_flight`, "
             "`no_fields`, `null_field`",
-            "of endpoints and filters that are left out; any code is read",
+            "belong to endpoints and filters that are not used; any code is read",
         ),
-        used("error", "404-not-found", "404 `not_found`: unknown, or no permission", f"{_R}.get_job"),
+        used("error", "404-not-found", "404 `not_found`: unknown id, or no permission", f"{_R}.get_job"),
         used("error", "404-no-route", "404 `Not Found`: no such route", f"{_R}.get_job"),
         used(
             "error",
@@ -248,23 +261,31 @@ TABLE = Table(
         used(
             "error",
             "404-past-retention",
-            "404 for a run past its retention (new)",
+            "404 for a run after its retention period (new)",
             "dagster_runs.remote_run.errors:RunLost",
         ),
-        used("error", "409-cancel-after-end", "409 for a cancel of what has ended", f"{_R}.cancel_job"),
+        used("error", "409-cancel-after-end", "409 for canceling a finished job", f"{_R}.cancel_job"),
         used("error", "405", "405, 413", "dagster_runs.transport.errors:VendorError"),
         left_out(
-            "rule", "rate-limit", "rate limit, `Retry-After`", "neither server has one; `requests_per_second` sets one"
+            "rule",
+            "rate-limit",
+            "rate limit, `Retry-After`",
+            "neither server version has one; `requests_per_second` sets one",
         ),
-        left_out("rule", "idempotency-key", "idempotency key", "neither server takes one; a lost start is looked for"),
-        used("rule", "address-with-or-without", "API address with or without `/api/v1`", f"{_R}.base_url"),
+        left_out(
+            "rule",
+            "idempotency-key",
+            "idempotency key",
+            "neither server version accepts one; after a lost start response, we search for the run",
+        ),
+        used("rule", "address-with-or-without", "API URL with or without `/api/v1`", f"{_R}.base_url"),
         used(
             "rule",
             "pages-test-results-profiling-results",
             "pages of test results and of profiling results",
             f"{_R}.ui_url {_R}.page_url",
         ),
-        left_out("rule", "page-hygiene-issues", "page of hygiene issues", "the page of profiling results leads to it"),
+        left_out("rule", "page-hygiene-issues", "page of hygiene issues", "the page of profiling results links to it"),
         used(
             "rule",
             "score-without-tests",
@@ -272,4 +293,5 @@ TABLE = Table(
             "outcomes:why_no_tests outcomes:why_no_profile",
         ),
     ],
+    legend="In this table, *old* is TestGen 5.33, and *new* is 5.134.",
 )
