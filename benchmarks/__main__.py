@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: figures of this package beside the peer's and the limits, measured in one go, as medians."""
+"""`python -m benchmarks`: measures this package and dagster-rudderstack, and compares the medians with the limits."""
 
 import os
 import sys
@@ -12,16 +12,18 @@ from typing import TextIO
 import click
 from rich.console import Console
 
-from benchmarks import document, figures, pacing
+from benchmarks import document, figures, poll_schedule
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_table
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer runs of everything: whether it works, not what it costs.")
-@click.option("--write", "page", type=click.Path(path_type=Path), help="Write a page, and its picture beside it.")
+@click.option("--quick", is_flag=True, help="Measure fewer runs, to check that the benchmarks work.")
+@click.option(
+    "--write", "page", type=click.Path(path_type=Path), help="Write the results to this page, and the chart next to it."
+)
 def main(quick: bool, page: Path | None) -> None:
-    """Measure everything, and print the table; exits with 1 if a median is beyond its limit."""
+    """Measure everything, and print the table. Exits with 1 if a median exceeds its limit."""
     size = figures.QUICK if quick else figures.Size()
     begun = time.monotonic()
     measured: list[Figure] = []
@@ -38,13 +40,13 @@ def main(quick: bool, page: Path | None) -> None:
         document.write(size, measured, found, page, time.monotonic() - begun)
     console = Console(width=None if sys.stdout.isatty() else 180)
     console.print(as_table(measured))
-    console.print(pacing.as_table())
+    console.print(poll_schedule.as_table())
     sys.exit(1 if any(figure.is_beyond for figure in measured) else 0)
 
 
 @contextmanager
 def _quiet() -> Iterator[TextIO]:
-    """Without the log lines of Dagster's runs, of which there are thousands; gives what stands for stderr meanwhile."""
+    """Suppresses stderr, because Dagster's runs log thousands of lines. Yields a stream that still reaches it."""
     with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 2)
         try:

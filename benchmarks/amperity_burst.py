@@ -1,5 +1,7 @@
-"""Many status calls to Amperity at once, from several resources and threads: does the client keep the limit, and how
-much time does it lose by that?"""
+"""Sends many status calls to Amperity at once, from several resources and threads.
+
+Measures whether the client respects the rate limit, and how much time it loses because of that.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,19 +12,19 @@ from dagster_runs.sandbox import Sandbox, well_known
 
 CALLS, PER_SECOND = 100, 10
 FORCED = (CALLS - PER_SECOND) / PER_SECOND
-"""Seconds that the limit forces: the first ten calls are free, each further one needs a tenth of a second."""
+"""The minimum duration in seconds: the first ten calls need no pause, each further one needs a tenth of a second."""
 _RESOURCES, _THREADS, _ROUNDS = 4, 20, 3
 _FORGOTTEN = 1.5
-"""Seconds after which the client counts the last burst's calls no more: the first ten are to be free."""
+"""Seconds after which the client no longer counts the calls of the previous burst."""
 
 
-def peak_requests_per_second() -> list[float]:
-    """As the sandbox counts, in any second of real time."""
-    return [float(peak) for peak, _ in _rounds()]
+def calls_in_busiest_second() -> list[float]:
+    """Returns the maximum number of calls in any second of real time, as counted by the sandbox."""
+    return [float(busiest) for busiest, _ in _rounds()]
 
 
 def time_lost() -> list[float]:
-    """Percent by which the burst takes longer than the limit forces."""
+    """Returns by how many percent the burst takes longer than the rate limit requires."""
     return [100 * (took / FORCED - 1) for _, took in _rounds()]
 
 
@@ -46,10 +48,10 @@ def _burst() -> tuple[int, float]:
         begun = time.perf_counter()
         with ThreadPoolExecutor(_THREADS) as pool:
             calls = range(CALLS)
-            workflows = pool.map(
+            responses = pool.map(
                 lambda call: resources[call % _RESOURCES].get_workflow(workflow.id, verbose=False), calls
             )
-            assert {status.id for status in workflows} == {workflow.id}
+            assert {response.id for response in responses} == {workflow.id}
         took = time.perf_counter() - begun
         assert {request.status for request in sandbox.requests("amperity")} == {200}
         return sandbox.peak_requests_per_second("amperity"), took

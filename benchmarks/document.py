@@ -1,4 +1,4 @@
-"""`docs/performance.md`: everything that was measured, in the words of this file."""
+"""Writes `docs/performance.md`: all measurements, with the explanations in this file."""
 
 import os
 import platform
@@ -7,100 +7,110 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import ends, figures, in_flight, loading, pacing, plots, ticking
+from benchmarks import ends, figures, in_flight, loading, plots, poll_schedule, ticking
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_markdown
-from dagster_runs.sensors.completion import sensor
+from dagster_runs.sensors import limits
 
 _PAGE = """\
 # Performance
 
-Written by `make bench`; no number is typed by hand. All figures were measured in one run, on one machine, beside
-[dagster-rudderstack](https://pypi.org/project/dagster-rudderstack/) {peer} as published, and beside the limit that
-this package sets itself. A cell is a median, with the least and the greatest value; `EXCEEDED` marks a limit that was
-not kept.
+`make bench` writes this page, and no number is typed by hand. All figures were measured in one run on one machine. They
+are compared with [dagster-rudderstack](https://pypi.org/project/dagster-rudderstack/) {peer} as published, and with the
+limits that this project sets for itself. A cell shows the median, and the minimum and maximum in parentheses.
+`EXCEEDED` marks a limit that was not met.
 
-Measured with Python {python}, Dagster {dagster}, {cores} cores, {memory}; {load}
+Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {load}
 
-## To repeat it
+* [Results](#results)
+* [How it was measured](#how-it-was-measured)
+* [Ticks in detail](#ticks-in-detail)
+* [Poll schedule](#poll-schedule)
+* [Run the benchmarks](#run-the-benchmarks)
 
-```
-make bench              # measures, prints the table, and writes this page and its picture: {minutes}
-make bench QUICK=1      # a smaller one that only prints, in a few minutes
-```
-
-`TMPDIR` says where Dagster's homes are: a SQLite event log waits for its disk at each event.
-
-## The figures
+## Results
 
 {table}
-![How the figures grow](performance.svg)
+![How the figures grow with the number of runs](performance.svg)
 
-## What was measured, and how
+## How it was measured
 
-- **A run that waits**: real run workers and step processes of Dagster's default executor, launched through a web
-  server, each waiting for a remote run that goes on for hours; all kinds at the same time. RSS counts shared memory
-  in each process, PSS once. A deferred run has no process: what it needs is its place in the sensor's table, measured
-  with {most:,} of them.
-- **Delay and calls**: {ends} runs of each kind, with the same {minutes_each}-minute remote runs for all. Each pause
-  of ours and of the peer's moves the sandbox's time instead of being waited for; what Dagster, HTTP and the event log
-  need is waited for. Ours know {kept} earlier runs. The completion sensor ticks every {interval:.0f} s, which a
-  deferred run's delay cannot beat on average by more than half.
-- **From the step's start to the POST**: the time of Dagster's `STEP_START` to that of the POST's arrival in the
-  sandbox. Ours writes its ledger before; the peer has none.
-- **The ledger**: the same run with it and without, in turn, in one process that has run others, each succeeding at
-  the first attempt. The limit is for how much later the end is seen. What is read and written before the POST delays
-  all the rest; the note of the vendor's id is written while nothing but the first pause is due, which is as much
-  shorter. So all writes and reads together, the row below it, take longer than they delay the run; they are what it
-  costs a deferred run's step, which has no pause, and one with a `poll_interval` of a second or two. The query that
-  tells whether the Dagster run was terminated is not counted, though the ledger learns from it when that began: it is
-  asked anyhow. Nor are the durations of earlier runs, which pacing reads in that pause. Each run is of an asset of its
-  own; what an asset has noted in the last hour is read before each start, so one that runs every minute costs more.
-- **Ticks**: the sensor in a process of its own, as the daemon has it: evaluated, then its events stored one by one,
-  then its cursor. All runs are really started at the sandbox; one by a real step, whose ledger entries are copied for
-  the others. "New process" is the longest of the ticks until all runs are known: a tick reads the event log for its
-  first {reading:.0f} s at most, and begins looks in its first {looking:.0f} s. "Nothing to do" is a tick when no run
-  is due; of thousands at a vendor that does not list, there is always one. "Reports" is the longest tick after all
-  runs have ended, of those within {reporting:.0f} s. There are {assets} assets, unless each run has its own.
-- **Loading**: {loading:,} assets defined and resolved in a new process, imports left out.
+- **Waiting runs**: real run workers and step processes of Dagster's default executor, launched through a web server.
+  Each one waits for a remote run that lasts for hours, and all kinds of runs wait at the same time. RSS counts shared
+  memory for every process, PSS counts it once. A deferred run has no process. It only needs memory in the sensor's
+  process, which was measured with {most:,} of them.
+- **Time from the run's end to Dagster's event, and status calls**: {ends} runs of each kind, with the same
+  {minutes_each}-minute remote runs for all. The pauses between polls advance the sandbox's time instead of being waited
+  for. The time that Dagster, HTTP and the event log need is real. dagster_runs knows {kept} earlier runs. The
+  completion sensor ticks every {interval:.0f} s, so the average delay of a deferred run cannot be less than half of
+  that.
+- **From the step's start to the POST**: from the time of Dagster's `STEP_START` event to the arrival of the POST at the
+  sandbox. dagster_runs writes its ledger before the POST; dagster-rudderstack has no ledger.
+- **The ledger**: the same run with and without the ledger, alternately, in one process that has executed other runs
+  before. Each run succeeds at the first attempt. The limit applies to how much later the run's end is detected. What is
+  read and written before the POST delays everything after it. The entry with the vendor's run id is written during the
+  first pause, which becomes shorter by the same amount. So all reads and writes together, in the next row, take longer
+  than they delay the run. Their total is what the ledger costs if there is no such pause: in the step of a deferred
+  run, or with a `poll_interval` of a second or two. Two queries do not count. One checks whether the Dagster run was
+  terminated, and is needed anyway, although the ledger also takes the start time of the Dagster run from it. The other
+  reads the durations of earlier runs for the poll schedule, during the same pause. Each run belongs to its own asset.
+  Since the entries that an asset has written in the last hour are read before each start, an asset that runs every
+  minute costs more.
+- **Ticks**: the sensor runs in its own process, as in the daemon. The tick is evaluated, then its events are stored one
+  by one, then its cursor. All runs are really started in the sandbox: one of them by a real step, whose ledger entries
+  are copied for the others. "First tick of a new process" is the longest of the ticks until all runs are known: a tick
+  reads the event log until second {reading:.0f}, and begins status calls until second {polling:.0f}. "Nothing to do" is
+  a tick in which no run is due. With thousands of runs of a vendor that cannot list them, some run is always due. "Tick
+  that reports" is the longest tick after all runs have ended, among the ticks within {reporting:.0f} s. There are
+  {assets} assets, unless each run has its own.
+- **Loading**: {loading:,} assets are defined and resolved in a new process. Imports are not included.
 
-### Ticks in full
+## Ticks in detail
 
 {ticks}
-## Pacing
+## Poll schedule
 
-Status calls that are saved while a run cannot have ended are made where it probably ends. The simulation asks the
-same runs of `Pace` and of a fixed pace of ten seconds, which is the peer's: how long after its end is a run known to
-have ended, and after how many calls? Each call takes 0.1 to 0.3 s. Runs are {runs} of each asset, one after the
-other, with up to {kept} earlier ones known.
+dagster_runs polls rarely while a run is unlikely to have finished, and uses the saved calls around the time when it
+probably finishes. The simulation compares this with polling every ten seconds, as dagster-rudderstack does. Both poll
+the same runs: How long after its end is a run detected, and after how many calls? Each call takes 0.1 to 0.3 s. Each
+asset has {runs} runs, one after another, and up to {kept} earlier ones are known.
 
-Over all later runs the median delay is {delay:.0f} % of the fixed pace's, for {calls:.0f} % of its calls. What can be
-had differs:
+For all runs with earlier runs, the median delay is {delay:.0f}% of the delay of a fixed interval, with {calls:.0f}% of
+its calls. The gain depends on the durations:
 
-- Where earlier runs tell the next one's end to within some percent, the calls saved on the way pay for a look every
-  half second to two seconds where it ends.
-- Where durations scatter widely (the lognormal ones), a run may end at nearly any time, and the calls that are saved
-  have to be spread over all of it. So these assets alone do not reach a fifth: the widest is seen about as late as at
-  the fixed pace, for somewhat fewer calls.
-- A first run has nothing to go by, and is looked at as the peer does.
+- If earlier runs predict the end of the next one within a few percent, the saved calls pay for a poll every half second
+  to two seconds around the end.
+- If durations vary widely (the lognormal ones), a run may end at almost any time, and the saved calls have to be spread
+  over all of it. So these assets alone do not reach one fifth of the delay. The one that varies most is detected about
+  as late as with the fixed interval, with slightly fewer calls.
+- A first run has no earlier runs to learn from, and is polled every ten seconds.
 
-On average over an asset's runs the calls stay below the fixed pace's, for each asset. A single run may cost up to
-twice as many: one that ends late in the time in which ends are likely.
+For each asset, the average number of calls per run stays below that of the fixed interval. A single run may need up to
+twice as many calls, if it ends late in the period in which runs are likely to end.
 
-{pacing}"""
+{schedule}
+## Run the benchmarks
+
+```
+make bench              # measure everything, print the table, and write this page and its chart: {minutes}
+make bench QUICK=1      # measure fewer runs and only print the table, in a few minutes
+```
+
+`TMPDIR` determines where the Dagster homes are stored. With SQLite, each event waits for that disk.
+"""
 _TICKS = (
     "vendor, runs, assets, storage",
-    "new process",
-    "next",
-    "nothing to do",
-    "longest that reports",
+    "first ticks of a new process",
+    "next tick",
+    "tick with nothing to do",
+    "longest tick that reports",
     "its events",
-    "evaluated",
+    "its evaluation",
 )
 
 
 def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlight], path: Path, took: float) -> None:
-    """The page, and its picture beside it."""
+    """Writes the page, and the chart next to it."""
     plots.write(size, found, path.with_name("performance.svg"))
     path.write_text(
         _PAGE.format(
@@ -110,23 +120,23 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             cores=os.cpu_count(),
             memory=_memory(),
             load=_load(),
-            minutes=f"{took / 60:.0f} minutes here",
+            minutes=f"{took / 60:.0f} minutes on this machine",
             table=as_markdown(figure.cells for figure in measured),
             most=max(size.in_flight),
             ends=size.ends,
             minutes_each=ends.MINUTES,
-            kept=pacing.KEPT,
+            kept=poll_schedule.KEPT,
             interval=ends.INTERVAL,
-            reading=sensor.READING,
-            looking=sensor.LOOKING,
-            reporting=ticking.MAX_REPORTING_SECONDS,
+            reading=limits.TICK_READ_UNTIL,
+            polling=limits.TICK_POLL_UNTIL,
+            reporting=ticking.MAX_REPORT_SECONDS,
             assets=in_flight.ASSETS,
             loading=loading.ASSETS,
             ticks=as_markdown([_ticks(one) for one in found], _TICKS),
-            runs=pacing.ASSETS[0].runs,
-            delay=pacing.share_of_delay(pacing.ASSETS),
-            calls=pacing.share_of_calls(pacing.ASSETS),
-            pacing=as_markdown(pacing.rows(), pacing.HEADER),
+            runs=poll_schedule.ASSETS[0].runs,
+            delay=poll_schedule.share_of_delay(poll_schedule.ASSETS),
+            calls=poll_schedule.share_of_calls(poll_schedule.ASSETS),
+            schedule=as_markdown(poll_schedule.rows(), poll_schedule.HEADER),
         )
     )
 
@@ -150,4 +160,5 @@ def _memory() -> str:
 
 
 def _load() -> str:
-    return f"load average {os.getloadavg()[2]:.1f} at the end, of which others' work is a part where it is above 2."
+    load = os.getloadavg()[2]
+    return f"The load average was {load:.1f} at the end; above 2, other processes used the machine too."

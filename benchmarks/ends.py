@@ -1,7 +1,8 @@
-"""How late Dagster knows of a run's end, and how many status calls that takes: real Dagster, in the sandbox's time.
+"""Measures how late Dagster detects the end of a run, and how many status calls that takes.
 
-The sandbox's time goes forward by each pause instead of being waited for: ours by `dagster_runs.testing.fast_forward`,
-the peer's by the same in the place of its `time.sleep`. What Dagster and HTTP need is waited for.
+Dagster is real, but its pauses advance the sandbox's time instead of being waited for: in this package with
+`dagster_runs.testing.fast_forward`, in dagster-rudderstack by replacing its `time.sleep`. The time that Dagster and
+HTTP need is real.
 """
 
 import random
@@ -22,18 +23,18 @@ from dagster_runs.testing import SandboxClock, fast_forward, sandbox_resources
 from tests.sensors.driving import Driver, completion
 
 MINUTES, SPREAD = 10, 0.04
-"""The remote runs take so many minutes, normally distributed with this share as standard deviation."""
+"""The mean duration of the remote runs, and the standard deviation as a share of it. Durations vary normally."""
 INTERVAL = 10.0
-"""Seconds between two ticks of the completion sensor: its default."""
+"""Seconds between two ticks of the completion sensor, which is its default."""
 
 
 @dataclass
 class Ends:
-    """One value for each run.
+    """The values of one kind of runs, one for each run.
 
     Attributes:
-        delays: Seconds from the remote end to Dagster's event.
-        calls: Status calls.
+        delays: Seconds from the end of the remote run to Dagster's event.
+        calls: The number of status calls.
     """
 
     delays: list[float] = field(default_factory=list)
@@ -42,7 +43,7 @@ class Ends:
 
 @cache
 def measure(runs: int) -> Mapping[str, Ends]:
-    """So many runs of each kind: ours polled, deferred, and the peer's."""
+    """Measures some runs of each kind: polled, deferred, and of dagster-rudderstack."""
     chance = random.Random(5)
     durations = [chance.gauss(60 * MINUTES, 60 * MINUTES * SPREAD) for _ in range(runs)]
     earlier = [chance.gauss(60 * MINUTES, 60 * MINUTES * SPREAD) for _ in range(EARLIER_RUNS)]
@@ -61,17 +62,17 @@ def _ends(does: "_Kind", durations: list[float], earlier: list[float]) -> Ends:
             instance.report_runless_asset_event(dg.AssetMaterialization("it", metadata=metadata))
         seen = does(sandbox, instance, len(durations))
         ended = {run.target_id: (run.id, run.ended_at or 0.0) for run in sandbox.runs("rudderstack")}
-        looks = [request.path.split("/")[-2] for request in sandbox.requests("rudderstack") if request.method == "GET"]
+        polled = [request.path.split("/")[-2] for request in sandbox.requests("rudderstack") if request.method == "GET"]
     ends = Ends()
     for target, at in seen.items():
         run_id, ended_at = ended[target]
         ends.delays.append(at - ended_at)
-        ends.calls.append(float(looks.count(run_id)))
+        ends.calls.append(float(polled.count(run_id)))
     return ends
 
 
 _Kind = Callable[[Sandbox, dg.DagsterInstance, int], dict[str, float]]
-"""Does the runs; when Dagster knew of the end of each, in the sandbox's time."""
+"""Executes the runs. Returns when Dagster detected the end of each one, in the sandbox's time."""
 
 
 def _polled(sandbox: Sandbox, instance: dg.DagsterInstance, runs: int) -> dict[str, float]:
@@ -107,7 +108,7 @@ def _deferred(sandbox: Sandbox, instance: dg.DagsterInstance, runs: int) -> dict
 
 
 def _ticked(driver: Driver, clock: SandboxClock, sandbox: Sandbox) -> float:
-    # The daemon's ticks have nothing to do with when a run starts.
+    # The start of a run does not depend on the daemon's ticks.
     clock.sleep(random.uniform(0, INTERVAL))
     while not driver.tick().asset_events:
         clock.sleep(INTERVAL)

@@ -1,6 +1,6 @@
-"""Thousands of ledger entries at once: copies of what a real step wrote, by SQL.
+"""Creates thousands of ledger entries at once, as SQL copies of those that a real step wrote.
 
-Dagster writes them one by one, which takes minutes for ten thousand runs. What it reads back is the same.
+Dagster would write them one by one, which takes minutes for ten thousand runs. It reads the same data back.
 """
 
 import json
@@ -14,7 +14,7 @@ import yaml
 from dagster_runs.remote_run.execution.ledger_entry import pack, unpack
 
 Place = tuple[str, int, int]
-"""A remote run's id, the number of the asset that it fills, and the number of the partition."""
+"""The id of a remote run, the number of the asset that it materializes, and the number of the partition."""
 
 _OF_RUN = sqlalchemy.text(
     "SELECT * FROM event_logs WHERE run_id = :run AND dagster_event_type = 'ASSET_OBSERVATION' ORDER BY id"
@@ -22,7 +22,7 @@ _OF_RUN = sqlalchemy.text(
 
 
 def copy_entries(home: Path, dagster_run_id: str, *, of: Place, to: Sequence[Place]) -> None:
-    """Copy the entries that a Dagster run wrote of one remote run, for others."""
+    """Copies the entries that a Dagster run wrote about one remote run, for other remote runs."""
     engine = sqlalchemy.create_engine(_url(home))
     with engine.begin() as connection:
         written = [dict(row) for row in connection.execute(_OF_RUN, {"run": dagster_run_id}).mappings()]

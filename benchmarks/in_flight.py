@@ -1,4 +1,4 @@
-"""The completion sensor with ever more runs in flight: how long its ticks take, and how much memory it needs."""
+"""Measures how long the completion sensor's ticks take, and how much memory it needs, with many runs in flight."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from benchmarks import event_log
-from benchmarks.in_flight_location import deferred_assets, partition_key, what
+from benchmarks.in_flight_location import deferred_assets, partition_key, run_of
 from benchmarks.processes import ROOT, environment, sandbox_process
 from benchmarks.ticking import Tick
 from dagster_runs.remote_run.types import StartAttempt
@@ -31,7 +31,7 @@ _LASTS = 7200.0
 
 @dataclass(frozen=True)
 class Case:
-    """So many runs in flight at a vendor, of so many assets, each of another partition of its asset."""
+    """A number of runs in flight at a vendor, spread over assets. Each run has its own partition of its asset."""
 
     vendor: str
     runs: int
@@ -39,25 +39,28 @@ class Case:
 
     @property
     def group(self) -> str:
-        """What its assets' keys begin with."""
+        """The first part of its assets' keys."""
         return f"{self.vendor}_{self.runs}_of_{self.assets}"
 
     @property
     def partitions(self) -> int:
-        """How many each asset has: 1 if it has none."""
+        """The number of partitions of each asset; 1 if the assets have none."""
         return math.ceil(self.runs / self.assets)
 
 
 @dataclass(frozen=True)
 class InFlight:
-    """The sensor with these runs in flight.
+    """The measured ticks with these runs in flight.
 
     Attributes:
+        storage: The storage of the event log.
+        case: What is in flight.
         cold: The first ticks of a new process, until all runs are known.
-        soon: The next tick. For a minute, entries are read again.
+        soon: The next tick. Entries are read again for a minute.
         warm: A later tick with nothing to do.
-        reporting: Ticks after all runs have ended, until all are reported or the time is up.
-        rss: Bytes that the process takes after the warm tick; ``pss`` likewise.
+        reporting: The ticks after all runs have ended, until all are reported or the time is up.
+        rss: The memory of the process after the warm tick, in bytes (RSS).
+        pss: The same as PSS.
     """
 
     storage: StorageKind
@@ -71,10 +74,10 @@ class InFlight:
 
 
 def measure(storage: StorageKind, cases: Sequence[Case]) -> Iterator[InFlight]:
-    """One after the other in the same event log, each new runs.
+    """Measures the cases one after another, in the same event log.
 
     Args:
-        storage: Where the event log is.
+        storage: The storage of the event log.
         cases: What is in flight.
     """
     with ExitStack() as stack:
@@ -90,7 +93,7 @@ def measure(storage: StorageKind, cases: Sequence[Case]) -> Iterator[InFlight]:
 
 
 def _start(sandbox: SandboxClient, instance: dg.DagsterInstance, home: Path, case: Case) -> None:
-    """One run by a real step; the others at the vendor, with copies of the step's entries in the event log."""
+    """Starts one run with a real step, and the others directly at the sandbox, with copies of the step's entries."""
     resources = sandbox_resources(sandbox.url)
     definitions = deferred_assets(case.vendor, case.assets, case.partitions, case.group)
     result = dg.materialize(
@@ -101,23 +104,23 @@ def _start(sandbox: SandboxClient, instance: dg.DagsterInstance, home: Path, cas
     )
     assert result.success
     [first] = sandbox.runs(case.vendor)
-    run, resource = what(case.vendor), resources[case.vendor]
+    run, resource = run_of(case.vendor), resources[case.vendor]
     attempt = StartAttempt(correlation_id="", starting_at=time.time(), dagster_run_id="", dagster_url=None)
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda _: run.start(resource, attempt), range(case.runs - 1)))
-    # The first place is that of the real step.
+    # The real step has the first place.
     places = [(run_id, number % case.assets, number // case.assets) for number, run_id in enumerate(ids, start=1)]
     event_log.copy_entries(home, result.run_id, of=(first.id, 0, 0), to=places)
 
 
 def _ticked(sandbox: SandboxClient, folder: Path, storage: StorageKind, case: Case) -> InFlight:
     with _sensor_process(sandbox, folder, case) as process:
-        begun = _answer(process, folder)
+        begun = _reply(process, folder)
         sandbox.advance(_LASTS)
         assert process.stdin is not None
         process.stdin.write("ended\n")
         process.stdin.flush()
-        ended = _answer(process, folder)
+        ended = _reply(process, folder)
     return InFlight(
         storage,
         case,
@@ -150,10 +153,10 @@ def _sensor_process(sandbox: SandboxClient, folder: Path, case: Case) -> Iterato
         process.wait()
 
 
-def _answer(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
+def _reply(process: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError(f"the sensor's process has ended:\n{(folder / 'ticking.log').read_text()[-4000:]}")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+        raise RuntimeError(f"The sensor's process ended unexpectedly:\n{(folder / 'ticking.log').read_text()[-4000:]}")
+    reply: dict[str, Any] = json.loads(line)
+    return reply

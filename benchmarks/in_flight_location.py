@@ -1,4 +1,4 @@
-"""Deferred assets for the ticks: as many runs of each as are wanted."""
+"""Defines the deferred assets whose runs the measured ticks poll."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from dagster_runs import ProphecyPipelineRun, RemoteRun, TestGenTestRun, build_c
 from dagster_runs.sandbox import well_known
 
 
-def what(vendor: str) -> RemoteRun[Any]:
-    """What each asset runs."""
+def run_of(vendor: str) -> RemoteRun[Any]:
+    """Returns the run of each asset."""
     if vendor == "testgen":
         return TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
     return ProphecyPipelineRun(
@@ -20,26 +20,32 @@ def what(vendor: str) -> RemoteRun[Any]:
 
 
 def partition_key(number: int) -> str:
-    """Of the asset's partition of this number."""
+    """Returns the key of the asset's partition with this number."""
     return f"partition_{number}"
 
 
 def deferred_assets(vendor: str, count: int, partitions: int, group: str) -> list[dg.AssetsDefinition]:
-    """So many assets of one vendor, each of so many partitions; each group's have ledgers of their own.
+    """Returns assets of one vendor. Each group of assets has its own ledgers.
 
-    Ends of one asset, or of one partition of it, are reported one after the other, a tick each. With 1,000 runs in
-    flight of an asset, these are of 1,000 partitions.
+    Runs of the same asset and partition are reported one after another, with a tick for each. So 1,000 runs of an asset
+    that are in flight at the same time belong to 1,000 partitions.
+
+    Args:
+        vendor: The vendor.
+        count: The number of assets.
+        partitions: The number of partitions of each asset.
+        group: The first part of the assets' keys.
     """
     keys = [partition_key(number) for number in range(partitions)]
     partitions_def = dg.StaticPartitionsDefinition(keys) if partitions > 1 else None
     return [
         build_remote_run_asset(
-            what(vendor), key=[group, f"asset_{number}"], wait="defer", partitions_def=partitions_def
+            run_of(vendor), key=[group, f"asset_{number}"], wait="defer", partitions_def=partitions_def
         )
         for number in range(count)
     ]
 
 
 def sensor(assets: list[dg.AssetsDefinition]) -> dg.SensorDefinition:
-    """That follows them."""
+    """Returns the completion sensor of these assets."""
     return build_completion_sensor(assets)

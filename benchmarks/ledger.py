@@ -1,4 +1,4 @@
-"""What the ledger costs one materialization, with Dagster's event log on SQLite and on PostgreSQL, beside the peer."""
+"""Measures what the ledger costs one materialization, with Dagster's event log on SQLite and on PostgreSQL."""
 
 import tempfile
 import time
@@ -14,15 +14,15 @@ import dagster as dg
 
 from benchmarks import peer
 from dagster_runs import RudderStackProfilesRun, build_remote_run_asset
-from dagster_runs.remote_run.execution.ledger import Ledger
+from dagster_runs.remote_run.execution.ledger import Ledger, LedgerState
 from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from dagster_runs.testing import fast_forward, sandbox_resources
 from tests.chaos.storage import StorageKind, dagster_home
 
 WARM_UP = 5
 _RUN = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
-_CALLS = ("write", "last", "known_run_ids", "was_published_before")
-"""All of the ledger that reads or writes the event log in an ordinary run."""
+_CALLS = ("record", "read", "was_reported_before")
+"""The methods of the ledger that read or write the event log in an ordinary run."""
 
 
 @dataclass
@@ -30,12 +30,12 @@ class Costs:
     """Milliseconds, one value for each run.
 
     Attributes:
-        to_post: From the step's start to the vendor's POST.
-        peer_to_post: The same of the peer, which keeps no ledger.
-        in_ledger: In all writes and reads of the ledger.
-        longer: That the run takes longer than one without a ledger, from the step's start to the look that shows its
-            end.
-        bare: In one `log_event` of a small observation, for comparison.
+        to_post: The time from the step's start to the vendor's POST.
+        peer_to_post: The same for dagster-rudderstack, which has no ledger.
+        in_ledger: The time of all reads and writes of the ledger.
+        longer: The additional time compared with a run without a ledger, from the step's start to the poll that shows
+            the end.
+        bare: The time of one `log_event` with a small observation, for comparison.
     """
 
     to_post: list[float] = field(default_factory=list)
@@ -67,10 +67,10 @@ def bare(kind: StorageKind, runs: int) -> list[float]:
 
 @cache
 def _costs(kind: StorageKind, runs: int) -> Costs:
-    """Runs in turn with bare events, so that both meet the same load of the machine.
+    """Alternates runs with and without a ledger and single events, so that all are measured under the same load.
 
-    Each run is of an asset of its own: what an asset has noted in the last hour is read before each start, and most
-    assets run less often.
+    Each run belongs to its own asset, because the entries that an asset has written in the last hour are read before
+    each start, and most assets run less often.
     """
     costs = Costs()
     with ExitStack() as stack:
@@ -111,13 +111,16 @@ def _one_run(sandbox: Sandbox, instance: dg.DagsterInstance, key: str, *, ledger
 
 
 def _ours(sandbox: Sandbox, instance: dg.DagsterInstance, key: str) -> tuple[float, float]:
-    """From the step's start to the POST, and to the look that shows the end; the pause is the sandbox's time."""
+    """Returns the time from the step's start to the POST, and to the poll that shows the end.
+
+    The pause between them takes no real time.
+    """
     asset = build_remote_run_asset(_RUN, key=key)
     result = dg.materialize([asset], resources=sandbox_resources(sandbox.url), instance=instance)
     to_post = _to_post(sandbox, instance, result.run_id)
-    *_, post, look = sandbox.requests("rudderstack")
-    assert (post.method, look.method) == ("POST", "GET")
-    return to_post, to_post + 1000 * (look.received_at - post.received_at)
+    *_, post, poll = sandbox.requests("rudderstack")
+    assert (post.method, poll.method) == ("POST", "GET")
+    return to_post, to_post + 1000 * (poll.received_at - post.received_at)
 
 
 def _to_post(sandbox: Sandbox, instance: dg.DagsterInstance, dagster_run_id: str) -> float:
@@ -139,7 +142,7 @@ def _seconds(does: Callable[[], object]) -> float:
 
 @contextmanager
 def _timed(spent: list[float]) -> Iterator[None]:
-    """Note how long each call of the ledger takes."""
+    """Records how long each call of the ledger takes."""
 
     def timing(call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
@@ -158,10 +161,16 @@ def _timed(spent: list[float]) -> Iterator[None]:
 
 @contextmanager
 def _no_ledger() -> Iterator[None]:
-    """As if nobody kept one."""
-    found = {"last": None, "known_run_ids": set[str](), "was_published_before": False}
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(Ledger, "write", lambda ledger, *args, **options: None))
-        for name, value in found.items():
-            stack.enter_context(patch.object(Ledger, name, return_value=value))
+    """Makes the ledger write nothing, and find nothing."""
+    with patch.multiple(
+        Ledger,
+        record=lambda ledger, entry: None,
+        read=_read_nothing,
+        was_reported_before=lambda ledger, run_id: False,
+    ):
         yield
+
+
+def _read_nothing(ledger: Ledger) -> LedgerState:
+    ledger._state = ledger._fold(())
+    return ledger._state

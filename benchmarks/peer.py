@@ -1,4 +1,4 @@
-"""dagster-rudderstack, as its documentation has it: an op that starts a Profiles run and waits for its end."""
+"""Uses dagster-rudderstack as its documentation shows: an op starts a Profiles run and waits for its end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from dagster_runs.sandbox import SandboxClient, well_known
 
 
 class Resource(rudderstack.RudderStackProfilesResource):
-    """As published, but for the path: it takes a host alone, where the sandbox's vendors have a path each."""
+    """The published resource with a path: it takes only a host, but each of the sandbox's vendors has its own path."""
 
     @override
     def make_request(self, endpoint: str, **options: Any) -> Any:
@@ -22,7 +22,7 @@ class Resource(rudderstack.RudderStackProfilesResource):
 
 
 def job(url: str, profiles_id: str, name: str) -> dg.JobDefinition:
-    """A job that runs one Profiles project."""
+    """Returns a job that runs one Profiles project."""
     resource = Resource(access_token=well_known.RUDDERSTACK_TOKEN, rs_cloud_url=url)
 
     @dg.job(
@@ -38,6 +38,6 @@ def job(url: str, profiles_id: str, name: str) -> dg.JobDefinition:
 
 @contextmanager
 def fast_forward(sandbox: SandboxClient) -> Iterator[None]:
-    """Its pauses move the sandbox's time, as `dagster_runs.testing.fast_forward` does for ours."""
+    """Makes its pauses advance the sandbox's time, as `dagster_runs.testing.fast_forward` does for this package."""
     with patch.object(rudderstack.time, "sleep", sandbox.advance):
         yield

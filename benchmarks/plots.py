@@ -1,4 +1,4 @@
-"""How the figures grow, as pictures."""
+"""Draws charts of how the figures grow with the number of runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ _KINDS = {
     "poll": ('wait="poll"', "tab:blue"),
     "defer": ('wait="defer"', "tab:green"),
 }
-# One lies upon the other.
+# Dashed, because one line covers the other.
 _LINES = {"peer": "-", "poll": "--"}
 _STYLES = {"sqlite": "-", "postgres": "--"}
 _TICKS = {"cold": "tick of a new process", "warm": "tick with nothing to do", "reporting": "tick that reports"}
 
 
 def write(size: figures.Size, found: Sequence[InFlight], path: Path) -> None:
-    """One picture: memory, ticks, and delays beside calls."""
+    """Writes one picture with four charts: memory, delays and calls, and the ticks of two vendors."""
     picture, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
     _memory(axes[0][0], size, found)
     _ends(axes[0][1], size)
@@ -42,7 +42,7 @@ def _memory(axes: Axes, size: figures.Size, found: Sequence[InFlight]) -> None:
     for kind in ("peer", "poll"):
         name, color = _KINDS[kind]
         each = sum(cost.pss for cost in costs[kind]) / len(costs[kind]) / MEGABYTE
-        # Measured for a few runs: ten thousand would not fit any machine.
+        # Extrapolated from a few runs, because ten thousand would not fit on any machine.
         axes.plot(
             runs,
             [each * count for count in runs],
@@ -58,7 +58,7 @@ def _memory(axes: Axes, size: figures.Size, found: Sequence[InFlight]) -> None:
     name, color = _KINDS["defer"]
     label = f"{name}: the sensor's process, measured"
     axes.plot([one.case.runs for one in of], [one.pss / MEGABYTE for one in of], "o-", label=label, color=color)
-    axes.set(xscale="log", yscale="log", xlabel="runs that wait", ylabel="MB (PSS)", title="memory")
+    axes.set(xscale="log", yscale="log", xlabel="waiting runs", ylabel="MB (PSS)", title="Memory")
     axes.legend()
 
 
@@ -67,9 +67,9 @@ def _ends(axes: Axes, size: figures.Size) -> None:
         seen = ends.measure(size.ends)[kind]
         axes.scatter(seen.calls, seen.delays, label=name, color=color, s=14, alpha=0.7)
     axes.set(
-        xlabel="status calls a run",
-        ylabel="seconds from the remote end to Dagster's event",
-        title=f"runs of {ends.MINUTES} min",
+        xlabel="status calls per run",
+        ylabel="seconds from the run's end to Dagster's event",
+        title=f"Runs of {ends.MINUTES} min",
     )
     axes.legend()
 
@@ -94,6 +94,6 @@ def _ticks(axes: Axes, found: Sequence[InFlight], vendor: str) -> None:
             axes.plot(runs, seconds[kind], f"o{style}", color=color, label=label, markersize=4)
     axes.axhline(40, color="grey", linewidth=0.8)
     axes.set(
-        xscale="log", yscale="log", xlabel="runs in flight", ylabel="seconds", title=f"ticks: {figures.VENDORS[vendor]}"
+        xscale="log", yscale="log", xlabel="runs in flight", ylabel="seconds", title=f"Ticks: {figures.VENDORS[vendor]}"
     )
     axes.legend(fontsize=7)

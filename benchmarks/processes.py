@@ -1,4 +1,4 @@
-"""Processes of a benchmark: a sandbox of its own, and what processes cost in memory."""
+"""Starts the sandbox as a separate process, and measures the memory of processes."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ _PATIENCE = 60.0
 
 @contextmanager
 def sandbox_process(folder: Path) -> Iterator[SandboxClient]:
-    """A sandbox that shares no interpreter with what is measured."""
+    """Runs a sandbox in its own process, so that it does not affect what is measured."""
     log = folder / "sandbox.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -38,18 +38,18 @@ def sandbox_process(folder: Path) -> Iterator[SandboxClient]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """For a process that imports this repository."""
+    """Returns the environment of a process that imports this repository."""
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What some processes take.
+    """The cost of some processes.
 
     Attributes:
-        processes: How many there are.
-        rss: Bytes of memory that they see, shared ones counted for each.
-        pss: Bytes of memory with shared ones divided among those that share them.
+        processes: The number of processes.
+        rss: Their memory in bytes. Shared memory counts for each process.
+        pss: Their memory in bytes. Shared memory is divided among the processes that share it.
     """
 
     processes: int
@@ -58,7 +58,7 @@ class Cost:
 
 
 def cost_of(processes: Iterable[psutil.Process]) -> Cost:
-    """Their cost just now; those that have ended cost nothing."""
+    """Returns the current cost of processes. Processes that have ended cost nothing."""
     count, rss, pss = 0, 0.0, 0.0
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -68,7 +68,7 @@ def cost_of(processes: Iterable[psutil.Process]) -> Cost:
 
 
 def family(pid: int | None) -> list[psutil.Process]:
-    """A process and all that come from it; none if it has ended."""
+    """Returns a process and its descendants; an empty list if it has ended."""
     if pid is None:
         return []
     try:

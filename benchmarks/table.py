@@ -1,4 +1,4 @@
-"""The table: each figure of ours, polled and deferred, beside the peer's and the limit."""
+"""The table of figures: this package with polled and with deferred runs, dagster-rudderstack, and the limit."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-HEADER = ("figure", "dagster_runs", 'wait="defer"', "dagster-rudderstack", "limit")
+HEADER = ("measurement", "dagster_runs", 'dagster_runs, wait="defer"', "dagster-rudderstack", "limit")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured quantity: the values of which the table shows the median.
+    """One measurement. The table shows the median of its values.
 
     Attributes:
         name: What was measured.
-        unit: Of all values, and of the limit.
-        ours: Of runs that are polled, or of the package as a whole.
-        deferred: Of deferred runs.
-        peer: Of dagster-rudderstack.
-        limit: That none of ours is to exceed.
+        unit: The unit of all values and of the limit.
+        ours: The values of runs with ``wait="poll"``, or of the package as a whole.
+        deferred: The values of deferred runs.
+        peer: The values of dagster-rudderstack.
+        limit: The limit for the medians of this package.
     """
 
     name: str
@@ -31,37 +31,41 @@ class Figure:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether a median of ours exceeds the limit."""
+        """Whether a median of this package exceeds the limit."""
         return self.limit is not None and any(
-            statistics.median(values) > self.limit for values in (self.is_ours, self.deferred) if values
+            statistics.median(values) > self.limit for values in (self.ours, self.deferred) if values
         )
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """As the table shows it."""
-        limit = "" if self.limit is None else f"{_number(self.limit)} {self.unit}"
+        """The cells of its row."""
+        limit = "" if self.limit is None else self._quantity(self.limit)
         return (
             self.name,
-            *(self._cell(values) for values in (self.is_ours, self.deferred, self.peer)),
+            *(self._cell(values) for values in (self.ours, self.deferred, self.peer)),
             f"{limit} EXCEEDED" if self.is_beyond else limit,
         )
 
     def _cell(self, values: Sequence[float]) -> str:
         if not values:
             return ""
-        median = f"{_number(statistics.median(values))} {self.unit}".strip()
+        median = self._quantity(statistics.median(values))
         return median if len(values) == 1 else f"{median} ({_number(min(values))}–{_number(max(values))})"
+
+    def _quantity(self, value: float) -> str:
+        space = "" if self.unit in ("", "%") else " "
+        return f"{_number(value)}{space}{self.unit}"
 
 
 def _number(value: float) -> str:
-    """Three digits that count."""
+    """Formats a number with three significant digits, or as a whole number."""
     if value and abs(value) < 100:
         return f"{value:.3g}"
     return f"{value:,.0f}"
 
 
 def as_table(figures: Iterable[Figure]) -> Table:
-    """For a terminal."""
+    """Returns the table for a terminal."""
     table = Table(*HEADER)
     for figure in figures:
         table.add_row(*figure.cells)
@@ -69,6 +73,6 @@ def as_table(figures: Iterable[Figure]) -> Table:
 
 
 def as_markdown(rows: Iterable[Sequence[str]], header: Sequence[str] = HEADER) -> str:
-    """For a page."""
+    """Returns the table for a page."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"

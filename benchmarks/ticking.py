@@ -1,7 +1,8 @@
-"""`python -m benchmarks.ticking URL VENDOR ASSETS PARTITIONS GROUP`: ticks of a completion sensor, in its own process.
+"""`python -m benchmarks.ticking URL VENDOR ASSETS PARTITIONS GROUP`: measures a completion sensor in its own process.
 
-Prints what the first ticks cost, until all runs are known, then one with nothing to do, and what the process takes.
-When a line comes in, the runs have ended: it ticks until all are reported, or for a while, and prints what that cost.
+First prints the cost of the ticks until all runs are known, of a tick with nothing to do, and the memory of the
+process. After it has read a line, which means that the runs have ended, it ticks until all runs are reported or the
+time is up, and prints the cost of these ticks.
 """
 
 import gc
@@ -20,10 +21,10 @@ from dagster_runs.transport.clock import Clock, use_clock
 from tests.sensors.driving import Driver
 
 UNTIL_DUE = 6.0
-"""Seconds after a look until its run is due again: a first run's pause of ten, less half of what lies between ticks."""
+"""Seconds after a poll until the run is due again: a first run's pause of 10 s, minus half of the sensor's interval."""
 _A_MINUTE = 61.0
-MAX_REPORTING_SECONDS = 20.0
-"""Seconds of ticks that report."""
+MAX_REPORT_SECONDS = 20.0
+"""The maximum time in seconds for ticks that report outcomes."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Tick:
     """One tick.
 
     Attributes:
-        seconds: From its beginning until its events were stored.
-        evaluated: Of these, in the sensor; Dagster ends a tick where these are 60.
-        events: How many it reported.
-        said: What the UI shows of it.
+        seconds: The time from its beginning until its events were stored.
+        evaluated: The part of this time that the sensor took. Dagster ends a tick when this reaches 60 s.
+        events: The number of events that it reported.
+        said: The tick's message in the UI.
     """
 
     seconds: float
@@ -44,7 +45,7 @@ class Tick:
 
 
 class _Later(Clock):
-    """Lets the minute pass in which entries are read again; what is due stays so by the wall clock."""
+    """Skips the minute in which entries are read again. Due times do not change, because they use the wall clock."""
 
     ahead = 0.0
 
@@ -53,7 +54,7 @@ class _Later(Clock):
 
 
 def main(url: str, vendor: str, assets: int, partitions: int, group: str) -> None:
-    """As the module says."""
+    """Measures the ticks, and prints the results as JSON; see the module."""
     definitions, clock = deferred_assets(vendor, assets, partitions, group), _Later()
     with dg.DagsterInstance.get() as instance, use_clock(clock):
         driver = Driver(sensor(definitions), definitions, SandboxClient(url), instance)  # type: ignore[arg-type]
@@ -62,23 +63,23 @@ def main(url: str, vendor: str, assets: int, partitions: int, group: str) -> Non
             cold.append(_tick(driver, instance))
         soon = _tick(driver, instance)
         clock.ahead += _A_MINUTE
-        # Some of these may have looks to take, as time goes on.
+        # Some of these ticks may have runs to poll, because time passes.
         warm = min((_tick(driver, instance) for _ in range(4)), key=lambda tick: tick.seconds)
         gc.collect()
         cost = cost_of([psutil.Process()])
         first = {"cold": [asdict(tick) for tick in cold], "soon": asdict(soon), "warm": asdict(warm)}
-        _say({**first, "rss": cost.rss, "pss": cost.pss})
+        _print({**first, "rss": cost.rss, "pss": cost.pss})
         sys.stdin.readline()
         time.sleep(UNTIL_DUE)
         reporting: list[Tick] = []
-        until = time.monotonic() + MAX_REPORTING_SECONDS
+        until = time.monotonic() + MAX_REPORT_SECONDS
         while time.monotonic() < until and not (reporting and reporting[-1].said.endswith(" 0 in flight")):
             reporting.append(_tick(driver, instance))
-        _say({"reporting": [asdict(tick) for tick in reporting]})
+        _print({"reporting": [asdict(tick) for tick in reporting]})
 
 
 def _tick(driver: Driver, instance: dg.DagsterInstance) -> Tick:
-    """As the daemon does it: evaluate, then store the events one by one, then the cursor."""
+    """Does what the daemon does: evaluates the tick, then stores the events one by one, then the cursor."""
     begun = time.perf_counter()
     data = driver.evaluate()
     evaluated = time.perf_counter() - begun
@@ -89,8 +90,8 @@ def _tick(driver: Driver, instance: dg.DagsterInstance) -> Tick:
     return Tick(time.perf_counter() - begun, evaluated, events, data.skip_message or "")
 
 
-def _say(what: object) -> None:
-    print(json.dumps(what), flush=True)
+def _print(data: object) -> None:
+    print(json.dumps(data), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""What a run that waits costs: real run workers and step processes, launched through a web server.
+"""Measures the cost of waiting runs, with real run workers and step processes that are launched through a web server.
 
-Each Dagster run waits for one remote run that goes on for hours. By default, Dagster gives each run a process, and each
-of its steps another.
+Each Dagster run waits for one remote run that lasts for hours. By default, Dagster uses a process for each run, and
+another one for each of its steps.
 """
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,10 +26,10 @@ _LOCATION = Path(__file__).with_name("waiting_location.py")
 
 @dataclass(frozen=True)
 class Waiting:
-    """One run of each that wait.
+    """The costs of waiting runs.
 
     Attributes:
-        costs: Of each run, by kind.
+        costs: The cost of each run, by kind.
     """
 
     costs: Mapping[str, list[Cost]]
@@ -37,7 +37,7 @@ class Waiting:
 
 @cache
 def measure(runs: int) -> Waiting:
-    """So many runs of each kind, all at the same time."""
+    """Measures some runs of each kind, all at the same time."""
     with tempfile.TemporaryDirectory() as folder, sandbox_process(Path(folder)) as sandbox:
         for kind in KINDS:
             for number in range(runs):
@@ -69,10 +69,9 @@ def _waiting(ui: DagsterUI, sandbox: SandboxClient, runs: int) -> Waiting:
                 process.kill()
 
 
-def _until(what: object) -> None:
-    assert callable(what)
+def _until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while not what():
+    while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.2)

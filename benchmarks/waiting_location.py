@@ -1,4 +1,4 @@
-"""A code location whose runs wait for hours: polled and deferred ones of ours, and the peer's."""
+"""A code location whose runs wait for hours: polled, deferred, and of dagster-rudderstack."""
 
 import os
 
@@ -10,7 +10,7 @@ from dagster_runs.testing import sandbox_resources
 
 URL = os.environ["BENCHMARK_SANDBOX"]
 COUNT = int(os.environ["BENCHMARK_RUNS"])
-"""Runs of each kind."""
+"""The number of runs of each kind."""
 
 polled = [
     build_remote_run_asset(RudderStackProfilesRun(profiles_id=f"poll_{number}"), key=f"poll_{number}")

@@ -1,8 +1,8 @@
-"""Pacing over durations like those of real jobs, as the benchmark simulates them."""
+"""The poll schedule for durations like those of real jobs, as the benchmark simulates them."""
 
 import pytest
 
-from benchmarks import pacing as simulation
+from benchmarks import poll_schedule as simulation
 
 
 def test_later_runs_are_seen_in_a_fifth_of_the_time_for_fewer_calls() -> None:
@@ -15,7 +15,7 @@ def test_foreseeable_runs_are_seen_in_an_eighth_of_it() -> None:
 
 
 def test_first_runs_are_seen_no_later_for_no_more_calls() -> None:
-    # A look a tenth of a second earlier or later decides here: hence the two percent.
+    # Polling a tenth of a second earlier or later changes these figures, hence the tolerance of two percent.
     assert simulation.share_of_delay(simulation.FIRST_RUNS) <= 102
     assert simulation.share_of_calls(simulation.FIRST_RUNS) <= 102
 

@@ -1,7 +1,8 @@
-"""Looking at runs, simulated: `Pace` beside a fixed pace of ten seconds, over durations like those of real jobs.
+"""Simulates polling: `PollSchedule` compared with polling every ten seconds, for durations like those of real jobs.
 
-Both are asked the same of the same runs: how long after its end a run is known to have ended, and how many status calls
-that takes. Each asset's runs come one after the other, and `Pace` knows those before. Every call takes some time.
+Both poll the same runs. The simulation measures how long after its end a run is detected, and how many status calls
+that takes. An asset's runs take place one after another, and `PollSchedule` knows the earlier ones. Every call takes
+some time.
 """
 
 import random
@@ -16,19 +17,25 @@ from rich.table import Table
 
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule
 
-MAX_POLL_INTERVAL, FIXED_POLL_INTERVAL = 30.0, 10.0
+MAX_PAUSE, FIXED = 30.0, 10.0
 KEPT = 20
 _RUNS = 80
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 Duration = Callable[[random.Random, float], float]
-"""Seconds that a run takes; the second argument grows to 1 over the asset's runs."""
+"""Returns the duration of a run in seconds. The second argument grows to 1 over the asset's runs."""
 
 
 @dataclass(frozen=True)
 class Asset:
-    """How long an asset's runs take.
+    """The durations of an asset's runs.
 
-    ``predictable``: earlier runs tell the next one's end to within some percent, so that the aim holds for it alone.
+    Attributes:
+        name: A description of the durations, which is also the seed of the simulation.
+        duration: Returns the duration of each run.
+        predictable: Whether earlier runs predict the end of the next one within a few percent, so that the limit must
+            be met for this asset alone.
+        kept: The number of earlier runs that are known.
+        runs: The number of runs.
     """
 
     name: str
@@ -38,7 +45,14 @@ class Asset:
     runs: int = _RUNS
 
 
-class Seen(NamedTuple):
+class Detection(NamedTuple):
+    """How a run's end was detected.
+
+    Attributes:
+        delay: Seconds after its end.
+        calls: The number of status calls.
+    """
+
     delay: float
     calls: int
 
@@ -87,68 +101,68 @@ FIRST_RUNS = [
 
 
 @cache
-def simulated(asset: Asset) -> tuple[Sequence[Seen], Sequence[Seen]]:
-    """The asset's runs, by `Pace` and by the fixed pace."""
+def simulated(asset: Asset) -> tuple[Sequence[Detection], Sequence[Detection]]:
+    """Simulates the asset's runs, polled by `PollSchedule` and at the fixed interval."""
     chance = random.Random(asset.name)
     durations = [max(1.0, asset.duration(chance, (run - KEPT) / asset.runs)) for run in range(KEPT + asset.runs)]
     ours, fixed = [], []
     for run in range(KEPT, len(durations)):
-        pace = PollSchedule.after(durations[run - asset.kept : run], longest=MAX_POLL_INTERVAL)
+        schedule = PollSchedule.after(durations[run - asset.kept : run], longest=MAX_PAUSE)
         latency = random.Random(run)
-        ours.append(_follow(durations[run], pace.pause, latency))
+        ours.append(_poll(durations[run], schedule.pause, latency))
         latency = random.Random(run)
-        fixed.append(_follow(durations[run], lambda age: FIXED_POLL_INTERVAL, latency, look_at_once=True))
+        fixed.append(_poll(durations[run], lambda age: FIXED, latency, begin_immediately=True))
     return ours, fixed
 
 
-def _follow(
-    duration: float, pause: Callable[[float], float], latency: random.Random, *, look_at_once: bool = False
-) -> Seen:
-    age, asked, calls = 0.0, -inf, 0
-    while asked < duration:
-        asked = age if look_at_once and not calls else age + pause(age)
-        age = asked + latency.uniform(0.1, 0.3)
+def _poll(
+    duration: float, pause: Callable[[float], float], latency: random.Random, *, begin_immediately: bool = False
+) -> Detection:
+    age, polled_at, calls = 0.0, -inf, 0
+    while polled_at < duration:
+        polled_at = age if begin_immediately and not calls else age + pause(age)
+        age = polled_at + latency.uniform(0.1, 0.3)
         calls += 1
-    return Seen(age - duration, calls)
+    return Detection(age - duration, calls)
 
 
-def together(assets: Sequence[Asset]) -> tuple[Sequence[Seen], Sequence[Seen]]:
-    """The runs of all these assets."""
+def together(assets: Sequence[Asset]) -> tuple[Sequence[Detection], Sequence[Detection]]:
+    """Returns the runs of all these assets."""
     both = [simulated(asset) for asset in assets]
     return [seen for ours, _ in both for seen in ours], [seen for _, fixed in both for seen in fixed]
 
 
 def share_of_delay(assets: Sequence[Asset]) -> float:
-    """Percent of the fixed pace's median delay."""
+    """Returns the median delay in percent of that of the fixed interval."""
     ours, fixed = together(assets)
     return 100 * median(seen.delay for seen in ours) / median(seen.delay for seen in fixed)
 
 
 def share_of_calls(assets: Sequence[Asset]) -> float:
-    """Percent of the fixed pace's calls."""
+    """Returns the calls in percent of those of the fixed interval."""
     ours, fixed = together(assets)
     return 100 * sum(seen.calls for seen in ours) / sum(seen.calls for seen in fixed)
 
 
-HEADER = ("asset", "median", "p95", "calls a run", "fixed: median", "p95", "calls")
+HEADER = ("durations", "median delay", "p95", "calls per run", "fixed: median delay", "p95", "calls per run")
 
 
 def as_table() -> Table:
-    """For a terminal."""
-    table = Table(*HEADER, title="pacing, simulated")
+    """Returns the table for a terminal."""
+    table = Table(*HEADER, title="poll schedule (simulated)")
     for row in rows():
         table.add_row(*row)
     return table
 
 
 def rows() -> list[tuple[str, ...]]:
-    """A table: for each asset and for all, median and 95th percentile of the delay and calls a run, ours and fixed."""
-    groups = [(asset.name, [asset]) for asset in ASSETS + FIRST_RUNS]
-    groups.append(("all with earlier runs", ASSETS))
+    """Returns the rows: delays and calls for each asset and for all, by `PollSchedule` and at the fixed interval."""
+    groups = [(asset.name.replace(" %", "%"), [asset]) for asset in ASSETS + FIRST_RUNS]
+    groups.append(("all runs with earlier runs", ASSETS))
     return [(name, *(cell for seen in together(assets) for cell in _cells(seen))) for name, assets in groups]
 
 
-def _cells(seen: Sequence[Seen]) -> tuple[str, str, str]:
+def _cells(seen: Sequence[Detection]) -> tuple[str, str, str]:
     waited = [one.delay for one in seen]
     return (
         f"{median(waited):.1f} s",
