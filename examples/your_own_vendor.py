@@ -55,7 +55,7 @@ class AcmeResource(RemoteRunResource):
 
 
 class AcmeForecastRun(RemoteRun[AcmeResource]):
-    """A forecast by one of Acme's models, from the data of a time window."""
+    """A forecast by one of Acme's models, based on the data of a time window."""
 
     vendor, label, resource_key = "Acme", "forecast", "acme"
     data_checks = {"has_rows": "Whether the forecast has any rows."}
