@@ -12,7 +12,7 @@ from typing import TextIO
 import click
 from rich.console import Console
 
-from benchmarks import document, figures, poll_schedule
+from benchmarks import document, figures, poll_simulation
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_table
 
@@ -40,7 +40,7 @@ def main(quick: bool, page: Path | None) -> None:
         document.write(size, measured, found, page, time.monotonic() - begun)
     console = Console(width=None if sys.stdout.isatty() else 180)
     console.print(as_table(measured))
-    console.print(poll_schedule.as_table())
+    console.print(poll_simulation.as_table())
     sys.exit(1 if any(figure.is_beyond for figure in measured) else 0)
 
 

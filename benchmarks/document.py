@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import ends, figures, in_flight, loading, plots, poll_schedule, ticking
+from benchmarks import ends, figures, in_flight, loading, plots, poll_simulation, ticking
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_markdown
 from dagster_runs.sensors import limits
@@ -125,7 +125,7 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             most=max(size.in_flight),
             ends=size.ends,
             minutes_each=ends.MINUTES,
-            kept=poll_schedule.KEPT,
+            kept=poll_simulation.KEPT,
             interval=ends.INTERVAL,
             reading=limits.TICK_READ_UNTIL,
             polling=limits.TICK_POLL_UNTIL,
@@ -133,10 +133,10 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             assets=in_flight.ASSETS,
             loading=loading.ASSETS,
             ticks=as_markdown([_ticks(one) for one in found], _TICKS),
-            runs=poll_schedule.ASSETS[0].runs,
-            delay=poll_schedule.share_of_delay(poll_schedule.ASSETS),
-            calls=poll_schedule.share_of_calls(poll_schedule.ASSETS),
-            schedule=as_markdown(poll_schedule.rows(), poll_schedule.HEADER),
+            runs=poll_simulation.ASSETS[0].runs,
+            delay=poll_simulation.share_of_delay(poll_simulation.ASSETS),
+            calls=poll_simulation.share_of_calls(poll_simulation.ASSETS),
+            schedule=as_markdown(poll_simulation.rows(), poll_simulation.HEADER),
         )
     )
 

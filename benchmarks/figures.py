@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import amperity_burst, ends, in_flight, ledger, loading, poll_schedule, waiting
+from benchmarks import amperity_burst, ends, in_flight, ledger, loading, poll_simulation, waiting
 from benchmarks.in_flight import Case, InFlight
 from benchmarks.processes import MEGABYTE
 from benchmarks.table import Figure
@@ -64,15 +64,15 @@ def _burst() -> Iterator[Figure]:
 
 def _poll_schedule() -> Iterator[Figure]:
     for name, assets, delay, calls in (
-        ("predictable runs", poll_schedule.PREDICTABLE, 20, 100),
-        ("all runs with earlier runs", poll_schedule.ASSETS, 20, 100),
+        ("predictable runs", poll_simulation.PREDICTABLE, 20, 100),
+        ("all runs with earlier runs", poll_simulation.ASSETS, 20, 100),
         # Polling a tenth of a second earlier or later changes these figures, hence the tolerance of two percent.
-        ("first runs", poll_schedule.FIRST_RUNS, 102, 102),
+        ("first runs", poll_simulation.FIRST_RUNS, 102, 102),
     ):
-        share = [poll_schedule.share_of_delay(assets)]
+        share = [poll_simulation.share_of_delay(assets)]
         title = f"poll schedule (simulated), {name}: delay relative to polling every 10 s"
         yield Figure(title, "%", share, peer=[100], limit=delay)
-        share = [poll_schedule.share_of_calls(assets)]
+        share = [poll_simulation.share_of_calls(assets)]
         yield Figure("the same runs: calls relative to polling every 10 s", "%", share, peer=[100], limit=calls)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import poll_schedule as simulation
+from benchmarks import poll_simulation as simulation
 
 
 def test_later_runs_are_seen_in_a_fifth_of_the_time_for_fewer_calls() -> None:
