@@ -74,7 +74,7 @@ def _watch(processes: list[Background], stop: threading.Event) -> None:
 
 def _what_to_do(url: str, has_sandbox: bool, home: Path, seconds: float) -> str:
     sandbox_line = (
-        f"{os.environ[URL_VARIABLE]}/   the vendors' requests and runs" if has_sandbox else "not started by this demo"
+        f"{os.environ[URL_VARIABLE]}/   (shows all requests and runs)" if has_sandbox else "not started by this demo"
     )
     return f"""
 Dagster UI   {url}   (up after {seconds:.0f} s)

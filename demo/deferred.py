@@ -33,7 +33,7 @@ def deferred_outcomes(defs: dg.Definitions, instance: dg.DagsterInstance) -> lis
     [record] = instance.fetch_materializations(_MODEL, limit=1).records
     reported = record.asset_materialization
     metadata = {name: entry.value for name, entry in reported.metadata.items()} if reported is not None else {}
-    found = [Outcome(_MODEL, True, metadata, checks, held_back_by=(), error=None)]
+    found = [Outcome(_MODEL, True, metadata, checks, blocked_by=(), error=None)]
     evaluated = _automation(defs, instance, cursor=before.cursor)
     if evaluated.get_num_requested(_SCORES):
         job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={_SCORES})

@@ -18,7 +18,7 @@ class Outcome:
         materialized: Whether the asset was materialized.
         metadata: The metadata of its materialization; empty if there is none.
         checks: The results of its checks.
-        held_back_by: The upstream assets whose failed blocking checks prevented its materialization.
+        blocked_by: The upstream assets whose failed blocking checks prevented its materialization.
         error: Why its step failed, unless its own blocking checks were the reason.
     """
 
@@ -26,13 +26,13 @@ class Outcome:
     materialized: bool
     metadata: Mapping[str, Any]
     checks: Sequence[dg.AssetCheckEvaluation]
-    held_back_by: Sequence[dg.AssetKey]
+    blocked_by: Sequence[dg.AssetKey]
     error: str | None
 
     @property
-    def is_sound(self) -> bool:
+    def is_as_expected(self) -> bool:
         """Whether the outcome is as intended: bad data *should* block downstream assets."""
-        return self.materialized or bool(self.held_back_by)
+        return self.materialized or bool(self.blocked_by)
 
 
 def outcomes(job: dg.JobDefinition, result: dg.ExecuteInProcessResult) -> list[Outcome]:
@@ -50,7 +50,7 @@ def outcomes(job: dg.JobDefinition, result: dg.ExecuteInProcessResult) -> list[O
             checks.setdefault(check.asset_key, {})[check.check_name] = check
         elif event.is_step_failure and event.step_key is not None and (error := _error(event)):
             errors[event.step_key] = error
-    closed = {key for key, found in checks.items() if any(_blocks(one) for one in found.values())}
+    blocking = {key for key, found in checks.items() if any(_blocks(one) for one in found.values())}
     return [
         Outcome(
             key=key,
@@ -59,7 +59,7 @@ def outcomes(job: dg.JobDefinition, result: dg.ExecuteInProcessResult) -> list[O
             if key in materialized
             else {},
             checks=list(checks.get(key, {}).values()),
-            held_back_by=() if key in materialized else sorted(graph.get_ancestor_asset_keys(key) & closed),
+            blocked_by=() if key in materialized else sorted(graph.get_ancestor_asset_keys(key) & blocking),
             error=errors.get(graph.assets_def_for_key(key).node_def.name),
         )
         for key in graph.toposorted_asset_keys

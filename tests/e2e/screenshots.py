@@ -42,7 +42,7 @@ def take(demo: RunningDemo, page: Page, docs: Path) -> None:
     demo.sandbox.set_behavior(well_known.SUITE_ORDERS, suite)
     run_id = demo.launch()
     wait_for(lambda: demo.sandbox.starts("testgen") > 0)
-    open_until_shown(page, demo.asset_url(*ORDERS, view="events"), metadata(page, "testgen/tests_passed", 20))
+    open_until_shown(page, demo.asset_url(*ORDERS, view="events"), metadata(page, "testgen/progress/tests_passed", 20))
     shoot("asset-while-running")
 
     demo.sandbox.set_speed(5)

@@ -68,8 +68,8 @@ def test_a_home_in_use_is_refused(session_demo: RunningDemo, session_home: Path)
     assert "Another demo is using" in refused.stderr
 
 
-def test_materialize_tells_what_became_of_every_asset() -> None:
+def test_materialize_prints_the_outcome_of_every_asset() -> None:
     done = run("demo.materialize", "--speed", "30")
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("held back by", "0.8713", "✗ tests_passed (ERROR, blocking)", "✓ run_status", "10 of 12 assets"):
+    for said in ("blocked by", "0.8713", "✗ tests_passed (ERROR, blocking)", "✓ run_status", "10 of 12 assets"):
         assert said in done.stdout
