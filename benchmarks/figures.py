@@ -66,7 +66,7 @@ def _poll_schedule() -> Iterator[Figure]:
     for name, assets, delay, calls in (
         ("predictable runs", poll_simulation.PREDICTABLE, 20, 100),
         ("all runs with earlier runs", poll_simulation.ASSETS, 20, 100),
-        # Polling a tenth of a second earlier or later changes these figures, hence the tolerance of two percent.
+        # Polling a tenth of a second earlier or later changes these figures, so the tolerance is two percent.
         ("first runs", poll_simulation.FIRST_RUNS, 102, 102),
     ):
         share = [poll_simulation.share_of_delay(assets)]

@@ -92,7 +92,7 @@ def _ticks(axes: Axes, found: Sequence[InFlight], vendor: str) -> None:
         for (kind, name), color in zip(_TICKS.items(), ("tab:blue", "tab:green", "tab:orange"), strict=True):
             label = f"{name}, {storage}"
             axes.plot(runs, seconds[kind], f"o{style}", color=color, label=label, markersize=4)
-    axes.axhline(40, color="grey", linewidth=0.8)
+    axes.axhline(40, color="gray", linewidth=0.8)
     axes.set(
         xscale="log", yscale="log", xlabel="runs in flight", ylabel="seconds", title=f"Ticks: {figures.VENDORS[vendor]}"
     )

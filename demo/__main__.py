@@ -43,7 +43,7 @@ _WATCH_SECONDS = 1.0
 def main(port: int, sandbox_port: int, speed: float, home: Path) -> None:
     """Start the sandbox of the vendors and the Dagster UI, and print what to try."""
     home = home.resolve()
-    # Overrides the user's own DAGSTER_HOME, since the demo must not write to a production instance.
+    # Overrides your DAGSTER_HOME, since the demo must not write to a production instance.
     os.environ["DAGSTER_HOME"] = str(home)
     started_at = time.monotonic()
     try:

@@ -42,7 +42,7 @@ def dagster_home(home: Path) -> Iterator[Path]:
 
 
 def _close_left_over_runs(home: Path) -> None:
-    """Marks runs of a previous demo as canceled: they no longer have a process and would look active forever."""
+    """Marks runs of a previous demo as canceled: they no longer have a process and would appear active forever."""
     import dagster as dg
 
     active = [

@@ -30,11 +30,11 @@ class ApiRequest:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The query. Of repeated parameters, the last one counts."""
+        """The query. If a parameter is repeated, the last one counts."""
         return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
     def form(self) -> dict[str, str]:
-        """Returns the body as a form. Of repeated fields, the last one counts."""
+        """Returns the body as a form. If a field is repeated, the last one counts."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     @property

@@ -189,7 +189,7 @@ def _check_parameters(parameters: Any) -> None:
             known = ", ".join(_FLAG_VALUES)
             raise _rejection(f"{name}: {flag!r} is not allowed; allowed are {known}", **{name: "is not allowed"})
         if not pattern.fullmatch(value):
-            raise _rejection(f"{name}: {value!r} is no value for {flag}", **{name: "has no valid value"})
+            raise _rejection(f"{name}: {value!r} is not a valid value of {flag}", **{name: "has no valid value"})
 
 
 def _rejection(message: str, **details: str) -> RejectedError:

@@ -46,7 +46,7 @@ def launch_error(request: dg.RunRequest, context: dg.SensorEvaluationContext) ->
     Since the run was deferred, a job may have lost an asset, or its partitions or config may have changed.
 
     Raises:
-        NotPrepared: An error in code, so the answer is unknown.
+        NotPrepared: An error in code prevented the check.
     """
     repository = context.repository_def
     if repository is None:

@@ -57,7 +57,7 @@ CHECKS_GRACE = DAY
 
 # Problems that a user must solve.
 REFUSED_GRACE = 60.0
-"""How long 401 or 403 must last to count as such a problem."""
+"""How long responses with 401 or 403 must last before a user must act."""
 ALARM_INTERVAL = 300.0
 """While such a problem lasts, at least one tick fails in this time."""
 

@@ -40,7 +40,7 @@ def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
 
     Raises:
         CannotRequestRun: They do not exist, so a Dagster run cannot materialize them.
-        NotPrepared: An error in code, so the answer is unknown.
+        NotPrepared: An error in code prevented the check.
     """
     partitions_def = deferred_run.asset.definition.partitions_def
     if partitions_def is None or not deferred_run.partitions:

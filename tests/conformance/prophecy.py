@@ -116,7 +116,7 @@ TABLE = Table(
             f"{_R}.trigger_pipeline",
             "Raised as an error; nothing was started",
         ),
-        used("error", "scala-flavoured-msg", "Scala-flavoured `msg`", "messages:readable"),
+        used("error", "scala-flavoured-msg", "Scala-style `msg`", "messages:readable"),
         used("error", "msg", "`msg`, `message`, `error`", f"{_R}.error_reader"),
         used("error", "expired-token-401", "401 or an HTML page for an expired token", f"{_R}.error_reader"),
         used(

@@ -191,7 +191,7 @@ TABLE = Table(
             "Says nothing about the tests, so the counts decide the checks",
         ),
         used("state", "error", "`error`", "models:_STATES[error]"),
-        used("state", "canceled", "`canceled`, which the server may also set by itself", "models:_STATES[canceled]"),
+        used("state", "canceled", "`canceled`, which the server may also set on its own", "models:_STATES[canceled]"),
         used("state", "any-other-word", "any other status", "dagster_runs.remote_run.state:parse_state"),
         used("login", "bearer-token-jwt", "bearer token: JWT, personal access token", f"{_R}.access_token {_R}.auth"),
         used(

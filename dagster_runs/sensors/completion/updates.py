@@ -95,7 +95,7 @@ class ListRead:
     def apply(self, outages: OutageTracker) -> None:
         """See `Update`."""
         outages.list_read(self.name, self.error, is_offered=self.is_offered)
-        # If the vendor refuses only this list, that is no outage.
+        # A vendor that refuses only this list is available.
         if self.error is not None and not isinstance(self.error, InvalidRequestError):
             outages.failed(self.error)
 
