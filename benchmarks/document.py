@@ -51,8 +51,8 @@ Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {l
   read and written before the POST delays everything after it. The entry with the vendor's run id is written during the
   first pause, which becomes shorter by the same amount. So all reads and writes together, in the next row, take longer
   than they delay the run. Their total is what the ledger costs if there is no such pause: in the step of a deferred
-  run, or with a `poll_interval` of a second or two. Two queries do not count. One checks whether the Dagster run was
-  terminated, and is needed anyway, although the ledger also takes the start time of the Dagster run from it. The other
+  run, or with a `poll_interval` of a second or two. Two queries are not included. One checks whether the Dagster run
+  was terminated. It is needed anyway, and the ledger also takes the start time of the Dagster run from it. The other one
   reads the durations of earlier runs for the poll schedule, during the same pause. Each run belongs to its own asset.
   Since the entries that an asset has written in the last hour are read before each start, an asset that runs every
   minute costs more.
@@ -61,8 +61,8 @@ Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {l
   are copied for the others. "First tick of a new process" is the longest of the ticks until all runs are known: a tick
   reads the event log until second {reading:.0f}, and begins status calls until second {polling:.0f}. "Nothing to do" is
   a tick in which no run is due. With thousands of runs of a vendor that cannot list them, some run is always due. "Tick
-  that reports" is the longest tick after all runs have ended, among the ticks within {reporting:.0f} s. There are
-  {assets} assets, unless each run has its own.
+  that reports" is the longest of the ticks that report the outcomes after all runs have ended, for up to
+  {reporting:.0f} s. There are {assets} assets, unless each run has its own.
 - **Loading**: {loading:,} assets are defined and resolved in a new process. Imports are not included.
 
 ## Ticks in detail

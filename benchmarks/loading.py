@@ -37,7 +37,7 @@ def ours(times: int) -> list[float]:
 
 
 def plain(times: int) -> list[float]:
-    """Returns the same for plain Dagster assets with as many checks."""
+    """Returns the same for plain Dagster assets with the same number of checks."""
     return _measure(_PLAIN, times)
 
 

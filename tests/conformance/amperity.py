@@ -23,7 +23,7 @@ TABLE = Table(
             "list",
             "GET `/workflow/runs`",
             f"{_R}.list_workflows",
-            "To find a run after a lost start response, to poll deferred runs, and to observe runs started elsewhere",
+            "Used to find runs after a lost start response, poll deferred runs, and observe runs started elsewhere",
         ),
         used("endpoint", "token", "POST `/v0/oauth2/token`", f"{_R}.token_url"),
         left_out(
@@ -107,7 +107,7 @@ TABLE = Table(
             "ended-from",
             "`ended_from`, `ended_to`",
             f"{_R}.list_finished",
-            "To find the finished runs among many deferred ones",
+            "Used to find the finished runs among many deferred ones",
         ),
         left_out(
             "parameter", "limit", "`limit`", "neither default nor maximum is documented; the server's own limit works"
@@ -206,7 +206,8 @@ TABLE = Table(
             "field",
             "list-bare-workflow",
             "a single workflow instead of a list",
-            "occurs in one example only, against the specification; it raises an error that quotes the response",
+            "appears in only one example, and contradicts the specification. "
+            "It raises an error that quotes the response",
         ),
         used("state", "scheduled", "Scheduled", "models:_STATES[scheduled]"),
         used("state", "started", "Started", "models:_STATES[started]"),

@@ -29,7 +29,7 @@ class CoveringTest:
 
 
 def links(tests: Iterable[CoveringTest]) -> str:
-    """Returns links to the files of these tests, for a page in docs/. The row's id leads to the test in its file."""
+    """Returns links to the files of these tests, for a page in docs/. Each file contains the id of the row."""
     files = dict.fromkeys(test.file for test in tests)
     return "<br>".join(f"[{file.rpartition('/')[2]}](../tests/{file})" for file in files)
 

@@ -31,7 +31,7 @@ TABLE = Table(
             "list",
             "GET `/projects/{code}/jobs`",
             f"{_R}.jobs_since",
-            "To find a run after a lost start response, to poll deferred runs, and to observe runs started elsewhere",
+            "Used to find runs after a lost start response, poll deferred runs, and observe runs started elsewhere",
         ),
         used("endpoint", "test-run", "GET `/test-runs/{id}`", f"{_R}.get_test_run"),
         used(
@@ -47,14 +47,14 @@ TABLE = Table(
             "suite",
             "GET `/test-suites/{id}`, `/table-groups/{id}` (new)",
             f"{_R}.project_of",
-            "To find the project of the suite or table group",
+            "Used to find the project of the suite or table group",
         ),
         used(
             "endpoint",
             "openapi",
             "GET `/api/openapi.json`",
             f"{_R}.knows_match_schema_name",
-            "To detect whether the server supports `match_schema_name`",
+            "Used to detect whether the server supports `match_schema_name`",
         ),
         used("endpoint", "token", "POST `/oauth/token`", "resource:TestGenResource.auth"),
         left_out(
