@@ -53,9 +53,9 @@ Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {l
   than they delay the run. Their total is what the ledger costs if there is no such pause: in the step of a deferred
   run, or with a `poll_interval` of a second or two. Two queries are not included. One checks whether the Dagster run
   was terminated. It is needed anyway, and the ledger also takes the start time of the Dagster run from it. The other
-  one reads the durations of earlier runs for the poll schedule, during the same pause. Each run belongs to its own asset.
-  Since the entries that an asset has written in the last hour are read before each start, an asset that runs every
-  minute costs more.
+  one reads the durations of earlier runs for the poll schedule, during the same pause. Each run belongs to its own
+  asset. Since the entries that an asset has written in the last hour are read before each start, an asset that runs
+  every minute costs more.
 - **Ticks**: the sensor runs in its own process, as in the daemon. The tick is evaluated, then its events are stored one
   by one, then its cursor. All runs are really started in the sandbox: one of them by a real step, whose ledger entries
   are copied for the others. "First tick of a new process" is the longest of the ticks until all runs are known: a tick

@@ -25,7 +25,7 @@ from tests.sensors.driving import Driver, completion
 MINUTES, SPREAD = 10, 0.04
 """The mean duration of the remote runs, and the standard deviation as a share of it. Durations vary normally."""
 INTERVAL = 10.0
-"""Seconds between two ticks of the completion sensor, which is its default."""
+"""Seconds between two ticks of the completion sensor: the default."""
 
 
 @dataclass

@@ -27,8 +27,8 @@ def partition_key(number: int) -> str:
 def deferred_assets(vendor: str, count: int, partitions: int, group: str) -> list[dg.AssetsDefinition]:
     """Returns assets of one vendor. Each group of assets has its own ledgers.
 
-    Runs of the same asset and partition are reported one after another, with a tick for each. So 1,000 runs of an asset
-    that are in flight at the same time belong to 1,000 partitions.
+    Runs of the same asset and partition are reported one after another, one per tick. So 1,000 runs of an asset that
+    are in flight at the same time belong to 1,000 partitions.
 
     Args:
         vendor: The vendor.
