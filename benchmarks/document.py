@@ -49,9 +49,9 @@ Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {l
 - **The ledger**: the same run with and without the ledger, alternately, in one process that has executed other runs
   before. Each run succeeds at the first attempt. The limit applies to how much later the run's end is detected. What is
   read and written before the POST delays everything after it. The entry with the vendor's run id is written during the
-  first pause, which becomes shorter by the same amount. So all reads and writes together, in the next row, take longer
-  than they delay the run. Their total is what the ledger costs if there is no such pause: in the step of a deferred
-  run, or with a `poll_interval` of a second or two. Two queries are not included. One checks whether the Dagster run
+  first pause, which becomes shorter by the same amount. So the total time of all reads and writes (the next row of the
+  table) exceeds the delay. The total is what the ledger costs if there is no such pause: in the step of a deferred run,
+  or with a `poll_interval` of a second or two. Two queries are not included. One checks whether the Dagster run
   was terminated. It is needed anyway, and the ledger also takes the start time of the Dagster run from it. The other
   one reads the durations of earlier runs for the poll schedule, during the same pause. Each run belongs to its own
   asset. Since the entries that an asset has written in the last hour are read before each start, an asset that runs

@@ -92,7 +92,7 @@ What to do
      RudderStack's API cannot cancel runs, so the log says where to stop its run.
   5. Open {url}/assets/amperity_ingest and materialize a range of days: one workflow covers the whole range.
   6. Materialize {url}/assets/churn_model: its step finishes at once, and no process waits for the pipeline.
-     A sensor reports the result some seconds after the pipeline finishes, and churn_scores follows by its
+     A sensor reports the result a few seconds after the pipeline finishes, and churn_scores follows by its
      automation condition.
 
 Press Ctrl-C to stop everything.
