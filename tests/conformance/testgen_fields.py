@@ -107,7 +107,9 @@ FIELDS = [
         "the job has the same data",
     ),
     used("field", "results-items", "results: `items`", "models:FailingTestPage.items"),
-    left_out("field", "results-total", "results: `total`", "one page per status has as many tests as are shown"),
+    left_out(
+        "field", "results-total", "results: `total`", "one page for each status contains all tests that are shown"
+    ),
     used("field", "results-result-status", "results: `result_status`", "models:FailingTest.result_status"),
     used("field", "results-result-message", "results: `result_message`", "models:FailingTest.result_message"),
     used("field", "results-table-name", "results: `table_name`", "models:FailingTest.table_name"),
@@ -131,7 +133,7 @@ FIELDS = [
         "results-schema-name",
         "results: `schema_name`",
         "models:FailingTest.schema_name",
-        "Read but not shown, because it is that of the table group",
+        "Read but not shown, because it is the table group's schema",
     ),
     left_out(
         "field",
