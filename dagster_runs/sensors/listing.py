@@ -9,7 +9,8 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import UnexpectedResponseError
 
 ListRuns = Callable[[float, float | None], Iterator[ListedRun] | None]
-"""Lists the runs between two times in epoch seconds; ``None`` stands for now, and as the result for no such list."""
+"""Lists the runs between two times in epoch seconds; the second one is ``None`` for now. Returns ``None`` if the vendor
+has no such list."""
 
 
 class ListReader:

@@ -51,7 +51,7 @@ def test_a_run_that_finished_with_an_error_has_not_ended_finished(
     check = checks(result)["run_status"]
     assert not check.passed
     assert check.description == f"The RudderStack Profiles run {said}"
-    assert check.metadata["word"].value == "finished"
+    assert check.metadata["vendor_status"].value == "finished"
     assert f"{said}: warehouse is suspended" in failure(result)
     observed = instance.fetch_observations(dg.AssetKey("features"), limit=10).records
     assert any(said in (record.asset_observation.description or "") for record in observed)

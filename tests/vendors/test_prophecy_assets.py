@@ -59,7 +59,7 @@ class TestOutcome:
         assert "Did you mean one of the following?" in failure(result)
         status = checks(result)["run_status"]
         assert not status.passed
-        assert status.metadata["word"].value == "ERROR"
+        assert status.metadata["vendor_status"].value == "ERROR"
         error = status.metadata["error"]
         assert isinstance(error, dg.TextMetadataValue)
         assert len((error.value or "").splitlines()) > 3

@@ -61,7 +61,7 @@ class TestOutcome:
         assert "ended exited: the recipient left the journey before its end" in failure(result)
         # Whoever has left is not sent through the journey once more.
         assert sandbox.starts("segmentflow") == 1
-        assert checks(result)["run_status"].metadata["word"].value == "exited"
+        assert checks(result)["run_status"].metadata["vendor_status"].value == "exited"
 
     @pytest.mark.covers("segmentflow.state.exited", "end.exited")
     def test_leaving_early_is_good_where_the_user_says_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
@@ -69,7 +69,7 @@ class TestOutcome:
         run = SegmentflowJourneyRun(journey_key=key, recipient=ANNA, on_exited="succeed")
         result = start(run, sandbox, instance)
         assert result.success
-        assert checks(result)["run_status"].metadata["word"].value == "exited"
+        assert checks(result)["run_status"].metadata["vendor_status"].value == "exited"
 
     @pytest.mark.covers("segmentflow.state.any-other-word")
     def test_an_unknown_word_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -97,7 +97,7 @@ def _time(name: str, time: datetime | None) -> dict[str, Any]:
 def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> CheckOutcome:
     """Returns the outcome of the ``run_status`` check."""
     # The vendor's own status and error are metadata, which is shown as text. Dagster renders descriptions as markdown.
-    texts = {"run_id": run_id, "word": status.vendor_status, "error": status.error or None}
+    texts = {"run_id": run_id, "vendor_status": status.vendor_status, "error": status.error or None}
     return CheckOutcome(
         RUN_STATUS,
         passed=status.state is RunState.SUCCEEDED,

@@ -161,7 +161,7 @@ class Completion(SensorTicks):
                 deferred_run.phase = Phase.DONE
                 tick.context.log.warning(
                     "The checks of %s were not reported before this process began, and its result can no longer be "
-                    "fetched: its materialization keeps no check results",
+                    "fetched. Its materialization has no check results",
                     deferred_run,
                 )
                 self._follow_ups.request(deferred_run, tick.output, tick.context, state=RunState.SUCCEEDED)
