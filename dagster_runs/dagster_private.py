@@ -96,7 +96,7 @@ def newest_evaluations(
     """Yields the evaluations of a check since a point in time, newest first, stored with or without a run.
 
     The public API reads materializations and observations, but not evaluations, and the events of evaluations cannot be
-    found by their asset either (measured on 1.13.27). A record has the time of its plan, or of the evaluation if that was
+    found by their asset either (measured on 1.13.27). A record has the time of its plan, or of the evaluation if it was
     stored without a run. The event has the time of the machine; the record has the database's local time.
 
     Args:
