@@ -16,8 +16,8 @@ _PAGE = """\
 # Performance
 
 `make bench` writes this page with all its numbers. All figures were measured in one run on one machine. They are
-compared with [dagster-rudderstack](https://pypi.org/project/dagster-rudderstack/) {peer} as published, and with the limits
-that this project sets for itself. A cell shows the median, and the minimum and maximum in parentheses.
+compared with [dagster-rudderstack](https://pypi.org/project/dagster-rudderstack/) {peer} as published, and with the
+limits that this project sets for itself. A cell shows the median, and the minimum and maximum in parentheses.
 `EXCEEDED` marks a limit that was not met.
 
 Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {load}

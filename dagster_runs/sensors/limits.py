@@ -34,13 +34,13 @@ MAX_LISTED_PER_POLL = 20
 LISTED_LATE = 900.0
 """A vendor may list a run this late, or with a creation time that is this much too early by our clock."""
 SLOW_LIST_RETRY_SECONDS = 120.0
-"""How long a list is skipped that took all its time and showed nothing: individual polls need the time."""
+"""How long a list is skipped that took too long, or showed nothing in its time: individual polls need the time."""
 FILTER_RETRY_SECONDS = 3600.0
 """How long the list of finished runs is skipped after the vendor has refused its filter."""
 MIN_LIST_PART = 60.0
 """The minimum length of a part, for a list that is too long for a tick and is read in parts."""
 MIN_LISTED = 20
-"""The entries of a part that are read no matter how long it takes, so that each tick makes progress."""
+"""The entries of a part that the observation sensor reads no matter how long it takes, so that it makes progress."""
 LIST_OVERLAP = 15.0
 """The overlap of two parts. The vendor's clock is known only as precisely as its responses are fast."""
 MAX_SILENCE = 3600.0

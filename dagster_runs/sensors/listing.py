@@ -24,7 +24,13 @@ class ListReader:
         self._part = inf
 
     def read(
-        self, list_runs: ListRuns, since: float, show: Callable[[ListedRun], None], has_time: Callable[[], bool]
+        self,
+        list_runs: ListRuns,
+        since: float,
+        show: Callable[[ListedRun], None],
+        has_time: Callable[[], bool],
+        *,
+        at_least: int = 1,
     ) -> Iterator[float]:
         """Shows all runs since a point in time, and some earlier ones, because a run may be listed late.
 
@@ -33,6 +39,7 @@ class ListReader:
             since: Epoch seconds.
             show: Receives a run.
             has_time: Whether there is time for another run.
+            at_least: The number of runs of a part that are shown no matter how long it takes.
 
         Yields:
             Epoch seconds up to which all runs were shown, after each part; finally the time at which reading began.
@@ -41,7 +48,7 @@ class ListReader:
             UnexpectedResponseError: The vendor's response is not a list, or even the shortest part has too many pages.
         """
         began = current_clock().wall()
-        begin = since - limits.LISTED_LATE
+        begin = min(since, began) - limits.LISTED_LATE  # the clock may have been ahead when the last reading ended
         while begin < began:
             end = min(begin + self._part, began)
             listed = list_runs(begin, None if end == began else end)
@@ -52,7 +59,7 @@ class ListReader:
                 for read, run in enumerate(listed, 1):
                     show(run)
                     has_shown = True
-                    if read >= limits.MIN_LISTED and not has_time():
+                    if read >= at_least and not has_time():
                         break
                 else:
                     is_read = True

@@ -60,7 +60,6 @@ class TickOutput:
             belong to later runs.
         events: Other events to be stored.
         requests: Dagster runs to be launched.
-        runs: The number of runs that the observation sensor has reported.
         runless_evaluations: Checks and partitions for which ``evaluations`` has an evaluation.
         was_stored: Asks Dagster whether it has stored the last reported run; ``None`` without events.
     """
@@ -69,7 +68,6 @@ class TickOutput:
     evaluations: list[dg.AssetCheckEvaluation] = field(default_factory=list)
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
-    runs: int = 0
     runless_evaluations: set[tuple[dg.AssetCheckKey, str | None]] = field(default_factory=set)
     was_stored: Callable[[dg.DagsterInstance], bool] | None = None
 

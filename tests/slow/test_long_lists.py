@@ -14,11 +14,12 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntr
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
+from dagster_runs.sensors.completion import poller as poller_module
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.poller import ResourcePoller
 from dagster_runs.sensors.completion.polling import PolledResource
-from dagster_runs.sensors.completion.updates import Update
+from dagster_runs.sensors.completion.updates import RoundEnded, Update
 from dagster_runs.sensors.listing import ListReader
 from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.sensors.registry import resolve_assets
@@ -273,6 +274,39 @@ def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox
     sandbox.advance(100)
     polled(ResourcePoller("amperity"), deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
+
+
+def test_an_error_of_ours_in_a_worker_fails_the_round(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("an error of ours")
+
+    monkeypatch.setattr(poller_module, "poll_run", broken)
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    due = [_deferred_run(asset, sandbox)]
+    with pytest.raises(RuntimeError, match="an error of ours"):
+        polled(ResourcePoller("amperity"), due, due, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+
+
+def test_a_vendor_that_hangs_is_unresponsive_in_each_round(sandbox: Sandbox) -> None:
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    due = [_deferred_run(asset, sandbox)]
+    resource, poller = _amperity(sandbox, request_timeout=3), ResourcePoller("amperity")
+    sandbox.add_fault(Fault("hang", path="/workflow/runs", seconds=2))
+    rounds = [polled(poller, due, due, resource, current_clock().monotonic() + 0.3)[-1] for _ in range(3)]
+    assert rounds == [RoundEnded(1, is_unresponsive=True)] * 3
+
+
+def test_a_list_that_takes_the_whole_round_is_left_out_for_a_while(sandbox: Sandbox) -> None:
+    sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
+    [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
+    deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
+    sandbox.advance(100)
+    resource, poller = _knowing(_amperity(sandbox), sandbox), ResourcePoller("amperity")
+    sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs$", seconds=0.6))
+    polled(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.4)
+    polled(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
+    assert _lists_of_ends(sandbox)[1:] == [True, False], "the list of finished runs is not read again"
 
 
 def polled(poller: ResourcePoller, *given: Any) -> list[Update]:

@@ -51,7 +51,8 @@ class Failures:
         output = tick.output
         # Requests take time, like events, so half of the time is left for the runs that succeeded: a thousand failures
         # at one vendor must not delay the successes of others.
-        share = 2 if any(one.phase is Phase.SUCCEEDED for one in tick.deferred_runs) else 1
+        has_successes = tick.in_phase(Phase.SUCCEEDED) or tick.in_phase(Phase.MATERIALIZED)
+        share = 2 if has_successes else 1
         most, max_reported = max(1, limits.MAX_TICK_REQUESTS // share), limits.MAX_TICK_EVENTS // share // 2
         before = len(output.requests)
         reportable = self._find_reportable(tick, most=most, max_reported=max_reported)

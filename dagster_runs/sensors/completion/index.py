@@ -113,7 +113,7 @@ class DeferredRunIndex:
         self._pass = None
 
     def _reading(self) -> Iterator[None]:
-        """Reads the event log once, one event at a time."""
+        """Reads the event log once. Yields after each event and each query, so that the time can be checked."""
         wanted = [(asset, key) for asset in self._assets for key in asset.keys]
         long_ago = machine_time(current_clock().wall() - limits.REREAD_BY_TIMESTAMP)
         settled: list[int] = []
@@ -126,12 +126,14 @@ class DeferredRunIndex:
                     settled.append(event.storage_id)
                 self._apply_event(asset, event)
                 yield
+            yield  # also after a query that found nothing
         if not self.is_complete:
             # Read after the entries, because a run is recorded before it is reported.
             for asset, key in self._with_reports(wanted):
                 for event in self._events(self._instance.fetch_materializations, key):
                     self._mark_reported(asset, event)
                     yield
+                yield
             self.is_complete = True
         self._from = max([self._from, *(storage_id for storage_id in settled if storage_id < first_unsettled)])
         self._settle(current_clock().monotonic())

@@ -127,7 +127,8 @@ class ResourcePoller:
                 are applied in a later tick.
         """
         clock, this = current_clock(), _Round(resource, until)
-        self._calls = {deferred_run: call for deferred_run, call in self._calls.items() if not call.done()}
+        self._drop_ended_calls()
+        still_running = len(self._calls)
         wanted = [deferred_run for deferred_run in due if deferred_run not in self._calls]
         # No matter how long the lists take, some runs that are past their deadline are polled in each tick.
         now = clock.wall()
@@ -141,12 +142,19 @@ class ResourcePoller:
             self._begin(this, deferred_run)
         wait(self._calls.values(), timeout=max(0.0, until - clock.monotonic()))
         for call in self._calls.values():
-            # A run whose call has not begun is due again in the next tick. An error of ours fails the tick.
-            if not call.cancel() and call.done():
+            call.cancel()  # if it has not begun; the run is due again in the next tick
+        self._drop_ended_calls()
+        polls, ended = still_running + this.polls, clock.monotonic()
+        was_asked = polls > 0 or any(ended < skipped for skipped in self._skipped_until.values())
+        self.updates.put(RoundEnded(polls, was_asked and not this.has_response and ended >= until))
+
+    def _drop_ended_calls(self) -> None:
+        """Forgets the calls that have ended. An error of ours fails the round, and the tick with it."""
+        ended = [(deferred_run, call) for deferred_run, call in self._calls.items() if call.done()]
+        for deferred_run, call in ended:
+            del self._calls[deferred_run]
+            if not call.cancelled():
                 call.result()
-        ended = clock.monotonic()
-        was_asked = this.polls > 0 or any(ended < skipped for skipped in self._skipped_until.values())
-        self.updates.put(RoundEnded(this.polls, was_asked and not this.has_response and ended >= until))
 
     def _read_lists(self, this: _Round, due: Sequence[DeferredRun], active: Iterable[DeferredRun]) -> set[DeferredRun]:
         """Reads the vendor's lists until they have shown all runs that are due. Returns the runs that were shown."""
@@ -184,7 +192,9 @@ class ResourcePoller:
         now = clock.monotonic()
         if not list_read.is_offered:
             self._skipped_until[name] = now + limits.FILTER_RETRY_SECONDS
-        elif now >= reading.until and reading.entries == entries_before:
+        elif now >= this.until or (
+            now >= reading.until and reading.entries == entries_before and not reading.is_complete
+        ):
             self._skipped_until[name] = now + limits.SLOW_LIST_RETRY_SECONDS
 
     def _read_finished(self, this: _Round, reading: _ListReading) -> None:

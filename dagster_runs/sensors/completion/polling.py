@@ -36,6 +36,12 @@ class PolledResource:
         """Whether a round of an earlier tick is still in progress."""
         return self.round is not None and not self.round.done()
 
+    def finish_round(self) -> None:
+        """Forgets a round that has ended. An error of ours in it fails this tick."""
+        if self.round is not None and self.round.done():
+            ended, self.round = self.round, None
+            ended.result()
+
     def apply_updates(self) -> None:
         """Applies what was learned since the last call."""
         while True:
@@ -78,6 +84,7 @@ class Polling:
         """
         clock = current_clock()
         until = begun + limits.TICK_POLL_UNTIL
+        self._finish_rounds()
         self._apply_updates()
         soon = clock.wall() + self._interval / 2
         active = group_by(
@@ -99,10 +106,7 @@ class Polling:
                 if not polled.outages.is_unresponsive:  # an unresponsive vendor must not delay the others in each tick
                     pending.append(polled.round)
         wait(pending, timeout=max(1.0, until - clock.monotonic() + 1))
-        for polled in self._resources.values():
-            if polled.round is not None and polled.round.done():
-                ended, polled.round = polled.round, None
-                ended.result()  # an error of ours fails this tick and no other
+        self._finish_rounds()
         self._apply_updates()
 
     def leave_overdue(self, deferred_runs: Iterable[DeferredRun], unusable: Iterable[str]) -> None:
@@ -142,6 +146,10 @@ class Polling:
         """The errors of vendors that have been refusing our credentials for a while."""
         found = [polled.outages.credential_problem for polled in self._resources.values()]
         return [credential_problem for credential_problem in found if credential_problem is not None]
+
+    def _finish_rounds(self) -> None:
+        for polled in self._resources.values():
+            polled.finish_round()
 
     def _apply_updates(self) -> None:
         for polled in self._resources.values():

@@ -105,7 +105,7 @@ class RoundEnded:
     """A round of polling has finished.
 
     Attributes:
-        polls: The number of status calls that finished in it, or were in progress.
+        polls: The number of status calls that began in it, or were in progress when it began.
         is_unresponsive: Whether the vendor did not respond before the time was up.
     """
 

@@ -153,7 +153,8 @@ class ResourceObserver:
         def has_time() -> bool:
             return clock.monotonic() <= until
 
-        for read_to in self.memory.list_reader.read(self._list_runs, self.cursor.listed_until, show, has_time):
+        since, at_least = self.cursor.listed_until, limits.MIN_LISTED
+        for read_to in self.memory.list_reader.read(self._list_runs, since, show, has_time, at_least=at_least):
             self.listed_to = read_to if read_to >= now else read_to - limits.LIST_OVERLAP
         if self.listed_to < now:
             self.output.problems.append(f"{self.name}: its list is too long for one tick; the next tick continues")
