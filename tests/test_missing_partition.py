@@ -109,7 +109,7 @@ def test_its_end_is_reported_when_it_is_deferred(
     driver.ticks(clock, 40)
     materialized = instance.fetch_materializations(dg.AssetKey("it"), limit=9).records
     assert len(materialized) == (1 if suite == well_known.SUITE_CLEAN else 0)
-    assert ["ended error" in failure(result) for result in driver.runs] == [True] * (1 - len(materialized))
+    assert ["ended with status error" in failure(result) for result in driver.runs] == [True] * (1 - len(materialized))
     assert sandbox.starts("testgen") == 1
 
 

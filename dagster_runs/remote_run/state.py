@@ -87,21 +87,21 @@ class RunStatus:
     raw: Any = field(default=None, repr=False)
 
     @property
-    def plain_word(self) -> str:
+    def plain_status(self) -> str:
         """The vendor's status without markdown characters, because Dagster renders descriptions as markdown."""
         kept = (c if c.isalnum() or c in " _-" else " " for c in self.vendor_status)
         return " ".join("".join(kept).split())
 
     @property
-    def ending(self) -> str:
-        """The outcome as part of a sentence: ``ended failed``, or ``failed, though its status is finished``."""
+    def outcome_text(self) -> str:
+        """The outcome as part of a sentence, such as ``ended with status failed``."""
         if (
             self.state in (RunState.FAILED, RunState.CANCELED)
             and _normalized(self.vendor_status) in _SOUND_LIKE_SUCCESS
         ):
             verb = "failed" if self.state is RunState.FAILED else "was canceled"
-            return f"{verb}, though its status is {self.plain_word}"
-        return f"ended {self.plain_word}"
+            return f"{verb}, though its status is {self.plain_status}"
+        return f"ended with status {self.plain_status}"
 
     @property
     def duration_seconds(self) -> float | None:

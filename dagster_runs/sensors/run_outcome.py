@@ -135,7 +135,7 @@ class RunOutcome:
             *(
                 dg.AssetObservation(
                     key,
-                    description=f"The {run_name} {self.status.ending}",
+                    description=f"The {run_name} {self.status.outcome_text}",
                     metadata=self._metadata(),
                     partition=partition,
                 )

@@ -42,17 +42,16 @@ def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
         CannotRequestRun: They do not exist, so a Dagster run cannot materialize them.
         NotPrepared: An error in code prevented the check.
     """
-    partitions_def = deferred_run.asset.definition.partitions_def
-    if partitions_def is None or not deferred_run.partitions:
-        may_have_none = partitions_def is None or deferred_run.asset.remote.options.on_missing_partition == "start"
-        fits = may_have_none and not deferred_run.partitions
-    else:
-        fits = _has(partitions_def, deferred_run.partitions, instance)
-    if not fits:
-        partition = deferred_run.partitions[0] if deferred_run.partitions else "no partition"
-        raise CannotRequestRun(
-            f"It materialized {partition}, which is no longer a partition of {deferred_run.keys[0].to_user_string()}"
-        )
+    partitions_def, partitions = deferred_run.asset.definition.partitions_def, deferred_run.partitions
+    asset = deferred_run.keys[0].to_user_string()
+    if partitions_def is None and partitions:
+        raise CannotRequestRun(f"It materialized partition {partitions[0]}, but {asset} no longer has partitions")
+    if partitions_def is None or (not partitions and deferred_run.asset.remote.options.on_missing_partition == "start"):
+        return
+    if not partitions:
+        raise CannotRequestRun(f"It was started without a partition, but {asset} has partitions")
+    if not _has(partitions_def, partitions, instance):
+        raise CannotRequestRun(f"It materialized {partitions[0]}, which is no longer a partition of {asset}")
 
 
 def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str], instance: dg.DagsterInstance) -> bool:

@@ -61,7 +61,7 @@ def test_what_a_run_brought_is_on_the_assets_page(
 def test_a_failed_pipelines_error_is_readable_on_its_check(demo: RunningDemo, page: Page, run_id: str) -> None:
     said = page.get_by_text("cannot be resolved")
     open_until_shown(page, demo.asset_url("churn_report", view="checks") + "&checkDetail=run_status", said)
-    expect(page.get_by_text("The Prophecy pipeline run ended ERROR").first).to_be_visible()
+    expect(page.get_by_text("The Prophecy pipeline run ended with status ERROR").first).to_be_visible()
 
 
 @pytest.mark.parametrize(

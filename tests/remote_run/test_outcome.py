@@ -249,7 +249,7 @@ class TestFailure:
     ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
         result = run_tests(sandbox, instance)
-        assert "ended canceled" in failure(result)
+        assert "ended with status canceled" in failure(result)
         assert checks(result)["run_status"].passed is False
 
     @pytest.mark.covers("end.no-details")

@@ -72,7 +72,7 @@ def test_a_failure_of_each_kind_of_partitions_in_one_tick(
     driver.tick()
     tags = [instance.get_run_by_id(run.run_id).tags for run in driver.runs]
     assert {own.get("dagster/partition") for own in tags} == set(assets)
-    assert all("ended failed" in failure(run).casefold() for run in driver.runs)
+    assert all("ended with status failed" in failure(run).casefold() for run in driver.runs)
 
 
 def test_a_failure_whose_dagster_run_has_a_tag_that_makes_no_sense(

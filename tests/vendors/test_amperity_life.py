@@ -125,7 +125,7 @@ class TestFailing:
     ) -> None:
         sandbox.set_behavior(run.target, Behavior(outcome="fail", error="<b>table</b> is gone"))
         result = run_workflow(sandbox, instance, run)
-        assert "ended failed: <b>table</b> is gone" in failure(result)
+        assert "ended with status failed: <b>table</b> is gone" in failure(result)
         status = checks(result)["run_status"]
         assert status.passed is False
         assert status.metadata["error"].value == "<b>table</b> is gone"
@@ -146,7 +146,7 @@ class TestFailing:
     @pytest.mark.covers("amperity.field.error-cancel")
     def test_a_workflow_that_somebody_stops_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(COURIERS.target, Behavior(outcome="cancel", stopped_state="stopped"))
-        assert "ended stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
+        assert "ended with status stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
 
     def test_what_the_vendor_refuses_is_not_retried(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = AmperityWorkflowRun(config_id=well_known.AMPERITY_FILES)

@@ -47,7 +47,10 @@ class TestOutcome:
     ) -> None:
         result = start(SegmentflowJourneyRun(**named, recipient=ANNA), sandbox, instance)
         assert not result.success
-        assert "ended failed: Step 2 (Send email): template 'welcome-back' has no sender profile" in failure(result)
+        assert (
+            "ended with status failed: Step 2 (Send email): template 'welcome-back' has no sender profile"
+            in failure(result)
+        )
         status = checks(result)["run_status"]
         assert not status.passed
         assert "no sender profile" in status.metadata["error"].value
@@ -58,7 +61,7 @@ class TestOutcome:
         run = SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_EXITING_KEY, recipient=ANNA)
         result = start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
         assert not result.success
-        assert "ended exited: the recipient left the journey before its end" in failure(result)
+        assert "ended with status exited: the recipient left the journey before its end" in failure(result)
         # Whoever has left is not sent through the journey once more.
         assert sandbox.starts("segmentflow") == 1
         assert checks(result)["run_status"].metadata["vendor_status"].value == "exited"

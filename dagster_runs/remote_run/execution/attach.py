@@ -88,7 +88,7 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
         log.info("%s ended with status %s; starting a new run", execution.describe_run(run_id), status.vendor_status)
         if execution.options.wait == "defer" and has_failed:
             # Recorded so that the completion sensor requests no Dagster run to report a run that is retried here.
-            message = f"The {execution.description} {status.ending}; starting a new run"
+            message = f"The {execution.description} {status.outcome_text}; starting a new run"
             execution.record(EntryKind.ENDED, message, execution.handle_of(record, run_id), status=status)
         return None
     if status.state is RunState.SUCCEEDED and execution.ledger.was_reported_before(run_id):

@@ -182,7 +182,7 @@ def wait_for_cancel(
     if status.state is not RunState.SUCCEEDED:  # the result of a run that succeeded can still be used
         execution.record(
             EntryKind.ENDED,
-            f"The {execution.description} ended {status.plain_word}, because {why}",
+            f"The {execution.description} ended with status {status.plain_status}, because {why}",
             handle,
             status=status,
         )

@@ -101,7 +101,7 @@ def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> C
     return CheckOutcome(
         RUN_STATUS,
         passed=status.state is RunState.SUCCEEDED,
-        description=f"The {run.vendor} {run.label} {status.ending}",
+        description=f"The {run.vendor} {run.label} {status.outcome_text}",
         metadata={name: dg.MetadataValue.text(text) for name, text in texts.items() if text is not None},
     )
 

@@ -53,7 +53,7 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
         return
     execution.record(
         EntryKind.ENDED,
-        f"The {execution.description} {status.ending}",
+        f"The {execution.description} {status.outcome_text}",
         handle,
         status=status,
         metadata=known.metadata,
@@ -61,8 +61,9 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
     reported_checks = [check for check in known.checks if check.name in run.checks_on_failure]
     yield from check_events(execution.step, [outcome, *reported_checks])
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
+    error = f": {status.error}" if status.error else ""
     raise kind(
-        f"{execution.describe_run(handle.run_id)} {status.ending}" + (f": {status.error}" if status.error else ""),
+        f"{execution.describe_run(handle.run_id)} {status.outcome_text}{error}",
         vendor=run.vendor,
         run_id=handle.run_id,
         hint=f"See {execution.url(handle.run_id)}." if execution.url(handle.run_id) else "",

@@ -173,7 +173,7 @@ class StepPoller:
         if progress == self._recorded:
             return
         self._recorded = progress
-        description = f"The {self._execution.description} is {status.plain_word}"
+        description = f"The {self._execution.description} is {status.plain_status}"
         entry = self._execution.new_entry(
             EntryKind.PROGRESS, description, self._handle, status=status, metadata=progress[1]
         )
