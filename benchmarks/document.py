@@ -47,15 +47,15 @@ Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {l
 - **From the step's start to the POST**: from the time of Dagster's `STEP_START` event to the arrival of the POST at the
   sandbox. dagster_runs writes its ledger before the POST; dagster-rudderstack has no ledger.
 - **The ledger**: the same run with and without the ledger, alternately, in one process that has executed other runs
-  before. Each run succeeds at the first attempt. The limit applies to how much later the run's end is detected. What is
-  read and written before the POST delays everything after it. The entry with the vendor's run id is written during the
+  before. Each run succeeds at the first attempt. The limit applies to how much later the run's end is detected. Reads
+  and writes before the POST delay the start of the remote run. The entry with the vendor's run id is written during the
   first pause, which becomes shorter by the same amount. So the total time of all reads and writes (the next row of the
   table) exceeds the delay. The total is what the ledger costs if there is no such pause: in the step of a deferred run,
-  or with a `poll_interval` of a second or two. Two queries are not included. One checks whether the Dagster run
-  was terminated. It is needed anyway, and the ledger also takes the start time of the Dagster run from it. The other
-  one reads the durations of earlier runs for the poll schedule, during the same pause. Each run belongs to its own
-  asset. Since the entries that an asset has written in the last hour are read before each start, an asset that runs
-  every minute costs more.
+  or with a `poll_interval` of a second or two. Two queries are not included. One checks whether the Dagster run was
+  terminated. It is needed anyway, and the ledger also takes the start time of the Dagster run from it. The other one
+  reads the durations of earlier runs for the poll schedule, during the same pause. Each run belongs to its own asset.
+  Since the entries that an asset has written in the last hour are read before each start, an asset that runs every
+  minute costs more.
 - **Ticks**: the sensor runs in its own process, as in the daemon. The tick is evaluated, then its events are stored one
   by one, then its cursor. All runs are really started in the sandbox: one of them by a real step, whose ledger entries
   are copied for the others. "First tick of a new process" is the longest of the ticks until all runs are known: a tick
@@ -75,7 +75,7 @@ probably finishes. The simulation compares this with polling every ten seconds, 
 the same runs: How long after its end is a run detected, and after how many calls? Each call takes 0.1 to 0.3 s. Each
 asset has {runs} runs, one after another, and up to {kept} earlier ones are known.
 
-For all runs with earlier runs, the median delay is {delay:.0f}% of the delay of a fixed interval, with {calls:.0f}% of
+For assets with earlier runs, the median delay is {delay:.0f}% of the delay of a fixed interval, with {calls:.0f}% of
 its calls. The gain depends on the durations:
 
 - If earlier runs predict the end of the next one within a few percent, the saved calls pay for a poll every half second

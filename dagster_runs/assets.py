@@ -15,8 +15,8 @@ from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.execute import execute_remote_run
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
-from dagster_runs.remote_run.execution.own_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.execution.partitions import fill_from_partition, require_partition
+from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.options import (
     OnConflict,
     OnMissingPartition,
@@ -94,8 +94,8 @@ def build_remote_run_asset(
     asset checks. A retry of the step and a re-execution from failure attach to the run that an earlier attempt started.
 
     Args:
-        run: The run, or a function of the asset's context that returns it. Such a function needs a return type
-            annotation (``-> TestGenTestRun``).
+        run: The run, or a function that takes the asset's context and returns the run. Such a function needs a return
+            type annotation (``-> TestGenTestRun``).
         key: The asset's key.
         specs: The specs of the assets, in place of ``key``, for a run that materializes several assets. The arguments
             that describe one asset (``deps`` to ``description``) are then part of the specs.

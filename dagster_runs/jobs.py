@@ -70,10 +70,10 @@ def build_cancel_job(
             # last of a thousand runs should not have to wait for the others.
             cancellations = [Cancellation(context, deferred_run, vendors) for deferred_run in wanted]
             for cancellation in cancellations:
-                cancellation.ask()
+                cancellation.request()
             for cancellation in cancellations:
                 try:
-                    context.log.info(cancellation.confirm())
+                    context.log.info(cancellation.wait_for_confirmation())
                 except dg.Failure as failure:
                     failures.append(str(failure.description))
         if failures:

@@ -20,7 +20,7 @@ def config_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
         name: dg.Field(
             _config_type(field.annotation, unique=f"{run_class.__name__}_{name}"),
             is_required=False,
-            description=f"For this launch only. {field.description or documented.get(name) or ''}".rstrip(),
+            description=f"Applies to this launch only. {field.description or documented.get(name) or ''}".rstrip(),
         )
         for name, field in run_class.model_fields.items()
     }

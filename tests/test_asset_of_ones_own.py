@@ -227,7 +227,7 @@ def call(
         (lambda c, t, r: t.run(TESTS, c), "pass the asset's own context"),
         (lambda c, t, r: t.run(c, TestGenTestRun), r"`TestGenTestRun\(...\)`"),
         (lambda c, t, r: t.run(c, "8a4f"), "run is a str; pass a run"),
-        (lambda c, t, r: t.run(c, PROFILES), "needs RudderStack's resource, but this is TestGen's"),
+        (lambda c, t, r: t.run(c, PROFILES), "needs a RudderStack resource, but got one of TestGen"),
         (lambda c, t, r: t.run(c, TESTS, assets=["other"]), "names other, but this step materializes only mine"),
         (lambda c, t, r: t.run(c, TESTS, assets=[]), "assets is empty"),
         (lambda c, t, r: t.run(c, TESTS, assets="mine"), "must be a list of asset keys"),

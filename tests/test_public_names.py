@@ -137,7 +137,7 @@ def test_using_the_classes_loads_no_http_library() -> None:
 
 
 # Which of our own rooms each may import, apart from itself and `version`.
-ROOMS = {
+ALLOWED_IMPORTS = {
     "transport": set[str](),
     "remote_run": {"transport", "dagster_private"},
     "vendors": {"transport", "remote_run"},
@@ -168,9 +168,9 @@ def sources(room: str) -> list[Path]:
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", ALLOWED_IMPORTS)
 def test_imports_go_one_way(room: str) -> None:
-    allowed = {room, "version", *ROOMS[room]}
+    allowed = {room, "version", *ALLOWED_IMPORTS[room]}
     wrong = [
         f"{source.relative_to(PACKAGE)}: {module}"
         for source in sources(room)
@@ -229,7 +229,7 @@ def test_what_has_nothing_to_do_with_dagster_does_not_import_it(room: str) -> No
         assert [module for module in imports(source) if module.split(".")[0] == "dagster"] == []
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("transport", "sandbox")])
+@pytest.mark.parametrize("room", [room for room in ALLOWED_IMPORTS if room not in ("transport", "sandbox")])
 def test_only_transport_speaks_http(room: str) -> None:
     for source in sources(room):
         assert [module for module in imports(source) if module.split(".")[0] in HTTP] == []
@@ -248,4 +248,4 @@ def test_nothing_is_decided_by_a_vendors_name(room: str) -> None:
 
 def test_no_file_of_the_package_is_left_out_of_these_rules() -> None:
     top = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert top - set(ROOMS) <= {"__init__", "version"}
+    assert top - set(ALLOWED_IMPORTS) <= {"__init__", "version"}

@@ -108,7 +108,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         """Like `fetch_status`, but treats a run as unknown only if the API itself reports that.
 
         Raises:
-            NotFoundError: The API reports that it does not know the run.
+            NotFoundError: The API reports that the run does not exist.
             VendorError: The status check failed, which says nothing about the run.
         """
         try:
@@ -174,7 +174,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         if self.partition_window_fields is None:
             return self
         fields = dict(zip(self.partition_window_fields, (start, end), strict=True))
-        # If the user set an end of the window, or removed one with null, the partition must not change that.
+        # If the user set the start or end of the window, or cleared it with null, the partition must not override it.
         if self.model_fields_set.intersection(fields):
             return self
         return self.with_overrides(fields, by="The partition")

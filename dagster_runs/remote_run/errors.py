@@ -53,7 +53,7 @@ class RunLost(RemoteRunError):
 
 
 class RunTerminated(RemoteRunError):
-    """The Dagster run was terminated, by a user or a limit. Never retried."""
+    """The Dagster run was terminated by a user, or because it exceeded its maximum runtime. Never retried."""
 
 
 class RunTimedOut(RemoteRunError):

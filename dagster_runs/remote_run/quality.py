@@ -46,7 +46,7 @@ class QualityGate(BaseModel):
         return self
 
 
-def judged_counts(
+def check_counts(
     name: str, summary: str, *, failures: int, warnings: int, gate: QualityGate, metadata: Mapping[str, Any]
 ) -> CheckOutcome:
     """Fails with ERROR for more failures than the gate tolerates, with WARN for more warnings.
@@ -66,7 +66,7 @@ def judged_counts(
     return CheckOutcome(name, passed=False, severity=severity, description=summary, metadata=metadata)
 
 
-def judged_score(name: str, score: float | None, gate: QualityGate, *, without_score: str) -> CheckOutcome:
+def check_score(name: str, score: float | None, gate: QualityGate, *, without_score: str) -> CheckOutcome:
     """Compares a score from 0 to 1 with the gate's thresholds.
 
     Args:

@@ -19,7 +19,7 @@ from typing_extensions import Self
 from dagster_runs.remote_run import settings
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.events import check_specs
-from dagster_runs.remote_run.execution.own_asset import AssetKeyLike, coerced_key, run_in_asset
+from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key, run_in_asset
 from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, WholeNumber
@@ -41,9 +41,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         requests_per_second: The client-side rate limit for everything in this process that uses the same account;
             ``None`` for no limit.
         allow_plain_http: Allow sending credentials over plain HTTP to another machine. Loopback is always allowed.
-        ca_bundle: Path of a PEM file with the certificates of the trusted authorities, for a vendor or proxy with a
-            certificate from a private authority. Defaults to those that ``REQUESTS_CA_BUNDLE`` names, or else the
-            public ones.
+        ca_bundle: Path of a PEM file with trusted CA certificates, for a vendor or proxy that uses a private CA.
+            Defaults to those that ``REQUESTS_CA_BUNDLE`` names, or else the public ones.
         dagster_url: The URL of your Dagster UI. Vendors that show a link back get the URL of the run's page there.
 
     Each setting can be a `dagster.EnvVar` (numbers also a `dagster.EnvVar.int`). The variable's value is validated when
@@ -69,10 +68,10 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     _resolved: dict[str, Any] | None = PrivateAttr(default=None)
 
     def __init__(self, **fields: Any) -> None:
-        super().__init__(**{name: self._kept_secret(name, value) for name, value in fields.items()})
+        super().__init__(**{name: self._secret_as_env_var(name, value) for name, value in fields.items()})
 
     @classmethod
-    def _kept_secret(cls, name: str, value: Any) -> Any:
+    def _secret_as_env_var(cls, name: str, value: Any) -> Any:
         # Dagster writes a resource's literal values to snapshots, which the UI shows and the run storage keeps. For an
         # EnvVar, it writes only the name. So we move a literal secret to this process's environment and use an EnvVar.
         if name not in cls.secret_fields or not isinstance(value, str) or isinstance(value, dg.EnvVar):
@@ -88,7 +87,9 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @classmethod
     def configure_at_launch(cls, **fields: Any) -> Any:
         """Like Dagster's own method, but keeps literal secrets out of what Dagster stores."""
-        return super().configure_at_launch(**{name: cls._kept_secret(name, value) for name, value in fields.items()})
+        return super().configure_at_launch(
+            **{name: cls._secret_as_env_var(name, value) for name, value in fields.items()}
+        )
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -123,7 +124,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return InvalidRequestError(f"{type(self).__name__}: {detail}", vendor=self.vendor, hint=hint)
 
     @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> Self:
+    def _check_credentials(self) -> Self:
         if not self.oauth_fields:
             return self
         *first, last = self.oauth_fields
@@ -252,7 +253,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             partitions_def: The asset's partitions, so that a bad partition does not block good ones.
 
         Raises:
-            DagsterInvalidDefinitionError: The arguments are invalid or do not fit together.
+            DagsterInvalidDefinitionError: The arguments are invalid or incompatible.
 
         Example:
             ``@dg.asset(check_specs=TestGenResource.check_specs(TestGenTestRun, "orders", QualityGate(blocking=True)))``

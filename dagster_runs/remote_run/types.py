@@ -63,7 +63,7 @@ class StartAttempt:
         """The end of the time window to search for the run, in epoch seconds by a clock that may differ from ours."""
         return self.starting_at + MAX_START_LATENCY + MAX_VENDOR_CLOCK_SKEW + MAX_HOST_CLOCK_SKEW
 
-    def may_have_made(self, created_at: float) -> bool | None:
+    def may_have_created(self, created_at: float) -> bool | None:
         """Whether this attempt may have created a run with this creation time, in epoch seconds by our clock.
 
         Returns:

@@ -14,8 +14,8 @@ with Sandbox(speed=20) as sandbox:
 
 `python -m dagster_runs.sandbox --port 8099` serves the same to other processes, which control it with `SandboxClient`.
 
-The sandbox shares no code with the clients that it tests. Otherwise a mistake could be on both sides and stay
-undetected.
+The sandbox shares no code with the clients that it tests. Otherwise, the client and the sandbox could share a mistake
+that no test would detect.
 """
 
 try:

@@ -16,7 +16,7 @@ Settings of `configure`:
         without ever starting the run, whose status is then `lost` (unknown run) or `stuck` (`RUNNING` forever).
     id_format: `dashes` (as documented) or `base64` (run ids with `/` and `+`, since the alphabet is not documented).
 
-`starts` does not count a run that never starts. The `source` of such a run is `never-started`.
+`starts` excludes runs that were accepted but never started. The `source` of such a run is `never-started`.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ class Run:
         self.hold_ends_at = self.hold_starts_at + hold_seconds
         self.starts_at = self.hold_ends_at if is_held_before_start else start
         self.ends_at = self.starts_at + plan.running_seconds + (0.0 if is_held_before_start else hold_seconds)
-        # At real vendors, a run that ends canceled without a request passes through the same states as with one.
+        # Real vendors use the same states for a run that was canceled without a cancel request as for one with a
+        # request.
         self.cancels_itself_at = self.ends_at - min(plan.cancel_seconds, plan.running_seconds / 4)
 
     @property

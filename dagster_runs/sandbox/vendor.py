@@ -249,7 +249,7 @@ class Vendor(ABC):
         """Adds a target, and replaces an existing target with the same id."""
         if kind not in self.run_kinds:
             raise ValueError(
-                f"{self.name} has no targets of kind {kind}; its kinds of targets are {', '.join(self.run_kinds)}"
+                f"{self.name} has no targets of kind {kind}; the kinds of targets are  {', '.join(self.run_kinds)}"
             )
         self.check_options(defaults)
         target_id = self.normalize_target_id(kind, target_id)

@@ -48,10 +48,10 @@ def build_completion_sensor(
     """
     assets_watched = resolve_assets(assets, deferred=True)
     reporting_jobs = _reporting_jobs(name, assets_watched)
-    requested = run_requests.named([*jobs, *([job] if run_requests.is_job(job) else [])])
+    requested = run_requests.jobs_by_name([*jobs, *([job] if run_requests.is_job(job) else [])])
     completion = Completion(
         assets_watched,
-        follow_up=run_requests.among(job, requested.values()),
+        follow_up=run_requests.restrict_to_jobs(job, requested.values()),
         jobs=requested,
         default_jobs={asset: job.name for job, group in reporting_jobs for asset in group},
         interval=minimum_interval_seconds,
@@ -107,8 +107,8 @@ def build_observation_sensor(
         DagsterInvalidDefinitionError: An asset's runs cannot be observed. The message says why.
     """
     assets_watched = resolve_observable(assets)
-    requested = run_requests.named([*jobs, *([job] if run_requests.is_job(job) else [])])
-    observation = Observation(assets_watched, follow_up=run_requests.among(job, requested.values()))
+    requested = run_requests.jobs_by_name([*jobs, *([job] if run_requests.is_job(job) else [])])
+    observation = Observation(assets_watched, follow_up=run_requests.restrict_to_jobs(job, requested.values()))
 
     @dg.sensor(
         name=name,

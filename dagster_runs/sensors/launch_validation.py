@@ -22,7 +22,7 @@ REFUSALS = (
 """The errors with which Dagster's definitions reject a run. Any other exception is an error in code."""
 
 
-class NotPrepared(Exception):
+class RequestPreparationError(Exception):
     """A Dagster run could not be prepared because of an error in code, which is the cause of this exception."""
 
 
@@ -46,7 +46,7 @@ def launch_error(request: dg.RunRequest, context: dg.SensorEvaluationContext) ->
     Since the run was deferred, a job may have lost an asset, or its partitions or config may have changed.
 
     Raises:
-        NotPrepared: An error in code prevented the check.
+        RequestPreparationError: An error in code prevented the check.
     """
     repository = context.repository_def
     if repository is None:
@@ -72,7 +72,7 @@ def _rejection(check: Callable[[Any], None], instance: dg.DagsterInstance) -> Ex
     """Returns the error with which Dagster's definitions reject something; ``None`` if they accept it.
 
     Raises:
-        NotPrepared: An error in code.
+        RequestPreparationError: An error in code.
         Exception: Dagster's storage failed, which says nothing about the request. The next tick checks again.
     """
     proxy: Any = _InstanceProxy(instance)
@@ -84,7 +84,7 @@ def _rejection(check: Callable[[Any], None], instance: dg.DagsterInstance) -> Ex
                 raise
             if isinstance(error, (*REFUSALS, _Missing)):
                 return error
-            raise NotPrepared(f"{type(error).__name__}: {error}") from error
+            raise RequestPreparationError(f"{type(error).__name__}: {error}") from error
     return None
 
 

@@ -72,7 +72,7 @@ DIED_UNRECORDED_AFTER = 3600.0
 Its step waits while a vendor is unavailable, but no longer than until the deadline."""
 RUNS_PER_QUERY = 200
 LATE_FOLLOW_UP = 600.0
-"""After a lost tick, follow-up jobs are requested again for outcomes that were reported this long before its cursor."""
+"""How far back, before the last stored cursor, follow-up jobs are requested again after a lost tick."""
 
 # Reading the event log.
 RECORDS_PER_PAGE = 500
@@ -98,7 +98,7 @@ OBSERVE_POLL_RESERVE = 5.0
 OBSERVE_MAX_AGE = 30 * DAY
 """A run that does not finish within this time is no longer polled."""
 TARGET_UNKNOWN_GRACE = 3600.0
-"""A finished run whose target the vendor does not report within this time is assigned to no asset."""
+"""A finished run whose target the vendor does not report within this time is not assigned to any asset."""
 START_RECORDED_WITHIN = 3600.0
 """Ledgers are searched for the start of a run from this long before its creation."""
 START_DECIDED_WITHIN = MAX_START_LATENCY + 600.0

@@ -1,4 +1,4 @@
-"""Registers what a sensor must know about a remote run's asset, because Dagster's definition cannot store it."""
+"""Registers what a sensor needs to know about each remote run's asset. Dagster's definition has no field for it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -88,7 +88,7 @@ class WatchedAsset:
 
 
 def resolve_observable(assets: Iterable[Any]) -> list[WatchedAsset]:
-    """Returns the definitions, if runs of them that were started elsewhere can be recognized.
+    """Returns the definitions, after checking that runs started elsewhere can be matched to each of them.
 
     Raises:
         DagsterInvalidDefinitionError: Runs of a definition cannot be recognized. The message says why.
@@ -109,7 +109,7 @@ def resolve_observable(assets: Iterable[Any]) -> list[WatchedAsset]:
 
 
 def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsset]:
-    """Returns the definitions with what the factory made them from.
+    """Returns each definition with the `RemoteAsset` that it was built from.
 
     Args:
         assets: Assets from `build_remote_run_asset`.

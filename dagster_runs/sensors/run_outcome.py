@@ -9,7 +9,7 @@ import dagster as dg
 
 from dagster_runs.dagster_private import shows_success
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluations, judged_by
+from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluation_target, evaluations
 from dagster_runs.remote_run.execution.events import run_metadata, run_status_outcome
 from dagster_runs.remote_run.execution.provenance import Provenance, version_tags
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -72,7 +72,7 @@ class RunOutcome:
     more: Mapping[str, Any]
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
     newest: Mapping[AssetPartition, dg.EventLogRecord] = field(default_factory=dict)
-    is_of_kind: bool = True
+    has_current_run_class: bool = True
 
     @cached_property
     def _preliminary_evaluations(self) -> Sequence[dg.AssetCheckEvaluation]:
@@ -87,7 +87,7 @@ class RunOutcome:
 
         Args:
             instance: The Dagster instance.
-            reported: The events that the same tick reports before.
+            reported: Events that this tick already has.
         """
         is_partitioned = self.asset.definition.partitions_def is not None
         failed = [one for one in self._preliminary_evaluations if not one.passed and not is_partitioned]
@@ -121,13 +121,15 @@ class RunOutcome:
         """
         asset_partitions = [asset_partition for asset_partition in self.asset_partitions if asset_partition in judged]
         found = evaluations(self._specs, asset_partitions, self._outcomes, judged)
-        return [one for one in found if judged_by(one) not in stored]
+        return [one for one in found if evaluation_target(one) not in stored]
 
     def as_failure(self) -> list[AssetEvent]:
         """Returns the evaluations for a run that did not succeed, and an observation of each asset and partition."""
         reported = [check for check in self.result.checks if check.name in self.run.checks_on_failure]
         run_name = (
-            f"{self.run.vendor} {self.run.label} of {self.run.target}" if self.is_of_kind else f"run {self.run_id}"
+            f"{self.run.vendor} {self.run.label} of {self.run.target}"
+            if self.has_current_run_class
+            else f"run {self.run_id}"
         )
         return [
             # For the newest materialization, although an earlier run made it. Dagster does the same if a step fails.
@@ -156,7 +158,7 @@ class RunOutcome:
         return [self._run_status, *self.result.checks]
 
     def _metadata(self) -> dict[str, Any]:
-        url = self.run.run_url(self.resource, self.run_id) if self.is_of_kind else None
+        url = self.run.run_url(self.resource, self.run_id) if self.has_current_run_class else None
         known = run_metadata(self.run, self.run_id, url=url, attached=False, status=self.status)
         return {**self.result.metadata, **known, **self.more}
 

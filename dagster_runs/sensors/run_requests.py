@@ -8,7 +8,7 @@ import dagster as dg
 from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, REPLACES_TAG
 from dagster_runs.remote_run.execution.reexecution import DEFERRED_BY_TAG
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
-from dagster_runs.sensors.launch_validation import REFUSALS, NotPrepared, is_partition, launch_error
+from dagster_runs.sensors.launch_validation import REFUSALS, RequestPreparationError, is_partition, launch_error
 from dagster_runs.sensors.run_outcome import FinishedRun
 
 Job = Any
@@ -40,7 +40,7 @@ def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
 
     Raises:
         CannotRequestRun: They do not exist, so a Dagster run cannot materialize them.
-        NotPrepared: An error in code prevented the check.
+        RequestPreparationError: An error in code prevented the check.
     """
     partitions_def, partitions = deferred_run.asset.definition.partitions_def, deferred_run.partitions
     asset = deferred_run.keys[0].to_user_string()
@@ -58,7 +58,7 @@ def _has(partitions_def: dg.PartitionsDefinition[Any], partitions: Sequence[str]
     return all(is_partition(partitions_def, key, instance) for key in dict.fromkeys((partitions[0], partitions[-1])))
 
 
-def to_report(
+def report_request(
     deferred_run: DeferredRun,
     context: dg.SensorEvaluationContext,
     jobs: Mapping[str, Job],
@@ -70,8 +70,8 @@ def to_report(
     """Returns a request for the Dagster run that reports the outcome of a deferred run.
 
     Its step attaches to the deferred run, reports the outcome, and fails if the run did not succeed. If the job that
-    deferred the run is one of ``jobs``, the request is for that job. It has the user's tags of that job's run, and its
-    config for the step, so that a retry of the step starts what was launched.
+    deferred the run is one of ``jobs``, the request is for that job. It carries over that Dagster run's user tags and
+    the step's config, so that a retry of the step starts the same remote run.
 
     Args:
         deferred_run: The deferred run.
@@ -84,7 +84,7 @@ def to_report(
 
     Raises:
         CannotRequestRun: Such a run cannot be requested.
-        NotPrepared: It could not be prepared because of an error in code.
+        RequestPreparationError: It could not be prepared because of an error in code.
     """
     instance = context.instance
     deferred_by = instance.get_run_by_id(deferred_run.record.dagster_run_id)
@@ -137,7 +137,9 @@ def _launch_config(
         except REFUSALS as error:  # the job was changed
             raise CannotRequestRun(f"Its config is not known: that of job {name} has changed ({error})") from None
         except Exception as error:
-            raise NotPrepared(f"The config of job {name} cannot be read: {type(error).__name__}: {error}") from error
+            raise RequestPreparationError(
+                f"The config of job {name} cannot be read: {type(error).__name__}: {error}"
+            ) from error
     op = deferred_run.asset.definition.op.name
     config = job_config.get("ops", {}).get(op, {}).get("config")
     return {"ops": {op: {"config": config or {}}}} if config or is_jobs_own else {}
@@ -155,7 +157,9 @@ def _retries_left(tags: Mapping[str, str], default_retries: int) -> str:
     return str(max(0, int(allowed) - int(number)))
 
 
-def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
+def follow_up_requests(
+    job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext
+) -> list[dg.RunRequest]:
     """Returns the run that the user wants after a finished run.
 
     Its run key has the remote run's id and asset, so that it is launched only once.
@@ -163,7 +167,7 @@ def to_follow_up(job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluat
     try:
         request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
         why = launch_error(request, context) if request is not None else None
-    except NotPrepared:  # an error in code must not delay the outcomes of other runs
+    except RequestPreparationError:  # an error in code must not delay the outcomes of other runs
         context.log.exception("Could not prepare the follow-up run for run %s; no run is requested", finished.run_id)
         return []
     if request is None:
@@ -213,7 +217,7 @@ def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext
     )
 
 
-def among(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
+def restrict_to_jobs(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowUp | None:
     """Returns the follow-up. A function is restricted to requests for the sensor's jobs.
 
     Args:
@@ -250,7 +254,7 @@ def is_job(job: Any) -> bool:
     return isinstance(job, dg.JobDefinition) or (hasattr(job, "name") and hasattr(job, "selection"))
 
 
-def named(jobs: Sequence[Job]) -> dict[str, Job]:
+def jobs_by_name(jobs: Sequence[Job]) -> dict[str, Job]:
     """Returns the jobs by name.
 
     Raises:

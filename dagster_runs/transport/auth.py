@@ -156,7 +156,7 @@ class RenewedToken:
                 code=error.code,
                 hint=self._hint,
             ) from None
-        self._redactor.add_passing(token.value)
+        self._redactor.add_temporary(token.value)
         self._headers = {**self._more_headers, "Authorization": f"Bearer {token.value}"}
         self._renewed_at = current_clock().wall()
         self._renew_at = self._renewed_at + max(token.lives_for - _RENEWAL_MARGIN, token.lives_for / 2)

@@ -13,8 +13,8 @@ from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, VendorError
-from dagster_runs.transport.rate_limit import turn
-from dagster_runs.transport.url import authority, check_base_url, is_loopback, join_path, origin
+from dagster_runs.transport.rate_limit import rate_limited
+from dagster_runs.transport.url import check_base_url, host_and_port, is_loopback, join_path, origin
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -126,7 +126,7 @@ class HttpClient:
         Args:
             segments: The segments of the path.
             json: The JSON body; ``None`` for no body.
-            headers: Further headers.
+            headers: Additional headers.
         """
         path = join_path(segments, vendor=self.vendor, method="POST")
         return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
@@ -218,7 +218,7 @@ class HttpClient:
         import requests
         from urllib3.exceptions import LocationParseError
 
-        call = responses.Call(self.vendor, method, path, self._auth.redactor(), server=authority(self.base_url))
+        call = responses.Call(self.vendor, method, path, self._auth.redactor(), server=host_and_port(self.base_url))
         _check_headers(credentials, call)
         session = self._new_session() if fresh else self._session
         request = requests.Request(
@@ -233,7 +233,7 @@ class HttpClient:
         )
         try:
             prepared = session.prepare_request(request)
-            with turn(self._account, self._settings.requests_per_second):
+            with rate_limited(self._account, self._settings.requests_per_second):
                 response = self._follow(session, prepared, call)
             with response:
                 self._update_clock_difference(response.headers)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dagster_runs.transport import errors
 from dagster_runs.transport.body import excerpt
-from dagster_runs.transport.url import authority
+from dagster_runs.transport.url import host_and_port
 
 if TYPE_CHECKING:
     from requests import RequestException
@@ -52,7 +52,7 @@ def connection_failed(
     if was_sent is None:
         was_sent = _may_have_been_sent(error)
     if proxy:
-        proxy = authority(proxy if "://" in proxy else f"http://{proxy}")
+        proxy = host_and_port(proxy if "://" in proxy else f"http://{proxy}")
     through = f" through the proxy {proxy}" if proxy else ""
     hint = ""
     if isinstance(error, requests.ConnectTimeout):

@@ -50,7 +50,7 @@ def exchanged_token(
             # The refresh token of a public client changes with each use, and the vendor soon refuses the old one.
             newest["refresh_token"] = tokens.refresh_token
         if "refresh_token" in newest:
-            redactor.add_passing(newest["refresh_token"])
+            redactor.add_temporary(newest["refresh_token"])
         lives_for = tokens.expires_in if tokens.expires_in is not None and tokens.expires_in > 0 else _DEFAULT_LIFETIME
         return Token(tokens.access_token, lives_for)
 

@@ -9,12 +9,12 @@ from itertools import count
 _MAX_ARRIVAL_DELAY = 1.0
 """Seconds after which a request without a response has certainly arrived at the vendor."""
 
-_turns: dict[str, "_Turns"] = {}
+_windows: dict[str, "_RequestWindow"] = {}
 _lock = threading.Lock()
 
 
 @contextmanager
-def turn(account: str, requests_per_second: float | None) -> Iterator[None]:
+def rate_limited(account: str, requests_per_second: float | None) -> Iterator[None]:
     """Waits until the rate limit allows another request, which must be sent inside the block.
 
     Args:
@@ -25,7 +25,7 @@ def turn(account: str, requests_per_second: float | None) -> Iterator[None]:
         yield
         return
     with _lock:
-        turns = _turns.setdefault(account, _Turns())
+        turns = _windows.setdefault(account, _RequestWindow())
     # For a limit below one request per second, the window is longer and allows one request.
     limit = max(1, int(requests_per_second))
     number = turns.begin(limit, limit / requests_per_second)
@@ -35,7 +35,7 @@ def turn(account: str, requests_per_second: float | None) -> Iterator[None]:
         turns.end(number)
 
 
-class _Turns:
+class _RequestWindow:
     """The latest requests of one account.
 
     The vendor counts the arrival of each request. The client only knows that a request arrived between its start and

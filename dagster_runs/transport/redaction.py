@@ -32,7 +32,7 @@ class Redactor:
             self._permanent |= set(_spellings(secret))
             self._sort()
 
-    def add_passing(self, token: str) -> None:
+    def add_temporary(self, token: str) -> None:
         """Hides a temporary token, until many newer ones have been added: each hidden token makes cleaning slower."""
         if len(token) >= _MIN_SECRET_LENGTH:
             self._temporary.append(set(_spellings(token)))

@@ -60,7 +60,7 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
 
 
-def authority(url: str) -> str:
+def host_and_port(url: str) -> str:
     """Returns the host and port of ``url`` without credentials, for an error message."""
     try:
         _, host, port = origin(url)

@@ -115,5 +115,5 @@ def test_a_launch_that_is_deleted_after_the_request_starts_nothing(
     [request] = driver.evaluate().run_requests
     instance.delete_run(launched.run_id)
     driver.launch(request)
-    assert "has no entry about" in failure(driver.runs[0])
+    assert "no longer has an entry for" in failure(driver.runs[0])
     assert len(starts(sandbox)) == 1

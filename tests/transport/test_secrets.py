@@ -65,7 +65,7 @@ def test_tokens_that_many_have_followed_cost_no_time_any_more() -> None:
     redactor = Redactor([TOKEN])
     tokens = [f"token-number-{number:04}" for number in range(1000)]
     for token in tokens:
-        redactor.add_passing(token)
+        redactor.add_temporary(token)
         assert redactor.clean(f"{TOKEN} {token}") == f"{MASK} {MASK}"
     assert redactor.clean(tokens[-10]) == MASK
     assert redactor.clean(tokens[0]) == tokens[0]

@@ -249,7 +249,7 @@ class TestCaBundles:
 
 @pytest.mark.fixes("6.10")
 class TestServersThatAreDown:
-    def test_host_and_port_are_named(self, client_of: ClientMaker) -> None:
+    def test_authority_are_named(self, client_of: ClientMaker) -> None:
         port = free_port()
         for scheme in ("http", "https"):
             said = never_came_up(start(client_of(f"{scheme}://127.0.0.1:{port}")), port)

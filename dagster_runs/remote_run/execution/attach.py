@@ -35,7 +35,7 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
     record = execution.ledger.read().newest_about(run_id)
     if record is None:
         raise RunLost(
-            f"Dagster's event log has no entry about {run_id} anymore, so this Dagster run cannot report its outcome: "
+            f"Dagster's event log no longer has an entry for {run_id}, so this Dagster run cannot report its outcome: "
             "the Dagster run that started it was deleted, or the asset was wiped. Nothing was started",
             vendor=execution.run.vendor,
             run_id=run_id,
@@ -97,7 +97,7 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
             return RunHandle(
                 run_id, record.correlation_id, record.at, record.deadline or 0.0, attached=True, status=status
             )
-        if _was_held_back(execution, run_id, status):
+        if _has_failed_blocking_check(execution, run_id, status):
             log.info(
                 "The result of %s was reported, but a blocking check failed; starting a new run",
                 execution.describe_run(run_id),
@@ -117,7 +117,7 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
     return handle
 
 
-def _was_held_back(execution: RemoteRunExecution, run_id: str, status: RunStatus) -> bool:
+def _has_failed_blocking_check(execution: RemoteRunExecution, run_id: str, status: RunStatus) -> bool:
     """Whether a blocking check on the result failed the step. If so, the data may have been fixed since."""
     result = execution.run.fetch_result(execution.resource, run_id, status, execution.options.gate)
     return any(outcome.is_error and outcome.name in execution.step.blocking_checks for outcome in result.checks)

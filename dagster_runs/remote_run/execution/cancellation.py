@@ -116,7 +116,7 @@ def _why_not_to_cancel(execution: RemoteRunExecution, handle: RunHandle) -> str 
                     f"Not canceling the {execution.description}, as a newer attempt has attached to it",
                     handle,
                 )
-        return None if newer is None else left_to_newer(execution, handle, newer)
+        return None if newer is None else superseded_message(execution, handle, newer)
 
     try:
         return _with_pauses(call)
@@ -207,7 +207,7 @@ def _wait_until_final(execution: RemoteRunExecution, handle: RunHandle, until: f
         pause = min(pause * 1.5, 5.0)
 
 
-def left_to_newer(execution: RemoteRunExecution, handle: RunHandle, newer: LedgerEntry) -> str:
+def superseded_message(execution: RemoteRunExecution, handle: RunHandle, newer: LedgerEntry) -> str:
     """Returns the message for a step that leaves the remote run to a newer attempt that has attached to it."""
     run = execution.describe_run(handle.run_id)
     return (

@@ -192,7 +192,7 @@ class Step:
 
     @cached_property
     def begun_at(self) -> float:
-        """The time, in epoch seconds, before which neither this run nor a run that it resumes can have done anything.
+        """The start time of the oldest Dagster run in the ancestry, in epoch seconds. No entry is older.
 
         This is not the run's creation time, which is the database's local time but is read as UTC.
         """

@@ -101,8 +101,8 @@ def newest_materializations(
     return found
 
 
-def judged_by(evaluation: dg.AssetCheckEvaluation) -> tuple[dg.AssetCheckKey, int]:
-    """Returns the check of an evaluation and the storage id of the materialization it is about; 0 if there is none."""
+def evaluation_target(evaluation: dg.AssetCheckEvaluation) -> tuple[dg.AssetCheckKey, int]:
+    """Returns the check and the storage id of the materialization that it evaluates; 0 if the evaluation names none."""
     target = evaluation.target_materialization_data
     return evaluation.asset_check_key, target.storage_id if target is not None else 0
 
@@ -118,6 +118,6 @@ def stored_evaluations(
         since: Epoch seconds by the machine's clock.
 
     Returns:
-        Each evaluation in the form of `judged_by`.
+        Each evaluation in the form of `evaluation_target`.
     """
-    return {judged_by(one) for check in checks for one in newest_evaluations(instance, check, since)}
+    return {evaluation_target(one) for check in checks for one in newest_evaluations(instance, check, since)}

@@ -50,15 +50,16 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
         else:
             handle = start_or_attach(execution)
             if execution.options.wait == "defer":
-                execution.step.log.info(
-                    "%s is active. This step ends here; the completion sensor will report the outcome",
-                    execution.describe_run(handle.run_id),
-                )
+                if handle.status is None:
+                    execution.step.log.info(
+                        "%s is active. This step ends here; the completion sensor will report the outcome",
+                        execution.describe_run(handle.run_id),
+                    )
                 return
         try:
             status = wait_until_final(execution, handle)
             while _was_canceled_for_another(execution, handle, status):
-                handle = start(execution, execution.own_run_state_for_certain())
+                handle = start(execution, execution.wait_for_own_run_state())
                 status = wait_until_final(execution, handle)
         except RunTimedOut as error:
             yield from outcome.handle_timeout(execution, handle, error)

@@ -221,7 +221,7 @@ class RemoteRunExecution:
         """Returns what happened to our Dagster run; also ``None`` while Dagster's storage fails."""
         return self.storage.attempt(self.step.own_run_state)
 
-    def own_run_state_for_certain(self) -> OwnRunState | None:
+    def wait_for_own_run_state(self) -> OwnRunState | None:
         """Like `own_run_state`, but waits until the storage works, for actions that must not follow our run's end."""
         return self.storage.wait_for(self.step.own_run_state)
 

@@ -40,8 +40,8 @@ class LedgerState:
     def newest_start(self) -> LedgerEntry | None:
         """The newest entry about the newest start.
 
-        This is usually the newest entry of all. But a process that Dagster has marked as failed may still write the
-        outcome of its own start after the next attempt has begun another one.
+        This is usually the newest entry of all. But a process whose Dagster run was marked as failed may still record
+        the outcome of its start after the next attempt has begun a new one.
         """
         newest: dict[str, LedgerEntry] = {}
         for entry in self._of_this_step():

@@ -12,7 +12,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.execution.attach import is_finalized
-from dagster_runs.remote_run.execution.cancellation import cancel, left_to_newer
+from dagster_runs.remote_run.execution.cancellation import cancel, superseded_message
 from dagster_runs.remote_run.execution.events import check_events, materializations, run_metadata, run_status_outcome
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
@@ -83,12 +83,14 @@ def _is_ours_to_report(execution: RemoteRunExecution, handle: RunHandle) -> bool
         RunTerminated: Dagster has marked our own Dagster run as failed, or a newer attempt has attached to the remote
             run.
     """
-    execution.raise_if_own_run_ended(execution.own_run_state_for_certain(), run_id=handle.run_id)
+    execution.raise_if_own_run_ended(execution.wait_for_own_run_state(), run_id=handle.run_id)
     if execution.step.finishes is not None:  # such a step attaches without writing an entry
         return not execution.storage.wait_for(lambda: is_finalized(execution))
     newer = execution.storage.wait_for(lambda: _reported_by(execution, handle))
     if newer is not None:
-        raise RunTerminated(left_to_newer(execution, handle, newer), vendor=execution.run.vendor, run_id=handle.run_id)
+        raise RunTerminated(
+            superseded_message(execution, handle, newer), vendor=execution.run.vendor, run_id=handle.run_id
+        )
     return True
 
 

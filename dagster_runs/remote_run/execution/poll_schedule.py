@@ -175,7 +175,9 @@ class _EndDistribution:
 
     def __init__(self, ends: Sequence[float]) -> None:
         chance = 1 / (len(ends) + 1)
-        windows = [(max(0.0, end - reach), end + reach) for end, reach in zip(ends, _reaches(ends), strict=True)]
+        windows = [
+            (max(0.0, end - reach), end + reach) for end, reach in zip(ends, _window_half_widths(ends), strict=True)
+        ]
         self._ages = sorted({0.0, *(age for window in windows for age in window)})
         self._ended = [
             chance * sum(min(1.0, max(0.0, (age - begin) / (end - begin))) for begin, end in windows)
@@ -186,21 +188,21 @@ class _EndDistribution:
 
     def ended_by(self, age: float) -> float:
         """Returns the chance that a run has finished by this age."""
-        return _between(min(age, self.until), self._ages, self._ended)
+        return _interpolate(min(age, self.until), self._ages, self._ended)
 
     def when_ended(self, chance: float) -> float:
         """Returns the age by which a run has finished with this chance; infinite if none is known."""
-        return _between(chance, self._ended, self._ages) if chance <= self._ended[-1] else inf
+        return _interpolate(chance, self._ended, self._ages) if chance <= self._ended[-1] else inf
 
 
-def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
     """Interpolates linearly between the points at ``x``. The first point is at 0, and ``x`` is not beyond the last."""
     after = max(1, bisect_left(xs, x))
     step = xs[after] - xs[after - 1]
     return ys[after - 1] + (ys[after] - ys[after - 1]) * (x - xs[after - 1]) / step
 
 
-def _reaches(ends: Sequence[float]) -> list[float]:
+def _window_half_widths(ends: Sequence[float]) -> list[float]:
     """Returns the reach of the window around each duration, which covers the nearest third of the durations."""
     reaches = []
     for end in ends:

@@ -177,7 +177,7 @@ class StepPoller:
         entry = self._execution.new_entry(
             EntryKind.PROGRESS, description, self._handle, status=status, metadata=progress[1]
         )
-        # The run does not depend on this entry, so it is not written again when the storage has recovered.
+        # Nothing depends on this entry, so a failed write is not retried.
         self._execution.storage.attempt(lambda: self._execution.ledger.record(entry))
 
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:

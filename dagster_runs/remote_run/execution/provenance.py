@@ -129,8 +129,8 @@ def version_tags(
     return {**tags, **Provenance(known.code_version, inputs).tags()}
 
 
-def is_reported_in_one_phase(record: dg.EventLogRecord) -> bool:
-    """Whether a sensor of an earlier version reported a materialization.
+def predates_two_phases(record: dg.EventLogRecord) -> bool:
+    """Whether a materialization was reported by a sensor of an earlier version.
 
     If so, its evaluations were stored before it and do not name it. Such a version wrote no data version.
 

@@ -67,7 +67,7 @@ class Ancestry:
         newest: dg.DagsterRun | None = run
         while newest is not None and len(found) < _MAX_ANCESTORS:
             before, link = self._before(newest)
-            # A run that repeats another run also repeats everything that the other one resumed.
+            # If a run repeats its parent, it also repeats every run that the parent resumed.
             kind = Reexecution.REPEAT if Reexecution.REPEAT in (kind, link) else kind
             newest = None
             for one in before:

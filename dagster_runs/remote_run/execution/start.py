@@ -44,15 +44,17 @@ def start_or_attach(execution: RemoteRunExecution) -> RunHandle:
     if handle is not None:
         return handle
     # Attaching and recovering may have taken a long time.
-    return start(execution, own_run_state if record is None else execution.own_run_state_for_certain())
+    return start(execution, own_run_state if record is None else execution.wait_for_own_run_state())
 
 
 def start(execution: RemoteRunExecution, own_run_state: OwnRunState | None) -> RunHandle:
-    """Starts a run without attaching to earlier ones. While another run is active, waits for it if the user wants that.
+    """Starts a run without attaching to earlier ones.
+
+    With ``on_conflict="wait"``, it waits until no other run of the target is active.
 
     Args:
         execution: The execution of the run.
-        own_run_state: What happened to the Dagster run so far.
+        own_run_state: How the Dagster run has ended; ``None`` while it is active.
     """
     run, clock = execution.run, current_clock()
     began_at = clock.wall()
@@ -86,7 +88,7 @@ def start(execution: RemoteRunExecution, own_run_state: OwnRunState | None) -> R
                 if not run.is_conflict_with_active_run(error):
                     raise
                 _wait_until_free(execution, error, began_at)
-        own_run_state = execution.own_run_state_for_certain()
+        own_run_state = execution.wait_for_own_run_state()
 
 
 def _wait_until_free(execution: RemoteRunExecution, error: VendorError, began_at: float) -> None:

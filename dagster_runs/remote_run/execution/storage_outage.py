@@ -7,8 +7,8 @@ from typing import TypeVar
 from dagster_runs.transport.clock import current_clock
 
 STORAGE_GRACE = 600.0
-"""Seconds for which a waiting step tolerates failures of Dagster's storage. A failover or a restart takes less. A step
-that has lost its storage permanently must end at some point; a later attempt attaches to its remote run."""
+"""Seconds for which a waiting step tolerates failures of Dagster's storage. A failover or a restart takes less. If the
+storage never recovers, the step fails; a later attempt attaches to the remote run."""
 _PAUSE = 5.0
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")

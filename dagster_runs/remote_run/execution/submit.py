@@ -126,7 +126,7 @@ def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = F
 
 def _check_own_run(execution: RemoteRunExecution, *, lost: bool) -> None:
     """Raises if our Dagster run has ended, so that nothing is sent again: another process may have taken over."""
-    own_run_state = execution.own_run_state_for_certain()
+    own_run_state = execution.wait_for_own_run_state()
     if own_run_state is OwnRunState.TERMINATED:
         raise Terminated
     if own_run_state is OwnRunState.MARKED_FAILED:

@@ -79,7 +79,7 @@ class Cancellation:
         )
         self._until = 0.0
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Records the request, so that the completion sensor ignores the run, and asks the vendor to cancel the run."""
         execution, handle = self._execution, self._handle
         if execution.run.can_cancel:
@@ -88,7 +88,7 @@ class Cancellation:
         request_cancel(execution, handle, why=_WHY)
         self._until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
 
-    def confirm(self) -> str:
+    def wait_for_confirmation(self) -> str:
         """Waits until the run has finished.
 
         Returns:

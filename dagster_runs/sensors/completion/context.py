@@ -66,5 +66,5 @@ class TickContext:
             more={"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(deferred_run.record.dagster_run_id)},
             provenance=deferred_run.provenance,
             newest=newest,
-            is_of_kind=deferred_run.is_of_kind,
+            has_current_run_class=deferred_run.has_current_run_class,
         )

@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
-from dagster_runs.sensors.stored import stored_value
+from dagster_runs.sensors.cursor_fields import stored_value
 
 _MAX_ID = 2**63
 """The limit for ids: a larger one does not fit in a database's integer."""

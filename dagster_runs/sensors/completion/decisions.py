@@ -27,7 +27,7 @@ class Phase(Enum):
     """Nothing more, once Dagster has stored what was reported."""
 
 
-def after_poll(
+def phase_after_poll(
     status: RunStatus | None,
     error: Exception | None = None,
     *,
@@ -62,7 +62,7 @@ def after_poll(
     return Phase.NEEDS_DAGSTER_RUN if status.state.is_final or is_undocumented else Phase.ACTIVE
 
 
-def when_overdue(
+def phase_when_overdue(
     *,
     overdue_for: float,
     seen_overdue_for: float,
@@ -115,7 +115,9 @@ class Action(Enum):
     """Request a Dagster run."""
 
 
-def for_requested(runs: Sequence[RequestedRun], *, is_reported_by_another: bool, can_request: bool) -> Action:
+def action_for_requested_runs(
+    runs: Sequence[RequestedRun], *, is_reported_by_another: bool, can_request: bool
+) -> Action:
     """Decides what to do about an outcome, based on the Dagster runs that were requested for it.
 
     Args:

@@ -14,7 +14,7 @@ from dagster_runs.remote_run.execution.provenance import Provenance, read_proven
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.sensors import limits
-from dagster_runs.sensors.completion.decisions import Phase, after_poll
+from dagster_runs.sensors.completion.decisions import Phase, phase_after_poll
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.errors import NotFoundError
 
@@ -78,7 +78,7 @@ class DeferredRun:
         return self.record.run_id or ""
 
     @property
-    def is_of_kind(self) -> bool:
+    def has_current_run_class(self) -> bool:
         """Whether its run class is the asset's current one. Otherwise, the vendor's responses cannot be interpreted."""
         return self.record.run_class_name == self.asset.remote.run_class.__name__
 
@@ -152,7 +152,7 @@ class DeferredRun:
         if error is not None:
             self.last_individual_update = 0.0  # the list of finished runs may have shown it, and need not do so again
         if self.phase is Phase.ACTIVE:  # a call may outlive its tick, and must not undo a later decision
-            self.phase = after_poll(
+            self.phase = phase_after_poll(
                 status,
                 error,
                 has_result=result is not None,

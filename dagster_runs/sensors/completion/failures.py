@@ -14,13 +14,13 @@ from dagster_runs.remote_run.execution.evaluations import newest_materialization
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.completion.context import TickContext
-from dagster_runs.sensors.completion.decisions import Action, Phase, RequestedRun, for_requested
+from dagster_runs.sensors.completion.decisions import Action, Phase, RequestedRun, action_for_requested_runs
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.follow_ups import FollowUps
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.completion.requested_runs import ReportedEnd, requested_run_state, requested_runs
 from dagster_runs.sensors.completion.second_phase import report_evaluations
-from dagster_runs.sensors.launch_validation import NotPrepared
+from dagster_runs.sensors.launch_validation import RequestPreparationError
 from dagster_runs.sensors.outages import OutageLog
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock
@@ -41,7 +41,7 @@ class Failures:
         self._jobs = jobs
         self._default_jobs = default_jobs
         self._follow_ups = follow_ups
-        self._unprepared: dict[DeferredRun, NotPrepared] = {}
+        self._unprepared: dict[DeferredRun, RequestPreparationError] = {}
         self._log = OutageLog()
         self._turn = 0
         self._began_at: dict[str, float] = {}
@@ -85,7 +85,9 @@ class Failures:
         states = {run.dagster_run.run_id: self._state_of(run, deferred_run, reported, now) for run in runs}
         is_by_another = reported is not None and reported.dagster_run_id not in states
         can_request = tick.has_resource(deferred_run)
-        action = for_requested([*states.values()], is_reported_by_another=is_by_another, can_request=can_request)
+        action = action_for_requested_runs(
+            [*states.values()], is_reported_by_another=is_by_another, can_request=can_request
+        )
         if action is Action.FINISH:
             self._finish(tick, deferred_run)
             for run_id in states:
@@ -106,7 +108,7 @@ class Failures:
 
     def _finish(self, tick: TickContext, deferred_run: DeferredRun) -> None:
         deferred_run.phase = Phase.DONE
-        tick.deferred_runs.settle(deferred_run)
+        tick.deferred_runs.remove_reported_end(deferred_run)
 
     def problems(self) -> dict[str, str]:
         """Returns a message for each run whose Dagster run could not be prepared in the last tick, by run."""
@@ -121,14 +123,14 @@ class Failures:
         self._log.update(log, problems, over="%s is no longer delayed, after %.0f s", errors=causes)
         return problems
 
-    def _errors(self) -> dict[str, NotPrepared]:
+    def _errors(self) -> dict[str, RequestPreparationError]:
         return {
             f"The outcome of {one} of {', '.join(key.to_user_string() for key in one.keys)}": error
             for one, error in self._unprepared.items()
         }
 
     def _find_reportable(self, tick: TickContext, *, most: int, max_reported: int) -> list[DeferredRun]:
-        """Finds the runs that a Dagster run can report, and reports those that none can."""
+        """Returns the runs to report with a Dagster run; reports the others directly."""
         output, reportable = tick.output, list[DeferredRun]()
         before = len(output.requests)
         # Without its resource, Dagster would reject a run, and the whole tick with it. Runs whose Dagster run could not
@@ -140,7 +142,7 @@ class Failures:
             try:
                 run_requests.check_step(deferred_run, tick.context.instance)
                 reportable.append(deferred_run)
-            except NotPrepared as error:
+            except RequestPreparationError as error:
                 self._unprepared[deferred_run] = error
             except run_requests.CannotRequestRun as why:
                 self._report_without_step(tick, deferred_run, why=why)
@@ -162,7 +164,7 @@ class Failures:
             is_reported: Whether one of these has recorded the outcome.
         """
         try:
-            request = run_requests.to_report(
+            request = run_requests.report_request(
                 deferred_run,
                 tick.context,
                 self._jobs,
@@ -170,7 +172,7 @@ class Failures:
                 attempt=attempt,
                 replaces=died,
             )
-        except NotPrepared as error:
+        except RequestPreparationError as error:
             self._unprepared[deferred_run] = error
             return
         except run_requests.CannotRequestRun as why:
@@ -178,7 +180,7 @@ class Failures:
                 self._report_without_step(tick, deferred_run, why=why)
                 return
             # The outcome is in the event log, but no Dagster run has failed because of it.
-            tick.deferred_runs.settle(deferred_run)
+            tick.deferred_runs.remove_reported_end(deferred_run)
             tick.context.log.warning("%s: no Dagster run can fail for its outcome. %s", deferred_run, why)
             return
         deferred_run.phase = Phase.RUN_REQUESTED
@@ -225,7 +227,7 @@ class Failures:
             tick.context.log.exception(
                 "Could not convert the result of %s to Dagster events; reporting the failure without it", deferred_run
             )
-            events = replace(outcome, result=RunResult(), is_of_kind=False).as_failure()
+            events = replace(outcome, result=RunResult(), has_current_run_class=False).as_failure()
         evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation)]
         report_evaluations(evaluated, deferred_run, tick, lambda: True)
         tick.output.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]

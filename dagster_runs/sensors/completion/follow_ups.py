@@ -24,7 +24,7 @@ class FollowUps:
         self._follow_up = follow_up
         self._since = 0.0
 
-    def start_over(self, written_at: float) -> None:
+    def reset(self, written_at: float) -> None:
         """Starts over with a new index of runs. A lost tick may have reported some of them without its requests.
 
         Args:
@@ -63,7 +63,7 @@ class FollowUps:
             asset_keys=tuple(deferred_run.keys),
             partitions=tuple(deferred_run.partitions),
         )
-        output.requests += run_requests.to_follow_up(self._follow_up, finished, context)
+        output.requests += run_requests.follow_up_requests(self._follow_up, finished, context)
 
     def request_again(
         self, deferred_runs: DeferredRunIndex, output: TickOutput, context: dg.SensorEvaluationContext

@@ -39,7 +39,8 @@ class DeferredRunIndex:
             been started.
 
     Attributes:
-        is_complete: Whether everything was read. Until then no run may be reported, because it may be reported already.
+        is_complete: Whether everything was read. Until then, nothing is reported, because another process may have
+            reported it already.
         reported: The runs that the first reading found to be reported already, each with the time in epoch seconds and
             its final state.
         to_verify: The runs in `reported` whose evaluations are not verified yet.
@@ -84,7 +85,7 @@ class DeferredRunIndex:
             self._reported_ends[key] = self._reported_ends.pop(key)
         return {end.deferred_run: end for _, end in selected}
 
-    def settle(self, deferred_run: DeferredRun) -> None:
+    def remove_reported_end(self, deferred_run: DeferredRun) -> None:
         """Removes the reported outcome of a run, because its Dagster run has finished."""
         self._reported_ends.pop((deferred_run.asset.keys[0], deferred_run.run_id), None)
 
@@ -136,7 +137,7 @@ class DeferredRunIndex:
                 yield
             self.is_complete = True
         self._from = max([self._from, *(storage_id for storage_id in settled if storage_id < first_unsettled)])
-        self._settle(current_clock().monotonic())
+        self._advance_start(current_clock().monotonic())
 
     def _events(self, fetch: Callable[..., dg.EventRecordsResult], key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
         wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=self._since, after_storage_id=self._from or None)
@@ -159,7 +160,7 @@ class DeferredRunIndex:
                 if last is not None and last.storage_id > self._from:
                     yield concerned[record.asset_entry.asset_key], record.asset_entry.asset_key
 
-    def _settle(self, now: float) -> None:
+    def _advance_start(self, now: float) -> None:
         """Makes the next pass begin where an earlier pass ended that is old enough."""
         self._passes.append((now, self._newest))
         while self._passes[0][0] <= now - limits.REREAD_SECONDS:

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sensors import limits
-from dagster_runs.sensors.completion.decisions import Phase, when_overdue
+from dagster_runs.sensors.completion.decisions import Phase, phase_when_overdue
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.poller import ResourcePoller
 from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
@@ -109,7 +109,7 @@ class Polling:
         self._finish_rounds()
         self._apply_updates()
 
-    def leave_overdue(self, deferred_runs: Iterable[DeferredRun], unusable: Iterable[str]) -> None:
+    def escalate_overdue(self, deferred_runs: Iterable[DeferredRun], unusable: Iterable[str]) -> None:
         """Leaves overdue runs to a Dagster run, once the vendor has responded or has not responded for too long.
 
         Args:
@@ -122,7 +122,7 @@ class Polling:
             if one.phase is not Phase.ACTIVE or now < one.deadline:
                 continue
             one.overdue_since = one.overdue_since or now
-            one.phase = when_overdue(
+            one.phase = phase_when_overdue(
                 overdue_for=now - one.deadline,
                 seen_overdue_for=now - one.overdue_since,
                 was_polled=one.polled_at >= one.deadline or one.asset.remote.resource_key in unavailable,

@@ -17,11 +17,11 @@ from dagster_runs.dagster_private import is_partitioned, partition_of, report_ev
 from dagster_runs.remote_run.execution.evaluations import (
     AssetPartition,
     RunAndPartition,
-    judged_by,
+    evaluation_target,
     materializations_of,
     stored_evaluations,
 )
-from dagster_runs.remote_run.execution.provenance import is_reported_in_one_phase
+from dagster_runs.remote_run.execution.provenance import predates_two_phases
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.context import TickContext
@@ -68,7 +68,9 @@ class SecondPhase:
             # Some are evaluations of its Dagster run; see `report_evaluations`.
             dagster_run_id = deferred_run.record.dagster_run_id
             if dagster_run_id not in self._by_run:
-                self._by_run[dagster_run_id] = set(map(judged_by, run_evaluations(self._instance, dagster_run_id)))
+                self._by_run[dagster_run_id] = set(
+                    map(evaluation_target, run_evaluations(self._instance, dagster_run_id))
+                )
             of_run = self._by_run[dagster_run_id]
         if deferred_run.asset not in self._evaluated:
             same_asset = self._by_asset[deferred_run.asset]
@@ -85,7 +87,7 @@ class SecondPhase:
         partitions.
         """
         judged, last_of = self.judged(deferred_run), dict(deferred_run.asset_partitions)
-        if judged and not _has_partitions(deferred_run) and all(map(is_reported_in_one_phase, judged.values())):
+        if judged and not _has_partitions(deferred_run) and all(map(predates_two_phases, judged.values())):
             return True
         wanted = {
             (spec.key, record.storage_id)
@@ -108,7 +110,7 @@ class SecondPhase:
 def drop_evaluated(
     deferred_runs: Sequence[DeferredRun], instance: dg.DagsterInstance, *, has_time: Callable[[], bool]
 ) -> list[DeferredRun]:
-    """Marks runs that another process reported as done if all their evaluations are stored.
+    """Marks runs as DONE if another process reported them and all their evaluations are stored.
 
     Args:
         deferred_runs: The runs.
@@ -124,7 +126,9 @@ def drop_evaluated(
     for deferred_run in sorted(deferred_runs, key=lambda deferred_run: deferred_run.asset.keys[0].to_user_string()):
         if not has_time():
             remaining.append(deferred_run)
-        elif not deferred_run.is_of_kind or (deferred_run.phase is Phase.ACTIVE and phase.is_complete(deferred_run)):
+        elif not deferred_run.has_current_run_class or (
+            deferred_run.phase is Phase.ACTIVE and phase.is_complete(deferred_run)
+        ):
             deferred_run.phase = Phase.DONE  # with another run class, its checks are unknown
     return remaining
 
@@ -203,7 +207,7 @@ def _has_partitions(deferred_run: DeferredRun) -> bool:
 
 def is_evaluated(last: dg.AssetCheckEvaluation, instance: dg.DagsterInstance) -> bool:
     """Whether an evaluation that a tick returned was stored, or the materialization that it judges was wiped since."""
-    check, storage_id = judged_by(last)
+    check, storage_id = evaluation_target(last)
     target = last.target_materialization_data
     since = target.timestamp - MAX_HOST_CLOCK_SKEW if target is not None else 0.0
     if (check, storage_id) in stored_evaluations(instance, [check], since):

@@ -1,12 +1,12 @@
-"""The ticks of the completion sensor: from the active deferred runs to the outcomes that are reported to Dagster.
+"""The ticks of the completion sensor, which poll active deferred runs and report their outcomes to Dagster.
 
 A tick refreshes the index of deferred runs from the event log, polls the runs that are due, decides what to do about
 each, and reports. A success is reported in two phases: the materializations in one tick, and the check evaluations that
 name them in a later one (see `second_phase`).
 
-Dagster stores a tick's events, then its cursor, then launches its runs. If a tick is lost on the way, the old cursor
-remains, and its tick id differs from the last one that was returned. The index is then rebuilt from the event log,
-which has everything that was stored. So each outcome is reported once.
+Dagster stores a tick's events before its cursor. If a tick is lost in between, the old cursor remains, and its tick id
+differs from the last one that was returned. The index is then rebuilt from the event log, which has everything that was
+stored. So each outcome is reported once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -101,7 +101,7 @@ class Completion(SensorTicks):
         self._successes.materialize(tick)
         problems += self._failures.log_problems(context.log).values()
         self._alarm.check_after_reporting(problems, is_idle=output.is_empty)
-        return self._hand_over(tick, cursor, vendors)
+        return self._sensor_result(tick, cursor, vendors)
 
     def _refresh(self, cursor: Cursor, instance: dg.DagsterInstance, begun: float) -> DeferredRunIndex:
         """Updates the index. Rebuilds it unless this process's last tick is the last one that Dagster stored."""
@@ -125,18 +125,18 @@ class Completion(SensorTicks):
         return index
 
     def _rebuild(self, cursor: Cursor, instance: dg.DagsterInstance, low_watermark: int) -> DeferredRunIndex:
-        self._follow_ups.start_over(cursor.written_at)
+        self._follow_ups.reset(cursor.written_at)
         return DeferredRunIndex(self._assets, instance, low_watermark)
 
     def _decide(self, tick: TickContext, vendors: VendorResources) -> None:
         """Decides what the last polls did not: which runs are overdue, and which another process has reported."""
         self._was_stored = None
         self._follow_ups.request_again(tick.deferred_runs, tick.output, tick.context)
-        self._polling.leave_overdue(tick.deferred_runs, vendors.problems)
+        self._polling.escalate_overdue(tick.deferred_runs, vendors.problems)
         self._drop_lost_results(tick)
         requested_runs.drop_timed_out(tick.deferred_runs, tick.context.instance, current_clock().wall())
 
-    def _hand_over(self, tick: TickContext, before: Cursor, vendors: VendorResources) -> dg.SensorResult:
+    def _sensor_result(self, tick: TickContext, before: Cursor, vendors: VendorResources) -> dg.SensorResult:
         """Returns the tick's output for Dagster, with the cursor."""
         output, index = tick.output, tick.deferred_runs
         self._was_stored = output.was_stored
@@ -154,7 +154,7 @@ class Completion(SensorTicks):
     def _drop_lost_results(self, tick: TickContext) -> None:
         """Gives up the check evaluations of a materialized run whose result can no longer be fetched.
 
-        A step cannot add anything to a run that is materialized.
+        Once a run is materialized, a step cannot add check results to it.
         """
         for deferred_run in tick.deferred_runs:
             if deferred_run.phase is Phase.NEEDS_DAGSTER_RUN and deferred_run.is_materialized:

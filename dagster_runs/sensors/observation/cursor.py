@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dagster_runs.sensors import limits
-from dagster_runs.sensors.stored import stored_value
+from dagster_runs.sensors.cursor_fields import stored_value
 
 
 @dataclass

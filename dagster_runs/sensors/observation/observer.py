@@ -40,7 +40,7 @@ class ResourceMemory:
     failed_at: dict[str, float] = field(default_factory=dict)
     not_found_since: dict[str, float] = field(default_factory=dict)
 
-    def turn(self, run_id: str, created_at: float) -> tuple[float, float]:
+    def poll_priority(self, run_id: str, created_at: float) -> tuple[float, float]:
         """Returns a sort key: the longest-waiting run first, but runs whose poll failed last.
 
         This way, a run that cannot be polled does not delay the others.
@@ -110,7 +110,7 @@ class ResourceObserver:
     def _each(self, runs: Mapping[str, PendingRun], call: Callable[[str, PendingRun], None], until: float) -> None:
         """Calls a function for each run in turn, while there is time and the vendor responds; at least for one."""
         memory, failed_in_a_row = self.memory, 0
-        in_turn = sorted(runs.items(), key=lambda item: memory.turn(item[0], item[1].created_at))
+        in_turn = sorted(runs.items(), key=lambda item: memory.poll_priority(item[0], item[1].created_at))
         for done, (run_id, pending) in enumerate(in_turn):
             is_full = not (self.output.has_room_for_events and self.output.has_room_for_requests)
             is_late = done > 0 and current_clock().monotonic() > until

@@ -12,7 +12,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations, stored_evaluations
 from dagster_runs.remote_run.execution.event_log import events, observed_run, reported_run, reports_of_run
-from dagster_runs.remote_run.execution.provenance import current_provenance, is_reported_in_one_phase
+from dagster_runs.remote_run.execution.provenance import current_provenance, predates_two_phases
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW, RunResult
@@ -84,7 +84,7 @@ class ObservedOutcomes:
         is_complete = self._report_success(observed) if state is RunState.SUCCEEDED else self._report_failure(observed)
         if is_complete and self.follow_up is not None:
             finished = FinishedRun(observed.run_id, asset.fixed_run.vendor, state, asset.keys)
-            self.output.requests += run_requests.to_follow_up(self.follow_up, finished, self.context)
+            self.output.requests += run_requests.follow_up_requests(self.follow_up, finished, self.context)
         return is_complete
 
     def _report_success(self, observed: ObservedRun) -> bool:
@@ -98,7 +98,7 @@ class ObservedOutcomes:
                 judged[key, None] = record
         missing = [(key, None) for key in asset.keys if (key, None) not in judged]
         if not missing:
-            if not all(map(is_reported_in_one_phase, judged.values())):
+            if not all(map(predates_two_phases, judged.values())):
                 stored_since = min(record.timestamp for record in judged.values()) - MAX_HOST_CLOCK_SKEW
                 stored = stored_evaluations(instance, asset.check_keys, stored_since)
                 for one in self._outcome(observed, [*judged], is_materialized=True).evaluations(judged, stored):
@@ -119,7 +119,7 @@ class ObservedOutcomes:
         others = {other: one for other, one in self.pending.items() if other != run_id and one.asset == asset}
         if any(one.is_materialized for one in others.values()):
             return True
-        # The cursor does not contain what a lost tick has reported.
+        # The cursor does not reflect what a lost tick reported.
         newest = newest_materializations(self.context.instance, [(key, None) for key in observed.asset.keys])
         return any(reported_run(record) in others for record in newest.values())
 

@@ -30,7 +30,8 @@ _LISTED_STATES = (
     *("stopping", "canceling", *_UNSUCCESSFUL_STATES),
 )
 """The specification gives the `state` filter the default `succeeded`. It says neither whether servers apply the default
-nor how they spell states of several words. As long as a list may contain only successful runs, we query each state."""
+nor how they spell states of several words. Until a response shows that the server applies no default filter, we query
+each state separately."""
 _LISTED_TYPE = "courier.group/run"
 _OTHER_TYPES = ("amperity.orchestration.orchestration/run", "campaign.send", "campaign.fetch")
 """The specification gives the `type` filter a default too."""

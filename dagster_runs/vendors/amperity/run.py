@@ -230,7 +230,7 @@ def _fits(workflow: PartOfWorkflow, attempt: StartAttempt, ahead: float | None) 
     """Whether the start attempt may have created the workflow, judging by its time; ``None`` if that is unknown."""
     if workflow.created_at is None or ahead is None:
         return None
-    return attempt.may_have_made(workflow.created_at.timestamp() - ahead)
+    return attempt.may_have_created(workflow.created_at.timestamp() - ahead)
 
 
 def _moment(time: datetime) -> str:

@@ -29,7 +29,7 @@ class RudderStackResource(RemoteRunResource):
 
     Args:
         access_token: A workspace-level service access token with the permission Profiles → Edit. Personal access tokens
-            work too, but stop working when their owner's account does.
+            also work, but stop working when the owner's account is deactivated.
         region: The region of the workspace, ``"us"`` or ``"eu"`` (not case-sensitive). A token for one region does not
             work in the other.
         base_url: Another URL for the API, with or without ``/v2``. Overrides ``region``.

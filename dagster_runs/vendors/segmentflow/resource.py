@@ -67,7 +67,7 @@ class SegmentflowResource(RemoteRunResource):
             response = self.http().post_once(segments, json=dict(body), headers={"idempotency-key": idempotency_key})
         except VendorError as error:
             if error.code == "idempotency_key_reuse":
-                raise _reused(error) from None
+                raise _idempotency_conflict(error) from None
             if isinstance(error, ConflictError):
                 # An earlier request with this key holds the lock. It may start the run, so this is not a refusal.
                 error.may_have_been_accepted = error.is_transient = True
@@ -79,7 +79,7 @@ class SegmentflowResource(RemoteRunResource):
         return self.http().get(["api", "v1", "public", "journeys", "runs", run_id]).parse(JourneyRun)
 
 
-def _reused(error: VendorError) -> InvalidRequestError:
+def _idempotency_conflict(error: VendorError) -> InvalidRequestError:
     """Returns the error for an idempotency key that was reused with another body.
 
     Some documentation pages give it the status 422, others 409. The lock of an earlier request is a 409 too, but that

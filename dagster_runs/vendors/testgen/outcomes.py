@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.quality import QualityGate, judged_counts, judged_score
+from dagster_runs.remote_run.quality import QualityGate, check_counts, check_score
 from dagster_runs.remote_run.tables import numbers, table
 from dagster_runs.remote_run.types import CheckOutcome
 from dagster_runs.vendors.testgen.models import FailingTest, ProfilingResult, TestCounts, TestResult
@@ -46,8 +46,8 @@ def profiling_run_metadata(result: ProfilingResult | None) -> dict[str, Any]:
     )
 
 
-def without_idle_zeros(result: ProfilingResult | None) -> ProfilingResult | None:
-    """Returns the partial result of a profiling run that did not succeed, without zeros for what it never reached."""
+def drop_zero_counts(result: ProfilingResult | None) -> ProfilingResult | None:
+    """Returns the partial result of an unsuccessful profiling run, without the zero counts of unreached stages."""
     if result is None or not result.tables:
         return None
     has_issues = result.issues is not None and any(result.issues.model_dump(exclude_none=True).values())
@@ -71,7 +71,7 @@ def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence
         return CheckOutcome(name, passed=False, description=why, metadata=shown)
     summary = f"{counts.passed} passed, {counts.failed} failed, {counts.error} broken, {counts.warning} with a warning"
     failures = counts.failed + counts.error
-    return judged_counts(name, summary, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
+    return check_counts(name, summary, failures=failures, warnings=counts.warning, gate=gate, metadata=shown)
 
 
 def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOutcome:
@@ -86,7 +86,7 @@ def hygiene_issues(result: ProfilingResult | None, gate: QualityGate) -> CheckOu
     issues = result.issues
     summary = f"{issues.definite} definite, {issues.likely} likely and {issues.possible} possible issues"
     shown = issues.model_dump(exclude_none=True)
-    return judged_counts(name, summary, failures=issues.definite, warnings=issues.likely, gate=gate, metadata=shown)
+    return check_counts(name, summary, failures=issues.definite, warnings=issues.likely, gate=gate, metadata=shown)
 
 
 def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: str | None) -> CheckOutcome:
@@ -98,7 +98,7 @@ def quality_score(score: float | None, gate: QualityGate, *, nothing_examined: s
         nothing_examined: Why the score is meaningless; ``None`` if it is meaningful.
     """
     name = "quality_score"
-    judged = judged_score(name, score, gate, without_score=_NO_SCORE)
+    judged = check_score(name, score, gate, without_score=_NO_SCORE)
     if nothing_examined is None:
         return judged
     # The score is shown in the metadata but not judged.

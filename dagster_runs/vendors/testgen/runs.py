@@ -92,7 +92,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
             if candidate is None:
                 continue
             # A job without a creation time may have been created at any time.
-            fits = attempt.may_have_made(created_at) if job.created_at is not None else None
+            fits = attempt.may_have_created(created_at) if job.created_at is not None else None
             if candidate.is_ours or fits is not False:
                 # A job may be listed twice, because new jobs shift the pages.
                 found[candidate.run_id] = (
@@ -264,7 +264,7 @@ class TestGenProfilingRun(TestGenRun):
         has_succeeded = status.state is RunState.SUCCEEDED
         run = _with_score(lambda: self._record(resource, run_id), wait=has_succeeded)
         # The partial counts of an unsuccessful run are shown, except zeros: they do not mean that there are no issues.
-        result = run.result if has_succeeded else outcomes.without_idle_zeros(run.result)
+        result = run.result if has_succeeded else outcomes.drop_zero_counts(run.result)
         judge = gate or QualityGate()
         score = run.result.score if run.result else None
         checks = (

@@ -87,7 +87,7 @@ def check_call(
         raise usage_error(f"run is a {type(run).__name__}; pass a run, for example a `RudderStackProfilesRun`")
     Step(context).asset_keys  # noqa: B018 - raises outside of an asset
     if run.vendor != resource.vendor:
-        raise usage_error(f"A {type(run).__name__} needs {run.vendor}'s resource, but this is {resource.vendor}'s")
+        raise usage_error(f"A {type(run).__name__} needs a {run.vendor} resource, but got one of {resource.vendor}")
     try:
         options.check_for(type(run))
         filled = _filled(context, assets)
