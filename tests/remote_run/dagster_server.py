@@ -1,4 +1,4 @@
-"""Dagster's GraphQL server and daemon in this process: what the UI, GraphQL clients, run retries and backfills do."""
+"""Runs Dagster's GraphQL server and daemon in this process, for what the UI, run retries and backfills do."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -31,23 +31,23 @@ _REEXECUTE_BACKFILL = """mutation ($params: ReexecutionParams!) { reexecuteParti
 
 
 class Server:
-    """The two processes, which execute launched runs at once."""
+    """The server and the daemon, which execute launched runs immediately."""
 
     def __init__(self, context: WorkspaceProcessContext) -> None:
         self._context = context
         self.instance = context.instance
 
     def launch(self, job: str, *, tags: Mapping[str, str] | None = None) -> str:
-        """Launch a job; the Dagster run's id."""
-        params = {"selector": self._selector(job), "mode": "default", "executionMetadata": {"tags": _listed(tags)}}
-        return self._ask(_LAUNCH, params)["run"]["runId"]
+        """Launches a job, and returns the id of the Dagster run."""
+        params = {"selector": self._selector(job), "mode": "default", "executionMetadata": {"tags": _tag_list(tags)}}
+        return self._query(_LAUNCH, params)["run"]["runId"]
 
     def reexecute(self, parent: str, strategy: str) -> str:
-        """What the UI's buttons do: ``FROM_FAILURE``, ``FROM_ASSET_FAILURE`` or ``ALL_STEPS``."""
-        return self._ask(_REEXECUTE, {"parentRunId": parent, "strategy": strategy})["run"]["runId"]
+        """Re-executes a run as the UI does: ``FROM_FAILURE``, ``FROM_ASSET_FAILURE`` or ``ALL_STEPS``."""
+        return self._query(_REEXECUTE, {"parentRunId": parent, "strategy": strategy})["run"]["runId"]
 
     def reexecute_steps(self, parent: str, steps: list[str]) -> str:
-        """What the UI does for selected steps."""
+        """Re-executes selected steps as the UI does."""
         before = self.instance.get_run_by_id(parent)
         assert before is not None
         tags = {
@@ -59,12 +59,12 @@ class Server:
             "selector": self._selector(before.job_name),
             "mode": "default",
             "stepKeys": steps,
-            "executionMetadata": {"parentRunId": parent, "rootRunId": parent, "tags": _listed(tags)},
+            "executionMetadata": {"parentRunId": parent, "rootRunId": parent, "tags": _tag_list(tags)},
         }
-        return self._ask(_REEXECUTE_STEPS, params)["run"]["runId"]
+        return self._query(_REEXECUTE_STEPS, params)["run"]["runId"]
 
     def retry(self, run_id: str) -> dg.DagsterRun:
-        """What the daemon does with a failed run that has retries left; the new run."""
+        """Retries a failed run that has retries left, as the daemon does, and returns the new run."""
         records = self.instance.get_run_records(dg.RunsFilter(run_ids=[run_id]))
         list(consume_new_runs_for_automatic_reexecution(self._context, records, logging.getLogger("daemon")))
         self._execute_launched()
@@ -73,28 +73,28 @@ class Server:
         return newest
 
     def backfill(self, asset: str, partitions: list[str]) -> str:
-        """Launch a backfill of the asset, and let the daemon execute it; its id."""
+        """Launches a backfill of the asset, lets the daemon execute it, and returns its id."""
         key = {"path": [asset]}
         params = {"assetSelection": [key], "partitionNames": partitions}
-        return self._executed(self._ask(_BACKFILL, params)["backfillId"])
+        return self._execute_backfill(self._query(_BACKFILL, params)["backfillId"])
 
     def reexecute_backfill(self, parent: str, strategy: str) -> str:
-        """What the UI's buttons on a backfill do."""
+        """Re-executes a backfill as the UI does."""
         params = {"parentRunId": parent, "strategy": strategy}
-        return self._executed(self._ask(_REEXECUTE_BACKFILL, params)["backfillId"])
+        return self._execute_backfill(self._query(_REEXECUTE_BACKFILL, params)["backfillId"])
 
-    def _executed(self, backfill: str) -> str:
+    def _execute_backfill(self, backfill: str) -> str:
         for _ in range(5):
             list(execute_backfill_iteration(self._context, logging.getLogger("daemon")))
             self._execute_launched()
         return backfill
 
-    def _ask(self, query: str, params: dict[str, Any]) -> Any:
+    def _query(self, query: str, params: dict[str, Any]) -> Any:
         result = execute_dagster_graphql(self._context.create_request_context(), query, {"params": params})
-        [answer] = result.data.values()
-        assert answer["__typename"].endswith("Success"), answer
+        [response] = result.data.values()
+        assert response["__typename"].endswith("Success"), response
         self._execute_launched()
-        return answer
+        return response
 
     def _execute_launched(self) -> None:
         queue = self.instance.run_launcher.queue()
@@ -109,19 +109,19 @@ class Server:
         return {"repositoryLocationName": location.name, "repositoryName": repository.name, "jobName": job}
 
 
-def _listed(tags: Mapping[str, str] | None) -> list[dict[str, str]]:
+def _tag_list(tags: Mapping[str, str] | None) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in (tags or {}).items()]
 
 
 @contextmanager
 def queueing_instance() -> Iterator[dg.DagsterInstance]:
-    """An instance on disk whose launched runs wait until `Server` executes them in this process."""
+    """Creates an instance on disk whose launched runs wait until `Server` executes them in this process."""
     memory = "/dev/shm"
     with TemporaryDirectory(dir=memory if Path(memory).is_dir() else None) as directory:
         overrides = {
             "run_launcher": {"module": "dagster._core.test_utils", "class": "MockedRunLauncher"},
             "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
-            # One database for all runs: to make one for each takes longer than all else.
+            # One database for all runs: creating one for each run would take longer than everything else.
             "event_log_storage": {
                 "module": "dagster._core.storage.event_log",
                 "class": "ConsolidatedSqliteEventLogStorage",
@@ -134,7 +134,7 @@ def queueing_instance() -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def dagster_server(instance: dg.DagsterInstance) -> Iterator[Server]:
-    """The server with its code location, which is loaded in this process."""
+    """Starts the server with its code location, which is loaded in this process."""
     origin = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name=LOCATION), location_name="tests")
     with WorkspaceProcessContext(instance, InProcessTestWorkspaceLoadTarget(origin)) as context:
         yield Server(context)

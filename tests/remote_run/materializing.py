@@ -1,4 +1,4 @@
-"""Materializing assets against the sandbox, and reading back what Dagster has stored."""
+"""Helpers that materialize assets against the sandbox, and read what Dagster has stored."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +24,7 @@ PROFILING = TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP)
 
 @cache
 def resources_at(url: str) -> dict[str, RemoteRunResource]:
-    """All vendors' resources, made once: Dagster makes its own of them for each run anyway."""
+    """Returns the resources of all vendors. They are built once, because Dagster copies them for each run anyway."""
     return sandbox_resources(url)
 
 
@@ -32,8 +32,8 @@ def materialize(
     assets: Sequence[Any], sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any
 ) -> dg.ExecuteInProcessResult:
     settings = options.pop("settings", None)
-    made = sandbox_resources(sandbox.url, **settings) if settings else resources_at(sandbox.url)
-    resources = options.pop("resources", None) or made
+    defaults = sandbox_resources(sandbox.url, **settings) if settings else resources_at(sandbox.url)
+    resources = options.pop("resources", None) or defaults
     return dg.materialize(assets, resources=resources, instance=instance, raise_on_error=False, **options)
 
 
@@ -49,21 +49,21 @@ def run_tests(
 
 
 def entries(instance: dg.DagsterInstance, key: str) -> list[str]:
-    """The ledger's entries for the asset, oldest first, without those that are only for people."""
+    """Returns the kinds of the asset's ledger entries, oldest first, without `progress`."""
     observed = instance.fetch_observations(dg.AssetKey(key), limit=1000, ascending=True).records
     kinds = [entry_of(record).kind.value for record in observed]
     return [kind for kind in kinds if kind != "progress"]
 
 
 def entry_of(record: dg.EventLogRecord) -> LedgerEntry:
-    """The ledger entry that an observation has."""
+    """Returns the ledger entry of an observation."""
     entry = LedgerEntry.from_event(record)
     assert entry is not None
     return entry
 
 
 def metadata(instance: dg.DagsterInstance, key: str) -> dict[str, Any]:
-    """Metadata of the asset's newest materialization."""
+    """Returns the metadata of the asset's newest materialization."""
     [record] = instance.fetch_materializations(dg.AssetKey(key), limit=1).records
     return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
@@ -73,7 +73,7 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
-    """What the failed step says, its causes included."""
+    """Returns the error message of the failed step, including its causes."""
     event = [event for event in result.all_events if event.is_step_failure or event.is_step_up_for_retry][-1]
     error = event.step_failure_data.error
     texts = (

@@ -1,4 +1,4 @@
-"""Dagster runs that are re-executed, die, or are terminated while a remote run goes on."""
+"""Helpers that re-execute, kill or terminate a Dagster run while its remote run is active."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ KEY = "remote"
 
 
 def job_with(run: Any, sandbox: Sandbox, *, key: str = KEY, resources: Any = None, **options: Any) -> dg.JobDefinition:
-    """A job of one asset. `options` are the asset's."""
+    """Builds a job with one asset. `options` are passed to the asset."""
     asset = build_remote_run_asset(run, key=key, **options)
     given = resources or resources_at(sandbox.url)
     defs = dg.Definitions(assets=[asset], resources=given, executor=dg.in_process_executor)
@@ -32,7 +32,7 @@ def execute(job: dg.JobDefinition, instance: dg.DagsterInstance) -> dg.ExecuteIn
 
 
 def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, *, from_failure: bool = True) -> Any:
-    """What the UI's button does. Dagster has no public function for it without a running code server."""
+    """Re-executes a run as the UI does. Dagster has no public function for this without a running code server."""
     tags = {"dagster/parent_run_id": parent, "dagster/root_run_id": parent}
     if from_failure:
         tags["dagster/is_resume_retry"] = "true"
@@ -44,74 +44,74 @@ def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, 
 
 
 class AtPause(SandboxClock):
-    """Something happens in one of the pauses."""
+    """Calls a function in one of the pauses."""
 
     max_sleep = Clock.max_sleep
 
-    def __init__(self, sandbox: Sandbox, happens: Callable[[], None], *, pause: int) -> None:
+    def __init__(self, sandbox: Sandbox, action: Callable[[], None], *, pause: int) -> None:
         super().__init__(sandbox)
-        self._happens, self._pause = happens, pause
+        self._action, self._pause = action, pause
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
         if len(self.pauses) == self._pause:
-            self._happens()
+            self._action()
 
 
 class ClockOff(SandboxClock):
-    """The clock of a machine that is ahead of the vendor's by these seconds, or behind it."""
+    """The clock of a machine that is some seconds ahead of the vendor's clock, or behind it."""
 
     def __init__(self, sandbox: Sandbox, ahead: float) -> None:
         super().__init__(sandbox)
-        self._off = ahead
+        self._offset = ahead
 
     def wall(self) -> float:
-        return super().wall() + self._off
+        return super().wall() + self._offset
 
     def host(self) -> str:
-        return f"another machine, {self._off} s ahead"
+        return f"another machine, {self._offset} s ahead"
 
 
 @contextmanager
-def at_pause(sandbox: Sandbox, happens: Callable[[], None], *, pause: int = 3) -> Iterator[AtPause]:
-    """Something happens in this pause of all that are made in the block."""
-    clock = AtPause(sandbox, happens, pause=pause)
+def at_pause(sandbox: Sandbox, action: Callable[[], None], *, pause: int = 3) -> Iterator[AtPause]:
+    """Calls a function in one pause of the block, by its number."""
+    clock = AtPause(sandbox, action, pause=pause)
     with use_clock(clock):
         yield clock
 
 
 @contextmanager
 def in_another_process() -> Iterator[None]:
-    """Inside the block this process knows nothing of the starts that it did not send before."""
+    """Inside the block, this process does not remember which recorded starts it did not send."""
     with patch.object(submit, "_known_unsent", set()):
         yield
 
 
 def dies() -> None:
-    """What ends an attempt without a word to the vendor."""
+    """Ends an attempt without a request to the vendor, as a crash does."""
     raise MemoryError("this process dies")
 
 
 def signalled() -> None:
-    """What Dagster makes of a signal to the step's process."""
+    """Raises what Dagster raises when the step's process receives a signal."""
     raise dg.DagsterExecutionInterruptedError
 
 
 def mark_as_terminated(instance: dg.DagsterInstance) -> None:
-    """What *Terminate* does first; the signal comes after it, or never."""
+    """Does what *Terminate* does first. The signal comes later, or never."""
     [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     instance.report_run_canceling(run)
 
 
-def give_up(instance: dg.DagsterInstance) -> str:
-    """What run monitoring does with a run whose worker it has lost sight of; the run's id."""
+def mark_as_failed(instance: dg.DagsterInstance) -> str:
+    """Does what run monitoring does with a run whose worker is gone, and returns the run's id."""
     [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     instance.report_run_failed(run)
     return run.run_id
 
 
 def terminate(instance: dg.DagsterInstance) -> None:
-    """What *Terminate* does, with the signal that follows it."""
+    """Does what *Terminate* does, including the signal that follows."""
     mark_as_terminated(instance)
     signalled()
 
@@ -121,7 +121,7 @@ def features_job(sandbox: Sandbox, run: Any = PROFILES, **options: Any) -> dg.Jo
 
 
 def leave_going(sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> tuple[dg.JobDefinition, str]:
-    """A Dagster run that failed while its remote run goes on."""
+    """Executes a job that times out while its remote run is active. Returns it and the Dagster run's id."""
     job = features_job(sandbox, timeout=5, **options)
     result = execute(job, instance)
     assert not result.success

@@ -1,4 +1,4 @@
-"""A code location as Dagster's web server and daemon load it. The environment has the sandbox's address."""
+"""A code location for Dagster's web server and daemon. The environment has the sandbox's address."""
 
 import os
 
@@ -25,10 +25,10 @@ defs = dg.Definitions(
 
 
 def poll_job() -> dg.JobDefinition:
-    """For `dagster.reconstructable`."""
+    """Returns the job that polls, for `dagster.reconstructable`."""
     return defs.resolve_job_def("poll_job")
 
 
 def defer_job() -> dg.JobDefinition:
-    """The same."""
+    """Returns the job that defers, for `dagster.reconstructable`."""
     return defs.resolve_job_def("defer_job")

@@ -1,4 +1,4 @@
-"""A run that an earlier attempt began is ours only if it does what is wanted now."""
+"""An attempt attaches to an earlier attempt's run only if the fields of the run have not changed."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -25,12 +25,12 @@ WORKFLOW = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
 
 
 @pytest.mark.covers("start.other-fields")
-def test_a_run_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # The definition is mended, and the failed run re-executed from failure: what it began did something else.
+def test_run_with_different_fields_is_not_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # The definition is fixed, and the failed run is re-executed from failure. Its remote run had other fields.
     _, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
-    mended = features_job(sandbox, PROFILES.with_fields({"rebase_incremental": True}))
-    again = reexecute(mended, instance, parent)
+    fixed = features_job(sandbox, PROFILES.with_fields({"rebase_incremental": True}))
+    again = reexecute(fixed, instance, parent)
     assert again.success
     assert [run.body for run in sandbox.runs("rudderstack")] == [None, {"parameters": ["--rebase_incremental"]}]
     assert metadata(instance, "features")["dagster_runs/attached"] is False
@@ -38,8 +38,8 @@ def test_a_run_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.Dag
 
 
 @pytest.mark.covers("lost-start.definition-changed")
-def test_a_lost_start_with_other_fields_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # Our mark is in what was started then; but that is not what is wanted now.
+def test_lost_start_with_different_fields_is_not_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # The lost run has our correlation id, but its fields differ from the current definition.
     sandbox.add_fault(Fault("lost_response", method="POST"))
     sandbox.add_fault(Fault("status", path="/projects/"))
     first = execute(features_job(sandbox, TESTS), instance)
@@ -52,13 +52,13 @@ def test_a_lost_start_with_other_fields_is_not_taken(sandbox: Sandbox, instance:
 @pytest.mark.parametrize(
     ("run", "changed"),
     [
-        pytest.param(JOURNEY, {"on_exited": "succeed"}, id="how an end is judged"),
-        pytest.param(WORKFLOW, {"workflow_name": "Nightly"}, id="what observing needs"),
-        pytest.param(PROFILES, {"rebase_incremental": False}, id="the default"),
+        pytest.param(JOURNEY, {"on_exited": "succeed"}, id="how the outcome is judged"),
+        pytest.param(WORKFLOW, {"workflow_name": "Nightly"}, id="needed for observation"),
+        pytest.param(PROFILES, {"rebase_incremental": False}, id="default value"),
     ],
 )
 @pytest.mark.covers("start.local-fields")
-def test_a_change_that_the_vendor_is_not_told_makes_no_other_run(
+def test_changing_a_local_field_attaches_to_the_existing_run(
     run: RemoteRun[Any], changed: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.set_behavior(run.target, Behavior(running_seconds=60))
@@ -68,11 +68,11 @@ def test_a_change_that_the_vendor_is_not_told_makes_no_other_run(
     assert len(sandbox.runs()) == 1
 
 
-class TestFieldsThatUserCodeMakesAnew:
-    """They may hold the time of day, so that they tell nothing of whether somebody has changed the definition."""
+class TestFieldsComputedByUserCode:
+    """Such fields may contain the current time, so a difference does not mean that the definition changed."""
 
     @pytest.fixture
-    def since_now(self) -> Callable[[dg.AssetExecutionContext], RudderStackProfilesRun]:
+    def run_function(self) -> Callable[[dg.AssetExecutionContext], RudderStackProfilesRun]:
         hours = count()
 
         def choose(_context: dg.AssetExecutionContext) -> RudderStackProfilesRun:
@@ -81,24 +81,26 @@ class TestFieldsThatUserCodeMakesAnew:
         return choose
 
     @pytest.mark.covers("start.run-function")
-    def test_do_not_keep_a_retry_from_attaching(
-        self, since_now: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+    def test_step_retry_attaches_when_a_run_function_returns_other_fields(
+        self, run_function: Any, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         with at_pause(sandbox, dies):
             retries = dg.RetryPolicy(max_retries=1)
-            assert execute(features_job(sandbox, since_now, retry_policy=retries), instance).success
+            assert execute(features_job(sandbox, run_function, retry_policy=retries), instance).success
         assert sandbox.starts("rudderstack") == 1
 
     @pytest.mark.covers("start.run-function")
-    def test_do_not_keep_a_reexecution_from_attaching(
-        self, since_now: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+    def test_reexecution_attaches_when_a_run_function_returns_other_fields(
+        self, run_function: Any, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        job, parent = leave_going(sandbox, instance, run=since_now)
+        job, parent = leave_going(sandbox, instance, run=run_function)
         sandbox.advance(3600)
         assert reexecute(job, instance, parent).success
         assert sandbox.starts("rudderstack") == 1
 
-    def test_nor_do_those_of_an_asset_of_ones_own(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_step_retry_attaches_when_a_user_defined_asset_changes_fields(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         hours = count()
 
         @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))

@@ -1,4 +1,4 @@
-"""A ledger entry in an event's tags, and what the entries of a step say together."""
+"""Ledger entries in the tags of events, and the state that follows from the entries of a step."""
 
 import string
 from secrets import token_hex
@@ -42,11 +42,11 @@ class TestTags:
     )
 
     @pytest.mark.parametrize("written", [whole, entry(STARTING), *(entry(kind, run_id="r") for kind in EntryKind)])
-    def test_an_entry_is_read_as_it_was_written(self, written: LedgerEntry) -> None:
+    def test_entry_is_read_as_it_was_written(self, written: LedgerEntry) -> None:
         observation = dg.AssetObservation("a", tags=written.to_tags())
         assert LedgerEntry.from_observation(observation) == written
 
-    def test_dagster_takes_the_tags(self, instance: dg.DagsterInstance) -> None:
+    def test_dagster_accepts_the_tags(self, instance: dg.DagsterInstance) -> None:
         tags = self.whole.to_tags()
         allowed = set(string.ascii_letters + string.digits + "_.-")
         assert all(len(value) <= 63 and set(value) <= allowed for value in tags.values())
@@ -54,7 +54,7 @@ class TestTags:
         [record] = instance.fetch_observations(dg.AssetKey("a"), limit=1).records
         assert entry_of(record) == self.whole
 
-    def test_what_does_not_fit_is_an_error(self) -> None:
+    def test_oversized_entry_raises_entry_too_large(self) -> None:
         with pytest.raises(EntryTooLarge, match="the limit is 200"):
             entry(STARTED, deferred_payload={"run": {"x": token_hex(20_000)}}).to_tags()
 
@@ -69,15 +69,15 @@ class TestTags:
             {name: value for name, value in whole.to_tags().items() if name != "dagster_runs/ledger_2"},
         ],
     )
-    def test_what_is_damaged_is_no_entry(self, tags: dict[str, str]) -> None:
+    def test_damaged_tags_are_not_read_as_an_entry(self, tags: dict[str, str]) -> None:
         assert LedgerEntry.from_observation(dg.AssetObservation("a", tags=tags)) is None
 
-    def test_a_kind_of_a_later_version_is_no_entry(self) -> None:
+    def test_unknown_entry_kind_is_ignored(self) -> None:
         later = entry(STARTED)
         object.__setattr__(later, "kind", "teleported")
         assert LedgerEntry.from_observation(dg.AssetObservation("a", tags=later.to_tags())) is None
 
-    def test_nothing_of_the_machines_part_is_in_the_metadata(
+    def test_ledger_fields_are_stored_in_tags_not_in_metadata(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         asset = build_remote_run_asset(PROFILES, key="features")
@@ -102,7 +102,7 @@ class TestTags:
         ([entry(STARTING), entry(STARTED, run_id="r"), entry(CANCELS, run_id="r")], STARTED),
         ([entry(STARTING), entry(STARTED, run_id="r"), entry(CANCELS, run_id="r"), entry(KEEPS, run_id="r")], STARTED),
         ([entry(STARTING), entry(STARTED, run_id="r"), entry(STARTING, "second")], STARTING),
-        # A process that Dagster has given up writes the end of its own start late.
+        # A process whose Dagster run was marked as failed writes the entry `ended` of its own start late.
         (
             [entry(STARTING), entry(STARTED, run_id="r"), entry(STARTING, "second"), entry(ENDED, run_id="r")],
             STARTING,
@@ -112,7 +112,7 @@ class TestTags:
         ([entry(STARTED, run_id="r", dagster_run_id="before")], STARTED),
     ],
 )
-def test_the_newest_start(entries: list[LedgerEntry], newest: EntryKind | None) -> None:
+def test_newest_start_is_the_latest_one_in_the_ledger(entries: list[LedgerEntry], newest: EntryKind | None) -> None:
     found = state(*entries).newest_start
     assert (found.kind if found is not None else None) is newest
 
@@ -127,11 +127,11 @@ def test_the_newest_start(entries: list[LedgerEntry], newest: EntryKind | None) 
         ([STARTING, STARTED, ENDED, STARTING, ABANDONED], True),
     ],
 )
-def test_whether_a_start_was_abandoned(kinds: list[EntryKind], abandoned: bool) -> None:
+def test_start_stays_abandoned_until_a_later_one_starts_a_run(kinds: list[EntryKind], abandoned: bool) -> None:
     assert state(*map(entry, kinds)).has_abandoned_start is abandoned
 
 
-def test_runs_and_starts_of_this_step_are_known_those_of_others_are_not() -> None:
+def test_known_runs_exclude_unrelated_dagster_runs() -> None:
     known = state(
         entry(STARTING, "other", dagster_run_id="another"),
         entry(STARTED, "other", "o", dagster_run_id="another"),
@@ -147,10 +147,10 @@ def test_runs_and_starts_of_this_step_are_known_those_of_others_are_not() -> Non
     assert about.dagster_run_id == "another"
 
 
-def test_a_person_may_cancel_from_another_dagster_run() -> None:
-    asked = state(entry(STARTED, run_id="r"), entry(CANCEL_REQUESTED, run_id="r", dagster_run_id="cancel job"))
-    assert asked.was_cancel_requested("r")
-    assert not asked.was_cancel_requested("s")
+def test_cancel_request_of_another_dagster_run_counts() -> None:
+    ledger = state(entry(STARTED, run_id="r"), entry(CANCEL_REQUESTED, run_id="r", dagster_run_id="cancel job"))
+    assert ledger.was_cancel_requested("r")
+    assert not ledger.was_cancel_requested("s")
 
 
 OWN = {"execution_id": "execution"}
@@ -164,12 +164,12 @@ OTHER = {"execution_id": "other"}
         ([entry(STARTED, run_id="r", **OWN), entry(STARTED, run_id="r", **OTHER)], "this"),
         ([entry(STARTED, run_id="r", **OTHER), entry(STARTED, run_id="r", **OWN)], None),
         ([entry(STARTED, run_id="r", **OWN), entry(STARTED, run_id="r", dagster_run_id="after", **OTHER)], "after"),
-        # What this Dagster run re-executes is older, whenever it wrote its entry.
+        # The Dagster run that this one re-executes is older, no matter when it wrote its entry.
         ([entry(STARTED, run_id="r", **OWN), entry(STARTED, run_id="r", dagster_run_id="before", **OTHER)], None),
         ([entry(STARTED, run_id="r", **OWN), entry(STARTED, run_id="s", dagster_run_id="after", **OTHER)], None),
     ],
 )
-def test_the_newer_attempt(entries: list[LedgerEntry], newer: str | None) -> None:
+def test_newer_attempt_is_the_one_that_attached_later(entries: list[LedgerEntry], newer: str | None) -> None:
     found = state(*entries).newer_attempt("r")
     assert (found.dagster_run_id if found is not None else None) == newer
 
@@ -185,14 +185,16 @@ def test_the_newer_attempt(entries: list[LedgerEntry], newer: str | None) -> Non
         ([entry(CANCELS, run_id="r", execution_id="a"), entry(KEEPS, run_id="r", execution_id="b")], True),
     ],
 )
-def test_whether_another_step_cancels(entries: list[LedgerEntry], canceled: bool) -> None:
+def test_cancellation_by_another_step_counts_until_that_step_keeps_the_run(
+    entries: list[LedgerEntry], canceled: bool
+) -> None:
     assert state(*entries).is_canceled_by_other_step("r") is canceled
 
 
 class TestManyPartitions:
     @pytest.mark.parametrize("count", [10, 320])
     @pytest.mark.usefixtures("clock")
-    def test_each_is_reported(self, count: int, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_each_partition_is_reported(self, count: int, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         keys = [f"{number:05d}_{token_hex(16)}" for number in range(count)]
         asset = build_remote_run_asset(
             PROFILES,
@@ -216,7 +218,7 @@ class TestManyPartitions:
         found = driver.evaluate().asset_events
         assert [event.partition for event in found] == keys[1:-1]
 
-    def test_a_run_that_cannot_be_recorded_is_not_started(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_run_that_cannot_be_recorded_is_not_started(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         large = RudderStackProfilesRun(profiles_id=PROFILES.target, parameters=[f"--x={token_hex(20_000)}"])
         asset = build_remote_run_asset(large, key="features", wait="defer")
         result = materialize([asset], sandbox, instance)

@@ -1,4 +1,4 @@
-"""What tells one ledger from another, what an entry tells of who wrote it, and the entries of earlier versions."""
+"""Which entries belong to a step's ledger, what an entry says about its writer, and entries of earlier versions."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 @pytest.mark.fixes("6.2")
 @pytest.mark.covers("start.op-twice")
-def test_one_op_twice_in_a_graph_has_two_runs(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_op_used_twice_in_a_graph_starts_two_runs(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.op(out=dg.Out(dg.Nothing), ins={"before": dg.In(dg.Nothing)})
     def suite(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Any:
         list(testgen.run(context, TESTS))
@@ -41,7 +41,7 @@ def entries_of(instance: dg.DagsterInstance, key: str) -> list[LedgerEntry]:
     return [entry_of(record) for record in observed]
 
 
-def test_an_entry_tells_step_host_and_execution(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_entry_has_step_host_and_execution(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     reexecute(job, instance, parent)
     written = entries_of(instance, "features")
@@ -51,19 +51,19 @@ def test_an_entry_tells_step_host_and_execution(sandbox: Sandbox, instance: dg.D
 
 
 @pytest.mark.parametrize("missing", [("step", "host", "execution"), ("step",)])
-def test_the_entries_of_earlier_versions_are_read(
+def test_entries_of_earlier_versions_are_read(
     missing: tuple[str, ...], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
-    begun = sandbox.start_run(PROFILES.target)
+    remote_run = sandbox.start_run(PROFILES.target)
 
     @dg.asset
     def features(context: dg.AssetExecutionContext) -> None:
-        """What the version of an earlier commit wrote, before it was killed."""
-        kept = {
+        """Writes an entry as an earlier version did, and then fails."""
+        old_entry = {
             "entry": "started",
             "at": sandbox.now(),
-            "run_id": begun.id,
+            "run_id": remote_run.id,
             "correlation_id": "c" * 32,
             "dagster_run_id": context.run.run_id,
             "target": f"RudderStackProfilesRun {PROFILES.target}",
@@ -74,7 +74,7 @@ def test_the_entries_of_earlier_versions_are_read(
             **({} if "host" in missing else {"host": "another", "execution": "another"}),
         }
         context.log_event(
-            dg.AssetObservation("features", metadata={"dagster_runs/ledger": dg.MetadataValue.json(kept)})
+            dg.AssetObservation("features", metadata={"dagster_runs/ledger": dg.MetadataValue.json(old_entry)})
         )
         raise RuntimeError("killed")
 
@@ -82,13 +82,11 @@ def test_the_entries_of_earlier_versions_are_read(
     parent = execute(old, instance)
     result = reexecute(features_job(sandbox), instance, parent.run_id)
     assert result.success
-    assert metadata(instance, "features")["dagster_runs/run_id"] == begun.id
+    assert metadata(instance, "features")["dagster_runs/run_id"] == remote_run.id
 
 
-def test_a_step_that_another_selection_names_otherwise_is_the_same(
-    sandbox: Sandbox, instance: dg.DagsterInstance
-) -> None:
-    # Two assets of one op: in a job of both, Dagster gives the step of one of them another name.
+def test_entries_match_when_dagster_renames_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # Two assets have the same op. In a job with both, Dagster gives one of the two steps another name.
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3000))
 
     @dg.op
@@ -113,36 +111,38 @@ def test_a_step_that_another_selection_names_otherwise_is_the_same(
 
 @pytest.mark.fixes("6.9")
 @pytest.mark.parametrize("killed", ["carried out", "never arrived"])
-def test_a_colleagues_earlier_run_is_no_candidate_on_one_machine(
+def test_earlier_external_run_is_excluded_when_the_clock_is_the_same(
     killed: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    run_of_a_colleague(sandbox)
-    with use_clock(Killed(sandbox)):
-        job, parent = lose_start(sandbox, instance, carried_out=killed == "carried out")
+    start_external_run(sandbox)
+    with use_clock(KilledInFirstPause(sandbox)):
+        job, parent = lose_start(sandbox, instance, was_accepted=killed == "carried out")
         assert reexecute(job, instance, parent).success
     assert len(sandbox.runs("testgen")) == 2
     assert metadata(instance, "remote")["dagster_runs/run_id"] == sandbox.runs("testgen")[1].id
 
 
-@pytest.mark.parametrize("ahead", [0, 120, -120], ids=["another machine", "clock was set", "clock was set back"])
-def test_with_another_clock_it_may_be_ours(ahead: int, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    run_of_a_colleague(sandbox)
-    with use_clock(Killed(sandbox)):
-        job, parent = lose_start(sandbox, instance, carried_out=True)
-    clock = SetClock(sandbox, ahead) if ahead else ClockOff(sandbox, 0)
+@pytest.mark.parametrize("ahead", [0, 120, -120], ids=["another machine", "clock set forward", "clock set back"])
+def test_earlier_external_run_is_ambiguous_when_clocks_differ(
+    ahead: int, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    start_external_run(sandbox)
+    with use_clock(KilledInFirstPause(sandbox)):
+        job, parent = lose_start(sandbox, instance, was_accepted=True)
+    clock = AdjustedClock(sandbox, ahead) if ahead else ClockOff(sandbox, 0)
     with use_clock(clock):
         assert not reexecute(job, instance, parent).success
     assert len(sandbox.runs("testgen")) == 2
 
 
-def run_of_a_colleague(sandbox: Sandbox) -> None:
-    """A colleague's run of the same suite, two minutes ago."""
+def start_external_run(sandbox: Sandbox) -> None:
+    """Starts a run of the same target outside Dagster, two minutes ago."""
     sandbox.start_run(PROFILING.target, vendor="testgen", source="api")
     sandbox.advance(120)
 
 
-class Killed(SandboxClock):
-    """The first pause is the one before the search for a lost start: there the process is killed."""
+class KilledInFirstPause(SandboxClock):
+    """Kills the process in the first pause, which is before the search for a lost start."""
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
@@ -150,8 +150,8 @@ class Killed(SandboxClock):
             dies()
 
 
-class SetClock(SandboxClock):
-    """The clock of the same machine, after it was set."""
+class AdjustedClock(SandboxClock):
+    """The clock of the same machine after it was adjusted."""
 
     def __init__(self, sandbox: Sandbox, by: float) -> None:
         super().__init__(sandbox)
@@ -161,9 +161,9 @@ class SetClock(SandboxClock):
         return super().wall() + self._by
 
 
-def lose_start(sandbox: Sandbox, instance: dg.DagsterInstance, *, carried_out: bool) -> tuple[dg.JobDefinition, str]:
-    """A Dagster run whose process was killed before it could look for its start."""
-    sandbox.add_fault(Fault("lost_response" if carried_out else "reset", method="POST", times=1))
+def lose_start(sandbox: Sandbox, instance: dg.DagsterInstance, *, was_accepted: bool) -> tuple[dg.JobDefinition, str]:
+    """Executes a job whose process is killed before it can search for its lost start."""
+    sandbox.add_fault(Fault("lost_response" if was_accepted else "reset", method="POST", times=1))
     job = job_with(PROFILING, sandbox)
     result = execute(job, instance)
     assert not result.success

@@ -1,4 +1,4 @@
-"""Whose run is it that fits a lost start by its kind and time? Profiling runs bear no mark of ours."""
+"""Lost starts whose candidates may belong to another asset. Profiling runs do not have our correlation id."""
 
 from typing import Any
 
@@ -20,22 +20,22 @@ UNLISTED = Fault("status", status=403, path="/projects/")
 
 @pytest.fixture
 def sandbox(sandbox: Sandbox) -> Sandbox:
-    """Its time is far from the real one, by which Dagster stamps the events that tell of neighbors."""
+    """A sandbox whose time is far from real time, which Dagster's events have as their timestamps."""
     sandbox.advance(7200)
     return sandbox
 
 
 def run(
-    key: str, sandbox: Sandbox, instance: dg.DagsterInstance, what: Any = PROFILING, **options: Any
+    key: str, sandbox: Sandbox, instance: dg.DagsterInstance, remote_run: Any = PROFILING, **options: Any
 ) -> dg.ExecuteInProcessResult:
-    return materialize([build_remote_run_asset(what, key=key, **options)], sandbox, instance)
+    return materialize([build_remote_run_asset(remote_run, key=key, **options)], sandbox, instance)
 
 
-def leave_starting(sandbox: Sandbox, instance: dg.DagsterInstance, what: Any = PROFILING) -> None:
-    """A neighbor whose start was carried out, and who does not know of it."""
+def leave_start_pending(sandbox: Sandbox, instance: dg.DagsterInstance, remote_run: Any = PROFILING) -> None:
+    """Leaves another asset with a pending start, which the vendor accepted. The asset's ledger has no run for it."""
     sandbox.add_fault(LOST)
     sandbox.add_fault(UNLISTED)
-    assert "unknown whether" in failure(run("neighbor", sandbox, instance, what))
+    assert "unknown whether" in failure(run("neighbor", sandbox, instance, remote_run))
     assert entries(instance, "neighbor") == ["starting"]
     sandbox.clear_faults()
 
@@ -45,7 +45,7 @@ def run_ids(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.covers("lost-start.other-assets-run")
-def test_a_run_that_a_neighbor_knows_is_the_neighbors(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_in_another_assets_ledger_is_not_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(PROFILING.target, Behavior(queued_seconds=0, running_seconds=1))
     assert run("neighbor", sandbox, instance).success
     sandbox.add_fault(NEVER_ARRIVED)
@@ -54,7 +54,7 @@ def test_a_run_that_a_neighbor_knows_is_the_neighbors(sandbox: Sandbox, instance
 
 
 @pytest.mark.covers("lost-start.other-assets-run")
-def test_a_run_of_another_partition_is_the_other_partitions(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_in_another_partitions_ledger_is_not_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(PROFILING.target, Behavior(queued_seconds=0, running_seconds=1))
     partitions = dg.StaticPartitionsDefinition(["a", "b"])
     asset = build_remote_run_asset(PROFILING, key="ours", partitions_def=partitions)
@@ -66,10 +66,10 @@ def test_a_run_of_another_partition_is_the_other_partitions(sandbox: Sandbox, in
 
 @pytest.mark.parametrize("status", [500, 503])
 @pytest.mark.covers("lost-start.other-assets-run")
-def test_a_workflow_of_another_asset_is_the_other_assets(
+def test_workflow_in_another_assets_ledger_is_not_attached_to(
     status: int, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    # Both in one Dagster run. Amperity does not even tell which configuration a workflow runs.
+    # Both assets are in one Dagster run. Amperity does not return which configuration a workflow runs.
     slow, couriers = well_known.AMPERITY_SLOW, well_known.AMPERITY_COURIERS
     sandbox.set_behavior(slow, Behavior(queued_seconds=0, running_seconds=2))
     sandbox.add_fault(Fault("status", status=status, method="POST", path="/runs$", skip=1, times=1))
@@ -81,21 +81,21 @@ def test_a_workflow_of_another_asset_is_the_other_assets(
     assert [metadata(instance, key)["dagster_runs/run_id"] for key in wanted] == [one.id for one in runs]
 
 
-@pytest.mark.parametrize("lost", [LOST, NEVER_ARRIVED], ids=["carried out", "never arrived"])
+@pytest.mark.parametrize("lost", [LOST, NEVER_ARRIVED], ids=["accepted", "never arrived"])
 @pytest.mark.covers("lost-start.other-assets-lost-start")
-def test_while_a_neighbor_is_starting_nobody_can_tell(
+def test_pending_start_of_another_asset_makes_the_outcome_unknown(
     lost: Fault, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    leave_starting(sandbox, instance)
+    leave_start_pending(sandbox, instance)
     sandbox.add_fault(lost)
-    said = failure(run("ours", sandbox, instance))
-    assert "unknown whether" in said
-    assert run_ids(sandbox)[-1] in said
+    message = failure(run("ours", sandbox, instance))
+    assert "unknown whether" in message
+    assert run_ids(sandbox)[-1] in message
     assert len(run_ids(sandbox)) == (2 if lost is LOST else 1)
 
 
 @pytest.mark.covers("lost-start.other-asset-started-again")
-def test_a_run_that_a_neighbor_has_abandoned_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_that_another_asset_abandoned_is_not_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(LOST)
     sandbox.add_fault(UNLISTED)
     sandbox.add_fault(Fault("status", status=401, method="POST", times=1))
@@ -107,27 +107,27 @@ def test_a_run_that_a_neighbor_has_abandoned_is_not_taken(sandbox: Sandbox, inst
     assert f"unknown whether one of these runs is ours: {abandoned}" in failure(run("ours", sandbox, instance))
 
 
-def test_a_neighbor_of_another_kind_is_in_nobodys_way(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    leave_starting(sandbox, instance, TESTS)
+def test_pending_start_of_another_run_class_is_ignored(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    leave_start_pending(sandbox, instance, TESTS)
     sandbox.add_fault(LOST)
     assert run("ours", sandbox, instance).success
     assert len(run_ids(sandbox)) == 2
 
 
-def test_a_neighbor_of_long_ago_is_in_nobodys_way(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    leave_starting(sandbox, instance)
+def test_old_pending_start_of_another_asset_is_ignored(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    leave_start_pending(sandbox, instance)
     sandbox.advance(1800)
-    with fast_forward(sandbox):  # whose clock is half an hour further too
+    with fast_forward(sandbox):  # its clock is also half an hour ahead
         sandbox.add_fault(LOST)
         assert run("ours", sandbox, instance).success
     assert metadata(instance, "ours")["dagster_runs/run_id"] == run_ids(sandbox)[1]
 
 
-def test_where_nothing_else_is_in_the_instance_the_one_that_fits_is_ours(
+def test_only_matching_run_is_attached_to_after_seven_seconds(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.add_fault(LOST)
     assert run("ours", sandbox, instance).success
-    # Not at the first look: our own may still be under way, or a neighbor's not noted.
+    # Not after the first search: our own run may not be listed yet, or another asset's run not recorded yet.
     assert clock.pauses[:4] == [0.0, 1.0, 2.0, 4.0]
     assert [metadata(instance, "ours")["dagster_runs/run_id"]] == run_ids(sandbox)

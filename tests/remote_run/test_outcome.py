@@ -1,4 +1,4 @@
-"""Each row of the table "cancel or leave", and what a run that failed still publishes."""
+"""Tests each row of the table "Cancel or leave" in ARCHITECTURE.md, and what a failed run still reports."""
 
 import os
 import signal
@@ -35,17 +35,17 @@ RETRIES = dg.RetryPolicy(max_retries=3)
 
 
 @pytest.mark.parametrize("with_signal", [True, False], ids=["with a signal", "without a signal"])
-class TestTerminatedByAPerson:
+class TestTermination:
     def terminate(self, instance: dg.DagsterInstance, with_signal: bool) -> Callable[[], None]:
-        def happens() -> None:
+        def terminate_run() -> None:
             mark_as_terminated(instance)
             if with_signal:
                 signalled()
 
-        return happens
+        return terminate_run
 
     @pytest.mark.covers("testgen.endpoint.cancel", "cancel.terminate", "cancel.no-signal")
-    def test_cancels_where_the_vendor_can_and_is_not_retried(
+    def test_termination_cancels_the_remote_run_and_is_not_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
@@ -57,7 +57,7 @@ class TestTerminatedByAPerson:
         assert not [event for event in result.all_events if event.is_step_up_for_retry]
 
     @pytest.mark.covers("rudderstack.endpoint.stop", "cancel.cannot-cancel")
-    def test_says_plainly_where_the_vendor_cannot(
+    def test_termination_reports_that_the_vendor_cannot_cancel(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
         sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=3600))
@@ -65,14 +65,14 @@ class TestTerminatedByAPerson:
             result = run_profiles(sandbox, instance, retry_policy=RETRIES)
         [run] = sandbox.runs("rudderstack")
         assert run.state == "running"
-        said = failure(result)
-        assert f"RudderStack cannot cancel Profiles run {run.id}" in said
-        assert "https://app.rudderstack.com" in said
-        logged = [record.user_message for record in instance.all_logs(result.run_id)]
-        assert any("through its API, so the run is still active" in line for line in logged)
+        message = failure(result)
+        assert f"RudderStack cannot cancel Profiles run {run.id}" in message
+        assert "https://app.rudderstack.com" in message
+        log_lines = [record.user_message for record in instance.all_logs(result.run_id)]
+        assert any("through its API, so the run is still active" in line for line in log_lines)
 
     @pytest.mark.covers("cancel.unconfirmed")
-    def test_bears_a_vendor_that_does_not_confirm(
+    def test_termination_reports_an_unconfirmed_cancel(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=36000, cancel_seconds=36000))
@@ -81,23 +81,21 @@ class TestTerminatedByAPerson:
         assert "did not confirm within 60 s" in failure(result)
 
     @pytest.mark.covers("testgen.error.409-cancel-after-end", "cancel.success-meanwhile")
-    def test_bears_a_run_that_has_just_ended(
+    def test_termination_tolerates_a_run_that_just_finished(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, with_signal: bool
     ) -> None:
         terminate = self.terminate(instance, with_signal)
 
-        def happens() -> None:
+        def terminate_run() -> None:
             sandbox.advance(3600)
             terminate()
 
-        with at_pause(sandbox, happens):
+        with at_pause(sandbox, terminate_run):
             result = run_tests(sandbox, instance)
         assert "ended with status completed" in failure(result)
 
 
-def test_a_run_that_is_terminated_before_it_has_attached_cancels(
-    sandbox: Sandbox, instance: dg.DagsterInstance
-) -> None:
+def test_termination_before_attaching_cancels_the_remote_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
     job, parent = leave_going(sandbox, instance, run=TESTS)
     sandbox.add_fault(Fault("not_found", path="/jobs/", method="GET", times=2))
@@ -107,7 +105,7 @@ def test_a_run_that_is_terminated_before_it_has_attached_cancels(
 
 
 @pytest.mark.covers("cancel.sigterm")
-def test_an_eviction_leaves_the_run_and_the_retry_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_eviction_leaves_the_run_active_and_the_retry_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     with at_pause(sandbox, signalled):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert result.success
@@ -117,8 +115,8 @@ def test_an_eviction_leaves_the_run_and_the_retry_attaches(sandbox: Sandbox, ins
 
 
 @pytest.mark.covers("cancel.before-start")
-def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # Dagster's in-process executor runs a terminated step once more if it has a retry policy.
+def test_terminated_dagster_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # Dagster's in-process executor runs a terminated step again if it has a retry policy.
     @dg.asset
     def terminated(context: dg.AssetExecutionContext) -> None:
         mark_as_terminated(context.instance)
@@ -130,14 +128,14 @@ def test_a_terminated_run_starts_nothing(sandbox: Sandbox, instance: dg.DagsterI
 
 
 @pytest.mark.covers("cancel.before-start")
-def test_a_run_that_is_terminated_while_an_earlier_one_is_looked_for_starts_nothing(
+def test_termination_while_checking_the_earlier_run_starts_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
     [lost] = sandbox.runs("rudderstack")
     sandbox.add_fault(Fault("not_found", path=lost.id))
-    # The last pause: the next look is the one after which the earlier run counts as forgotten.
+    # The last pause: after the next poll, the earlier run counts as lost.
     with at_pause(sandbox, lambda: mark_as_terminated(instance), pause=20):
         result = reexecute(job, instance, parent)
     assert not result.success
@@ -146,16 +144,16 @@ def test_a_run_that_is_terminated_while_an_earlier_one_is_looked_for_starts_noth
 
 
 @pytest.mark.covers("cancel.twice")
-def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
 
-    class Insistent(AtPause):
+    class RepeatedSignals(AtPause):
         def sleep(self, seconds: float) -> None:
             if len(self.pauses) > 3:
-                os.kill(os.getpid(), signal.SIGTERM)  # while the cancellation is waited for
+                os.kill(os.getpid(), signal.SIGTERM)  # while the step waits for the cancellation
             super().sleep(seconds)
 
-    with use_clock(Insistent(sandbox, lambda: terminate(instance), pause=3)):
+    with use_clock(RepeatedSignals(sandbox, lambda: terminate(instance), pause=3)):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert "ended with status canceled" in failure(result)
     assert entries(instance, "quality")[-1] == "ended"
@@ -163,32 +161,34 @@ def test_a_second_signal_does_not_stop_the_cancellation(sandbox: Sandbox, instan
 
 @pytest.mark.parametrize("with_signal", [True, False])
 @pytest.mark.covers("cancel.max-runtime")
-def test_a_dagster_run_beyond_its_maximum_runtime_cancels(
+def test_dagster_run_that_exceeds_its_maximum_runtime_cancels_the_remote_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, *, with_signal: bool
 ) -> None:
-    def exceeds() -> None:
+    def exceed_max_runtime() -> None:
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        # As run monitoring does, all within a moment.
+        # As run monitoring does, within a moment.
         instance.report_run_canceling(run, message="Canceling due to exceeding maximum runtime")
         instance.report_run_failed(run, "Exceeded maximum runtime")
         if with_signal:
             signalled()
 
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
-    with at_pause(sandbox, exceeds):
+    with at_pause(sandbox, exceed_max_runtime):
         run_tests(sandbox, instance, retry_policy=RETRIES)
     [run] = sandbox.runs("testgen")
     assert run.state == "canceled"
 
 
 @pytest.mark.covers("cancel.marked-failed")
-def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    def given_up() -> None:
+def test_dagster_run_marked_as_failed_leaves_the_remote_run_active(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    def fail_dagster_run() -> None:
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         instance.report_run_failed(run)  # as run monitoring does
 
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
-    with at_pause(sandbox, given_up):
+    with at_pause(sandbox, fail_dagster_run):
         result = run_tests(sandbox, instance, retry_policy=RETRIES)
     assert "has marked this step's Dagster run as failed" in failure(result)
     [run] = sandbox.runs("testgen")
@@ -196,7 +196,7 @@ def test_a_dagster_run_that_was_given_up_leaves_the_remote_run(sandbox: Sandbox,
 
 
 @pytest.mark.covers("cancel.uncertain-start")
-def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
+def test_termination_while_a_start_is_uncertain_cancels_the_run_it_finds(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=3600))
@@ -210,7 +210,9 @@ def test_terminated_while_a_start_is_uncertain_cancels_what_it_finds(
 
 class TestFailure:
     @pytest.mark.covers("testgen.field.job-error-message", "end.failed")
-    def test_publishes_the_vendors_words_and_then_fails(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failed_run_reports_the_vendor_error_and_fails_the_step(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="warehouse <b>auth</b> failed"))
         result = run_profiles(sandbox, instance)
         assert "warehouse <b>auth</b> failed" in failure(result)
@@ -223,14 +225,16 @@ class TestFailure:
         assert not instance.fetch_materializations(dg.AssetKey("features"), limit=1).records
 
     @pytest.mark.covers("end.finished-with-error")
-    def test_finished_with_an_error_is_a_failure(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_run_that_finished_with_an_error_fails_the_step(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         run = PROFILES.with_fields({"profiles_id": well_known.PROFILES_FINISHED_WITH_ERROR})
         result = materialize([build_remote_run_asset(run, key="features")], sandbox, instance)
         assert not result.success
         assert checks(result)["run_status"].passed is False
 
     @pytest.mark.covers("end.failed", "retry.step")
-    def test_is_retried_as_a_new_run_if_there_is_a_policy(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failed_run_is_retried_as_a_new_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(PROFILES.target, [Behavior(outcome="fail"), Behavior()])
         result = run_profiles(sandbox, instance, retry_policy=RETRIES)
         assert result.success
@@ -238,22 +242,20 @@ class TestFailure:
         assert checks(result)["run_status"].passed
 
     @pytest.mark.covers("end.failed")
-    def test_fails_no_data_check(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failed_run_reports_only_run_status(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = TESTS.with_fields({"test_suite_id": well_known.SUITE_DOWN})
         result = materialize([build_remote_run_asset(run, key="quality")], sandbox, instance)
         assert set(checks(result)) == {"run_status"}
 
     @pytest.mark.covers("testgen.state.canceled", "end.canceled")
-    def test_a_run_that_was_canceled_at_the_vendor_is_no_success(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_run_canceled_at_the_vendor_fails_the_step(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
         result = run_tests(sandbox, instance)
         assert "ended with status canceled" in failure(result)
         assert checks(result)["run_status"].passed is False
 
     @pytest.mark.covers("end.no-details")
-    def test_a_result_that_cannot_be_fetched_does_not_hide_the_failure(
+    def test_failure_is_reported_when_the_result_cannot_be_fetched(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(outcome="fail", error="disk full"))

@@ -1,4 +1,4 @@
-"""Pacing: when a run is looked at, by its age and by how long the asset's earlier runs took."""
+"""The poll schedule: when a run is polled, by its age and by the durations of the asset's earlier runs."""
 
 import re
 from itertools import pairwise
@@ -16,11 +16,11 @@ from tests.remote_run.materializing import PROFILES, TESTS, metadata, run_profil
 
 DURATIONS = st.lists(st.floats(0.1, 2000), max_size=20)
 MAX_INTERVALS = st.floats(0.1, 600)
-HURRY = settings(max_examples=30, deadline=None)
+FEW_EXAMPLES = settings(max_examples=30, deadline=None)
 
 
 def pauses_between_polls(sandbox: Sandbox, vendor: str) -> list[float]:
-    """Seconds from the newest start to the first poll, and from each poll to the next."""
+    """Returns the seconds from the newest start to the first poll, and from each poll to the next."""
     requests = sandbox.requests(vendor)
     start = max(number for number, request in enumerate(requests) if request.method == "POST")
     polls = [
@@ -29,62 +29,60 @@ def pauses_between_polls(sandbox: Sandbox, vendor: str) -> list[float]:
     return [after - before for before, after in pairwise(polls)]
 
 
-def ages_of_looks(pace: PollSchedule, duration: float) -> list[float]:
-    ages = [pace.pause(0.0)]
+def ages_at_polls(schedule: PollSchedule, duration: float) -> list[float]:
+    ages = [schedule.pause(0.0)]
     while ages[-1] < duration:
-        ages.append(ages[-1] + pace.pause(ages[-1]))
+        ages.append(ages[-1] + schedule.pause(ages[-1]))
     return ages
 
 
-class TestWhateverTheHistory:
-    @HURRY
+class TestAnyHistory:
+    @FEW_EXAMPLES
     @given(DURATIONS, MAX_INTERVALS, st.floats(0, 1e7))
-    def test_no_pause_is_above_the_longest_nor_too_short(
+    def test_pauses_stay_between_the_shortest_and_the_longest(
         self, earlier: list[float], longest: float, age: float
     ) -> None:
         assert 0 < min(0.249, longest / 2.001) <= PollSchedule.after(earlier, longest=longest).pause(age) <= longest
 
-    @HURRY
+    @FEW_EXAMPLES
     @given(DURATIONS, st.floats(10, 600), st.floats(0.1, 5000))
-    def test_no_run_costs_more_than_twice_the_calls_of_a_fixed_pace_of_ten_seconds(
+    def test_run_costs_at_most_twice_the_calls_of_a_fixed_interval_of_ten_seconds(
         self, earlier: list[float], longest: float, duration: float
     ) -> None:
         most = 1 + ceil(round(duration / 5, 6))
-        assert len(ages_of_looks(PollSchedule.after(earlier, longest=longest), duration)) <= most
+        assert len(ages_at_polls(PollSchedule.after(earlier, longest=longest), duration)) <= most
 
-    def test_runs_like_the_earlier_ones_cost_no_more_calls_on_average(self) -> None:
+    def test_runs_like_the_earlier_ones_cost_no_more_calls_than_a_fixed_interval_on_average(self) -> None:
         ours = fixed = 0
         for seed in range(200):
-            chance = Random(seed)
-            earlier = [chance.choice([20.0, chance.uniform(20, 2000)]) for _ in range(chance.randint(1, 20))]
-            again = [*earlier, *reversed(earlier)]  # which neither grow nor shrink
-            pace = PollSchedule.after(again, longest=chance.choice([10, 20, 30, 60, 300]))
-            ours += sum(len(ages_of_looks(pace, duration)) for duration in earlier)
+            rng = Random(seed)
+            earlier = [rng.choice([20.0, rng.uniform(20, 2000)]) for _ in range(rng.randint(1, 20))]
+            again = [*earlier, *reversed(earlier)]  # durations that neither grow nor shrink
+            schedule = PollSchedule.after(again, longest=rng.choice([10, 20, 30, 60, 300]))
+            ours += sum(len(ages_at_polls(schedule, duration)) for duration in earlier)
             fixed += sum(1 + ceil(duration / 10) for duration in earlier)
         assert ours <= fixed
 
-    @HURRY
+    @FEW_EXAMPLES
     @given(DURATIONS, MAX_INTERVALS)
-    def test_the_plan_goes_forward_and_ends_soon_after_the_longest_run(
-        self, earlier: list[float], longest: float
-    ) -> None:
+    def test_poll_ages_increase_and_end_soon_after_the_longest_run(self, earlier: list[float], longest: float) -> None:
         poll_ages = PollSchedule.after(earlier, longest=longest).poll_ages
         assert all(before < after for before, after in pairwise(poll_ages))
         assert len(poll_ages) <= 2 + 2e5 / min(10, longest)
 
-    def test_durations_that_are_none_do_not_count(self) -> None:
+    def test_invalid_durations_are_ignored(self) -> None:
         assert PollSchedule.after([nan, 0.0, -5.0, float("inf")], longest=30) == PollSchedule(30)
 
 
 class TestFirstRun:
-    @HURRY
+    @FEW_EXAMPLES
     @given(st.floats(0.1, 50_000), st.floats(10, 30))
-    def test_its_end_is_seen_no_later_than_at_a_fixed_pace_of_ten_seconds(
+    def test_end_is_seen_no_later_than_with_a_fixed_interval_of_ten_seconds(
         self, duration: float, longest: float
     ) -> None:
-        assert ages_of_looks(PollSchedule.after([], longest=longest), duration)[-1] <= 10 * ceil(duration / 10) + 1e-6
+        assert ages_at_polls(PollSchedule.after([], longest=longest), duration)[-1] <= 10 * ceil(duration / 10) + 1e-6
 
-    def test_its_pause_grows_only_with_a_longer_poll_interval(self) -> None:
+    def test_pause_grows_only_with_a_longer_poll_interval(self) -> None:
         assert PollSchedule(30).pause(86_400) == 10
         assert PollSchedule(300).pause(600) == 10
         assert PollSchedule(300).pause(86_400) == 100
@@ -92,46 +90,46 @@ class TestFirstRun:
 
 
 class TestLaterRuns:
-    def test_are_looked_at_seldom_until_they_may_end_and_then_often(self) -> None:
-        pace = PollSchedule.after([600 + jitter for jitter in (-9, 4, 7, -2, 0, 3, -5, 8)], longest=30)
-        assert pace.pause(0) == pace.pause(300) == 30
-        assert pace.pause(600) <= 2
+    def test_polls_are_rare_until_the_expected_end_then_frequent(self) -> None:
+        schedule = PollSchedule.after([600 + jitter for jitter in (-9, 4, 7, -2, 0, 3, -5, 8)], longest=30)
+        assert schedule.pause(0) == schedule.pause(300) == 30
+        assert schedule.pause(600) <= 2
 
-    def test_are_expected_wherever_earlier_ones_ended(self) -> None:
+    def test_polls_are_frequent_at_each_duration_of_earlier_runs(self) -> None:
         poll_ages = PollSchedule.after([120, 2400, 119, 122, 2410, 2395, 121, 2402], longest=30).poll_ages
         apart = [(before, after - before) for before, after in pairwise(poll_ages)]
         assert max(gap for age, gap in apart if 119 < age < 123) < 3
         assert min(gap for age, gap in apart if 200 < age < 2300) == pytest.approx(30)
         assert max(gap for age, gap in apart if 2385 < age < 2425) < 3
 
-    def test_may_take_longer_from_run_to_run(self) -> None:
+    def test_growing_durations_are_extrapolated(self) -> None:
         poll_ages = PollSchedule.after([600 * 1.03**run for run in range(20)], longest=30).poll_ages
-        assert min(abs(look - 600 * 1.03**20) for look in poll_ages) < 1
+        assert min(abs(poll_age - 600 * 1.03**20) for poll_age in poll_ages) < 1
 
     def test_one_run_that_hung_changes_little(self) -> None:
         usual = [600.0, 604.0, 597.0, 601.0, 599.0, 603.0, 598.0, 602.0, 600.0]
         assert PollSchedule.after([*usual, 86_400.0], longest=30).pause(600) <= 2
 
-    def test_that_take_longer_than_any_before_are_looked_at_ever_less_often(self) -> None:
-        pace = PollSchedule.after([600.0, 610.0, 590.0], longest=30)
-        assert pace.pause(700) == 10
-        assert pace.pause(7000) == 30
+    def test_polling_slows_down_after_the_longest_earlier_duration(self) -> None:
+        schedule = PollSchedule.after([600.0, 610.0, 590.0], longest=30)
+        assert schedule.pause(700) == 10
+        assert schedule.pause(7000) == 30
 
-    def test_in_a_queue_are_not_yet_looked_at_often(self) -> None:
+    def test_queued_runs_are_polled_rarely(self) -> None:
         assert PollSchedule.after([5.0, 5.0, 5.0], longest=30).pause_in_queue == 10
         assert PollSchedule.after([600.0] * 3, longest=30).pause_in_queue == 30
         assert PollSchedule(2).pause_in_queue == 2
 
 
-class TestTries:
-    def test_grow_rarer(self) -> None:
+class TestGrowingPause:
+    def test_growing_pause_increases_with_the_time_waited(self) -> None:
         assert growing_pause(0, longest=30) == FIRST_PAUSE
         assert growing_pause(60, longest=30) == pytest.approx(6)
         assert growing_pause(3600, longest=30) == 30
 
 
 @pytest.mark.usefixtures("clock")
-class TestInARun:
+class TestInAStep:
     def test_earlier_durations_are_read_from_the_materializations(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -139,15 +137,15 @@ class TestInARun:
         run_profiles(sandbox, instance)
         assert metadata(instance, "features")["dagster_runs/duration_seconds"] == pytest.approx(400)
         first = pauses_between_polls(sandbox, "rudderstack")
-        # Only roughly: on this clock the test's own time passes, too.
+        # Approximate, because on this clock the test's own real time passes too.
         assert 10 <= max(first) < 20
         run_profiles(sandbox, instance)
         second = pauses_between_polls(sandbox, "rudderstack")
-        assert second[0] > 20  # it knows that there is no hurry
-        assert second[-1] < 10  # and poll_ages often when the end is near
+        assert second[0] > 20  # rare while no end is expected
+        assert second[-1] < 10  # and frequent near the expected end
         assert len(second) < len(first)
 
-    def test_the_time_in_a_queue_does_not_count(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_time_in_the_queue_does_not_count(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=300))
         for _ in range(3):
             run_tests(sandbox, instance)

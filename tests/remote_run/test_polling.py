@@ -1,4 +1,4 @@
-"""Waiting: a failed look is no failed run; unknown words; timeouts; what people see meanwhile."""
+"""Polling: failed status checks, unknown statuses, timeouts, and what Dagster shows while a run is active."""
 
 import time
 from typing import Any
@@ -47,7 +47,7 @@ STATUS = "/runs/.*/status"
     ids=lambda fault: f"{fault.kind}-{fault.status}" if fault.status else fault.kind,
 )
 @pytest.mark.covers("rudderstack.error.500", "wait.outage", "wait.401")
-def test_an_outage_of_the_status_endpoint_ends_nothing(
+def test_status_endpoint_outage_does_not_fail_the_step(
     sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=150))
@@ -57,7 +57,7 @@ def test_an_outage_of_the_status_endpoint_ends_nothing(
 
 
 @pytest.mark.covers("wait.outage")
-def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
+def test_status_endpoint_outage_is_logged_once_at_its_beginning_and_once_at_its_end(
     sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
@@ -70,7 +70,7 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
 
 
 @pytest.mark.covers("wait.401-lasting")
-def test_refused_looks_are_borne_for_ten_minutes_and_cancel_nothing(
+def test_status_checks_refused_for_ten_minutes_fail_the_step_without_canceling(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=7200))
@@ -83,7 +83,7 @@ def test_refused_looks_are_borne_for_ten_minutes_and_cancel_nothing(
 
 
 @pytest.mark.covers("wait.unknown-state")
-def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_unknown_status_counts_as_active_and_warns_once(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, state="hibernating", times=5))
     result = run_profiles(sandbox, instance)
     assert result.success
@@ -91,7 +91,7 @@ def test_an_unknown_word_is_still_going_with_one_warning(sandbox: Sandbox, insta
     assert len(warnings) == 1
 
 
-def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_at_most_five_unknown_statuses_are_logged(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     for percent in range(20):
         sandbox.add_fault(Fault("unknown_state", path=STATUS, state=f"{percent}% done", times=1))
     result = run_profiles(sandbox, instance)
@@ -101,7 +101,9 @@ def test_ever_new_words_do_not_fill_the_log(sandbox: Sandbox, instance: dg.Dagst
 
 
 @pytest.mark.covers("amperity.state.any-other-word", "testgen.state.any-other-word", "wait.unknown-state-ended")
-def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_unknown_status_of_an_ended_run_fails_the_step_and_is_quoted(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, state="vaporized", ended=True))
     result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
     assert "'vaporized'" in failure(result)
@@ -109,13 +111,13 @@ def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(sandbox: Sandbox
 
 
 @pytest.mark.covers("wait.unknown-state")
-def test_an_unknown_word_for_ever_ends_at_the_timeout(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_with_unknown_status_times_out(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("unknown_state", path=STATUS, state="hibernating"))
     assert "the last status from the vendor was 'hibernating'" in failure(run_profiles(sandbox, instance, timeout=600))
 
 
 @pytest.mark.covers("wait.404-short")
-def test_one_404_after_an_outage_is_no_lost_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_single_404_after_an_outage_does_not_lose_the_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
     sandbox.add_fault(Fault("status", path=STATUS, status=503, skip=5, times=60))
     sandbox.add_fault(Fault("not_found", path=STATUS, skip=65, times=1))
@@ -145,7 +147,7 @@ def test_one_404_after_an_outage_is_no_lost_run(sandbox: Sandbox, instance: dg.D
     ids=lambda given: getattr(given, "vendor", ""),
 )
 @pytest.mark.covers("wait.404-html")
-def test_a_proxys_404_page_is_no_lost_run(
+def test_404_page_of_a_proxy_does_not_lose_the_run(
     run: RemoteRun[Any], target: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     sandbox.configure("amperity", requests_per_second=None)
@@ -159,11 +161,13 @@ def test_a_proxys_404_page_is_no_lost_run(
 
 class TestTimeout:
     @pytest.fixture(autouse=True)
-    def slow(self, sandbox: Sandbox) -> None:
+    def slow_run(self, sandbox: Sandbox) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=7200))
 
     @pytest.mark.covers("wait.timeout-leave")
-    def test_leaves_the_remote_run_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_timeout_leaves_the_remote_run_active_by_default(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         result = run_tests(sandbox, instance, timeout=300, retry_policy=dg.RetryPolicy(max_retries=3))
         assert "did not finish within 300 s" in failure(result)
         [run] = sandbox.runs("testgen")
@@ -171,7 +175,9 @@ class TestTimeout:
         assert run.cancel_requested_at is None
 
     @pytest.mark.covers("wait.timeout-cancel")
-    def test_cancels_it_if_the_user_wants(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_timeout_cancels_the_remote_run_if_on_timeout_is_cancel(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         result = run_tests(sandbox, instance, timeout=300, on_timeout="cancel")
         assert "did not finish within 300 s" in failure(result)
         [run] = sandbox.runs("testgen")
@@ -179,36 +185,38 @@ class TestTimeout:
         assert entries(instance, "quality")[-1] == "ended"
 
     @pytest.mark.covers("wait.timeout-cancel")
-    def test_takes_a_success_that_comes_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_success_that_arrives_at_the_timeout_is_reported(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=299))
         sandbox.add_fault(Fault("status", method="GET", path="/jobs/", skip=20, times=25))
         assert run_tests(sandbox, instance, timeout=305, on_timeout="cancel", settings={"max_retries": 0}).success
 
-    def test_is_not_waited_beyond(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
-        begun = time.monotonic()
+    def test_step_stops_waiting_at_the_timeout(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        started_at = time.monotonic()
         run_tests(sandbox, instance, timeout=300)
-        took = time.monotonic() - begun  # which counts as well, and is long on a busy machine
+        took = time.monotonic() - started_at  # real time counts too, and is long on a busy machine
         assert 300 - took <= sum(clock.pauses) <= 300
 
 
 @pytest.mark.covers("testgen.state.paused", "wait.paused")
-def test_paused_is_still_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_paused_run_counts_as_active(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(well_known.TABLE_GROUP, Behavior(hold="paused", hold_seconds=200))
     assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
 
 
 @pytest.mark.covers("wait.404-lasting")
-def test_a_run_that_vanishes_is_lost_and_a_retry_starts_a_new_one(
-    sandbox: Sandbox, instance: dg.DagsterInstance
-) -> None:
+def test_retry_starts_a_new_run_after_a_lasting_404(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(PROFILES.target, [Behavior(running_seconds=7200), Behavior()])
 
-    def forget_first() -> None:
+    def lose_first_run() -> None:
         [first] = sandbox.runs("rudderstack")
         sandbox.add_fault(Fault("not_found", path=first.id))
-        sandbox.advance(7200)  # and its project is free again
+        sandbox.advance(7200)  # so that its project is free again
 
-    with at_pause(sandbox, forget_first, pause=10):
+    with at_pause(sandbox, lose_first_run, pause=10):
         result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1))
     assert result.success
     assert "gone" in entries(instance, "features")
@@ -216,26 +224,28 @@ def test_a_run_that_vanishes_is_lost_and_a_retry_starts_a_new_one(
 
 
 @pytest.mark.covers("end.success")
-def test_what_the_asset_shows_while_the_run_is_going(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_asset_shows_the_url_state_and_progress_of_an_active_run(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
     sandbox.set_behavior(suite.target, Behavior(running_seconds=60))
     materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance)
-    seen: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
     for record in instance.fetch_observations(dg.AssetKey("quality"), limit=100, ascending=True).records:
-        seen |= {name: value.value for name, value in record.asset_observation.metadata.items()}
+        shown |= {name: value.value for name, value in record.asset_observation.metadata.items()}
     [run] = sandbox.runs("testgen")
-    assert seen["dagster_runs/run_id"] == run.id
-    assert seen["dagster_runs/url"].endswith(f"test-runs:results?project_code=DEFAULT&run_id={run.id}")
-    assert seen["dagster_runs/state"] == "RUNNING"
-    assert seen["testgen/progress/tests_passed"] > 0
+    assert shown["dagster_runs/run_id"] == run.id
+    assert shown["dagster_runs/url"].endswith(f"test-runs:results?project_code=DEFAULT&run_id={run.id}")
+    assert shown["dagster_runs/state"] == "RUNNING"
+    assert shown["testgen/progress/tests_passed"] > 0
 
 
-def test_a_long_run_writes_few_observations(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_long_run_writes_few_observations(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(well_known.SUITE_DEFAULT, Behavior(running_seconds=3600))
     suite = TESTS.with_fields({"test_suite_id": well_known.SUITE_DEFAULT})
-    rare_looks = {"poll_interval": 120}
-    result = materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance, settings=rare_looks)
+    rare_polls = {"poll_interval": 120}
+    result = materialize([build_remote_run_asset(suite, key="quality")], sandbox, instance, settings=rare_polls)
     assert result.success
-    looks = [request for request in sandbox.requests("testgen") if "/jobs/" in request.path]
-    assert len(looks) > 100
+    polls = [request for request in sandbox.requests("testgen") if "/jobs/" in request.path]
+    assert len(polls) > 100
     assert len(instance.fetch_observations(dg.AssetKey("quality"), limit=1000).records) < 25

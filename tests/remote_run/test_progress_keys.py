@@ -1,4 +1,4 @@
-"""What Dagster plots over time: each number once for each run that has ended, and nothing of a run that is active."""
+"""The numbers that Dagster plots over time: each finished run adds one point, an active run adds none."""
 
 from typing import Any
 
@@ -20,12 +20,15 @@ NUMBERS = (dg.IntMetadataValue, dg.FloatMetadataValue)
 
 
 def plotted(instance: dg.DagsterInstance, key: str = "it") -> dict[str, list[float]]:
-    """The points of each line: numbers of the asset's materializations and observations with equal keys."""
+    """Returns the points of each line: the numbers that the asset's events have under the same key."""
     lines: dict[str, list[float]] = {}
     asset = dg.AssetKey(key)
-    made = instance.fetch_materializations(asset, limit=100, ascending=True).records
-    noted = instance.fetch_observations(asset, limit=100, ascending=True).records
-    events = [*(one.asset_materialization for one in made), *(one.asset_observation for one in noted)]
+    materializations = instance.fetch_materializations(asset, limit=100, ascending=True).records
+    observations = instance.fetch_observations(asset, limit=100, ascending=True).records
+    events = [
+        *(one.asset_materialization for one in materializations),
+        *(one.asset_observation for one in observations),
+    ]
     for event in events:
         for name, value in event.metadata.items():
             if isinstance(value, NUMBERS):
@@ -33,30 +36,32 @@ def plotted(instance: dg.DagsterInstance, key: str = "it") -> dict[str, list[flo
     return lines
 
 
-def of_results(lines: dict[str, list[float]]) -> dict[str, list[float]]:
+def result_lines(lines: dict[str, list[float]]) -> dict[str, list[float]]:
     return {name: points for name, points in lines.items() if "/progress/" not in name}
 
 
 @fixes
 @pytest.mark.parametrize("run", [ORDERS, PROFILE], ids=["tests", "profiling"])
-def test_each_result_is_one_point(run: RemoteRun[Any], sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_each_result_is_plotted_as_one_point(
+    run: RemoteRun[Any], sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     sandbox.set_behavior(run.target, Behavior(running_seconds=300))
     asset = build_remote_run_asset(run, key="it")
     for _ in range(2):
         assert materialize([asset], sandbox, instance).success
     lines = plotted(instance)
-    results = of_results(lines)
+    results = result_lines(lines)
     assert {len(points) for points in results.values()} == {2}
     assert all(first == second for name, (first, second) in results.items() if name.startswith("testgen/"))
     assert "dagster_runs/duration_seconds" in results
-    # The numbers of the active run are there, under keys of their own.
+    # The numbers of the active run have separate keys.
     progress = lines.keys() - results.keys()
     assert progress <= {name.replace("/", "/progress/", 1) for name in results}
     assert progress
 
 
 @fixes
-def test_a_table_of_an_active_run_is_no_result(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_table_of_an_active_run_is_shown_as_progress(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     run = RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES)
     sandbox.set_behavior(run.target, Behavior(running_seconds=300))
     materialize([build_remote_run_asset(run, key="it")], sandbox, instance)
@@ -78,7 +83,7 @@ def test_a_table_of_an_active_run_is_no_result(sandbox: Sandbox, instance: dg.Da
         pytest.param("defer", PROFILE, marks=fixes, id="defer-profiling"),
     ],
 )
-def test_a_run_that_came_to_nothing_has_no_results(
+def test_unsuccessful_run_without_counts_reports_no_results(
     run: RemoteRun[Any], wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: Any
 ) -> None:
     sandbox.set_behavior(run.target, Behavior(running_seconds=60, outcome="fail"))
@@ -87,20 +92,18 @@ def test_a_run_that_came_to_nothing_has_no_results(
     if wait == "defer":
         completion([asset], sandbox, instance).ticks(clock, 10, every=30)
     lines = plotted(instance)
-    assert [name for name in of_results(lines) if name.startswith("testgen/")] == []
+    assert [name for name in result_lines(lines) if name.startswith("testgen/")] == []
     assert len(lines["dagster_runs/duration_seconds"]) == 1
 
 
-def test_a_run_that_was_canceled_halfway_shows_what_it_counted(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_canceled_halfway_reports_its_counts(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(ORDERS.target, Behavior(running_seconds=60, outcome="cancel"))
     materialize([build_remote_run_asset(ORDERS, key="it")], sandbox, instance)
     assert plotted(instance)["testgen/tests_passed"][0] > 0
 
 
 @fixes
-def test_attaching_to_a_run_that_has_ended_plots_its_duration_once(
-    sandbox: Sandbox, instance: dg.DagsterInstance
-) -> None:
+def test_attaching_to_a_finished_run_plots_its_duration_once(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     def crash() -> None:
         raise MemoryError
 

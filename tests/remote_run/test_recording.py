@@ -1,4 +1,4 @@
-"""A run that has begun is noted, whatever ails Dagster's event log meanwhile."""
+"""A started run is recorded even if Dagster's event log fails for a moment."""
 
 import logging
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.covers("start.event-log-fails")
-def test_a_run_that_has_begun_is_noted_though_the_event_log_fails_over(
+def test_started_run_is_recorded_despite_event_log_failover(
     sandbox: Sandbox, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)

@@ -1,4 +1,4 @@
-"""A step that runs again though its run's result was reported: by an attempt that failed all the same."""
+"""Re-executions of a step that failed after it had reported the result of its remote run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.covers("end.blocking-gate", "retry.after-blocking-gate")
-def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # The data is mended, and the run re-executed from failure: that must test the data again.
+def test_result_blocked_by_its_gate_starts_a_new_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # The data is fixed, and the run is re-executed from failure. That must test the data again.
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
     job = features_job(sandbox, orders, gate=QualityGate(min_score=0.95, blocking=True))
     first = execute(job, instance)
@@ -30,7 +30,7 @@ def test_a_result_that_its_gate_held_back_is_not_taken_again(sandbox: Sandbox, i
 
 
 @pytest.mark.covers("start.attach-partly-reported")
-def test_a_result_that_was_reported_for_some_of_its_assets_is_taken(
+def test_result_reported_for_only_some_assets_is_reported_for_the_others(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     dies_between = [True, False]
@@ -52,18 +52,18 @@ def test_a_result_that_was_reported_for_some_of_its_assets_is_taken(
     assert metadata(instance, "two")["dagster_runs/run_id"] == run.id
 
 
-@pytest.mark.parametrize("gate", [None, QualityGate(blocking=True)], ids=["no gate", "a gate that it passed"])
+@pytest.mark.parametrize("gate", [None, QualityGate(blocking=True)], ids=["no gate", "passed gate"])
 @pytest.mark.covers("start.attach-reported")
-def test_a_result_that_was_reported_is_taken_again(
+def test_reported_result_is_reported_again_without_a_new_run(
     gate: QualityGate | None, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
-    # What else the step does after the run has failed; it is mended, and re-executed from failure.
-    is_mended = [False, True]
+    # The step's own code fails after the remote run. It is fixed, and the step is re-executed from failure.
+    is_fixed = [False, True]
 
     @dg.asset(check_specs=check_specs(TestGenTestRun, dg.AssetKey("mine"), gate))
     def mine(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Iterator[Any]:
         yield from testgen.run(context, TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN), gate=gate)
-        if not is_mended.pop(0):
+        if not is_fixed.pop(0):
             raise RuntimeError("the mail server is down")
 
     defs = dg.Definitions([mine], resources=sandbox_resources(sandbox.url), executor=dg.in_process_executor)

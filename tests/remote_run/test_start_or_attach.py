@@ -1,4 +1,4 @@
-"""Each row of the table "start or attach"."""
+"""Tests each row of the table "Start or attach" in ARCHITECTURE.md."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,10 +34,10 @@ from tests.remote_run.reexecuting import (
     dies,
     execute,
     features_job,
-    give_up,
     in_another_process,
     job_with,
     leave_going,
+    mark_as_failed,
     mark_as_terminated,
     reexecute,
     signalled,
@@ -47,7 +47,9 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.covers("start.nothing-started", "end.success")
-def test_with_nothing_in_the_ledger_it_notes_posts_and_notes(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_empty_ledger_records_starting_then_posts_then_records_started(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     assert run_profiles(sandbox, instance).success
     assert entries(instance, "features") == ["starting", "started"]
     assert sandbox.starts("rudderstack") == 1
@@ -55,17 +57,17 @@ def test_with_nothing_in_the_ledger_it_notes_posts_and_notes(sandbox: Sandbox, i
 
 
 @pytest.mark.covers("start.nothing-started")
-def test_the_note_of_a_start_is_stored_before_the_request(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_starting_entry_is_stored_before_the_request_is_sent(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("lost_response", method="POST"))
     run_profiles(sandbox, instance)
     assert entries(instance, "features") == ["starting"]
 
 
 @pytest.mark.covers("start.attach-active", "retry.from-failure")
-def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_reexecution_attaches_to_an_active_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     result = reexecute(job, instance, parent)
-    # The deadline begins anew: whoever re-executes wants to wait again. Five seconds are still too short.
+    # Each re-execution has a new deadline. Five seconds are still too short.
     assert "did not finish within" in failure(result)
     while not result.success:
         result = reexecute(job, instance, result.run_id)
@@ -74,7 +76,9 @@ def test_a_run_that_is_still_going_is_attached_to(sandbox: Sandbox, instance: dg
 
 
 @pytest.mark.covers("start.attach-succeeded")
-def test_a_run_that_has_succeeded_meanwhile_gives_its_result(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_reexecution_reports_the_result_of_a_run_that_succeeded_meanwhile(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
     assert reexecute(job, instance, parent).success
@@ -83,7 +87,9 @@ def test_a_run_that_has_succeeded_meanwhile_gives_its_result(sandbox: Sandbox, i
 
 
 @pytest.mark.covers("start.earlier-failed")
-def test_a_run_that_has_failed_meanwhile_is_started_anew(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_reexecution_starts_a_new_run_when_the_earlier_one_failed(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     sandbox.set_behavior(PROFILES.target, [Behavior(outcome="fail"), Behavior()])
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
@@ -92,18 +98,20 @@ def test_a_run_that_has_failed_meanwhile_is_started_anew(sandbox: Sandbox, insta
 
 
 @pytest.mark.covers("testgen.error.404-past-retention", "start.earlier-404")
-def test_a_run_that_the_vendor_forgot_is_started_anew(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_reexecution_starts_a_new_run_when_the_vendor_returns_404(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
     [lost] = sandbox.runs("rudderstack")
     sandbox.add_fault(Fault("not_found", path=lost.id))
-    assert not reexecute(job, instance, parent).success  # 5 s are too short for the new one
+    assert not reexecute(job, instance, parent).success  # 5 s are too short for the new run
     assert entries(instance, "features")[2:] == ["gone", "starting", "started"]
     assert sandbox.starts("rudderstack") == 2
 
 
 @pytest.mark.covers("testgen.error.404-just-after-start", "start.earlier-404", "wait.404-after-start")
-def test_404_just_after_the_start_is_no_news(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_404_right_after_the_start_is_ignored(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("not_found", method="GET", path="/status", times=3))
     result = run_profiles(sandbox, instance)
     assert result.success
@@ -111,7 +119,7 @@ def test_404_just_after_the_start_is_no_news(sandbox: Sandbox, instance: dg.Dags
 
 
 @pytest.mark.covers("retry.all-steps")
-def test_reexecuting_all_steps_is_a_fresh_start(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_reexecuting_all_steps_starts_a_new_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     job, parent = leave_going(sandbox, instance)
     sandbox.advance(3600)
     reexecute(job, instance, parent, from_failure=False)
@@ -119,14 +127,14 @@ def test_reexecuting_all_steps_is_a_fresh_start(sandbox: Sandbox, instance: dg.D
 
 
 @pytest.mark.covers("retry.materialize-again")
-def test_materializing_again_is_a_fresh_start(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_materializing_again_starts_a_new_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     assert run_profiles(sandbox, instance).success
     assert run_profiles(sandbox, instance).success
     assert sandbox.starts("rudderstack") == 2
 
 
 @pytest.mark.covers("start.attach-active", "retry.step")
-def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_step_retry_attaches_when_the_run_is_active(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     with at_pause(sandbox, dies):
         result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
     assert result.success
@@ -136,8 +144,8 @@ def test_a_step_that_is_retried_by_a_policy_attaches(sandbox: Sandbox, instance:
 
 
 @pytest.mark.covers("start.other-target")
-def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # The code is corrected to the right suite, and the failed run re-executed from failure.
+def test_run_of_another_target_is_not_attached_to(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    # The definition is changed to the right suite, and the failed run is re-executed from failure.
     clean = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
     _, parent = leave_going(sandbox, instance, run=clean)
     sandbox.advance(3600)
@@ -147,8 +155,10 @@ def test_a_run_of_another_target_is_not_taken(sandbox: Sandbox, instance: dg.Dag
 
 
 @pytest.mark.parametrize("ahead", [-400, -60, 8, 3000])
-def test_clocks_of_two_machines_may_differ(sandbox: Sandbox, instance: dg.DagsterInstance, ahead: float) -> None:
-    # One machine notes the start, sends it and dies; another, with another clock, recovers.
+def test_lost_start_is_found_when_machine_clocks_differ(
+    sandbox: Sandbox, instance: dg.DagsterInstance, ahead: float
+) -> None:
+    # One machine records the start, sends it and dies. Another machine, whose clock differs, recovers.
     suite = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
     sandbox.add_fault(Fault("lost_response", method="POST"))
     sandbox.add_fault(Fault("status", path="/projects/"))
@@ -173,7 +183,7 @@ def test_several_runs_in_one_step_need_names(sandbox: Sandbox, instance: dg.Dags
 
 
 @pytest.mark.covers("start.unnamed-runs")
-def test_several_runs_in_one_step_with_names(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_several_named_runs_in_one_step_are_all_started(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def two(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
         list(rudderstack.run(context, PROFILES, name="first"))
@@ -185,7 +195,7 @@ def test_several_runs_in_one_step_with_names(sandbox: Sandbox, instance: dg.Dags
 
 
 @pytest.mark.covers("start.other-partition")
-def test_partitions_do_not_attach_to_each_other(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_partitions_do_not_attach_to_each_others_runs(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     partitions = dg.StaticPartitionsDefinition(["a", "b"])
     asset = build_remote_run_asset(PROFILING, key="profile", partitions_def=partitions)
     for partition in ("a", "b"):
@@ -193,16 +203,18 @@ def test_partitions_do_not_attach_to_each_other(sandbox: Sandbox, instance: dg.D
     assert sandbox.starts("testgen") == 2
 
 
-class TestLostAnswers:
+class TestLostResponses:
     @pytest.mark.covers("rudderstack.endpoint.list-runs-profiles-project", "lost-start.rudderstack")
-    def test_nobody_can_tell_at_rudderstack(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_lost_rudderstack_start_raises_start_outcome_unknown(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.add_fault(Fault("lost_response", method="POST"))
         result = run_profiles(sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
         assert sandbox.starts("rudderstack") == 1
-        said = failure(result)
-        assert "unknown whether a Profiles run of 2hkeBOp0lGJpMPyur0oXUxxIDhw was started" in said
-        assert "on_uncertain_start" in said
-        # Not retried, and a re-execution from failure does not start a second one either.
+        message = failure(result)
+        assert "unknown whether a Profiles run of 2hkeBOp0lGJpMPyur0oXUxxIDhw was started" in message
+        assert "on_uncertain_start" in message
+        # The step is not retried, and re-executing from failure does not start a second run either.
         assert [event for event in result.all_events if event.is_step_up_for_retry] == []
         job = features_job(sandbox)
         again = reexecute(job, instance, result.run_id)
@@ -210,10 +222,10 @@ class TestLostAnswers:
         assert sandbox.starts("rudderstack") == 1
 
     @pytest.mark.covers("lost-start.start-again")
-    def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_start_again_option_starts_a_second_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert run_profiles(sandbox, instance, on_uncertain_start="start_again").success
-        # The 409 of the run that was going after all was waited for.
+        # The first run was active after all, so the step waited until the vendor no longer returned 409.
         assert sandbox.starts("rudderstack") == 2
 
     @pytest.mark.parametrize(
@@ -230,20 +242,20 @@ class TestLostAnswers:
         ids=lambda fault: f"{fault.kind}-{fault.variant}" if fault.variant else fault.kind,
     )
     @pytest.mark.covers("lost-start.testgen-mark")
-    def test_testgen_finds_the_run_by_our_mark(
+    def test_lost_testgen_start_is_found_by_its_correlation_id(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
         sandbox.start_run(
             well_known.SUITE_CLEAN, vendor="testgen", source="api"
-        )  # a colleague's, of the same suite at the same time
+        )  # an external run of the same suite at the same time
         sandbox.add_fault(fault)
         assert run_tests(sandbox, instance).success
-        stranger, ours = sandbox.runs("testgen")
-        assert metadata(instance, "quality")["dagster_runs/run_id"] == ours.id != stranger.id
+        external, ours = sandbox.runs("testgen")
+        assert metadata(instance, "quality")["dagster_runs/run_id"] == ours.id != external.id
 
     @pytest.mark.parametrize("kind", ["reset", "status"])
     @pytest.mark.covers("lost-start.not-found")
-    def test_a_start_that_never_arrived_is_sent_again(
+    def test_start_that_never_arrived_is_sent_again(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, kind: Any
     ) -> None:
         sandbox.add_fault(Fault(kind, method="POST", times=1))
@@ -251,13 +263,13 @@ class TestLostAnswers:
         assert sandbox.starts("testgen") == 1
 
     @pytest.mark.covers("lost-start.lost-repeatedly")
-    def test_a_start_that_is_lost_every_time_is_given_up(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_step_fails_after_three_lost_starts(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST"))
         assert "returned 503" in failure(run_tests(sandbox, instance))
         assert entries(instance, "quality") == ["starting", "not_started"] * 3
 
     @pytest.mark.covers("lost-start.testgen-only-candidate")
-    def test_profiling_has_no_mark_so_one_candidate_is_ours(
+    def test_lost_profiling_start_attaches_to_the_only_candidate(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
@@ -265,13 +277,15 @@ class TestLostAnswers:
         assert sandbox.starts("testgen") == 1
 
     @pytest.mark.covers("lost-start.several-candidates")
-    def test_two_candidates_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_two_candidates_raise_an_error_that_lists_both(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.start_run(well_known.TABLE_GROUP, vendor="testgen", source="api")
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         result = materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance)
         assert all(run.id in failure(result) for run in sandbox.runs("testgen"))
 
-    def test_a_candidate_of_another_target_is_none(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_run_of_another_target_is_not_a_candidate(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.start_run(well_known.TABLE_GROUP_NO_SCHEMA, vendor="testgen", source="api")
         sandbox.add_fault(Fault("reset", method="POST", times=1))
         assert materialize([build_remote_run_asset(PROFILING, key="profile")], sandbox, instance).success
@@ -279,7 +293,9 @@ class TestLostAnswers:
         assert targets == [well_known.TABLE_GROUP_NO_SCHEMA, well_known.TABLE_GROUP]
 
     @pytest.mark.covers("lost-start.testgen-no-project")
-    def test_without_a_project_nothing_can_be_found(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_lost_start_cannot_be_found_without_a_project_code(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         testgen = TestGenResource(base_url=f"{sandbox.url}/testgen", access_token=well_known.TESTGEN_TOKEN)
         asset = build_remote_run_asset(TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP), key="profile")
@@ -287,8 +303,8 @@ class TestLostAnswers:
         assert "project_code" in failure(result)
         assert sandbox.starts("testgen") == 1
 
-    def test_an_earlier_run_of_our_own_is_no_candidate(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        # The first run fails at once; the start of the second is lost on its way.
+    def test_our_own_earlier_run_is_not_a_candidate(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        # The first run fails immediately, and the start request of the second one is lost.
         failing = Behavior(outcome="fail", queued_seconds=0, running_seconds=0.1)
         sandbox.set_behavior(well_known.TABLE_GROUP, [failing, Behavior()])
         sandbox.add_fault(Fault("reset", method="POST", skip=1, times=1))
@@ -296,18 +312,18 @@ class TestLostAnswers:
         assert materialize([asset], sandbox, instance).success
         assert sandbox.starts("testgen") == 2
 
-    def test_a_job_that_is_deleted_meanwhile_hides_nothing(
+    def test_job_deleted_during_the_search_does_not_hide_our_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        stranger = sandbox.start_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")
-        sandbox.add_fault(Fault("not_found", method="GET", path=stranger.id))
+        external = sandbox.start_run(well_known.SUITE_CLEAN, vendor="testgen", source="api")
+        sandbox.add_fault(Fault("not_found", method="GET", path=external.id))
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert run_tests(sandbox, instance).success
-        assert len(sandbox.runs("testgen")) == 2  # the colleague's, and ours
+        assert len(sandbox.runs("testgen")) == 2  # the external run and ours
 
 
 class TestRefusedStarts:
-    def test_an_eviction_between_two_tries_leaves_nothing_uncertain(
+    def test_eviction_between_two_attempts_records_not_started(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, times=2))
@@ -316,9 +332,9 @@ class TestRefusedStarts:
         assert result.success
         assert entries(instance, "features") == ["starting", "not_started", "starting", "started"]
 
-    @pytest.mark.parametrize("ends", [mark_as_terminated, give_up])
+    @pytest.mark.parametrize("ends", [mark_as_terminated, mark_as_failed])
     @pytest.mark.covers("start.terminated-meanwhile")
-    def test_nothing_is_started_for_a_dagster_run_that_is_over(
+    def test_nothing_is_started_for_a_finished_dagster_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, ends: Callable[[dg.DagsterInstance], None]
     ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, times=1))
@@ -329,20 +345,20 @@ class TestRefusedStarts:
         assert entries(instance, "features") == ["starting", "not_started"]
 
     @pytest.mark.covers("cancel.late-entry")
-    def test_what_a_process_notes_late_that_was_given_up_hides_no_newer_start(
+    def test_late_entry_of_an_older_attempt_does_not_hide_a_newer_start(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, times=1))
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         job = job_with(TESTS, sandbox)
-        looks_for_the_first, died = 7, []
+        searches_for_the_first_start, died = 7, []
 
-        def is_resumed_elsewhere() -> None:
-            given_up = give_up(instance)
-            with in_another_process(), at_pause(sandbox, dies, pause=looks_for_the_first + 1):
-                died.append(reexecute(job, instance, given_up))
+        def reexecute_in_another_process() -> None:
+            failed_run_id = mark_as_failed(instance)
+            with in_another_process(), at_pause(sandbox, dies, pause=searches_for_the_first_start + 1):
+                died.append(reexecute(job, instance, failed_run_id))
 
-        with at_pause(sandbox, is_resumed_elsewhere, pause=1):
+        with at_pause(sandbox, reexecute_in_another_process, pause=1):
             execute(job, instance)
         assert entries(instance, KEY) == ["starting", "not_started", "starting", "not_started"]
         assert reexecute(job, instance, died[0].run_id).success
@@ -350,7 +366,7 @@ class TestRefusedStarts:
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
     @pytest.mark.covers("start.refused")
-    def test_what_no_retry_can_cure_is_not_retried(
+    def test_permanently_refused_start_is_not_retried(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, status: int
     ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=status))
@@ -360,14 +376,16 @@ class TestRefusedStarts:
         assert entries(instance, "features") == ["starting", "not_started"]
 
     @pytest.mark.covers("rudderstack.rule.rate-limit", "start.429")
-    def test_429_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+    def test_start_is_sent_again_after_a_429(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, retry_after="7", times=2))
         assert run_profiles(sandbox, instance).success
         assert sandbox.starts("rudderstack") == 1
         assert [pause for pause in clock.pauses if pause >= 7][:2] == [7, 7]
 
     @pytest.mark.covers("start.refused")
-    def test_after_a_refusal_the_next_attempt_starts(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_next_attempt_starts_after_a_refusal(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=401, times=1))
         job = features_job(sandbox)
         refused = execute(job, instance)
@@ -375,22 +393,26 @@ class TestRefusedStarts:
         assert sandbox.starts("rudderstack") == 1
 
     @pytest.mark.covers("rudderstack.error.409-project-already-running", "start.conflict")
-    def test_a_strangers_run_is_waited_for_and_not_taken(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_conflicting_external_run_is_waited_for_but_not_attached_to(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.start_run(PROFILES.target)
         assert run_profiles(sandbox, instance).success
-        stranger, ours = sandbox.runs("rudderstack")
+        external, ours = sandbox.runs("rudderstack")
         assert metadata(instance, "features")["dagster_runs/run_id"] == ours.id
-        assert ours.created_at >= (stranger.ended_at or 0)
+        assert ours.created_at >= (external.ended_at or 0)
 
     @pytest.mark.covers("start.conflict-fail")
-    def test_waiting_for_a_stranger_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_conflicting_external_run_fails_the_step_if_on_conflict_is_fail(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.start_run(PROFILES.target)
         result = run_profiles(sandbox, instance, on_conflict="fail")
         assert "another run of 2hkeBOp0lGJpMPyur0oXUxxIDhw is active" in failure(result)
         assert sandbox.starts("rudderstack") == 0
 
     @pytest.mark.covers("start.conflict-timeout")
-    def test_a_stranger_is_not_waited_for_beyond_the_timeout(
+    def test_conflicting_external_run_is_waited_for_only_until_the_timeout(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=1e6))

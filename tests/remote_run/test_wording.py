@@ -1,4 +1,4 @@
-"""Words of messages that depend on a vendor's name, or on its word for a state."""
+"""The wording of messages that contain a vendor's name or a vendor's status."""
 
 import dagster as dg
 import pytest
@@ -24,14 +24,14 @@ from tests.remote_run.materializing import checks, failure, materialize, run_pro
         ("Eurostat import", "a Eurostat import"),
     ],
 )
-def test_the_article_fits_the_word(words: str, says: str) -> None:
+def test_article_matches_the_next_word(words: str, says: str) -> None:
     from dagster_runs.remote_run.wording import with_article
 
     assert with_article(words) == says
 
 
 @pytest.mark.fixes("6.14")
-def test_it_does_in_what_a_user_reads(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+def test_article_matches_in_descriptions(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     asset = build_remote_run_asset(AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS), key="a")
     [spec] = asset.specs
     assert (spec.description or "").startswith("Materialized by an Amperity workflow of ")
@@ -41,17 +41,17 @@ def test_it_does_in_what_a_user_reads(sandbox: Sandbox, instance: dg.DagsterInst
 
 
 @pytest.mark.fixes("6.14")
-def test_a_run_that_finished_with_an_error_has_not_ended_finished(
+def test_run_that_finished_with_an_error_is_described_as_failed(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     body = {"id": "r", "status": "finished", "error": "warehouse is suspended"}
     sandbox.add_fault(Fault("status", method="GET", status=200, body=body))
     result = run_profiles(sandbox, instance)
-    said = "failed, though its status is finished"
+    description = "failed, though its status is finished"
     check = checks(result)["run_status"]
     assert not check.passed
-    assert check.description == f"The RudderStack Profiles run {said}"
+    assert check.description == f"The RudderStack Profiles run {description}"
     assert check.metadata["vendor_status"].value == "finished"
-    assert f"{said}: warehouse is suspended" in failure(result)
+    assert f"{description}: warehouse is suspended" in failure(result)
     observed = instance.fetch_observations(dg.AssetKey("features"), limit=10).records
-    assert any(said in (record.asset_observation.description or "") for record in observed)
+    assert any(description in (record.asset_observation.description or "") for record in observed)
