@@ -35,12 +35,12 @@ STARTS: dict[str, RemoteRun[Any]] = {
         pipeline_name=well_known.PROPHECY_PIPELINE,
     ),
 }
-"""A run of each vendor, by the vendor's resource key."""
+"""One run per vendor, by the vendor's resource key."""
 
-_for_ever = ExitStack()
+_until_exit = ExitStack()
 if "FAST_FORWARD" in os.environ:
-    # In the steps' processes too, which import this. Only one of them may wait at a time: the others' clocks would lag.
-    _for_ever.enter_context(fast_forward(SandboxClient(os.environ["SANDBOX_URL"])))
+    # Also in the steps' processes, which import this module. Only one of them may wait at a time, or clocks would lag.
+    _until_exit.enter_context(fast_forward(SandboxClient(os.environ["SANDBOX_URL"])))
 
 
 def _job(executor: dg.ExecutorDefinition, *assets: Any, **settings: Any) -> dg.JobDefinition:
@@ -55,7 +55,7 @@ def _job(executor: dg.ExecutorDefinition, *assets: Any, **settings: Any) -> dg.J
 
 @dg.asset(name="quality", retry_policy=RETRIES)
 def own_quality(context: dg.AssetExecutionContext, testgen: dg.ResourceParam[Any]) -> Iterator[Any]:
-    """An asset of the user's own, with a remote run in it."""
+    """A user-defined asset with a remote run."""
     yield from testgen.run(context, SLOW)
 
 
@@ -68,7 +68,7 @@ def tests_in_process() -> dg.JobDefinition:
 
 
 def _starts(executor: dg.ExecutorDefinition) -> dg.JobDefinition:
-    # The answers are held back until the process is killed.
+    # Responses are held back until the process is killed.
     assets = [build_remote_run_asset(run, key=vendor) for vendor, run in STARTS.items()]
     return _job(executor, *assets, request_timeout=600)
 
@@ -82,14 +82,14 @@ def starts_in_process() -> dg.JobDefinition:
 
 
 def work(job: str, resumes: str | None = None, asset: str | None = None) -> None:
-    """Execute a job, or resume a failed run of it, as a run worker does; exits with 0 if it succeeds."""
+    """Executes a job, or re-executes a failed run from failure, as a run worker does. Exits with 0 if it succeeds."""
     with dg.DagsterInstance.get() as instance:
         options = dg.ReexecutionOptions.from_failure(resumes, instance) if resumes else None
-        made = dg.reconstructable(globals()[job])
-        # Set by the UI and by the daemon; not by this function of Dagster's.
+        reconstructable_job = dg.reconstructable(globals()[job])
+        # The UI and the daemon set this tag, but `execute_job` does not.
         tags = {"dagster/is_resume_retry": "true"} if resumes else None
         selection = [dg.AssetKey(asset)] if asset else None
         with dg.execute_job(
-            made, instance=instance, reexecution_options=options, tags=tags, asset_selection=selection
+            reconstructable_job, instance=instance, reexecution_options=options, tags=tags, asset_selection=selection
         ) as result:
             sys.exit(0 if result.success else 1)

@@ -1,4 +1,4 @@
-"""A job that publishes the end of a deferred run, and whose worker hangs when its step has failed."""
+"""A job that reports the outcome of a deferred run, and whose worker hangs after its step has failed."""
 
 import json
 import os
@@ -16,13 +16,13 @@ HUNG = "hung"
 
 @dg.failure_hook
 def hang(context: dg.HookContext) -> None:
-    """Keep the worker between the failure of its step and the failure of its run."""
+    """Keeps the worker between the failure of its step and the failure of its run."""
     (Path(os.environ["DAGSTER_HOME"]) / HUNG).touch()
     time.sleep(3600)
 
 
 def finishing() -> dg.JobDefinition:
-    """The job."""
+    """Returns the job."""
     return dg.Definitions(
         assets=[deferred(PROFILES)],
         jobs=[dg.define_asset_job("remote", hooks={hang})],
@@ -32,6 +32,6 @@ def finishing() -> dg.JobDefinition:
 
 
 def finish(tags: str) -> None:
-    """Execute the job as the run that the completion sensor has requested with these tags."""
+    """Executes the job as the run that the completion sensor requested with these tags."""
     with dg.DagsterInstance.get() as instance:
         dg.execute_job(dg.reconstructable(finishing), instance=instance, tags=json.loads(tags))

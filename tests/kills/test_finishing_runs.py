@@ -1,4 +1,4 @@
-"""A run worker that is really killed between the failure of its step and the failure of its run."""
+"""A run worker is killed between the failure of its step and the failure of its run."""
 
 import json
 import os
@@ -14,16 +14,16 @@ import pytest
 from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.kills.finishing_location import HUNG
-from tests.kills.worker import PATIENCE, REPOSITORY
+from tests.kills.worker import MAX_WAIT_SECONDS, REPOSITORY
 from tests.remote_run.materializing import PROFILES, entries, failure, materialize
 from tests.sensors.driving import completion, deferred
 
-pytestmark = pytest.mark.timeout(3 * PATIENCE)
+pytestmark = pytest.mark.timeout(3 * MAX_WAIT_SECONDS)
 
 
 @pytest.mark.fixes("6.17")
 @pytest.mark.covers("defer.worker-dies")
-def test_the_end_of_a_killed_finishing_run_is_published_by_another_one(
+def test_outcome_is_reported_by_another_dagster_run_when_the_worker_is_killed(
     sandbox: Sandbox, clock: SandboxClock, tmp_path: Path
 ) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
@@ -45,7 +45,7 @@ def test_the_end_of_a_killed_finishing_run_is_published_by_another_one(
                 env={**os.environ, "DAGSTER_HOME": str(tmp_path), "SANDBOX_URL": sandbox.url},
             )
             killed.append(worker.pid)
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + MAX_WAIT_SECONDS
             while not (tmp_path / HUNG).exists():
                 assert worker.poll() is None
                 assert time.monotonic() < deadline

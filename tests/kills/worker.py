@@ -1,4 +1,4 @@
-"""A run worker in a process of its own, and what a test does to it and reads of it."""
+"""A run worker in a separate process, with methods to control it and to read its results."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ import dagster as dg
 from dagster_runs.sandbox import Sandbox
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 120.0
-"""Seconds after which a test fails; importing Dagster alone takes long on a busy machine."""
+MAX_WAIT_SECONDS = 120.0
+"""Seconds after which a test fails. Importing Dagster alone takes long on a busy machine."""
 
 
 class Worker:
-    """Runs jobs of `code_location`, each in a process of its own, with a Dagster instance on disk."""
+    """Runs jobs of `code_location`, each in a separate process, with a Dagster instance on disk."""
 
     def __init__(self, home: Path, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -29,7 +29,7 @@ class Worker:
     def start(
         self, job: str, *, resumes: str | None = None, asset: str | None = None, **environment: str
     ) -> subprocess.Popen[bytes]:
-        """Begin a run of the job, or of one asset of it; or re-execute a failed run of it from failure."""
+        """Starts a run of the job or of one of its assets, or re-executes a failed run from failure."""
         with self._log(len(self._processes)).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", f"from tests.kills.code_location import work; work{job, resumes, asset}"],
@@ -44,57 +44,59 @@ class Worker:
     def instance(self) -> dg.DagsterInstance:
         return dg.DagsterInstance.from_config(str(self.home))
 
-    def the_run(self) -> dg.DagsterRun:
-        """The newest Dagster run."""
+    def newest_run(self) -> dg.DagsterRun:
+        """Returns the newest Dagster run."""
         with self.instance() as instance:
             return instance.get_runs(limit=1)[0]
 
     def events(self, kind: dg.DagsterEventType) -> list[dg.EventLogEntry]:
-        """The newest run's events of this kind."""
+        """Returns the newest run's events of this kind."""
         with self.instance() as instance:
             run = instance.get_runs(limit=1)[0]
             return list(instance.all_logs(run.run_id, of_type=kind))
 
     def step_processes(self) -> list[int]:
-        """The processes that the multiprocess executor has started for the newest run's steps."""
-        begun = [entry.get_dagster_event() for entry in self.events(dg.DagsterEventType.STEP_WORKER_STARTED)]
-        return [int(str(event.engine_event_data.metadata["pid"].value)) for event in begun]
+        """Returns the ids of the processes that the multiprocess executor started for the newest run's steps."""
+        started = [entry.get_dagster_event() for entry in self.events(dg.DagsterEventType.STEP_WORKER_STARTED)]
+        return [int(str(event.engine_event_data.metadata["pid"].value)) for event in started]
 
     def materializations(self, asset: str) -> list[str]:
-        """The remote runs that the asset's materializations report."""
+        """Returns the ids of the remote runs that the asset's materializations report."""
         with self.instance() as instance:
             records = instance.fetch_materializations(dg.AssetKey(asset), limit=100).records
         found = [record.asset_materialization for record in records]
         return [str(one.metadata["dagster_runs/run_id"].value) for one in found if one is not None]
 
-    def until(self, happened: Callable[[], object]) -> None:
-        """Wait while the newest worker works."""
-        deadline = time.monotonic() + PATIENCE
-        while not happened():
-            assert self._processes[-1].poll() is None, self.said()
-            assert time.monotonic() < deadline, f"this did not happen in time\n{self.said()}"
+    def wait_until(self, has_happened: Callable[[], object]) -> None:
+        """Waits until something has happened, and fails if the newest worker exits first."""
+        deadline = time.monotonic() + MAX_WAIT_SECONDS
+        while not has_happened():
+            assert self._processes[-1].poll() is None, self.output()
+            assert time.monotonic() < deadline, f"this did not happen in time\n{self.output()}"
             time.sleep(0.05)
 
-    def until_going(self, vendor: str) -> None:
-        """Until a remote run is going and the ledger knows it, so that the process can be killed."""
-        self.until(lambda: any(r.path.endswith("/status") or "/jobs/" in r.path for r in self.sandbox.requests(vendor)))
+    def wait_until_active(self, vendor: str) -> None:
+        """Waits until a remote run is active and in the ledger, so that the process can be killed."""
+        self.wait_until(
+            lambda: any(r.path.endswith("/status") or "/jobs/" in r.path for r in self.sandbox.requests(vendor))
+        )
 
-    def write_off(self) -> str:
-        """Let the newest run count as failed, as Dagster's run monitoring does once its worker is gone."""
-        run = self.the_run()
+    def mark_run_as_failed(self) -> str:
+        """Marks the newest run as failed, as Dagster's run monitoring does when the worker is gone."""
+        run = self.newest_run()
         with self.instance() as instance:
             instance.report_run_failed(run)
         return run.run_id
 
     def terminate(self) -> None:
-        """What the UI's *Terminate* does with the default launcher: mark the run, then signal its worker."""
-        run = self.the_run()
+        """Does what the UI's *Terminate* does with the default launcher: marks the run, then signals its worker."""
+        run = self.newest_run()
         with self.instance() as instance:
             instance.report_run_canceling(run)
         self._processes[-1].send_signal(signal.SIGTERM)
 
-    def said(self) -> str:
-        """The end of what the newest worker has printed."""
+    def output(self) -> str:
+        """Returns the last part of the newest worker's output."""
         return self._log(len(self._processes) - 1).read_text()[-3000:]
 
     def stop(self) -> None:
