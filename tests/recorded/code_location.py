@@ -1,4 +1,4 @@
-"""The assets of the recordings. The recorder defines them with an earlier package, the tests with today's.
+"""The assets of the recordings. The recorder defines them with an earlier package, the tests with the current one.
 
 This module uses public names only, because it has to work with both.
 """
@@ -108,9 +108,9 @@ def location(
     )
 
 
-def job_name(of: dg.AssetsDefinition) -> str:
+def job_name(assets_def: dg.AssetsDefinition) -> str:
     """The name of the job of an asset."""
-    return f"{min(key.to_python_identifier() for key in of.keys)}_job"
+    return f"{min(key.to_python_identifier() for key in assets_def.keys)}_job"
 
 
 def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str) -> dg.DagsterRun:

@@ -14,5 +14,5 @@ def player(
 ) -> Player:
     """Loads scenarios of the recording that `replays` has chosen."""
     path: Path = request.param
-    sandbox.configure("amperity", requests_per_second=None)  # it counts by real time
+    sandbox.configure("amperity", requests_per_second=None)  # it is measured in real time
     return Player(path, instance, sandbox, clock)

@@ -1,7 +1,7 @@
 """Converts Dagster runs and events to JSON and back.
 
-Events of steps and resources are left out, and so are stack traces, descriptions, tables and multi-line texts: no code
-reads them.
+Events of steps and resources are left out, and so are stack traces, descriptions, tables and multi-line texts, because
+no code reads them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _METADATA: Mapping[str, tuple[type, Callable[[Any], Any]]] = {
 
 
 def pack_run(run: dg.DagsterRun) -> Json:
-    """A Dagster run without its status, which follows from its events."""
+    """Converts a Dagster run to JSON, without its status, which follows from its events."""
     selected = sorted(key.to_user_string() for key in run.asset_selection or ())
     packed = {
         "id": run.run_id,
@@ -60,7 +60,7 @@ def pack_run(run: dg.DagsterRun) -> Json:
 
 
 def unpack_run(packed: Json) -> dg.DagsterRun:
-    """The Dagster run before its start."""
+    """Converts JSON to a Dagster run that has not started."""
     selected = frozenset(dg.AssetKey.from_user_string(key) for key in packed.get("assets", ()))
     return dg.DagsterRun(
         job_name=packed["job"],
@@ -74,7 +74,7 @@ def unpack_run(packed: Json) -> dg.DagsterRun:
 
 
 def pack_event(entry: dg.EventLogEntry, *, runs: Sequence[str], ids: Mapping[int, int]) -> Json | None:
-    """An event as JSON; ``None`` for one that is left out.
+    """Converts an event to JSON; returns ``None`` for one that is left out.
 
     Args:
         entry: The event.
@@ -84,20 +84,20 @@ def pack_event(entry: dg.EventLogEntry, *, runs: Sequence[str], ids: Mapping[int
     event = entry.dagster_event
     if event is None:
         return None
-    what = event.event_specific_data
+    data = event.event_specific_data
     packed: Json = {"type": event.event_type_value, "at": entry.timestamp}
     if entry.run_id:
         packed |= {"run": runs.index(entry.run_id), "step": event.step_key}
-    if isinstance(what, AssetObservationData):
-        packed |= _pack_asset_event(what.asset_observation)
-    elif isinstance(what, StepMaterializationData):
-        packed |= _pack_asset_event(what.materialization)
-    elif isinstance(what, AssetCheckEvaluationPlanned):
-        partitions = getattr(what, "partitions_subset", None)
-        packed |= {"asset": what.asset_key.to_user_string(), "check": what.check_name}
+    if isinstance(data, AssetObservationData):
+        packed |= _pack_asset_event(data.asset_observation)
+    elif isinstance(data, StepMaterializationData):
+        packed |= _pack_asset_event(data.materialization)
+    elif isinstance(data, AssetCheckEvaluationPlanned):
+        partitions = getattr(data, "partitions_subset", None)
+        packed |= {"asset": data.asset_key.to_user_string(), "check": data.check_name}
         packed |= {"partitions": json.loads(dg.serialize_value(partitions))} if partitions is not None else {}
-    elif isinstance(what, dg.AssetCheckEvaluation):
-        packed |= _pack_evaluation(what, ids)
+    elif isinstance(data, dg.AssetCheckEvaluation):
+        packed |= _pack_evaluation(data, ids)
     elif event.event_type_value not in _OF_RUNS:
         return None
     return {name: value for name, value in packed.items() if value not in (None, {}, [])}
@@ -106,7 +106,7 @@ def pack_event(entry: dg.EventLogEntry, *, runs: Sequence[str], ids: Mapping[int
 def unpack_event(
     packed: Json, run: dg.DagsterRun | None, *, wall: Callable[[Any], Any], machine: Callable[[float], float]
 ) -> dg.DagsterEvent:
-    """The event as a Dagster event.
+    """Converts JSON to a Dagster event.
 
     Args:
         packed: The event.
@@ -114,7 +114,7 @@ def unpack_event(
         wall: Moves the times that the package wrote to the present.
         machine: Moves a time that Dagster wrote to the present.
     """
-    what: Any = None
+    data: Any = None
     metadata = {
         name: _METADATA[kind][1](wall(value))
         for name, packed_value in packed.get("metadata", {}).items()
@@ -124,18 +124,18 @@ def unpack_event(
         key = dg.AssetKey.from_user_string(packed["asset"])
         placed: Json = {"metadata": metadata, "partition": packed.get("partition"), "tags": packed.get("tags")}
         if packed["type"] == Kind.ASSET_OBSERVATION.value:
-            what = AssetObservationData(dg.AssetObservation(key, **placed))
+            data = AssetObservationData(dg.AssetObservation(key, **placed))
         elif packed["type"] == Kind.ASSET_MATERIALIZATION.value:
-            what = StepMaterializationData(dg.AssetMaterialization(key, **placed), asset_lineage=[])
+            data = StepMaterializationData(dg.AssetMaterialization(key, **placed), asset_lineage=[])
         elif packed["type"] == Kind.ASSET_CHECK_EVALUATION_PLANNED.value:
-            what = _unpack_planned(packed, key)
+            data = _unpack_planned(packed, key)
         else:
-            what = _unpack_evaluation(packed, key, metadata, machine)
+            data = _unpack_evaluation(packed, key, metadata, machine)
     return dg.DagsterEvent(
         event_type_value=packed["type"],
         job_name=run.job_name if run is not None else "",
         step_key=packed.get("step"),
-        event_specific_data=what,
+        event_specific_data=data,
     )
 
 
@@ -192,7 +192,7 @@ def _unpack_evaluation(
 def _pack_metadata(metadata: Mapping[str, Any]) -> Json:
     packed: Json = {}
     for name, value in metadata.items():
-        kind = next((kind for kind, (of, _) in _METADATA.items() if isinstance(value, of)), None)
+        kind = next((kind for kind, (metadata_type, _) in _METADATA.items() if isinstance(value, metadata_type)), None)
         is_short = kind is not None and not (kind == "text" and "\n" in value.value)
         if kind is not None and is_short:
             packed[name] = {kind: value.value}

@@ -29,19 +29,19 @@ class Events:
 
 
 def events_since(instance: dg.DagsterInstance, last: int) -> Events:
-    """The events after the one with this storage id."""
+    """Counts the events after the one with this storage id."""
     found = Events()
     for entry in instance.event_log_storage.get_logs_for_all_runs_by_log_id(after_cursor=last).values():
         event = entry.dagster_event
-        what = event.event_specific_data if event is not None else None
+        data = event.event_specific_data if event is not None else None
         materialization, observation = entry.asset_materialization, entry.asset_observation
         if materialization is not None:
             key = materialization.asset_key.to_user_string()
             found.materialized[key, materialization.partition, _run_id(materialization)] += 1
         elif observation is not None and not entry.run_id:
             found.failed[observation.asset_key.to_user_string(), _run_id(observation)] += 1
-        elif isinstance(what, dg.AssetCheckEvaluation):
-            found.evaluated[what.asset_key.to_user_string(), what.check_name, getattr(what, "partition", None)] += 1
+        elif isinstance(data, dg.AssetCheckEvaluation):
+            found.evaluated[data.asset_key.to_user_string(), data.check_name, getattr(data, "partition", None)] += 1
     return found
 
 

@@ -1,8 +1,8 @@
 """`python -m tests.recorded.record --commit 13aeda3 [SCENARIO …]`: records what an earlier commit's package writes.
 
-A process that imports that commit's package and today's sandbox executes the scenarios with real Dagster code. The
-result shows which data exist in users' databases, so record only commits whose data have to be read, and change no
-recording to make a test pass. 677d052 is recorded with fewer scenarios, those in which it writes something else:
+A process that imports that commit's package and the current sandbox executes the scenarios with real Dagster code. The
+result shows what users' databases contain, so record only commits whose data must stay readable, and never change a
+recording to make a test pass. 677d052 is recorded only with the scenarios in which it writes different data:
 features_active attached_active terminated partly_reported half_a_tick observed
 """
 
@@ -21,7 +21,7 @@ import click
 from tests.regressions.trees import SANDBOX, build_base, check_package, environment
 
 FOLDER = Path(__file__).parent
-_PATIENCE = 600.0
+_TIMEOUT_SECONDS = 600.0
 
 
 @click.command()
@@ -31,7 +31,7 @@ def main(commit: str, scenarios: tuple[str, ...]) -> None:
     """Record what the package of a commit writes, in SCENARIOS or in all."""
     with tempfile.TemporaryDirectory(prefix="recorded-") as folder:
         tree = Path(folder)
-        # The scenarios use today's sandbox, which imports nothing else of the package.
+        # The scenarios use the current sandbox, which imports nothing else from the package.
         build_base(commit, tree, overlaid=(SANDBOX,))
         check_package(tree)
         done = subprocess.run(
@@ -39,7 +39,7 @@ def main(commit: str, scenarios: tuple[str, ...]) -> None:
             cwd=tree,
             env=environment(tree),
             stdout=subprocess.PIPE,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT_SECONDS,
             check=True,
         )
     recorded = {"commit": commit, **json.loads(done.stdout)}

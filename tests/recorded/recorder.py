@@ -1,4 +1,4 @@
-"""Records what a scenario leaves in a Dagster instance and in the sandbox, as JSON."""
+"""Records the state of a Dagster instance and of the sandbox after a scenario, as JSON."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _PLANNED = ("queued_seconds", "running_seconds", "cancel_seconds", "outcome", "e
 
 
 class RecorderClock(SandboxClock):
-    """A clock whose pauses take no time. Something may happen in one of them.
+    """A clock whose pauses take no real time. It may call a function in one of them.
 
     Attributes:
-        happens: The number of the pause, counted from now, and what happens in it; ``None`` for nothing.
+        scheduled: The number of the pause, counted from now, and the function to call in it; ``None`` for none.
     """
 
-    happens: tuple[int, Callable[[], None]] | None = None
+    scheduled: tuple[int, Callable[[], None]] | None = None
 
     def sleep(self, seconds: float) -> None:
-        """Return at once, with the sandbox as many seconds further."""
+        """Returns immediately, after the sandbox's time has advanced by these seconds."""
         super().sleep(seconds)
-        if self.happens is None:
+        if self.scheduled is None:
             return
-        left, action = self.happens
-        self.happens = (left - 1, action) if left > 1 else None
+        left, action = self.scheduled
+        self.scheduled = (left - 1, action) if left > 1 else None
         if left == 1:
             action()
 
@@ -45,9 +45,9 @@ class Recorder:
     """Executes jobs and sensor ticks for a scenario, and records what they write.
 
     Args:
-        sandbox: A sandbox without any run.
-        instance: A Dagster instance without any event.
-        clock: The clock that the package goes by.
+        sandbox: A sandbox without runs.
+        instance: A Dagster instance without events.
+        clock: The clock that the package uses.
     """
 
     def __init__(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: RecorderClock) -> None:
@@ -71,7 +71,7 @@ class Recorder:
 
     def execute(
         self,
-        of: dg.AssetsDefinition | None = None,
+        assets_def: dg.AssetsDefinition | None = None,
         *,
         job: str | None = None,
         config: Json | None = None,
@@ -81,19 +81,19 @@ class Recorder:
         """Execute an asset's job, and return the id of the Dagster run.
 
         Args:
-            of: The asset; by default the first one.
+            assets_def: The asset; by default the first one.
             job: The name of the job to execute instead.
             config: The asset's config, as in the launchpad.
             days: The first and the last partition of a range.
             options: Passed to `execute_in_process`.
         """
-        of = of or self._assets[0]
+        assets_def = assets_def or self._assets[0]
         if days is not None:
             ends = zip(("start", "end"), days, strict=True)
             options["tags"] = {f"dagster/asset_partition_range_{end}": day for end, day in ends}
         if config is not None:
-            options["run_config"] = {"ops": {of.op.name: {"config": config}}}
-        done = self.definitions.resolve_job_def(job or code_location.job_name(of)).execute_in_process(
+            options["run_config"] = {"ops": {assets_def.op.name: {"config": config}}}
+        done = self.definitions.resolve_job_def(job or code_location.job_name(assets_def)).execute_in_process(
             instance=self.instance, raise_on_error=False, **options
         )
         return done.run_id
@@ -104,8 +104,8 @@ class Recorder:
         return code_location.reexecute(job, self.instance, parent).run_id
 
     def die_at(self, pause: int) -> None:
-        """Let the process of the step die in a later pause, counted from now."""
-        self.clock.happens = (pause, _die)
+        """Let the step's process die in a later pause, counted from now."""
+        self.clock.scheduled = (pause, _die)
 
     def terminate_at(self, pause: int) -> None:
         """Terminate the Dagster run in a later pause, counted from now. No signal is sent."""
@@ -114,7 +114,7 @@ class Recorder:
             [run] = self.instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
             self.instance.report_run_canceling(run)
 
-        self.clock.happens = (pause, terminate)
+        self.clock.scheduled = (pause, terminate)
 
     def tick(self, *, lost_as: str | None = None, lost_after: int | None = None, launch: bool = True) -> Any:
         """Evaluate the sensor, and do what Dagster's daemon does: store events, store the cursor, launch runs.
@@ -138,7 +138,7 @@ class Recorder:
             self.snapshot(lost_as)
         self._cursor = data.cursor
         for request in data.run_requests or []:
-            self._launch(request, begins=launch)
+            self._launch(request, execute_now=launch)
         return data
 
     def ticks(self, count: int, *, every: float = 10.0) -> None:
@@ -188,13 +188,13 @@ class Recorder:
     def _log(self) -> dict[int, dg.EventLogEntry]:
         return dict(self.instance.event_log_storage.get_logs_for_all_runs_by_log_id())
 
-    def _launch(self, request: dg.RunRequest, *, begins: bool) -> None:
+    def _launch(self, request: dg.RunRequest, *, execute_now: bool) -> None:
         if request.run_key in self._requested:
             return
         self._requested.append(request.run_key or "")
         job = self.definitions.resolve_job_def(request.job_name or "")
         tags = dict(request.tags)
-        if begins:
+        if execute_now:
             job.execute_in_process(
                 instance=self.instance,
                 run_config=request.run_config,

@@ -24,7 +24,7 @@ from tests.recorded.events import Json, unpack_event, unpack_run
 RECORDINGS = sorted(Path(__file__).parent.glob("*.json"))
 _LEDGER = "dagster_runs/ledger"
 _NEAR = 30 * 86_400.0
-"""A number that is within this many seconds of the time of the recording is taken for a time."""
+"""A number that is within this many seconds of the time of the recording is treated as a time."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Replay:
 @cache
 def recording(path: Path) -> Json:
     """Read a recording."""
-    kept: Json = json.loads(path.read_text(encoding="utf-8"))
-    return kept
+    content: Json = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def replays(*scenarios: str) -> pytest.MarkDecorator:
@@ -72,9 +72,9 @@ class Player:
 
     Args:
         path: The recording.
-        instance: A Dagster instance without any event.
-        sandbox: A sandbox without any run.
-        clock: The clock that the package goes by.
+        instance: A Dagster instance without events.
+        sandbox: A sandbox without runs.
+        clock: The clock that the package uses.
 
     Attributes:
         commit: The commit that was recorded.
@@ -109,8 +109,8 @@ class Player:
             age: Seconds between the snapshot and now.
             cursor: Whether Dagster has the cursor; otherwise the sensor has never ticked.
             events: Whether Dagster has the events; otherwise the assets were wiped.
-            remote_runs: Whether the vendors know the runs.
-            ends: How the vendors' runs go on, for all of them or by target; by default as recorded.
+            remote_runs: Whether the vendors have the runs.
+            ends: How the vendors' runs continue, for all of them or by target; by default as recorded.
         """
         scenario = self._recording["scenarios"][name]
         [at] = [one for key, one in scenario["snapshots"].items() if snapshot in (None, key)]
@@ -121,13 +121,13 @@ class Player:
             run = SandboxRun(**wall(one["run"]))
             behavior = ends.get(run.target_id) if isinstance(ends, Mapping) else ends
             restored.append(self._sandbox.restore_run(run, behavior or Behavior(**one["behavior"])))
-        kept = scenario["events"][: at["events"]] if events else []
+        events_kept = scenario["events"][: at["events"]] if events else []
         if up_to is not None:
-            kept = kept[: _last(up_to, kept)]
+            events_kept = events_kept[: _last(up_to, events_kept)]
         runs = [unpack_run(one) for one in scenario["runs"][: at["runs"]]]
-        self._store(runs, kept, wall, lambda at: at + machine_by)
+        self._store(runs, events_kept, wall, lambda at: at + machine_by)
         text = json.dumps(wall(json.loads(at["cursor"]))) if cursor and at["cursor"] is not None else None
-        return Replay([run.run_id for run in runs], restored, text, list(at["requested"]), len(kept))
+        return Replay([run.run_id for run in runs], restored, text, list(at["requested"]), len(events_kept))
 
     def requested(self, name: str, snapshot: str) -> list[str]:
         """The run keys that the sensor had requested at a snapshot."""
@@ -139,8 +139,8 @@ class Player:
         [start] = snapshot["repeatable_starts"]
         headers = {"x-api-key": well_known.SEGMENTFLOW_API_KEY, "idempotency-key": start["idempotency_key"]}
         url = f"{self._sandbox.url}{start['path']}"
-        answer = requests.post(url, json=start["body"], headers=headers, timeout=10)
-        return str(answer.json()["runId"])
+        response = requests.post(url, json=start["body"], headers=headers, timeout=10)
+        return str(response.json()["runId"])
 
     def _store(
         self,
@@ -152,9 +152,9 @@ class Player:
         for run in runs:
             self._instance.add_run(run)
         for packed in events:
-            of = runs[packed["run"]] if "run" in packed else None
-            event = unpack_event(packed, of, wall=wall, machine=machine)
-            run_id = of.run_id if of is not None else ""
+            dagster_run = runs[packed["run"]] if "run" in packed else None
+            event = unpack_event(packed, dagster_run, wall=wall, machine=machine)
+            run_id = dagster_run.run_id if dagster_run is not None else ""
             self._instance.report_dagster_event(event, run_id, timestamp=machine(packed["at"]))
         # Cursors and evaluations refer to storage ids.
         stored = self._instance.event_log_storage.get_logs_for_all_runs_by_log_id()

@@ -1,4 +1,4 @@
-"""The scenarios that are recorded. They run with the package of an earlier commit and with today's sandbox.
+"""The scenarios that are recorded. They run with the package of an earlier commit and with the current sandbox.
 
 `python -m tests.recorded.scenarios [SCENARIO …]` prints them as JSON; `tests.recorded.record` starts it.
 """
@@ -112,7 +112,7 @@ def refused(recorder: Recorder) -> None:
 
 @scenario
 def lost_and_started_again(recorder: Recorder) -> None:
-    """The answers to both starts are lost, and on_uncertain_start allows only the second start."""
+    """The responses to both starts are lost, and `on_uncertain_start` allows only the second start."""
     recorder.load(asset("features", on_uncertain_start="start_again"))
     recorder.sandbox.add_fault(Fault("lost_response", method="POST", times=2))
     recorder.execute()
@@ -151,7 +151,7 @@ def terminated(recorder: Recorder) -> None:
 
 @scenario
 def deferred(recorder: Recorder) -> None:
-    """Runs of all vendors are in flight. The answer to the start of ``orders`` is lost, and its run is found."""
+    """Runs of all vendors are deferred. The response to the start of ``orders`` is lost, and its run is found."""
     features, quality, customers, orders, *others = all_of_them = [asset(name, wait="defer") for name in DEFERRED]
     recorder.load(*all_of_them, sensor=build_completion_sensor(all_of_them))
     recorder.execute(features, config={"rebase_incremental": True})
@@ -168,7 +168,7 @@ def deferred(recorder: Recorder) -> None:
 
 @scenario
 def partly_reported(recorder: Recorder) -> None:
-    """Of three runs in flight, the first and the last succeed and are reported.
+    """There are three deferred runs; the first and the last succeed and are reported.
 
     Snapshots: ``lost``, the daemon dies after it has stored the tick's events and before it stores the cursor;
     ``after_a_tick``, it has stored both; ``reported``, several ticks later.
@@ -198,8 +198,8 @@ def half_a_tick(recorder: Recorder) -> None:
     recorder.execute(days=("2026-11-20", "2026-11-22"))
     recorder.ticks(1)
     recorder.clock.sleep(120)
-    told = recorder.tick(lost_after=0).asset_events
-    evaluations = sum(isinstance(one, dg.AssetCheckEvaluation) for one in told)
+    events = recorder.tick(lost_after=0).asset_events
+    evaluations = sum(isinstance(one, dg.AssetCheckEvaluation) for one in events)
     recorder.load(customers, sensor=build_completion_sensor([customers]))
     recorder.tick(lost_after=evaluations + 2)
     recorder.snapshot("died")
@@ -217,7 +217,7 @@ def _failing(recorder: Recorder, **options: object) -> None:
 
 @scenario
 def requested(recorder: Recorder) -> None:
-    """The Dagster run that is to publish a failure waits in the queue."""
+    """The Dagster run that is to report a failure waits in the queue."""
     _failing(recorder)
     recorder.snapshot("before")
     recorder.tick(launch=False)
@@ -226,7 +226,7 @@ def requested(recorder: Recorder) -> None:
 
 @scenario
 def published(recorder: Recorder) -> None:
-    """The Dagster run that was requested publishes the failure, and fails."""
+    """The Dagster run that was requested reports the failure, and fails."""
     _failing(recorder)
     recorder.tick()
     recorder.snapshot("published")
@@ -234,13 +234,13 @@ def published(recorder: Recorder) -> None:
 
 @scenario
 def tried_again(recorder: Recorder) -> None:
-    """The Dagster run that was requested publishes the failure, and its retry starts another remote run."""
+    """The Dagster run that was requested reports the failure, and its retry starts another remote run."""
     _failing(recorder, retry_policy=dg.RetryPolicy(max_retries=1))
     recorder.tick()
     recorder.snapshot("started")
 
 
-def _orders_in_flight(recorder: Recorder) -> None:
+def _defer_orders(recorder: Recorder) -> None:
     orders = asset("orders", wait="defer", retry_policy=dg.RetryPolicy(max_retries=2))
     recorder.load(orders, sensor=build_completion_sensor([orders]), jobs=[build_cancel_job([orders])])
     recorder.execute(orders)
@@ -255,7 +255,7 @@ def _cancel(recorder: Recorder) -> None:
 @scenario
 def canceling(recorder: Recorder) -> None:
     """A person runs the cancel job, and the vendor does not confirm the cancellation."""
-    _orders_in_flight(recorder)
+    _defer_orders(recorder)
     recorder.sandbox.add_fault(Fault("status", path="/cancel", status=500))
     _cancel(recorder)
     recorder.snapshot("unconfirmed")
@@ -263,7 +263,7 @@ def canceling(recorder: Recorder) -> None:
 
 @scenario
 def canceled(recorder: Recorder) -> None:
-    _orders_in_flight(recorder)
+    _defer_orders(recorder)
     _cancel(recorder)
     recorder.snapshot("confirmed")
 
@@ -282,7 +282,7 @@ def overdue(recorder: Recorder) -> None:
 def followed_up(recorder: Recorder) -> None:
     """A run succeeds and is reported, and the follow-up job is requested.
 
-    Snapshots: ``before`` the end; ``lost``, the daemon dies after it has stored the tick's events; ``requested``.
+    Snapshots: ``before`` the run ends; ``lost``, the daemon dies after it has stored the tick's events; ``requested``.
     """
     features, orders = asset("features", wait="defer"), asset("orders")
     job = dg.define_asset_job(FOLLOW_UP, selection=[orders])
@@ -300,7 +300,7 @@ def followed_up(recorder: Recorder) -> None:
 
 @scenario
 def observed(recorder: Recorder) -> None:
-    """Of others' runs, one succeeds, one fails, two are active, and for one the vendor does not return its target yet.
+    """Among external runs, one succeeds, one fails, two are active, and for one the vendor returns no target yet.
 
     Snapshots: ``lost``, the daemon dies after it has stored the tick's events and before it stores the cursor;
     ``after_a_tick``, it has stored both; ``reported``, several ticks later.
@@ -317,8 +317,8 @@ def observed(recorder: Recorder) -> None:
     recorder.sandbox.start_run(suite, vendor="testgen", source="scheduler")
     recorder.sandbox.start_run(couriers, source="schedule")
     recorder.clock.sleep(60)
-    untold = recorder.sandbox.start_run(suite, vendor="testgen", source="ui")
-    recorder.sandbox.add_fault(Fault("not_found", path=untold.id))
+    delayed = recorder.sandbox.start_run(suite, vendor="testgen", source="ui")
+    recorder.sandbox.add_fault(Fault("not_found", path=delayed.id))
     recorder.tick(lost_as="lost")
     recorder.snapshot("after_a_tick")
     recorder.ticks(2)

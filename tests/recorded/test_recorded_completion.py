@@ -1,4 +1,4 @@
-"""The completion sensor of today's version continues from the runs and cursors of earlier versions."""
+"""The current completion sensor continues from the runs and cursors of earlier versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.sensors.driving import Driver
 CHECKS = ("run_status", "tests_passed", "quality_score")
 RETRY = dg.RetryPolicy(max_retries=2)
 SOON = Behavior(running_seconds=200)
-"""A run that ends so is active at the recorded snapshot, and not for long."""
+"""A run with this behavior is active at the recorded snapshot, and ends soon after."""
 
 
 class Sensor:
@@ -56,11 +56,11 @@ class Sensor:
         return events_since(self.driver.instance, 0)
 
 
-SensorOf = Callable[..., Sensor]
+MakeSensor = Callable[..., Sensor]
 
 
 @pytest.fixture
-def sensor_of(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> SensorOf:
+def make_sensor(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> MakeSensor:
     def make(known: Replay, *assets: dg.AssetsDefinition, more: Sequence[Any] = (), **options: Any) -> Sensor:
         jobs = [options["job"]] if "job" in options else []
         sensor = build_completion_sensor(assets, **options)
@@ -77,13 +77,13 @@ def deferred(name: str, **options: Any) -> dg.AssetsDefinition:
 
 @pytest.mark.parametrize("has_cursor", [True, False], ids=["cursor", "no cursor"])
 @replays("deferred")
-def test_each_run_in_flight_is_reported_once(
-    player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str, has_cursor: bool
+def test_each_deferred_run_is_reported_once(
+    player: Player, make_sensor: MakeSensor, sandbox: Sandbox, scenario: str, has_cursor: bool
 ) -> None:
     fails = {well_known.PROPHECY_PIPELINE: Behavior(running_seconds=10, outcome="fail", error="no such column")}
     known = player.replay(scenario, ends=fails, cursor=has_cursor)
     starts = sandbox.starts()
-    sensor = sensor_of(known, *map(deferred, DEFERRED))
+    sensor = make_sensor(known, *map(deferred, DEFERRED))
     sensor.ticks(6, every=300)
     ids = {run.target_id: run.id for run in known.remote_runs}
     north, south = (run.id for run in known.remote_runs if run.target_id == well_known.SUITE_CLEAN)
@@ -113,10 +113,10 @@ def test_each_run_in_flight_is_reported_once(
 
 
 @replays("deferred")
-def test_runs_are_known_by_the_cursor_however_old_they_are(player: Player, sensor_of: SensorOf, scenario: str) -> None:
+def test_old_runs_are_known_from_the_cursor(player: Player, make_sensor: MakeSensor, scenario: str) -> None:
     known = player.replay(scenario, age=5 * 86_400)
-    # Without a cursor, the sensor reads the entries of the asset's timeout, which is one day, and of another day.
-    sensor = sensor_of(known, deferred("features"))
+    # Without a cursor, the sensor reads only the entries of the asset's timeout (one day) plus one day.
+    sensor = make_sensor(known, deferred("features"))
     sensor.ticks(3)
     assert sensor.reported.materialized == {("features", None, known.remote_runs[0].id): 1}
     assert sensor.requests == []
@@ -124,13 +124,13 @@ def test_runs_are_known_by_the_cursor_however_old_they_are(player: Player, senso
 
 @pytest.mark.parametrize("snapshot", ["lost", "after_a_tick", "reported"])
 @replays("partly_reported")
-def test_what_was_reported_is_not_reported_again(
-    player: Player, sensor_of: SensorOf, scenario: str, snapshot: str
+def test_reported_runs_are_not_reported_again(
+    player: Player, make_sensor: MakeSensor, scenario: str, snapshot: str
 ) -> None:
     known = player.replay(
         scenario, snapshot=snapshot, ends={well_known.SUITE_CLEAN: SOON, well_known.SUITE_ORDERS: SOON}
     )
-    sensor = sensor_of(known, deferred("orders"), deferred("quality"))
+    sensor = make_sensor(known, deferred("orders"), deferred("quality"))
     sensor.ticks(5, every=60)
     assert sensor.reported.materialized == {("quality", "south", known.remote_runs[1].id): 1}
     evaluated = sensor.reported_in_all.evaluated
@@ -141,9 +141,11 @@ def test_what_was_reported_is_not_reported_again(
 
 
 @replays("half_a_tick")
-def test_what_half_a_tick_left_out_is_reported(player: Player, sensor_of: SensorOf, scenario: str) -> None:
+def test_partitions_missing_after_an_interrupted_tick_are_reported(
+    player: Player, make_sensor: MakeSensor, scenario: str
+) -> None:
     known = player.replay(scenario)
-    sensor = sensor_of(known, deferred("customers"))
+    sensor = make_sensor(known, deferred("customers"))
     sensor.ticks(4)
     assert sensor.reported.materialized == {("customers", "2026-11-22", known.remote_runs[0].id): 1}
     assert set(sensor.reported.evaluated.values()) == {1}
@@ -152,63 +154,63 @@ def test_what_half_a_tick_left_out_is_reported(player: Player, sensor_of: Sensor
 
 
 @replays("requested")
-def test_a_dagster_run_in_the_queue_is_not_requested_again(player: Player, sensor_of: SensorOf, scenario: str) -> None:
-    sensor = sensor_of(player.replay(scenario, snapshot="queued"), deferred("features"))
+def test_queued_dagster_run_is_not_requested_again(player: Player, make_sensor: MakeSensor, scenario: str) -> None:
+    sensor = make_sensor(player.replay(scenario, snapshot="queued"), deferred("features"))
     sensor.ticks(4)
     assert sensor.requests == []
     assert sensor.reported.is_empty
 
 
 @replays("requested")
-def test_a_failure_is_published_under_the_run_key_that_dagster_knows(
-    player: Player, sensor_of: SensorOf, scenario: str
+def test_dagster_run_for_a_failure_is_requested_with_the_known_run_key(
+    player: Player, make_sensor: MakeSensor, scenario: str
 ) -> None:
     known = player.replay(scenario, snapshot="before")
-    sensor = sensor_of(known, deferred("features"))
+    sensor = make_sensor(known, deferred("features"))
     sensor.ticks(1)
     assert sensor.requests == player.requested(scenario, "queued")
 
 
 @replays("requested")
-def test_a_failure_is_published_though_the_definition_has_changed(
-    player: Player, sensor_of: SensorOf, scenario: str
+def test_recorded_failure_is_reported_after_the_definition_changed(
+    player: Player, make_sensor: MakeSensor, scenario: str
 ) -> None:
     known = player.replay(scenario, snapshot="before")
-    sensor = sensor_of(known, deferred("features", run=OTHER_PROFILES))
+    sensor = make_sensor(known, deferred("features", run=OTHER_PROFILES))
     sensor.ticks(3)
     [run] = sensor.driver.runs
     assert "no such column" in failure(run)
 
 
 @replays("requested")
-def test_a_failure_is_tried_again_as_it_was_launched(
-    player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str
+def test_failed_run_is_retried_with_its_launch_config(
+    player: Player, make_sensor: MakeSensor, sandbox: Sandbox, scenario: str
 ) -> None:
     known = player.replay(scenario, snapshot="before")
-    sensor = sensor_of(known, deferred("features", retry_policy=RETRY))
+    sensor = make_sensor(known, deferred("features", retry_policy=RETRY))
     sensor.ticks(6)
     again = sandbox.runs()[-1]
     assert again.body == known.remote_runs[0].body == {"parameters": ["--rebase_incremental"]}
     assert sensor.reported.materialized == {("features", None, again.id): 1}
 
 
-@pytest.mark.parametrize("up_to", [None, "ended", "PIPELINE_START"], ids=["published", "publishing", "begun"])
+@pytest.mark.parametrize("up_to", [None, "ended", "PIPELINE_START"], ids=["reported", "reporting", "started"])
 @replays("published")
-def test_a_dagster_run_that_has_begun_is_not_requested_again(
-    player: Player, sensor_of: SensorOf, scenario: str, up_to: str | None
+def test_started_dagster_run_is_not_requested_again(
+    player: Player, make_sensor: MakeSensor, scenario: str, up_to: str | None
 ) -> None:
-    sensor = sensor_of(player.replay(scenario, up_to=up_to), deferred("features"))
+    sensor = make_sensor(player.replay(scenario, up_to=up_to), deferred("features"))
     sensor.ticks(4)
     assert sensor.requests == []
     assert sensor.reported.is_empty
 
 
 @replays("tried_again")
-def test_a_run_that_was_started_after_a_failed_one_is_reported_once(
-    player: Player, sensor_of: SensorOf, scenario: str
+def test_recorded_retry_of_a_failed_run_is_reported_once(
+    player: Player, make_sensor: MakeSensor, scenario: str
 ) -> None:
     known = player.replay(scenario, ends=SOON)
-    sensor = sensor_of(known, deferred("features", retry_policy=RETRY))
+    sensor = make_sensor(known, deferred("features", retry_policy=RETRY))
     sensor.ticks(7, every=60)
     assert sensor.requests == []
     assert sensor.reported.materialized == {("features", None, known.remote_runs[1].id): 1}
@@ -216,11 +218,11 @@ def test_a_run_that_was_started_after_a_failed_one_is_reported_once(
 
 
 @replays("canceling")
-def test_a_run_that_a_person_canceled_neither_fails_nor_is_tried_again(
-    player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str
+def test_run_being_canceled_is_not_reported_or_retried(
+    player: Player, make_sensor: MakeSensor, sandbox: Sandbox, scenario: str
 ) -> None:
     known = player.replay(scenario, ends=Behavior(running_seconds=60, outcome="cancel"))
-    sensor = sensor_of(known, deferred("orders", retry_policy=RETRY))
+    sensor = make_sensor(known, deferred("orders", retry_policy=RETRY))
     sensor.ticks(6)
     assert sandbox.runs()[0].state == "canceled"
     assert sensor.requests == []
@@ -228,11 +230,11 @@ def test_a_run_that_a_person_canceled_neither_fails_nor_is_tried_again(
 
 
 @replays("canceling")
-def test_a_run_that_fails_though_a_person_canceled_it_is_not_tried_again(
-    player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str
+def test_run_that_fails_after_a_recorded_cancel_request_is_not_retried(
+    player: Player, make_sensor: MakeSensor, sandbox: Sandbox, scenario: str
 ) -> None:
     known = player.replay(scenario, ends=Behavior(running_seconds=60, outcome="fail"))
-    sensor = sensor_of(known, deferred("orders", retry_policy=RETRY))
+    sensor = make_sensor(known, deferred("orders", retry_policy=RETRY))
     sensor.ticks(6)
     [run] = sensor.driver.runs
     assert not run.success
@@ -240,10 +242,10 @@ def test_a_run_that_fails_though_a_person_canceled_it_is_not_tried_again(
 
 
 @replays("canceled")
-def test_a_run_that_has_ended_canceled_is_left_alone(
-    player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str
+def test_already_canceled_run_is_not_polled(
+    player: Player, make_sensor: MakeSensor, sandbox: Sandbox, scenario: str
 ) -> None:
-    sensor = sensor_of(player.replay(scenario), deferred("orders", retry_policy=RETRY))
+    sensor = make_sensor(player.replay(scenario), deferred("orders", retry_policy=RETRY))
     sensor.ticks(3)
     assert sandbox.requests() == []
     assert sensor.requests == []
@@ -251,10 +253,10 @@ def test_a_run_that_has_ended_canceled_is_left_alone(
 
 
 @replays("overdue")
-def test_the_deadline_is_that_of_the_start_not_of_the_definition(
-    player: Player, sensor_of: SensorOf, sandbox: Sandbox, scenario: str
+def test_deadline_is_read_from_the_start_not_from_the_definition(
+    player: Player, make_sensor: MakeSensor, sandbox: Sandbox, scenario: str
 ) -> None:
-    sensor = sensor_of(player.replay(scenario), deferred("features"))
+    sensor = make_sensor(player.replay(scenario), deferred("features"))
     sensor.ticks(2)
     assert sensor.driver.runs == []
     sensor.ticks(3)
@@ -265,13 +267,13 @@ def test_the_deadline_is_that_of_the_start_not_of_the_definition(
 
 @pytest.mark.parametrize(("snapshot", "age"), [("before", 0), ("lost", 7200), ("requested", 0)])
 @replays("followed_up")
-def test_a_job_follows_each_run_once(
-    player: Player, sensor_of: SensorOf, scenario: str, snapshot: str, age: float
+def test_follow_up_job_is_requested_once_for_each_run(
+    player: Player, make_sensor: MakeSensor, scenario: str, snapshot: str, age: float
 ) -> None:
     orders = asset("orders")
     job = dg.define_asset_job(FOLLOW_UP, selection=[orders])
     known = player.replay(scenario, snapshot=snapshot, age=age)
-    sensor = sensor_of(known, deferred("features"), more=[orders], job=job)
+    sensor = make_sensor(known, deferred("features"), more=[orders], job=job)
     sensor.ticks(4)
     wanted = player.requested(scenario, "requested")
     assert {*known.requested, *sensor.requests} == set(wanted)
@@ -279,7 +281,7 @@ def test_a_job_follows_each_run_once(
 
 
 @replays("deferred")
-def test_a_run_in_flight_can_be_canceled(
+def test_recorded_deferred_run_can_be_canceled(
     player: Player, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, scenario: str
 ) -> None:
     known = player.replay(scenario)

@@ -1,4 +1,4 @@
-"""The observation sensor of today's version continues from the cursors of earlier versions."""
+"""The current observation sensor continues from the cursors of earlier versions."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def run_ids(events: Events) -> set[str]:
 
 @pytest.mark.parametrize("snapshot", ["lost", "after_a_tick", "reported"])
 @replays("observed")
-def test_each_run_is_reported_once(
+def test_each_observed_run_is_reported_once(
     player: Player, sensor: Sensor, instance: dg.DagsterInstance, scenario: str, snapshot: str
 ) -> None:
     couriers_fail = {well_known.AMPERITY_COURIERS: Behavior(running_seconds=300, outcome="fail")}
     known = player.replay(scenario, snapshot=snapshot, ends=couriers_fail)
     sensor.continue_from(known, "orders", "customers")
-    good, bad, ours, active, couriers, untold = (run.id for run in known.remote_runs)
-    assert run_ids(events_since(instance, known.events)) == {active, untold}
+    good, bad, ours, active, couriers, delayed = (run.id for run in known.remote_runs)
+    assert run_ids(events_since(instance, known.events)) == {active, delayed}
     in_all = events_since(instance, 0)
-    assert in_all.materialized == {("orders", None, run_id): 1 for run_id in (good, ours, active, untold)}
+    assert in_all.materialized == {("orders", None, run_id): 1 for run_id in (good, ours, active, delayed)}
     assert in_all.failed == {("orders", bad): 1, ("customers", couriers): 1}
     assert in_all.evaluated == {
         ("orders", "run_status", None): 5,
@@ -65,22 +65,22 @@ def test_each_run_is_reported_once(
 
 
 @replays("observed")
-def test_what_the_cursor_has_as_done_is_not_reported_though_the_assets_were_wiped(
+def test_processed_runs_in_the_cursor_are_not_reported_after_the_assets_were_wiped(
     player: Player, sensor: Sensor, instance: dg.DagsterInstance, scenario: str
 ) -> None:
     known = player.replay(scenario, snapshot="reported", events=False)
     sensor.continue_from(known, "orders")
-    _, _, _, active, _, untold = (run.id for run in known.remote_runs)
+    _, _, _, active, _, delayed = (run.id for run in known.remote_runs)
     reported = events_since(instance, known.events)
-    assert run_ids(reported) == {active, untold}
+    assert run_ids(reported) == {active, delayed}
     assert not reported.failed
 
 
 @replays("observed")
-def test_awaited_runs_are_reported_however_old_they_are(
+def test_old_pending_runs_are_reported(
     player: Player, sensor: Sensor, instance: dg.DagsterInstance, scenario: str
 ) -> None:
     known = player.replay(scenario, snapshot="reported", age=1200)
     sensor.continue_from(known, "orders")
-    _, _, _, active, _, untold = (run.id for run in known.remote_runs)
-    assert run_ids(events_since(instance, known.events)) == {active, untold}
+    _, _, _, active, _, delayed = (run.id for run in known.remote_runs)
+    assert run_ids(events_since(instance, known.events)) == {active, delayed}

@@ -1,4 +1,4 @@
-"""Steps of today's version continue from ledger entries that earlier versions wrote."""
+"""Steps of the current version continue from ledger entries that earlier versions wrote."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOUND = ("quality_active", "customers_active", "customers_range_active")
 NOT_FOUND = ("features_active", "pipeline_active", "several_assets_active")
 """The vendors of these offer no way to find a run whose start was lost."""
 SOON = Behavior(running_seconds=60)
-"""A run that ends so is active at the recorded snapshot, and not for long."""
+"""A run with this behavior is active at the recorded snapshot, and ends soon after."""
 
 
 class Steps:
@@ -44,14 +44,14 @@ class Steps:
         self.error = ""
         """Why the last step failed."""
 
-    def reexecute(self, of: dg.AssetsDefinition, parent: str) -> bool:
-        """Whether the new Dagster run succeeds."""
+    def reexecute(self, assets_def: dg.AssetsDefinition, parent: str) -> bool:
+        """Re-executes a Dagster run from failure, and returns whether the new one succeeds."""
         self._starts = self._sandbox.starts()
         before = self._instance.get_run_by_id(parent)
         assert before is not None
         if not before.is_finished:
             self._instance.report_run_failed(before)  # as run monitoring does
-        job = location([of], self._sandbox.url).resolve_job_def(job_name(of))
+        job = location([assets_def], self._sandbox.url).resolve_job_def(job_name(assets_def))
         run = reexecute(job, self._instance, parent)
         failures = self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         self.error = "\n".join(str(one.dagster_event and one.dagster_event.event_specific_data) for one in failures)
@@ -62,10 +62,10 @@ class Steps:
         """How many remote runs the last re-execution has started."""
         return self._sandbox.starts() - self._starts
 
-    def reported(self, of: dg.AssetsDefinition) -> dict[str, Any]:
-        """The metadata with which all of the assets show the same remote run."""
+    def reported(self, assets_def: dg.AssetsDefinition) -> dict[str, Any]:
+        """Returns the metadata of the newest materialization. All of the assets must show the same remote run."""
         shown: list[dict[str, Any]] = []
-        for key in of.keys:
+        for key in assets_def.keys:
             [record] = self._instance.fetch_materializations(key, limit=1).records
             assert record.asset_materialization is not None
             shown.append({name: value.value for name, value in record.asset_materialization.metadata.items()})
@@ -79,35 +79,35 @@ def steps(instance: dg.DagsterInstance, sandbox: Sandbox) -> Steps:
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
-def test_entries_of_every_kind_are_recorded(path: Path) -> None:
+def test_recordings_have_entries_of_every_kind(path: Path) -> None:
     scenarios = recording(path)["scenarios"].values()
     assert {entry for scenario in scenarios for entry in entries_in(scenario)} >= ENTRIES[path.stem]
 
 
 @replays(*ACTIVE)
-def test_an_active_run_is_attached_to(player: Player, steps: Steps, scenario: str) -> None:
+def test_active_run_is_attached_to(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario, ends=SOON)
-    of = asset(ACTIVE[scenario])
-    assert steps.reexecute(of, known.dagster_runs[-1]), steps.error
+    assets_def = asset(ACTIVE[scenario])
+    assert steps.reexecute(assets_def, known.dagster_runs[-1]), steps.error
     assert steps.started == 0
-    assert steps.reported(of)["dagster_runs/run_id"] == known.remote_runs[0].id
-    assert steps.reported(of)["dagster_runs/attached"] is True
+    assert steps.reported(assets_def)["dagster_runs/run_id"] == known.remote_runs[0].id
+    assert steps.reported(assets_def)["dagster_runs/attached"] is True
 
 
 @replays("features_active")
-def test_a_run_that_has_succeeded_meanwhile_gives_its_result(
+def test_result_of_a_run_that_succeeded_meanwhile_is_reported(
     player: Player, steps: Steps, clock: SandboxClock, scenario: str
 ) -> None:
     known = player.replay(scenario)
     clock.sleep(3600)
-    of = asset(ACTIVE[scenario])
-    assert steps.reexecute(of, known.dagster_runs[-1]), steps.error
+    assets_def = asset(ACTIVE[scenario])
+    assert steps.reexecute(assets_def, known.dagster_runs[-1]), steps.error
     assert steps.started == 0
-    assert steps.reported(of)["dagster_runs/run_id"] == known.remote_runs[0].id
+    assert steps.reported(assets_def)["dagster_runs/run_id"] == known.remote_runs[0].id
 
 
 @replays("features_active")
-def test_a_run_that_has_failed_meanwhile_is_started_again(
+def test_new_run_is_started_when_the_earlier_one_failed_meanwhile(
     player: Player, steps: Steps, sandbox: Sandbox, clock: SandboxClock, scenario: str
 ) -> None:
     known = player.replay(scenario, ends=Behavior(outcome="fail"))
@@ -118,20 +118,20 @@ def test_a_run_that_has_failed_meanwhile_is_started_again(
 
 
 @replays("features_active")
-def test_a_run_has_the_versions_from_before_its_start(
+def test_materialization_has_the_versions_from_before_the_start(
     player: Player, steps: Steps, instance: dg.DagsterInstance, scenario: str
 ) -> None:
     known = player.replay(scenario, ends=SOON)
     assert steps.reexecute(asset("features"), known.dagster_runs[0]), steps.error
     [record] = instance.fetch_materializations(dg.AssetKey("features"), limit=1).records
     assert record.asset_materialization is not None
-    # Without a code version of the asset, Dagster takes the id of the Dagster run. 13aeda3 did not keep it.
+    # Without a code version of the asset, Dagster uses the id of the Dagster run. 13aeda3 did not store it.
     started_by = known.dagster_runs[0] if player.commit != "13aeda3" else record.run_id
     assert (record.asset_materialization.tags or {})["dagster/code_version"] == started_by
 
 
 @replays("quality_active")
-def test_a_run_that_the_vendor_no_longer_knows_is_started_again(
+def test_new_run_is_started_when_the_vendor_returns_404(
     player: Player, steps: Steps, sandbox: Sandbox, scenario: str
 ) -> None:
     known = player.replay(scenario)
@@ -141,7 +141,7 @@ def test_a_run_that_the_vendor_no_longer_knows_is_started_again(
 
 
 @replays("quality_active")
-def test_a_run_of_other_fields_is_not_attached_to(player: Player, steps: Steps, scenario: str) -> None:
+def test_recorded_run_with_different_fields_is_not_attached_to(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario)
     changed = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN, match_schema_name="staging")
     assert steps.reexecute(asset("quality", run=changed), known.dagster_runs[-1]), steps.error
@@ -149,14 +149,14 @@ def test_a_run_of_other_fields_is_not_attached_to(player: Player, steps: Steps, 
 
 
 @replays("attached_active")
-def test_a_third_attempt_attaches_to_the_run_that_the_second_attached_to(
+def test_third_attempt_attaches_to_the_run_that_the_second_attached_to(
     player: Player, steps: Steps, scenario: str
 ) -> None:
     known = player.replay(scenario, ends=SOON)
-    of = asset("features")
-    assert steps.reexecute(of, known.dagster_runs[-1]), steps.error
+    assets_def = asset("features")
+    assert steps.reexecute(assets_def, known.dagster_runs[-1]), steps.error
     assert steps.started == 0
-    assert steps.reported(of)["dagster_runs/run_id"] == known.remote_runs[0].id
+    assert steps.reported(assets_def)["dagster_runs/run_id"] == known.remote_runs[0].id
 
 
 @replays("named_active")
@@ -168,16 +168,16 @@ def test_each_of_two_named_runs_is_attached_to(player: Player, steps: Steps, sce
 
 
 @replays(*FOUND)
-def test_a_run_whose_start_was_lost_is_found(player: Player, steps: Steps, scenario: str) -> None:
+def test_recorded_lost_start_is_found(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario, up_to="starting", ends=SOON)
-    of = asset(ACTIVE[scenario])
-    assert steps.reexecute(of, known.dagster_runs[-1]), steps.error
+    assets_def = asset(ACTIVE[scenario])
+    assert steps.reexecute(assets_def, known.dagster_runs[-1]), steps.error
     assert steps.started == 0
-    assert steps.reported(of)["dagster_runs/run_id"] == known.remote_runs[0].id
+    assert steps.reported(assets_def)["dagster_runs/run_id"] == known.remote_runs[0].id
 
 
 @replays(*NOT_FOUND)
-def test_the_outcome_of_a_lost_start_is_unknown_where_the_vendor_cannot_tell(
+def test_lost_start_raises_start_outcome_unknown_when_the_vendor_cannot_find_it(
     player: Player, steps: Steps, scenario: str
 ) -> None:
     known = player.replay(scenario, up_to="starting")
@@ -187,38 +187,40 @@ def test_the_outcome_of_a_lost_start_is_unknown_where_the_vendor_cannot_tell(
 
 
 @replays("quality_active")
-def test_a_start_that_never_reached_the_vendor_is_sent_again(player: Player, steps: Steps, scenario: str) -> None:
+def test_start_that_never_reached_the_vendor_is_sent_again(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario, up_to="starting", remote_runs=False)
     assert steps.reexecute(asset("quality"), known.dagster_runs[-1]), steps.error
     assert steps.started == 1
 
 
 @replays("journey_active")
-def test_a_lost_start_is_sent_again_with_the_same_idempotency_key(player: Player, steps: Steps, scenario: str) -> None:
+def test_recorded_lost_start_is_sent_again_with_the_same_idempotency_key(
+    player: Player, steps: Steps, scenario: str
+) -> None:
     run_id = player.send_again(scenario)
     known = player.replay(scenario, up_to="starting", remote_runs=False)
-    of = asset("crm/journey")
-    assert steps.reexecute(of, known.dagster_runs[-1]), steps.error
+    assets_def = asset("crm/journey")
+    assert steps.reexecute(assets_def, known.dagster_runs[-1]), steps.error
     assert steps.started == 0
-    assert steps.reported(of)["dagster_runs/run_id"] == run_id
+    assert steps.reported(assets_def)["dagster_runs/run_id"] == run_id
 
 
 @replays("refused")
-def test_a_start_that_was_refused_is_sent_again(player: Player, steps: Steps, scenario: str) -> None:
+def test_refused_start_is_sent_again(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario)
     assert steps.reexecute(asset("features"), known.dagster_runs[-1]), steps.error
     assert steps.started == 1
 
 
 @replays("lost_and_started_again")
-def test_a_start_that_was_abandoned_is_sent_again(player: Player, steps: Steps, scenario: str) -> None:
+def test_abandoned_start_is_sent_again(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario, up_to="abandoned", remote_runs=False)
     assert steps.reexecute(asset("features"), known.dagster_runs[-1]), steps.error
     assert steps.started == 1
 
 
 @replays("lost_and_started_again")
-def test_a_second_lost_start_is_not_abandoned(player: Player, steps: Steps, scenario: str) -> None:
+def test_second_lost_start_is_not_abandoned(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario)
     assert not steps.reexecute(asset("features", on_uncertain_start="start_again"), known.dagster_runs[-1])
     assert steps.started == 0
@@ -226,28 +228,28 @@ def test_a_second_lost_start_is_not_abandoned(player: Player, steps: Steps, scen
 
 
 @replays("forgotten")
-def test_after_a_run_that_is_gone_another_one_is_started(player: Player, steps: Steps, scenario: str) -> None:
+def test_new_run_is_started_after_a_run_is_gone(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario, up_to="gone", ends=SOON)
     assert steps.reexecute(asset("features"), known.dagster_runs[-1]), steps.error
     assert steps.started == 1
 
 
 @replays("forgotten")
-def test_the_run_that_replaced_one_that_is_gone_is_attached_to(player: Player, steps: Steps, scenario: str) -> None:
+def test_run_that_replaced_a_gone_run_is_attached_to(player: Player, steps: Steps, scenario: str) -> None:
     known = player.replay(scenario, ends=SOON)
-    of = asset("features")
-    assert steps.reexecute(of, known.dagster_runs[-1]), steps.error
+    assets_def = asset("features")
+    assert steps.reexecute(assets_def, known.dagster_runs[-1]), steps.error
     assert steps.started == 0
-    assert steps.reported(of)["dagster_runs/run_id"] == known.remote_runs[1].id
+    assert steps.reported(assets_def)["dagster_runs/run_id"] == known.remote_runs[1].id
 
 
 @replays("failed", "terminated")
-def test_after_a_run_that_has_ended_another_one_is_started(
+def test_new_run_is_started_after_a_run_has_ended(
     player: Player, steps: Steps, sandbox: Sandbox, scenario: str
 ) -> None:
     known = player.replay(scenario)
-    of = asset({"failed": "features", "terminated": "orders"}[scenario])
-    assert steps.reexecute(of, known.dagster_runs[-1]), steps.error
+    assets_def = asset({"failed": "features", "terminated": "orders"}[scenario])
+    assert steps.reexecute(assets_def, known.dagster_runs[-1]), steps.error
     assert steps.started == 1
-    # The ledger has the end of the run, so there is no status call.
+    # The ledger has the entry `ended`, so there is no status call.
     assert not any(known.remote_runs[0].id in request.path for request in sandbox.requests())
