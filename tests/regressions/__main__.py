@@ -1,4 +1,4 @@
-"""`python -m tests.regressions --base COMMIT`: whether each reported fault was there, and is gone."""
+"""`python -m tests.regressions --base COMMIT`: checks that each reported fault existed, and is fixed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.regressions.trees import ROOT, build_base, check_package
 @click.command()
 @click.option("--base", required=True, help="The commit whose package has the faults.")
 @click.option("--file", "only", multiple=True, type=click.Path(path_type=Path), help="Only this test module.")
-@click.option("--at-once", default=2, show_default=True, help="Processes that run tests side by side.")
+@click.option("--at-once", default=2, show_default=True, help="Processes that run tests in parallel.")
 @click.option("--keep", is_flag=True, help="Keep the folder with the earlier package and pytest's reports.")
 def main(base: str, only: tuple[Path, ...], at_once: int, keep: bool) -> None:
-    """Run the tests that are marked `fixes` against the package of an earlier commit, and against today's."""
+    """Run the tests that are marked `fixes` against the package of an earlier commit, and against the current one."""
     console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     files = [path for path in marked_files(ROOT) if not only or (ROOT / path) in [one.resolve() for one in only]]
     folder = Path(tempfile.mkdtemp(prefix="regressions-"))
@@ -51,7 +51,9 @@ def _show(lines: list[Line], console: Console, base: str) -> None:
     for line in lines:
         counts = (line.tests, line.red, line.cannot_import, len(line.green_at_base), line.green)
         style = "green" if line.is_proved else "bold red"
-        table.add_row(line.item, line.what, *map(str, counts), "ok" if line.is_proved else "NOT PROVED", style=style)
+        table.add_row(
+            line.item, line.description, *map(str, counts), "ok" if line.is_proved else "NOT PROVED", style=style
+        )
     console.print(table)
     for line in lines:
         for outcome in line.not_green:

@@ -1,4 +1,4 @@
-"""What the tests prove of each item. Pure: outcomes in, an account out."""
+"""Summarizes what the tests prove for each item. Pure functions: outcomes in, an account out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tests.regressions.running import Outcome
 
 @dataclass
 class Line:
-    """One item.
+    """The account of one item.
 
     Attributes:
         red: Tests that fail with the earlier package.
-        cannot_import: Tests that miss a name there: they prove less.
-        green_at_base: Tests that pass or are skipped there: they prove nothing of the fault.
+        cannot_import: Tests that cannot import a name there. They prove less.
+        green_at_base: Tests that pass or are skipped there. They do not prove that there was a fault.
         not_green: Tests that do not pass today.
     """
 
     item: str
-    what: str
+    description: str
     tests: int = 0
     green: int = 0
     red: int = 0
@@ -30,13 +30,13 @@ class Line:
 
     @property
     def is_proved(self) -> bool:
-        """Whether the fault was there and is gone."""
+        """Whether the fault existed and is fixed."""
         return self.red > 0 and not self.not_green
 
 
 def account(items: Mapping[str, str], base: Mapping[str, Outcome], here: Mapping[str, Outcome]) -> list[Line]:
-    """A line for each item, and one for each number that a test names and that is no item."""
-    lines = {item: Line(item, what) for item, what in items.items()}
+    """Returns a line for each item, and for each number in a marker that is not an item."""
+    lines = {item: Line(item, description) for item, description in items.items()}
     for outcome in here.values():
         for item in outcome.items:
             line = lines.setdefault(item, Line(item, "?"))
@@ -56,5 +56,5 @@ def account(items: Mapping[str, str], base: Mapping[str, Outcome], here: Mapping
 
 
 def is_good(lines: list[Line], items: Mapping[str, str]) -> bool:
-    """Whether every item is proved, and no test names another one."""
+    """Whether every item is proved, and every marker names an item."""
     return all(line.is_proved and line.item in items for line in lines)

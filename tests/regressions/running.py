@@ -1,4 +1,4 @@
-"""Runs the marked tests of a tree, and reads how each ended from pytest's JUnit reports."""
+"""Runs the marked tests of a tree, and reads their results from pytest's JUnit reports."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.regressions.trees import environment
 Result = Literal["passed", "failed", "cannot import", "skipped"]
 _MARKED = re.compile(r"\bfixes\(")
 _CANNOT_IMPORT = re.compile(r"^(?:\w+\.)*(?:ImportError|ModuleNotFoundError)\b")
-_PATIENCE = 3600.0
-"""Seconds for the tests of one folder; each test has a timeout of its own."""
+_TIMEOUT_SECONDS = 3600.0
+"""Seconds for the tests of one folder. Each test also has its own timeout."""
 _WORST_LAST: tuple[Result, ...] = ("passed", "skipped", "cannot import", "failed")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one test ended.
+    """The result of one test.
 
     Attributes:
         test: Its module and name.
-        items: The items that it proves to be fixed.
-        result: How it ended; ``cannot import`` where a name is missing, so that nothing was tried.
+        items: The items whose fix it proves.
+        result: The result; ``cannot import`` if a name is missing, so the test did not run.
         message: Why it did not pass.
     """
 
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def marked_files(root: Path) -> list[Path]:
-    """The test modules in which the marker is used, relative to ``root``; this tool's own tests are left out."""
+    """Returns the test modules that use the marker, relative to ``root``, without this tool's own tests."""
     found = (path.relative_to(root) for path in sorted((root / "tests").rglob("test_*.py")))
     return [
         path
@@ -52,13 +52,13 @@ def marked_files(root: Path) -> list[Path]:
 
 
 def run_marked(tree: Path, reports: Path, *, files: Sequence[Path], at_once: int) -> dict[str, Outcome]:
-    """Run the marked tests, a process for each folder: a conftest that cannot be imported stops only its own.
+    """Runs the marked tests, one process per folder, so a conftest that cannot be imported stops only its folder.
 
     Args:
-        tree: Where the package and the tests are.
+        tree: The folder with the package and the tests.
         reports: A folder for pytest's reports and output.
         files: The modules, relative to the tree.
-        at_once: Processes that run side by side.
+        at_once: The number of processes that run in parallel.
     """
     reports.mkdir(parents=True, exist_ok=True)
     folders = [list(some) for _, some in groupby(sorted(files), key=lambda path: path.parent)]
@@ -79,7 +79,7 @@ def _run(tree: Path, reports: Path, files: Sequence[Path]) -> list[Outcome]:
             env=environment(tree),
             stdout=log,
             stderr=subprocess.STDOUT,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT_SECONDS,
             check=False,
         )
     if done.returncode not in (0, 1, 2, 4, 5):  # passed, failed, interrupted, conftest failed, nothing collected
@@ -88,12 +88,12 @@ def _run(tree: Path, reports: Path, files: Sequence[Path]) -> list[Outcome]:
 
 
 def read_report(report: Path) -> Iterator[Outcome]:
-    """How each test ended, by a JUnit report. A test that failed and could not be cleaned up stands there twice."""
+    """Reads test results from a JUnit report. A test that failed and whose teardown failed too is in it twice."""
     found: dict[str, Outcome] = {}
     for case in ElementTree.parse(report).iter("testcase"):
         items = tuple(one.get("value", "") for one in case.iter("property") if one.get("name") == PROPERTY)
         if not items:
-            continue  # a module that could not be imported: its tests are missing from the report
+            continue  # a module that could not be imported; its tests are not in the report
         test = f"{case.get('classname')}::{case.get('name')}"
         result, message = _result(case)
         known = found.get(test)
@@ -106,7 +106,7 @@ def _result(case: ElementTree.Element) -> tuple[Result, str]:
     bad = [one for one in case if one.tag in ("failure", "error")]
     if bad:
         message = bad[0].get("message", "")
-        # An error of a fixture says "failed on setup with …" first.
+        # The message of a fixture error begins with "failed on setup with …".
         cause = message.partition('with "')[2] or message
         return ("cannot import" if _CANNOT_IMPORT.match(cause) else "failed"), message
     return ("skipped", "") if case.find("skipped") is not None else ("passed", "")

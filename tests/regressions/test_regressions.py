@@ -1,4 +1,4 @@
-"""The tool that runs marked tests against an earlier package, on a repository that is made for the test."""
+"""The tool that runs marked tests against an earlier package, on a repository that the test creates."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def git(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Its only commit has the fault; the files have been changed since."""
+    """Creates a repository. Its only commit has the fault, and its files were changed since."""
     root = tmp_path / "repository"
     (root / "dagster_runs").mkdir(parents=True)
     package = root / "dagster_runs" / "__init__.py"
@@ -95,7 +95,7 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_base_has_the_old_package_and_todays_tools(repository: Path, tmp_path: Path) -> None:
+def test_base_tree_has_the_old_package_and_the_current_tools(repository: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
     build_base("HEAD", base, repository)
     check_package(base)
@@ -107,12 +107,12 @@ def test_the_base_has_the_old_package_and_todays_tools(repository: Path, tmp_pat
     assert (base / "tests" / "one" / "test_marked.py").read_text() == MARKED
 
 
-def test_an_unknown_commit_is_an_error(repository: Path, tmp_path: Path) -> None:
+def test_unknown_commit_raises_an_error(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="git archive"):
         build_base("no-such-commit", tmp_path / "base", repository)
 
 
-def test_what_is_red_there_and_green_here_is_told_apart(repository: Path, tmp_path: Path) -> None:
+def test_account_counts_what_is_red_at_the_base_and_green_here(repository: Path, tmp_path: Path) -> None:
     build_base("HEAD", tmp_path / "base", repository)
     files = marked_files(repository)
     assert [path.name for path in files] == ["test_marked.py", "test_new_name.py"]
@@ -129,7 +129,7 @@ def test_what_is_red_there_and_green_here_is_told_apart(repository: Path, tmp_pa
     assert [item for item, line in lines.items() if line.is_proved] == ["6.1"]
 
 
-def test_every_item_must_be_proved() -> None:
+def test_every_item_must_be_proved_by_a_test() -> None:
     items = {"6.1": "a fault", "6.2": "another"}
     here = {name: Outcome(name, (item,), "passed") for name, item in (("a", "6.1"), ("b", "6.2"))}
     base = {name: Outcome(name, outcome.items, "failed") for name, outcome in here.items()}
@@ -142,7 +142,7 @@ def test_every_item_must_be_proved() -> None:
     assert not is_good(account(items, {**base, "c": Outcome("c", ("7.1",), "failed")}, unknown), items)
 
 
-def test_errors_of_fixtures_and_of_teardown_count(tmp_path: Path) -> None:
+def test_fixture_and_teardown_errors_count(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     fixes = '<properties><property name="fixes" value="6.1"/></properties>'
     setup = "failed on setup with &quot;ImportError: cannot import name 'x'&quot;"
@@ -156,7 +156,7 @@ def test_errors_of_fixtures_and_of_teardown_count(tmp_path: Path) -> None:
     assert results == {"m::a": "cannot import", "m::b": "failed", "m::c": "skipped"}
 
 
-def test_each_marker_in_this_repository_names_an_item() -> None:
+def test_each_marker_in_this_repository_names_a_known_item() -> None:
     assert list(ITEMS) == [f"6.{number}" for number in range(1, 18)]
     named = {
         item for path in marked_files(ROOT) for item in re.findall(r'fixes\("([^"]*)"\)', (ROOT / path).read_text())

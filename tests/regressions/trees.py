@@ -1,4 +1,4 @@
-"""A copy of this repository with the package of an earlier commit, for today's tests to run against."""
+"""Makes a copy of this repository with the package of an earlier commit, for the current tests to run against."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "dagster_runs"
 SANDBOX = f"{PACKAGE}/sandbox"
 OVERLAID = (SANDBOX, f"{PACKAGE}/testing.py")
-"""What tests use of the package as a tool: today's, whatever is tested."""
+"""The parts of the package that tests use as tools: always the current version."""
 
 
 def build_base(commit: str, folder: Path, root: Path = ROOT, *, overlaid: Sequence[str] = OVERLAID) -> None:
-    """Fill ``folder`` with today's files, but for the package, which is that of ``commit``.
+    """Fills ``folder`` with the current files and the package of ``commit``.
 
-    Files are copied, not linked: tests find the root of the repository by their own path, and start processes there.
+    Files are copied, not linked, because tests find the repository root by their own path and start processes there.
 
     Args:
         commit: The commit.
-        folder: Where to.
+        folder: The folder to fill.
         root: The repository.
-        overlaid: What of the package is today's all the same.
+        overlaid: The parts of the package that are taken from the current version anyway.
 
     Raises:
         RuntimeError: git does not know the commit, or the commit has no package.
@@ -43,15 +43,15 @@ def build_base(commit: str, folder: Path, root: Path = ROOT, *, overlaid: Sequen
 
 
 def environment(tree: Path) -> Mapping[str, str]:
-    """For a Python that imports this tree's package, as do the processes that it starts."""
+    """Returns the environment in which Python, and the processes that it starts, import this tree's package."""
     return {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def check_package(tree: Path) -> None:
-    """Make sure that Python imports the package from this tree.
+    """Checks that Python imports the package from this tree.
 
     Raises:
-        RuntimeError: It imports another one, or none.
+        RuntimeError: Python imports another package, or none.
     """
     code = f"import {PACKAGE}.testing; print({PACKAGE}.__file__)"
     done = subprocess.run(
@@ -61,7 +61,7 @@ def check_package(tree: Path) -> None:
     if done.returncode or not Path(found).resolve().is_relative_to(tree.resolve()):
         raise RuntimeError(
             f"The package in {tree} cannot be tested: Python imports {found or 'nothing'}. "
-            f"Today's {' and '.join(OVERLAID)} must work with that commit's package.\n{done.stderr[-2000:]}"
+            f"The current {' and '.join(OVERLAID)} must work with that commit's package.\n{done.stderr[-2000:]}"
         )
 
 
