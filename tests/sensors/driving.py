@@ -1,4 +1,4 @@
-"""A sensor's ticks, as Dagster's daemon takes them: it stores events, then the cursor, and then launches runs."""
+"""Runs a sensor's ticks as Dagster's daemon does: it stores events, then the cursor, and then launches runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import resources_at
 
 
-class Lost(Exception):
+class DaemonKilled(Exception):
     """The daemon was killed."""
 
 
@@ -25,8 +25,8 @@ class Driver:
     Args:
         sensor: The sensor.
         assets: All assets of the code location.
-        jobs: Its jobs, besides the sensor's own.
-        resources: Instead of those of the sandbox.
+        jobs: Jobs of the code location that the sensor does not create.
+        resources: Override those of the sandbox.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class Driver:
         self._resources = {**(resources_at(sandbox.url) if sandbox else {}), **(resources or {})}
         self.definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
         self.run_keys: set[str | None] = set()
-        # Making each resource anew for each tick takes longer than all else. Those that cannot be made are left to it.
+        # Building the resources for each tick would take most of the time. One that fails is left to the tick.
         self._for_sensor: dict[str, Any] = {}
         for key, resource in self._resources.items():
-            with suppress(dg.DagsterInvalidConfigError), dg.build_resources({key: resource}, instance) as made:
-                self._for_sensor[key] = dg.ResourceDefinition.hardcoded_resource(getattr(made, key))
+            with suppress(dg.DagsterInvalidConfigError), dg.build_resources({key: resource}, instance) as built:
+                self._for_sensor[key] = dg.ResourceDefinition.hardcoded_resource(getattr(built, key))
 
     def evaluate(self) -> Any:
-        """One evaluation, nothing of which is stored."""
+        """Evaluate the sensor once, and store nothing."""
         with dg.build_sensor_context(
             instance=self.instance,
-            # Dagster knows dynamic partitions by it.
+            # Dagster needs it to resolve dynamic partitions.
             instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
             cursor=self.cursor,
             resources=self._for_sensor,
@@ -67,33 +67,33 @@ class Driver:
             return self.sensor.evaluate_tick(context)
 
     def tick(self, *, lost_after: int | None = None) -> Any:
-        """One tick.
+        """Run one tick.
 
         Args:
-            lost_after: The daemon is killed after it has stored so many events.
+            lost_after: Kill the daemon after it has stored this many events.
 
         Raises:
-            Lost: It was.
+            DaemonKilled: The daemon was killed.
         """
         data = self.evaluate()
         self.skipped.append(data.skip_message)
         for number, event in enumerate(data.asset_events or []):
             if number == lost_after:
-                raise Lost
+                raise DaemonKilled
             self.instance.report_runless_asset_event(event)
         if lost_after is not None:
-            raise Lost
+            raise DaemonKilled
         self.cursor = data.cursor
         for request in data.run_requests or []:
             self.launch(request)
         return data
 
     def job(self, name: str) -> dg.JobDefinition:
-        """A job of the code location."""
+        """Return a job of the code location."""
         return self.definitions.resolve_job_def(name)
 
     def launch(self, request: dg.RunRequest) -> None:
-        """Execute a requested run, unless there was one of the same key."""
+        """Execute a requested run, unless a run with the same key was executed before."""
         if request.run_key in self.run_keys:
             return
         self.run_keys.add(request.run_key)
@@ -110,31 +110,31 @@ class Driver:
         )
 
     def ticks(self, clock: SandboxClock, count: int, *, every: float = 10.0) -> None:
-        """So many ticks, with a pause after each; a lasting problem fails one, and Dagster keeps the cursor."""
+        """Run ticks with a pause after each. A lasting problem fails a tick, and Dagster keeps the cursor."""
         for _ in range(count):
             try:
                 self.tick()
             except Exception as error:
-                if type(error).__name__ != "LastingProblem":  # by name: the package of an earlier commit has none
+                if type(error).__name__ != "LastingProblem":  # by name: an earlier commit does not have it
                     raise
                 self.failed.append(str(error))
             clock.sleep(every)
 
 
 def deferred(run: RemoteRun[Any], key: str = "it", **options: Any) -> dg.AssetsDefinition:
-    """An asset whose runs are deferred."""
+    """Build an asset whose runs are deferred."""
     return build_remote_run_asset(run, key=key, wait="defer", **options)
 
 
 def completion(
     assets: Sequence[dg.AssetsDefinition], sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any
 ) -> Driver:
-    """The completion sensor of these assets, with its daemon."""
-    more, more_jobs = options.pop("more_assets", ()), options.pop("more_jobs", ())
-    of_sensor = [*options.get("jobs", ()), *([options["job"]] if is_job(options.get("job")) else [])]
-    jobs = {job.name: job for job in [*of_sensor, *more_jobs]}.values()
+    """Build the completion sensor of these assets, with its daemon."""
+    more_assets, more_jobs = options.pop("more_assets", ()), options.pop("more_jobs", ())
+    sensor_jobs = [*options.get("jobs", ()), *([options["job"]] if is_job(options.get("job")) else [])]
+    jobs = {job.name: job for job in [*sensor_jobs, *more_jobs]}.values()
     sensor = build_completion_sensor(assets, **options)
-    return Driver(sensor, [*assets, *more], sandbox, instance, jobs=list(jobs))
+    return Driver(sensor, [*assets, *more_assets], sandbox, instance, jobs=list(jobs))
 
 
 def observing(
@@ -144,39 +144,39 @@ def observing(
     *,
     resources: dict[str, Any] | None = None,
 ) -> Driver:
-    """The observation sensor of these assets, with its daemon, after a first tick: what was made before is not told."""
+    """Build the observation sensor of these assets, and run a first tick: earlier runs are not reported."""
     driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources=resources)
     driver.tick()
     return driver
 
 
 def materializations(instance: dg.DagsterInstance, key: str) -> list[dg.EventLogRecord]:
-    """All of the asset, oldest first."""
+    """Return all materializations of the asset, oldest first."""
     return list(instance.fetch_materializations(dg.AssetKey(key), limit=10_000, ascending=True).records)
 
 
 def reported(instance: dg.DagsterInstance, key: str) -> list[str]:
-    """The remote runs that the asset's materializations report."""
+    """Return the ids of the runs that the asset's materializations report."""
     found = [record.asset_materialization for record in materializations(instance, key)]
     return [str(one.metadata["dagster_runs/run_id"].value) for one in found if one is not None]
 
 
 def observed_failures(instance: dg.DagsterInstance, key: str) -> list[str]:
-    """The remote runs of others that the asset's observations report."""
+    """Return the ids of the external runs that the asset's observations report."""
     records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
     found = [record.asset_observation.metadata for record in records if record.run_id == ""]
     return [str(one["dagster_runs/run_id"].value) for one in found]
 
 
 def evaluations(instance: dg.DagsterInstance, key: str) -> dict[str, tuple[bool, int]]:
-    """Of each check of the asset: whether its last evaluation passed, and how many there are."""
+    """Return for each check of the asset whether its last evaluation passed, and the number of evaluations."""
     found: dict[str, tuple[bool, int]] = {}
     for check in ("run_status", "tests_passed", "quality_score", "hygiene_issues", "tasks_succeeded"):
         records = instance.event_log_storage.get_asset_check_execution_history(
             dg.AssetCheckKey(dg.AssetKey(key), check), limit=1000
         )
         # The step that deferred the run planned the check too.
-        told = [record for record in records if record.status.value in ("SUCCEEDED", "FAILED")]
-        if told:
-            found[check] = (told[0].status.value == "SUCCEEDED", len(told))
+        finished = [record for record in records if record.status.value in ("SUCCEEDED", "FAILED")]
+        if finished:
+            found[check] = (finished[0].status.value == "SUCCEEDED", len(finished))
     return found

@@ -1,4 +1,4 @@
-"""Deferred runs whose asset, or whose Dagster run, is no longer what it was: the others' ends are told all the same."""
+"""Deferred runs whose asset or job was changed meanwhile. Such a run does not keep others from being reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RANGE = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_ra
 
 
 @pytest.fixture(autouse=True)
-def failing(sandbox: Sandbox) -> None:
+def failing_runs(sandbox: Sandbox) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail", error="no such column"))
 
 
@@ -27,7 +27,7 @@ def static(*keys: str) -> dg.PartitionsDefinition[str]:
 
 
 @pytest.mark.parametrize("now", [static("b", "c"), None], ids=["other partitions", "none"])
-def test_a_failure_of_a_partition_that_is_no_more(
+def test_failure_is_reported_after_its_partition_was_removed(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, now: Any
 ) -> None:
     before, well = deferred(PROFILES, partitions_def=static("a", "b")), deferred(TESTS, key="well")
@@ -39,10 +39,10 @@ def test_a_failure_of_a_partition_that_is_no_more(
     assert not driver.runs
     driver = completion([deferred(PROFILES, partitions_def=now), well], sandbox, instance)  # a new code server
     driver.ticks(clock, 2)
-    assert told(instance, "it") == ["FAILED"]
+    assert reported_states(instance, "it") == ["FAILED"]
 
 
-def test_a_failure_of_a_run_that_filled_an_asset_which_is_no_more(
+def test_failure_is_reported_after_one_of_its_assets_was_removed(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     before = build_remote_run_asset(PROFILES, specs=[dg.AssetSpec("a"), dg.AssetSpec("b")], wait="defer")
@@ -53,7 +53,7 @@ def test_a_failure_of_a_run_that_filled_an_asset_which_is_no_more(
     assert "no such column" in failure(driver.runs[0])
 
 
-def test_a_failure_of_each_kind_of_partitions_in_one_tick(
+def test_failures_of_all_kinds_of_partitions_are_reported_in_one_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
@@ -75,7 +75,7 @@ def test_a_failure_of_each_kind_of_partitions_in_one_tick(
     assert all("ended with status failed" in failure(run).casefold() for run in driver.runs)
 
 
-def test_a_failure_whose_dagster_run_has_a_tag_that_makes_no_sense(
+def test_failure_is_reported_when_the_max_retries_tag_is_invalid(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(instance), "run_retries_enabled", True)
@@ -86,8 +86,8 @@ def test_a_failure_whose_dagster_run_has_a_tag_that_makes_no_sense(
     assert instance.get_run_by_id(driver.runs[0].run_id).tags["dagster/max_retries"] == "often"
 
 
-def told(instance: dg.DagsterInstance, key: str) -> list[str]:
-    """The states in which runs were told to have ended, without a Dagster run."""
+def reported_states(instance: dg.DagsterInstance, key: str) -> list[str]:
+    """Return the states of the runs that were reported without a Dagster run."""
     records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
     found = [record.asset_observation.metadata for record in records if record.run_id == ""]
     return [str(one["dagster_runs/state"].value) for one in found]
@@ -95,7 +95,7 @@ def told(instance: dg.DagsterInstance, key: str) -> list[str]:
 
 @dg.op
 def nothing() -> None:
-    """What a job does that has none of the assets any more."""
+    """The op of a job that no longer contains the asset."""
 
 
 @dg.job(name="nightly")
@@ -105,7 +105,7 @@ def without_assets() -> None:
 
 @dg.asset(partitions_def=static("p", "q"))
 def another() -> None:
-    """It has partitions of its own."""
+    """An asset with other partitions."""
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def another() -> None:
 )
 @pytest.mark.parametrize("launched", [{"partition_key": "a"}, {"tags": RANGE}], ids=["a partition", "a range"])
 @pytest.mark.covers("defer.failure-changed-job")
-def test_a_failure_of_a_run_of_a_job_that_has_lost_the_asset(
+def test_failure_is_reported_after_the_asset_was_removed_from_its_job(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, now: Any, launched: Any
 ) -> None:
-    """Dagster would refuse the whole tick for a request of that job."""
+    """If the tick requested a run of that job, Dagster would refuse the whole tick."""
     options = {"partitions_def": static("a", "b"), "backfill_policy": dg.BackfillPolicy.single_run()}
     asset, well = deferred(PROFILES, **options), deferred(TESTS, key="well")
     before = completion([asset], sandbox, instance, jobs=[dg.define_asset_job("nightly", selection=[asset])])

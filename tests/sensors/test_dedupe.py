@@ -1,4 +1,4 @@
-"""After a restart any run may have been reported already: what that question costs, and that its answer is fresh."""
+"""After a restart, the sensor checks which runs were reported already, with few queries and fresh results."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from dagster_runs.sandbox import Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
-from tests.sensors.driving import Lost, completion, deferred, materializations, reported
+from tests.sensors.driving import DaemonKilled, completion, deferred, materializations, reported
 
 pytestmark = pytest.mark.usefixtures("clock")
 RUNS = 6
 
 
-@pytest.mark.parametrize("partitioned", [False, True], ids=["one place", "a partition each"])
-def test_an_assets_reports_are_read_once_however_many_runs_of_it_have_ended(
+@pytest.mark.parametrize("is_partitioned", [False, True], ids=["unpartitioned", "a partition each"])
+def test_reports_of_an_asset_are_read_once_regardless_of_the_number_of_finished_runs(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
     monkeypatch: pytest.MonkeyPatch,
-    partitioned: bool,
+    is_partitioned: bool,
 ) -> None:
     monkeypatch.setattr(limits, "PARTITIONS_PER_QUERY", RUNS // 2)
-    keys = [f"p{number}" for number in range(RUNS)] if partitioned else [None] * RUNS
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(keys) if partitioned else None)
+    keys = [f"p{number}" for number in range(RUNS)] if is_partitioned else [None] * RUNS
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(keys) if is_partitioned else None)
     for key in keys:
         materialize([asset], sandbox, instance, partition_key=key)
     clock.sleep(120)
-    with pytest.raises(Lost):
+    with pytest.raises(DaemonKilled):
         completion([asset], sandbox, instance).tick(lost_after=RUNS // 2)
-    assert len(reported(instance, "it")) == (RUNS // 2 if partitioned else 1)
+    assert len(reported(instance, "it")) == (RUNS // 2 if is_partitioned else 1)
     fetch, calls = instance.fetch_materializations, []
 
     def counted(*args: Any, **options: Any) -> dg.EventRecordsResult:
@@ -44,25 +44,25 @@ def test_an_assets_reports_are_read_once_however_many_runs_of_it_have_ended(
         patched.setattr(instance, "fetch_materializations", counted)
         driver = completion([asset], sandbox, instance)
         driver.tick()
-    # Which runs are going, how long earlier ones took; what was reported, as far as one query asks of it; and what is
-    # to be evaluated: once to see what is missing, once to report it.
-    assert len(calls) == 2 + (2 if partitioned else 1) + 2
-    driver.ticks(clock, 1 if partitioned else RUNS)
+    # One query for the active runs and one for the durations of earlier runs; one for each batch of reports; and two
+    # for the checks: one to find the missing evaluations, and one to report them.
+    assert len(calls) == 2 + (2 if is_partitioned else 1) + 2
+    driver.ticks(clock, 1 if is_partitioned else RUNS)
     assert sorted(reported(instance, "it")) == sorted(run.id for run in sandbox.runs())
     assert {record.partition_key for record in materializations(instance, "it")} == set(keys)
 
 
-def test_what_somebody_else_reports_between_two_ticks_is_not_reported_again(
+def test_run_reported_by_another_process_between_two_ticks_is_not_reported_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
     for _ in range(2):
         materialize([asset], sandbox, instance)
-    [one, other] = [run.id for run in sandbox.runs()]
+    [reported_id, other_id] = [run.id for run in sandbox.runs()]
     driver = completion([asset], sandbox, instance)
-    driver.tick()  # which has read all reports that there were
-    told = dg.AssetMaterialization("it", metadata={"dagster_runs/run_id": one})
-    instance.report_runless_asset_event(told)
+    driver.tick()  # reads all earlier reports
+    materialization = dg.AssetMaterialization("it", metadata={"dagster_runs/run_id": reported_id})
+    instance.report_runless_asset_event(materialization)
     clock.sleep(120)
     driver.ticks(clock, 2)
-    assert sorted(reported(instance, "it")) == sorted([one, other])
+    assert sorted(reported(instance, "it")) == sorted([reported_id, other_id])

@@ -1,4 +1,4 @@
-"""A job, or a function's request, for each finished run: once."""
+"""Follow-ups: a job, or a function's run request, exactly once for each finished run."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
-from tests.sensors.driving import Lost, completion, deferred, reported
+from tests.sensors.driving import DaemonKilled, completion, deferred, reported
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
 @dg.op
-def tell(context: dg.OpExecutionContext) -> None:
-    context.log.info("told")
+def log_follow_up(context: dg.OpExecutionContext) -> None:
+    context.log.info("a follow-up ran")
 
 
 @dg.job
 def after_it() -> None:
-    tell()
+    log_follow_up()
 
 
 def jobs_run(driver: Any) -> list[tuple[str, str]]:
@@ -30,7 +30,7 @@ def jobs_run(driver: Any) -> list[tuple[str, str]]:
     return [(name, own["dagster_runs/state"]) for name, own in tags if name == "after_it"]
 
 
-def test_a_job_runs_once_for_each_finished_run(
+def test_follow_up_job_runs_once_for_each_finished_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
@@ -41,11 +41,11 @@ def test_a_job_runs_once_for_each_finished_run(
     assert sorted(jobs_run(driver)) == [("after_it", "FAILED"), ("after_it", "SUCCEEDED")]
 
 
-def test_a_function_chooses_what_follows(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
-    heard: list[FinishedRun] = []
+def test_function_chooses_the_follow_up(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+    received: list[FinishedRun] = []
 
     def only_good(finished: FinishedRun) -> dg.RunRequest | None:
-        heard.append(finished)
+        received.append(finished)
         return dg.RunRequest(job_name="after_it", tags={"dagster_runs/state": "chosen"}) if finished.succeeded else None
 
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
@@ -54,10 +54,10 @@ def test_a_function_chooses_what_follows(sandbox: Sandbox, instance: dg.DagsterI
     driver = completion([good, bad], sandbox, instance, job=only_good, jobs=[after_it])
     driver.ticks(clock, 12)
     assert jobs_run(driver) == [("after_it", "chosen")]
-    assert {one.asset_keys for one in heard} == {(dg.AssetKey("good"),), (dg.AssetKey("bad"),)}
+    assert {finished_run.asset_keys for finished_run in received} == {(dg.AssetKey("good"),), (dg.AssetKey("bad"),)}
 
 
-def test_a_function_that_fails_holds_nothing_up(
+def test_function_that_raises_does_not_delay_reports(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     def broken(finished: FinishedRun) -> dg.RunRequest:
@@ -70,7 +70,7 @@ def test_a_function_that_fails_holds_nothing_up(
     assert len(reported(instance, "it")) == 1
 
 
-def test_a_function_may_leave_out_the_name_of_the_only_job(
+def test_function_may_omit_the_job_name_when_there_is_only_one_job(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
@@ -82,11 +82,11 @@ def test_a_function_may_leave_out_the_name_of_the_only_job(
 
 @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["x"]))
 def by_letter(context: dg.AssetExecutionContext) -> None:
-    context.log.info("told")
+    context.log.info("a follow-up ran")
 
 
 @pytest.mark.parametrize(
-    "request_made",
+    "requested_run",
     [
         dg.RunRequest(job_name="no_such_job"),
         dg.RunRequest(),
@@ -96,20 +96,28 @@ def by_letter(context: dg.AssetExecutionContext) -> None:
         dg.RunRequest(job_name="after_it", run_config={"ops": {"gone": {}}}),
         "after_it",
     ],
-    ids=["a job", "no job", "a partition", "a partition for none", "an asset", "config", "a request"],
+    ids=[
+        "unknown job",
+        "no job",
+        "unknown partition",
+        "unpartitioned job",
+        "unknown asset",
+        "invalid config",
+        "not a request",
+    ],
 )
 @pytest.mark.covers("defer.follow-up-invalid")
-def test_a_function_that_requests_what_is_not_there_holds_nothing_up(
+def test_function_that_returns_an_invalid_request_does_not_delay_reports(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
-    request_made: Any,
+    requested_run: Any,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     jobs = [after_it, dg.define_asset_job("by_letter_job", selection=[by_letter])]
-    driver = completion([asset], sandbox, instance, job=lambda _: request_made, jobs=jobs, more_assets=[by_letter])
+    driver = completion([asset], sandbox, instance, job=lambda _: requested_run, jobs=jobs, more_assets=[by_letter])
     driver.ticks(clock, 9)
     assert len(reported(instance, "it")) == 1
     assert not driver.runs
@@ -117,7 +125,7 @@ def test_a_function_that_requests_what_is_not_there_holds_nothing_up(
 
 
 @pytest.mark.parametrize("same_process", [True, False], ids=["same code server", "new code server"])
-def test_what_follows_is_not_lost_with_a_tick(
+def test_follow_up_is_requested_after_a_lost_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, same_process: bool
 ) -> None:
     asset = deferred(PROFILES)
@@ -125,8 +133,8 @@ def test_what_follows_is_not_lost_with_a_tick(
     driver = completion([asset], sandbox, instance, job=after_it)
     driver.tick()
     clock.sleep(300)
-    with pytest.raises(Lost):
-        driver.tick(lost_after=2)  # all events are stored, and no run is launched
+    with pytest.raises(DaemonKilled):
+        driver.tick(lost_after=2)  # stores all events, and launches no run
     if not same_process:
         driver.sensor = build_completion_sensor([asset], job=after_it)
     driver.ticks(clock, 4)
@@ -137,16 +145,16 @@ def test_what_follows_is_not_lost_with_a_tick(
 @pytest.mark.parametrize(
     ("partitions", "requested"),
     [(dg.StaticPartitionsDefinition(["x", "y"]), ["y"]), (dg.StaticPartitionsDefinition(["z"]), []), (None, [None])],
-    ids=["the same", "others", "none"],
+    ids=["same partitions", "other partitions", "unpartitioned"],
 )
-def test_the_partition_of_a_partitioned_job_is_the_runs(
+def test_partitioned_follow_up_job_gets_the_partition_of_the_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitions: Any, requested: list[str | None]
 ) -> None:
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y"]))
 
     @dg.asset(partitions_def=partitions)
     def other(context: dg.AssetExecutionContext) -> None:
-        context.log.info("told")
+        context.log.info("a follow-up ran")
 
     job = dg.define_asset_job("others", selection=[other])
     materialize([asset], sandbox, instance, partition_key="y")
@@ -156,15 +164,15 @@ def test_the_partition_of_a_partitioned_job_is_the_runs(
     assert len(reported(instance, "it")) == 1
 
 
-def test_what_is_no_job_is_refused() -> None:
+def test_invalid_job_is_refused() -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="which is not a job"):
         build_completion_sensor([deferred(TESTS)], jobs=["after_it"])
 
 
-def test_a_sensor_without_a_cursor_requests_nothing_for_what_was_reported_long_before(
+def test_sensor_without_a_cursor_requests_no_follow_up_for_old_reports(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LATE_FOLLOW_UP", 0.0)  # Dagster stamps its events by the machine's own clock
+    monkeypatch.setattr(limits, "LATE_FOLLOW_UP", 0.0)  # Dagster's timestamps are from the machine's clock
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     completion([asset], sandbox, instance).ticks(clock, 9)
@@ -174,7 +182,7 @@ def test_a_sensor_without_a_cursor_requests_nothing_for_what_was_reported_long_b
     assert jobs_run(driver) == []
 
 
-def test_a_run_beyond_its_time_has_ended_nobody_knows_how(
+def test_timed_out_run_requests_follow_up_with_unknown_state(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10_000))

@@ -1,4 +1,4 @@
-"""A launch of its own: what a person wrote into the launchpad holds for the retries of a deferred run too."""
+"""Launch config: what a user enters in the launchpad also applies to the retries of a deferred run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize
 from tests.remote_run.reexecuting import reexecute
 from tests.sensors.driving import Driver, completion, deferred, reported
-from tests.sensors.test_changed_definitions import told
+from tests.sensors.test_changed_definitions import reported_states
 
 pytestmark = pytest.mark.usefixtures("clock")
 REBASED = {"ops": {"it": {"config": {"rebase_incremental": True}}}}
@@ -26,43 +26,45 @@ def failing_once(sandbox: Sandbox) -> None:
     )
 
 
-def starts(sandbox: Sandbox) -> list[Any]:
-    """What each start of a project's run asked for."""
+def start_bodies(sandbox: Sandbox) -> list[Any]:
+    """Return the request bodies of the RudderStack starts."""
     return [run.body for run in sandbox.runs("rudderstack")]
 
 
-def is_tried_again_as_launched(driver: Driver, sandbox: Sandbox, clock: SandboxClock) -> None:
+def assert_retried_as_launched(driver: Driver, sandbox: Sandbox, clock: SandboxClock) -> None:
     driver.ticks(clock, 25)
-    assert starts(sandbox) == [{"parameters": ["--rebase_incremental"]}] * 2
+    assert start_bodies(sandbox) == [{"parameters": ["--rebase_incremental"]}] * 2
     assert reported(driver.instance, "it") == [sandbox.runs("rudderstack")[1].id]
 
 
 @pytest.mark.covers("defer.failure-launch-config")
-def test_a_retry_starts_what_was_launched(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+def test_retry_starts_the_run_with_the_launch_config(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
     asset, other = deferred(PROFILES, retry_policy=RETRY), deferred(TESTS, key="other")
     config = {"ops": {**REBASED["ops"], "other": {"config": {"match_schema_name": "staging"}}}}
     materialize([asset, other], sandbox, instance, run_config=config)
-    is_tried_again_as_launched(completion([asset, other], sandbox, instance), sandbox, clock)
+    assert_retried_as_launched(completion([asset, other], sandbox, instance), sandbox, clock)
 
 
-@pytest.mark.parametrize("may_be_requested", [True, False], ids=["of the job", "of the sensor's own"])
-def test_a_retry_of_a_job_with_config_starts_what_the_job_says(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, may_be_requested: bool
+@pytest.mark.parametrize("is_sensor_job", [True, False], ids=["retried by the job", "retried by the sensor's own job"])
+def test_retry_of_a_job_with_config_starts_the_run_with_that_config(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, is_sensor_job: bool
 ) -> None:
     asset, other = deferred(PROFILES, retry_policy=RETRY), deferred(TESTS, key="other")
     config = {"ops": {**REBASED["ops"], "other": {"config": {"match_schema_name": "staging"}}}}
     job = dg.define_asset_job("rebasing", selection=[asset, other], config=config)
-    jobs = [job] if may_be_requested else []
+    jobs = [job] if is_sensor_job else []
     driver = completion([asset, other], sandbox, instance, jobs=jobs, more_jobs=[job])
     assert driver.job("rebasing").execute_in_process(instance=instance).success
-    is_tried_again_as_launched(driver, sandbox, clock)
+    assert_retried_as_launched(driver, sandbox, clock)
     assert {run.dagster_run.job_name for run in driver.runs} == {
-        "rebasing" if may_be_requested else "remote_run_completion_ends"
+        "rebasing" if is_sensor_job else "remote_run_completion_ends"
     }
 
 
 @pytest.mark.covers("defer.failure-launch-config")
-def test_a_run_that_was_left_is_attached_to_as_it_was_launched(
+def test_reexecution_after_a_timeout_attaches_with_the_launch_config(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=1000))
@@ -74,14 +76,14 @@ def test_a_run_that_was_left_is_attached_to_as_it_was_launched(
     [run] = driver.runs
     assert "did not finish within" in failure(run)
     assert reexecute(driver.job("nightly"), instance, run.run_id).success
-    assert len(starts(sandbox)) == 1
+    assert len(start_bodies(sandbox)) == 1
 
 
 @pytest.mark.covers("defer.failure-deleted-run")
-def test_nothing_is_started_for_a_dagster_run_that_was_deleted(
+def test_retry_does_not_start_a_run_after_its_dagster_run_was_deleted(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    """With it went its entries in the ledger and its config: a step would take the end for a start that is due."""
+    """Its ledger entries and its config are deleted too: a step would find no start, and would start a new run."""
     asset = deferred(PROFILES, retry_policy=RETRY)
     driver = completion([asset], sandbox, instance)
     driver.tick()
@@ -89,12 +91,12 @@ def test_nothing_is_started_for_a_dagster_run_that_was_deleted(
     driver.tick()
     instance.delete_run(launched.run_id)
     driver.ticks(clock, 9)
-    assert len(starts(sandbox)) == 1
+    assert len(start_bodies(sandbox)) == 1
     assert not driver.runs
-    assert told(instance, "it") == ["FAILED"]
+    assert reported_states(instance, "it") == ["FAILED"]
 
 
-def test_nothing_is_started_where_the_config_does_not_fit_any_more(
+def test_retry_does_not_start_a_run_when_the_launch_config_is_no_longer_valid(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     materialize([deferred(PROFILES)], sandbox, instance, run_config=REBASED)
@@ -102,10 +104,10 @@ def test_nothing_is_started_where_the_config_does_not_fit_any_more(
     driver.ticks(clock, 9)
     assert sandbox.starts(None) == 1
     assert not driver.runs
-    assert told(instance, "it") == ["UNKNOWN"]
+    assert reported_states(instance, "it") == ["UNKNOWN"]
 
 
-def test_a_launch_that_is_deleted_after_the_request_starts_nothing(
+def test_requested_retry_starts_nothing_when_the_dagster_run_is_deleted_meanwhile(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(PROFILES, retry_policy=RETRY)
@@ -116,4 +118,4 @@ def test_a_launch_that_is_deleted_after_the_request_starts_nothing(
     instance.delete_run(launched.run_id)
     driver.launch(request)
     assert "no longer has an entry for" in failure(driver.runs[0])
-    assert len(starts(sandbox)) == 1
+    assert len(start_bodies(sandbox)) == 1

@@ -1,4 +1,4 @@
-"""A new process asks for the reports of those assets only that have some."""
+"""A new process reads reports only for the assets that have any."""
 
 from __future__ import annotations
 
@@ -10,44 +10,46 @@ import pytest
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
-from tests.sensors.driving import Lost, completion, deferred, reported
+from tests.sensors.driving import DaemonKilled, completion, deferred, reported
 from tests.sensors.test_follow_ups import after_it, jobs_run
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def test_nothing_is_asked_of_an_asset_without_reports(
+def test_reports_are_not_read_for_assets_without_reports(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assets = {name: deferred(TESTS, name) for name in ("idle", "going", "done")}
+    assets = {name: deferred(TESTS, name) for name in ("idle", "active", "done")}
     materialize([assets["done"]], sandbox, instance)
     clock.sleep(120)
-    before = completion([assets["done"]], sandbox, instance)
-    with pytest.raises(Lost):
-        before.tick(lost_after=100)
-    materialize([assets["going"]], sandbox, instance)
+    earlier = completion([assets["done"]], sandbox, instance)
+    with pytest.raises(DaemonKilled):
+        earlier.tick(lost_after=100)
+    materialize([assets["active"]], sandbox, instance)
     fetch, read = instance.fetch_materializations, []
 
-    def watched(wanted: Any, *args: Any, ascending: bool = False, **options: Any) -> dg.EventRecordsResult:
-        if ascending:  # how long earlier runs took is read newest first
-            read.append(wanted.asset_key)
-        return fetch(wanted, *args, ascending=ascending, **options)
+    def recording_fetch(
+        records_filter: Any, *args: Any, ascending: bool = False, **options: Any
+    ) -> dg.EventRecordsResult:
+        if ascending:  # durations of earlier runs are read newest first
+            read.append(records_filter.asset_key)
+        return fetch(records_filter, *args, ascending=ascending, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(instance, "fetch_materializations", watched)
+        patched.setattr(instance, "fetch_materializations", recording_fetch)
         completion(list(assets.values()), sandbox, instance).tick()
     assert read == [dg.AssetKey("done")]
     assert len(reported(instance, "done")) == 1
 
 
-def test_a_report_that_dagster_did_not_note_with_the_asset_is_seen_all_the_same(
+def test_report_is_found_although_the_asset_record_does_not_have_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The daemon was killed when it had stored the materialization, and before it noted that as the asset's last."""
+    """The daemon was killed after it stored the materialization, and before it updated the asset record."""
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     clock.sleep(120)
-    with pytest.raises(Lost):
+    with pytest.raises(DaemonKilled):
         completion([asset], sandbox, instance, job=after_it).tick(lost_after=100)
     monkeypatch.setattr(instance, "get_asset_records", lambda _: [])
     driver = completion([asset], sandbox, instance, job=after_it)

@@ -1,4 +1,4 @@
-"""Runs that others start: seen to their end, told once, ours left out."""
+"""External runs: each is polled until it finishes, and reported once. Runs that Dagster started are left out."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ from dagster_runs.sensors.observation.cursor import ResourceCursor
 from dagster_runs.testing import SandboxClock, sandbox_resources
 from tests.remote_run.materializing import PROFILES, PROFILING, TESTS, materialize
 from tests.sensors.driving import (
+    DaemonKilled,
     Driver,
-    Lost,
     deferred,
     evaluations,
     materializations,
@@ -38,7 +38,7 @@ def suite(key: str = "it", run: Any = TESTS, **options: Any) -> dg.AssetsDefinit
 
 
 @pytest.mark.covers("testgen.endpoint.list", "observe.run-ends")
-def test_a_strangers_success_is_a_materialization_with_checks(
+def test_successful_external_run_is_reported_as_a_materialization_with_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite(gate=QualityGate(min_score=0.5))], sandbox, instance)
@@ -56,7 +56,7 @@ def test_a_strangers_success_is_a_materialization_with_checks(
 
 
 @pytest.mark.covers("observe.run-ends")
-def test_a_strangers_failure_is_an_observation_and_a_failed_check(
+def test_failed_external_run_is_reported_as_an_observation_and_a_failed_check(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(outcome="fail"))
@@ -69,7 +69,9 @@ def test_a_strangers_failure_is_an_observation_and_a_failed_check(
 
 
 @pytest.mark.parametrize("wait", ["poll", "defer"])
-def test_ours_are_left_out(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, wait: Any) -> None:
+def test_runs_that_dagster_started_are_not_reported(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, wait: Any
+) -> None:
     asset = suite(wait=wait)
     driver = observing([asset], sandbox, instance)
     materialize([asset], sandbox, instance)
@@ -79,7 +81,7 @@ def test_ours_are_left_out(sandbox: Sandbox, instance: dg.DagsterInstance, clock
     assert observed_failures(instance, "it") == []
 
 
-def test_runs_of_the_same_suite_by_another_asset_of_ours_are_left_out(
+def test_runs_that_another_asset_started_are_not_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite()], sandbox, instance)
@@ -88,7 +90,7 @@ def test_runs_of_the_same_suite_by_another_asset_of_ours_are_left_out(
     assert reported(instance, "it") == []
 
 
-def test_of_what_nobody_watches_nothing_is_told(
+def test_runs_of_unobserved_targets_are_not_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite()], sandbox, instance)
@@ -99,7 +101,7 @@ def test_of_what_nobody_watches_nothing_is_told(
     assert "0 pending" in str(driver.skipped[-1])
 
 
-def test_what_was_made_before_the_first_tick_is_not_told(
+def test_runs_from_before_the_first_tick_are_not_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.start_run(TESTS.target, source="ui")
@@ -109,7 +111,7 @@ def test_what_was_made_before_the_first_tick_is_not_told(
     assert reported(instance, "it") == []
 
 
-def test_profiling_and_tests_are_told_apart(
+def test_profiling_runs_and_test_runs_are_reported_for_their_own_assets(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite(), suite(key="profile", run=PROFILING)], sandbox, instance)
@@ -118,7 +120,7 @@ def test_profiling_and_tests_are_told_apart(
     assert (reported(instance, "it"), reported(instance, "profile")) == ([tests.id], [profile.id])
 
 
-def test_a_run_that_takes_days_is_told_at_its_end(
+def test_run_that_takes_days_is_reported_when_it_finishes(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=100_000), Behavior(running_seconds=10)])
@@ -131,14 +133,14 @@ def test_a_run_that_takes_days_is_told_at_its_end(
 
 
 @pytest.mark.parametrize("stored", range(5))
-def test_a_lost_tick_loses_nothing_and_tells_nothing_twice(
+def test_external_runs_are_reported_exactly_once_after_a_lost_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int
 ) -> None:
     asset = suite()
     driver = observing([asset], sandbox, instance)
     first = sandbox.start_run(TESTS.target, source="ui")
     clock.sleep(300)
-    with pytest.raises(Lost):
+    with pytest.raises(DaemonKilled):
         driver.tick(lost_after=stored)
     driver.sensor = build_observation_sensor([asset])
     second = sandbox.start_run(TESTS.target, source="ui")
@@ -146,7 +148,9 @@ def test_a_lost_tick_loses_nothing_and_tells_nothing_twice(
     assert reported(instance, "it") == [first.id, second.id]
 
 
-def test_an_outage_loses_nothing(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+def test_run_started_during_an_outage_is_reported_afterwards(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
     driver = observing([suite()], sandbox, instance)
     sandbox.add_fault(Fault("status", path="^/testgen/", status=503, times=100_000))
     run = sandbox.start_run(TESTS.target, source="ui")
@@ -157,14 +161,14 @@ def test_an_outage_loses_nothing(sandbox: Sandbox, instance: dg.DagsterInstance,
     assert reported(instance, "it") == [run.id]
 
 
-def test_while_a_start_of_ours_is_uncertain_a_run_is_nobodys_yet(
+def test_run_is_not_reported_while_the_outcome_of_a_start_is_unknown(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = suite()
     driver = observing([asset], sandbox, instance)
     sandbox.add_fault(Fault("lost_response", method="POST", path="/test-runs", times=1))
     sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=401, times=100))
-    materialize([asset], sandbox, instance)  # nobody can tell what it began
+    materialize([asset], sandbox, instance)  # the outcome of the start is unknown
     sandbox.clear_faults()
     driver.ticks(clock, 3, every=60)
     assert reported(instance, "it") == []
@@ -178,12 +182,12 @@ class TestAmperity:
         return build_remote_run_asset(run, key="ingest")
 
     @pytest.mark.covers("amperity.endpoint.list", "amperity.field.name")
-    def test_workflows_are_known_by_their_name(
+    def test_workflows_are_matched_by_name(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         sandbox.configure("amperity", requests_per_second=None)
         probe = sandbox.start_run(well_known.AMPERITY_COURIERS, source="schedule")
-        resources = sandbox_resources(sandbox.url, requests_per_second=None)  # not a matter of speed here
+        resources = sandbox_resources(sandbox.url, requests_per_second=None)  # the rate limit uses real time
         amperity = resources["amperity"]
         assert isinstance(amperity, AmperityResource)
         name = amperity.get_workflow(probe.id, verbose=False).name
@@ -196,29 +200,29 @@ class TestAmperity:
         assert "tasks_succeeded" in evaluations(instance, "ingest")
 
     @pytest.mark.covers("amperity.field.name")
-    def test_without_a_name_they_cannot_be_observed(self) -> None:
+    def test_workflows_without_a_name_cannot_be_observed(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="set workflow_name on the run"):
             build_observation_sensor([self.workflow()])
 
 
-class TestWhatCannotBeObserved:
+class TestObservationIsRefused:
     @pytest.mark.parametrize("run", [PROFILES, pipeline()], ids=["RudderStack", "Prophecy"])
-    def test_vendors_that_do_not_list(self, run: Any) -> None:
+    def test_for_vendors_without_a_list_of_runs(self, run: Any) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="offers no way to list"):
             build_observation_sensor([suite(run=run)])
 
-    def test_partitions(self) -> None:
+    def test_for_partitioned_assets(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="it has partitions"):
             build_observation_sensor([suite(partitions_def=dg.StaticPartitionsDefinition(["x"]))])
 
-    def test_what_a_function_decides(self) -> None:
+    def test_for_runs_created_by_a_function(self) -> None:
         def chosen(context: dg.AssetExecutionContext) -> TestGenTestRun:
             return TESTS
 
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="created by a function"):
             build_observation_sensor([suite(run=chosen)])
 
-    def test_other_assets(self) -> None:
+    def test_for_assets_from_other_builders(self) -> None:
         @dg.asset
         def plain() -> None: ...
 
@@ -226,20 +230,20 @@ class TestWhatCannotBeObserved:
             with pytest.raises(dg.DagsterInvalidDefinitionError, match="is not an asset from build_remote_run_asset"):
                 build_observation_sensor([other])
 
-    def test_nothing_and_the_same_twice(self) -> None:
+    def test_for_no_assets_and_for_duplicate_assets(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="assets is empty"):
             build_observation_sensor([])
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="it is given twice"):
             build_observation_sensor([suite(), suite(gate=QualityGate())])
 
-    def test_a_resource_without_a_project(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_for_a_resource_without_a_project(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         settings = {"testgen": TestGenResource(base_url=f"{sandbox.url}/testgen", access_token="t")}
         driver = Driver(build_observation_sensor([suite()]), [suite()], sandbox, instance, resources=settings)
         with pytest.raises(dg.DagsterInvariantViolationError, match="needs its project_code"):
             driver.tick()
 
 
-def test_a_job_runs_once_for_each_observed_run(
+def test_follow_up_job_runs_once_for_each_observed_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     @dg.asset
@@ -255,7 +259,7 @@ def test_a_job_runs_once_for_each_observed_run(
     assert [run.dagster_run.job_name for run in driver.runs] == ["refresh", "refresh"]
 
 
-def test_observed_assets_may_be_deferred(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+def test_deferred_asset_can_be_observed(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     driver = observing([deferred(TESTS)], sandbox, instance)
     run = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
@@ -264,7 +268,7 @@ def test_observed_assets_may_be_deferred(sandbox: Sandbox, instance: dg.DagsterI
 
 @pytest.mark.parametrize("outcome", ["succeed", "fail"])
 @pytest.mark.parametrize("stored", range(1, 8))
-def test_a_lost_tick_leaves_none_of_a_runs_assets_out(
+def test_all_assets_of_a_run_are_reported_after_a_lost_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int, outcome: Any
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(outcome=outcome))
@@ -272,14 +276,14 @@ def test_a_lost_tick_leaves_none_of_a_runs_assets_out(
     driver = observing([asset], sandbox, instance)
     run = sandbox.start_run(TESTS.target, source="ui")
     clock.sleep(300)
-    with pytest.raises(Lost):
+    with pytest.raises(DaemonKilled):
         driver.tick(lost_after=stored)
     driver.ticks(clock, 2, every=60)
-    told = reported if outcome == "succeed" else observed_failures
-    assert told(instance, "a") == told(instance, "b") == [run.id]
+    reported_ids = reported if outcome == "succeed" else observed_failures
+    assert reported_ids(instance, "a") == reported_ids(instance, "b") == [run.id]
 
 
-def test_a_run_that_never_tells_what_it_ran_is_not_awaited_for_ever(
+def test_run_that_never_shows_its_target_is_eventually_dropped(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10))
@@ -297,25 +301,25 @@ def test_a_run_that_never_tells_what_it_ran_is_not_awaited_for_ever(
     assert "0 pending" in str(driver.skipped[-1])
 
 
-def test_runs_whose_records_are_not_to_be_had_hold_nobody_else_up(
+def test_runs_with_missing_records_do_not_delay_other_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([suite()], sandbox, instance)
     for run in [sandbox.start_run(TESTS.target, source="ui") for _ in range(4)]:
         sandbox.add_fault(Fault("status", method="GET", path=f"/test-runs/{run.id}", status=404, times=100_000))
     clock.sleep(1)
-    well = sandbox.start_run(TESTS.target, source="ui")
+    healthy_run = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
-    assert reported(instance, "it") == [well.id]
+    assert reported(instance, "it") == [healthy_run.id]
 
 
-def test_a_run_whose_creation_is_not_told_is_no_new_one_each_time() -> None:
-    seen = ResourceCursor(listed_until=10_000.0)
+def test_listed_run_without_creation_time_is_added_only_once() -> None:
+    cursor = ResourceCursor(listed_until=10_000.0)
     for now in (10_000.0, 20_000.0, 30_000.0):
-        seen.add("run", now)
-        if "run" in seen.pending:
+        cursor.add("run", now)
+        if "run" in cursor.pending:
             assert now == 10_000.0
-            seen.finish("run")
-        seen.mark_listed(now, {"run"})
-    seen.mark_listed(40_000.0, set())
-    assert not seen.processed
+            cursor.finish("run")
+        cursor.mark_listed(now, {"run"})
+    cursor.mark_listed(40_000.0, set())
+    assert not cursor.processed

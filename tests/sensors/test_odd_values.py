@@ -1,4 +1,4 @@
-"""What Dagster does not take, from a vendor's code or a person: it holds nobody up."""
+"""Metadata and cursors that are invalid: they do not delay other runs."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from dagster_runs.sensors.observation.cursor import from_text
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, failure, materialize
 from tests.sensors.driving import completion, deferred, observing, reported
-from tests.sensors.test_changed_definitions import static, told
+from tests.sensors.test_changed_definitions import reported_states, static
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-class Odd(TestGenTestRun):
+class InvalidMetadataRun(TestGenTestRun):
     """Its result has metadata that Dagster cannot store."""
 
     def fetch_result(self, *args: Any, **options: Any) -> RunResult:
         return RunResult({"acme/when": object()})
 
 
-ODD = Odd(test_suite_id=well_known.SUITE_ORDERS)
+INVALID = InvalidMetadataRun(test_suite_id=well_known.SUITE_ORDERS)
 
 
 @pytest.mark.covers("defer.invalid-metadata")
-def test_a_result_that_dagster_does_not_take_fails_its_own_run(
+def test_result_with_invalid_metadata_fails_only_its_own_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    odd, well = deferred(ODD, key="odd"), deferred(TESTS, key="well")
-    materialize([odd, well], sandbox, instance)
-    driver = completion([odd, well], sandbox, instance)
+    invalid, valid = deferred(INVALID, key="odd"), deferred(TESTS, key="well")
+    materialize([invalid, valid], sandbox, instance)
+    driver = completion([invalid, valid], sandbox, instance)
     driver.ticks(clock, 12)
     assert len(reported(instance, "well")) == 1
     [run] = driver.runs
@@ -44,27 +44,27 @@ def test_a_result_that_dagster_does_not_take_fails_its_own_run(
     assert reported(instance, "odd") == []
 
 
-def test_one_that_no_step_can_tell_either_holds_nobody_up(
+def test_unreportable_result_does_not_delay_other_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    before, well = deferred(ODD, key="odd", partitions_def=static("a")), deferred(TESTS, key="well")
-    materialize([before], sandbox, instance, partition_key="a")
-    materialize([well], sandbox, instance)
-    driver = completion([deferred(ODD, key="odd", partitions_def=static("b")), well], sandbox, instance)
+    earlier, valid = deferred(INVALID, key="odd", partitions_def=static("a")), deferred(TESTS, key="well")
+    materialize([earlier], sandbox, instance, partition_key="a")
+    materialize([valid], sandbox, instance)
+    driver = completion([deferred(INVALID, key="odd", partitions_def=static("b")), valid], sandbox, instance)
     driver.ticks(clock, 12)
     assert len(reported(instance, "well")) == 1
     assert driver.runs == []
     assert "0 in flight" in str(driver.skipped[-1])
-    assert told(instance, "odd") == ["SUCCEEDED"]
+    assert reported_states(instance, "odd") == ["SUCCEEDED"]
 
 
 @pytest.mark.covers("defer.invalid-metadata")
-def test_anothers_run_whose_result_dagster_does_not_take_holds_nobody_up(
+def test_external_run_with_invalid_metadata_does_not_delay_other_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    assets = [build_remote_run_asset(run, key=key) for key, run in (("odd", ODD), ("well", TESTS))]
+    assets = [build_remote_run_asset(run, key=key) for key, run in (("odd", INVALID), ("well", TESTS))]
     driver = observing(assets, sandbox, instance)
-    sandbox.start_run(ODD.target, source="ui")
+    sandbox.start_run(INVALID.target, source="ui")
     run = sandbox.start_run(TESTS.target, source="ui")
     driver.ticks(clock, 6, every=60)
     assert reported(instance, "well") == [run.id]
@@ -84,6 +84,6 @@ def test_anothers_run_whose_result_dagster_does_not_take_holds_nobody_up(
     ],
     ids=lambda text: text[:60],
 )
-def test_a_cursor_that_is_none_begins_anew(text: str) -> None:
+def test_invalid_cursor_is_read_as_an_empty_cursor(text: str) -> None:
     assert Cursor.from_text(text) == Cursor()
     assert from_text(text) == {}

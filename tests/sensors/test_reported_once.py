@@ -1,4 +1,4 @@
-"""Each end is told once, whatever becomes of ticks, of the daemon and of the code server."""
+"""Each run is reported exactly once, even if ticks, the daemon or the code server are interrupted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, entries, materialize
 from tests.remote_run.reexecuting import execute, reexecute
-from tests.sensors.driving import Driver, Lost, completion, deferred, evaluations, reported
+from tests.sensors.driving import DaemonKilled, Driver, completion, deferred, evaluations, reported
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("stored", [0, 2, 4])
 @pytest.mark.parametrize("same_process", [True, False], ids=["same code server", "new code server"])
 @pytest.mark.covers("defer.killed-during-tick")
-def test_a_tick_that_gets_lost_after_some_of_its_events_is_made_up_for(
+def test_next_tick_completes_the_events_of_a_lost_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, stored: int, same_process: bool
 ) -> None:
     asset = deferred(TESTS)
@@ -29,7 +29,7 @@ def test_a_tick_that_gets_lost_after_some_of_its_events_is_made_up_for(
     driver = completion([asset], sandbox, instance)
     driver.tick()
     clock.sleep(120)
-    with pytest.raises(Lost):
+    with pytest.raises(DaemonKilled):
         driver.tick(lost_after=stored)  # three checks, then the materialization
     if not same_process:
         driver.sensor = build_completion_sensor([asset])
@@ -38,7 +38,7 @@ def test_a_tick_that_gets_lost_after_some_of_its_events_is_made_up_for(
     assert set(evaluations(instance, "it")) == {"run_status", "tests_passed", "quality_score"}
 
 
-def test_a_tick_whose_result_never_arrives_changes_nothing(
+def test_tick_whose_result_is_never_stored_changes_nothing(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
@@ -46,12 +46,12 @@ def test_a_tick_whose_result_never_arrives_changes_nothing(
     driver = completion([asset], sandbox, instance)
     clock.sleep(120)
     for _ in range(3):
-        assert driver.evaluate().asset_events  # and the daemon was killed, or had waited too long
+        assert driver.evaluate().asset_events  # and then the daemon was killed, or its wait timed out
     driver.ticks(clock, 3)
     assert len(reported(instance, "it")) == 1
 
 
-def test_half_reported_assets_of_one_run_are_completed(
+def test_partially_reported_partitions_of_one_run_are_completed(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     partitions = dg.DailyPartitionsDefinition(start_date="2026-11-01")
@@ -60,7 +60,7 @@ def test_half_reported_assets_of_one_run_are_completed(
     materialize([asset], sandbox, instance, tags=tags)
     driver = completion([asset], sandbox, instance)
     clock.sleep(300)
-    with pytest.raises(Lost):
+    with pytest.raises(DaemonKilled):
         driver.tick(lost_after=3)  # run_status, and two of three partitions
     driver.ticks(clock, 3)
     found = instance.fetch_materializations(dg.AssetKey("it"), limit=100, ascending=True).records
@@ -68,7 +68,7 @@ def test_half_reported_assets_of_one_run_are_completed(
 
 
 @pytest.mark.covers("defer.new-code-server")
-def test_a_new_code_server_knows_what_is_going(
+def test_new_code_server_finds_the_active_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=300))
@@ -83,22 +83,22 @@ def test_a_new_code_server_knows_what_is_going(
     assert len(reported(instance, "it")) == 1
 
 
-def test_a_new_code_server_asks_the_vendor_nothing_about_what_is_reported(
+def test_new_code_server_does_not_poll_runs_that_were_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 9)
-    asked = len(sandbox.requests())
+    requests_before = len(sandbox.requests())
     driver.sensor, driver.cursor = build_completion_sensor([asset]), None
     driver.ticks(clock, 3)
-    assert len(sandbox.requests()) == asked
+    assert len(sandbox.requests()) == requests_before
     assert len(reported(instance, "it")) == 1
 
 
 @pytest.mark.covers("defer.killed-during-tick")
-def test_a_failure_whose_run_was_requested_by_a_lost_tick_is_told_once(
+def test_failure_requested_by_a_lost_tick_is_reported_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
@@ -115,22 +115,22 @@ def test_a_failure_whose_run_was_requested_by_a_lost_tick_is_told_once(
 
 
 @pytest.mark.covers("defer.sensor-off")
-def test_what_was_deferred_while_the_sensor_was_off_is_found(
+def test_runs_deferred_while_the_sensor_was_off_are_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
     for _ in range(3):
         materialize([asset], sandbox, instance)
         clock.sleep(3600)
-    completion([asset], sandbox, instance).ticks(clock, 4)  # one after the other, as they fill the same asset
+    completion([asset], sandbox, instance).ticks(clock, 4)  # one after the other, as they are of the same asset
     assert sorted(reported(instance, "it")) == sorted(run.id for run in sandbox.runs())
 
 
 @pytest.mark.covers("defer.step-dies")
-def test_a_step_killed_right_after_its_start_loses_nothing(
+def test_run_is_reported_when_its_step_was_killed_right_after_the_start(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    """The entry of the start is all that the sensor needs: whether the step ended well does not matter to it."""
+    """The sensor needs only the ledger entry of the start, no matter whether the step succeeded."""
     asset = deferred(TESTS, on_uncertain_start="start_again")
     result = materialize([asset], sandbox, instance)
     instance.report_run_failed(instance.get_run_by_id(result.run_id))
@@ -138,32 +138,32 @@ def test_a_step_killed_right_after_its_start_loses_nothing(
     assert len(reported(instance, "it")) == 1
 
 
-def test_two_ticks_at_once_are_one(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+def test_concurrent_tick_is_skipped(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
-    seen: list[str | None] = []
+    skip_messages: list[str | None] = []
 
     class Meanwhile(Driver):
         pass
 
     original = type(clock).monotonic
 
-    def another(self: SandboxClock) -> float:
+    def tick_meanwhile(self: SandboxClock) -> float:
         type(clock).monotonic = original  # type: ignore[method-assign]
-        seen.append(driver.evaluate().skip_message)
+        skip_messages.append(driver.evaluate().skip_message)
         return original(self)
 
-    type(clock).monotonic = another  # type: ignore[method-assign]
+    type(clock).monotonic = tick_meanwhile  # type: ignore[method-assign]
     try:
         driver.tick()
     finally:
         type(clock).monotonic = original  # type: ignore[method-assign]
-    assert seen == ["The last tick of this sensor is still running"]
+    assert skip_messages == ["The last tick of this sensor is still running"]
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "[]", '{"token": 1}', '{"read_from": "x"}'])
-def test_a_cursor_that_is_none_of_ours_begins_anew(
+def test_runs_are_reported_when_the_cursor_is_invalid(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, cursor: str
 ) -> None:
     asset = deferred(TESTS)
@@ -174,24 +174,24 @@ def test_a_cursor_that_is_none_of_ours_begins_anew(
     assert len(reported(instance, "it")) == 1
 
 
-def test_an_entry_that_becomes_visible_late_is_not_lost_with_the_code_server(
+def test_entry_that_becomes_visible_late_is_found_by_a_new_code_server(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where several processes write, one with a smaller id may be stored after one with a larger id."""
+    """When several processes write, an entry with a smaller id may be stored after an entry with a larger id."""
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=100))
     asset = deferred(TESTS)
     driver = completion([asset], sandbox, instance)
     driver.tick()
-    late = materialize([asset], sandbox, instance).run_id
+    late_run_id = materialize([asset], sandbox, instance).run_id
     materialize([asset], sandbox, instance)
     fetch = instance.fetch_observations
 
-    def without_it(*args: Any, **options: Any) -> dg.EventRecordsResult:
+    def without_the_late_run(*args: Any, **options: Any) -> dg.EventRecordsResult:
         page = fetch(*args, **options)
-        return page._replace(records=[record for record in page.records if record.run_id != late])
+        return page._replace(records=[record for record in page.records if record.run_id != late_run_id])
 
     with monkeypatch.context() as patched:
-        patched.setattr(instance, "fetch_observations", without_it)
+        patched.setattr(instance, "fetch_observations", without_the_late_run)
         clock.sleep(61)
         driver.tick()
     driver.sensor = build_completion_sensor([asset])
@@ -200,33 +200,33 @@ def test_an_entry_that_becomes_visible_late_is_not_lost_with_the_code_server(
     assert sorted(reported(instance, "it")) == sorted(run.id for run in sandbox.runs())
 
 
-def test_what_was_reported_before_an_attempt_attached_is_not_reported_again(
+def test_run_reported_just_before_an_attempt_attaches_is_not_reported_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    """A re-execution looks whether the run was reported; then it is; and then the attempt notes that it attaches."""
+    """A re-execution checks whether the run was reported. Then the sensor reports it, and then the attempt attaches."""
     asset = deferred(TESTS)
     nightly = dg.define_asset_job("nightly", selection=[asset], executor_def=dg.in_process_executor)
     driver = completion([asset], sandbox, instance, jobs=[nightly])
     driver.tick()
     first = execute(driver.job("nightly"), instance)
     clock.sleep(120)
-    looked: list[bool] = []
+    checks: list[bool] = []
 
     def not_yet(ledger: Ledger, run_id: str) -> bool:
         driver.tick()
-        looked.append(True)
+        checks.append(True)
         return False
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Ledger, "was_reported_before", not_yet)
         assert reexecute(driver.job("nightly"), instance, first.run_id).success
-    assert looked
+    assert checks
     driver.ticks(clock, 4)
     assert len(reported(instance, "it")) == 1
 
 
-@pytest.mark.parametrize("fails", [False, True], ids=["and", "and the next tick fails"])
-def test_a_cursor_that_a_person_kept_from_trying_the_sensor_out_loses_nothing(
+@pytest.mark.parametrize("fails", [False, True], ids=["the next tick succeeds", "the next tick fails"])
+def test_run_is_reported_after_a_user_keeps_the_cursor_of_a_test_evaluation(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     asset = deferred(TESTS)
@@ -234,18 +234,18 @@ def test_a_cursor_that_a_person_kept_from_trying_the_sensor_out_loses_nothing(
     driver.tick()
     materialize([asset], sandbox, instance)
     clock.sleep(120)
-    tried = driver.evaluate()
-    assert tried.asset_events
-    driver.cursor = tried.cursor
+    previewed = driver.evaluate()
+    assert previewed.asset_events
+    driver.cursor = previewed.cursor
     if fails:
         with monkeypatch.context() as patched:
-            patched.setattr(instance, "fetch_materializations", away)
+            patched.setattr(instance, "fetch_materializations", raise_connection_error)
             with pytest.raises(ConnectionError):
                 driver.tick()
     driver.ticks(clock, 3)
     assert len(reported(instance, "it")) == 1
 
 
-def away(*args: Any, **options: Any) -> Any:
-    """A storage that cannot be reached."""
+def raise_connection_error(*args: Any, **options: Any) -> Any:
+    """Fail as a storage does that cannot be reached."""
     raise ConnectionError

@@ -1,4 +1,4 @@
-"""Deferred runs of dynamic partitions, which Dagster resolves only where the instance is on disk."""
+"""Deferred runs of dynamic partitions, which Dagster resolves only if the instance is on disk."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.sensors.driving import completion, deferred, reported
-from tests.sensors.test_changed_definitions import told
+from tests.sensors.test_changed_definitions import reported_states
 from tests.sensors.test_follow_ups import after_it
 
 pytestmark = pytest.mark.usefixtures("clock")
 SHOPS = dg.DynamicPartitionsDefinition(name="shops")
 
 
-class Away(Exception):
-    """Some storages have errors of their own, of no common kind, for a database that is away."""
+class DatabaseUnavailable(Exception):
+    """An error of a storage for an unavailable database; such errors have no common base class."""
 
 
-def away(*args: Any, **options: Any) -> Any:
-    raise Away("the database is away")
+def raise_unavailable(*args: Any, **options: Any) -> Any:
+    raise DatabaseUnavailable("the database is unavailable")
 
 
 @pytest.mark.covers("defer.storage-outage")
-def test_a_storage_that_fails_tells_nothing_of_a_partition(
+def test_storage_outage_does_not_count_as_a_missing_partition(
     sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
@@ -38,15 +38,15 @@ def test_a_storage_that_fails_tells_nothing_of_a_partition(
         clock.sleep(60)
         driver = completion([asset], sandbox, instance)
         with monkeypatch.context() as patched:
-            patched.setattr(instance, "has_dynamic_partition", away)
-            with pytest.raises(Away):
+            patched.setattr(instance, "has_dynamic_partition", raise_unavailable)
+            with pytest.raises(DatabaseUnavailable):
                 driver.tick()
         driver.tick()
         assert len(driver.runs) == 1
-        assert told(instance, "it") == []
+        assert reported_states(instance, "it") == []
 
 
-def test_a_storage_that_fails_is_no_failure_of_what_follows(
+def test_storage_outage_does_not_lose_the_follow_up(
     sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @dg.job(partitions_def=SHOPS, name="after_it")
@@ -59,17 +59,17 @@ def test_a_storage_that_fails_is_no_failure_of_what_follows(
         materialize([asset], sandbox, instance, partition_key="berlin")
         clock.sleep(60)
         driver = completion([asset], sandbox, instance, job=after_a_shop)
-        driver.ticks(clock, 1)  # What follows is requested with the checks.
+        driver.ticks(clock, 1)  # The follow-up is requested with the checks.
         with monkeypatch.context() as patched:
-            patched.setattr(instance, "has_dynamic_partition", away)
-            with pytest.raises(Away):
+            patched.setattr(instance, "has_dynamic_partition", raise_unavailable)
+            with pytest.raises(DatabaseUnavailable):
                 driver.tick()
         driver.ticks(clock, 2)
         assert [run.dagster_run.job_name for run in driver.runs] == ["after_it"]
         assert len(reported(instance, "it")) == 1
 
 
-def test_a_failure_of_a_partition_that_was_added_or_deleted(sandbox: Sandbox, clock: SandboxClock) -> None:
+def test_failures_of_added_and_deleted_partitions_are_reported(sandbox: Sandbox, clock: SandboxClock) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
     asset = deferred(PROFILES, partitions_def=SHOPS)
     with dg.instance_for_test() as instance:
@@ -81,4 +81,4 @@ def test_a_failure_of_a_partition_that_was_added_or_deleted(sandbox: Sandbox, cl
         driver = completion([asset], sandbox, instance)
         driver.ticks(clock, 3)
         assert [instance.get_run_by_id(run.run_id).tags["dagster/partition"] for run in driver.runs] == ["berlin"]
-        assert told(instance, "it") == ["FAILED"]
+        assert reported_states(instance, "it") == ["FAILED"]

@@ -1,4 +1,4 @@
-"""An end is reported in two phases: materializations, and later the evaluations that name them."""
+"""An outcome is reported in two phases: first materializations, then the evaluations that refer to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dagster_runs import QualityGate
 from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import TESTS, materialize
-from tests.sensors.driving import Driver, Lost, completion, deferred, materializations, observing
+from tests.sensors.driving import DaemonKilled, Driver, completion, deferred, materializations, observing
 from tests.slow.test_partitioned_gate import BAD, GOOD, partitioned_checks
 
 pytestmark = [pytest.mark.usefixtures("clock"), pytest.mark.fixes("6.1")]
@@ -25,18 +25,20 @@ PARTITIONS = pytest.mark.parametrize(
 )
 
 
-def judged(instance: dg.DagsterInstance, check: str) -> list[tuple[str | None, int | None]]:
-    """Partition and judged materialization of each evaluation of a check, oldest first."""
+def evaluated_materializations(instance: dg.DagsterInstance, check: str) -> list[tuple[str | None, int | None]]:
+    """Return the partition and evaluated materialization of each evaluation of a check, oldest first."""
     records = instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(dg.AssetKey("it"), check), limit=1000
     )
     found = [record.event.dagster_event.event_specific_data for record in records if record.status.value != "PLANNED"]
     return [
         (
-            one.partition,
-            one.target_materialization_data.storage_id if one.target_materialization_data is not None else None,
+            evaluation.partition,
+            evaluation.target_materialization_data.storage_id
+            if evaluation.target_materialization_data is not None
+            else None,
         )
-        for one in reversed(found)
+        for evaluation in reversed(found)
     ]
 
 
@@ -44,9 +46,9 @@ def stored(instance: dg.DagsterInstance) -> list[tuple[str | None, int]]:
     return [(record.partition_key, record.storage_id) for record in materializations(instance, "it")]
 
 
-def assert_each_is_judged_once(instance: dg.DagsterInstance) -> None:
+def assert_each_is_evaluated_once(instance: dg.DagsterInstance) -> None:
     for check in CHECKS:
-        assert sorted(judged(instance, check), key=str) == sorted(stored(instance), key=str)
+        assert sorted(evaluated_materializations(instance, check), key=str) == sorted(stored(instance), key=str)
 
 
 @PARTITIONS
@@ -54,7 +56,7 @@ def assert_each_is_judged_once(instance: dg.DagsterInstance) -> None:
 @pytest.mark.parametrize("lost_after", [0, 1, 2, 3])
 @pytest.mark.parametrize("is_killed", [False, True], ids=["lost tick", "killed process"])
 @pytest.mark.covers("defer.killed-between-phases")
-def test_a_tick_that_is_lost_loses_and_doubles_nothing(
+def test_events_are_reported_exactly_once_after_a_lost_tick(
     partitions: Any,
     lost_at: int,
     lost_after: int,
@@ -72,7 +74,7 @@ def test_a_tick_that_is_lost_loses_and_doubles_nothing(
     for _ in range(lost_at):
         driver.tick()
         clock.sleep(10)
-    with pytest.raises(Lost):
+    with pytest.raises(DaemonKilled):
         driver.tick(lost_after=lost_after)
     if is_killed:
         cursor = driver.cursor
@@ -80,12 +82,12 @@ def test_a_tick_that_is_lost_loses_and_doubles_nothing(
         driver.cursor = cursor
     driver.ticks(clock, 5)
     assert len(stored(instance)) == 2
-    assert_each_is_judged_once(instance)
+    assert_each_is_evaluated_once(instance)
 
 
 @PARTITIONS
 @pytest.mark.covers("defer.one-after-another")
-def test_runs_again_and_again_are_each_judged(
+def test_each_of_several_runs_in_a_row_is_evaluated(
     partitions: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS, partitions_def=partitions, gate=GATE)
@@ -95,20 +97,20 @@ def test_runs_again_and_again_are_each_judged(
         materialize([asset], sandbox, instance, partition_key="north" if partitions else None)
         driver.ticks(clock, 5)
     assert len(stored(instance)) == 4
-    assert_each_is_judged_once(instance)
+    assert_each_is_evaluated_once(instance)
 
 
 @pytest.mark.parametrize("outcomes", [[GOOD, BAD], [BAD, GOOD], [GOOD, BAD, GOOD, BAD], [BAD, BAD]])
 @pytest.mark.parametrize("is_observed", [False, True], ids=["deferred", "observed"])
 @pytest.mark.covers("defer.one-after-another")
-def test_new_data_is_never_seen_with_an_earlier_success(
+def test_new_data_is_never_shown_with_the_evaluation_of_an_earlier_success(
     outcomes: list[Behavior],
     is_observed: bool,
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
 ) -> None:
-    """Runs of an unpartitioned asset that end together, seen by Dagster after each single event that is stored."""
+    """Several runs of an unpartitioned asset finish together, and automation is evaluated after each stored event."""
     asset = deferred(TESTS, gate=GATE)
     driver = observing([asset], sandbox, instance) if is_observed else completion([asset], sandbox, instance)
     is_good: dict[str, bool] = {}
@@ -127,16 +129,16 @@ def test_new_data_is_never_seen_with_an_earlier_success(
             newest = materializations(instance, "it")[-1:]
             run_ids = [record.asset_materialization.metadata["dagster_runs/run_id"].value for record in newest]
             if run_ids and not is_good[str(run_ids[0])]:
-                assert not lets_through(driver, instance)
+                assert not allows_downstream(driver, instance)
         driver.cursor = data.cursor
         clock.sleep(60)
     assert len(stored(instance)) == len(outcomes)
-    targets = [target for _, target in judged(instance, "tests_passed") if target is not None]
+    targets = [target for _, target in evaluated_materializations(instance, "tests_passed") if target is not None]
     assert sorted(targets) == sorted(storage_id for _, storage_id in stored(instance))
 
 
-def lets_through(driver: Driver, instance: dg.DagsterInstance) -> bool:
-    """Whether `all_deps_blocking_checks_passed` holds for what is downstream."""
+def allows_downstream(driver: Driver, instance: dg.DagsterInstance) -> bool:
+    """Whether `all_deps_blocking_checks_passed` is true for a downstream asset."""
 
     @dg.asset(deps=["it"], automation_condition=dg.AutomationCondition.all_deps_blocking_checks_passed())
     def after() -> None: ...
@@ -146,23 +148,23 @@ def lets_through(driver: Driver, instance: dg.DagsterInstance) -> bool:
     return found.get_num_requested(dg.AssetKey("after")) > 0
 
 
-def test_a_later_materialization_without_checks_is_not_judged_by_an_earlier_evaluation(
+def test_later_materialization_without_checks_does_not_inherit_an_earlier_evaluation(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the clocks say: the machine that materializes it has one that is an hour behind."""
+    """This holds regardless of clocks: the machine that materializes the asset has a clock that is an hour behind."""
     sandbox.set_behavior(TESTS.target, GOOD)
     asset = deferred(TESTS, gate=GATE)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 5)
-    assert lets_through(driver, instance)
+    assert allows_downstream(driver, instance)
 
     @dg.op
-    def other(context) -> None:  # type: ignore[no-untyped-def] - the annotation would be a text here
+    def other(context) -> None:  # type: ignore[no-untyped-def] - the annotation would be a string here
         context.log_event(dg.AssetMaterialization("it"))
 
     @dg.job
-    def behind() -> None:
+    def materialize_behind() -> None:
         other()
 
     import time
@@ -170,13 +172,13 @@ def test_a_later_materialization_without_checks_is_not_judged_by_an_earlier_eval
     now = time.time
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: now() - 3600)
-        behind.execute_in_process(instance=instance)
+        materialize_behind.execute_in_process(instance=instance)
     assert len(materializations(instance, "it")) == 2
-    assert not lets_through(driver, instance)
+    assert not allows_downstream(driver, instance)
 
 
 @pytest.mark.covers("defer.wiped-between-phases")
-def test_a_wiped_materialization_leaves_nothing_to_judge(
+def test_wiped_materialization_is_not_evaluated(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, GOOD)
@@ -189,4 +191,4 @@ def test_a_wiped_materialization_leaves_nothing_to_judge(
     instance.wipe_assets([dg.AssetKey("it")])
     driver.ticks(clock, 4)
     assert stored(instance) == []
-    assert judged(instance, "tests_passed") == []
+    assert evaluated_materializations(instance, "tests_passed") == []

@@ -1,4 +1,4 @@
-"""Orders of events in which an evaluation could be lost, or count for another run's materialization."""
+"""Sequences of events in which an evaluation could be lost, or be attributed to another run's materialization."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 from tests.remote_run.reexecuting import execute, reexecute
 from tests.sensors.driving import (
+    DaemonKilled,
     Driver,
-    Lost,
     completion,
     deferred,
     evaluations,
@@ -31,19 +31,19 @@ from tests.sensors.test_observation import suite
 
 pytestmark = pytest.mark.usefixtures("clock")
 BAD = {"passed": 3, "failed": 2}
-IT = dg.AssetKey("it")
+ASSET_KEY = dg.AssetKey("it")
 
 
-def newest_judges(instance: dg.DagsterInstance) -> tuple[str, bool]:
-    """The remote run that the newest evaluation of tests_passed judges, and whether it passed."""
-    check = dg.AssetCheckKey(IT, "tests_passed")
+def newest_evaluation(instance: dg.DagsterInstance) -> tuple[str, bool]:
+    """Return the remote run of the newest tests_passed evaluation, and whether it passed."""
+    check = dg.AssetCheckKey(ASSET_KEY, "tests_passed")
     [record] = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
     one = record.event.dagster_event.event_specific_data
     judged = {record.storage_id: record.asset_materialization for record in materializations(instance, "it")}
     return str(judged[one.target_materialization_data.storage_id].metadata["dagster_runs/run_id"].value), one.passed
 
 
-def until_reported(driver: Driver, clock: SandboxClock, count: int, ticks: int = 60) -> None:
+def tick_until_reported(driver: Driver, clock: SandboxClock, count: int, ticks: int = 60) -> None:
     for _ in range(ticks):
         driver.tick()
         if len(reported(driver.instance, "it")) == count:
@@ -52,51 +52,51 @@ def until_reported(driver: Driver, clock: SandboxClock, count: int, ticks: int =
     raise AssertionError(reported(driver.instance, "it"))
 
 
-@pytest.mark.parametrize("partitioned", [False, True], ids=["one place", "a partition"])
+@pytest.mark.parametrize("is_partitioned", [False, True], ids=["unpartitioned", "a partition"])
 @pytest.mark.covers("defer.killed-between-phases")
-def test_a_new_code_server_between_the_phases_keeps_the_order(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitioned: bool
+def test_new_code_server_between_the_phases_keeps_the_order(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, is_partitioned: bool
 ) -> None:
-    """The bad run was started first and ends last; the code server is replaced when the good one is half reported."""
+    """The bad run starts first and finishes last; the code server is replaced between the good run's phases."""
     sandbox.set_behavior(
         TESTS.target, [Behavior(running_seconds=300, counts=BAD), Behavior(running_seconds=30, counts={"passed": 5})]
     )
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]) if partitioned else None)
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]) if is_partitioned else None)
     for _ in range(2):
-        materialize([asset], sandbox, instance, partition_key="p" if partitioned else None)
+        materialize([asset], sandbox, instance, partition_key="p" if is_partitioned else None)
     bad, good = sandbox.runs()
     driver = completion([asset], sandbox, instance)
-    until_reported(driver, clock, 1)
+    tick_until_reported(driver, clock, 1)
     assert reported(instance, "it") == [good.id]
     driver.sensor = build_completion_sensor([asset])
     clock.sleep(400)
     driver.ticks(clock, 6)
     assert reported(instance, "it") == [good.id, bad.id]
-    assert newest_judges(instance) == (bad.id, False)
+    assert newest_evaluation(instance) == (bad.id, False)
 
 
 @pytest.mark.covers("defer.one-after-another")
-def test_evaluations_that_wait_for_room_keep_the_order(
+def test_evaluations_beyond_the_tick_limit_keep_the_order(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With follow-up jobs a tick evaluates as many runs as it may request; materializations have more room."""
+    """With follow-up jobs, a tick evaluates only as many runs as it may request, but materializes more."""
     monkeypatch.setattr(limits, "MAX_TICK_REQUESTS", 1)
-    soon, later = Behavior(running_seconds=20), Behavior(running_seconds=70)
-    sandbox.set_behavior(TESTS.target, [soon] * 6 + [later, Behavior(running_seconds=20, counts=BAD)])
+    short, long = Behavior(running_seconds=20), Behavior(running_seconds=70)
+    sandbox.set_behavior(TESTS.target, [short] * 6 + [long, Behavior(running_seconds=20, counts=BAD)])
     asset, other = deferred(TESTS), deferred(TESTS, "other")
     for one in [other] * 6 + [asset] * 2:
         materialize([one], sandbox, instance)
     good, bad = sandbox.runs()[-2:]
     driver = completion([other, asset], sandbox, instance, job=after_it)
-    until_reported(driver, clock, 1)
+    tick_until_reported(driver, clock, 1)
     assert reported(instance, "it") == [bad.id]
     driver.ticks(clock, 40)
     assert reported(instance, "it") == [bad.id, good.id]
-    assert newest_judges(instance) == (good.id, True)
+    assert newest_evaluation(instance) == (good.id, True)
 
 
 @pytest.mark.covers("defer.attached-between-phases")
-def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
+def test_checks_are_reported_after_an_attempt_attached_between_the_phases(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     """The sensor reports the run while an attempt attaches to it; then the code server is replaced."""
@@ -123,7 +123,7 @@ def test_an_attempt_that_attached_between_the_phases_costs_no_checks(
 
 
 @pytest.mark.covers("defer.wiped-between-phases")
-def test_an_asset_wiped_right_after_a_report_loses_no_active_run(
+def test_active_run_is_reported_when_its_asset_is_wiped_after_another_report(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=30), Behavior(running_seconds=300)])
@@ -131,20 +131,20 @@ def test_an_asset_wiped_right_after_a_report_loses_no_active_run(
     for _ in range(2):
         materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
-    until_reported(driver, clock, 1)
-    instance.wipe_assets([IT])
+    tick_until_reported(driver, clock, 1)
+    instance.wipe_assets([ASSET_KEY])
     driver.ticks(clock, 60)
     assert reported(instance, "it") == [sandbox.runs()[1].id]
 
 
 @pytest.mark.covers("defer.killed-between-phases-outage")
-def test_an_outage_after_a_restart_between_the_phases_costs_no_checks(
+def test_checks_are_reported_after_an_outage_and_a_restart_between_the_phases(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS, timeout=300)
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
-    until_reported(driver, clock, 1)
+    tick_until_reported(driver, clock, 1)
     driver.sensor = build_completion_sensor([asset])
     sandbox.add_fault(Fault("status", path="^/testgen/", status=503, times=100_000))
     driver.ticks(clock, 40, every=60)
@@ -161,35 +161,37 @@ def test_observed_runs_keep_the_order_when_a_call_fails(
     driver = observing([suite()], sandbox, instance)
     bad, good = (sandbox.start_run(TESTS.target, source="ui") for _ in range(2))
     clock.sleep(900)
-    until_reported(driver, clock, 2)
+    tick_until_reported(driver, clock, 2)
     assert reported(instance, "it") == [bad.id, good.id]
     sandbox.add_fault(Fault("status", path=bad.id, status=503, times=100_000))
     driver.tick()
     sandbox.clear_faults()
     driver.ticks(clock, 4, every=60)
-    assert newest_judges(instance) == (good.id, True)
+    assert newest_evaluation(instance) == (good.id, True)
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["stored", "lost"])
-def test_a_lost_tick_keeps_what_follows_an_end_that_no_dagster_run_publishes(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, lost: bool
+@pytest.mark.parametrize("is_lost", [False, True], ids=["stored", "lost"])
+def test_follow_up_of_a_failure_without_a_dagster_run_is_requested_after_a_lost_tick(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, is_lost: bool
 ) -> None:
-    def parts(*keys: str) -> Any:
+    def partitions(*keys: str) -> Any:
         return dg.StaticPartitionsDefinition(keys)
 
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
-    materialize([deferred(PROFILES, partitions_def=parts("a", "b"))], sandbox, instance, partition_key="a")
-    driver = completion([deferred(PROFILES, partitions_def=parts("b"))], sandbox, instance, job=after_it)
+    materialize([deferred(PROFILES, partitions_def=partitions("a", "b"))], sandbox, instance, partition_key="a")
+    driver = completion([deferred(PROFILES, partitions_def=partitions("b"))], sandbox, instance, job=after_it)
     clock.sleep(60)
-    if lost:
-        with pytest.raises(Lost):
+    if is_lost:
+        with pytest.raises(DaemonKilled):
             driver.tick(lost_after=100)
     driver.ticks(clock, 6)
     assert jobs_run(driver) == [("after_it", "FAILED")]
 
 
-def test_a_partition_can_be_reported_twice(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
-    """Each partition that is run again: nothing else has to happen."""
+def test_partition_that_is_run_twice_is_reported_twice(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    """A partition that is run again is reported again, with no other events in between."""
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
     driver = completion([asset], sandbox, instance)
     driver.tick()
@@ -201,10 +203,10 @@ def test_a_partition_can_be_reported_twice(sandbox: Sandbox, instance: dg.Dagste
 
 
 @pytest.mark.covers("defer.superseded-evaluation")
-def test_runs_of_one_partition_that_finish_in_another_order_than_they_started(
+def test_runs_of_one_partition_that_finish_in_another_order_are_all_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    """Dagster keeps the evaluations of a Dagster run in the rows of its plan, and takes the newest row."""
+    """Dagster stores the evaluations of a Dagster run in the rows of its planned checks, and uses the newest row."""
     sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=300), Behavior(running_seconds=30)])
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
     for _ in range(2):
@@ -212,17 +214,17 @@ def test_runs_of_one_partition_that_finish_in_another_order_than_they_started(
     slow, quick = sandbox.runs()
     completion([asset], sandbox, instance).ticks(clock, 60)
     assert reported(instance, "it") == [quick.id, slow.id]
-    assert newest_judges(instance) == (slow.id, True)
+    assert newest_evaluation(instance) == (slow.id, True)
 
 
 @pytest.mark.covers("defer.killed-between-phases")
-def test_a_new_code_server_evaluates_no_partition_again(
+def test_new_code_server_does_not_evaluate_partitions_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row of an evaluation bears the time of its plan: of a long run, that is long before the materialization."""
-    monkeypatch.setattr(second_phase_module, "MAX_HOST_CLOCK_SKEW", 0.0)  # storage stamps by the machine's clock
+    """The row of an evaluation has the time of its plan. For a long run, that is long before the materialization."""
+    monkeypatch.setattr(second_phase_module, "MAX_HOST_CLOCK_SKEW", 0.0)  # the storage uses the machine's clock
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
-    for _ in range(2):  # the first one is evaluated without a run, the second one as one of its Dagster run
+    for _ in range(2):  # the first is evaluated without a Dagster run, the second as part of its Dagster run
         materialize([asset], sandbox, instance, partition_key="p")
         completion([asset], sandbox, instance).ticks(clock, 12)
 
@@ -234,9 +236,9 @@ def test_a_new_code_server_evaluates_no_partition_again(
 
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 12)
-    asked, before = len(sandbox.requests()), stored()
-    assert before == 6
+    requests_before, events_before = len(sandbox.requests()), stored()
+    assert events_before == 6
     driver.sensor, driver.cursor = build_completion_sensor([asset]), None
     driver.ticks(clock, 4)
-    assert stored() == before
-    assert len(sandbox.requests()) == asked
+    assert stored() == events_before
+    assert len(sandbox.requests()) == requests_before
