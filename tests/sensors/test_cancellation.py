@@ -1,4 +1,4 @@
-"""Canceling deferred runs by a job, since they have no step to terminate."""
+"""The cancel job for deferred runs, which have no step that a user could terminate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture(autouse=True)
-def slow(sandbox: Sandbox) -> None:
+def long_runs(sandbox: Sandbox) -> None:
     for run in (TESTS, PROFILES):
         sandbox.set_behavior(run.target, Behavior(running_seconds=600))
 
@@ -33,7 +33,7 @@ def cancel(
 
 
 @pytest.mark.covers("defer.cancel")
-def test_cancels_at_the_vendor_and_nothing_fails_or_is_tried_again(
+def test_cancel_job_cancels_at_the_vendor_without_a_failure_or_a_retry(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS, retry_policy=dg.RetryPolicy(max_retries=3))
@@ -49,7 +49,7 @@ def test_cancels_at_the_vendor_and_nothing_fails_or_is_tried_again(
     assert "0 in flight" in str(driver.skipped[-1])
 
 
-def test_of_several_only_those_that_are_named(
+def test_cancel_job_cancels_only_the_selected_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y", "z"]))
@@ -63,24 +63,24 @@ def test_of_several_only_those_that_are_named(
 
 
 @pytest.mark.parametrize("confirms", [True, False])
-def test_all_are_asked_to_end_before_any_is_waited_for(
+def test_cancel_job_requests_all_cancels_before_it_waits_for_any(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, confirms: bool
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600, cancel_seconds=40 if confirms else 500))
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["x", "y", "z"]))
     for key in ("x", "y", "z"):
         materialize([asset], sandbox, instance, partition_key=key)
-    begun = sandbox.now()
+    started_at = sandbox.now()
     result = cancel(asset, sandbox, instance, asset="it")
     assert result.success is confirms
-    assert [run.cancel_requested_at - begun < 20 for run in sandbox.runs()] == [True] * 3
-    assert sandbox.now() - begun < 90
+    assert [run.cancel_requested_at - started_at < 20 for run in sandbox.runs()] == [True] * 3
+    assert sandbox.now() - started_at < 90
     if not confirms:
         assert failure(result).count("did not confirm") >= 3
 
 
 @pytest.mark.covers("defer.cancel")
-def test_a_run_that_fails_though_it_was_to_be_canceled_is_told_and_not_tried_again(
+def test_run_that_fails_after_a_cancel_request_is_reported_but_not_retried(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(instance), "run_retries_enabled", True)
@@ -101,15 +101,17 @@ def test_a_run_that_fails_though_it_was_to_be_canceled_is_told_and_not_tried_aga
 
 
 @pytest.mark.covers("defer.cancel")
-def test_says_plainly_where_the_vendor_cannot(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_cancel_job_fails_with_a_hint_when_the_vendor_cannot_cancel(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
-    said = failure(cancel(asset, sandbox, instance, asset="it"))
-    assert "through its API, so the run is still active" in said
-    assert sandbox.runs()[0].id in said
+    message = failure(cancel(asset, sandbox, instance, asset="it"))
+    assert "through its API, so the run is still active" in message
+    assert sandbox.runs()[0].id in message
 
 
-def test_a_run_that_has_just_succeeded_is_reported_all_the_same(
+def test_run_that_succeeds_just_before_the_cancel_is_still_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
@@ -120,7 +122,7 @@ def test_a_run_that_has_just_succeeded_is_reported_all_the_same(
     assert len(reported(instance, "it")) == 1
 
 
-def test_a_cancellation_that_is_not_confirmed_fails_and_the_run_is_followed(
+def test_unconfirmed_cancel_fails_the_job_and_the_run_is_still_polled(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
@@ -133,17 +135,17 @@ def test_a_cancellation_that_is_not_confirmed_fails_and_the_run_is_followed(
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "expected"),
     [
         ({"asset": "that"}, "There is no deferred asset 'that'; the deferred assets are it"),
         ({"asset": "it", "partition": "x"}, "No matching run of it is active"),
         ({"asset": "it", "run_id": "x"}, "Active runs: "),
     ],
 )
-def test_says_what_there_is_if_nothing_fits(
-    sandbox: Sandbox, instance: dg.DagsterInstance, config: dict[str, str], said: str
+def test_cancel_job_lists_the_choices_when_nothing_matches(
+    sandbox: Sandbox, instance: dg.DagsterInstance, config: dict[str, str], expected: str
 ) -> None:
     asset = deferred(TESTS)
     materialize([asset], sandbox, instance)
-    assert said in failure(cancel(asset, sandbox, instance, **config))
+    assert expected in failure(cancel(asset, sandbox, instance, **config))
     assert sandbox.runs()[0].cancel_requested_at is None

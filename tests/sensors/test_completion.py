@@ -1,4 +1,4 @@
-"""Deferred runs: started by a step that ends, followed by a sensor, reported once."""
+"""Deferred runs: a step starts the run and ends, and the completion sensor polls the run and reports it once."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ JOURNEY = SegmentflowJourneyRun(journey_id=well_known.SEGMENTFLOW_JOURNEY, recip
 ALL = [PROFILES, TESTS, PROFILING, WORKFLOW, PIPELINE, JOURNEY]
 
 
-class TestASuccess:
+class TestSuccess:
     @pytest.mark.parametrize("run", ALL, ids=lambda run: type(run).__name__)
     @pytest.mark.covers("defer.success")
-    def test_is_a_materialization_without_a_dagster_run(
+    def test_is_reported_as_a_materialization_without_a_dagster_run(
         self, run: RemoteRun, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         sandbox.set_behavior(run.target.rpartition("/")[2], Behavior(running_seconds=25))
@@ -54,23 +54,23 @@ class TestASuccess:
         assert sandbox.starts(None) == 1
         assert not driver.runs
 
-    def test_has_the_same_metadata_and_checks_as_one_that_its_step_waited_for(
+    def test_has_the_same_metadata_and_checks_as_a_run_polled_by_its_step(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         gate = QualityGate(min_score=0.5)
-        waited = materialize([build_remote_run_asset(TESTS, key="waited", gate=gate)], sandbox, instance)
+        polled_result = materialize([build_remote_run_asset(TESTS, key="waited", gate=gate)], sandbox, instance)
         asset = deferred(TESTS, gate=gate)
         materialize([asset], sandbox, instance)
         completion([asset], sandbox, instance).ticks(clock, 8)
-        [ours], [theirs] = materializations(instance, "it"), materializations(instance, "waited")
-        assert set(ours.asset_materialization.metadata) == {
-            *theirs.asset_materialization.metadata,
+        [deferred_record], [polled_record] = materializations(instance, "it"), materializations(instance, "waited")
+        assert set(deferred_record.asset_materialization.metadata) == {
+            *polled_record.asset_materialization.metadata,
             "dagster_runs/deferred_by",
         }
-        expected = {name: (check.passed, 1) for name, check in checks(waited).items()}
+        expected = {name: (check.passed, 1) for name, check in checks(polled_result).items()}
         assert evaluations(instance, "it") == expected
 
-    def test_is_found_by_the_vendors_list_at_one_call_for_many(
+    def test_of_many_runs_is_found_with_one_list_call(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(12)])
@@ -89,7 +89,7 @@ class TestASuccess:
             partitions.get_partition_keys()
         )
 
-    def test_of_a_range_of_partitions_fills_each_of_them(
+    def test_of_a_partition_range_materializes_each_partition(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         asset = deferred(
@@ -110,7 +110,7 @@ class TestASuccess:
         ]
         assert sandbox.starts("amperity") == 1
 
-    def test_of_a_run_that_fills_several_assets_is_one_of_each(
+    def test_of_a_run_with_several_assets_materializes_each_asset(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         asset = build_remote_run_asset(PROFILES, specs=[dg.AssetSpec("b"), dg.AssetSpec("a")], wait="defer")
@@ -118,7 +118,7 @@ class TestASuccess:
         completion([asset], sandbox, instance).ticks(clock, 9)
         assert reported(instance, "a") == reported(instance, "b") == [sandbox.runs()[0].id]
 
-    def test_lets_what_is_downstream_run_by_automation(
+    def test_triggers_downstream_automation(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         asset = deferred(TESTS, gate=QualityGate(min_score=0.5, blocking=True))
@@ -127,14 +127,14 @@ class TestASuccess:
         def report() -> None: ...
 
         both = dg.Definitions(assets=[asset, report], resources=sandbox_resources(sandbox.url))
-        asked = dg.evaluate_automation_conditions(both, instance)
+        evaluation = dg.evaluate_automation_conditions(both, instance)
         result = materialize([asset, report], sandbox, instance)
         assert [event.step_key for event in result.all_events if event.is_step_skipped] == ["report"]
         completion([asset], sandbox, instance).ticks(clock, 9)
-        asked = dg.evaluate_automation_conditions(both, instance, cursor=asked.cursor)
-        assert asked.get_requested_partitions(dg.AssetKey("report")) == {None}
+        evaluation = dg.evaluate_automation_conditions(both, instance, cursor=evaluation.cursor)
+        assert evaluation.get_requested_partitions(dg.AssetKey("report")) == {None}
 
-    def test_holds_back_what_is_downstream_of_bad_data(
+    def test_with_a_failed_blocking_gate_does_not_trigger_downstream_automation(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         bad = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
@@ -145,31 +145,31 @@ class TestASuccess:
         def report() -> None: ...
 
         both = dg.Definitions(assets=[asset, report], resources=sandbox_resources(sandbox.url))
-        asked = dg.evaluate_automation_conditions(both, instance)
+        evaluation = dg.evaluate_automation_conditions(both, instance)
         materialize([asset], sandbox, instance)
         completion([asset], sandbox, instance).ticks(clock, 9)
         assert evaluations(instance, "it")["tests_passed"] == (False, 1)
-        asked = dg.evaluate_automation_conditions(both, instance, cursor=asked.cursor)
-        assert asked.total_requested == 0
+        evaluation = dg.evaluate_automation_conditions(both, instance, cursor=evaluation.cursor)
+        assert evaluation.total_requested == 0
 
 
-def test_an_asset_belongs_to_one_sensor() -> None:
+def test_asset_belongs_to_only_one_completion_sensor() -> None:
     asset = deferred(TESTS)
     build_completion_sensor([asset])
-    build_completion_sensor([asset])  # as when its module is loaded once more
+    build_completion_sensor([asset])  # as when its module is loaded again
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="belongs to the completion sensor 'remote_run_comp"):
         build_completion_sensor([deferred(TESTS, key="other"), asset], name="another")
     build_completion_sensor([deferred(TESTS)], name="another")
 
 
-def test_an_asset_belongs_to_no_sensor_that_could_not_be_made() -> None:
+def test_sensor_that_fails_to_build_does_not_claim_its_assets() -> None:
     asset = deferred(TESTS)
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="no name"):
         build_completion_sensor([asset], name="no name")
     build_completion_sensor([asset], name="name")
 
 
-def test_copies_of_an_asset_under_other_keys_may_belong_to_other_sensors() -> None:
+def test_copies_of_an_asset_with_different_keys_may_belong_to_different_sensors() -> None:
     module = ModuleType("module")
     module.it = deferred(TESTS)  # type: ignore[attr-defined]
     for prefix in ("eu", "us"):

@@ -1,4 +1,4 @@
-"""Deferred runs that do not end well: published by a Dagster run of the asset, which fails."""
+"""Deferred runs that fail or are canceled: a Dagster run of the asset reports the failure, and fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.covers("defer.failure")
-def test_a_failure_is_a_failed_dagster_run_with_the_vendors_words(
+def test_failure_is_reported_by_a_failed_dagster_run_with_the_vendor_error(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="warehouse auth failed"))
@@ -32,7 +32,7 @@ def test_a_failure_is_a_failed_dagster_run_with_the_vendors_words(
     assert entries(instance, "it") == ["starting", "started", "ended"]
 
 
-def test_a_failure_of_a_partition_is_of_that_partition(
+def test_failure_of_a_partition_is_reported_for_that_partition(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
@@ -44,7 +44,7 @@ def test_a_failure_of_a_partition_is_of_that_partition(
 
 
 @pytest.mark.covers("defer.failure")
-def test_a_failure_is_tried_again_as_often_as_the_policy_says(
+def test_failed_run_is_retried_as_often_as_the_retry_policy_allows(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=5, outcome="fail"))
@@ -56,7 +56,7 @@ def test_a_failure_is_tried_again_as_often_as_the_policy_says(
     assert [run.success for run in driver.runs] == [True, True, False]
 
 
-def test_a_failure_that_is_tried_again_well_is_reported(
+def test_successful_retry_of_a_failed_run_is_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, [Behavior(outcome="fail"), Behavior()])
@@ -68,14 +68,14 @@ def test_a_failure_that_is_tried_again_well_is_reported(
     assert [run.success for run in driver.runs] == [True]
 
 
-def test_a_failure_is_published_by_a_run_of_the_job_that_deferred_it(
+def test_failure_is_reported_by_a_run_of_the_job_that_deferred_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    heard: list[str] = []
+    alerts: list[str] = []
 
     @dg.failure_hook
     def alert(context: dg.HookContext) -> None:
-        heard.append(str(context.op_exception))
+        alerts.append(str(context.op_exception))
 
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="no such column"))
     asset = deferred(PROFILES)
@@ -85,11 +85,11 @@ def test_a_failure_is_published_by_a_run_of_the_job_that_deferred_it(
     assert job.execute_in_process(instance=instance).success
     driver.ticks(clock, 12)
     assert [run.dagster_run.job_name for run in driver.runs] == ["nightly"]
-    assert len(heard) == 1
-    assert "no such column" in heard[0]
+    assert len(alerts) == 1
+    assert "no such column" in alerts[0]
 
 
-def test_a_failure_that_was_canceled_at_the_vendor_says_so(
+def test_run_canceled_at_the_vendor_is_reported_as_canceled(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
@@ -100,7 +100,7 @@ def test_a_failure_that_was_canceled_at_the_vendor_says_so(
     assert "canceled" in failure(driver.runs[0])
 
 
-def test_a_failure_that_a_new_attempt_has_replaced_is_not_told(
+def test_failure_is_not_reported_after_a_new_attempt_replaced_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, [Behavior(running_seconds=5, outcome="fail"), Behavior()])

@@ -1,4 +1,4 @@
-"""Dagster runs that were to publish an end, and that Dagster gave up before they began."""
+"""Dagster runs that were requested to report an outcome, and that Dagster marked as failed before they started."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.sensors.driving import Driver, completion, deferred
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-class _Away:
-    """The code server is away at the first launches: Dagster marks the runs as failed, as its queue does then."""
+class _UnreachableCodeServer:
+    """The code server is unreachable at the first launches, so Dagster's run queue marks the runs as failed."""
 
     def __init__(self, driver: Driver, times: int) -> None:
         self._driver = driver
@@ -38,44 +38,44 @@ class _Away:
         instance.report_run_failed(run)
 
 
-def failing(sandbox: Sandbox, instance: dg.DagsterInstance) -> Driver:
+def failing_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> Driver:
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="the warehouse broke"))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
     return completion([asset], sandbox, instance)
 
 
-def test_the_end_is_published_all_the_same_and_once(
+def test_outcome_is_still_reported_exactly_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    driver = failing(sandbox, instance)
-    away = _Away(driver, times=1)
+    driver = failing_run(sandbox, instance)
+    code_server = _UnreachableCodeServer(driver, times=1)
     driver.ticks(clock, 10)
-    assert len(away.keys) == 2
+    assert len(code_server.keys) == 2
     [run] = driver.runs
     assert not run.success
     assert "the warehouse broke" in failure(run)
 
 
-def test_another_code_server_knows_of_it_too(
+def test_new_code_server_requests_the_run_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    driver = failing(sandbox, instance)
-    away = _Away(driver, times=1)
-    while not away.keys:
+    driver = failing_run(sandbox, instance)
+    code_server = _UnreachableCodeServer(driver, times=1)
+    while not code_server.keys:
         driver.ticks(clock, 1)
-    after = completion([deferred(PROFILES)], sandbox, instance)
-    after.cursor = driver.cursor
-    after.ticks(clock, 5)
-    [run] = after.runs
+    restarted = completion([deferred(PROFILES)], sandbox, instance)
+    restarted.cursor = driver.cursor
+    restarted.ticks(clock, 5)
+    [run] = restarted.runs
     assert "the warehouse broke" in failure(run)
 
 
-def test_what_never_begins_is_given_up(
+def test_sensor_stops_requesting_runs_that_never_start(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    driver = failing(sandbox, instance)
-    away = _Away(driver, times=100)
+    driver = failing_run(sandbox, instance)
+    code_server = _UnreachableCodeServer(driver, times=100)
     driver.ticks(clock, 15)
-    assert len(away.keys) == 3
+    assert len(code_server.keys) == 3
     assert capfd.readouterr().err.count("is not reported") == 1

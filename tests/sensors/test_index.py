@@ -1,4 +1,4 @@
-"""Reading the event log for deferred runs: in time, also if it has nothing new."""
+"""Reading the event log for deferred runs: it stops at the deadline, even if the log has no new entries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.remote_run.materializing import PROFILES, materialize
 from tests.sensors.driving import deferred
 
 
-def slowly(fetch: Callable[..., Any], clock: SandboxClock) -> Callable[..., Any]:
-    """The same queries, each of which takes a second."""
+def slow_fetch(fetch: Callable[..., Any], clock: SandboxClock) -> Callable[..., Any]:
+    """Return the same query, delayed by one second."""
 
     def fetch_slowly(*args: Any, **options: Any) -> Any:
         clock.sleep(1)
@@ -27,7 +27,7 @@ def slowly(fetch: Callable[..., Any], clock: SandboxClock) -> Callable[..., Any]
 
 
 @pytest.mark.parametrize("is_active", [False, True], ids=["no entries", "an active run each"])
-def test_reading_stops_in_time_and_continues_there(
+def test_reading_stops_at_the_deadline_and_resumes_at_the_same_place(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
@@ -38,13 +38,13 @@ def test_reading_stops_in_time_and_continues_there(
     for asset in assets if is_active else []:
         sandbox.reset()
         materialize([asset], sandbox, instance)
-    monkeypatch.setattr(instance, "fetch_observations", slowly(instance.fetch_observations, clock))
+    monkeypatch.setattr(instance, "fetch_observations", slow_fetch(instance.fetch_observations, clock))
     index = DeferredRunIndex(resolve_assets(assets, deferred=True), instance)
     calls = 0
     while not index.is_complete:
-        began = clock.monotonic()
-        index.catch_up(began + 2.5)
-        assert clock.monotonic() - began < 3.9
+        started_at = clock.monotonic()
+        index.catch_up(started_at + 2.5)
+        assert clock.monotonic() - started_at < 3.9
         calls += 1
     assert calls > 1
     assert len(index) == (len(assets) if is_active else 0)

@@ -1,4 +1,4 @@
-"""Reading a vendor's list: in time, in parts if it is too long, and without gaps."""
+"""Reading a vendor's list of runs: it stops at the deadline, reads a long list in parts, and leaves no gaps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class VendorList:
             yield ListedRun(str(time), time, RunState.SUCCEEDED, None)
 
 
-def test_the_time_is_checked_after_each_run(clock: SandboxClock) -> None:
+def test_deadline_is_checked_after_each_run(clock: SandboxClock) -> None:
     now = clock.wall()
     shown: list[ListedRun] = []
     runs = VendorList(clock, [now - number for number in range(50)])
@@ -48,7 +48,7 @@ def test_the_time_is_checked_after_each_run(clock: SandboxClock) -> None:
     assert len(shown) == 1
 
 
-def test_a_minimum_is_read_no_matter_how_long_it_takes(clock: SandboxClock) -> None:
+def test_minimum_number_of_runs_is_read_regardless_of_the_deadline(clock: SandboxClock) -> None:
     now = clock.wall()
     shown: list[ListedRun] = []
     runs = VendorList(clock, [now - number for number in range(50)])
@@ -56,7 +56,7 @@ def test_a_minimum_is_read_no_matter_how_long_it_takes(clock: SandboxClock) -> N
     assert len(shown) == 20
 
 
-def test_a_clock_that_was_ahead_hides_no_runs(clock: SandboxClock) -> None:
+def test_runs_are_listed_after_a_clock_that_was_ahead_is_corrected(clock: SandboxClock) -> None:
     now = clock.wall()
     shown: list[ListedRun] = []
     runs = VendorList(clock, [now - 10])
@@ -65,7 +65,7 @@ def test_a_clock_that_was_ahead_hides_no_runs(clock: SandboxClock) -> None:
     assert [run.created_at for run in shown] == [now - 10]
 
 
-def test_a_list_with_too_many_pages_is_read_in_parts_in_one_tick(clock: SandboxClock) -> None:
+def test_list_with_too_many_pages_is_read_in_parts_in_one_tick(clock: SandboxClock) -> None:
     now = clock.wall()
     times = [now - 100 * number for number in range(100)]
     shown: set[str] = set()
@@ -78,7 +78,7 @@ def test_a_list_with_too_many_pages_is_read_in_parts_in_one_tick(clock: SandboxC
     assert max(late - early for early, late in pairwise(starts)) < 10_000, "nothing is skipped"
 
 
-def test_a_list_that_is_too_slow_continues_in_the_next_tick(clock: SandboxClock) -> None:
+def test_slow_list_continues_in_the_next_tick(clock: SandboxClock) -> None:
     now = clock.wall()
     times = [now - 100 * number for number in range(100)]
     shown: set[str] = set()
@@ -96,14 +96,14 @@ def test_a_list_that_is_too_slow_continues_in_the_next_tick(clock: SandboxClock)
     assert shown == {str(time) for time in times}
 
 
-def test_a_response_that_is_not_a_list_is_an_error_at_once(clock: SandboxClock) -> None:
+def test_response_that_is_not_a_list_raises_an_error_after_one_request(clock: SandboxClock) -> None:
     runs = VendorList(clock, [clock.wall() - 10], max_runs=0)
     with pytest.raises(UnexpectedResponseError):
         list(ListReader().read(runs, clock.wall() - DAY, lambda _: None, lambda: True))
     assert len(runs.requests) == 1
 
 
-def test_a_run_that_is_listed_late_is_shown(clock: SandboxClock) -> None:
+def test_run_that_the_vendor_lists_late_is_found(clock: SandboxClock) -> None:
     now = clock.wall()
     late = now - limits.LISTED_LATE + 1
     shown: list[ListedRun] = []

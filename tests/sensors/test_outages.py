@@ -1,4 +1,4 @@
-"""Deferred runs while their vendor is in trouble, beyond their time, or unknown."""
+"""Deferred runs during a vendor outage, after their timeout, or when the vendor does not find them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tests.sensors.driving import completion, deferred, reported
 from tests.vendors.prophecy_runs import pipeline
 
 pytestmark = pytest.mark.usefixtures("clock")
-LOOK = "/runs/.*/status"
+STATUS_PATH = "/runs/.*/status"
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("status", method="GET", path=LOOK, status=503, times=20),
-        Fault("status", method="GET", path=LOOK, status=401, times=8),
-        Fault("html", method="GET", path=LOOK, times=8),
-        Fault("reset", method="GET", path=LOOK, times=16),
-        Fault("missing_field", method="GET", path=LOOK, field="status", times=8),
-        Fault("not_found", method="GET", path=LOOK, times=3),
+        Fault("status", method="GET", path=STATUS_PATH, status=503, times=20),
+        Fault("status", method="GET", path=STATUS_PATH, status=401, times=8),
+        Fault("html", method="GET", path=STATUS_PATH, times=8),
+        Fault("reset", method="GET", path=STATUS_PATH, times=16),
+        Fault("missing_field", method="GET", path=STATUS_PATH, field="status", times=8),
+        Fault("not_found", method="GET", path=STATUS_PATH, times=3),
     ],
     ids=lambda fault: f"{fault.kind}{fault.status or ''}",
 )
 @pytest.mark.covers("defer.outage")
-def test_a_failed_look_is_no_failed_run(
+def test_failed_status_check_does_not_fail_a_deferred_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, fault: Fault
 ) -> None:
     asset = deferred(PROFILES)
@@ -42,7 +42,7 @@ def test_a_failed_look_is_no_failed_run(
     assert sandbox.starts(None) == 1
 
 
-def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
+def test_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=600))
@@ -50,17 +50,17 @@ def test_an_outage_has_one_line_at_its_beginning_and_one_at_its_end(
     materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 2)
-    sandbox.add_fault(Fault("status", method="GET", path=LOOK, status=503, times=30))
+    sandbox.add_fault(Fault("status", method="GET", path=STATUS_PATH, status=503, times=30))
     capfd.readouterr()
     driver.ticks(clock, 30)
-    said = capfd.readouterr().err
-    assert said.count("Status checks of rudderstack fail") == 1
-    assert said.count("Status checks of rudderstack work again") == 1
+    output = capfd.readouterr().err
+    assert output.count("Status checks of rudderstack fail") == 1
+    assert output.count("Status checks of rudderstack work again") == 1
     assert any("Status checks of rudderstack fail" in str(skipped) for skipped in driver.skipped)
 
 
 @pytest.mark.covers("defer.outage")
-def test_one_vendors_outage_delays_only_its_own_runs(
+def test_outage_of_one_vendor_delays_only_its_own_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     ill, well = deferred(PROFILES, key="ill"), deferred(TESTS, key="well")
@@ -72,7 +72,7 @@ def test_one_vendors_outage_delays_only_its_own_runs(
     assert reported(instance, "ill") == []
 
 
-def test_a_vendor_that_is_down_is_left_alone_until_the_next_tick(
+def test_polling_of_a_vendor_that_is_down_pauses_until_the_next_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(16)])
@@ -81,48 +81,50 @@ def test_a_vendor_that_is_down_is_left_alone_until_the_next_tick(
         materialize([asset], sandbox, instance, partition_key=key)
     clock.sleep(60)
     sandbox.add_fault(Fault("status", method="GET", path="^/prophecy/", status=503, times=1000))
-    asked = len(sandbox.requests("prophecy"))
+    requests_before = len(sandbox.requests("prophecy"))
     driver = completion([asset], sandbox, instance)
     driver.tick()
-    # Three in a row, each tried twice, and those that were under way beside them.
-    assert len(sandbox.requests("prophecy")) - asked <= 2 * (3 + 8)
+    # Three failures in a row, each tried twice, and the polls that ran at the same time.
+    assert len(sandbox.requests("prophecy")) - requests_before <= 2 * (3 + 8)
 
 
 @pytest.mark.covers("defer.run-lost")
-def test_a_run_that_is_unknown_for_long_is_lost(
+def test_run_that_the_vendor_does_not_find_for_long_is_reported_as_lost(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
-    sandbox.add_fault(Fault("not_found", method="GET", path=LOOK, times=10_000))
+    sandbox.add_fault(Fault("not_found", method="GET", path=STATUS_PATH, times=10_000))
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 12)
     assert "no longer known" in failure(driver.runs[0])
 
 
-def test_an_unknown_word_is_still_going_and_with_an_end_is_an_error(
+def test_unknown_status_counts_as_active_until_it_has_an_end_time(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=60))
     asset = deferred(PROFILES)
     materialize([asset], sandbox, instance)
-    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, state="hibernating", times=10_000))
+    sandbox.add_fault(Fault("unknown_state", method="GET", path=STATUS_PATH, state="hibernating", times=10_000))
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 12)
     assert not driver.runs
     sandbox.clear_faults()
-    sandbox.add_fault(Fault("unknown_state", method="GET", path=LOOK, state="hibernating", ended=True, times=10_000))
+    sandbox.add_fault(
+        Fault("unknown_state", method="GET", path=STATUS_PATH, state="hibernating", ended=True, times=10_000)
+    )
     driver.ticks(clock, 3)
     assert "hibernating" in failure(driver.runs[0])
 
 
 class TestTimeout:
     @pytest.fixture(autouse=True)
-    def endless(self, sandbox: Sandbox) -> None:
+    def long_run(self, sandbox: Sandbox) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=100_000))
 
     @pytest.mark.covers("defer.timeout")
-    def test_leaves_the_remote_run_by_default(
+    def test_leaves_the_remote_run_active_by_default(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         asset = deferred(TESTS, timeout=100)
@@ -134,7 +136,7 @@ class TestTimeout:
         assert "did not finish within" in failure(driver.runs[0])
         assert sandbox.runs()[0].state == "running"
 
-    def test_is_what_was_told_whatever_becomes_of_the_run_after_a_restart(
+    def test_stays_final_after_a_restart_when_the_run_succeeds_later(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=300))
@@ -150,7 +152,7 @@ class TestTimeout:
         assert restarted.runs == []
 
     @pytest.mark.covers("defer.timeout")
-    def test_cancels_it_if_the_user_wants(
+    def test_cancels_the_remote_run_with_on_timeout_cancel(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         asset = deferred(TESTS, timeout=100, on_timeout="cancel")
@@ -161,7 +163,7 @@ class TestTimeout:
         assert sandbox.runs()[0].state == "canceled"
 
     @pytest.mark.covers("defer.timeout-outage")
-    def test_comes_though_the_vendor_cannot_be_looked_at(
+    def test_is_reported_during_a_vendor_outage(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         asset = deferred(TESTS, timeout=100)
@@ -170,13 +172,13 @@ class TestTimeout:
         driver = completion([asset], sandbox, instance)
         driver.ticks(clock, 20, every=50)
         assert "did not finish within" in failure(driver.runs[0])
-        assert driver.skipped[-1] == "0 reported, 0 in flight", "nothing is in flight that could be in trouble"
+        assert driver.skipped[-1] == "0 reported, 0 in flight", "no run is in flight, so no outage is shown"
 
     @pytest.mark.covers("defer.timeout-outage")
-    def test_waits_for_a_vendor_that_is_down_for_a_moment(
+    def test_waits_for_the_end_of_a_short_vendor_outage(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
-        """It ended well in time, and nobody could see it."""
+        """The run succeeded before its timeout, but the outage hid that."""
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=50))
         asset = deferred(TESTS, timeout=100)
         materialize([asset], sandbox, instance)
@@ -190,7 +192,7 @@ class TestTimeout:
         assert driver.runs == []
 
 
-def test_what_one_tick_cannot_report_the_next_ones_do(
+def test_runs_beyond_the_event_limit_are_reported_by_later_ticks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_TICK_EVENTS", 1)
@@ -200,9 +202,9 @@ def test_what_one_tick_cannot_report_the_next_ones_do(
         materialize([asset], sandbox, instance, partition_key=key)
     clock.sleep(120)
     driver = completion([asset], sandbox, instance)
-    seen = []
+    reported_counts = []
     for _ in range(4):
         driver.tick()
-        seen.append(len(reported(instance, "it")))
-    assert seen == [1, 2, 3, 3]
+        reported_counts.append(len(reported(instance, "it")))
+    assert reported_counts == [1, 2, 3, 3]
     assert len(set(reported(instance, "it"))) == 3

@@ -1,4 +1,4 @@
-"""A Dagster run that is to publish an end which has been settled before it began."""
+"""Dagster runs that were requested to report an outcome, and that are superseded before they start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.sensors.test_cancellation import cancel
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def test_what_the_canceling_job_has_canceled_is_not_started_anew(
+def test_requested_retry_does_not_start_a_run_after_the_cancel_job_canceled_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(outcome="cancel"))
@@ -23,7 +23,7 @@ def test_what_the_canceling_job_has_canceled_is_not_started_anew(
     materialize([asset], sandbox, instance)
     clock.sleep(120)
     driver = completion([asset], sandbox, instance)
-    [request] = driver.evaluate().run_requests  # the sensor sees the end before the job does
+    [request] = driver.evaluate().run_requests  # the sensor finds the outcome before the job does
     assert cancel(asset, sandbox, instance, asset="it").success
     driver.launch(request)
     assert sandbox.starts(None) == 1
@@ -31,7 +31,7 @@ def test_what_the_canceling_job_has_canceled_is_not_started_anew(
     assert entries(instance, "it") == ["starting", "started", "cancel_requested", "ended"]
 
 
-def test_what_a_reexecution_has_replaced_is_not_started_once_more(
+def test_requested_retry_does_not_start_a_run_after_a_reexecution_replaced_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(PROFILES.target, [Behavior(running_seconds=5, outcome="fail"), Behavior()])
@@ -47,7 +47,7 @@ def test_what_a_reexecution_has_replaced_is_not_started_once_more(
     assert [run.success for run in driver.runs] == [True]
 
 
-def test_what_the_sensor_has_reported_after_all_is_not_reported_once_more(
+def test_requested_timeout_report_is_dropped_after_the_sensor_reported_the_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=150))
@@ -64,16 +64,16 @@ def test_what_the_sensor_has_reported_after_all_is_not_reported_once_more(
     assert len(reported(instance, "it")) == 1
 
 
-@pytest.mark.parametrize("seen", ["before", "after"])
-def test_what_is_canceled_later_than_the_job_waits_is_neither_a_failure_nor_tried_again(
-    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, seen: str
+@pytest.mark.parametrize("first_poll", ["before", "after"])
+def test_run_canceled_after_the_cancel_job_gave_up_is_not_reported_or_retried(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, first_poll: str
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600))
     asset = deferred(TESTS, retry_policy=dg.RetryPolicy(max_retries=3))
     driver = completion([asset], sandbox, instance)
     driver.tick()
     materialize([asset], sandbox, instance)
-    if seen == "before":
+    if first_poll == "before":
         driver.tick()
     sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=503, times=10_000))
     assert "did not confirm" in failure(cancel(asset, sandbox, instance, asset="it"))

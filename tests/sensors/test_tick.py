@@ -1,4 +1,4 @@
-"""How much a tick reports of each kind of outcome."""
+"""The number of runs that a tick reports, for each kind of outcome."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.sensors.test_follow_ups import after_it
 
 
 @pytest.mark.usefixtures("clock")
-@pytest.mark.parametrize("options", [{}, {"job": after_it}], ids=["alone", "with a job after each"])
-def test_many_failures_do_not_hold_successes_back(
+@pytest.mark.parametrize("options", [{}, {"job": after_it}], ids=["no follow-up job", "follow-up job"])
+def test_many_failures_do_not_delay_successes(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
@@ -32,10 +32,10 @@ def test_many_failures_do_not_hold_successes_back(
     good = deferred(TESTS, "good")
     for number in range(failures):
         materialize([bad], sandbox, instance, partition_key=str(number))
-        clock.sleep(60)  # else the next start would meet a run that is going
+        clock.sleep(60)  # otherwise the next start would find an active run
     materialize([good], sandbox, instance)
     clock.sleep(60)
     driver = completion([bad, good], sandbox, instance, **options)
     requested = [request for request in driver.tick().run_requests if request.job_name != "after_it"]
-    assert len(requested) < failures, "the rest has to wait"
+    assert len(requested) < failures, "the remaining failures wait for a later tick"
     assert len(reported(instance, "good")) == 1
