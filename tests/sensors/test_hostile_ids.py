@@ -1,4 +1,4 @@
-"""An id that no storage keeps, or no address can hold, is no id: it would fail the sensor's ticks for all vendors."""
+"""A run id that cannot be stored or put into a URL is refused: it would fail the sensor's ticks for all vendors."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tests.sensors.test_completion import JOURNEY, PIPELINE, WORKFLOW
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-@pytest.mark.parametrize("run_id", ["a\0b", "a\nb"], ids=["NUL", "a line's end"])
+@pytest.mark.parametrize("run_id", ["a\0b", "a\nb"], ids=["NUL", "line break"])
 @pytest.mark.parametrize(
     ("run", "field"),
     [(PROFILES, "runId"), (TESTS, "id"), (WORKFLOW, "id"), (PIPELINE, "runId"), (JOURNEY, "runId")],
-    ids=lambda given: type(given).__name__ if isinstance(given, RemoteRun) else "",
+    ids=lambda param: type(param).__name__ if isinstance(param, RemoteRun) else "",
 )
-def test_an_id_that_cannot_be_kept_is_refused(
+def test_id_that_cannot_be_stored_is_refused(
     sandbox: Sandbox, instance: dg.DagsterInstance, run: RemoteRun, field: str, run_id: str
 ) -> None:
     sandbox.add_fault(Fault("wrong_type", method="POST", field=field, value=run_id))
     materialize([deferred(run)], sandbox, instance)
     assert sandbox.starts(None) == 1
-    # A vendor that finds what a lost start has begun tells the id that it is known by.
-    assert noted(instance) <= {None, sandbox.runs()[0].id}
+    # If the vendor finds the run of a lost start, it returns the actual run id.
+    assert recorded_ids(instance) <= {None, sandbox.runs()[0].id}
 
 
-def noted(instance: dg.DagsterInstance) -> set[str | None]:
-    """The ids in the ledger."""
+def recorded_ids(instance: dg.DagsterInstance) -> set[str | None]:
+    """Return the run ids in the ledger."""
     records = instance.fetch_observations(dg.AssetKey("it"), limit=100).records
     return {entry_of(record).run_id for record in records}

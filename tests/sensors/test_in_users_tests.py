@@ -1,4 +1,4 @@
-"""Sensors as a user's test calls them, and assets that were wiped while a run of them was active."""
+"""Sensors called as in a user's tests, and assets that are wiped while one of their runs is active."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def from_definitions(sensor: dg.SensorDefinition, defs: dg.Definitions, resource
     return {"definitions": defs}
 
 
-def given(sensor: dg.SensorDefinition, defs: dg.Definitions, resources: Any) -> dict[str, Any]:
+def from_resources(sensor: dg.SensorDefinition, defs: dg.Definitions, resources: Any) -> dict[str, Any]:
     return {"resources": {"testgen": resources["testgen"]}}
 
 
-def given_over_definitions(sensor: dg.SensorDefinition, defs: dg.Definitions, resources: Any) -> dict[str, Any]:
+def from_resources_and_definitions(sensor: dg.SensorDefinition, defs: dg.Definitions, resources: Any) -> dict[str, Any]:
     return {"definitions": defs, "resources": {"testgen": resources["testgen"]}}
 
 
-def called(sensor: dg.SensorDefinition, context: dg.SensorEvaluationContext) -> tuple[str | None, list[Any]]:
+def by_direct_call(sensor: dg.SensorDefinition, context: dg.SensorEvaluationContext) -> tuple[str | None, list[Any]]:
     result: Any = sensor(context)
     return result.cursor, list(result.asset_events or [])
 
 
-def evaluated(sensor: dg.SensorDefinition, context: dg.SensorEvaluationContext) -> tuple[str | None, list[Any]]:
+def by_evaluate_tick(sensor: dg.SensorDefinition, context: dg.SensorEvaluationContext) -> tuple[str | None, list[Any]]:
     data = sensor.evaluate_tick(context)
     return data.cursor, list(data.asset_events or [])
 
@@ -41,16 +41,16 @@ def evaluated(sensor: dg.SensorDefinition, context: dg.SensorEvaluationContext) 
 @pytest.mark.parametrize(
     ("arguments", "call"),
     [
-        pytest.param(from_definitions, called, marks=pytest.mark.fixes("6.14")),
-        pytest.param(from_definitions, evaluated, marks=pytest.mark.fixes("6.14")),
-        pytest.param(given, called, marks=pytest.mark.fixes("6.14")),
-        pytest.param(given_over_definitions, called, marks=pytest.mark.fixes("6.14")),
-        (given, evaluated),
-        (given_over_definitions, evaluated),
+        pytest.param(from_definitions, by_direct_call, marks=pytest.mark.fixes("6.14")),
+        pytest.param(from_definitions, by_evaluate_tick, marks=pytest.mark.fixes("6.14")),
+        pytest.param(from_resources, by_direct_call, marks=pytest.mark.fixes("6.14")),
+        pytest.param(from_resources_and_definitions, by_direct_call, marks=pytest.mark.fixes("6.14")),
+        (from_resources, by_evaluate_tick),
+        (from_resources_and_definitions, by_evaluate_tick),
     ],
 )
 @pytest.mark.parametrize("build", [build_completion_sensor, build_observation_sensor])
-def test_a_sensor_is_called_with_a_context(
+def test_sensor_can_be_called_with_a_context(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, build: Any, arguments: Any, call: Any
 ) -> None:
     asset = deferred(TESTS, "quality")
@@ -74,7 +74,7 @@ def test_a_sensor_is_called_with_a_context(
     ]
 
 
-def test_a_context_without_resources_says_what_to_pass(instance: dg.DagsterInstance) -> None:
+def test_context_without_resources_raises_an_error_that_says_what_to_pass(instance: dg.DagsterInstance) -> None:
     sensor = build_completion_sensor([deferred(TESTS, "quality")])
     with (
         dg.build_sensor_context(instance=instance) as context,
@@ -86,7 +86,7 @@ def test_a_context_without_resources_says_what_to_pass(instance: dg.DagsterInsta
 @pytest.mark.fixes("6.14")
 @pytest.mark.parametrize("outcome", ["succeed", "fail"])
 @pytest.mark.covers("defer.wiped")
-def test_a_run_of_a_wiped_asset_is_named_and_followed_to_its_end(
+def test_active_run_of_a_wiped_asset_is_logged_and_still_reported(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,

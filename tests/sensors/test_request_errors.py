@@ -1,4 +1,4 @@
-"""What Dagster's definitions refuse, and what is an error of code while a Dagster run is prepared."""
+"""Errors in a user's code while the sensor prepares a Dagster run."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 @pytest.mark.fixes("6.8")
 @pytest.mark.covers("defer.request-error")
-def test_an_error_of_code_shows_its_traceback_and_loses_no_end(
+def test_code_error_is_logged_with_its_traceback_and_the_failure_is_reported_later(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Odd(dg.StaticPartitionsDefinition):
-        """Has a bug now and then."""
+    class BuggyPartitions(dg.StaticPartitionsDefinition):
+        """A partitions definition with an intermittent bug."""
 
         broken = False
 
         def has_partition_key(self, *args: Any, **options: Any) -> bool:
-            if Odd.broken:
+            if BuggyPartitions.broken:
                 raise ZeroDivisionError("a bug in a partitions definition")
             return super().has_partition_key(*args, **options)
 
     sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail", error="the warehouse broke"))
-    odd, other = deferred(PROFILES, "odd", partitions_def=Odd(["a", "b"])), deferred(TESTS, "other")
-    materialize([odd], sandbox, instance, partition_key="a")
-    driver = completion([odd, other], sandbox, instance)
-    Odd.broken = True
+    buggy, other = deferred(PROFILES, "odd", partitions_def=BuggyPartitions(["a", "b"])), deferred(TESTS, "other")
+    materialize([buggy], sandbox, instance, partition_key="a")
+    driver = completion([buggy, other], sandbox, instance)
+    BuggyPartitions.broken = True
     materialize([other], sandbox, instance)
     capfd.readouterr()
     driver.ticks(clock, 10)
-    said = capfd.readouterr().err
-    assert said.count("a bug in a partitions definition") >= 1
-    assert said.count("Traceback") == 1
-    assert len(reported(instance, "other")) == 1  # it holds up no others
-    assert observed_failures(instance, "odd") == []  # the end is not reported without an alert
-    assert driver.failed  # an idle tick is red
-    Odd.broken = False
+    output = capfd.readouterr().err
+    assert output.count("a bug in a partitions definition") >= 1
+    assert output.count("Traceback") == 1
+    assert len(reported(instance, "other")) == 1  # other runs are not delayed
+    assert observed_failures(instance, "odd") == []  # the failure is not reported without an alert
+    assert driver.failed  # an idle tick fails
+    BuggyPartitions.broken = False
     driver.ticks(clock, 5)
     [run] = driver.runs
     assert "the warehouse broke" in failure(run)

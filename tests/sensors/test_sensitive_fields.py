@@ -1,4 +1,4 @@
-"""What may name a person, or hold a secret, is nowhere in what is kept of a deferred run."""
+"""Personal data and secrets in a run's fields are not stored with a deferred run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.parametrize("outcome", ["succeed", "fail"])
-def test_neither_in_events_nor_in_tags_nor_in_the_cursor(
+def test_sensitive_fields_are_not_stored_in_events_tags_or_the_cursor(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, outcome: str
 ) -> None:
     journey = SegmentflowJourneyRun(
@@ -33,15 +33,15 @@ def test_neither_in_events_nor_in_tags_nor_in_the_cursor(
     assert "started" in entries(instance, "pipe")
     driver = completion(assets, sandbox, instance)
     driver.ticks(clock, 12)
-    kept = [driver.cursor, *driver.skipped]
+    stored_texts = [driver.cursor, *driver.skipped]
     for key in ("mail", "pipe"):
         records = [
             *instance.fetch_observations(dg.AssetKey(key), limit=1000).records,
             *instance.fetch_materializations(dg.AssetKey(key), limit=1000).records,
         ]
         assert records
-        kept += [str(record.event_log_entry) for record in records]
+        stored_texts += [str(record.event_log_entry) for record in records]
     for run in instance.get_runs():
-        kept += [str(run.tags), str(run.run_config), *map(str, instance.all_logs(run.run_id))]
+        stored_texts += [str(run.tags), str(run.run_config), *map(str, instance.all_logs(run.run_id))]
     for secret in ("ada@example.com", "hush-hush"):
-        assert not [text for text in kept if secret in str(text)]
+        assert not [text for text in stored_texts if secret in str(text)]

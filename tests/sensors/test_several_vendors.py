@@ -1,4 +1,4 @@
-"""One sensor and one cancel job over several vendors, one of which cannot be used."""
+"""A sensor and a cancel job for several vendors, one of which cannot be used."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def both(sandbox: Sandbox, instance: dg.DagsterInstance, **resources: Any) -> tu
 
 
 def daemon_ticks(driver: Driver, clock: SandboxClock, count: int) -> list[str]:
-    """As `Driver.ticks`; what the failed ones said."""
-    said = []
+    """Run ticks as `Driver.ticks` does, and return the messages of the failed ones."""
+    messages = []
     for _ in range(count):
         try:
             driver.tick()
         except Exception as error:
-            said.append(str(error))
+            messages.append(str(error))
         clock.sleep(10)
-    return said
+    return messages
 
 
 @pytest.mark.fixes("6.13")
 @pytest.mark.covers("defer.one-vendor-fails")
-def test_an_unset_variable_of_one_vendor_does_not_hold_up_the_others(
+def test_unset_variable_of_one_vendor_does_not_delay_other_vendors(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver, _ = both(sandbox, instance, testgen=unset_testgen(sandbox))
@@ -60,7 +60,7 @@ def test_an_unset_variable_of_one_vendor_does_not_hold_up_the_others(
     assert len(reported(instance, "features")) == 1
     assert reported(instance, "quality") == []
     assert failed  # a tick that has nothing to report fails
-    assert all("'testgen'" in said and UNSET in said for said in failed)
+    assert all("'testgen'" in message and UNSET in message for message in failed)
     assert any(UNSET in str(skipped) for skipped in driver.skipped)
     monkeypatch.setenv(UNSET, well_known.TESTGEN_TOKEN)
     daemon_ticks(driver, clock, 12)
@@ -70,17 +70,17 @@ def test_an_unset_variable_of_one_vendor_does_not_hold_up_the_others(
 
 @pytest.mark.fixes("6.13")
 @pytest.mark.covers("defer.one-vendor-fails")
-def test_a_lasting_401_of_one_vendor_fails_idle_ticks_and_holds_up_no_end(
+def test_lasting_401_of_one_vendor_fails_idle_ticks_and_delays_no_reports(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     for run in (PROFILES, TESTS):
         sandbox.set_behavior(run.target, Behavior(running_seconds=400))
     driver, _ = both(sandbox, instance)
     sandbox.add_fault(Fault("status", method="GET", path="/testgen/", status=401))
-    assert not daemon_ticks(driver, clock, 5)  # it may pass
+    assert not daemon_ticks(driver, clock, 5)  # the problem may be temporary
     failed = daemon_ticks(driver, clock, 30)
     assert len(failed) >= 15
-    assert all("testgen" in said and "401" in said for said in failed)
+    assert all("testgen" in message and "401" in message for message in failed)
     daemon_ticks(driver, clock, 12)
     assert len(reported(instance, "features")) == 1
     sandbox.clear_faults()
@@ -90,43 +90,43 @@ def test_a_lasting_401_of_one_vendor_fails_idle_ticks_and_holds_up_no_end(
 
 
 @pytest.mark.covers("defer.one-vendor-fails-busy")
-def test_a_tick_fails_within_five_minutes_even_if_there_is_always_something_to_report() -> None:
+def test_busy_sensor_fails_a_tick_every_five_minutes_during_a_lasting_problem() -> None:
     from dagster_runs.sensors.outages import Alarm, LastingProblem
     from dagster_runs.transport.clock import current_clock
 
     alarm, failed = Alarm(), []
     clock = current_clock()
-    begun = clock.wall()
+    started_at = clock.wall()
     for _ in range(100):
         try:
             alarm.check_before_reporting(["testgen is refused"])
             alarm.check_after_reporting(["testgen is refused"], is_idle=False)
         except LastingProblem:
-            failed.append(clock.wall() - begun)
+            failed.append(clock.wall() - started_at)
         clock.sleep(10)
-    assert [round(at) for at in failed] == [300, 600, 900]
+    assert [round(seconds) for seconds in failed] == [300, 600, 900]
 
 
-def test_ticks_that_are_far_apart_do_not_all_fail() -> None:
+def test_infrequent_ticks_do_not_all_fail_during_a_lasting_problem() -> None:
     from dagster_runs.sensors.outages import Alarm, LastingProblem
     from dagster_runs.transport.clock import current_clock
 
-    alarm, outcomes = Alarm(), []
+    alarm, results = Alarm(), []
     for _ in range(6):
         current_clock().sleep(900)
         try:
             alarm.check_before_reporting(["testgen is refused"])
             alarm.check_after_reporting(["testgen is refused"], is_idle=True)
-            outcomes.append("stored")
+            results.append("stored")
         except LastingProblem:
-            outcomes.append("failed")
-    assert outcomes.count("stored") >= 2
-    assert outcomes.count("failed") >= 3
+            results.append("failed")
+    assert results.count("stored") >= 2
+    assert results.count("failed") >= 3
 
 
 @pytest.mark.fixes("6.13")
 @pytest.mark.covers("defer.one-vendor-fails-elsewhere")
-def test_observation_of_another_vendor_goes_on(
+def test_observation_of_other_vendors_continues_when_one_has_an_unset_variable(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     run = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS, workflow_name="Couriers")
@@ -136,18 +136,18 @@ def test_observation_of_another_vendor_goes_on(
     )
     driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources={"amperity": amperity})
     failed = daemon_ticks(driver, clock, 1)
-    begun = sandbox.start_run(TESTS.target)
+    run_started = sandbox.start_run(TESTS.target)
     for _ in range(10):
         failed += daemon_ticks(driver, clock, 1)
         clock.sleep(50)
-    assert reported(instance, "quality") == [begun.id]
+    assert reported(instance, "quality") == [run_started.id]
     assert failed
-    assert all(UNSET in said for said in failed)
+    assert all(UNSET in message for message in failed)
 
 
 @pytest.mark.fixes("6.13")
 @pytest.mark.covers("defer.one-vendor-fails-elsewhere")
-def test_a_lasting_401_fails_idle_ticks_of_observation(
+def test_lasting_401_fails_idle_ticks_of_the_observation_sensor(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([deferred(TESTS)], sandbox, instance)
@@ -157,7 +157,7 @@ def test_a_lasting_401_fails_idle_ticks_of_observation(
         failed += daemon_ticks(driver, clock, 1)
         clock.sleep(50)
     assert len(failed) >= 4
-    assert all("401" in said for said in failed)
+    assert all("401" in message for message in failed)
     sandbox.clear_faults()
     run = sandbox.start_run(TESTS.target)
     for _ in range(4):
@@ -168,7 +168,7 @@ def test_a_lasting_401_fails_idle_ticks_of_observation(
 
 @pytest.mark.fixes("6.13")
 @pytest.mark.covers("defer.one-vendor-fails-elsewhere")
-def test_a_cancel_job_needs_no_resource_but_that_of_the_asset(
+def test_cancel_job_needs_only_the_resource_of_the_asset(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     for run in (PROFILES, TESTS):
@@ -184,7 +184,7 @@ def test_a_cancel_job_needs_no_resource_but_that_of_the_asset(
     assert [run.state for run in sandbox.runs("testgen")] == ["canceled"]
 
 
-def test_a_cancel_job_without_the_assets_resource_names_it(
+def test_cancel_job_error_names_the_missing_resource(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=4000))

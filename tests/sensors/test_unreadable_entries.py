@@ -1,4 +1,4 @@
-"""One entry of a vendor's list that cannot be read stops neither of the sensors."""
+"""An unreadable entry in a vendor's list does not stop the completion sensor or the observation sensor."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from tests.vendors.test_unreadable_entries import ODD, WITH_AN_ID, odd
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def watched(sandbox: Sandbox, clock: SandboxClock, vendor: str) -> tuple[RemoteRun[Any], str, dict[str, Any]]:
-    """What is observed at the vendor, what else runs there, and the resources."""
-    # A limit on requests goes by real time, which these tests do not wait for.
+def observed_run(sandbox: Sandbox, clock: SandboxClock, vendor: str) -> tuple[RemoteRun[Any], str, dict[str, Any]]:
+    """Return the observed run, the target of another run at the same vendor, and the resources."""
+    # The rate limit uses real time, which these tests do not wait for.
     resources = sandbox_resources(sandbox.url, requests_per_second=None)
     if vendor == "testgen":
         return TESTS, well_known.SUITE_ORDERS, resources
@@ -33,40 +33,40 @@ def watched(sandbox: Sandbox, clock: SandboxClock, vendor: str) -> tuple[RemoteR
 @pytest.mark.parametrize(("field", "value"), ODD[::2])
 @pytest.mark.parametrize("vendor", ["testgen", "amperity"])
 @pytest.mark.covers("observe.unreadable-entry")
-def test_another_persons_entry_stops_no_observation(
+def test_unreadable_entry_does_not_stop_the_observation_of_other_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str, field: str, value: Any
 ) -> None:
-    run, other, resources = watched(sandbox, clock, vendor)
+    run, other, resources = observed_run(sandbox, clock, vendor)
     driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
-    wanted = sandbox.start_run(run.target, source="ui")
+    external_run = sandbox.start_run(run.target, source="ui")
     sandbox.start_run(other, source="ui")  # the newest is listed first
     sandbox.add_fault(odd(vendor, field, value))
     driver.ticks(clock, 8, every=60)
-    assert reported(instance, "it") == [wanted.id]
-    assert all("tried again" not in str(said) and "answered" not in str(said) for said in driver.skipped)
+    assert reported(instance, "it") == [external_run.id]
+    assert all("tried again" not in str(message) and "answered" not in str(message) for message in driver.skipped)
 
 
 @pytest.mark.parametrize("vendor", ["testgen", "amperity"])
-def test_an_entry_that_becomes_readable_is_reported(
+def test_run_is_reported_when_its_entry_becomes_readable(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str
 ) -> None:
-    run, _, resources = watched(sandbox, clock, vendor)
+    run, _, resources = observed_run(sandbox, clock, vendor)
     driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
-    wanted = sandbox.start_run(run.target, source="ui")
+    external_run = sandbox.start_run(run.target, source="ui")
     sandbox.add_fault(odd(vendor, "state"))
     driver.ticks(clock, 5, every=60)
     assert reported(instance, "it") == []
     sandbox.clear_faults()
     driver.ticks(clock, 5, every=60)
-    assert reported(instance, "it") == [wanted.id]
+    assert reported(instance, "it") == [external_run.id]
 
 
 @pytest.mark.parametrize("vendor", ["testgen", "amperity"])
-def test_an_entry_that_stays_unreadable_is_given_up_after_an_hour(
+def test_run_whose_entry_stays_unreadable_is_dropped_after_an_hour(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str
 ) -> None:
-    # A run that is not known keeps the list being read from its creation on.
-    run, _, resources = watched(sandbox, clock, vendor)
+    # An unidentified run keeps the list being read from that run's creation.
+    run, _, resources = observed_run(sandbox, clock, vendor)
     driver = observing([build_remote_run_asset(run, key="it")], sandbox, instance, resources=resources)
     sandbox.start_run(run.target, source="ui")
     sandbox.add_fault(odd(vendor, "state"))
@@ -79,7 +79,7 @@ def test_an_entry_that_stays_unreadable_is_given_up_after_an_hour(
 @pytest.mark.parametrize(("field", "value"), WITH_AN_ID[:2])
 @pytest.mark.parametrize("vendor", ["testgen", "amperity"])
 @pytest.mark.covers("observe.unreadable-entry")
-def test_a_deferred_run_with_such_an_entry_is_polled_by_itself(
+def test_deferred_run_with_an_unreadable_entry_is_polled_individually(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, vendor: str, field: str, value: Any
 ) -> None:
     target = {"testgen": TESTS.target, "amperity": well_known.AMPERITY_COURIERS}[vendor]

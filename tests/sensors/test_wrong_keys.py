@@ -1,4 +1,4 @@
-"""Assets that got other keys when they were loaded, while a sensor or a job still has them under the old ones."""
+"""Assets whose keys were changed at load, while a sensor or a job still uses the old keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.sensors.driving import deferred
 SUITE = TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN)
 
 
-def loaded(key_prefix: str | None, **definitions: Any) -> tuple[list[Any], dg.AssetsDefinition]:
+def load_assets(key_prefix: str | None, **definitions: Any) -> tuple[list[Any], dg.AssetsDefinition]:
     module = ModuleType("quality")
     module.orders = deferred(SUITE, "orders")  # type: ignore[attr-defined]
     return list(dg.load_assets_from_modules([module], key_prefix=key_prefix)), module.orders
@@ -32,8 +32,8 @@ def afterwards() -> None: ...
     "build", [pytest.param(build_observation_sensor, marks=pytest.mark.fixes("6.6")), build_completion_sensor]
 )
 @pytest.mark.covers("defer.wrong-keys")
-def test_are_refused_at_load(build: Any, job: Any) -> None:
-    assets, orders = loaded("prod")
+def test_assets_under_their_old_keys_are_refused_at_load(build: Any, job: Any) -> None:
+    assets, orders = load_assets("prod")
     sensor = build([orders], job=job)
     defs = dg.Definitions(assets=assets, sensors=[sensor], resources=sandbox_resources("http://127.0.0.1:1"))
     with pytest.raises(dg.DagsterInvalidDefinitionError):
@@ -43,8 +43,8 @@ def test_are_refused_at_load(build: Any, job: Any) -> None:
 @pytest.mark.parametrize("job", [None, afterwards], ids=["no job", "a job"])
 @pytest.mark.parametrize("key_prefix", [None, "prod"])
 @pytest.mark.parametrize("build", [build_observation_sensor, build_completion_sensor])
-def test_the_loaded_assets_are_taken(build: Any, key_prefix: str | None, job: Any) -> None:
-    assets, _ = loaded(key_prefix)
+def test_loaded_assets_are_accepted(build: Any, key_prefix: str | None, job: Any) -> None:
+    assets, _ = load_assets(key_prefix)
     sensor = build(assets, job=job)
     defs = dg.Definitions(assets=assets, sensors=[sensor], resources=sandbox_resources("http://127.0.0.1:1"))
     dg.Definitions.validate_loadable(defs)
@@ -54,10 +54,10 @@ def test_the_loaded_assets_are_taken(build: Any, key_prefix: str | None, job: An
 @pytest.mark.fixes("6.6")
 @pytest.mark.parametrize("build", [build_observation_sensor, build_completion_sensor])
 @pytest.mark.covers("defer.wrong-keys")
-def test_are_refused_by_a_tick_with_other_definitions(
+def test_assets_under_their_old_keys_are_refused_by_a_tick_with_definitions(
     build: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    assets, orders = loaded("prod")
+    assets, orders = load_assets("prod")
     resources = sandbox_resources(sandbox.url)
     sensor, defs = build([orders]), dg.Definitions(assets=assets, resources=resources)
     with (
@@ -69,7 +69,7 @@ def test_are_refused_by_a_tick_with_other_definitions(
         sensor.evaluate_tick(context)
 
 
-def test_a_job_for_others_runs_is_requested_as_before(
+def test_follow_up_job_for_external_runs_is_still_requested(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
@@ -90,12 +90,12 @@ def test_a_job_for_others_runs_is_requested_as_before(
     assert requested == ["afterwards"]
 
 
-def test_a_cancel_job_says_that_the_asset_has_another_key(
+def test_cancel_job_error_mentions_the_key_prefix(
     sandbox: Sandbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dagster_runs.sensors.registry import check_defined, resolve_assets
 
-    assets, orders = loaded("prod")
+    assets, orders = load_assets("prod")
     build_cancel_job([orders])
     repository = dg.Definitions(assets=assets, resources=sandbox_resources(sandbox.url)).get_repository_def()
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="key_prefix"):
