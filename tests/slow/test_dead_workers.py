@@ -1,4 +1,4 @@
-"""Dagster runs that were to publish an end, and whose worker died: without run monitoring Dagster never ends them."""
+"""Dagster runs that report an outcome, and whose worker dies: without run monitoring, they stay STARTED forever."""
 
 from __future__ import annotations
 
@@ -21,33 +21,38 @@ HOUR = 3600.0
 
 @pytest.fixture
 def kill(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let the workers of the next finishing runs die: what they would have stored from a certain event on is not."""
+    """Kill the workers of the next reporting runs: their events are dropped from a given event on."""
     store = dg.DagsterInstance.handle_new_event
     dead: set[str] = set()
-    left = [0]
-    at = [""]
+    remaining = [0]
+    event_type = [""]
 
-    def handle(instance: Any, event: Any, **options: Any) -> Any:
+    def handle_unless_dead(instance: Any, event: Any, **options: Any) -> Any:
         kind = event.dagster_event.event_type_value if event.dagster_event is not None else ""
-        if left[0] and kind == at[0] and event.run_id not in dead and _finishes(instance, event.run_id):
-            left[0] -= 1
+        if (
+            remaining[0]
+            and kind == event_type[0]
+            and event.run_id not in dead
+            and _is_reporting_run(instance, event.run_id)
+        ):
+            remaining[0] -= 1
             dead.add(event.run_id)
         return None if event.run_id in dead else store(instance, event, **options)
 
-    monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", handle)
+    monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", handle_unless_dead)
 
     def kill_next(count: int = 1, event: str = "PIPELINE_FAILURE") -> None:
-        left[0], at[0] = count, event
+        remaining[0], event_type[0] = count, event
 
     return kill_next
 
 
-def _finishes(instance: dg.DagsterInstance, run_id: str) -> bool:
+def _is_reporting_run(instance: dg.DagsterInstance, run_id: str) -> bool:
     run = instance.get_run_by_id(run_id)
     return run is not None and "dagster_runs/finishes" in run.tags
 
 
-def failed(run: RemoteRun, sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> Driver:
+def failed_run(run: RemoteRun, sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any) -> Driver:
     sandbox.set_behavior(run.target.rpartition("/")[2], Behavior(outcome="fail", error="the warehouse broke"))
     asset = deferred(run, **options)
     materialize([asset], sandbox, instance)
@@ -63,7 +68,7 @@ def statuses(driver: Driver) -> list[str]:
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: type(run).__name__)
 @pytest.mark.parametrize("restarts", [False, True], ids=["same code server", "new code server"])
 @pytest.mark.covers("defer.worker-dies")
-def test_another_run_publishes_the_end_and_fails(
+def test_second_dagster_run_reports_the_failure_after_a_worker_died(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
@@ -71,14 +76,14 @@ def test_another_run_publishes_the_end_and_fails(
     run: RemoteRun,
     restarts: bool,
 ) -> None:
-    driver = failed(run, sandbox, instance)
+    driver = failed_run(run, sandbox, instance)
     kill()
     while not driver.runs:
         driver.ticks(clock, 1)
     if restarts:
-        after = completion([deferred(run)], sandbox, instance)
-        after.cursor, after.run_keys, after.runs = driver.cursor, driver.run_keys, driver.runs
-        driver = after
+        restarted = completion([deferred(run)], sandbox, instance)
+        restarted.cursor, restarted.run_keys, restarted.runs = driver.cursor, driver.run_keys, driver.runs
+        driver = restarted
     driver.ticks(clock, 10, every=30)
     assert statuses(driver) == ["STARTED"]  # it may still be alive
     driver.ticks(clock, 15, every=60)
@@ -91,10 +96,10 @@ def test_another_run_publishes_the_end_and_fails(
 
 
 @pytest.mark.fixes("6.17")
-def test_a_run_that_died_before_it_published_anything_is_replaced_after_its_time(
+def test_dagster_run_that_died_before_reporting_is_replaced_after_the_timeout(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kill: Callable[..., None]
 ) -> None:
-    driver = failed(PROFILES, sandbox, instance, timeout=HOUR)
+    driver = failed_run(PROFILES, sandbox, instance, timeout=HOUR)
     kill(event="STEP_START")
     driver.ticks(clock, 5)
     driver.ticks(clock, 30, every=300)
@@ -103,7 +108,7 @@ def test_a_run_that_died_before_it_published_anything_is_replaced_after_its_time
     assert sandbox.starts(None) == 1
 
 
-def test_the_replacement_never_starts_a_run(
+def test_replacement_never_starts_a_remote_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kill: Callable[..., None]
 ) -> None:
     policy = dg.RetryPolicy(max_retries=3, delay=0)
@@ -114,22 +119,22 @@ def test_the_replacement_never_starts_a_run(
     kill(event="STEP_UP_FOR_RETRY")
     while not driver.runs:
         driver.ticks(clock, 1)
-    # In process, what is dead goes on unseen: it may start a run of its own, whose entries are not stored.
-    started = sandbox.starts(None)
+    # In process, the dead worker continues: it may start a run, but its ledger entries are not stored.
+    starts_before = sandbox.starts(None)
     driver.ticks(clock, 30, every=60)
     assert statuses(driver) == ["STARTED", "FAILURE"]
-    assert sandbox.starts(None) == started
+    assert sandbox.starts(None) == starts_before
 
 
 @pytest.mark.fixes("6.17")
-def test_at_most_three_runs_are_requested(
+def test_at_most_three_dagster_runs_are_requested(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
     kill: Callable[..., None],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    driver = failed(PROFILES, sandbox, instance)
+    driver = failed_run(PROFILES, sandbox, instance)
     kill(100)
     driver.ticks(clock, 90, every=60)
     assert statuses(driver) == ["STARTED"] * 3
@@ -137,16 +142,16 @@ def test_at_most_three_runs_are_requested(
     assert sandbox.starts(None) == 1
 
 
-def test_a_run_that_dagster_has_ended_meanwhile_is_not_replaced(
+def test_dagster_run_that_dagster_marked_as_failed_is_not_replaced(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kill: Callable[..., None]
 ) -> None:
-    driver = failed(PROFILES, sandbox, instance)
+    driver = failed_run(PROFILES, sandbox, instance)
     kill()
     while not driver.runs:
         driver.ticks(clock, 1)
     dead = instance.get_run_by_id(driver.runs[0].run_id)
     assert dead is not None
-    # As run monitoring does. Through the storage, as events of the dead are dropped here.
+    # As run monitoring does, but through the storage, since this test drops the events of dead workers.
     instance.run_storage.handle_run_event(dead.run_id, dg.DagsterEvent("PIPELINE_FAILURE", dead.job_name), None)
     driver.ticks(clock, 30, every=60)
     assert statuses(driver) == ["FAILURE"]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 COURIERS = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
 PARTITIONS = dg.StaticPartitionsDefinition(["x", "y", "z"])
 TESTGEN_LIST, AMPERITY_LIST = "/projects/.*/jobs", "/workflow/runs$"
-FAILING = [
+FAULTS = [
     Fault("html", method="GET", path=TESTGEN_LIST),
     Fault("status", method="GET", path=TESTGEN_LIST, status=422),
     Fault("status", method="GET", path=TESTGEN_LIST, status=403),
@@ -25,7 +25,7 @@ FAILING = [
 ]
 
 
-def in_flight(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> Driver:
+def defer_runs(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> Driver:
     sandbox.set_behavior(run.target.rpartition("/")[2], Behavior(running_seconds=900))
     asset = deferred(run, partitions_def=PARTITIONS)
     for key in PARTITIONS.get_partition_keys():
@@ -34,27 +34,27 @@ def in_flight(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> Drive
 
 
 @pytest.mark.fixes("6.8")
-@pytest.mark.parametrize("fault", FAILING, ids=lambda fault: f"{fault.kind}{fault.status or ''}")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}{fault.status or ''}")
 @pytest.mark.covers("defer.list-fails")
-def test_is_logged_when_it_begins_and_when_it_ends(
+def test_failing_list_is_logged_when_it_begins_to_fail_and_when_it_works_again(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
     capfd: pytest.CaptureFixture[str],
     fault: Fault,
 ) -> None:
-    driver = in_flight(TESTS, sandbox, instance)
+    driver = defer_runs(TESTS, sandbox, instance)
     sandbox.add_fault(fault)
     capfd.readouterr()
     driver.ticks(clock, 12)
-    said = capfd.readouterr().err
-    assert said.count("The runs of testgen cannot be listed, so each run is polled individually") == 1
-    assert "Status checks of" not in said
+    output = capfd.readouterr().err
+    assert output.count("The runs of testgen cannot be listed, so each run is polled individually") == 1
+    assert "Status checks of" not in output
     assert "cannot be listed" in str(driver.skipped[-1])
     sandbox.clear_faults()
     driver.ticks(clock, 12)
-    said = capfd.readouterr().err
-    assert said.count("The runs of testgen can be listed again") == 1
+    output = capfd.readouterr().err
+    assert output.count("The runs of testgen can be listed again") == 1
     assert "cannot be listed" not in str(driver.skipped[-1])
     driver.ticks(clock, 80)
     assert len(reported(instance, "it")) == 3
@@ -62,14 +62,14 @@ def test_is_logged_when_it_begins_and_when_it_ends(
 
 @pytest.mark.fixes("6.8")
 @pytest.mark.covers("defer.list-fails")
-def test_an_error_of_code_in_the_list_shows_its_traceback_once(
+def test_code_error_in_the_list_is_logged_once_with_its_traceback(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    driver = in_flight(TESTS, sandbox, instance)
+    driver = defer_runs(TESTS, sandbox, instance)
 
     def list_runs(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("a bug in the list")
@@ -77,17 +77,17 @@ def test_an_error_of_code_in_the_list_shows_its_traceback_once(
     monkeypatch.setattr(TestGenResource, "list_runs", list_runs)
     capfd.readouterr()
     driver.ticks(clock, 12)
-    said = capfd.readouterr().err
-    assert said.count("Traceback") == 1
-    assert said.count("in list_runs") == 1
+    output = capfd.readouterr().err
+    assert output.count("Traceback") == 1
+    assert output.count("in list_runs") == 1
     assert "a bug in the list" in str(driver.skipped[-1])
 
 
 @pytest.mark.fixes("6.8")
-def test_the_list_of_finished_runs_is_html(
+def test_html_response_for_the_finished_list_is_logged_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    driver = in_flight(COURIERS, sandbox, instance)
+    driver = defer_runs(COURIERS, sandbox, instance)
     sandbox.add_fault(Fault("html", method="GET", path=AMPERITY_LIST))
     capfd.readouterr()
     driver.ticks(clock, 12)
@@ -95,35 +95,35 @@ def test_the_list_of_finished_runs_is_html(
 
 
 @pytest.mark.fixes("6.8")
-def test_a_server_without_the_filter_for_finished_runs_is_no_failure_and_not_asked_again_for_a_while(
+def test_server_that_refuses_the_finished_filter_is_not_an_error_and_is_not_retried_soon(
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     clock: SandboxClock,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[float] = []
+    list_times: list[float] = []
     list_workflows = AmperityResource.list_workflows
 
     def filtered(resource: AmperityResource, **filters: str) -> Any:
         if "ended_from" in filters:
-            asked.append(clock.wall())
+            list_times.append(clock.wall())
             sandbox.add_fault(Fault("status", method="GET", path=AMPERITY_LIST, status=422, times=1))
         return list_workflows(resource, **filters)
 
     monkeypatch.setattr(AmperityResource, "list_workflows", filtered)
-    driver = in_flight(COURIERS, sandbox, instance)
+    driver = defer_runs(COURIERS, sandbox, instance)
     capfd.readouterr()
     driver.ticks(clock, 20)
-    said = capfd.readouterr().err
-    assert said.count("The finished runs of amperity are not listed by the vendor") == 1
-    assert "cannot be listed" not in said
-    assert len(asked) == 1
+    output = capfd.readouterr().err
+    assert output.count("The finished runs of amperity are not listed by the vendor") == 1
+    assert "cannot be listed" not in output
+    assert len(list_times) == 1
 
 
 @pytest.mark.fixes("6.8")
 @pytest.mark.covers("observe.list-fails")
-def test_observation_logs_it_once_and_shows_it_in_each_tick(
+def test_observation_logs_a_failing_list_once_and_shows_it_in_each_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     driver = observing([deferred(TESTS)], sandbox, instance)

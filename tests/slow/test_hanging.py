@@ -1,4 +1,4 @@
-"""Deferred runs of a vendor whose answers take longer than a tick: in real time."""
+"""Deferred runs of a vendor whose responses take longer than a tick, in real time."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.covers("defer.outage")
-def test_a_vendor_that_hangs_is_waited_for_once(
+def test_vendor_that_hangs_delays_only_one_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes the whole time for looks of one tick; the next ones tell the others' ends without it."""
+    """The hanging vendor uses up one tick's time for polling; later ticks report other vendors' runs without it."""
     monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 1.5)
     ill, well = deferred(PROFILES, key="ill"), deferred(TESTS, key="well")
     materialize([ill], sandbox, instance)
     clock.sleep(60)
     sandbox.add_fault(Fault("hang", method="GET", path="/runs/.*/status", seconds=4))
     driver = completion([ill, well], sandbox, instance)
-    took = []
+    durations = []
     for _ in range(3):
-        begun = time.monotonic()
+        started_at = time.monotonic()
         driver.tick()
-        took.append(time.monotonic() - begun)
+        durations.append(time.monotonic() - started_at)
         clock.sleep(10)
         materialize([well], sandbox, instance)
         clock.sleep(60)
-    assert took[0] > 1.4
-    assert max(took[1:]) < 1.0
+    assert durations[0] > 1.4
+    assert max(durations[1:]) < 1.0
     assert len(reported(instance, "well")) == 2
-    assert reported(instance, "ill") == [], "else it did not hang"
+    assert reported(instance, "ill") == [], "the vendor did not hang"
     sandbox.clear_faults()
     time.sleep(4)
     driver.ticks(clock, 4)
     assert len(reported(instance, "ill")) == 1
 
 
-def test_more_ends_than_a_tick_can_look_at_wait_for_the_next_though_their_time_is_over(
+def test_overdue_successes_beyond_one_tick_are_reported_by_later_ticks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # After a night without a code server, say. A Dagster run for each good end is what nobody wants.
+    # For example after a night without a code server. There should not be a Dagster run for each success.
     partitions = dg.StaticPartitionsDefinition([f"p{number}" for number in range(30)])
     asset = deferred(pipeline(), partitions_def=partitions, timeout=1000)
     for key in partitions.get_partition_keys():
@@ -59,8 +59,8 @@ def test_more_ends_than_a_tick_can_look_at_wait_for_the_next_though_their_time_i
     monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 1.2)
     driver = completion([asset], sandbox, instance)
     driver.tick()
-    assert len(reported(instance, "it")) < 30, "there was time for all at once"
-    for _ in range(60):  # two do, on a machine with nothing else to do
+    assert len(reported(instance, "it")) < 30, "one tick had time for all runs"
+    for _ in range(60):  # two ticks are enough on an idle machine
         driver.ticks(clock, 1)
         if len(reported(instance, "it")) == 30:
             break
@@ -68,10 +68,10 @@ def test_more_ends_than_a_tick_can_look_at_wait_for_the_next_though_their_time_i
     assert driver.runs == []
 
 
-def test_a_look_that_outlives_its_tick_is_waited_for(
+def test_poll_that_outlasts_its_tick_is_used_by_the_next(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run's time is over; and the look that is under way then shows that it has succeeded."""
+    """The run is past its timeout, and the poll that is still in progress finds that it succeeded."""
     monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 0.1)
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=50))
     asset = deferred(PROFILES, timeout=100)

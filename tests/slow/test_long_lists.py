@@ -1,4 +1,4 @@
-"""A vendor's list that is longer than a tick has time for."""
+"""A vendor's list that is too long to read in one tick."""
 
 from __future__ import annotations
 
@@ -33,107 +33,111 @@ _PATIENCE = 30.0
 
 @pytest.fixture(autouse=True)
 def unlimited(sandbox: Sandbox) -> None:
-    """Limits are reckoned in real time, and no matter here."""
+    """Turn off the rate limit, which uses real time and is not tested here."""
     sandbox.configure("amperity", requests_per_second=None)
 
 
-def test_what_stands_at_the_end_of_the_list_is_looked_at_too(sandbox: Sandbox) -> None:
+def test_runs_at_the_end_of_a_long_list_are_polled(sandbox: Sandbox) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10_000))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(100)]
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.3))  # a page has 20
     resource = _amperity(sandbox)
-    watch = ResourcePoller("amperity")
-    for _ in range(60):  # six do, on a machine with nothing else to do
+    poller = ResourcePoller("amperity")
+    for _ in range(60):  # six rounds are enough on an idle machine
         due = sorted(deferred_runs, key=lambda deferred_run: deferred_run.polled_at)
-        polled(watch, due, deferred_runs, resource, current_clock().monotonic() + _SECONDS)
+        run_round(poller, due, deferred_runs, resource, current_clock().monotonic() + _SECONDS)
         if all(deferred_run.polled_at for deferred_run in deferred_runs):
             break
     assert [deferred_run.run_id for deferred_run in deferred_runs if deferred_run.polled_at == 0.0] == []
 
 
 @pytest.mark.covers("amperity.parameter.ended-from")
-def test_an_end_is_seen_however_many_stand_before_it(sandbox: Sandbox) -> None:
+def test_finished_run_is_found_behind_many_active_runs(sandbox: Sandbox) -> None:
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
-    ended = _deferred_run(asset, sandbox)
+    finished = _deferred_run(asset, sandbox)
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10_000))
     sandbox.advance(100)
-    others = [_deferred_run(asset, sandbox) for _ in range(100)]
-    ended.polled_at = ended.record.at  # so that it is the last that would be looked at by itself
+    active_runs = [_deferred_run(asset, sandbox) for _ in range(100)]
+    finished.polled_at = finished.record.at  # the last that would be polled individually
     sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs", seconds=0.3))
     resource = _amperity(sandbox)
-    due = [*others, ended]
-    polled(ResourcePoller("amperity"), due, due, resource, current_clock().monotonic() + 2 * _SECONDS)
-    assert ended.phase is Phase.SUCCEEDED
-    assert any(deferred_run.polled_at == 0.0 for deferred_run in others), "there was time for all"
+    due = [*active_runs, finished]
+    run_round(ResourcePoller("amperity"), due, due, resource, current_clock().monotonic() + 2 * _SECONDS)
+    assert finished.phase is Phase.SUCCEEDED
+    assert any(deferred_run.polled_at == 0.0 for deferred_run in active_runs), "all runs were polled"
 
 
-def test_what_has_not_ended_costs_no_calls(sandbox: Sandbox) -> None:
+def test_active_runs_cost_no_individual_calls(sandbox: Sandbox) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=100))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(50)]
-    resource, watch = _amperity(sandbox), ResourcePoller("amperity")
-    begun = current_clock().wall()
-    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
-    # The first one tells of the server; fifty could cost fifty.
-    assert len(_lists_of_ends(sandbox)) == len(sandbox.requests("amperity")) - 1 < 15
-    assert all(deferred_run.polled_at >= begun and deferred_run.phase is Phase.ACTIVE for deferred_run in deferred_runs)
+    deferred_runs = [_deferred_run(asset, sandbox, is_updated_now=True) for _ in range(50)]
+    resource, poller = _amperity(sandbox), ResourcePoller("amperity")
+    started_at = current_clock().wall()
+    run_round(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    # The first list shows what the server supports; polling fifty runs individually would cost fifty calls.
+    assert len(_finished_filters(sandbox)) == len(sandbox.requests("amperity")) - 1 < 15
+    assert all(
+        deferred_run.polled_at >= started_at and deferred_run.phase is Phase.ACTIVE for deferred_run in deferred_runs
+    )
     sandbox.advance(200)
-    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    run_round(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
 
 
-def test_what_was_not_heard_of_for_long_is_looked_at_though_it_has_not_ended(sandbox: Sandbox) -> None:
-    # The vendor may have forgotten it, so that it never ends.
+def test_run_without_an_update_for_an_hour_is_polled_individually(sandbox: Sandbox) -> None:
+    # The vendor may have lost the run, so that it is never listed as finished.
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=100_000))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(50)]
+    deferred_runs = [_deferred_run(asset, sandbox, is_updated_now=True) for _ in range(50)]
     old = deferred_runs[7]
     old.last_individual_update -= 3700
-    watch = ResourcePoller("amperity")
-    polled(watch, deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
-    singly = [request.path for request in sandbox.requests("amperity") if not request.path.endswith("/workflow/runs")]
-    assert [path.rpartition("/")[2] for path in singly] == [old.run_id]
+    poller = ResourcePoller("amperity")
+    run_round(poller, deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+    individual_polls = [
+        request.path for request in sandbox.requests("amperity") if not request.path.endswith("/workflow/runs")
+    ]
+    assert [path.rpartition("/")[2] for path in individual_polls] == [old.run_id]
     assert old.last_individual_update == old.polled_at
 
 
 @pytest.mark.usefixtures("clock")
-def test_an_end_that_could_not_be_told_holds_up_no_list(sandbox: Sandbox) -> None:
+def test_failing_status_check_does_not_hold_back_the_finished_list(sandbox: Sandbox) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=100))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    stuck = _deferred_run(asset, sandbox, told_now=True)
+    stuck = _deferred_run(asset, sandbox, is_updated_now=True)
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=100_000))
-    deferred_runs = [stuck, *(_deferred_run(asset, sandbox, told_now=True) for _ in range(2))]
+    deferred_runs = [stuck, *(_deferred_run(asset, sandbox, is_updated_now=True) for _ in range(2))]
     resource = _amperity(sandbox)
-    clock, watch = current_clock(), ResourcePoller("amperity")
+    clock, poller = current_clock(), ResourcePoller("amperity")
     sandbox.add_fault(Fault("status", path=f"/workflow/runs/{stuck.run_id}$", status=500))
     for _ in range(20):
         clock.sleep(200)
-        polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+        run_round(poller, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
     *_, last = [request.query for request in sandbox.requests("amperity") if "ended_from" in request.query]
     since = datetime.fromisoformat(last["ended_from"].replace("Z", "+00:00")).timestamp()
     assert sandbox.now() - since < 1200
     sandbox.clear_faults()
-    polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+    run_round(poller, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
     assert stuck.phase is Phase.SUCCEEDED
 
 
 @pytest.mark.usefixtures("clock")
-@pytest.mark.parametrize("anew", [False, True], ids=["after an outage", "in a table that is made anew"])
-def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew: bool) -> None:
+@pytest.mark.parametrize("is_rebuilt", [False, True], ids=["after an outage", "in a rebuilt index"])
+def test_finished_runs_are_found_after_a_long_gap_in_polling(sandbox: Sandbox, is_rebuilt: bool) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=100))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     resource = _amperity(sandbox)
-    clock, watch = current_clock(), ResourcePoller("amperity")
-    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(3)]
-    if not anew:
+    clock, poller = current_clock(), ResourcePoller("amperity")
+    deferred_runs = [_deferred_run(asset, sandbox, is_updated_now=True) for _ in range(3)]
+    if not is_rebuilt:
         sandbox.add_fault(Fault("status", path="/workflow/runs", status=401))
     for _ in range(10):
-        polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+        run_round(poller, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
         clock.sleep(240)
     sandbox.clear_faults()
-    if anew:  # a tick was lost, and with it what was seen
+    if is_rebuilt:  # a tick was lost, and its poll results with it
         assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
         for deferred_run in deferred_runs:
             deferred_run.phase, deferred_run.known_active_until, deferred_run.last_individual_update = (
@@ -141,38 +145,40 @@ def test_an_end_is_seen_though_nobody_could_look_for_long(sandbox: Sandbox, anew
                 deferred_run.record.at,
                 deferred_run.record.at,
             )
-    polled(watch, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
+    run_round(poller, deferred_runs, deferred_runs, resource, clock.monotonic() + _PATIENCE)
     assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
 
 
-@pytest.mark.parametrize("told", ["failed", "canceled"])
-def test_ends_of_all_kinds_are_listed_where_the_server_lists_successes_by_default(sandbox: Sandbox, told: str) -> None:
+@pytest.mark.parametrize("state", ["failed", "canceled"])
+def test_failed_and_canceled_runs_are_listed_when_the_server_lists_only_successes_by_default(
+    sandbox: Sandbox, state: str
+) -> None:
     sandbox.configure("amperity", list_defaults=True)
-    outcome = "fail" if told == "failed" else "cancel"
+    outcome = "fail" if state == "failed" else "cancel"
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10, outcome=outcome))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
-    deferred_runs = [_deferred_run(asset, sandbox, told_now=True) for _ in range(3)]
+    deferred_runs = [_deferred_run(asset, sandbox, is_updated_now=True) for _ in range(3)]
     sandbox.advance(100)
-    watch = ResourcePoller("amperity")
-    polled(watch, deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+    poller = ResourcePoller("amperity")
+    run_round(poller, deferred_runs, deferred_runs, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
     assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.NEEDS_DAGSTER_RUN}
 
 
 @pytest.mark.usefixtures("clock")
 @pytest.mark.covers("amperity.parameter.ended-from")
-def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandbox: Sandbox) -> None:
-    # After a restart: what ended since the oldest start is more than there is time for.
+def test_finished_list_too_long_for_one_tick_continues_in_the_next(sandbox: Sandbox) -> None:
+    # After a restart, more runs have finished since the oldest start than one tick can read.
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
-    begun = current_clock().wall()
-    ended = {sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity").id}
+    started_at = current_clock().wall()
+    finished = {sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity").id}
     for _ in range(20):
         current_clock().sleep(1000)
-        ended |= {sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity").id for _ in range(10)}
+        finished |= {sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity").id for _ in range(10)}
     current_clock().sleep(100)
-    sandbox.start_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")  # which shows that the list hides nothing
+    sandbox.start_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")  # shows that the list is complete
     sandbox.add_fault(Fault("hang", path="/workflow/runs$", seconds=0.05))
     resource = _amperity(sandbox)
-    ends, shown, ticks = ListReader(), set[str](), 1
+    reader, shown, ticks = ListReader(), set[str](), 1
 
     def show(listed: ListedRun) -> None:
         shown.add(listed.run_id)
@@ -180,88 +186,90 @@ def test_a_list_of_ends_that_is_too_long_for_a_tick_is_read_on_by_the_next(sandb
     def has_time() -> bool:
         return current_clock().monotonic() < until
 
-    began, read_to = current_clock().wall(), begun
+    read_started_at, read_to = current_clock().wall(), started_at
     while ticks < 60:
         until = current_clock().monotonic() + 0.4 * _SECONDS
-        read_to = max([read_to, *ends.read(resource.list_finished, read_to, show, has_time)])
-        if read_to >= began:
+        read_to = max([read_to, *reader.read(resource.list_finished, read_to, show, has_time)])
+        if read_to >= read_started_at:
             break
         ticks += 1
-    assert ticks > 1, "there was time for all at once"
-    assert shown == ended
+    assert ticks > 1, "one tick had time for the whole list"
+    assert shown == finished
     shown.clear()
     until = current_clock().monotonic() + _PATIENCE
-    assert list(ends.read(resource.list_finished, read_to, show, has_time))
-    assert len(shown) < len(ended), "what was read is read again"
+    assert list(reader.read(resource.list_finished, read_to, show, has_time))
+    assert len(shown) < len(finished), "runs that were read are read again"
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
 @pytest.mark.covers("amperity.parameter.ended-from")
-def test_a_server_that_cannot_tell_ends_apart_is_asked_for_all(sandbox: Sandbox, status: int) -> None:
+def test_all_runs_are_listed_when_the_server_refuses_the_finished_filter(sandbox: Sandbox, status: int) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
-    resource = _knowing(_amperity(sandbox), sandbox)
-    tries = 2 if status == 500 else 1
-    sandbox.add_fault(Fault("status", path="/workflow/runs$", status=status, times=tries))
-    watched = PolledResource("amperity")
-    watched.poller.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
-    watched.apply_updates()
+    resource = _after_first_list(_amperity(sandbox), sandbox)
+    attempts = 2 if status == 500 else 1
+    sandbox.add_fault(Fault("status", path="/workflow/runs$", status=status, times=attempts))
+    polled_resource = PolledResource("amperity")
+    polled_resource.poller.poll(deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    polled_resource.apply_updates()
     assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
-    assert _lists_of_ends(sandbox)[1:] == [True] * tries + [False]
-    assert watched.outages.problem is None
+    assert _finished_filters(sandbox)[1:] == [True] * attempts + [False]
+    assert polled_resource.outages.problem is None
 
 
-def test_a_list_of_ends_without_an_end_is_not_all_that_is_read(sandbox: Sandbox) -> None:
+def test_all_runs_are_listed_when_the_finished_list_shows_none_of_ours(sandbox: Sandbox) -> None:
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
-    for _ in range(60):  # another's; of two runs that are due, 40 entries are read
+    for _ in range(60):  # external runs; for two due runs, 40 entries are read
         sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity")
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10_000))
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
     resource = _amperity(sandbox)
-    polled(ResourcePoller("amperity"), deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
-    assert _lists_of_ends(sandbox)[-1] is False
+    run_round(
+        ResourcePoller("amperity"), deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE
+    )
+    assert _finished_filters(sandbox)[-1] is False
     assert all(deferred_run.polled_at for deferred_run in deferred_runs)
 
 
-def test_a_list_of_ends_that_hangs_is_left_out_for_a_while(sandbox: Sandbox) -> None:
+def test_finished_list_that_hangs_is_skipped_for_a_while(sandbox: Sandbox) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
-    resource = _knowing(_amperity(sandbox, request_timeout=0.3), sandbox)
+    resource = _after_first_list(_amperity(sandbox, request_timeout=0.3), sandbox)
     sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs$", seconds=2, times=2))
-    watch = ResourcePoller("amperity")
-    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.5)
-    assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.ACTIVE] * 2, "it hung"
-    time.sleep(0.2)  # until the looks have ended that had no time
-    polled(watch, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
-    assert _lists_of_ends(sandbox)[1:] == [True, True, False]
+    poller = ResourcePoller("amperity")
+    run_round(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.5)
+    assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.ACTIVE] * 2, "the list did not hang"
+    time.sleep(0.2)  # until the polls that ran out of time have ended
+    run_round(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    assert _finished_filters(sandbox)[1:] == [True, True, False]
     assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
 
 
 class _Broken(AmperityResource):
-    """A vendor's code that has a fault of its own in one of its lists."""
+    """A resource with a bug in one of its lists."""
 
     broken: str
 
     def list_runs(self, since: float) -> Iterator[ListedRun] | None:
-        return self._unless_broken("list_runs", super().list_runs(since))
+        return self._raise_if_broken("list_runs", super().list_runs(since))
 
     def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        return self._unless_broken("list_finished", super().list_finished(since, until))
+        return self._raise_if_broken("list_finished", super().list_finished(since, until))
 
-    def _unless_broken(self, name: str, listed: Iterator[ListedRun] | None) -> Iterator[ListedRun] | None:
+    def _raise_if_broken(self, name: str, listed: Iterator[ListedRun] | None) -> Iterator[ListedRun] | None:
         if self.broken == name:
             raise KeyError("items")
         return listed
 
 
 @pytest.mark.parametrize("broken", ["list_runs", "list_finished"])
-def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox, broken: str) -> None:
+def test_code_error_in_a_list_does_not_stop_polling(sandbox: Sandbox, broken: str) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
@@ -272,46 +280,48 @@ def test_a_list_that_the_vendors_code_cannot_read_fails_nothing(sandbox: Sandbox
         broken=broken,
     )
     sandbox.advance(100)
-    polled(ResourcePoller("amperity"), deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    run_round(
+        ResourcePoller("amperity"), deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE
+    )
     assert [deferred_run.phase for deferred_run in deferred_runs] == [Phase.SUCCEEDED] * 2
 
 
-def test_an_error_of_ours_in_a_worker_fails_the_round(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_error_in_a_polling_thread_fails_the_round(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("an error of ours")
+        raise RuntimeError("a code error")
 
     monkeypatch.setattr(poller_module, "poll_run", broken)
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     due = [_deferred_run(asset, sandbox)]
-    with pytest.raises(RuntimeError, match="an error of ours"):
-        polled(ResourcePoller("amperity"), due, due, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
+    with pytest.raises(RuntimeError, match="a code error"):
+        run_round(ResourcePoller("amperity"), due, due, _amperity(sandbox), current_clock().monotonic() + _PATIENCE)
 
 
-def test_a_vendor_that_hangs_is_unresponsive_in_each_round(sandbox: Sandbox) -> None:
+def test_vendor_that_hangs_is_unresponsive_in_each_round(sandbox: Sandbox) -> None:
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     due = [_deferred_run(asset, sandbox)]
     resource, poller = _amperity(sandbox, request_timeout=3), ResourcePoller("amperity")
     sandbox.add_fault(Fault("hang", path="/workflow/runs", seconds=2))
-    rounds = [polled(poller, due, due, resource, current_clock().monotonic() + 0.3)[-1] for _ in range(3)]
+    rounds = [run_round(poller, due, due, resource, current_clock().monotonic() + 0.3)[-1] for _ in range(3)]
     assert rounds == [RoundEnded(1, is_unresponsive=True)] * 3
 
 
-def test_a_list_that_takes_the_whole_round_is_left_out_for_a_while(sandbox: Sandbox) -> None:
+def test_finished_list_that_takes_the_whole_round_is_skipped_for_a_while(sandbox: Sandbox) -> None:
     sandbox.set_behavior(RUN.target, Behavior(running_seconds=10))
     [asset] = resolve_assets([build_remote_run_asset(RUN, key="it", wait="defer")], deferred=True)
     deferred_runs = [_deferred_run(asset, sandbox) for _ in range(2)]
     sandbox.advance(100)
-    resource, poller = _knowing(_amperity(sandbox), sandbox), ResourcePoller("amperity")
+    resource, poller = _after_first_list(_amperity(sandbox), sandbox), ResourcePoller("amperity")
     sandbox.add_fault(Fault("hang", method="GET", path="/workflow/runs$", seconds=0.6))
-    polled(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.4)
-    polled(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
+    run_round(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + 0.4)
+    run_round(poller, deferred_runs, deferred_runs, resource, current_clock().monotonic() + _PATIENCE)
     assert {deferred_run.phase for deferred_run in deferred_runs} == {Phase.SUCCEEDED}
-    assert _lists_of_ends(sandbox)[1:] == [True, False], "the list of finished runs is not read again"
+    assert _finished_filters(sandbox)[1:] == [True, False], "the list of finished runs is not read again"
 
 
-def polled(poller: ResourcePoller, *given: Any) -> list[Update]:
-    """A round of polling, applied as a tick does it; what was learned."""
-    poller.poll(*given)
+def run_round(poller: ResourcePoller, *arguments: Any) -> list[Update]:
+    """Run a round of polling, apply its updates as a tick does, and return them."""
+    poller.poll(*arguments)
     learned: list[Update] = []
     while not poller.updates.empty():
         learned.append(poller.updates.get())
@@ -323,23 +333,25 @@ def _amperity(sandbox: Sandbox, **settings: Any) -> RemoteRunResource:
     return sandbox_resources(sandbox.url, requests_per_second=None, **settings)["amperity"]
 
 
-def _knowing(resource: RemoteRunResource, sandbox: Sandbox) -> RemoteRunResource:
-    """The same, after its first list: what that tells of the server need not be asked for any more."""
+def _after_first_list(resource: RemoteRunResource, sandbox: Sandbox) -> RemoteRunResource:
+    """Return the resource after its first list, which shows what the server supports."""
     sandbox.set_behavior(well_known.AMPERITY_ORCHESTRATION, Behavior(running_seconds=100_000))
     sandbox.start_run(well_known.AMPERITY_ORCHESTRATION, vendor="amperity")
     assert list(resource.list_runs(current_clock().wall() - 60) or ())
     return resource
 
 
-def _lists_of_ends(sandbox: Sandbox) -> list[bool]:
-    """Of each list from some time on that was asked for, whether it was of ends only."""
+def _finished_filters(sandbox: Sandbox) -> list[bool]:
+    """Return for each list request with a start time whether it was filtered by finished runs."""
     queries = [
-        one.query for one in sandbox.requests("amperity") if "created_from" in one.query or "ended_from" in one.query
+        request.query
+        for request in sandbox.requests("amperity")
+        if "created_from" in request.query or "ended_from" in request.query
     ]
     return ["ended_from" in query for query in queries]
 
 
-def _deferred_run(asset: object, sandbox: Sandbox, *, told_now: bool = False) -> DeferredRun:
+def _deferred_run(asset: object, sandbox: Sandbox, *, is_updated_now: bool = False) -> DeferredRun:
     run = sandbox.start_run(well_known.AMPERITY_COURIERS, vendor="amperity")
     now = current_clock().wall()
     record = LedgerEntry(EntryKind.STARTED, now, "", "", f"AmperityWorkflowRun {RUN.target}", "", run_id=run.id)
@@ -353,5 +365,5 @@ def _deferred_run(asset: object, sandbox: Sandbox, *, told_now: bool = False) ->
         phase=Phase.ACTIVE,
         may_be_reported=False,
         known_active_until=now,
-        last_individual_update=now if told_now else 0.0,
+        last_individual_update=now if is_updated_now else 0.0,
     )

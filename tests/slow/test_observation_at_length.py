@@ -1,4 +1,4 @@
-"""Observation of many runs: after an outage, of long ones, of those that the vendor hides, or forgets for a moment."""
+"""Observation of many runs: after outages, of long runs, and of runs that the vendor hides or does not find."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def workflow(config_id: str = COURIERS) -> dg.AssetsDefinition:
 
 def observing_amperity(sandbox: Sandbox, instance: dg.DagsterInstance, config_id: str = COURIERS) -> Driver:
     sandbox.configure("amperity", requests_per_second=None)
-    resources = sandbox_resources(sandbox.url, requests_per_second=None)  # not a matter of speed here
+    resources = sandbox_resources(sandbox.url, requests_per_second=None)  # the rate limit uses real time
     return observing([workflow(config_id)], sandbox, instance, resources={"amperity": resources["amperity"]})
 
 
@@ -46,9 +46,9 @@ def calls(sandbox: Sandbox, vendor: str, path: str) -> list[str]:
 
 
 class TestAfterAnOutage:
-    @pytest.mark.parametrize("every", [1, 900], ids=["made together", "made bit by bit"])
+    @pytest.mark.parametrize("every", [1, 900], ids=["created at once", "created over time"])
     @pytest.mark.covers("observe.long-list")
-    def test_more_pages_than_a_list_may_have(
+    def test_reports_all_runs_when_a_list_exceeds_the_page_limit(
         self,
         sandbox: Sandbox,
         instance: dg.DagsterInstance,
@@ -68,14 +68,14 @@ class TestAfterAnOutage:
         driver.ticks(clock, 6, every=60)
         assert sorted(reported(instance, "it")) == sorted(runs)
         assert "too long" not in str(driver.skipped[-1])
-        [seen] = json.loads(driver.cursor or "").values()
-        assert not seen["processed"], "they are listed no more"
+        [cursor] = json.loads(driver.cursor or "").values()
+        assert not cursor["processed"], "the runs are no longer listed"
 
     @pytest.mark.covers("observe.long-list")
-    def test_pages_that_are_too_slow_for_a_tick(
+    def test_reports_all_runs_when_the_pages_are_too_slow_for_one_tick(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # TestGen lists the newest first: the oldest would never have their turn.
+        # TestGen lists the newest runs first, so the oldest would never be reached.
         driver = observing([suite()], sandbox, instance)
         sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=5))
         runs = []
@@ -91,7 +91,7 @@ class TestAfterAnOutage:
         driver.ticks(clock, 30, every=60)
         assert sorted(reported(instance, "it")) == sorted(runs)
 
-    def test_a_list_that_is_too_long_for_many_ticks_is_no_end_of_it(
+    def test_reports_all_runs_after_many_ticks_that_could_not_read_the_list(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         driver = observing([suite()], sandbox, instance)
@@ -105,64 +105,69 @@ class TestAfterAnOutage:
         assert sorted(reported(instance, "it")) == sorted(run.id for run in runs)
 
     @pytest.mark.covers("observe.long-list")
-    def test_what_is_awaited_is_looked_at_while_the_list_is_down(
+    def test_polls_pending_runs_while_the_list_fails(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         driver = observing([suite()], sandbox, instance)
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600))
         run = sandbox.start_run(TESTS.target, source="ui")
-        driver.ticks(clock, 2, every=500)  # by then the vendor tells what it runs
+        driver.ticks(clock, 2, every=500)  # by then the vendor shows the run's target
         sandbox.add_fault(Fault("status", path="/projects/.*/jobs$", status=500, times=100_000))
         driver.ticks(clock, 3, every=300)
         assert reported(instance, "it") == [run.id]
 
-    def test_a_cursor_of_before_loses_nothing(
+    def test_reads_a_cursor_of_an_earlier_version(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
-        began = clock.wall()
-        told, pending, unknown, new = (sandbox.start_run(TESTS.target, source="ui").id for _ in range(4))
+        started_at = clock.wall()
+        reported_run, pending, unknown, new = (sandbox.start_run(TESTS.target, source="ui").id for _ in range(4))
         driver = Driver(build_observation_sensor([suite()]), [suite()], sandbox, instance)
-        kept = {
-            "since": began,
-            "done": {told: began},
-            "awaited": {pending: {"created_at": began, "asset": "it"}, unknown: {"created_at": began, "asset": None}},
+        earlier_cursor = {
+            "since": started_at,
+            "done": {reported_run: started_at},
+            "awaited": {
+                pending: {"created_at": started_at, "asset": "it"},
+                unknown: {"created_at": started_at, "asset": None},
+            },
         }
-        driver.cursor = json.dumps({"testgen": kept})
+        driver.cursor = json.dumps({"testgen": earlier_cursor})
         clock.sleep(DAY)
         driver.ticks(clock, 5, every=60)
         assert sorted(reported(instance, "it")) == sorted([pending, unknown, new])
 
 
-class TestTurns:
-    def test_those_that_go_on_for_long_take_nobodys_turn(
+class TestPolling:
+    def test_long_running_runs_do_not_delay_polls_of_other_runs(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=20_000)] * 12 + [Behavior(running_seconds=7200)])
         driver = observing([suite()], sandbox, instance)
         for _ in range(12):
             sandbox.start_run(TESTS.target, source="ui")
-        last = sandbox.start_run(TESTS.target, source="ui")
-        driver.ticks(clock, 2, every=4000)  # by then they are listed no more
-        # There is time for a few looks in each tick.
+        last_run = sandbox.start_run(TESTS.target, source="ui")
+        driver.ticks(clock, 2, every=4000)  # by then the runs are no longer listed
+        # Each tick has time for a few polls.
         sandbox.add_fault(Fault("hang", method="GET", path="/jobs/", seconds=0.1))
         monkeypatch.setattr(limits, "OBSERVE_UNTIL", 0.5)
         monkeypatch.setattr(limits, "OBSERVE_POLL_RESERVE", 0.0)
         driver.ticks(clock, 8, every=60)
-        assert reported(instance, "it") == [last.id]
+        assert reported(instance, "it") == [last_run.id]
 
-    def test_our_own_cost_no_calls(self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+    def test_runs_that_dagster_started_are_not_polled(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=10_000))
         asset = deferred(TESTS)
         driver = observing([asset], sandbox, instance)
         materialize([asset], sandbox, instance)
-        stranger = sandbox.start_run(TESTS.target, source="ui")
+        external_run = sandbox.start_run(TESTS.target, source="ui")
         driver.ticks(clock, 3, every=2500)
         assert "1 pending" in str(driver.skipped[-1])
         before = len(calls(sandbox, "testgen", "/jobs/"))
         driver.ticks(clock, 3, every=60)
-        assert calls(sandbox, "testgen", "/jobs/")[before:] == [f"/testgen/api/v1/jobs/{stranger.id}"] * 3
+        assert calls(sandbox, "testgen", "/jobs/")[before:] == [f"/testgen/api/v1/jobs/{external_run.id}"] * 3
 
-    def test_our_own_are_left_out_when_a_tick_came_before_the_note_of_the_start(
+    def test_run_that_dagster_started_is_dropped_when_it_is_recorded_after_a_tick(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=5000))
@@ -170,13 +175,13 @@ class TestTurns:
         driver = observing([suite()], sandbox, instance)
         sandbox.add_fault(Fault("lost_response", method="POST", path="/test-runs", times=1))
         sandbox.add_fault(Fault("status", method="GET", path="^/testgen/", status=401, times=100))
-        lost = execute(job, instance)  # nobody knows yet what it began
+        lost = execute(job, instance)  # the outcome of the start is unknown
         sandbox.clear_faults()
         clock.sleep(300)
         driver.tick()
-        [seen] = json.loads(driver.cursor or "").values()
-        assert [one["asset"] for one in seen["pending"].values()] == ["it"]
-        reexecute(job, instance, lost.run_id)  # which finds it
+        [cursor] = json.loads(driver.cursor or "").values()
+        assert [pending_run["asset"] for pending_run in cursor["pending"].values()] == ["it"]
+        reexecute(job, instance, lost.run_id)  # finds the run
         assert sandbox.starts("testgen") == 1
         driver.tick()
         assert "0 pending" in str(driver.skipped[-1])
@@ -188,39 +193,37 @@ class TestNotFound:
         sandbox.set_behavior(TESTS.target, Behavior(running_seconds=5000))
         driver = observing([suite()], sandbox, instance)
         sandbox.start_run(TESTS.target, source="ui")
-        driver.ticks(clock, 2, every=2000)  # by then it is listed no more
+        driver.ticks(clock, 2, every=2000)  # by then it is no longer listed
         return driver
 
-    def forget(self, sandbox: Sandbox, **fields: Any) -> None:
+    def return_not_found(self, sandbox: Sandbox, **fields: Any) -> None:
         body = {"detail": {"errors": [{"code": "not_found", "detail": "Not found"}]}}
         sandbox.add_fault(Fault("status", method="GET", path="/jobs/", status=404, body=body, **fields))
 
     @pytest.mark.covers("observe.404")
-    def test_one_slip_loses_no_end(
+    def test_single_404_does_not_drop_a_pending_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, pending: Driver
     ) -> None:
         for _ in range(2):
-            self.forget(sandbox, times=1)
+            self.return_not_found(sandbox, times=1)
             pending.ticks(clock, 2, every=NOT_FOUND_GRACE)
         assert "1 pending" in str(pending.skipped[-1])
         pending.ticks(clock, 2, every=2000)
         assert reported(instance, "it") == [run.id for run in sandbox.runs("testgen")]
 
     @pytest.mark.covers("observe.404")
-    def test_a_run_that_is_gone_is_awaited_no_more(
-        self, sandbox: Sandbox, clock: SandboxClock, pending: Driver
-    ) -> None:
-        self.forget(sandbox)
+    def test_run_that_stays_not_found_is_dropped(self, sandbox: Sandbox, clock: SandboxClock, pending: Driver) -> None:
+        self.return_not_found(sandbox)
         pending.ticks(clock, 3, every=NOT_FOUND_GRACE)
         assert "0 pending" in str(pending.skipped[-1])
 
 
-class TestWhereListsAreFilteredByDefault:
+class TestListsFilteredByDefault:
     @pytest.mark.parametrize("filters", [False, True])
     @pytest.mark.parametrize("outcome", ["succeed", "fail"])
     @pytest.mark.parametrize("config_id", _NAMES)
     @pytest.mark.covers("amperity.parameter.type")
-    def test_each_kind_is_seen(
+    def test_each_type_of_workflow_is_reported(
         self,
         sandbox: Sandbox,
         instance: dg.DagsterInstance,
@@ -230,18 +233,18 @@ class TestWhereListsAreFilteredByDefault:
         filters: bool,
     ) -> None:
         sandbox.configure("amperity", list_defaults=filters)
-        for _ in range(2):
-            sandbox.start_run(config_id, source="schedule")  # of a type that there never was nobody asks for each state
+        for _ in range(2):  # a type without earlier runs is not requested for each state
+            sandbox.start_run(config_id, source="schedule")
         sandbox.start_run(COURIERS, source="schedule")
         clock.sleep(7200)
         driver = observing_amperity(sandbox, instance, config_id)
         sandbox.set_behavior(config_id, Behavior(running_seconds=1500, outcome=outcome))
         run = sandbox.start_run(config_id, source="schedule")
         driver.ticks(clock, 9, every=240)
-        told = reported if outcome == "succeed" else observed_failures
-        assert told(instance, "it") == [run.id]
+        reported_ids = reported if outcome == "succeed" else observed_failures
+        assert reported_ids(instance, "it") == [run.id]
 
-    def test_a_server_that_shows_all_is_not_asked_for_each_state(
+    def test_server_that_lists_all_runs_gets_no_request_for_each_state(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         sandbox.start_run(well_known.AMPERITY_FAILING, source="schedule")
