@@ -1,6 +1,6 @@
-"""Amperity's limit of 10 requests a second, kept by all that use the tenant in this process.
+"""Amperity's limit of 10 requests per second, shared by all resources of a tenant in this process.
 
-These tests take real time, since the sandbox counts by it.
+These tests take real time, since the sandbox counts requests in real time.
 """
 
 import time
@@ -19,96 +19,102 @@ from tests.vendors.conftest import AmperityMaker
 
 
 @pytest.fixture
-def turns(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The accounts that have taken turns: nobody yet."""
+def accounts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The rate limiter's accounts, empty at first."""
     accounts: dict[str, Any] = {}
     monkeypatch.setattr(rate_limit, "_turns", accounts)
     return accounts
 
 
-def check(sandbox: Sandbox, turns: dict[str, Any]) -> None:
-    """All were requests of one account, and no second saw more than ten of them."""
-    assert len(turns) == 1
+def assert_within_limit(sandbox: Sandbox, accounts: dict[str, Any]) -> None:
+    """Assert that all requests were of one account, and that no second had more than ten."""
+    assert len(accounts) == 1
     assert sandbox.peak_requests_per_second("amperity") <= 10
 
 
 @pytest.fixture
-def counting() -> Iterator[Sandbox]:
-    """A sandbox of the test's own, which counts and refuses nothing."""
+def unlimited_sandbox() -> Iterator[Sandbox]:
+    """A separate sandbox that counts requests and refuses none."""
     with Sandbox() as sandbox:
         sandbox.configure("amperity", requests_per_second=None)
         yield sandbox
 
 
-def limited(sandbox: Sandbox, number: int = 0, **fields: Any) -> AmperityResource:
-    """One of several, each made as its user likes: a tenant has more than one address."""
+def limited_resource(sandbox: Sandbox, number: int = 0, **fields: Any) -> AmperityResource:
+    """Return a resource for one of several spellings of the tenant's URL."""
     suffix = ("", "/", "/api", "/api/")[number % 4]
     url = sandbox.url.replace("127.0.0.1", "localhost") if number % 2 else sandbox.url
-    given = {
+    settings = {
         "tenant": well_known.AMPERITY_TENANT,
         "access_token": well_known.AMPERITY_TOKEN,
         "base_url": f"{url}/amperity{suffix}",
         "max_retries": 0,
         **fields,
     }
-    return AmperityResource(**given)
+    return AmperityResource(**settings)
 
 
 @pytest.mark.covers("amperity.rule.rate-limit")
-def test_a_burst_of_threads_and_resources_stays_within_it(counting: Sandbox, turns: dict[str, Any]) -> None:
-    workflow = counting.start_run(well_known.AMPERITY_SLOW)
-    resources = [limited(counting, number) for number in range(4)]
-    begun = time.monotonic()
+def test_burst_of_threads_and_resources_stays_within_the_limit(
+    unlimited_sandbox: Sandbox, accounts: dict[str, Any]
+) -> None:
+    workflow = unlimited_sandbox.start_run(well_known.AMPERITY_SLOW)
+    resources = [limited_resource(unlimited_sandbox, number) for number in range(4)]
+    started_at = time.monotonic()
     with ThreadPoolExecutor(15) as pool:
-        looks = pool.map(lambda call: resources[call % 4].get_workflow(workflow.id, verbose=False), range(30))
-        assert {look.id for look in looks} == {workflow.id}
-    took = time.monotonic() - begun
-    check(counting, turns)
-    assert counting.peak_requests_per_second("amperity") > 1
-    assert took >= 2, "thirty need two seconds at least"
+        workflows = pool.map(lambda call: resources[call % 4].get_workflow(workflow.id, verbose=False), range(30))
+        assert {found.id for found in workflows} == {workflow.id}
+    duration = time.monotonic() - started_at
+    assert_within_limit(unlimited_sandbox, accounts)
+    assert unlimited_sandbox.peak_requests_per_second("amperity") > 1
+    assert duration >= 2, "thirty requests need at least two seconds"
 
 
 @pytest.mark.covers("amperity.rule.rate-limit")
-def test_starts_looks_stops_and_lists_count_alike(counting: Sandbox, turns: dict[str, Any]) -> None:
+def test_starts_polls_cancels_and_lists_count_toward_the_limit(
+    unlimited_sandbox: Sandbox, accounts: dict[str, Any]
+) -> None:
     run = AmperityWorkflowRun(config_id=well_known.AMPERITY_SLOW)
-    attempt = StartAttempt(correlation_id="c", starting_at=counting.now(), dagster_run_id="d")
+    attempt = StartAttempt(correlation_id="c", starting_at=unlimited_sandbox.now(), dagster_run_id="d")
 
-    def life(number: int) -> None:
-        resource = limited(counting, number)
+    def start_poll_cancel_and_list(number: int) -> None:
+        resource = limited_resource(unlimited_sandbox, number)
         run_id = run.start(resource, attempt)
         run.fetch_status(resource, run_id)
         run.cancel(resource, run_id)
         run.find_started(resource, attempt)
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(life, range(4)))
-    assert len(counting.requests("amperity")) >= 16
-    check(counting, turns)
+        list(pool.map(start_poll_cancel_and_list, range(4)))
+    assert len(unlimited_sandbox.requests("amperity")) >= 16
+    assert_within_limit(unlimited_sandbox, accounts)
 
 
 @pytest.mark.usefixtures("nobody_has_logged_in")
-def test_logging_in_counts_too(counting: Sandbox, turns: dict[str, Any]) -> None:
-    oauth = limited(
-        counting,
+def test_login_counts_toward_the_limit(unlimited_sandbox: Sandbox, accounts: dict[str, Any]) -> None:
+    oauth = limited_resource(
+        unlimited_sandbox,
         access_token=None,
         client_id=well_known.AMPERITY_CLIENT_ID,
         client_secret=well_known.AMPERITY_CLIENT_SECRET,
-        token_url=f"{counting.url}/amperity/api/v0/oauth2/token",
+        token_url=f"{unlimited_sandbox.url}/amperity/api/v0/oauth2/token",
     )
     assert list(oauth.list_workflows()) == []
-    assert [request.path.rpartition("/")[2] for request in counting.requests("amperity")] == ["token", "runs"]
-    check(counting, turns)
+    assert [request.path.rpartition("/")[2] for request in unlimited_sandbox.requests("amperity")] == ["token", "runs"]
+    assert_within_limit(unlimited_sandbox, accounts)
 
 
 @pytest.mark.covers("amperity.rule.rate-limit")
-def test_ten_a_second_is_the_default(sandbox: Sandbox) -> None:
+def test_default_limit_is_ten_requests_per_second(sandbox: Sandbox) -> None:
     assert AmperityResource(tenant="t", access_token="a").requests_per_second == 10
     amperity = sandbox_resources(sandbox.url)["amperity"]
     assert amperity.requests_per_second == 10
 
 
 @pytest.mark.covers("amperity.error.429")
-def test_a_429_has_started_nothing(sandbox: Sandbox, amperity_at: AmperityMaker, clock: SandboxClock) -> None:
+def test_start_refused_with_429_starts_no_run(
+    sandbox: Sandbox, amperity_at: AmperityMaker, clock: SandboxClock
+) -> None:
     # Another process uses the same tenant.
     unlimited = amperity_at()
     sandbox.configure("amperity", requests_per_second=1)

@@ -1,4 +1,4 @@
-"""The cancel job as the UI launches it: in a process of its own, from a code location."""
+"""The cancel job as the UI launches it: in a separate process, from a code location."""
 
 import json
 import os
@@ -19,7 +19,9 @@ LOCATION = Path(__file__).parent / "canceling_location.py"
 
 @pytest.mark.fixes("6.13")
 @pytest.mark.parametrize("executor", ["multiprocess", "in_process"])
-def test_an_unset_variable_of_another_vendor_does_not_matter(sandbox: Sandbox, tmp_path: Path, executor: str) -> None:
+def test_cancel_job_ignores_an_unset_variable_of_another_vendor(
+    sandbox: Sandbox, tmp_path: Path, executor: str
+) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=4000))
     resources = {"testgen": sandbox_resources(sandbox.url)["testgen"]}
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
@@ -29,7 +31,7 @@ def test_an_unset_variable_of_another_vendor_does_not_matter(sandbox: Sandbox, t
         config["execution"] = {"config": {"in_process": {}}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "dagster", "job", "execute", "-f", str(LOCATION), "-j", "cancel_remote_runs"]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, "-c", str(tmp_path / "config.json")],
         env={**os.environ, "DAGSTER_HOME": str(tmp_path), "SANDBOX_URL": sandbox.url},
         capture_output=True,
@@ -37,5 +39,5 @@ def test_an_unset_variable_of_another_vendor_does_not_matter(sandbox: Sandbox, t
         check=False,
         timeout=100,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert completed.returncode == 0, completed.stderr[-2000:]
     assert [run.state for run in sandbox.runs("testgen")] == ["canceled"]

@@ -1,4 +1,4 @@
-"""A blocking gate on a partitioned asset: a bad partition is held back, and no good one with it."""
+"""A blocking gate on a partitioned asset: it blocks the partitions that fail it, and no others."""
 
 import inspect
 import warnings
@@ -23,7 +23,7 @@ partitioned_checks = pytest.mark.skipif(
 NONE = {"warning": 0, "error": 0, "log": 0, "dismissed": 0}
 BAD = Behavior(running_seconds=20, counts={"passed": 0, "failed": 7, **NONE})
 GOOD = Behavior(running_seconds=20, counts={"passed": 7, "failed": 0, **NONE})
-# As `eager()`, but for all partitions, and not only for those of the latest time window.
+# Like `eager()`, but for all partitions, not only those of the latest time window.
 UPDATED = dg.AutomationCondition.any_deps_updated().since_last_handled() & ~dg.AutomationCondition.in_progress()
 CONDITION = UPDATED & dg.AutomationCondition.all_deps_blocking_checks_passed()
 KINDS: dict[str, tuple[dg.PartitionsDefinition[Any], str, str]] = {
@@ -77,10 +77,10 @@ class Project:
         return materialize([self.asset], self.sandbox, self.instance, partition_key=partition, **options)
 
     def requested(self) -> list[str]:
-        """What automation requests of the report now."""
+        """Return what automation requests for the report now."""
         found = dg.evaluate_automation_conditions(self._definitions, self.instance, cursor=self._cursor)
         self._cursor = found.cursor
-        subsets = [one.true_subset for one in found.results if one.key == self._report.key and one.true_subset.size]
+        subsets = [item.true_subset for item in found.results if item.key == self._report.key and item.true_subset.size]
         if self.asset.partitions_def is None:
             return ["report"] * len(subsets)
         return sorted(key for subset in subsets for key in subset.expensively_compute_partition_keys())
@@ -102,7 +102,7 @@ def kind(request: pytest.FixtureRequest, instance: dg.DagsterInstance) -> Iterat
 @partitioned_checks
 @pytest.mark.parametrize("bad_comes_first", [True, False])
 @pytest.mark.covers("end.blocking-gate-partition")
-def test_a_bad_partition_is_held_back_and_the_good_one_is_not(
+def test_failed_gate_blocks_only_its_own_partition(
     bad_comes_first: bool, kind: Any, wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     partitions, bad, good = kind
@@ -117,7 +117,7 @@ def test_a_bad_partition_is_held_back_and_the_good_one_is_not(
 
 @partitioned_checks
 @pytest.mark.covers("end.blocking-gate-partition")
-def test_a_partition_that_turns_bad_is_held_back(
+def test_partition_is_blocked_while_its_latest_run_fails_the_gate(
     wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     project = Project(sandbox, instance, KINDS["static"][0], wait)
@@ -131,7 +131,7 @@ def test_a_partition_that_turns_bad_is_held_back(
 @partitioned_checks
 @pytest.mark.parametrize(("behavior", "is_good"), [(BAD, False), (GOOD, True)])
 @pytest.mark.covers("end.blocking-gate-range")
-def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materialization(
+def test_each_partition_of_a_range_has_an_evaluation_of_its_materialization(
     behavior: Behavior,
     is_good: bool,
     wait: Any,
@@ -165,7 +165,7 @@ def test_each_partition_of_a_range_has_an_evaluation_that_names_its_materializat
 @partitioned_checks
 @pytest.mark.parametrize(("behavior", "is_good"), [(BAD, False), (GOOD, True)])
 @pytest.mark.covers("end.blocking-gate-range")
-def test_a_range_holds_back_its_downstream_in_the_same_run(
+def test_failed_gate_of_a_range_blocks_downstream_in_the_same_dagster_run(
     behavior: Behavior, is_good: bool, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     days = KINDS["days"][0]
@@ -189,7 +189,7 @@ def test_a_range_holds_back_its_downstream_in_the_same_run(
 
 @partitioned_checks
 @pytest.mark.covers("end.failed-range")
-def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
+def test_failed_run_of_a_range_fails_the_run_status_of_each_partition(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     project = Project(sandbox, instance, KINDS["days"][0], "poll", backfill_policy=dg.BackfillPolicy.single_run())
@@ -205,7 +205,7 @@ def test_a_failed_run_over_a_range_fails_the_status_of_each_partition(
 
 
 @pytest.mark.covers("start.no-partitioned-checks")
-def test_is_refused_where_dagster_has_no_partitioned_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocking_gate_is_refused_when_dagster_has_no_partitioned_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster_runs.remote_run.execution import events
 
     monkeypatch.setattr(events, "HAS_PARTITIONED_CHECKS", False)
@@ -216,11 +216,11 @@ def test_is_refused_where_dagster_has_no_partitioned_checks(monkeypatch: pytest.
 
 
 @partitioned_checks
-def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None:
+def test_partitioned_checks_cause_no_preview_warning(recwarn: pytest.WarningsRecorder) -> None:
     warnings.simplefilter("always")
     asset = build_remote_run_asset(TESTS, key="tested", partitions_def=KINDS["static"][0])
     dg.Definitions(assets=[asset], resources=sandbox_resources("http://127.0.0.1:1")).resolve_asset_graph()
-    assert not [one for one in recwarn if "preview" in str(one.message)]
+    assert not [item for item in recwarn if "preview" in str(item.message)]
     assert all(spec.partitions_def is not None for spec in asset.check_specs)
 
 
@@ -228,7 +228,7 @@ def test_no_warning_tells_of_a_preview(recwarn: pytest.WarningsRecorder) -> None
 @pytest.mark.fixes("6.4")
 @pytest.mark.parametrize("has_partitions", [True, False])
 @pytest.mark.covers("start.undeclared-partitions")
-def test_an_asset_of_ones_own_needs_partitioned_checks_for_a_blocking_gate(
+def test_user_defined_asset_needs_partitioned_checks_for_a_blocking_gate(
     has_partitions: bool, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     regions, gate = KINDS["static"][0], QualityGate(blocking=True)
@@ -249,17 +249,17 @@ def test_an_asset_of_ones_own_needs_partitioned_checks_for_a_blocking_gate(
 
 
 def evaluated(instance: dg.DagsterInstance, check: str) -> list[tuple[str | None, bool, int | None]]:
-    """Partition, outcome and judged materialization of each evaluation, by partition."""
+    """Return the partition, outcome and evaluated materialization of each evaluation, sorted by partition."""
     records = instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(dg.AssetKey("tested"), check), limit=100
     )
     found = [record.evaluation for record in records if record.status.value in ("SUCCEEDED", "FAILED")]
     return sorted(
         (
-            one.partition,
-            one.passed,
-            one.target_materialization_data.storage_id if one.target_materialization_data else None,
+            item.partition,
+            item.passed,
+            item.target_materialization_data.storage_id if item.target_materialization_data else None,
         )
-        for one in found
-        if one is not None
+        for item in found
+        if item is not None
     )

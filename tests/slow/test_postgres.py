@@ -1,4 +1,4 @@
-"""What PostgreSQL does otherwise than SQLite."""
+"""Behavior of PostgreSQL that differs from SQLite."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +21,10 @@ def postgres() -> Iterator[str]:
 
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
-def test_the_databases_time_zone_hides_no_run(sandbox: Sandbox, postgres: str, tmp_path: Path, zone: str) -> None:
-    # Dagster takes the database's local time, by which a Dagster run was created, for UTC.
+def test_reexecution_attaches_regardless_of_the_database_time_zone(
+    sandbox: Sandbox, postgres: str, tmp_path: Path, zone: str
+) -> None:
+    # Dagster treats the creation time of a run, which is in the database's local time, as UTC.
     with psycopg2.connect(postgres) as connection, connection.cursor() as cursor:
         cursor.execute(f"ALTER DATABASE postgres SET timezone TO '{zone}'")
     (tmp_path / "dagster.yaml").write_text(postgres_config(postgres))

@@ -1,4 +1,4 @@
-"""Each way to execute a Dagster run again: while its remote run is active, or its start uncertain, and afterwards."""
+"""All ways to re-execute a Dagster run: while its remote run is active or its start uncertain, and afterwards."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,8 +12,8 @@ from tests.remote_run.materializing import metadata
 
 pytestmark = pytest.mark.usefixtures("clock")
 WAITS = ["poll", "defer"]
-AGAIN = {"dagster/max_retries": "3"}
-ALL_STEPS = {**AGAIN, "dagster/retry_strategy": "ALL_STEPS"}
+RETRY_TAGS = {"dagster/max_retries": "3"}
+RETRY_ALL_STEPS_TAGS = {**RETRY_TAGS, "dagster/retry_strategy": "ALL_STEPS"}
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,15 @@ def succeeded(server: Server, run_id: str) -> bool:
     return run.is_success
 
 
-Way = Callable[[Server, str, str], bool]
+Reexecute = Callable[[Server, str, str], bool]
 PYTHON = [by_python_from_failure, by_python_all_steps, by_python_selected_steps]
 RESUMING = [by_graphql_from_failure, by_graphql_from_asset_failure, by_graphql_selected_steps, by_run_retry]
 
 
 def leave_active(server: Server, sandbox: Sandbox, wait: str, tags: dict[str, str] | None = None) -> str:
-    """A Dagster run that has failed while its remote run is active: known to the ledger, or with a lost start."""
-    lose_the_start(sandbox, wait)
-    parent = server.launch(f"{wait}_job", tags=tags or AGAIN)
+    """Return a Dagster run that failed while its remote run is active: recorded in the ledger, or with a lost start."""
+    lose_start_response(sandbox, wait)
+    parent = server.launch(f"{wait}_job", tags=tags or RETRY_TAGS)
     sandbox.clear_faults()
     assert not succeeded(server, parent)
     [active] = sandbox.runs("testgen")
@@ -94,36 +94,38 @@ def leave_active(server: Server, sandbox: Sandbox, wait: str, tags: dict[str, st
     return parent
 
 
-def lose_the_start(sandbox: Sandbox, wait: str) -> None:
+def lose_start_response(sandbox: Sandbox, wait: str) -> None:
     if wait.startswith("defer"):
         sandbox.add_fault(Fault("lost_response", method="POST"))
         sandbox.add_fault(Fault("status", status=403, path="/projects/"))
 
 
 @pytest.mark.parametrize("wait", WAITS)
-@pytest.mark.parametrize("way", RESUMING, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("reexecute", RESUMING, ids=lambda reexecute: reexecute.__name__)
 @pytest.mark.covers("retry.selected-steps")
-def test_what_resumes_a_run_attaches(way: Way, wait: str, server: Server, sandbox: Sandbox) -> None:
+def test_resuming_a_dagster_run_attaches_to_the_active_run(
+    reexecute: Reexecute, wait: str, server: Server, sandbox: Sandbox
+) -> None:
     parent = leave_active(server, sandbox, wait)
-    way(server, wait, parent)
+    reexecute(server, wait, parent)
     assert sandbox.starts("testgen") == 1
 
 
 @pytest.mark.fixes("6.2")
 @pytest.mark.parametrize("wait", WAITS)
-@pytest.mark.parametrize("way", PYTHON, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("reexecute", PYTHON, ids=lambda reexecute: reexecute.__name__)
 @pytest.mark.covers("retry.python-api", "retry.python-api-all-steps")
-def test_the_python_api_starts_no_second_run_beside_the_first(
-    way: Way, wait: str, server: Server, sandbox: Sandbox
+def test_python_api_does_not_start_a_second_run(
+    reexecute: Reexecute, wait: str, server: Server, sandbox: Sandbox
 ) -> None:
     parent = leave_active(server, sandbox, wait)
-    way(server, wait, parent)
+    reexecute(server, wait, parent)
     assert sandbox.starts("testgen") == 1
 
 
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.covers("retry.all-steps")
-def test_all_steps_in_the_ui_is_a_fresh_start(wait: str, server: Server, sandbox: Sandbox) -> None:
+def test_all_steps_in_the_ui_starts_a_new_run(wait: str, server: Server, sandbox: Sandbox) -> None:
     parent = leave_active(server, sandbox, wait)
     by_graphql_all_steps(server, wait, parent)
     assert sandbox.starts("testgen") == 2
@@ -132,22 +134,20 @@ def test_all_steps_in_the_ui_is_a_fresh_start(wait: str, server: Server, sandbox
 @pytest.mark.fixes("6.2")
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.covers("retry.run-retry-all-steps")
-def test_a_run_retry_of_all_steps_starts_no_second_run_beside_the_first(
-    wait: str, server: Server, sandbox: Sandbox
-) -> None:
-    parent = leave_active(server, sandbox, wait, ALL_STEPS)
+def test_run_retry_of_all_steps_does_not_start_a_second_run(wait: str, server: Server, sandbox: Sandbox) -> None:
+    parent = leave_active(server, sandbox, wait, RETRY_ALL_STEPS_TAGS)
     by_run_retry(server, wait, parent)
     assert sandbox.starts("testgen") == 1
 
 
-def finish(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def finish_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.advance(3600)
     [run] = sandbox.runs("testgen")
     assert run.state == "completed"
 
 
 @pytest.mark.parametrize(
-    "way",
+    "reexecute",
     [
         pytest.param(by_python_from_failure, marks=pytest.mark.fixes("6.2")),
         pytest.param(by_python_selected_steps, marks=pytest.mark.fixes("6.2")),
@@ -157,41 +157,45 @@ def finish(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     ],
 )
 @pytest.mark.covers("retry.python-api")
-def test_what_resumes_a_run_takes_its_result(way: Way, server: Server, sandbox: Sandbox) -> None:
+def test_resuming_after_the_run_finished_reports_its_result(
+    reexecute: Reexecute, server: Server, sandbox: Sandbox
+) -> None:
     parent = leave_active(server, sandbox, "poll")
-    finish(sandbox, server.instance)
-    assert way(server, "poll", parent)
+    finish_run(sandbox, server.instance)
+    assert reexecute(server, "poll", parent)
     assert sandbox.starts("testgen") == 1
     [run] = sandbox.runs("testgen")
     assert metadata(server.instance, "poll")["dagster_runs/run_id"] == run.id
 
 
-@pytest.mark.parametrize("way", [by_python_all_steps, by_graphql_all_steps])
+@pytest.mark.parametrize("reexecute", [by_python_all_steps, by_graphql_all_steps])
 @pytest.mark.covers("retry.python-api-all-steps")
-def test_all_steps_after_the_end_is_a_fresh_start(way: Way, server: Server, sandbox: Sandbox) -> None:
+def test_all_steps_after_the_run_finished_starts_a_new_run(
+    reexecute: Reexecute, server: Server, sandbox: Sandbox
+) -> None:
     parent = leave_active(server, sandbox, "poll")
-    finish(sandbox, server.instance)
-    way(server, "poll", parent)
+    finish_run(sandbox, server.instance)
+    reexecute(server, "poll", parent)
     assert sandbox.starts("testgen") == 2
 
 
-@pytest.mark.parametrize("way", [by_python_selected_steps, by_graphql_selected_steps])
+@pytest.mark.parametrize("reexecute", [by_python_selected_steps, by_graphql_selected_steps])
 @pytest.mark.covers("retry.selected-steps")
-def test_a_step_that_had_succeeded_is_repeated(way: Way, server: Server, sandbox: Sandbox) -> None:
+def test_reexecuting_a_successful_step_starts_a_new_run(reexecute: Reexecute, server: Server, sandbox: Sandbox) -> None:
     sandbox.set_behavior(well_known.SUITE_CLEAN, Behavior(queued_seconds=0, running_seconds=1))
     parent = server.launch("poll_job")
     assert succeeded(server, parent)
-    assert way(server, "poll", parent)
+    assert reexecute(server, "poll", parent)
     assert sandbox.starts("testgen") == 2
 
 
 @pytest.mark.fixes("6.2")
-@pytest.mark.parametrize("way", [by_python_all_steps, by_python_selected_steps, by_graphql_selected_steps])
+@pytest.mark.parametrize("reexecute", [by_python_all_steps, by_python_selected_steps, by_graphql_selected_steps])
 @pytest.mark.covers("retry.selected-steps")
-def test_a_deferred_run_that_is_active_is_attached_to(way: Way, server: Server, sandbox: Sandbox) -> None:
+def test_reexecution_attaches_to_an_active_deferred_run(reexecute: Reexecute, server: Server, sandbox: Sandbox) -> None:
     parent = server.launch("defer_job")
     assert succeeded(server, parent)
-    assert way(server, "defer", parent)
+    assert reexecute(server, "defer", parent)
     assert sandbox.starts("testgen") == 1
 
 
@@ -199,8 +203,10 @@ def test_a_deferred_run_that_is_active_is_attached_to(way: Way, server: Server, 
 @pytest.mark.parametrize("strategy", ["FROM_FAILURE", "ALL_STEPS"])
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.covers("retry.backfill-re-executed")
-def test_a_backfill_that_is_reexecuted_attaches(wait: str, strategy: str, server: Server, sandbox: Sandbox) -> None:
-    lose_the_start(sandbox, wait)
+def test_reexecuted_backfill_attaches_to_the_active_run(
+    wait: str, strategy: str, server: Server, sandbox: Sandbox
+) -> None:
+    lose_start_response(sandbox, wait)
     parent = server.backfill(f"{wait}_by_region", ["north"])
     sandbox.clear_faults()
     assert sandbox.starts("testgen") == 1
@@ -211,14 +217,14 @@ def test_a_backfill_that_is_reexecuted_attaches(wait: str, strategy: str, server
 
 
 @pytest.mark.covers("retry.backfill-again")
-def test_a_second_backfill_of_the_same_partition_is_a_fresh_start(server: Server, sandbox: Sandbox) -> None:
+def test_second_backfill_of_the_same_partition_starts_a_new_run(server: Server, sandbox: Sandbox) -> None:
     server.backfill("poll_by_region", ["north"])
     server.backfill("poll_by_region", ["north"])
     assert sandbox.starts("testgen") == 2
 
 
 @pytest.mark.covers("retry.command-line")
-def test_the_command_line_has_no_way_to_reexecute() -> None:
+def test_dagster_command_line_cannot_reexecute_runs() -> None:
     from dagster._cli.job import job_cli
 
     options: list[Any] = [option for command in job_cli.commands.values() for option in command.params]

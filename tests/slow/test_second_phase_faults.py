@@ -20,7 +20,7 @@ from tests.sensors.test_several_vendors import UNSET, daemon_ticks
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def test_a_lasting_problem_of_another_vendor_loses_no_evaluations_of_an_observed_run(
+def test_observed_run_is_evaluated_during_a_lasting_problem_of_another_vendor(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     run = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS, workflow_name="Couriers")
@@ -30,15 +30,15 @@ def test_a_lasting_problem_of_another_vendor_loses_no_evaluations_of_an_observed
     )
     driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources={"amperity": amperity})
     daemon_ticks(driver, clock, 1)
-    begun = sandbox.start_run(TESTS.target)
+    started = sandbox.start_run(TESTS.target)
     for _ in range(20):
         daemon_ticks(driver, clock, 1)
         clock.sleep(50)
-    assert reported(instance, "quality") == [begun.id]
+    assert reported(instance, "quality") == [started.id]
     assert evaluations(instance, "quality")["tests_passed"] == (True, 1)
 
 
-def test_a_deleted_dagster_run_is_no_reason_to_warn_of_checks_without_partitions(
+def test_deleted_dagster_run_causes_no_warning_about_checks(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     asset = deferred(TESTS)
@@ -53,7 +53,7 @@ def test_a_deleted_dagster_run_is_no_reason_to_warn_of_checks_without_partitions
     assert "Could not report the checks" not in caplog.text
 
 
-def test_one_observed_run_without_a_record_holds_up_no_later_runs_for_a_month(
+def test_observed_run_without_a_record_does_not_delay_later_runs(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     driver = observing([deferred(TESTS)], sandbox, instance)
@@ -69,7 +69,7 @@ def test_one_observed_run_without_a_record_holds_up_no_later_runs_for_a_month(
     assert reported(instance, "it") == [first.id, second.id]
 
 
-def test_a_database_in_another_time_zone_makes_no_evaluation_twice(
+def test_runs_are_evaluated_once_with_a_database_in_another_time_zone(
     sandbox: Sandbox, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     monkeypatch.setenv("PGTZ", "America/New_York")
@@ -84,7 +84,7 @@ def test_a_database_in_another_time_zone_makes_no_evaluation_twice(
             assert evaluations(instance, "it")["tests_passed"] == (True, 1)
 
 
-def test_what_follows_a_run_whose_result_is_gone_is_requested(
+def test_follow_up_is_requested_when_the_result_of_the_run_was_deleted(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     asset = deferred(TESTS)
@@ -102,7 +102,7 @@ def test_what_follows_a_run_whose_result_is_gone_is_requested(
     assert len(jobs_run(driver)) == 1
 
 
-def test_a_run_of_an_earlier_kind_that_is_fully_reported_is_no_lost_result(
+def test_fully_reported_run_of_an_earlier_run_class_causes_no_warning(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asset = deferred(TESTS)

@@ -1,4 +1,4 @@
-"""No secret in anything that Dagster stores or prints: every byte of the instance's storage is searched."""
+"""Dagster stores and prints no secrets: these tests search every byte of the instance's storage."""
 
 import logging
 from base64 import b64encode
@@ -26,15 +26,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def on_disk(home: Path) -> Iterator[dg.DagsterInstance]:
-    """What one test stores there, the later ones search again."""
+def instance_on_disk(home: Path) -> Iterator[dg.DagsterInstance]:
+    """A shared instance: what one test stores, later tests search again."""
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
 
 def resources(sandbox: Sandbox) -> dict[str, object]:
-    """Written into the code as literals: the worst case."""
+    """Return resources with secrets as literals in code, the worst case."""
     return {
         "rudderstack": RudderStackResource(
             access_token=well_known.RUDDERSTACK_TOKEN, base_url=f"{sandbox.url}/rudderstack", max_retries=1
@@ -63,9 +63,9 @@ FAULTS = [
 @pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind if fault else "no fault")
 @pytest.mark.covers("rudderstack.login.service-access-token")
-def test_nothing_that_is_stored_or_printed_holds_a_secret(
+def test_secrets_are_not_stored_or_printed(
     sandbox: Sandbox,
-    on_disk: dg.DagsterInstance,
+    instance_on_disk: dg.DagsterInstance,
     home: Path,
     fault: Fault | None,
     capfd: pytest.CaptureFixture[str],
@@ -76,7 +76,7 @@ def test_nothing_that_is_stored_or_printed_holds_a_secret(
         sandbox.add_fault(fault)
     assets = [build_remote_run_asset(run, key=key) for key, run in (("a", PROFILES), ("b", TESTS), ("c", PROFILING))]
     defs = dg.Definitions(assets=assets, jobs=[dg.define_asset_job("all")], resources=resources(sandbox))
-    result = defs.resolve_job_def("all").execute_in_process(instance=on_disk, raise_on_error=False)
+    result = defs.resolve_job_def("all").execute_in_process(instance=instance_on_disk, raise_on_error=False)
     assert result.success is (fault is None or fault.method == "GET")
     printed = capfd.readouterr()
     texts = {"stdout": printed.out, "stderr": printed.err, "log": caplog.text, "repr": repr(resources(sandbox))}
