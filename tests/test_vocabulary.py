@@ -80,7 +80,6 @@ ALLOWED = {
     ("dagster_runs/remote_run/execution/ledger_entry.py", "cancelling"),
     ("dagster_runs/sensors/observation/cursor.py", "awaited"),
     # A metadata key of the check `run_status`: users' own code may read it.
-    ("dagster_runs/remote_run/execution/events.py", "word"),
 }
 
 NOT_PROSE = re.compile(
