@@ -121,14 +121,14 @@ def problem_with(code: str) -> str | None:
 
 
 @each_page
-def test_every_name_in_backticks_exists(page: Path) -> None:
+def test_names_in_backticks_exist(page: Path) -> None:
     said = _CODE.findall(_FENCE.sub("", page.read_text()))
     problems = [problem_with(code) for code in said]
     assert [problem for problem in problems if problem is not None] == []
 
 
 @each_page
-def test_every_path_of_tests_exists(page: Path) -> None:
+def test_test_paths_exist(page: Path) -> None:
     assert [path for path in _TESTS.findall(page.read_text()) if not any(ROOT.glob(path))] == []
 
 
@@ -140,7 +140,7 @@ def headings(text: str) -> set[str]:
 
 
 @each_page
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for link in _LINK.findall(page.read_text()):
         if link.startswith("https://"):
             continue
@@ -150,7 +150,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in headings(target.read_text()), link
 
 
-def test_the_layers_are_drawn_as_the_imports_go() -> None:
+def test_layer_diagram_matches_the_import_rules() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     [drawing] = [block for block in _FENCE.findall(text) if "%% layers" in block]
     drawn: dict[str, set[str]] = defaultdict(set)
@@ -159,20 +159,20 @@ def test_the_layers_are_drawn_as_the_imports_go() -> None:
     assert drawn == {room: imported for room, imported in ALLOWED_IMPORTS.items() if imported}
 
 
-def test_every_folder_is_in_the_map() -> None:
+def test_package_folders_are_in_the_map() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     package = [path for path in paths() if re.fullmatch(r"dagster_runs/(\w+/){1,2}", path)]
     of_vendors = re.compile(r"dagster_runs/(vendors|sandbox)/\w+/")
     assert [path for path in package if f"`{path}`" not in text and not of_vendors.fullmatch(path)] == []
 
 
-def test_private_modules_of_dagster_are_imported_in_one_file_only() -> None:
+def test_private_dagster_modules_are_imported_in_one_file() -> None:
     private = ("dagster._", "dagster_shared._")
     importing = [path.name for path in PACKAGE.rglob("*.py") if any(name.startswith(private) for name in imports(path))]
     assert importing == ["dagster_private.py"]
 
 
-def test_every_decision_has_its_parts() -> None:
+def test_decision_pages_have_all_sections() -> None:
     decisions = [page for page in PAGES if page.parent.name == "decisions" and page.name != "README.md"]
     assert [page.name[:4] for page in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
     parts = ("Context", "Decision", "Consequences", "Evidence")
@@ -186,5 +186,5 @@ def test_every_decision_has_its_parts() -> None:
     "code",
     ["execution/no_such_file.py", "execution/start.py:no_such_function", "NoSuchClass", "make nothing", "cursor.py"],
 )
-def test_what_does_not_exist_is_found(code: str) -> None:
+def test_missing_names_and_paths_are_reported(code: str) -> None:
     assert problem_with(code) is not None

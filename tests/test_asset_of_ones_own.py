@@ -73,7 +73,7 @@ def beside_a_skippable_one(context: Context, testgen: TestGenResource) -> dg.Mat
     ids=lambda asset: asset.op.compute_fn.decorated_fn.__name__,
 )
 @pytest.mark.covers("start.unused-events")
-def test_events_that_are_not_used_fail_the_step(
+def test_unused_events_fail_the_step(
     asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     result = materialize([asset], sandbox, instance)
@@ -87,13 +87,13 @@ def test_events_that_are_not_used_fail_the_step(
 
 
 @fixes
-def test_the_error_says_what_to_write(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_unused_events_error_shows_the_correct_call(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     said = failure(materialize([statement], sandbox, instance))
     assert "`yield from testgen.run(context, ...)` or `return testgen.run(context, ...)`" in said
 
 
 @fixes
-def test_events_that_something_keeps_alive_fail_the_step_too(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_unused_events_fail_the_step_while_a_reference_exists(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     kept = []
 
     @dg.asset
@@ -106,7 +106,7 @@ def test_events_that_something_keeps_alive_fail_the_step_too(sandbox: Sandbox, i
 
 @fixes
 @pytest.mark.covers("start.unused-events")
-def test_events_that_are_read_and_not_passed_on_fail_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_events_read_but_not_yielded_fail_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def mine(context: Context, testgen: TestGenResource) -> None:
         list(testgen.run(context, TESTS))
@@ -118,7 +118,7 @@ def test_events_that_are_read_and_not_passed_on_fail_the_step(sandbox: Sandbox, 
 
 @fixes
 @pytest.mark.covers("start.unused-events")
-def test_events_that_are_read_in_part_fail_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_partially_read_events_fail_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")])
     def both(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         for event in testgen.run(context, TESTS):
@@ -130,7 +130,9 @@ def test_events_that_are_read_in_part_fail_the_step(sandbox: Sandbox, instance: 
     assert "is not reported in full" in errors_logged(instance, result)
 
 
-def test_a_failed_run_is_not_hidden_by_reading_its_first_event(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_reading_only_the_first_event_does_not_hide_a_failed_run(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(check_specs=[dg.AssetCheckSpec("run_status", asset="mine")])
     def mine(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         yield next(testgen.run(context, TestGenTestRun(test_suite_id=well_known.SUITE_DOWN)))
@@ -142,7 +144,7 @@ def test_a_failed_run_is_not_hidden_by_reading_its_first_event(sandbox: Sandbox,
 
 @fixes
 @pytest.mark.covers("start.unused-second-run")
-def test_a_forgotten_second_run_is_an_error_in_the_log(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_unused_second_run_logs_an_error(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # The asset has its result, so Dagster has nothing to miss.
     @dg.asset
     def mine(context: Context, testgen: TestGenResource) -> Iterator[Any]:
@@ -186,7 +188,9 @@ def value_and_metadata(context: Context, testgen: TestGenResource) -> Any:
     [returned, returned_by_async, yielded_by_async, only_one, value_and_metadata],
     ids=lambda asset: asset.op.compute_fn.decorated_fn.__name__,
 )
-def test_events_reach_dagster(asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_returned_or_yielded_events_reach_dagster(
+    asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     result = materialize([asset], sandbox, instance)
     assert result.success
     assert metadata(instance, "mine")["testgen/score"] == 1.0
@@ -194,7 +198,9 @@ def test_events_reach_dagster(asset: dg.AssetsDefinition, sandbox: Sandbox, inst
     assert errors_logged(instance, result) == ""
 
 
-def test_a_step_may_skip_what_its_run_does_not_fill(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_step_may_skip_an_asset_that_its_run_does_not_materialize(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two", skippable=True)])
     def both(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         yield from testgen.run(context, TESTS, assets=[dg.AssetKey("one")])
@@ -240,7 +246,7 @@ def call(
     ],
 )
 @pytest.mark.covers("start.bad-arguments")
-def test_arguments_are_checked_at_the_call(
+def test_invalid_arguments_fail_the_step_without_a_start(
     calls: Callable[..., Any], said: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     result = call(sandbox, instance, calls, retry_policy=dg.RetryPolicy(max_retries=2))
@@ -252,7 +258,7 @@ def test_arguments_are_checked_at_the_call(
 
 
 @fixes
-def test_a_call_outside_of_an_asset_is_refused(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_called_outside_an_asset_raises(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def mine() -> None: ...
 
@@ -268,7 +274,7 @@ def test_a_call_outside_of_an_asset_is_refused(sandbox: Sandbox, instance: dg.Da
 
 
 @fixes
-def test_assets_are_named_by_any_key(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_assets_argument_accepts_any_key_format(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec(["marts", "two"])])
     def both(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         yield from testgen.run(context, TESTS, assets=["one"], name="a")
@@ -279,7 +285,7 @@ def test_assets_are_named_by_any_key(sandbox: Sandbox, instance: dg.DagsterInsta
 
 
 @fixes
-def test_an_asset_that_is_not_selected_cannot_be_filled(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_rejects_an_asset_that_is_not_selected(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")], can_subset=True)
     def both(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         yield from testgen.run(context, TESTS, assets=[dg.AssetKey("one"), dg.AssetKey("two")])
@@ -294,7 +300,9 @@ GATE = QualityGate(min_score=0.95, blocking=True)
 
 @fixes
 @pytest.mark.parametrize("given", [TestGenTestRun, BAD], ids=["class", "run"])
-def test_declared_checks_hold_back_bad_data(given: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_failed_declared_check_blocks_downstream_assets(
+    given: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(check_specs=TestGenResource.check_specs(given, "orders", GATE))
     def orders(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         yield from testgen.run(context, BAD, gate=GATE)
@@ -309,7 +317,7 @@ def test_declared_checks_hold_back_bad_data(given: Any, sandbox: Sandbox, instan
 
 
 @fixes
-def test_check_specs_of_a_resource_and_of_other_vendors() -> None:
+def test_check_specs_from_an_instance_and_from_other_vendors() -> None:
     testgen = TestGenResource(base_url="http://127.0.0.1:1", access_token="t")
     specs = testgen.check_specs(TESTS, ["marts", "orders"], GATE)
     assert {(spec.name, spec.blocking) for spec in specs} == {
@@ -332,7 +340,7 @@ def test_check_specs_of_a_resource_and_of_other_vendors() -> None:
         ((TESTS, "a", 0.9), "must be a QualityGate"),
     ],
 )
-def test_check_specs_refuse_what_makes_no_sense(arguments: tuple[Any, ...], said: str) -> None:
+def test_check_specs_rejects_invalid_arguments(arguments: tuple[Any, ...], said: str) -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=said):
         TestGenResource.check_specs(*arguments)
 
@@ -350,7 +358,7 @@ def test_check_specs_refuse_what_makes_no_sense(arguments: tuple[Any, ...], said
     ],
 )
 @pytest.mark.covers("start.undeclared-gate")
-def test_a_gate_that_could_not_be_reported_is_refused(
+def test_gate_without_its_check_specs_is_rejected(
     declared: list[dg.AssetCheckSpec], said: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     result = call(sandbox, instance, lambda c, t, r: t.run(c, BAD, gate=GATE), check_specs=declared)
@@ -361,7 +369,7 @@ def test_a_gate_that_could_not_be_reported_is_refused(
 
 
 @fixes
-def test_a_gate_whose_checks_were_not_selected_is_no_mistake(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_gate_is_accepted_when_its_checks_are_not_selected(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     specs = TestGenResource.check_specs(BAD, "orders", GATE)
 
     @dg.multi_asset(specs=[dg.AssetSpec("orders")], check_specs=specs, can_subset=True)

@@ -36,7 +36,7 @@ def sent(sandbox: Sandbox) -> list[str]:
 
 
 class TestDefinition:
-    def test_reads_well_in_the_lineage(self) -> None:
+    def test_sets_the_spec_shown_in_the_lineage(self) -> None:
         asset = build_remote_run_asset(
             PROFILES,
             key=["marts", "features"],
@@ -54,7 +54,7 @@ class TestDefinition:
         assert "RudderStack Profiles run" in (spec.description or "")
         assert {check.name for check in asset.check_specs} == {"run_status"}
 
-    def test_a_blocking_gate_makes_the_data_checks_block(self) -> None:
+    def test_blocking_gate_makes_the_data_checks_blocking(self) -> None:
         asset = build_remote_run_asset(TESTS, key="quality", gate=QualityGate(min_score=0.9, blocking=True))
         blocking = {check.name: check.blocking for check in asset.check_specs}
         assert blocking == {"run_status": False, "tests_passed": True, "quality_score": True}
@@ -78,17 +78,17 @@ class TestDefinition:
             ({"run": PROFILES, "key": None, "specs": [dg.AssetSpec("b")], "deps": ["c"]}, "set deps on the specs"),
         ],
     )
-    def test_refuses_what_makes_no_sense(self, arguments: dict[str, Any], said: str) -> None:
+    def test_rejects_invalid_arguments(self, arguments: dict[str, Any], said: str) -> None:
         run = arguments.pop("run")
         with pytest.raises(dg.DagsterInvalidDefinitionError, match=said):
             build_remote_run_asset(run, **{"key": "a", **arguments})
 
-    def test_a_wrong_resource_is_named(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_wrong_resource_type_is_named_in_the_error(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         asset = build_remote_run_asset(PROFILES, key="a", resource_key="testgen")
         result = materialize([asset], sandbox, instance)
         assert "'testgen' is a TestGenResource; a RudderStackProfilesRun needs RudderStack's" in failure(result)
 
-    def test_literal_secrets_for_the_launchpad_are_not_shown(self) -> None:
+    def test_literal_secrets_do_not_appear_in_the_launchpad(self) -> None:
         resource = RudderStackResource.configure_at_launch(access_token="sekrit-abc")
         field = resource.get_resource_definition().config_schema.as_field()
         assert "sekrit-abc" not in repr(field.default_value if field.default_provided else "")
@@ -109,37 +109,35 @@ class TestLaunchpad:
             "--rebase_incremental",
         ]
 
-    def test_what_is_not_given_stays(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_keeps_fields_that_are_not_overridden(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         assert self.launch(sandbox, instance, end_time="2026-02-01T12:00:00+02:00").success
         assert sent(sandbox) == ["--model_refs models/a", "--end_time 2026-02-01T10:00:00Z"]
 
     @pytest.mark.covers("start.bad-field")
-    def test_what_the_vendor_would_refuse_is_refused_before_the_start(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_rejects_invalid_fields_before_the_start(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = self.launch(sandbox, instance, profiles_id="../x")
         assert "profiles_id" in failure(result)
         assert "Nothing was started" in failure(result)
         assert not sandbox.requests("rudderstack")
 
-    def test_says_what_each_field_is(self) -> None:
+    def test_describes_each_field(self) -> None:
         fields = config_schema(type(PROFILES))
         assert "Process data loaded from this time on" in (fields["begin_time"].description or "")
 
-    def test_an_unknown_field_is_refused_by_dagster(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_unknown_field_is_rejected_by_dagster(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with pytest.raises(dg.DagsterInvalidConfigError, match="profile_id"):
             self.launch(sandbox, instance, profile_id="x")
 
 
 class TestPartitions:
     @pytest.mark.covers("rudderstack.parameter.begin-time")
-    def test_a_day_fills_the_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_daily_partition_sets_the_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         asset = build_remote_run_asset(PROFILES, key="features", partitions_def=DAYS)
         assert materialize([asset], sandbox, instance, partition_key="2026-11-03").success
         assert sent(sandbox) == ["--begin_time 2026-11-03T00:00:00Z", "--end_time 2026-11-04T00:00:00Z"]
 
     @pytest.mark.covers("rudderstack.parameter.end-time")
-    def test_a_range_in_one_run_is_one_remote_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_single_run_backfill_starts_one_remote_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         asset = build_remote_run_asset(
             PROFILES, key="features", partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run()
         )
@@ -150,19 +148,21 @@ class TestPartitions:
         filled = instance.get_materialized_partitions(dg.AssetKey("features"))
         assert len(filled) == 7
 
-    def test_what_the_user_wrote_stays(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_explicit_window_is_not_overridden(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = PROFILES.with_fields({"begin_time": datetime(2025, 1, 1, tzinfo=timezone.utc)})
         asset = build_remote_run_asset(run, key="features", partitions_def=DAYS)
         assert materialize([asset], sandbox, instance, partition_key="2026-11-03").success
         assert sent(sandbox) == ["--begin_time 2025-01-01T00:00:00Z"]
 
-    def test_a_zone_is_turned_into_utc(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_window_in_another_time_zone_is_sent_in_utc(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-07-01", timezone="Europe/Berlin")
         asset = build_remote_run_asset(PROFILES, key="features", partitions_def=days)
         assert materialize([asset], sandbox, instance, partition_key="2026-07-03").success
         assert sent(sandbox) == ["--begin_time 2026-07-02T22:00:00Z", "--end_time 2026-07-03T22:00:00Z"]
 
-    def test_other_fields_take_the_partition(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_partition_key_placeholder_works_in_other_fields(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         run = RudderStackProfilesRun(
             profiles_id=PROFILES.profiles_id, parameters=("--model_refs models/{partition_key}",)
         )
@@ -171,7 +171,7 @@ class TestPartitions:
         assert materialize([asset], sandbox, instance, partition_key="eu").success
         assert sent(sandbox) == ["--model_refs models/eu"]
 
-    def test_asking_for_a_partition_without_partitions_is_an_error(
+    def test_partition_placeholder_without_partitions_raises(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         run = RudderStackProfilesRun(profiles_id=PROFILES.profiles_id, parameters=("--model_refs {partition_key}",))
@@ -179,7 +179,7 @@ class TestPartitions:
         assert "the asset has no single partition in this run" in failure(result)
         assert sandbox.starts("rudderstack") == 0
 
-    def test_a_range_has_no_single_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_partition_key_placeholder_raises_for_a_range(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = PROFILES.with_fields({"parameters": ["--model_refs models/{partition_key}"]})
         regions = dg.StaticPartitionsDefinition(["a", "b", "c"])
         policy = dg.BackfillPolicy.single_run()
@@ -188,7 +188,9 @@ class TestPartitions:
         assert "no single partition" in failure(materialize([asset], sandbox, instance, tags=tags))
         assert sandbox.starts("rudderstack") == 0
 
-    def test_several_dimensions_one_of_them_time(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_time_dimension_of_a_multi_partition_sets_the_window(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         both = dg.MultiPartitionsDefinition({"day": DAYS, "region": dg.StaticPartitionsDefinition(["eu"])})
         asset = build_remote_run_asset(PROFILES, key="features", partitions_def=both)
         key = dg.MultiPartitionKey({"day": "2026-11-03", "region": "eu"})
@@ -196,7 +198,7 @@ class TestPartitions:
         assert sent(sandbox) == ["--begin_time 2026-11-03T00:00:00Z", "--end_time 2026-11-04T00:00:00Z"]
 
 
-def test_a_run_that_fills_several_assets(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_one_run_materializes_several_assets(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     specs = [dg.AssetSpec("orders"), dg.AssetSpec(["marts", "customers"])]
     asset = build_remote_run_asset(TESTS, specs=specs)
     result = materialize([asset], sandbox, instance)
@@ -206,7 +208,7 @@ def test_a_run_that_fills_several_assets(sandbox: Sandbox, instance: dg.DagsterI
     assert len(result.get_asset_check_evaluations()) == 6
 
 
-def test_a_function_chooses_the_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_run_function_selects_the_run_by_partition(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     def by_region(context: dg.AssetExecutionContext) -> TestGenTestRun:
         suites = {"eu": well_known.SUITE_CLEAN, "us": well_known.SUITE_FEATURES}
         return TestGenTestRun(test_suite_id=suites[context.partition_key])
@@ -227,13 +229,13 @@ def test_a_function_chooses_the_run(sandbox: Sandbox, instance: dg.DagsterInstan
         (TestGenTestRun, {"test_suite_id": "{partition_key}"}),
     ],
 )
-def test_an_id_takes_no_placeholder(kind: type[RemoteRun[Any]], fields: dict[str, Any]) -> None:
+def test_id_fields_reject_placeholders(kind: type[RemoteRun[Any]], fields: dict[str, Any]) -> None:
     # It is checked where it is written; a function can choose one by the partition.
     with pytest.raises(ValidationError, match=next(iter(fields))):
         kind(**fields)
 
 
-def test_an_asset_of_ones_own_in_one_line(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_user_defined_asset_needs_one_line(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     @dg.asset(check_specs=[dg.AssetCheckSpec("tests_passed", asset="mine")])
     def mine(context: dg.AssetExecutionContext, testgen: TestGenResource) -> Iterator[Any]:
         yield from testgen.run(context, TESTS)
@@ -245,7 +247,7 @@ def test_an_asset_of_ones_own_in_one_line(sandbox: Sandbox, instance: dg.Dagster
 
 
 @pytest.mark.covers("end.blocking-gate")
-def test_failing_data_is_a_materialization_that_holds_back_what_follows(
+def test_failed_gate_materializes_the_asset_and_blocks_downstream(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
@@ -261,5 +263,5 @@ def test_failing_data_is_a_materialization_that_holds_back_what_follows(
     assert table["testgen/tests_failed"] == 5
 
 
-def test_the_resource_is_found_by_its_default_key() -> None:
+def test_sandbox_resources_use_the_default_keys() -> None:
     assert set(sandbox_resources("http://127.0.0.1:1")) >= {PROFILES.resource_key, TESTS.resource_key}

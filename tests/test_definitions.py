@@ -30,13 +30,13 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
     return load
 
 
-def test_without_variables_all_is_the_sandbox(loaded: Loaded) -> None:
+def test_all_resources_use_the_sandbox_without_variables(loaded: Loaded) -> None:
     names = loaded()
     resources = names["defs"].resources
     assert {resource.api_url().startswith(names["SANDBOX_URL"]) for resource in resources.values()} == {True}
 
 
-def test_amperity_by_oauth(loaded: Loaded) -> None:
+def test_amperity_uses_oauth_when_client_credentials_are_set(loaded: Loaded) -> None:
     credentials = {"AMPERITY_CLIENT_ID": "amp-1", "AMPERITY_CLIENT_SECRET": "s3cret"}
     amperity = loaded(**AMPERITY, **credentials, AMPERITY_TOKEN_URL="https://login.example.com/token")["amperity"]()
     assert (amperity.tenant, amperity.base_url) == ("socktown", "https://app.amperity.com")
@@ -45,7 +45,7 @@ def test_amperity_by_oauth(loaded: Loaded) -> None:
 
 
 @pytest.mark.covers("amperity.login.hosts-aws")
-def test_amperity_of_azure_and_australia(loaded: Loaded) -> None:
+def test_amperity_base_url_can_be_set_for_azure_and_australia(loaded: Loaded) -> None:
     url = "https://socktown.amperity.com"
     amperity = loaded(**AMPERITY, AMPERITY_ACCESS_TOKEN="t0ken", AMPERITY_BASE_URL=url)["amperity"]()
     assert amperity.api_url() == f"{url}/api"
@@ -63,6 +63,6 @@ def test_amperity_of_azure_and_australia(loaded: Loaded) -> None:
         ),
     ],
 )
-def test_a_variable_that_is_missing_or_wrong_is_named(variables: dict[str, str], says: str, loaded: Loaded) -> None:
+def test_missing_or_invalid_variable_is_named(variables: dict[str, str], says: str, loaded: Loaded) -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=says):
         loaded(**variables)

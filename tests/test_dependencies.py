@@ -35,7 +35,7 @@ def imported(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"dagster_runs"}
 
 
-def test_every_import_is_declared() -> None:
+def test_imports_are_declared_dependencies() -> None:
     dependencies, extra = declared()
     assert "dagster" in dependencies
     for path in PACKAGE.rglob("*.py"):
@@ -43,14 +43,14 @@ def test_every_import_is_declared() -> None:
         assert imported(path) <= dependencies | (extra if optional else set()), path
 
 
-def test_every_dependency_is_imported() -> None:
+def test_declared_dependencies_are_imported() -> None:
     dependencies, extra = declared()
     used = set().union(*(imported(path) for path in PACKAGE.rglob("*.py")))
     assert dependencies | extra <= used
 
 
 @pytest.mark.parametrize("what", ["import dagster_runs.testing", "runpy.run_module('dagster_runs.sandbox')"])
-def test_the_sandbox_without_its_extra_says_what_to_install(what: str) -> None:
+def test_sandbox_without_its_extra_reports_what_to_install(what: str) -> None:
     code = f"import runpy, sys; sys.modules['aiohttp'] = None; {what}"
     ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=ROOT)
     assert ended.returncode != 0

@@ -39,7 +39,7 @@ def assert_refused(result: dg.ExecuteInProcessResult, sandbox: Sandbox, instance
 @pytest.mark.parametrize("wait", ["poll", "defer"])
 @pytest.mark.parametrize("launched", ["dg.materialize", "a job"])
 @pytest.mark.covers("start.missing-partition")
-def test_a_launch_without_a_partition_is_refused(
+def test_launch_without_a_partition_is_rejected(
     launched: str, wait: Any, partitions_def: Any, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     key, policy = ["marts", "features"], dg.RetryPolicy(max_retries=1)
@@ -56,7 +56,9 @@ def test_a_launch_without_a_partition_is_refused(
 
 @each_kind
 @pytest.mark.covers("start.missing-partition")
-def test_in_an_asset_of_ones_own(partitions_def: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_missing_partition_is_rejected_in_a_user_defined_asset(
+    partitions_def: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(key_prefix="marts", partitions_def=partitions_def, retry_policy=dg.RetryPolicy(max_retries=1))
     def features(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
         yield from rudderstack.run(context, PROFILES)
@@ -64,7 +66,9 @@ def test_in_an_asset_of_ones_own(partitions_def: Any, sandbox: Sandbox, instance
     assert_refused(materialize([features], sandbox, instance), sandbox, instance)
 
 
-def test_before_the_function_that_chooses_the_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_missing_partition_is_rejected_before_the_run_function_is_called(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     def by_region(context: dg.AssetExecutionContext) -> TestGenTestRun:
         return TestGenTestRun(test_suite_id={"eu": well_known.SUITE_CLEAN}[context.partition_key])
 
@@ -72,7 +76,9 @@ def test_before_the_function_that_chooses_the_run(sandbox: Sandbox, instance: dg
     assert_refused(materialize([asset], sandbox, instance), sandbox, instance)
 
 
-def test_partitions_that_each_spec_has(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_missing_partition_is_rejected_when_specs_define_the_partitions(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     specs = [dg.AssetSpec(["marts", "features"], partitions_def=DAYS), dg.AssetSpec("people", partitions_def=DAYS)]
     said = failure(materialize([build_remote_run_asset(PROFILES, specs=specs)], sandbox, instance))
     assert "marts/features, people are partitioned" in said
@@ -80,7 +86,9 @@ def test_partitions_that_each_spec_has(sandbox: Sandbox, instance: dg.DagsterIns
 
 
 @pytest.mark.covers("start.missing-partition")
-def test_a_run_without_a_partition_can_be_chosen(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_on_missing_partition_start_allows_a_run_without_a_partition(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     asset = build_remote_run_asset(PROFILES, key="features", partitions_def=DAYS, on_missing_partition="start")
     assert materialize([asset], sandbox, instance).success
     assert sandbox.runs("rudderstack")[-1].parameters == []
@@ -89,7 +97,9 @@ def test_a_run_without_a_partition_can_be_chosen(sandbox: Sandbox, instance: dg.
     assert instance.get_materialized_partitions(dg.AssetKey("features")) == {"2026-11-03"}
 
 
-def test_it_can_be_chosen_in_an_asset_of_ones_own(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_on_missing_partition_start_works_in_a_user_defined_asset(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(partitions_def=DAYS)
     def features(context: dg.AssetExecutionContext, rudderstack: RudderStackResource) -> Iterator[Any]:
         yield from rudderstack.run(context, PROFILES, on_missing_partition="start")
@@ -99,7 +109,7 @@ def test_it_can_be_chosen_in_an_asset_of_ones_own(sandbox: Sandbox, instance: dg
 
 
 @pytest.mark.parametrize("suite", [well_known.SUITE_CLEAN, well_known.SUITE_DOWN], ids=["succeeds", "fails"])
-def test_its_end_is_reported_when_it_is_deferred(
+def test_deferred_run_without_a_partition_is_reported(
     suite: str, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     run = TestGenTestRun(test_suite_id=suite)
@@ -114,6 +124,6 @@ def test_its_end_is_reported_when_it_is_deferred(
 
 
 @pytest.mark.parametrize("wait", ["poll", "defer"])
-def test_a_wrong_choice_is_refused(wait: Any) -> None:
+def test_invalid_on_missing_partition_is_rejected(wait: Any) -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="on_missing_partition is 'all'; it must be"):
         build_remote_run_asset(TESTS, key="it", on_missing_partition="all", wait=wait)

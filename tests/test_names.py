@@ -143,13 +143,13 @@ def defined(tree: ast.AST) -> Iterator[str]:
             yield node.target.id if isinstance(node.target, ast.Name) else node.target.attr
 
 
-def test_no_module_has_an_old_name() -> None:
+def test_modules_have_no_old_names() -> None:
     parts = {part for path in SOURCES for part in path.relative_to(PACKAGE).with_suffix("").parts}
     assert parts & MODULES == set()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_nothing_has_an_old_name(path: Path) -> None:
+def test_definitions_have_no_old_names(path: Path) -> None:
     found = set(defined(ast.parse(path.read_text())))
     assert found & NAMES == set()
     assert [name for name in found if PREFIXES.match(name)] == []
@@ -166,5 +166,5 @@ def test_nothing_has_an_old_name(path: Path) -> None:
         ("def f(self):\n    self.awaited = 1", {"f", "awaited"}),
     ],
 )
-def test_what_counts_as_a_definition(source: str, names: set[str]) -> None:
+def test_defined_returns_the_names_that_a_module_defines(source: str, names: set[str]) -> None:
     assert set(defined(ast.parse(source))) == names

@@ -75,7 +75,7 @@ def wait(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_each_run_is_a_new_data_version_for_what_is_downstream(
+def test_each_run_gives_downstream_assets_a_new_data_version(
     wait: str, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     project = Project(sandbox, instance, wait)
@@ -87,7 +87,9 @@ def test_each_run_is_a_new_data_version_for_what_is_downstream(
 
 
 @pytest.mark.covers("defer.success")
-def test_bears_the_same_tags_in_both_waits(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+def test_materialization_has_the_same_tags_for_poll_and_defer(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
     dg.materialize([orders], instance=instance)
     found = []
     for wait in ("poll", "defer"):
@@ -110,7 +112,7 @@ def test_bears_the_same_tags_in_both_waits(sandbox: Sandbox, instance: dg.Dagste
 
 
 @pytest.mark.covers("end.upstream-updated")
-def test_is_unsynced_only_with_cause(
+def test_asset_is_stale_only_after_an_upstream_update(
     wait: str, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     dg.materialize([orders], instance=instance)
@@ -125,7 +127,7 @@ def test_is_unsynced_only_with_cause(
 
 
 @pytest.mark.covers("end.upstream-updated")
-def test_what_changes_while_the_run_is_active_makes_it_unsynced(
+def test_upstream_update_during_the_run_makes_the_asset_stale(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     dg.materialize([orders], instance=instance)
@@ -138,7 +140,7 @@ def test_what_changes_while_the_run_is_active_makes_it_unsynced(
 
 
 @pytest.mark.covers("end.upstream-updated")
-def test_an_attempt_that_attaches_keeps_the_versions_of_the_start(
+def test_attached_run_keeps_the_input_versions_of_its_start(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     dg.materialize([orders], instance=instance)
@@ -155,7 +157,7 @@ def test_an_attempt_that_attaches_keeps_the_versions_of_the_start(
 
 
 @pytest.mark.covers("observe.run-ends")
-def test_an_observed_run_is_a_new_data_version(
+def test_observed_run_reports_a_new_data_version(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     project = Project(sandbox, instance, "poll", observed=True)
@@ -167,7 +169,7 @@ def test_an_observed_run_is_a_new_data_version(
     assert project.requested() == 1
 
 
-def test_an_observed_run_is_made_from_what_there_was_before_it(instance: dg.DagsterInstance) -> None:
+def test_observed_run_uses_input_versions_from_before_its_start(instance: dg.DagsterInstance) -> None:
     from dagster_runs.remote_run.execution.provenance import InputVersion, current_provenance
 
     dg.materialize([orders], instance=instance)

@@ -52,23 +52,23 @@ VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (f
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_public_name_can_be_imported(name: str) -> None:
+def test_public_names_can_be_imported(name: str) -> None:
     assert getattr(dagster_runs, name).__name__ == name
     assert name in dir(dagster_runs)
 
 
-def test_every_name_has_a_docstring() -> None:
+def test_public_names_have_docstrings() -> None:
     assert [name for name in NAMES if not (getattr(dagster_runs, name).__doc__ or "").strip()] == []
 
 
-def test_the_run_errors_are_vendor_errors_and_failures_of_a_step() -> None:
+def test_run_errors_are_vendor_errors_and_dagster_failures() -> None:
     import dagster as dg
 
     for name in ("StartOutcomeUnknown", "RunFailed", "RunCanceled", "RunTimedOut"):
         assert issubclass(getattr(dagster_runs, name), (dagster_runs.VendorError, dg.Failure))
 
 
-def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="NoSuchName"):
         getattr(dagster_runs, "NoSuchName")  # noqa: B009 - that is what `from dagster_runs import NoSuchName` does
 
@@ -87,7 +87,7 @@ def classes_named_test() -> Iterator[type]:
                 yield thing
 
 
-def test_pytest_does_not_collect_the_classes_named_test() -> None:
+def test_pytest_does_not_collect_package_classes_named_test() -> None:
     found = list(classes_named_test())
     assert len(found) >= 6
     assert [thing.__name__ for thing in found if getattr(thing, "__test__", True)] == []
@@ -108,13 +108,13 @@ def test_importing_the_package_loads_no_http_library(code: str) -> None:
 
 
 @pytest.mark.fixes("6.14")
-def test_a_star_import_brings_the_public_names() -> None:
+def test_star_import_exports_the_public_names() -> None:
     brought = in_a_fresh_process("before = set(dir())\nfrom dagster_runs import *\nprint(*(set(dir()) - before))")
     assert brought >= NAMES
     assert brought - {"before"} == set(dagster_runs.__all__)
 
 
-def test_all_public_names_are_listed_wherever_they_have_to_be() -> None:
+def test_all_lazy_imports_and_type_imports_list_the_same_names() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text())
     [typed] = [node for node in tree.body if isinstance(node, ast.If)]
     for_types = [alias.name for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names]
@@ -123,7 +123,7 @@ def test_all_public_names_are_listed_wherever_they_have_to_be() -> None:
 
 
 @pytest.mark.fixes("6.14")
-def test_the_package_itself_is_light() -> None:
+def test_importing_the_package_loads_no_other_modules() -> None:
     loaded = in_a_fresh_process("import sys\nimport dagster_runs\ndagster_runs.__all__\nprint(*sys.modules)")
     assert {name for name in loaded if name.startswith("dagster_runs")} == {"dagster_runs", "dagster_runs.version"}
     assert "dagster" not in loaded
@@ -168,9 +168,9 @@ def sources(room: str) -> list[Path]:
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
 
 
-@pytest.mark.parametrize("room", ALLOWED_IMPORTS)
-def test_imports_go_one_way(room: str) -> None:
-    allowed = {room, "version", *ALLOWED_IMPORTS[room]}
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_follow_the_layers(room: str) -> None:
+    allowed = {room, "version", *ROOMS[room]}
     wrong = [
         f"{source.relative_to(PACKAGE)}: {module}"
         for source in sources(room)
@@ -199,7 +199,7 @@ def modules_imported_at_run_time(source: Path) -> Iterator[str]:
             yield f"{node.module}.{name.name}" if is_module else str(node.module)
 
 
-def test_no_imports_go_in_a_circle() -> None:
+def test_imports_have_no_cycles() -> None:
     graph: dict[str, set[str]] = {}
     for source in PACKAGE.rglob("*.py"):
         module = ".".join(source.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
@@ -208,7 +208,7 @@ def test_no_imports_go_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()  # raises `CycleError`
 
 
-def test_a_run_is_described_without_its_execution() -> None:
+def test_remote_run_does_not_import_execution_outside_the_resource() -> None:
     # `RemoteRunResource.run` and `check_specs` are the face of the execution; all else knows nothing of it.
     execution = "dagster_runs.remote_run.execution"
     for source in (PACKAGE / "remote_run").glob("*.py"):
@@ -217,26 +217,26 @@ def test_a_run_is_described_without_its_execution() -> None:
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_no_vendor_imports_another(vendor: str) -> None:
+def test_vendors_do_not_import_each_other(vendor: str) -> None:
     others = tuple(f"dagster_runs.vendors.{other}" for other in VENDORS if other != vendor)
     for source in (PACKAGE / "vendors" / vendor).rglob("*.py"):
         assert [module for module in imports(source) if module.startswith(others)] == []
 
 
 @pytest.mark.parametrize("room", ["transport", "sandbox"])
-def test_what_has_nothing_to_do_with_dagster_does_not_import_it(room: str) -> None:
+def test_transport_and_sandbox_do_not_import_dagster(room: str) -> None:
     for source in sources(room):
         assert [module for module in imports(source) if module.split(".")[0] == "dagster"] == []
 
 
-@pytest.mark.parametrize("room", [room for room in ALLOWED_IMPORTS if room not in ("transport", "sandbox")])
-def test_only_transport_speaks_http(room: str) -> None:
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("transport", "sandbox")])
+def test_only_transport_imports_http_libraries(room: str) -> None:
     for source in sources(room):
         assert [module for module in imports(source) if module.split(".")[0] in HTTP] == []
 
 
 @pytest.mark.parametrize("room", ["transport", "remote_run", "sensors", "assets", "jobs", "launchpad"])
-def test_nothing_is_decided_by_a_vendors_name(room: str) -> None:
+def test_code_outside_vendors_never_compares_vendor_names(room: str) -> None:
     for source in sources(room):
         for node in ast.walk(ast.parse(source.read_text())):
             if not isinstance(node, (ast.Compare, ast.MatchValue, ast.Subscript, ast.Dict)):
@@ -246,6 +246,6 @@ def test_nothing_is_decided_by_a_vendors_name(room: str) -> None:
             assert named == [], f"{source.name}:{getattr(node, 'lineno', '?')}"
 
 
-def test_no_file_of_the_package_is_left_out_of_these_rules() -> None:
+def test_import_rules_cover_every_module() -> None:
     top = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert top - set(ALLOWED_IMPORTS) <= {"__init__", "version"}

@@ -81,7 +81,7 @@ def told(error: BaseException) -> str:
 
 @USES
 @pytest.mark.parametrize(("vendor", "name"), ALL)
-def test_each_can_be_a_variable(
+def test_every_setting_can_be_an_environment_variable(
     vendor: type[RemoteRunResource], name: str, use: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, value = VALUES.get(name, URL)
@@ -98,7 +98,7 @@ def test_each_can_be_a_variable(
 @pytest.mark.parametrize(
     "name", ["max_retries", *(pytest.param(one, marks=FIXES) for one in NUMBERS if one != "max_retries")]
 )
-def test_numbers_take_the_variables_of_numbers(
+def test_number_settings_accept_env_var_int(
     name: str, vendor: type[RemoteRunResource], use: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SETTING", "12")
@@ -124,7 +124,7 @@ def test_numbers_take_the_variables_of_numbers(
     ],
 )
 @pytest.mark.covers("start.bad-setting")
-def test_a_wrong_value_is_refused_when_it_is_read(
+def test_invalid_variable_value_is_rejected_when_it_is_read(
     vendor: type[RemoteRunResource], name: str, text: str, use: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SETTING", text)
@@ -138,7 +138,7 @@ def test_a_wrong_value_is_refused_when_it_is_read(
 
 @pytest.mark.fixes("6.12")
 @pytest.mark.parametrize("vendor", REQUIRED)
-def test_a_base_url_that_is_none_is_told_with_its_variable(
+def test_invalid_base_url_is_reported_with_its_variable(
     vendor: type[RemoteRunResource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SETTING", "api.example.com")
@@ -157,7 +157,7 @@ def secret_of(vendor: type[RemoteRunResource]) -> str:
 @pytest.mark.parametrize("vendor", REQUIRED)
 @pytest.mark.parametrize("name", ["secret", "base_url", "max_retries", "poll_interval"])
 @pytest.mark.covers("start.bad-setting")
-def test_an_empty_variable_is_named_as_empty(
+def test_empty_variable_is_reported_as_empty(
     name: str, vendor: type[RemoteRunResource], use: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SETTING", " ")
@@ -173,7 +173,7 @@ def test_an_empty_variable_is_named_as_empty(
 @USES
 @pytest.mark.parametrize("vendor", REQUIRED)
 @pytest.mark.parametrize("name", ["secret", "base_url", "max_retries", "poll_interval"])
-def test_a_variable_that_is_not_set_is_named(name: str, vendor: type[RemoteRunResource], use: Any) -> None:
+def test_unset_variable_is_named(name: str, vendor: type[RemoteRunResource], use: Any) -> None:
     name = secret_of(vendor) if name == "secret" else name
     resource = vendor(**{**REQUIRED[vendor], name: EnvVar("NOT_SET")})
     with pytest.raises(Exception) as raised:  # noqa: PT011
@@ -185,7 +185,7 @@ def test_a_variable_that_is_not_set_is_named(name: str, vendor: type[RemoteRunRe
 
 
 @pytest.mark.fixes("6.12")
-def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_and_repr_never_contain_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not with the settings beside it that are wrong, either."""
     monkeypatch.setenv("A_SETTING", "mars")
     resource = RudderStackResource(access_token=EnvVar("A_TOKEN"), region=EnvVar("A_SETTING"))
@@ -212,26 +212,26 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("base_url", " ", marks=FIXES),
     ],
 )
-def test_a_literal_is_judged_at_once(name: str, value: Any) -> None:
+def test_literal_settings_are_validated_immediately(name: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=name):
         RudderStackResource(**{"access_token": TOKEN, name: value})
 
 
 @pytest.mark.fixes("6.12")
 @pytest.mark.parametrize("region", ["EU", " eu ", "Eu"])
-def test_a_region_is_written_in_any_case(region: str) -> None:
+def test_region_is_case_insensitive(region: str) -> None:
     assert RudderStackResource(access_token=TOKEN, region=region).api_url() == "https://api.eu.rudderstack.com/v2"
 
 
 @pytest.mark.fixes("6.12")
-def test_a_tenants_address_is_told_apart_from_its_id() -> None:
+def test_tenant_rejects_a_url_and_suggests_the_id() -> None:
     with pytest.raises(ValidationError, match="enter only the id: acme"):
         AmperityResource(tenant="https://acme.amperity.com/", access_token=TOKEN)
 
 
 @pytest.mark.fixes("6.12")
 @pytest.mark.parametrize("vendor", REQUIRED)
-def test_definitions_with_variables_load_and_show_their_names_only(vendor: type[RemoteRunResource]) -> None:
+def test_definitions_load_with_unset_variables_and_store_only_their_names(vendor: type[RemoteRunResource]) -> None:
     resource = vendor(**{**REQUIRED[vendor], **{name: EnvVar.int("NOT_SET") for name in NUMBERS}})
 
     @dg.job(resource_defs={"vendor": resource})
@@ -246,7 +246,7 @@ def test_definitions_with_variables_load_and_show_their_names_only(vendor: type[
 
 
 @pytest.mark.fixes("6.12")
-def test_the_launchpad_gives_a_setting_or_a_variable(
+def test_launchpad_accepts_a_value_or_a_variable(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_TOKEN", well_known.RUDDERSTACK_TOKEN)
@@ -271,7 +271,7 @@ def test_the_launchpad_gives_a_setting_or_a_variable(
 
 
 @pytest.mark.fixes("6.12")
-def test_a_run_with_settings_from_variables(
+def test_run_reads_settings_from_variables(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_TOKEN", well_known.RUDDERSTACK_TOKEN)
@@ -293,7 +293,7 @@ def test_a_run_with_settings_from_variables(
 
 
 @pytest.mark.fixes("6.12")
-def test_a_wrong_secret_in_a_script(sandbox: Sandbox) -> None:
+def test_unset_secret_raises_in_a_script(sandbox: Sandbox) -> None:
     rudderstack = RudderStackResource(access_token=EnvVar("NOT_SET"), base_url=f"{sandbox.url}/rudderstack")
     with pytest.raises(VendorError, match="access_token: the environment variable NOT_SET is not set"):
         rudderstack.get_profiles_run("p", "r")
@@ -321,7 +321,7 @@ class _Own(RemoteRunResource):
 
 
 @USES
-def test_a_vendor_of_ones_own_gets_the_same(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_defined_vendor_accepts_variables(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SETTING", "https://there.example.com")
     monkeypatch.setenv("WORKERS", "8")
     made = use(_Own(token=EnvVar("A_TOKEN"), base_url=EnvVar("A_SETTING"), workers=EnvVar.int("WORKERS")))
@@ -330,7 +330,7 @@ def test_a_vendor_of_ones_own_gets_the_same(use: Any, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.fixes("6.12")
-def test_failures_of_a_step_say_what_is_missing(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_failed_step_logs_the_missing_variable(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     """In the run's own log, where a user looks."""
     rudderstack = RudderStackResource(access_token=EnvVar("A_TOKEN"), poll_interval=EnvVar("NOT_SET"))
     asset = build_remote_run_asset(PROFILES, key="features")

@@ -31,7 +31,7 @@ def job_of(selection: Any, asset: dg.AssetsDefinition, sandbox: Sandbox) -> dg.J
 @pytest.mark.parametrize("partition", [None, "us"])
 @each_wait
 @pytest.mark.parametrize("keys", [["one"], ["one", "two"]], ids=["an asset", "assets"])
-def test_a_job_without_checks_loads_and_runs(
+def test_job_without_checks_loads_and_runs(
     keys: list[str], wait: Any, partition: str | None, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     partitions_def = REGIONS if partition else None
@@ -64,7 +64,7 @@ def test_checks_alone_start_nothing(wait: Any, sandbox: Sandbox, instance: dg.Da
 
 @fixes
 @pytest.mark.covers("start.partial-selection")
-def test_one_of_several_assets_is_filled_by_one_run_that_says_so(
+def test_selecting_one_of_several_assets_starts_one_run_and_warns(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     asset = build_remote_run_asset(TESTS, specs=ONE_AND_TWO)
@@ -78,7 +78,7 @@ def test_one_of_several_assets_is_filled_by_one_run_that_says_so(
 
 @fixes
 @pytest.mark.covers("retry.from-asset-failure")
-def test_a_reexecution_of_the_assets_that_are_left_takes_the_same_run(
+def test_reexecution_of_the_remaining_assets_attaches_to_the_same_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As "re-execute from asset failure" does it: with the assets that were not materialized.
@@ -121,7 +121,7 @@ def test_a_reexecution_of_the_assets_that_are_left_takes_the_same_run(
 
 
 @each_wait
-def test_an_asset_that_depends_on_another_of_the_same_run_is_reported_after_it(
+def test_assets_of_one_run_are_reported_in_dependency_order(
     wait: Any, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     specs = [dg.AssetSpec("a", deps=["b"]), dg.AssetSpec("b"), dg.AssetSpec("c", deps=["b"])]
@@ -139,7 +139,7 @@ class ReportsTooLittle(TestGenTestRun):
 
 
 @fixes
-def test_a_check_that_is_never_reported_fails_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_unreported_check_fails_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = build_remote_run_asset(ReportsTooLittle(test_suite_id=TESTS.test_suite_id), key="one")
     said = failure(materialize([asset], sandbox, instance))
     assert "one_rows_counted" in said
@@ -160,9 +160,7 @@ def test_a_check_that_is_never_reported_fails_the_step(sandbox: Sandbox, instanc
         ((), {"key": "a"}, "missing a required argument: 'run'"),
     ],
 )
-def test_a_call_that_does_not_fit_says_how_to_write_it(
-    positional: tuple[Any, ...], named: dict[str, Any], said: str
-) -> None:
+def test_invalid_call_error_shows_the_signature(positional: tuple[Any, ...], named: dict[str, Any], said: str) -> None:
     with pytest.raises(TypeError, match=said):
         build_remote_run_asset(*positional, **named)
 
@@ -183,19 +181,19 @@ def test_a_call_that_does_not_fit_says_how_to_write_it(
         ({"key": "a", "resource_key": 5}, "resource_key is a int; it must be the key of a resource, such as 'testgen'"),
     ],
 )
-def test_odd_arguments_are_refused_in_words(named: dict[str, Any], said: str) -> None:
+def test_invalid_arguments_are_rejected_with_a_clear_message(named: dict[str, Any], said: str) -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=said):
         build_remote_run_asset(TESTS, **named)
 
 
 @fixes
-def test_a_class_is_no_run() -> None:
+def test_run_class_instead_of_a_run_is_rejected() -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"pass a run: `TestGenTestRun\(...\)`"):
         build_remote_run_asset(TestGenTestRun, key="a")
 
 
 @pytest.mark.covers("retry.from-asset-failure")
-def test_reexecution_from_asset_failure_mends_every_check(
+def test_reexecution_from_asset_failure_passes_every_check(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, [Behavior(outcome="fail"), Behavior()])

@@ -135,24 +135,24 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", sorted(SOURCES + PAGES), ids=name)
-def test_the_words_are_those_of_the_field(path: Path) -> None:
+def test_texts_contain_no_listed_words(path: Path) -> None:
     wrong = [finding for finding in findings(path) if (name(path), finding.found) not in ALLOWED]
     if wrong:
         lines = (f"{name(path)}:{line}: {found!r}; write: {use}" for line, found, use in wrong)
         pytest.fail("\n".join(lines), pytrace=False)
 
 
-def test_every_exception_is_needed() -> None:
+def test_exceptions_are_still_needed() -> None:
     assert {(path, finding.found) for path, _ in ALLOWED for finding in findings(ROOT / path)} >= ALLOWED
 
 
 @pytest.mark.parametrize(("use", "bad", "good"), [row[1:] for row in WORDS])
-def test_each_word_is_found(use: str, bad: str, good: str) -> None:
+def test_each_pattern_matches_its_example_only(use: str, bad: str, good: str) -> None:
     assert use in [finding.use for finding in found_in(bad)]
     assert list(found_in(good)) == []
 
 
-def test_a_finding_has_its_line(tmp_path: Path) -> None:
+def test_findings_have_line_numbers(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
     source.write_text(
         '"""Begins.\n\n    Args:\n        answer: The answer.\n\n    ``answer`` `word`\n    """\n'
@@ -165,7 +165,7 @@ def test_a_finding_has_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_code_and_links_of_a_page_are_left_out(tmp_path: Path) -> None:
+def test_code_and_links_on_pages_are_ignored(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "```\nanswer\n```\n`look` [all the\nsame](#an-answer) <a id='word'> [told](../tests/test_it.py)\n\nhttps://x/word\n"

@@ -26,7 +26,7 @@ def helper() -> None: ...
 """
 
 
-def test_every_row_is_covered() -> None:
+def test_every_row_is_covered_by_a_test() -> None:
     ids = row_ids(PAGE.read_text())
     assert len(ids) > 140
     assert len(set(ids)) == len(ids)
@@ -39,12 +39,12 @@ def test_every_row_has_an_id() -> None:
     assert len(with_links) == len(row_ids(PAGE.read_text()))
 
 
-def test_the_last_column_is_up_to_date() -> None:
+def test_last_column_is_up_to_date() -> None:
     page = PAGE.read_text()
     assert page == with_tests(page, by_id()), "run `make conformance`"
 
 
-def test_a_row_links_the_files_of_its_tests() -> None:
+def test_row_links_to_its_test_files() -> None:
     page = '| <a id="wait.outage"></a>an outage | a \\| b | old |\n| <a id="wait.none"></a>no test | c | |\n| x | y |\n'
     [test] = read_tests(_COVERING, "test_outages.py")
     written = with_tests(page, {id: [test] for id in test.ids})
@@ -72,7 +72,7 @@ def test_every_error_of_a_run_is_on_the_page() -> None:
 
 @pytest.mark.usefixtures("clock")
 @pytest.mark.covers("end.bad-data")
-def test_bad_data_without_a_blocking_gate_fails_its_checks_only(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_bad_data_without_a_blocking_gate_fails_only_its_checks(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     orders = TestGenTestRun(test_suite_id=well_known.SUITE_ORDERS)
     quality = build_remote_run_asset(orders, key="quality", gate=QualityGate(min_score=0.95))
 

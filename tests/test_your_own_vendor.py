@@ -148,18 +148,16 @@ def with_retries() -> dg.AssetsDefinition:
     return build_remote_run_asset(run, key="demand", partitions_def=your_own_vendor.days, retry_policy=RETRIES)
 
 
-def test_the_page_shows_the_example_as_it_is() -> None:
+def test_page_contains_the_example_unchanged() -> None:
     page = (ROOT / "docs" / "your-own-vendor.md").read_text()
     assert f"```python\n{EXAMPLE.read_text()}```\n" in page
 
 
-def test_it_has_fewer_than_100_lines() -> None:
+def test_example_has_fewer_than_100_lines() -> None:
     assert len(EXAMPLE.read_text().splitlines()) < 100
 
 
-def test_a_partition_is_a_run_over_its_window_with_metadata_and_checks(
-    acme: Acme, instance: dg.DagsterInstance
-) -> None:
+def test_partition_starts_a_run_with_its_window_metadata_and_checks(acme: Acme, instance: dg.DagsterInstance) -> None:
     result = materialize(acme, instance)
     assert result.success
     [start] = acme.starts
@@ -174,7 +172,7 @@ def test_a_partition_is_a_run_over_its_window_with_metadata_and_checks(
     assert instance.get_materialized_partitions(dg.AssetKey("demand")) == {DAY}
 
 
-def test_a_range_in_one_run_is_one_forecast(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_single_run_backfill_starts_one_forecast(acme: Acme, instance: dg.DagsterInstance) -> None:
     asset = build_remote_run_asset(
         AcmeForecastRun(model="demand"),
         key="demand",
@@ -187,14 +185,14 @@ def test_a_range_in_one_run_is_one_forecast(acme: Acme, instance: dg.DagsterInst
     assert (start["since"], start["until"]) == ("2026-11-03T00:00:00Z", "2026-11-10T00:00:00Z")
 
 
-def test_a_check_of_ones_own_fails_for_bad_data_and_the_run_does_not(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_user_defined_check_fails_on_bad_data_while_the_run_succeeds(acme: Acme, instance: dg.DagsterInstance) -> None:
     acme.outcome = {"phase": "done", "rows": 0}
     result = materialize(acme, instance)
     assert result.success
     assert {name: check.passed for name, check in checks(result).items()} == {"run_status": True, "has_rows": False}
 
 
-def test_a_run_that_fails_says_why_in_the_vendors_words(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_failed_run_reports_the_vendor_error(acme: Acme, instance: dg.DagsterInstance) -> None:
     acme.outcome = {"phase": "broken", "message": "too few rows to learn from"}
     result = materialize(acme, instance)
     assert not result.success
@@ -203,7 +201,7 @@ def test_a_run_that_fails_says_why_in_the_vendors_words(acme: Acme, instance: dg
     assert status.metadata["error"].value == "too few rows to learn from"
 
 
-def test_a_retry_attaches_to_the_run_that_is_going(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_retry_attaches_to_the_active_run(acme: Acme, instance: dg.DagsterInstance) -> None:
     def signalled() -> None:
         raise dg.DagsterExecutionInterruptedError
 
@@ -215,7 +213,7 @@ def test_a_retry_attaches_to_the_run_that_is_going(acme: Acme, instance: dg.Dags
     assert metadata(instance, "demand")["dagster_runs/attached"] is True
 
 
-def test_a_termination_aborts_the_run(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_termination_cancels_the_run(acme: Acme, instance: dg.DagsterInstance) -> None:
     def terminated() -> None:
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         instance.report_run_canceling(run)
@@ -228,25 +226,25 @@ def test_a_termination_aborts_the_run(acme: Acme, instance: dg.DagsterInstance) 
     assert len(acme.starts) == 1
 
 
-def test_a_lost_answer_starts_no_second_run(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_lost_start_response_starts_no_second_run(acme: Acme, instance: dg.DagsterInstance) -> None:
     acme.answers_to_lose = 1
     assert materialize(acme, instance).success
     assert len(acme.starts) == 1
 
 
-def test_an_outage_ends_nothing(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_outage_does_not_end_the_run(acme: Acme, instance: dg.DagsterInstance) -> None:
     acme.looks_to_refuse = 5
     assert materialize(acme, instance).success
     assert len(acme.starts) == 1
 
 
-def test_a_proxys_404_page_is_no_lost_run(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_proxy_404_page_does_not_count_as_a_lost_run(acme: Acme, instance: dg.DagsterInstance) -> None:
     acme.looks_to_refuse, acme.refusal = 45, (404, "<html>Log in to go on</html>")
     assert materialize(acme, instance, asset=with_retries()).success
     assert len(acme.starts) == 1
 
 
-def test_an_unknown_word_is_no_success(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_unknown_status_is_not_a_success(acme: Acme, instance: dg.DagsterInstance) -> None:
     acme.outcome = {"phase": "marvellous"}
     result = materialize(acme, instance)
     assert not result.success
@@ -254,7 +252,7 @@ def test_an_unknown_word_is_no_success(acme: Acme, instance: dg.DagsterInstance)
 
 
 @pytest.mark.parametrize(("outcome", "ends_well"), [({}, True), ({"phase": "broken", "message": "too few"}, False)])
-def test_its_runs_can_be_deferred(
+def test_runs_can_be_deferred(
     acme: Acme, instance: dg.DagsterInstance, outcome: dict[str, Any], ends_well: bool
 ) -> None:
     acme.outcome = acme.outcome | outcome
@@ -271,12 +269,12 @@ def test_its_runs_can_be_deferred(
     assert [run.success for run in driver.runs] == ([] if ends_well else [False])
 
 
-def test_the_launchpad_overrides_a_field(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_launchpad_overrides_a_field(acme: Acme, instance: dg.DagsterInstance) -> None:
     assert materialize(acme, instance, run_config={"ops": {"demand": {"config": {"model": "returns"}}}}).success
     assert acme.starts[0]["model"] == "returns"
 
 
-def test_a_wrong_token_is_told_and_not_shown(acme: Acme, instance: dg.DagsterInstance) -> None:
+def test_wrong_token_is_reported_without_the_token(acme: Acme, instance: dg.DagsterInstance) -> None:
     result = materialize(acme, instance, token="another-token-5678")
     assert not result.success
     said = "\n".join(str(event) for event in instance.all_logs(result.run_id))
