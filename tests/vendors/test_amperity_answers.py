@@ -76,7 +76,7 @@ def tried(call: Callable[[], Any]) -> Any:
 @example(body={"id": "w", "state": "succeeded", "task_instances": [{"state": "failed"}, {"state": "succeeded"}]})
 @example(body={"id": "w", "state": "failed", "error": {"message": 7, "data": None}})
 @pytest.mark.covers("amperity.field.workflow-state")
-def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_any_workflow_body_gives_a_status_or_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     answer(origin, body)
     status = tried(lambda: RUN.fetch_status(at_origin, "w"))
     if isinstance(status, UnexpectedResponseError):
@@ -97,7 +97,7 @@ def test_of_a_workflow(body: Any, origin: Origin, at_origin: AmperityResource) -
 
 @pytest.mark.parametrize("odd", [{"state": None}, {}, {"state": 7}, {"state": "failing", "label": 7}])
 @pytest.mark.covers("amperity.field.task-state")
-def test_one_odd_task_does_not_hide_a_failed_one(odd: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_unreadable_task_does_not_hide_a_failed_task(odd: Any, origin: Origin, at_origin: AmperityResource) -> None:
     tasks = [{"state": "failed", "label": "load"}, odd]
     answer(origin, {"id": "w", "state": "succeeded", "task_instances": tasks})
     result = RUN.fetch_result(at_origin, "w", RUN.fetch_status(at_origin, "w"), None)
@@ -115,7 +115,7 @@ def test_one_odd_task_does_not_hide_a_failed_one(odd: Any, origin: Origin, at_or
 )
 @pytest.mark.parametrize(("word", "state"), [("succeeded", RunState.SUCCEEDED), ("failed", RunState.FAILED)])
 @pytest.mark.covers("amperity.parameter.view")
-def test_an_end_is_seen_where_not_all_of_it_can_be_told(
+def test_final_state_is_reported_without_the_verbose_response(
     word: str, state: RunState, verbose: Any, origin: Origin, at_origin: AmperityResource
 ) -> None:
     origin.replies = [Reply(200, {"id": "w", "state": word}), verbose]
@@ -129,7 +129,9 @@ def test_an_end_is_seen_where_not_all_of_it_can_be_told(
 @few
 @given(word=st.text(min_size=1, max_size=12), ended=st.none() | times)
 @pytest.mark.covers("amperity.state.any-other-word")
-def test_of_any_state(word: str, ended: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_any_state_is_kept_and_only_succeeded_means_success(
+    word: str, ended: Any, origin: Origin, at_origin: AmperityResource
+) -> None:
     answer(origin, {"id": "w", "state": word, "ended_at": ended})
     status = RUN.fetch_status(at_origin, "w")
     assert status.vendor_status == word
@@ -140,7 +142,9 @@ def test_of_any_state(word: str, ended: Any, origin: Origin, at_origin: Amperity
 @few
 @given(created=times, ended=times)
 @pytest.mark.covers("amperity.field.workflow-created-at", "amperity.field.workflow-ended-at")
-def test_of_any_time(created: Any, ended: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_any_timestamp_gives_a_valid_result(
+    created: Any, ended: Any, origin: Origin, at_origin: AmperityResource
+) -> None:
     task = {"state": "succeeded", "started_at": created, "ended_at": ended}
     answer(
         origin,
@@ -154,7 +158,9 @@ def test_of_any_time(created: Any, ended: Any, origin: Origin, at_origin: Amperi
 
 @few
 @given(body=workflows)
-def test_of_a_start(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_any_start_body_gives_an_id_or_an_uncertain_error(
+    body: Any, origin: Origin, at_origin: AmperityResource
+) -> None:
     answer(origin, body, 201)
     started = tried(lambda: RUN.start(at_origin, ATTEMPT))
     if isinstance(started, UnexpectedResponseError):
@@ -171,7 +177,7 @@ def test_of_a_start(body: Any, origin: Origin, at_origin: AmperityResource) -> N
 @example(body={"data": [], "next_token": ""})
 @example(body={"id": "w", "state": "running"})
 @pytest.mark.covers("amperity.field.list-data")
-def test_of_a_list(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_any_list_body_gives_candidates_or_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     # The same body is the answer to whatever is asked next.
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
@@ -188,7 +194,7 @@ def test_of_a_list(body: Any, origin: Origin, at_origin: AmperityResource) -> No
 @example(body={"access_token": "t", "expires_in": 10**400})
 @example(body={"access_token": "t", "expires_in": -1})
 @pytest.mark.covers("amperity.login.expires-in")
-def test_of_a_token(body: Any, origin: Origin) -> None:
+def test_any_token_body_gives_a_header_or_a_redacted_error(body: Any, origin: Origin) -> None:
     auth_module._shared.clear()
     resource = AmperityResource(
         tenant="t",
@@ -208,7 +214,7 @@ def test_of_a_token(body: Any, origin: Origin) -> None:
 
 @few
 @given(body=close_to({"status": anything, "message": texts, "request_id": texts, "trace_id": texts}))
-def test_of_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_any_error_body_raises_the_error_of_its_status(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     answer(origin, body, 409)
     with pytest.raises(ConflictError):
         RUN.start(at_origin, ATTEMPT)
@@ -216,7 +222,7 @@ def test_of_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> 
 
 @few
 @given(body=anything)
-def test_of_a_stop(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
+def test_any_stop_body_raises_only_vendor_errors(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     # What became of it, the next look tells.
     answer(origin, body)
     with contextlib.suppress(VendorError):

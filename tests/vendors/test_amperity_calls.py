@@ -38,7 +38,7 @@ class TestAddress:
         ],
     )
     @pytest.mark.covers("amperity.login.hosts-aws")
-    def test_of_the_api(self, base_url: str | None, url: str) -> None:
+    def test_api_url_is_built_from_the_base_url(self, base_url: str | None, url: str) -> None:
         fields = {} if base_url is None else {"base_url": base_url}
         resource = AmperityResource(tenant="socktown", access_token="t0ken", **fields)
         assert resource.api_url() == url
@@ -46,18 +46,20 @@ class TestAddress:
 
     @pytest.mark.parametrize("suffix", ["", "/", "/api", "/api/"])
     @pytest.mark.covers("amperity.login.hosts-aws")
-    def test_works_with_and_without_api(self, suffix: str, sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
+    def test_base_url_works_with_and_without_the_api_path(
+        self, suffix: str, sandbox: Sandbox, amperity_at: AmperityMaker
+    ) -> None:
         start(amperity_at(base_url=f"{sandbox.url}/amperity{suffix}"))
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.parametrize("tenant", ["", "a b", "a\nb", "a/b", "a.b"])
-    def test_a_tenant_that_cannot_be_is_refused(self, tenant: str) -> None:
+    def test_invalid_tenant_is_rejected(self, tenant: str) -> None:
         with pytest.raises(ValidationError, match="tenant"):
             AmperityResource(tenant=tenant, access_token="t0ken")
 
     @pytest.mark.parametrize("tenant", ["socktown", "socktown-sb-12345", "sock_town2"])
     @pytest.mark.covers("amperity.login.header-amperity-tenant")
-    def test_tenants_and_their_sandboxes_are_taken(self, tenant: str) -> None:
+    def test_tenants_and_sandbox_tenants_are_accepted(self, tenant: str) -> None:
         headers = AmperityResource(tenant=tenant, access_token="t0ken").auth().headers()
         assert headers["amperity-tenant"] == tenant
 
@@ -66,7 +68,7 @@ class TestWhatIsSent:
     @pytest.mark.covers(
         "amperity.login.header-amperity-tenant", "amperity.login.header-api-version", "amperity.login.jwt"
     )
-    def test_the_headers(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_headers_contain_token_tenant_and_version(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         start(amperity)
         [request] = sandbox.requests("amperity")
         assert (request.method, request.path) == ("POST", "/amperity/api/workflow/runs")
@@ -111,7 +113,7 @@ class TestWhatIsSent:
         "amperity.parameter.partial-dates",
         "amperity.parameter.no-other-property-in-body",
     )
-    def test_the_body_holds_what_was_given_and_nothing_else(
+    def test_body_contains_only_the_given_fields(
         self, fields: dict[str, Any], sent: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         start(amperity, **fields)
@@ -121,14 +123,16 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize("config_id", [COURIERS, ORCHESTRATION, CAMPAIGN])
     @pytest.mark.covers("amperity.parameter.config-id")
-    def test_all_three_kinds_are_started(self, config_id: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_all_three_workflow_kinds_can_be_started(
+        self, config_id: str, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
         run_id = start(amperity, config_id)
         [run] = sandbox.runs("amperity")
         assert (run.id, run.target_id) == (run_id, config_id)
 
     @pytest.mark.parametrize("status", [200, 201])
     @pytest.mark.covers("amperity.endpoint.start", "amperity.field.workflow-id")
-    def test_both_documented_answers_to_a_start_are_taken(
+    def test_both_documented_start_statuses_are_accepted(
         self, status: int, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         sandbox.set_behavior(COURIERS, Behavior(start_status=status))
@@ -136,7 +140,7 @@ class TestWhatIsSent:
         assert sandbox.requests("amperity")[0].status == status
 
     @pytest.mark.covers("amperity.endpoint.status", "amperity.parameter.view")
-    def test_a_look_is_an_overview_until_the_end_and_then_verbose_once(
+    def test_status_call_is_verbose_only_once_after_the_run_ended(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         run_id = start(amperity)
@@ -148,7 +152,7 @@ class TestWhatIsSent:
         assert {request.path for request in looks} == {f"/amperity/api/workflow/runs/{run_id}"}
 
     @pytest.mark.covers("amperity.endpoint.stop", "amperity.state.canceled", "amperity.rule.stop-at-once")
-    def test_a_stop_has_no_body(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_stop_request_has_no_body(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         run_id = start(amperity)
         run_of().cancel(amperity, run_id)
         request = sandbox.requests("amperity")[-1]
@@ -202,7 +206,7 @@ class TestFields:
         "amperity.parameter.range-to",
         "amperity.parameter.run-mode",
     )
-    def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             run_of(**fields)
 
@@ -213,21 +217,19 @@ class TestFields:
             {"config_id": FILES},
         ],
     )
-    def test_what_only_the_vendor_knows_is_told_in_its_words(
-        self, fields: dict[str, Any], amperity: AmperityResource
-    ) -> None:
+    def test_vendor_side_validation_errors_are_quoted(self, fields: dict[str, Any], amperity: AmperityResource) -> None:
         says = "Can't find configuration" if fields["config_id"] != FILES else "range_from must be specified"
         with pytest.raises(InvalidRequestError, match=says) as raised:
             start(amperity, **fields)
         assert raised.value.is_permanent
 
-    def test_a_file_courier_takes_one_day_by_range_from_alone(
+    def test_file_courier_accepts_range_from_without_range_to(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         start(amperity, FILES, range_from="2026-01-01")
         assert sandbox.starts("amperity") == 1
 
-    def test_a_window_is_filled_where_the_user_set_none(self) -> None:
+    def test_partition_window_is_used_when_no_range_is_set(self) -> None:
         filled = run_of(run_mode="full").in_window(*DAY)
         assert (filled.range_from, filled.range_to, filled.run_mode) == (*DAY, "full")
 
@@ -240,51 +242,51 @@ class TestFields:
             {"range_from": None, "range_to": None},
         ],
     )
-    def test_a_window_of_the_users_own_stays_whole(self, fields: dict[str, Any]) -> None:
+    def test_explicit_range_is_not_overridden(self, fields: dict[str, Any]) -> None:
         assert run_of(**fields).in_window(*DAY) == run_of(**fields)
 
     @pytest.mark.parametrize("config_id", [ORCHESTRATION, CAMPAIGN])
-    def test_only_courier_groups_take_a_window(self, config_id: str) -> None:
+    def test_only_courier_groups_use_the_partition_window(self, config_id: str) -> None:
         run = run_of(config_id)
         assert run.in_window(*DAY) == run
 
-    def test_the_configuration_is_the_target(self) -> None:
+    def test_target_is_the_configuration_id(self) -> None:
         assert run_of().target == COURIERS
         with pytest.raises(ValidationError):
             run_of().config_id = "cg-2"  # type: ignore[misc]
 
     @pytest.mark.parametrize(("config_id", "has"), [(COURIERS, False), (ORCHESTRATION, True), (CAMPAIGN, False)])
     @pytest.mark.covers("amperity.rule.stop-orchestration")
-    def test_orchestrations_alone_go_on_when_stopped(self, config_id: str, has: bool) -> None:
+    def test_only_orchestrations_have_a_cancel_caveat(self, config_id: str, has: bool) -> None:
         assert ("cannot be stopped" in run_of(config_id).cancel_caveat) is has
 
 
 class TestRefusals:
     @pytest.mark.covers("amperity.rule.stop-after-end")
-    def test_a_run_that_has_ended_cannot_be_stopped(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_stopping_an_ended_run_raises_conflict(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         run_id = start(amperity)
         sandbox.advance(3600)
         with pytest.raises(ConflictError, match="already ended"):
             run_of().cancel(amperity, run_id)
 
     @pytest.mark.covers("amperity.error.400")
-    def test_a_run_that_there_is_not(self, amperity: AmperityResource) -> None:
+    def test_unknown_run_raises_not_found(self, amperity: AmperityResource) -> None:
         with pytest.raises(NotFoundError, match="Can't find workflow with ID 'wf-none'"):
             look(amperity, "wf-none")
 
     @pytest.mark.covers("amperity.login.jwt", "amperity.error.400")
-    def test_a_wrong_token(self, amperity_at: AmperityMaker) -> None:
+    def test_wrong_token_raises_authentication_error(self, amperity_at: AmperityMaker) -> None:
         with pytest.raises(AuthenticationError, match="Invalid or expired access token"):
             start(amperity_at(access_token="wr0ng-token"))
 
     @pytest.mark.covers("amperity.login.header-amperity-tenant")
-    def test_a_wrong_tenant(self, amperity_at: AmperityMaker) -> None:
+    def test_wrong_tenant_raises_permission_denied(self, amperity_at: AmperityMaker) -> None:
         with pytest.raises(PermissionDeniedError, match="Not authorized for tenant 'other'"):
             start(amperity_at(tenant="other"))
 
     @pytest.mark.parametrize(("status", "kind"), [(400, InvalidRequestError), (401, AuthenticationError)])
     @pytest.mark.covers("amperity.login.header-api-version")
-    def test_a_version_that_there_is_not(
+    def test_unknown_api_version_is_rejected(
         self, status: int, kind: type[VendorError], sandbox: Sandbox, amperity_at: AmperityMaker
     ) -> None:
         resource = amperity_at(api_version="2020-01-01")
@@ -313,7 +315,7 @@ class TestRefusals:
         ],
     )
     @pytest.mark.covers("amperity.error.body", "amperity.error.400")
-    def test_an_error_is_read_in_every_shape(
+    def test_error_bodies_of_every_format_are_parsed(
         self,
         status: int,
         body: Any,

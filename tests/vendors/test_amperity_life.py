@@ -32,7 +32,9 @@ def looks(sandbox: Sandbox) -> list[dict[str, str]]:
 
 class TestMaterializing:
     @KINDS
-    def test_succeeds(self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_successful_workflow_materializes_the_asset(
+        self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         result = run_workflow(sandbox, instance, run)
         assert result.success
         assert {name: check.passed for name, check in checks(result).items()} == {
@@ -49,9 +51,7 @@ class TestMaterializing:
         assert len(told["amperity/tasks"].records) == 3
         assert body(sandbox) == {"config_id": run.config_id}
 
-    def test_the_verbose_answer_is_fetched_once_at_the_end(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_verbose_status_is_fetched_once_at_the_end(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run_workflow(sandbox, instance)
         *overviews, last = looks(sandbox)
         assert last == {"view": "verbose"}
@@ -59,7 +59,7 @@ class TestMaterializing:
         assert len(overviews) > 2
 
     @pytest.mark.covers("amperity.state.skipped", "end.failed-tasks")
-    def test_skipped_tasks_are_a_warning_that_names_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_skipped_tasks_are_listed_in_a_warning(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(
             COURIERS.target, Behavior(tasks=["succeeded", {"label": "<b>x</b>", "outcome": "skipped"}])
         )
@@ -71,7 +71,7 @@ class TestMaterializing:
         assert "<b>" not in (check.description or "")
 
     @pytest.mark.covers("end.failed-tasks")
-    def test_a_failed_task_in_a_workflow_that_succeeded_is_an_error(
+    def test_failed_task_of_a_successful_workflow_is_an_error(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(COURIERS.target, Behavior(tasks=["succeeded", "failed"]))
@@ -82,7 +82,7 @@ class TestMaterializing:
         assert check.metadata["failed"].value == "Generating database"
 
     @pytest.mark.parametrize("fault", [Fault("missing_field", field="task_instances"), None])
-    def test_where_no_tasks_are_told_nothing_is_guessed(
+    def test_missing_tasks_are_a_warning(
         self, fault: Fault | None, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(COURIERS.target, Behavior(tasks=[]))
@@ -96,7 +96,7 @@ class TestMaterializing:
 
     @pytest.mark.parametrize("hold", ["paused", "Running with failures", "up-for-retry", "some_new_state"])
     @pytest.mark.covers("amperity.state.running-with-failures", "amperity.state.up-for-retry", "amperity.state.paused")
-    def test_words_that_are_no_end_are_waited_through(
+    def test_non_final_statuses_are_polled_until_the_end(
         self, hold: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(COURIERS.target, Behavior(hold=hold, hold_seconds=60))
@@ -105,14 +105,14 @@ class TestMaterializing:
         warned = [e.user_message for e in instance.all_logs(result.run_id) if "unknown status" in e.user_message]
         assert len(warned) == (1 if hold == "some_new_state" else 0)
 
-    def test_an_unknown_word_with_an_end_is_an_error_that_quotes_it(
+    def test_unknown_status_of_an_ended_run_fails_and_is_quoted(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(Fault("unknown_state", state="perhaps", ended=True, method="GET"))
         said = failure(run_workflow(sandbox, instance))
         assert "ended in an undocumented state: 'perhaps'" in said
 
-    def test_it_takes_no_gate(self) -> None:
+    def test_quality_gate_is_rejected(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="does not support a QualityGate"):
             workflow_asset(gate=QualityGate())
 
@@ -120,7 +120,7 @@ class TestMaterializing:
 class TestFailing:
     @KINDS
     @pytest.mark.covers("amperity.field.workflow-error", "amperity.field.task-error")
-    def test_shows_the_vendors_words_and_the_tasks(
+    def test_failed_workflow_reports_the_vendor_error_and_the_tasks(
         self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(run.target, Behavior(outcome="fail", error="<b>table</b> is gone"))
@@ -138,17 +138,19 @@ class TestFailing:
         assert rows[1]["error"] == "<b>table</b> is gone"
         assert looks(sandbox).count({"view": "verbose"}) == 1
 
-    def test_is_tried_anew_by_a_retry_policy(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failed_workflow_is_started_again_by_a_retry_policy(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.set_behavior(COURIERS.target, [Behavior(outcome="fail"), Behavior()])
         assert run_workflow(sandbox, instance, retry_policy=RETRIES).success
         assert sandbox.starts("amperity") == 2
 
     @pytest.mark.covers("amperity.field.error-cancel")
-    def test_a_workflow_that_somebody_stops_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_workflow_stopped_by_a_user_fails_the_step(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(COURIERS.target, Behavior(outcome="cancel", stopped_state="stopped"))
         assert "ended with status stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
 
-    def test_what_the_vendor_refuses_is_not_retried(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_rejected_start_is_not_retried(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = AmperityWorkflowRun(config_id=well_known.AMPERITY_FILES)
         result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
         assert "range_from must be specified for a courier group that pulls files" in failure(result)
@@ -161,7 +163,7 @@ class TestStopping:
         ("run", "stopped_state"), [(COURIERS, "canceled"), (ORCHESTRATION, "stopped"), (CAMPAIGN, "canceled")]
     )
     @pytest.mark.covers("amperity.rule.stop-at-once", "amperity.rule.stop-orchestration", "cancel.orchestration")
-    def test_stops_the_workflow(
+    def test_termination_stops_the_workflow(
         self, run: AmperityWorkflowRun, stopped_state: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(run.target, Behavior(running_seconds=3600, stopped_state=stopped_state))
@@ -175,7 +177,9 @@ class TestStopping:
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.covers("amperity.rule.stop-after-end")
-    def test_bears_a_workflow_that_has_ended_just_then(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_termination_tolerates_a_workflow_that_just_ended(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         def terminated() -> None:
             sandbox.advance(3600)
             terminate(instance)
@@ -186,13 +190,15 @@ class TestStopping:
         stop = next(one for one in sandbox.requests("amperity") if one.path.endswith("/stop"))
         assert stop.status == 409
 
-    def test_by_timeout_if_the_user_chose_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_timeout_with_on_timeout_cancel_stops_the_workflow(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.set_behavior(COURIERS.target, Behavior(running_seconds=3600))
         result = run_workflow(sandbox, instance, timeout=60, on_timeout="cancel")
         assert "did not finish within" in failure(result)
         assert "ended with status canceled" in failure(result)
 
-    def test_says_what_may_go_on_where_the_stop_is_not_confirmed(
+    def test_unconfirmed_stop_reports_what_may_still_be_running(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         # A task that has started keeps the workflow from ending.
@@ -201,7 +207,7 @@ class TestStopping:
         assert "did not confirm within 60 s" in said
         assert "Orchestration tasks that have already started cannot be stopped" in said
 
-    def test_an_eviction_leaves_it(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_eviction_does_not_stop_the_workflow(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with at_pause(sandbox, signalled):
             result = run_workflow(sandbox, instance, retry_policy=RETRIES)
         assert result.success
@@ -210,7 +216,7 @@ class TestStopping:
 
 
 class TestAttaching:
-    def test_a_retry_of_the_step_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_step_retry_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with at_pause(sandbox, dies):
             assert run_workflow(sandbox, instance, retry_policy=RETRIES).success
         assert sandbox.starts("amperity") == 1
@@ -218,7 +224,7 @@ class TestAttaching:
         assert metadata(instance, "customers")["dagster_runs/attached"] is True
 
     @pytest.mark.parametrize(("from_failure", "starts"), [(True, 1), (False, 2)])
-    def test_a_reexecution_from_failure_attaches(
+    def test_only_reexecution_from_failure_attaches(
         self, from_failure: bool, starts: int, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         defs = dg.Definitions(
@@ -232,13 +238,13 @@ class TestAttaching:
         assert reexecute(job, instance, first.run_id, from_failure=from_failure).success
         assert sandbox.starts("amperity") == starts
 
-    def test_404_just_after_the_start_is_no_news(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_404_right_after_the_start_is_ignored(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("not_found", method="GET", times=3))
         assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.covers("amperity.error.429")
-    def test_errors_of_a_look_do_not_end_it(
+    def test_failed_status_checks_do_not_end_the_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         sandbox.add_fault(Fault("status", status=429, method="GET", times=4))
@@ -250,7 +256,7 @@ class TestAttaching:
 
 class TestPartitions:
     @pytest.mark.covers("amperity.parameter.range-from")
-    def test_a_day_is_its_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_daily_partition_sets_the_range(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = AmperityWorkflowRun(config_id=well_known.AMPERITY_FILES, run_mode="full")
         assert run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31").success
         assert body(sandbox) == {
@@ -260,7 +266,9 @@ class TestPartitions:
             "run_mode": "full",
         }
 
-    def test_in_another_zone_it_is_told_in_utc(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_partition_in_another_time_zone_is_sent_in_utc(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         daily = dg.DailyPartitionsDefinition("2026-01-01", timezone="America/Los_Angeles")
         assert run_workflow(sandbox, instance, partitions_def=daily, partition_key="2026-03-08").success
         sent = body(sandbox)
@@ -268,7 +276,7 @@ class TestPartitions:
         assert (sent["range_from"], sent["range_to"]) == ("2026-03-08T08:00:00Z", "2026-03-09T07:00:00Z")
 
     @pytest.mark.covers("amperity.parameter.range-to")
-    def test_a_range_in_one_run_is_one_workflow_over_all_of_it(
+    def test_single_run_backfill_starts_one_workflow_over_the_whole_range(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = run_workflow(
@@ -289,18 +297,18 @@ class TestPartitions:
         assert keys == {f"2026-01-0{day}" for day in range(3, 10)}
 
     @pytest.mark.parametrize("run", [ORCHESTRATION, CAMPAIGN], ids=lambda run: run.config_id[:2])
-    def test_what_has_no_window_gets_none(
+    def test_orchestrations_and_campaigns_get_no_range(
         self, run: AmperityWorkflowRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         assert run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31").success
         assert body(sandbox) == {"config_id": run.config_id}
 
-    def test_by_name_fill_no_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_static_partitions_set_no_range(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         static = dg.StaticPartitionsDefinition(["emea", "apac"])
         assert run_workflow(sandbox, instance, partitions_def=static, partition_key="emea").success
         assert body(sandbox) == {"config_id": COURIERS.config_id}
 
-    def test_half_a_window_of_the_users_own_is_left_alone(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_explicit_range_from_is_sent_without_range_to(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = AmperityWorkflowRun(config_id=COURIERS.config_id, range_from="2025-10-01")
         assert run_workflow(sandbox, instance, run, partitions_def=DAILY, partition_key="2026-01-31").success
         # One day. With the partition's end it would be four months, again for each partition.
@@ -323,7 +331,7 @@ class TestLaunchpad:
             ),
         ],
     )
-    def test_overrides_fields_of_one_launch(
+    def test_overrides_fields_for_one_launch(
         self, launch: dict[str, Any], sent: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(well_known.AMPERITY_SLOW, Behavior(running_seconds=10))
@@ -337,7 +345,7 @@ class TestLaunchpad:
             ({"range_from": None, "range_to": None}, {}),
         ],
     )
-    def test_wins_over_the_partition(
+    def test_takes_precedence_over_the_partition(
         self, launch: dict[str, Any], sent: dict[str, str], sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = run_workflow(sandbox, instance, launch=launch, partitions_def=DAILY, partition_key="2026-01-31")
@@ -352,7 +360,7 @@ class TestLaunchpad:
             ({"config_id": "wf-1"}, "config_id must be the ID of a courier group"),
         ],
     )
-    def test_refuses_what_the_vendor_would(
+    def test_rejects_invalid_fields(
         self, launch: dict[str, Any], says: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = run_workflow(sandbox, instance, launch=launch, retry_policy=RETRIES)

@@ -77,13 +77,13 @@ def look(resource: AmperityResource, run_id: str) -> str:
         ({"access_token": "a", "client_id": "b", "client_secret": "c"}, "but not both"),
     ],
 )
-def test_there_is_one_way_to_log_in(fields: dict[str, Any], says: str) -> None:
+def test_exactly_one_login_method_is_required(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         AmperityResource(tenant="t", **fields)
 
 
 @pytest.mark.covers("amperity.endpoint.token", "amperity.login.oauth-client-credentials")
-def test_the_request_is_a_form_with_the_tenant(sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_token_request_is_a_form_with_the_tenant_header(sandbox: Sandbox, amperity: AmperityResource) -> None:
     start(amperity)
     [request] = logins(sandbox)
     assert request.body == {
@@ -98,7 +98,7 @@ def test_the_request_is_a_form_with_the_tenant(sandbox: Sandbox, amperity: Amper
 
 
 @pytest.mark.covers("amperity.endpoint.token", "amperity.login.oauth-client-credentials")
-def test_the_tokens_usual_address_is_the_tenants(
+def test_default_token_url_is_on_the_tenant_host(
     origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Seen by a proxy, which lets nothing out.
@@ -111,26 +111,26 @@ def test_the_tokens_usual_address_is_the_tenants(
 
 
 @pytest.mark.covers("amperity.login.oauth-client-credentials", "amperity.login.access-token")
-def test_the_first_call_logs_in_and_the_others_do_not(sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_only_the_first_call_logs_in(sandbox: Sandbox, amperity: AmperityResource) -> None:
     for _ in range(3):
         start(amperity)
     assert len(logins(sandbox)) == 1
     assert sandbox.starts("amperity") == 3
 
 
-def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: AmperityMaker) -> None:
+def test_resources_with_the_same_client_share_a_token(sandbox: Sandbox, login: AmperityMaker) -> None:
     for resource in (login(), login(), login(base_url=f"{sandbox.url}/amperity/api/")):
         start(resource)
     assert len(logins(sandbox)) == 1
 
 
-def test_another_version_of_the_api_is_asked_for_all_the_same(sandbox: Sandbox, login: AmperityMaker) -> None:
+def test_shared_token_does_not_hide_another_api_version(sandbox: Sandbox, login: AmperityMaker) -> None:
     start(login())
     with pytest.raises(VendorError, match="Invalid API version identifier: '2020-01-01'"):
         start(login(api_version="2020-01-01"))
 
 
-def test_threads_that_begin_together_log_in_once(sandbox: Sandbox, login: AmperityMaker) -> None:
+def test_concurrent_threads_log_in_once(sandbox: Sandbox, login: AmperityMaker) -> None:
     resources = [login() for _ in range(6)]
     together = threading.Barrier(6)
 
@@ -144,7 +144,7 @@ def test_threads_that_begin_together_log_in_once(sandbox: Sandbox, login: Amperi
 
 
 @pytest.mark.covers("amperity.login.expires-in")
-def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, amperity: AmperityResource, clock: SandboxClock) -> None:
+def test_token_is_renewed_before_it_expires(sandbox: Sandbox, amperity: AmperityResource, clock: SandboxClock) -> None:
     run_id = start(amperity)
     clock.sleep(3600 - 120)
     look(amperity, run_id)
@@ -156,9 +156,7 @@ def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, amperity: AmperityR
 
 
 @pytest.mark.covers("amperity.login.expired-token-401")
-def test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds(
-    sandbox: Sandbox, amperity: AmperityResource
-) -> None:
+def test_rejected_token_is_renewed_once_and_the_call_succeeds(sandbox: Sandbox, amperity: AmperityResource) -> None:
     run_id = start(amperity)
     sandbox.add_fault(Fault("expired_token", path="/workflow/runs/", times=1))
     assert look(amperity, run_id) == run_id
@@ -166,7 +164,7 @@ def test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds(
 
 
 @pytest.mark.covers("amperity.login.expired-token-401")
-def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_start_with_a_rejected_token_starts_one_run(sandbox: Sandbox, amperity: AmperityResource) -> None:
     look(amperity, start(amperity))
     sandbox.add_fault(Fault("expired_token", method="POST", path="/workflow/runs$", times=1))
     start(amperity)
@@ -175,7 +173,7 @@ def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, a
 
 
 @pytest.mark.covers("amperity.login.expired-token-401")
-def test_a_token_is_renewed_once_for_a_call(sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_token_is_renewed_only_once_per_call(sandbox: Sandbox, amperity: AmperityResource) -> None:
     sandbox.add_fault(Fault("expired_token", path="/workflow/"))
     with pytest.raises(AuthenticationError):
         look(amperity, "x")
@@ -184,7 +182,7 @@ def test_a_token_is_renewed_once_for_a_call(sandbox: Sandbox, amperity: Amperity
 
 
 @pytest.mark.covers("amperity.login.jwt")
-def test_a_token_from_the_settings_is_not_renewed(sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
+def test_configured_access_token_is_not_renewed(sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
     sandbox.add_fault(Fault("expired_token", times=1))
     with pytest.raises(AuthenticationError) as raised:
         start(amperity_at())
@@ -193,7 +191,7 @@ def test_a_token_from_the_settings_is_not_renewed(sandbox: Sandbox, amperity_at:
 
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret"])
-def test_a_login_that_is_refused_says_what_to_check(field: str, sandbox: Sandbox, login: AmperityMaker) -> None:
+def test_rejected_login_reports_what_to_check(field: str, sandbox: Sandbox, login: AmperityMaker) -> None:
     with pytest.raises(
         AuthenticationError, match="could not get an access token: Invalid client credentials"
     ) as raised:
@@ -206,27 +204,29 @@ def test_a_login_that_is_refused_says_what_to_check(field: str, sandbox: Sandbox
     assert len(logins(sandbox)) == 1
 
 
-def test_a_client_of_another_tenant_is_refused(login: AmperityMaker) -> None:
+def test_client_of_another_tenant_is_rejected(login: AmperityMaker) -> None:
     with pytest.raises(AuthenticationError, match="Not authorized for tenant 'other'") as raised:
         start(login(tenant="other"))
     assert (raised.value.status, raised.value.is_permanent) == (403, True)
 
 
 @pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
-def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_transient_token_endpoint_errors_are_retried(
+    fault: Fault, sandbox: Sandbox, amperity: AmperityResource
+) -> None:
     sandbox.add_fault(fault)
     start(amperity)
     assert sandbox.starts("amperity") == 1
 
 
-def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_call_budget_limits_the_wait_for_a_token(sandbox: Sandbox, amperity: AmperityResource) -> None:
     sandbox.add_fault(Fault("status", status=503, path=TOKEN))
     with pytest.raises(VendorError, match="503"), amperity.http().with_call_budget():
         look(amperity, "x")
     assert len(logins(sandbox)) <= 4  # the call twice, the token twice for each
 
 
-def test_who_is_in_a_hurry_does_not_wait_for_anothers_patience(
+def test_call_budget_does_not_wait_for_another_threads_login(
     origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_budget, "RESPONSE_WITHIN", 0.2)
@@ -255,7 +255,7 @@ def test_who_is_in_a_hurry_does_not_wait_for_anothers_patience(
 
 
 @pytest.mark.parametrize("fault", [Fault("html", status=404), Fault("not_found")], ids=name)
-def test_a_token_endpoint_that_is_not_there_says_nothing_of_the_run(
+def test_missing_token_endpoint_does_not_count_as_a_lost_run(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
 ) -> None:
     sandbox.set_behavior(well_known.AMPERITY_COURIERS, Behavior(running_seconds=300))
@@ -272,7 +272,7 @@ TROUBLE = [*lasting(TOKEN), Fault("wrong_type", field="expires_in", value="soon"
 
 
 @pytest.mark.parametrize("fault", TROUBLE, ids=name)
-def test_without_a_token_nothing_was_started_for_certain(
+def test_failed_login_means_that_nothing_was_started(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
 ) -> None:
     sandbox.add_fault(fault)
@@ -297,7 +297,7 @@ def test_without_a_token_nothing_was_started_for_certain(
         {"access_token": "t", "expires_in": -1},
     ],
 )
-def test_a_token_needs_no_more_than_itself(answer: Any, origin: Origin, login: AmperityMaker) -> None:
+def test_token_response_needs_only_the_access_token(answer: Any, origin: Origin, login: AmperityMaker) -> None:
     origin.replies = [Reply(200, json.dumps(answer)), Reply(200, {"id": "wf-1", "state": "scheduled"})]
     origin.seen.clear()
     resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
@@ -306,7 +306,7 @@ def test_a_token_needs_no_more_than_itself(answer: Any, origin: Origin, login: A
 
 
 @pytest.mark.covers("amperity.login.expires-in")
-def test_a_token_of_a_short_life_is_renewed_at_its_half(
+def test_short_lived_token_is_renewed_after_half_its_lifetime(
     origin: Origin, login: AmperityMaker, clock: SandboxClock
 ) -> None:
     token, workflow = Reply(200, {"access_token": "t", "expires_in": 30}), {"id": "wf-1", "state": "scheduled"}
@@ -320,7 +320,7 @@ def test_a_token_of_a_short_life_is_renewed_at_its_half(
     assert [seen.method for seen in origin.seen] == ["POST", "GET", "GET", "POST", "GET"]
 
 
-def test_a_token_url_with_a_query_is_refused(sandbox: Sandbox, login: AmperityMaker) -> None:
+def test_token_url_with_a_query_is_rejected(sandbox: Sandbox, login: AmperityMaker) -> None:
     resource = login(token_url=f"{sandbox.url}/amperity/api/v0/oauth2/token?realm=x")
     with pytest.raises(VendorError, match="must not contain credentials, a query or a fragment"):
         start(resource)
@@ -336,20 +336,20 @@ class TestSecrets:
 
     @pytest.mark.parametrize("fault", indiscreet(TOKEN, error=SECRET, message=SECRET), ids=name)
     @pytest.mark.usefixtures("logged")
-    def test_are_in_no_error(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_are_not_in_errors(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.add_fault(fault)
         with pytest.raises(VendorError) as raised:
             start(amperity)
         assert not [secret for secret in SECRETS if secret in shown_by(raised.value)]
 
-    def test_are_in_no_repr(self, amperity: AmperityResource, amperity_at: AmperityMaker) -> None:
+    def test_are_not_in_reprs(self, amperity: AmperityResource, amperity_at: AmperityMaker) -> None:
         start(amperity)
         with_token = amperity_at()
         for thing in (amperity, amperity.auth(), amperity.http(), with_token, with_token.auth(), with_token.http()):
             assert not [secret for secret in SECRETS if secret in repr(thing)]
 
     @pytest.mark.usefixtures("logged")
-    def test_are_in_nothing_that_dagster_keeps(
+    def test_are_not_stored_by_dagster(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
     ) -> None:
         sandbox.add_fault(Fault("echo_secret", path="/workflow/runs/", times=3))

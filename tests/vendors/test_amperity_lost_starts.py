@@ -80,7 +80,7 @@ class TestInBothKindsOfList:
         "amperity.field.list-data",
         "amperity.rule.idempotency-key",
     )
-    def test_one_candidate(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_lost_start_has_one_candidate(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose(sandbox, amperity, fault)
         [ours] = sandbox.runs("amperity")
         assert found(amperity, tried) == [StartCandidate(ours.id, is_ours=False)]
@@ -91,21 +91,23 @@ class TestInBothKindsOfList:
         "amperity.field.workflow-type-orchestration",
         "amperity.field.workflow-types-campaign-send",
     )
-    def test_of_each_kind(self, config_id: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_candidates_match_the_workflow_kind(
+        self, config_id: str, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
         for other in {COURIERS, ORCHESTRATION, CAMPAIGN} - {config_id}:
             sandbox.start_run(other)
         tried = lose(sandbox, amperity, config_id=config_id)
         assert [one.run_id for one in found(amperity, tried, config_id)] == [sandbox.runs("amperity")[-1].id]
 
     @pytest.mark.covers("amperity.field.workflow-types-campaign-send")
-    def test_a_campaigns_fetch_counts_too(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_campaign_fetch_run_is_a_candidate(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         # Which of its two types a started campaign has is documented nowhere, and a second one would reach people.
         tried = lose_before_it_arrives(sandbox, amperity, config_id=CAMPAIGN)
         run = sandbox.start_run(CAMPAIGN, kind="campaign.fetch")
         assert [one.run_id for one in found(amperity, tried, CAMPAIGN)] == [run.id]
 
     @pytest.mark.parametrize("after", [0, 2.5, 8, 60, 3600])
-    def test_whatever_has_become_of_it(self, after: float, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_run_is_found_at_any_age(self, after: float, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose(sandbox, amperity)
         current_clock().sleep(after)
         assert len(found(amperity, tried)) == 1
@@ -113,7 +115,7 @@ class TestInBothKindsOfList:
     @pytest.mark.parametrize("state_case", ["lower", "title", "kebab", "snake"])
     @pytest.mark.parametrize(("state_names", "outcome"), [("fetch", "fail"), ("stop", "cancel")])
     @pytest.mark.covers("amperity.parameter.state")
-    def test_in_every_spelling_of_its_state(
+    def test_run_is_found_in_every_spelling_of_its_state(
         self, state_case: str, state_names: str, outcome: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         sandbox.set_behavior(
@@ -125,19 +127,21 @@ class TestInBothKindsOfList:
             current_clock().sleep(4)
 
     @pytest.mark.parametrize("hold", ["paused", "Running with failures", "running_with_failures"])
-    def test_while_it_waits_for_a_person(self, hold: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_paused_run_is_found(self, hold: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.set_behavior(COURIERS, Behavior(hold=hold, hold_when="queued"))
         tried = lose(sandbox, amperity)
         current_clock().sleep(30)
         assert len(found(amperity, tried)) == 1
 
-    def test_several_candidates(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_run_of_another_configuration_is_also_a_candidate(
+        self, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
         tried = lose(sandbox, amperity)
         sandbox.start_run(well_known.AMPERITY_SLOW)
         # The list tells of no configuration, so any courier group's will do.
         assert {one.run_id for one in found(amperity, tried)} == {one.id for one in sandbox.runs("amperity")}
 
-    def test_the_name_tells_which_is_ours(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_workflow_name_excludes_other_runs(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose(sandbox, amperity)
         [ours] = sandbox.runs("amperity")
         other = sandbox.start_run(well_known.AMPERITY_SLOW)
@@ -146,19 +150,21 @@ class TestInBothKindsOfList:
         named = run_of().with_fields({"workflow_name": name})
         assert named.find_started(amperity, tried) == [StartCandidate(ours.id, is_ours=False)]
 
-    def test_one_of_another_name_is_undecided(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_run_with_another_name_is_ambiguous(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         # It is a stranger's, or somebody has changed the name: neither to be taken, nor a reason to start again.
         tried = lose(sandbox, amperity)
         [one] = sandbox.runs("amperity")
         renamed = run_of().with_fields({"workflow_name": "As it was called before"})
         assert renamed.find_started(amperity, tried) == [StartCandidate(one.id, is_ours=False, is_ambiguous=True)]
 
-    def test_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_unsent_start_has_no_candidates(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         tried = lose_before_it_arrives(sandbox, amperity)
         assert found(amperity, tried) == []
 
     @pytest.mark.covers("amperity.parameter.created-from", "amperity.parameter.type")
-    def test_runs_from_before_and_long_after_are_none(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_runs_from_before_and_long_after_the_start_are_not_candidates(
+        self, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
         sandbox.start_run(COURIERS)
         current_clock().sleep(60)
         tried = lose_before_it_arrives(sandbox, amperity)
@@ -166,7 +172,7 @@ class TestInBothKindsOfList:
         sandbox.start_run(COURIERS)
         assert found(amperity, tried) == []
 
-    def test_by_another_machines_clock_what_is_near_is_undecided(
+    def test_nearby_run_is_ambiguous_when_another_machine_sent_the_start(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         sandbox.start_run(COURIERS)
@@ -176,7 +182,9 @@ class TestInBothKindsOfList:
 
     @pytest.mark.parametrize("last_token", ["absent", "empty"])
     @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
-    def test_beyond_the_first_page(self, last_token: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_candidates_beyond_the_first_page_are_found(
+        self, last_token: str, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
         sandbox.configure("amperity", last_token=last_token)
         tried = lose(sandbox, amperity)
         for _ in range(45):
@@ -188,7 +196,7 @@ class TestInBothKindsOfList:
 
 
 @pytest.mark.covers("amperity.parameter.created-from", "amperity.parameter.type", "amperity.parameter.state")
-def test_no_state_is_asked_for_where_the_list_is_of_all(sandbox: Sandbox, amperity: AmperityResource) -> None:
+def test_complete_list_is_requested_without_a_state_filter(sandbox: Sandbox, amperity: AmperityResource) -> None:
     tried = lose(sandbox, amperity)
     assert len(found(amperity, tried)) == 1
     [listed] = sandbox.requests("amperity")[1:]
@@ -203,9 +211,7 @@ def real_time(clock: SandboxClock) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("real_time")
-def test_a_state_that_the_server_does_not_know_is_no_reason_to_give_up(
-    origin: Origin, amperity_at: AmperityMaker
-) -> None:
+def test_search_continues_when_the_server_rejects_a_state(origin: Origin, amperity_at: AmperityMaker) -> None:
     running = {"id": "wf-1", "state": "running", "created_at": "2026-01-01T00:00:01.000Z"}
     origin.replies = [
         Reply(200, {"data": []}),
@@ -227,7 +233,7 @@ def test_a_state_that_the_server_does_not_know_is_no_reason_to_give_up(
         *("failed", "canceled", "stopped"),
     ],
 )
-def test_a_filter_that_takes_one_spelling_only_hides_nothing(
+def test_run_is_found_when_the_filter_accepts_one_spelling_only(
     word: str, origin: Origin, amperity_at: AmperityMaker
 ) -> None:
     running = {"id": "wf-1", "state": word, "created_at": "2026-01-01T00:00:01.000Z"}
@@ -243,7 +249,7 @@ def test_a_filter_that_takes_one_spelling_only_hides_nothing(
 
 
 @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
-def test_a_list_without_an_end_is_no_list(origin: Origin, amperity_at: AmperityMaker) -> None:
+def test_endless_list_raises(origin: Origin, amperity_at: AmperityMaker) -> None:
     # Not finding our run in a part of the list would start a second one.
     origin.replies = [Reply(200, {"data": [], "next_token": "again"})]
     origin.seen.clear()
@@ -263,7 +269,7 @@ def test_a_list_without_an_end_is_no_list(origin: Origin, amperity_at: AmperityM
     ],
     ids=lambda fault: f"{fault.kind} {fault.field or fault.status}",
 )
-def test_a_look_that_fails_is_no_look(fault: Fault, sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
+def test_failed_list_call_raises(fault: Fault, sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
     resource = amperity_at(max_retries=0)
     tried = lose(sandbox, resource)
     sandbox.add_fault(fault)
@@ -279,21 +285,25 @@ class TestInAStep:
         "amperity.rule.idempotency-key",
         "lost-start.amperity",
     )
-    def test_one_candidate_is_presumed_to_be_ours(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_only_candidate_is_attached_to(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(LOST)
         assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
         [run] = sandbox.runs("amperity")
         assert metadata(instance, "customers")["dagster_runs/run_id"] == run.id
 
-    def test_where_only_successes_are_listed_too(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_only_candidate_is_attached_to_when_the_default_list_has_only_successes(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.configure("amperity", list_defaults=True)
         sandbox.add_fault(LOST)
         assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.covers("lost-start.several-candidates")
-    def test_several_are_an_error_that_lists_them(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_several_candidates_fail_the_step_and_are_listed(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.start_run(well_known.AMPERITY_SLOW)
         sandbox.add_fault(LOST)
         said = failure(run_workflow(sandbox, instance))
@@ -302,7 +312,7 @@ class TestInAStep:
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.covers("lost-start.not-found")
-    def test_none_is_started_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_unsent_start_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("reset", method="POST", times=1))
         assert run_workflow(sandbox, instance).success
         assert sandbox.starts("amperity") == 1
@@ -310,7 +320,7 @@ class TestInAStep:
 
     @pytest.mark.parametrize("ahead", [-7200, -370, 6, 30, 7200])
     @pytest.mark.covers("amperity.parameter.created-from")
-    def test_is_found_however_wrong_our_clock_is(
+    def test_run_is_found_despite_a_wrong_local_clock(
         self, ahead: float, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         # The list is filtered by the vendor's clock.
@@ -320,9 +330,7 @@ class TestInAStep:
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Tue, 01 Jan 0999 00:00:00 GMT", "soon"])
-    def test_a_clock_that_cannot_be_reckoned_with_is_none(
-        self, date: str, origin: Origin, amperity_at: AmperityMaker
-    ) -> None:
+    def test_invalid_date_header_is_ignored(self, date: str, origin: Origin, amperity_at: AmperityMaker) -> None:
         body = b'{"data": [{"id": "wf-1", "state": "running", "created_at": "2026-01-01T00:00:01.000Z"}]}'
 
         def listed(handler: BaseHTTPRequestHandler) -> None:
@@ -339,9 +347,7 @@ class TestInAStep:
         ]
 
     @pytest.mark.covers("lost-start.search-refused")
-    def test_what_cannot_be_looked_for_is_not_started_again(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_failed_search_starts_no_second_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(LOST)
         sandbox.add_fault(Fault("status", status=403, method="GET"))
         said = failure(run_workflow(sandbox, instance))

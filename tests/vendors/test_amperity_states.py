@@ -74,7 +74,7 @@ class TestStates:
         "amperity.state.canceled",
         "amperity.state.stopped",
     )
-    def test_every_documented_one_in_every_spelling(
+    def test_documented_states_are_parsed_in_every_spelling(
         self, word: str, state: RunState, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         answer(sandbox, {"id": "wf-1", "state": word})
@@ -83,14 +83,14 @@ class TestStates:
 
     @pytest.mark.parametrize("word", ["done", "success", "not succeeded", "skipped", "🎉", " ", "succeeded2", "完了"])
     @pytest.mark.covers("amperity.state.any-other-word")
-    def test_any_other_is_unknown(self, word: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_other_states_are_unknown(self, word: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         answer(sandbox, {"id": "wf-1", "state": word})
         assert look(amperity, "wf-1").state is RunState.UNKNOWN
 
     @pytest.mark.parametrize("state_case", ["lower", "title", "kebab", "snake"])
     @pytest.mark.parametrize("state_names", ["fetch", "stop"])
     @pytest.mark.covers("amperity.field.workflow-created-at", "amperity.field.workflow-ended-at")
-    def test_the_life_of_a_run_in_both_pages_words(
+    def test_run_life_cycle_in_the_statuses_of_both_pages(
         self, state_case: str, state_names: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         sandbox.set_behavior(COURIERS, Behavior(state_case=state_case, state_names=state_names, running_seconds=10))
@@ -105,7 +105,7 @@ class TestStates:
         assert status.state is RunState.SUCCEEDED
         assert status.duration_seconds == pytest.approx(12, abs=0.01)
 
-    def test_a_failure_that_a_person_resolves_between_two_answers_is_no_end(
+    def test_failure_resolved_before_the_verbose_response_is_not_final(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         run_id = start(amperity)
@@ -115,7 +115,7 @@ class TestStates:
     @pytest.mark.parametrize("attribution", ["customer", "platform", None])
     @pytest.mark.parametrize("data", [{}, {"error_data": None}, {"error_data": {"table": "x"}}])
     @pytest.mark.covers("amperity.field.workflow-error", "amperity.field.error-type", "amperity.state.failed")
-    def test_the_error_of_a_failed_run_is_told(
+    def test_failed_run_reports_its_error(
         self, attribution: str | None, data: dict[str, Any], sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         sandbox.set_behavior(COURIERS, Behavior(outcome="fail", error="boom <b>", attribution=attribution, **data))
@@ -131,7 +131,7 @@ class TestStates:
         "amperity.state.canceled",
         "amperity.rule.stop-at-once",
     )
-    def test_a_stopped_run_is_canceled(self, stopped_state: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_stopped_run_is_canceled(self, stopped_state: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.set_behavior(COURIERS, Behavior(stopped_state=stopped_state))
         run_id = start(amperity)
         run_of().cancel(amperity, run_id)
@@ -156,9 +156,7 @@ class TestStates:
             5,
         ],
     )
-    def test_a_body_without_id_and_state_is_quoted(
-        self, body: Any, sandbox: Sandbox, amperity: AmperityResource
-    ) -> None:
+    def test_body_without_id_or_state_is_quoted(self, body: Any, sandbox: Sandbox, amperity: AmperityResource) -> None:
         answer(sandbox, body)
         with pytest.raises(UnexpectedResponseError) as raised:
             look(amperity, "w")
@@ -167,7 +165,7 @@ class TestStates:
     @pytest.mark.parametrize(
         "body", [{}, {"id": None}, {"id": ""}, {"id": 7.5}, {"id": True}, [], {"workflow_id": "w"}]
     )
-    def test_a_start_without_an_id_may_have_started_something(
+    def test_start_response_without_an_id_may_have_been_accepted(
         self, body: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         answer(sandbox, body)
@@ -176,7 +174,7 @@ class TestStates:
         assert raised.value.may_have_been_accepted
 
     @pytest.mark.covers("amperity.field.workflow-id")
-    def test_an_id_is_all_that_a_start_needs(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_start_response_needs_only_an_id(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         answer(sandbox, {"id": "wf-7"})
         assert start(amperity) == "wf-7"
 
@@ -204,18 +202,20 @@ class TestTasks:
         ],
     )
     @pytest.mark.covers("amperity.field.task-state", "amperity.state.skipped")
-    def test_outcomes(self, states: list[str], passed: bool, severity: Any, said: str) -> None:
+    def test_check_counts_succeeded_failed_and_skipped_tasks(
+        self, states: list[str], passed: bool, severity: Any, said: str
+    ) -> None:
         outcome = tasks_succeeded(tasks(*states))
         assert (outcome.passed, outcome.description) == (passed, said)
         if not passed:
             assert outcome.severity == severity
 
-    def test_none_told(self) -> None:
+    def test_missing_tasks_are_a_warning(self) -> None:
         outcome = tasks_succeeded(None)
         assert (outcome.passed, outcome.severity) == (False, WARN)
 
     @pytest.mark.covers("amperity.field.task-id", "amperity.field.task-task-definition-type")
-    def test_those_that_did_not_succeed_are_named_as_text(self) -> None:
+    def test_unsuccessful_tasks_are_listed_as_text(self) -> None:
         named = [
             Task(state="failed", label="<b>Stitch</b>"),
             Task(state="failed", task_definition_type="bridge.sync"),
@@ -231,7 +231,7 @@ class TestTasks:
         assert "<b>" not in str(outcome.description)
 
     @pytest.mark.parametrize("order", [("failed", "succeeded"), ("succeeded", "failed")])
-    def test_two_of_one_name_do_not_hide_each_other(self, order: tuple[str, str]) -> None:
+    def test_tasks_with_the_same_name_are_counted_separately(self, order: tuple[str, str]) -> None:
         outcome = tasks_succeeded([Task(state=state, label="same") for state in order])
         assert not outcome.passed
         assert outcome.description == "1 of 2 tasks succeeded, 1 failed"
@@ -246,7 +246,7 @@ class TestTasks:
         "amperity.field.task-created-at",
         "amperity.field.task-ended-at",
     )
-    def test_the_table_has_both_spellings_of_the_start(
+    def test_table_reads_both_spellings_of_the_start_time(
         self, task_start: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         behavior = Behavior(running_seconds=10, task_start=task_start, tasks=["succeeded", "succeeded"])
@@ -262,7 +262,7 @@ class TestTasks:
         assert all(row["started_at"] and row["finished_at"] for row in rows)
 
     @pytest.mark.parametrize("told", [None, "x", 7, {}, [None], ["a"], [[]], [{}], [{"id": "t"}], [{"state": 7}]])
-    def test_strange_tasks_do_not_hide_the_state(self, told: Any, sandbox: Sandbox, amperity: AmperityResource) -> None:
+    def test_invalid_tasks_do_not_hide_the_state(self, told: Any, sandbox: Sandbox, amperity: AmperityResource) -> None:
         answer(sandbox, {"id": "wf-1", "state": "succeeded", "task_instances": told})
         status = look(amperity, "wf-1")
         assert status.state is RunState.SUCCEEDED

@@ -16,7 +16,7 @@ def listed(resource: RemoteRunResource, since: float, until: float | None = None
 
 
 @pytest.mark.parametrize("others", [0, 99, 100, 101, 730], ids=str)
-def test_testgens_newer_jobs_are_passed_over(
+def test_testgen_skips_jobs_newer_than_the_window(
     others: int, sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
 ) -> None:
     times, runs = [], []
@@ -37,7 +37,7 @@ def test_testgens_newer_jobs_are_passed_over(
 
 @pytest.mark.parametrize("ahead", [-7200, 0, 7200])
 @pytest.mark.covers("amperity.parameter.created-from")
-def test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is(
+def test_amperity_windows_leave_no_gap_despite_a_wrong_local_clock(
     ahead: float, sandbox: Sandbox, amperity_at: AmperityMaker
 ) -> None:
     with use_clock(ClockOff(sandbox, ahead)) as clock:
@@ -55,7 +55,7 @@ def test_amperitys_parts_leave_no_gap_however_wrong_our_clock_is(
 
 
 @pytest.mark.parametrize("ahead", [-7200, 0, 7200])
-def test_amperitys_list_up_to_now_leaves_none_out_however_wrong_our_clock_is(
+def test_amperity_list_up_to_now_is_complete_despite_a_wrong_local_clock(
     ahead: float, sandbox: Sandbox, amperity_at: AmperityMaker
 ) -> None:
     with use_clock(ClockOff(sandbox, ahead)) as clock:
@@ -70,7 +70,7 @@ def test_amperitys_list_up_to_now_leaves_none_out_however_wrong_our_clock_is(
         assert [one.run_id for one in ended or ()] == [run]
 
 
-def test_a_job_whose_making_testgen_does_not_tell_is_listed_without_a_time(
+def test_testgen_job_without_a_creation_time_is_listed_without_one(
     sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
 ) -> None:
     sandbox.start_run(well_known.SUITE_CLEAN)

@@ -52,7 +52,7 @@ def journey(**fields: Any) -> Any:
         (pipeline, "pipeline_name", f"{PROPHECY}/sql/33?entity=pipeline&name=daily%20orders", "daily orders"),
     ],
 )
-def test_the_part_that_is_the_id_is_named(make: Callable[..., Any], field: str, address: str, id: str) -> None:
+def test_pasted_url_error_names_the_id_in_it(make: Callable[..., Any], field: str, address: str, id: str) -> None:
     with pytest.raises(ValidationError, match=field) as raised:
         make(**{field: address})
     assert f"is the part {id!r}, so enter only that part" in str(raised.value)
@@ -72,13 +72,13 @@ def test_the_part_that_is_the_id_is_named(make: Callable[..., Any], field: str, 
         (pipeline, "pipeline_name", f"{PROPHECY}/sql/33"),
     ],
 )
-def test_or_at_least_that_an_address_is_no_id(make: Callable[..., Any], field: str, address: str) -> None:
+def test_pasted_url_without_an_id_is_rejected(make: Callable[..., Any], field: str, address: str) -> None:
     with pytest.raises(ValidationError, match=field) as raised:
         make(**{field: address})
     assert "this is the URL of a page; enter only" in str(raised.value)
 
 
-def test_ids_and_names_are_taken_as_ever() -> None:
+def test_ids_and_names_are_accepted() -> None:
     made = pipeline(project_id="prj-9", pipeline_name="v1.2/orders v2.sql", fabric_id="12")
     assert (made.project_id, made.pipeline_name, made.fabric_id) == ("prj-9", "v1.2/orders v2.sql", 12)
     assert journey(journey_key="shop.v2/welcome").journey_key == "shop.v2/welcome"

@@ -43,7 +43,9 @@ class TestStates:
         "prophecy.state.error",
         "prophecy.state.any-other-word",
     )
-    def test_are_told_by_word(self, word: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_are_parsed_from_run_status(
+        self, word: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource
+    ) -> None:
         status = told(sandbox, prophecy, {"success": True, "runStatus": word, "updatedAt": "2026-01-01T00:00:00"})
         assert (status.state, status.vendor_status) == (state, word)
         # `updatedAt` is there all the time, so it is an end only where the word says so.
@@ -51,7 +53,7 @@ class TestStates:
 
     @pytest.mark.parametrize("time_format", ["naive", "zulu"])
     @pytest.mark.covers("prophecy.field.run-created-at", "prophecy.field.run-updated-at")
-    def test_times_are_utc_with_and_without_a_zone(
+    def test_times_with_and_without_a_zone_are_utc(
         self, time_format: str, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         sandbox.set_behavior(PIPELINE, Behavior(time_format=time_format, running_seconds=12))
@@ -65,7 +67,7 @@ class TestStates:
         assert status.duration_seconds == pytest.approx(12, abs=0.01)
 
     @pytest.mark.covers("prophecy.endpoint.status")
-    def test_the_documented_example_is_read(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_documented_example_is_parsed(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         body = {
             "success": True,
             "runId": "MDAw-xZGYzYzc3LTYzdsSdfx--LTQ3NTQ1ZYjI2Mw==",
@@ -81,11 +83,11 @@ class TestStates:
         assert status.duration_seconds == 60
 
     @pytest.mark.covers("prophecy.field.run-error-message", "prophecy.state.error")
-    def test_the_error_is_told_with_its_lines(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_error_keeps_its_line_breaks(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n  second\nthird"}
         assert told(sandbox, prophecy, body).error == "first\n  second\nthird"
 
-    def test_an_endless_error_is_cut(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_very_long_error_is_truncated(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         # It is stored with each of the run's events.
         body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n" + "x" * 5_000_000}
         error = told(sandbox, prophecy, body).error or ""
@@ -95,7 +97,7 @@ class TestStates:
 
     @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00", "soon", [], "9999-12-31T23:59:59-05:00"])
     @pytest.mark.covers("prophecy.field.run-created-at", "prophecy.field.run-updated-at")
-    def test_a_strange_time_does_not_hide_the_state(
+    def test_invalid_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         body = {"success": True, "runStatus": "SUCCEEDED", "createdAt": time, "updatedAt": time}
@@ -117,7 +119,7 @@ class TestStates:
         ],
     )
     @pytest.mark.covers("prophecy.field.run-run-status")
-    def test_a_body_without_a_state_is_quoted(self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_body_without_a_state_is_quoted(self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         with pytest.raises(UnexpectedResponseError) as raised:
             told(sandbox, prophecy, body)
         assert json.dumps(body) in str(raised.value)
@@ -125,7 +127,7 @@ class TestStates:
 
 class TestLinks:
     @pytest.mark.covers("prophecy.rule.page-pipeline")
-    def test_to_the_pipeline(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_pipeline_link_opens_the_pipeline(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
         result = pipeline().fetch_result(prophecy, run_id, look(prophecy, run_id), None)
         url = result.metadata["prophecy/pipeline_url"].value
@@ -135,14 +137,14 @@ class TestLinks:
         assert f"Project {PROJECT}, pipeline {PIPELINE}" in page.text
 
     @pytest.mark.covers("prophecy.rule.page-run-history")
-    def test_to_the_run_history(self) -> None:
+    def test_run_url_opens_the_run_history(self) -> None:
         prophecy = ProphecyResource(access_token="pat-x", base_url="https://app.prophecy.io/api")
         assert pipeline().run_url(prophecy, "r") == (
             "https://app.prophecy.io/metadata/ide/observation"
             f"?observationTab=run-history&prFabricId={FABRIC}&prProjectId={PROJECT}"
         )
 
-    def test_hold_strange_names(self, prophecy: ProphecyResource) -> None:
+    def test_names_are_encoded_in_links(self, prophecy: ProphecyResource) -> None:
         run = pipeline(project_id="a/b?c", pipeline_name="d&e f#g")
         url = run.fetch_result(prophecy, "r", RunStatus(RunState.SUCCEEDED, "x"), None).metadata[
             "prophecy/pipeline_url"
@@ -179,7 +181,9 @@ class TestAnyBody:
     @example(body={"success": False, "runStatus": "SUCCEEDED"})
     @example(body={"success": True, "runStatus": "ERROR", "errorMessage": ["x"]})
     @pytest.mark.covers("prophecy.field.run-run-status")
-    def test_of_a_status(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
+    def test_any_status_body_gives_a_status_or_an_error(
+        self, body: Any, origin: Origin, at_origin: ProphecyResource
+    ) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         status, error = None, None
         try:
@@ -203,7 +207,9 @@ class TestAnyBody:
     )
     @example(body={"success": False, "runId": {}, "msg": ["Left("]})
     @pytest.mark.covers("prophecy.field.start-run-id")
-    def test_of_a_start(self, body: Any, origin: Origin, at_origin: ProphecyResource) -> None:
+    def test_any_start_body_gives_an_id_or_an_error(
+        self, body: Any, origin: Origin, at_origin: ProphecyResource
+    ) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         run_id, error = "", None
         try:
@@ -222,7 +228,9 @@ class TestAnyBody:
         body=close_to({"msg": anything, "message": anything, "error": anything}),
         status=st.sampled_from([400, 401, 403, 404, 409, 422, 429, 500]),
     )
-    def test_of_an_error(self, body: Any, status: int, origin: Origin, at_origin: ProphecyResource) -> None:
+    def test_any_error_body_raises_the_error_of_its_status(
+        self, body: Any, status: int, origin: Origin, at_origin: ProphecyResource
+    ) -> None:
         origin.replies = [Reply(status, json.dumps(body))]
         with pytest.raises(VendorError) as raised:
             start(at_origin)

@@ -31,7 +31,7 @@ def sent(sandbox: Sandbox) -> Any:
 
 class TestOutcome:
     @pytest.mark.parametrize(("id_format", "time_format"), [("dashes", "naive"), ("base64", "zulu")])
-    def test_a_good_run_is_a_materialization(
+    def test_successful_run_materializes_the_asset(
         self, id_format: str, time_format: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.configure("prophecy", id_format=id_format)
@@ -53,7 +53,7 @@ class TestOutcome:
         assert "error" not in status.metadata
 
     @pytest.mark.covers("prophecy.field.run-error-message")
-    def test_a_failed_run_carries_its_error_as_text(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failed_run_reports_its_error_as_text(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         result = start(FAILING, sandbox, instance)
         assert not result.success
         assert "Did you mean one of the following?" in failure(result)
@@ -70,7 +70,7 @@ class TestOutcome:
         assert ended.asset_observation is not None
         assert "prophecy/pipeline_url" in ended.asset_observation.metadata
 
-    def test_markup_in_an_error_stays_text(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_markup_in_an_error_is_not_rendered(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         error = "<img src=x onerror=alert(1)> **bold** [x](javascript:y)"
         sandbox.set_behavior(PIPELINE, Behavior(outcome="fail", error=error))
         status = checks(start(RUN, sandbox, instance))["run_status"]
@@ -78,7 +78,9 @@ class TestOutcome:
         assert "<img" not in (status.description or "")
 
     @pytest.mark.covers("prophecy.state.any-other-word")
-    def test_a_queue_that_nobody_documented_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_undocumented_queued_status_is_polled_until_the_end(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         queued = Behavior(hold="QUEUED", hold_when="queued", hold_seconds=60)
         sandbox.set_behavior(PIPELINE, queued)
         result = start(RUN, sandbox, instance)
@@ -87,7 +89,7 @@ class TestOutcome:
         assert len([line for line in logged if "unknown status 'QUEUED'" in line]) == 1
 
     @pytest.mark.covers("prophecy.state.any-other-word")
-    def test_an_end_that_nobody_documented_is_no_success(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_undocumented_final_status_times_out(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(PIPELINE, Behavior(outcome="cancel"))
         result = start(RUN, sandbox, instance, timeout=600)
         assert not result.success
@@ -105,7 +107,7 @@ class TestOutcome:
         ],
         ids=lambda fault: f"{fault.kind}-{fault.field}",
     )
-    def test_a_strange_answer_is_looked_past(
+    def test_invalid_status_responses_are_tolerated(
         self, fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(fault)
@@ -114,7 +116,9 @@ class TestOutcome:
 
 
 class TestRefusedStarts:
-    def test_success_false_is_a_refusal_in_readable_words(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_success_false_is_a_rejection_with_a_readable_message(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         result = start(NOWHERE, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         said = failure(result)
         assert "returned 200: error in triggering pipeline: Fabric with uid `7` not found" in said
@@ -124,7 +128,7 @@ class TestRefusedStarts:
         assert len(sandbox.requests("prophecy")) == 1
         assert sandbox.starts("prophecy") == 0
 
-    def test_a_trouble_that_may_pass_is_retried_by_the_users_policy(
+    def test_transient_rejection_is_retried_by_the_retry_policy(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         body = {"success": False, "msg": "Failure(java.net.ConnectException: Connection refused)"}
@@ -133,14 +137,14 @@ class TestRefusedStarts:
         assert entries(instance, KEY) == ["starting", "not_started", "starting", "started"]
         assert sandbox.starts("prophecy") == 1
 
-    def test_an_expired_token_is_said(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_expired_token_is_reported(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         resource = ProphecyResource(access_token="pat-expired", base_url=f"{sandbox.url}/prophecy")
         result = start(RUN, sandbox, instance, resources={"prophecy": resource})
         assert "Invalid or expired access token. Check the resource's credentials" in failure(result)
         assert "pat-expired" not in failure(result)
         assert entries(instance, KEY) == ["starting", "not_started"]
 
-    def test_an_expired_token_that_shows_as_a_login_page_is_said(
+    def test_expired_token_answered_by_a_login_page_is_reported(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.configure("prophecy", invalid_token_response="login_page")
@@ -153,7 +157,7 @@ class TestRefusedStarts:
 
 class TestAWrongFabric:
     @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
-    def test_whose_run_is_lost(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_lost_run_error_mentions_the_fabric(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.configure("prophecy", unknown_fabric="lost")
         result = start(NOWHERE, sandbox, instance)
         assert "is no longer known" in failure(result)
@@ -161,7 +165,7 @@ class TestAWrongFabric:
         assert entries(instance, KEY) == ["starting", "started", "gone"]
 
     @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
-    def test_whose_run_never_begins(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_run_that_never_starts_times_out(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.configure("prophecy", unknown_fabric="stuck")
         result = start(NOWHERE, sandbox, instance, timeout=300)
         assert "did not finish within" in failure(result)
@@ -180,7 +184,9 @@ class TestLostAnswers:
         ids=lambda fault: f"{fault.kind}-{fault.field}",
     )
     @pytest.mark.covers("prophecy.endpoint.list-pipelines", "lost-start.prophecy")
-    def test_nobody_can_tell(self, fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_lost_start_raises_start_outcome_unknown(
+        self, fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.add_fault(fault)
         job = job_with(RUN, sandbox, retry_policy=dg.RetryPolicy(max_retries=2))
         result = execute(job, instance)
@@ -189,15 +195,15 @@ class TestLostAnswers:
         assert "unknown whether" in failure(again)
         assert sandbox.starts("prophecy") == 1
 
-    def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_on_uncertain_start_start_again_starts_a_second_run(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.add_fault(Fault("lost_response", method="POST", times=1))
         assert start(RUN, sandbox, instance, on_uncertain_start="start_again").success
         assert sandbox.starts("prophecy") == 2
 
     @pytest.mark.covers("lost-start.start-again-lost")
-    def test_which_is_one_further_run_however_often_it_is_retried(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_start_again_starts_at_most_one_more_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("lost_response", method="POST"))
         options = {"on_uncertain_start": "start_again", "retry_policy": dg.RetryPolicy(max_retries=3)}
         job = job_with(RUN, sandbox, **options)
@@ -206,21 +212,21 @@ class TestLostAnswers:
         assert "was already started again once" in failure(reexecute(job, instance, result.run_id))
         assert sandbox.starts("prophecy") == 2
 
-    def test_a_start_that_never_arrived_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_rate_limited_start_is_sent_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, times=2))
         assert start(RUN, sandbox, instance).success
         assert sandbox.starts("prophecy") == 1
 
 
 class TestAttaching:
-    def test_a_retry_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_step_retry_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.configure("prophecy", id_format="base64")
         with at_pause(sandbox, dies):
             assert start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("prophecy") == 1
         assert metadata(instance, KEY)["dagster_runs/attached"] is True
 
-    def test_a_reexecution_from_failure_takes_the_result(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_reexecution_from_failure_reports_the_result(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         job = job_with(RUN, sandbox, timeout=5)
         first = execute(job, instance)
         assert "did not finish within" in failure(first)
@@ -228,7 +234,7 @@ class TestAttaching:
         assert reexecute(job, instance, first.run_id).success
         assert sandbox.starts("prophecy") == 1
 
-    def test_a_failed_run_is_started_anew(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failed_run_is_started_again(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(PIPELINE, [Behavior(outcome="fail"), Behavior()])
         assert start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("prophecy") == 2
@@ -236,7 +242,7 @@ class TestAttaching:
 
 class TestTermination:
     @pytest.mark.covers("prophecy.endpoint.cancel-run", "cancel.cannot-cancel")
-    def test_says_plainly_that_the_run_goes_on_and_where_to_look(
+    def test_reports_that_the_run_is_still_active_and_where_to_stop_it(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(PIPELINE, Behavior(running_seconds=3600))
@@ -251,14 +257,14 @@ class TestTermination:
         assert sandbox.starts("prophecy") == 1
 
     @pytest.mark.covers("wait.timeout-cannot-cancel")
-    def test_it_cannot_be_canceled_at_the_timeout(self) -> None:
+    def test_on_timeout_cancel_is_rejected(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="no way to cancel a pipeline run"):
             build_remote_run_asset(RUN, key=KEY, on_timeout="cancel")
 
 
 class TestPartitions:
     @pytest.mark.covers("prophecy.parameter.parameters")
-    def test_a_day_fills_parameters(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_daily_partition_sets_the_parameters(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
         run = RUN.with_fields(
             {"parameters": {"day": "{partition_key}", "from": "{window_start}", "to": "{window_end}", "n": 3}}
@@ -271,7 +277,7 @@ class TestPartitions:
             "n": "3",
         }
 
-    def test_a_range_in_one_run_is_one_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_single_run_backfill_sets_one_window(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
         run = RUN.with_fields({"parameters": {"from": "{window_start}", "to": "{window_end}"}})
         tags = {"dagster/asset_partition_range_start": "2026-11-03", "dagster/asset_partition_range_end": "2026-11-09"}
@@ -281,14 +287,16 @@ class TestPartitions:
         assert sandbox.starts("prophecy") == 1
         assert len(instance.get_materialized_partitions(dg.AssetKey(KEY))) == 7
 
-    def test_a_static_key_fills_any_text(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_static_partition_key_is_inserted_into_text_fields(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         regions = dg.StaticPartitionsDefinition(["eu", "us"])
         run = RUN.with_fields({"parameters": {"region": "{partition_key}"}, "branch": "release-{partition_key}"})
         assert start(run, sandbox, instance, partitions_def=regions, partition_key="eu").success
         assert sent(sandbox)["parameters"] == {"region": "eu"}
         assert sent(sandbox)["branch"] == "release-eu"
 
-    def test_without_a_placeholder_a_partition_changes_nothing(
+    def test_partition_without_a_placeholder_changes_nothing(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
@@ -309,7 +317,7 @@ class TestLaunchpad:
         assert body["parameters"] == {"b": "2", "c": "0.5", "d": "x"}
         assert (body["version"], body["processName"]) == ("2.0", "join_orders")
 
-    def test_takes_a_field_away(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_removes_a_field(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         assert self.launch(sandbox, instance, version=None, parameters={}).success
         assert set(sent(sandbox)) == {"fabricId", "projectId", "pipelineName"}
 
@@ -326,7 +334,7 @@ class TestLaunchpad:
             ({"pipeline_name": ""}, "pipeline_name"),
         ],
     )
-    def test_what_the_vendor_would_refuse_is_refused_before_the_start(
+    def test_rejects_invalid_fields_before_the_start(
         self, config: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = self.launch(sandbox, instance, **config)

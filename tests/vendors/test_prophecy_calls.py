@@ -30,10 +30,10 @@ class TestConnection:
         ],
     )
     @pytest.mark.covers("prophecy.login.environment-address")
-    def test_address(self, fields: dict[str, Any], url: str) -> None:
+    def test_base_url_is_normalized(self, fields: dict[str, Any], url: str) -> None:
         assert ProphecyResource(access_token="pat-x", **fields).http().base_url == url
 
-    def test_the_token_is_shown_nowhere(self) -> None:
+    def test_token_is_not_in_the_repr(self) -> None:
         assert "pat-secret" not in repr(ProphecyResource(access_token="pat-secret"))
 
 
@@ -49,7 +49,7 @@ class TestWhatIsSent:
         "prophecy.field.start-run-id",
         "prophecy.login.header-x-auth-token",
     )
-    def test_only_what_is_required_by_default(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_only_required_fields_by_default(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
         [request] = sandbox.requests("prophecy")
         assert (request.method, request.path) == ("POST", "/prophecy/api/trigger/pipeline")
@@ -73,7 +73,7 @@ class TestWhatIsSent:
         "prophecy.field.start-run-id",
         "prophecy.login.header-x-auth-token",
     )
-    def test_every_field(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_every_field_is_sent_when_set(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         start(
             prophecy,
             parameters={"text": "a b", "whole": 7, "real": 0.5, "big": 10**20, "empty": ""},
@@ -94,13 +94,13 @@ class TestWhatIsSent:
         assert request.started_run
 
     @pytest.mark.covers("prophecy.parameter.fabric-id")
-    def test_ids_may_be_written_as_text_or_number(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_ids_may_be_strings_or_numbers(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         start(prophecy, fabric_id=str(FABRIC), project_id=int(PROJECT))
         [request] = sandbox.requests("prophecy")
         assert request.body == REQUIRED
 
     @pytest.mark.covers("prophecy.field.run-run-id")
-    def test_the_fabric_comes_back_as_text(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_fabric_id_returned_as_text_is_accepted(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
         path = f"{sandbox.url}/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
         answer = requests.get(path, headers={"X-AUTH-TOKEN": well_known.PROPHECY_TOKEN}, timeout=10).json()
@@ -109,7 +109,7 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize("id_format", ["dashes", "base64"])
     @pytest.mark.covers("prophecy.endpoint.status", "prophecy.parameter.run-id")
-    def test_a_runs_id_is_encoded_whole(self, id_format: str, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
+    def test_run_id_is_percent_encoded(self, id_format: str, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         sandbox.configure("prophecy", id_format=id_format)
         run_id = start(prophecy)
         assert set("==" if id_format == "dashes" else "/+") <= set(run_id)
@@ -146,7 +146,7 @@ class TestFields:
         ],
     )
     @pytest.mark.covers("prophecy.parameter.parameters")
-    def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             pipeline(**fields)
 
@@ -154,7 +154,7 @@ class TestFields:
     @given(parameters=st.dictionaries(st.text(max_size=3), anything, max_size=2) | anything)
     @example(parameters={"a": 10**400})
     @example(parameters={"a": 10**5000})
-    def test_take_any_parameters_as_texts_or_not_at_all(self, parameters: Any) -> None:
+    def test_parameters_become_strings_or_are_rejected(self, parameters: Any) -> None:
         try:
             kept = pipeline(parameters=parameters).parameters
         except ValidationError:
@@ -162,15 +162,15 @@ class TestFields:
         assert all(isinstance(value, str) for value in kept.values())
         assert set(kept) == set(parameters)
 
-    def test_cannot_be_changed(self) -> None:
+    def test_fields_are_immutable(self) -> None:
         with pytest.raises(ValidationError):
             pipeline().branch = "other"  # type: ignore[misc]
 
-    def test_the_target_is_the_pipeline_in_its_project(self) -> None:
+    def test_target_is_project_and_pipeline(self) -> None:
         assert pipeline().target == f"{PROJECT}/{PIPELINE}"
 
     @pytest.mark.covers("prophecy.endpoint.cancel-run")
-    def test_it_can_neither_be_canceled_nor_found_nor_started_twice(self, prophecy: ProphecyResource) -> None:
+    def test_cancel_search_and_idempotent_start_are_unsupported(self, prophecy: ProphecyResource) -> None:
         run = pipeline()
         assert not run.can_cancel
         assert not run.start_is_idempotent

@@ -55,7 +55,7 @@ class TestMessages:
         ],
     )  # fmt: skip
     @pytest.mark.covers("prophecy.error.scala-flavoured-msg")
-    def test_are_shown_without_their_wrappers(self, msg: str, text: str) -> None:
+    def test_are_reported_without_scala_wrappers(self, msg: str, text: str) -> None:
         assert readable(msg) == text
 
     @given(msg=st.text() | st.text(alphabet="()Left.$aError: ", min_size=1))
@@ -63,7 +63,7 @@ class TestMessages:
     @example(msg="Left(" * 500 + ")" * 500)
     @example(msg="a." * 20_000)
     @few
-    def test_of_any_text_are_a_text(self, msg: str) -> None:
+    def test_any_text_gives_a_readable_message(self, msg: str) -> None:
         assert isinstance(readable(msg), str)
         assert len(readable(msg)) <= len(msg) + 100
         is_permanent(msg)
@@ -82,7 +82,7 @@ class TestMessages:
         ],
     )
     @pytest.mark.covers("prophecy.field.run-msg")
-    def test_that_miss_the_run_itself(self, msg: str) -> None:
+    def test_run_not_found_messages_are_recognized(self, msg: str) -> None:
         assert says_run_not_found(msg, "MDAw==")
 
     @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ class TestMessages:
         ],
     )
     @pytest.mark.covers("prophecy.field.run-msg")
-    def test_that_miss_something_else_say_nothing_of_the_run(self, msg: str) -> None:
+    def test_other_not_found_messages_do_not_mean_a_lost_run(self, msg: str) -> None:
         assert not says_run_not_found(msg, "MDAw==")
 
 
@@ -113,7 +113,7 @@ class TestRefusals:
         ],
     )
     @pytest.mark.covers("prophecy.field.start-success", "prophecy.field.start-msg", "prophecy.error.success")
-    def test_with_200_and_success_false_are_errors_in_the_vendors_words(
+    def test_success_false_with_200_raises_with_the_vendor_message(
         self, fields: Any, says: str, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         with pytest.raises(InvalidRequestError) as raised:
@@ -140,7 +140,7 @@ class TestRefusals:
         ],
     )  # fmt: skip
     @pytest.mark.covers("prophecy.field.start-success", "prophecy.field.start-msg", "prophecy.error.success")
-    def test_are_read_in_every_shape(
+    def test_rejections_of_every_format_are_parsed(
         self, body: Any, detail: str, is_permanent: bool, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body=body))
@@ -165,7 +165,7 @@ class TestRefusals:
         ],
     )
     @pytest.mark.covers("prophecy.field.start-run-id")
-    def test_an_answer_that_is_neither_yes_nor_no_may_have_started_something(
+    def test_unclear_start_response_may_have_been_accepted(
         self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body=body))
@@ -175,13 +175,13 @@ class TestRefusals:
         assert json.dumps(body) in str(raised.value)
 
     @pytest.mark.covers("prophecy.login.header-x-auth-token", "prophecy.error.expired-token-401")
-    def test_a_wrong_token(self, sandbox: Sandbox) -> None:
+    def test_wrong_token_raises_authentication_error(self, sandbox: Sandbox) -> None:
         resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
         with pytest.raises(AuthenticationError, match="Invalid or expired access token"):
             start(resource)
 
     @pytest.mark.covers("prophecy.error.expired-token-401")
-    def test_a_login_page_in_place_of_an_answer_is_told(self, sandbox: Sandbox) -> None:
+    def test_login_page_instead_of_json_is_reported(self, sandbox: Sandbox) -> None:
         sandbox.configure("prophecy", invalid_token_response="login_page")
         resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
         with pytest.raises(UnexpectedResponseError, match=r"HTML instead of JSON.*Sign In.*login page") as raised:
@@ -202,7 +202,7 @@ class TestRefusals:
         ],
     )
     @pytest.mark.covers("prophecy.error.msg")
-    def test_an_error_status_is_read_in_every_shape(
+    def test_error_bodies_of_every_format_are_parsed(
         self,
         status: int,
         body: Any,
@@ -219,7 +219,7 @@ class TestRefusals:
 
 class TestRefusedLooks:
     @pytest.mark.covers("prophecy.field.run-success", "prophecy.field.run-msg")
-    def test_an_unknown_run(self, prophecy: ProphecyResource) -> None:
+    def test_unknown_run_raises_not_found(self, prophecy: ProphecyResource) -> None:
         with pytest.raises(NotFoundError) as raised:
             look(prophecy, "MDAw==")
         assert raised.value.detail.startswith("error in fetching pipeline run status: Pipeline run not found (")
@@ -235,9 +235,7 @@ class TestRefusedLooks:
         ],
     )
     @pytest.mark.covers("prophecy.field.run-success", "prophecy.field.run-msg")
-    def test_another_trouble_says_nothing_about_the_run(
-        self, msg: Any, sandbox: Sandbox, prophecy: ProphecyResource
-    ) -> None:
+    def test_other_errors_do_not_mean_a_lost_run(self, msg: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         with pytest.raises(VendorError) as raised:
             told(sandbox, prophecy, {"success": False, "msg": msg})
         assert not isinstance(raised.value, NotFoundError)

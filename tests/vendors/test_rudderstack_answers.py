@@ -54,7 +54,7 @@ class TestStates:
         "rudderstack.state.failed",
         "rudderstack.state.any-other-word",
     )
-    def test_are_told_by_word_and_error(
+    def test_are_parsed_from_status_and_error(
         self, word: str, error: Any, state: RunState, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         body = {"status": word} if error is None else {"status": word, "error": error}
@@ -72,7 +72,7 @@ class TestStates:
         ],
     )
     @pytest.mark.covers("rudderstack.field.error")
-    def test_the_error_is_told_in_the_vendors_words(
+    def test_vendor_error_is_reported(
         self, error: Any, text: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body={"status": "failed", "error": error}))
@@ -85,7 +85,7 @@ class TestStates:
         "rudderstack.field.tasks-task-id",
         "rudderstack.field.tasks-finished-at",
     )
-    def test_both_spellings_say_the_same(
+    def test_camel_and_snake_case_give_the_same_status(
         self, field_case: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.set_behavior(PROJECT, Behavior(field_case=field_case, tasks=["a", "b"], running_seconds=10))
@@ -104,7 +104,7 @@ class TestStates:
 
     @pytest.mark.parametrize("mixed", [True, False])
     @pytest.mark.covers("rudderstack.field.job-id", "rudderstack.field.job-run-id", "rudderstack.field.started-at")
-    def test_the_documented_example_is_read(
+    def test_documented_example_is_parsed(
         self, mixed: bool, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         camel = {
@@ -125,7 +125,7 @@ class TestStates:
         "time", [None, "", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00", "soon", [], {}, True]
     )
     @pytest.mark.covers("rudderstack.field.finished-at")
-    def test_a_time_that_is_none_yet_does_not_hide_the_state(
+    def test_invalid_end_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body={"status": "running", "finishedAt": time}))
@@ -133,7 +133,7 @@ class TestStates:
         assert status.state is RunState.RUNNING
         assert status.finished_at is None
 
-    def test_a_time_at_the_end_of_times_does_not_hide_the_state(
+    def test_out_of_range_end_time_does_not_hide_the_state(
         self, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         body = {"status": "running", "finishedAt": "9999-12-31T23:59:59-05:00"}
@@ -144,7 +144,7 @@ class TestStates:
         "tasks", [None, "wht", 7, {}, {"taskId": "a"}, [None], ["a"], [[]], [{"taskId": 7, "startedAt": "x"}], [{}]]
     )
     @pytest.mark.covers("rudderstack.field.tasks")
-    def test_strange_tasks_do_not_hide_the_state(
+    def test_invalid_tasks_do_not_hide_the_state(
         self, tasks: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body={"status": "finished", "tasks": tasks}))
@@ -168,7 +168,7 @@ class TestStates:
         ],
     )
     @pytest.mark.covers("rudderstack.field.status")
-    def test_a_body_without_a_state_is_quoted(
+    def test_body_without_a_state_is_quoted(
         self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         # A text as a fault's body would be sent as text.
@@ -183,7 +183,7 @@ class TestStates:
         [{}, {"runId": None}, {"runId": ""}, {"runId": 7.0}, {"runId": True}, {"id": "r"}, [], {"runId": {"id": "r"}}],
     )
     @pytest.mark.covers("rudderstack.field.run-id")
-    def test_a_start_without_an_id_may_have_started_something(
+    def test_start_response_without_an_id_may_have_been_accepted(
         self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body=body))
@@ -193,7 +193,7 @@ class TestStates:
 
     @pytest.mark.parametrize("name", ["runId", "run_id"])
     @pytest.mark.covers("rudderstack.field.run-id")
-    def test_both_spellings_of_the_runs_id_are_taken(
+    def test_both_spellings_of_the_run_id_are_accepted(
         self, name: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body={name: "r7"}))
@@ -224,7 +224,9 @@ class TestAnyBody:
         )
     )
     @example(body={"status": "finished", "finishedAt": "9999-12-31T23:59:59-05:00"})
-    def test_of_a_status(self, body: Any, origin: Origin, at_origin: RudderStackResource) -> None:
+    def test_any_status_body_gives_a_status_or_an_error(
+        self, body: Any, origin: Origin, at_origin: RudderStackResource
+    ) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         run = RudderStackProfilesRun(profiles_id=PROJECT)
         try:
@@ -238,14 +240,18 @@ class TestAnyBody:
 
     @few
     @given(body=close_to({"runId": st.text(max_size=5), "run_id": st.text(max_size=5)}))
-    def test_of_a_start(self, body: Any, origin: Origin, at_origin: RudderStackResource) -> None:
+    def test_any_start_body_gives_an_id_or_an_error(
+        self, body: Any, origin: Origin, at_origin: RudderStackResource
+    ) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         with contextlib.suppress(UnexpectedResponseError):
             assert start(at_origin)
 
     @few
     @given(body=close_to({"error": anything, "message": anything, "code": anything, "details": anything}))
-    def test_of_an_error(self, body: Any, origin: Origin, at_origin: RudderStackResource) -> None:
+    def test_any_error_body_raises_the_error_of_its_status(
+        self, body: Any, origin: Origin, at_origin: RudderStackResource
+    ) -> None:
         origin.replies = [Reply(409, json.dumps(body))]
         with pytest.raises(ConflictError):
             start(at_origin)

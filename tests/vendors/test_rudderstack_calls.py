@@ -38,20 +38,20 @@ class TestAddress:
         ],
     )
     @pytest.mark.covers("rudderstack.endpoint.us-eu-hosts", "rudderstack.endpoint.host-with-or-without-v2")
-    def test_of_the_api(self, fields: dict[str, Any], url: str) -> None:
+    def test_api_url_depends_on_region_and_base_url(self, fields: dict[str, Any], url: str) -> None:
         resource = RudderStackResource(access_token="t0ken", **fields)
         assert resource.api_url() == url
         assert resource.http().base_url == url
 
     @pytest.mark.parametrize("region", ["asia", "us-east", ""])
     @pytest.mark.covers("rudderstack.endpoint.us-eu-hosts")
-    def test_of_another_region_is_refused(self, region: str) -> None:
+    def test_unknown_region_is_rejected(self, region: str) -> None:
         with pytest.raises(ValidationError, match="region"):
             RudderStackResource(access_token="t0ken", region=region)
 
     @pytest.mark.parametrize("suffix", ["", "/", "/v2", "/v2/"])
     @pytest.mark.covers("rudderstack.endpoint.host-with-or-without-v2")
-    def test_works_with_and_without_its_version(self, suffix: str, sandbox: Sandbox) -> None:
+    def test_base_url_works_with_and_without_the_version(self, suffix: str, sandbox: Sandbox) -> None:
         resource = RudderStackResource(
             access_token=well_known.RUDDERSTACK_TOKEN, base_url=f"{sandbox.url}/rudderstack{suffix}"
         )
@@ -66,7 +66,7 @@ class TestWhatIsSent:
         "rudderstack.login.authorization",
         "rudderstack.login.service-access-token",
     )
-    def test_without_parameters_there_is_no_body(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
+    def test_start_without_parameters_has_no_body(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
         run_id = start(rudderstack)
         [request] = sandbox.requests("rudderstack")
         assert (request.method, request.path) == ("POST", f"/rudderstack/v2/sources/{PROJECT}/start")
@@ -77,9 +77,7 @@ class TestWhatIsSent:
         assert run_id == request.started_run
 
     @pytest.mark.covers("rudderstack.endpoint.status")
-    def test_the_status_is_asked_for_by_project_and_run(
-        self, sandbox: Sandbox, rudderstack: RudderStackResource
-    ) -> None:
+    def test_status_path_contains_project_and_run(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
         run_id = start(rudderstack)
         look(rudderstack, run_id)
         path = sandbox.requests("rudderstack")[-1].path
@@ -125,7 +123,7 @@ class TestWhatIsSent:
         "rudderstack.parameter.rebase-incremental",
         "rudderstack.parameter.future-parameters",
     )
-    def test_each_parameter_is_flag_and_value_in_one_string(
+    def test_each_parameter_is_one_string_with_flag_and_value(
         self, fields: dict[str, Any], parameters: list[str], sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         start(rudderstack, **fields)
@@ -169,16 +167,16 @@ class TestFields:
         ],
     )
     @pytest.mark.covers("rudderstack.parameter.profiles-id")
-    def test_that_the_vendor_would_refuse_are_refused(self, fields: dict[str, Any], says: str) -> None:
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             RudderStackProfilesRun(**{"profiles_id": PROJECT, **fields})
 
-    def test_cannot_be_changed(self) -> None:
+    def test_fields_are_immutable(self) -> None:
         with pytest.raises(ValidationError):
             RudderStackProfilesRun(profiles_id=PROJECT).profiles_id = "other"  # type: ignore[misc]
 
     @pytest.mark.covers("rudderstack.parameter.profiles-id")
-    def test_the_project_is_the_target(self) -> None:
+    def test_target_is_the_project(self) -> None:
         assert RudderStackProfilesRun(profiles_id=PROJECT).target == PROJECT
 
     @pytest.mark.parametrize(
@@ -189,16 +187,16 @@ class TestFields:
             ({"begin_time": None}, []),
         ],
     )
-    def test_a_window_is_filled_where_the_user_set_none(self, fields: dict[str, Any], sent: list[str]) -> None:
+    def test_partition_window_is_used_when_no_times_are_set(self, fields: dict[str, Any], sent: list[str]) -> None:
         begin, end = datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 1, 2, tzinfo=timezone.utc)
         filled = RudderStackProfilesRun(profiles_id=PROJECT, **fields).in_window(begin, end)
         assert filled.api_parameters() == sent
 
-    def test_it_takes_no_gate(self) -> None:
+    def test_runs_have_no_data_checks(self) -> None:
         assert not RudderStackProfilesRun.data_checks
 
     @pytest.mark.covers("rudderstack.endpoint.stop")
-    def test_it_cannot_be_canceled_and_says_where_to_stop_it(self, rudderstack: RudderStackResource) -> None:
+    def test_cancel_is_unsupported_and_the_hint_names_the_dashboard(self, rudderstack: RudderStackResource) -> None:
         run = RudderStackProfilesRun(profiles_id=PROJECT)
         assert not run.can_cancel
         assert "https://app.rudderstack.com" in run.manual_stop_hint
@@ -208,9 +206,7 @@ class TestFields:
 
 class TestRefusals:
     @pytest.mark.covers("rudderstack.error.409-project-already-running")
-    def test_409_is_a_conflict_with_a_run_that_is_going(
-        self, sandbox: Sandbox, rudderstack: RudderStackResource
-    ) -> None:
+    def test_409_is_a_conflict_with_an_active_run(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
         start(rudderstack)
         with pytest.raises(ConflictError, match="already running") as raised:
             start(rudderstack)
@@ -221,18 +217,18 @@ class TestRefusals:
         assert sandbox.starts("rudderstack") == 1
 
     @pytest.mark.covers("rudderstack.login.authorization", "rudderstack.error.401")
-    def test_a_wrong_token(self, sandbox: Sandbox) -> None:
+    def test_wrong_token_raises_authentication_error(self, sandbox: Sandbox) -> None:
         resource = RudderStackResource(access_token="wrong-token", base_url=f"{sandbox.url}/rudderstack")
         with pytest.raises(AuthenticationError, match="credentials"):
             start(resource)
 
     @pytest.mark.covers("rudderstack.error.404-unknown-project")
-    def test_an_unknown_project(self, rudderstack: RudderStackResource) -> None:
+    def test_unknown_project_raises_not_found(self, rudderstack: RudderStackResource) -> None:
         with pytest.raises(NotFoundError, match="2hkeNone"):
             start(rudderstack, profiles_id="2hkeNone")
 
     @pytest.mark.covers("rudderstack.parameter.future-parameters")
-    def test_an_unknown_parameter_is_told_in_the_vendors_words(self, rudderstack: RudderStackResource) -> None:
+    def test_unknown_parameter_is_reported_with_the_vendor_message(self, rudderstack: RudderStackResource) -> None:
         with pytest.raises(InvalidRequestError, match=r"--verbose.*not allowed"):
             start(rudderstack, parameters=["--verbose yes"])
 
@@ -260,7 +256,7 @@ class TestRefusals:
         "rudderstack.error.body",
         "rudderstack.error.500",
     )
-    def test_an_error_is_read_in_every_shape(
+    def test_error_bodies_of_every_format_are_parsed(
         self,
         status: int,
         body: Any,

@@ -44,7 +44,7 @@ OTHERS = [
     "segmentflow.parameter.run-id",
     "prophecy.parameter.run-id",
 )
-def test_no_run_id_reaches_another_endpoint(
+def test_run_ids_never_reach_another_endpoint(
     vendor: str, run_id: str, sandbox: Sandbox, request: pytest.FixtureRequest
 ) -> None:
     run: RemoteRun[Any]

@@ -46,7 +46,7 @@ class TestStates:
         "segmentflow.state.failed",
         "segmentflow.state.any-other-word",
     )
-    def test_are_told_by_word(
+    def test_are_parsed_from_status(
         self, word: str, state: RunState, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         status = told(sandbox, segmentflow, {"status": word})
@@ -57,7 +57,7 @@ class TestStates:
         [("fail", RunState.FAILED, "on_exited='succeed' accepts that"), ("succeed", RunState.SUCCEEDED, None)],
     )
     @pytest.mark.covers("segmentflow.state.exited")
-    def test_leaving_early_is_what_the_user_says(
+    def test_on_exited_determines_the_state_of_an_exited_run(
         self,
         on_exited: Literal["fail", "succeed"],
         state: RunState,
@@ -69,22 +69,20 @@ class TestStates:
         assert status.state is state
         assert status.error is None if error is None else error in (status.error or "")
 
-    def test_leaving_early_by_default_fails(self) -> None:
+    def test_on_exited_defaults_to_fail(self) -> None:
         assert journey().on_exited == "fail"
 
-    def test_the_vendors_own_reason_for_leaving_is_kept(
-        self, sandbox: Sandbox, segmentflow: SegmentflowResource
-    ) -> None:
+    def test_exited_run_keeps_the_vendor_error(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         assert told(sandbox, segmentflow, {"status": "exited", "error": "unsubscribed"}).error == "unsubscribed"
 
     @pytest.mark.parametrize("on_exited", ["fail", "succeed"])
-    def test_a_failure_is_one_whatever_leaving_means(
+    def test_failed_run_fails_for_every_on_exited(
         self, on_exited: str, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         status = told(sandbox, segmentflow, {"status": "failed", "error": "no sender"}, on_exited=on_exited)
         assert (status.state, status.error) == (RunState.FAILED, "no sender")
 
-    def test_a_failure_without_a_reason_is_given_none(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_failed_run_without_an_error_has_none(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         assert told(sandbox, segmentflow, {"status": "failed", "error": None}).error is None
 
     @pytest.mark.parametrize("shape", ["A", "B"])
@@ -97,7 +95,7 @@ class TestStates:
         "segmentflow.field.run-triggered-at",
         "segmentflow.field.run-completed-at",
     )
-    def test_each_shape_says_the_same(
+    def test_both_response_formats_give_the_same_status(
         self, shape: str, completed_at: str, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         behavior = Behavior(shape=shape, completed_at=completed_at, queued_seconds=1, running_seconds=9)
@@ -116,14 +114,14 @@ class TestStates:
         assert shown["segmentflow/journey_id"] == JOURNEY
 
     @pytest.mark.covers("segmentflow.field.run-workflow-id")
-    def test_a_workflow_may_be_null(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_workflow_id_may_be_null(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         sandbox.set_behavior(JOURNEY, Behavior(workflow_id="null"))
         run_id = start(segmentflow)
         shown = journey().fetch_result(segmentflow, run_id, look(segmentflow, run_id), None).metadata
         assert set(shown) == {"segmentflow/journey_id", "segmentflow/profile_id"}
 
     @pytest.mark.covers("segmentflow.field.run-triggered-at", "segmentflow.field.run-completed-at")
-    def test_the_documented_example_is_read(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_documented_example_is_parsed(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         body = {
             "runId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
             "journeyId": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
@@ -139,7 +137,7 @@ class TestStates:
 
     @pytest.mark.parametrize("time", [None, "", "0001-01-01T00:00:00Z", "soon", [], "9999-12-31T23:59:59-05:00"])
     @pytest.mark.covers("segmentflow.field.run-triggered-at", "segmentflow.field.run-completed-at")
-    def test_a_strange_time_does_not_hide_the_state(
+    def test_invalid_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         status = told(sandbox, segmentflow, {"status": "running", "completedAt": time, "triggeredAt": time})
@@ -149,7 +147,7 @@ class TestStates:
         "body", [{}, {"status": None}, {"status": ""}, {"status": 3}, [], 5, {"Status": "completed"}, {"state": "x"}]
     )
     @pytest.mark.covers("segmentflow.field.run-status")
-    def test_a_body_without_a_state_is_quoted(
+    def test_body_without_a_state_is_quoted(
         self, body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         with pytest.raises(UnexpectedResponseError) as raised:
@@ -161,7 +159,7 @@ class TestStates:
     )
     @BOTH
     @pytest.mark.covers("segmentflow.field.start-run-id")
-    def test_a_start_without_an_id_may_have_started_something(
+    def test_start_response_without_an_id_may_have_been_accepted(
         self, by: dict[str, str], body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=202, body=body))
@@ -197,7 +195,9 @@ class TestAnyBody:
     @example(body={"status": "exited", "completedAt": "9999-12-31T23:59:59-05:00", "error": {}}, on_exited="fail")
     @example(body={"status": "completed!", "journeyId": 7}, on_exited="fail")
     @pytest.mark.covers("segmentflow.field.run-status")
-    def test_of_a_status(self, body: Any, on_exited: Any, origin: Origin, at_origin: SegmentflowResource) -> None:
+    def test_any_status_body_gives_a_status_or_an_error(
+        self, body: Any, on_exited: Any, origin: Origin, at_origin: SegmentflowResource
+    ) -> None:
         origin.replies = [Reply(200, json.dumps(body))]
         run = journey(on_exited=on_exited)
         status, problem = None, ""
@@ -218,7 +218,9 @@ class TestAnyBody:
         body=close_to({"runId": st.text(max_size=5), "workflowId": st.text(max_size=5), "status": st.text(max_size=5)}),
         by=st.sampled_from([BY_ID, BY_KEY]),
     )
-    def test_of_a_start(self, body: Any, by: Any, origin: Origin, at_origin: SegmentflowResource) -> None:
+    def test_any_start_body_gives_an_id_or_an_error(
+        self, body: Any, by: Any, origin: Origin, at_origin: SegmentflowResource
+    ) -> None:
         origin.replies = [Reply(202, json.dumps(body))]
         with contextlib.suppress(UnexpectedResponseError):
             assert start(at_origin, **by)
@@ -231,7 +233,9 @@ class TestAnyBody:
     )
     @example(body={"error": "idempotency_key_reuse"}, by=BY_KEY, status=409)
     @example(body={"error": ["idempotency_key_reuse"], "required": "x"}, by=BY_KEY, status=422)
-    def test_of_an_error(self, body: Any, by: Any, status: int, origin: Origin, at_origin: SegmentflowResource) -> None:
+    def test_any_error_body_raises_the_error_of_its_status(
+        self, body: Any, by: Any, status: int, origin: Origin, at_origin: SegmentflowResource
+    ) -> None:
         origin.replies = [Reply(status, json.dumps(body))]
         with pytest.raises(VendorError) as raised:
             start(at_origin, **by)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 class TestOutcome:
     @BOTH
     @pytest.mark.covers("segmentflow.field.run-journey-id", "segmentflow.field.run-profile-id")
-    def test_a_good_run_is_a_materialization(
+    def test_successful_run_materializes_the_asset(
         self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = start(run, sandbox, instance)
@@ -42,7 +42,7 @@ class TestOutcome:
         "named", [{"journey_id": well_known.SEGMENTFLOW_FAILING}, {"journey_key": well_known.SEGMENTFLOW_FAILING_KEY}]
     )
     @pytest.mark.covers("segmentflow.field.run-error", "segmentflow.state.failed")
-    def test_a_failed_run_shows_the_vendors_words(
+    def test_failed_run_reports_the_vendor_error(
         self, named: Any, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = start(SegmentflowJourneyRun(**named, recipient=ANNA), sandbox, instance)
@@ -57,7 +57,7 @@ class TestOutcome:
         assert entries(instance, KEY)[-1] == "ended"
 
     @pytest.mark.covers("segmentflow.state.exited", "end.exited")
-    def test_leaving_early_fails_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_exited_run_fails_by_default(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_EXITING_KEY, recipient=ANNA)
         result = start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
         assert not result.success
@@ -67,7 +67,7 @@ class TestOutcome:
         assert checks(result)["run_status"].metadata["vendor_status"].value == "exited"
 
     @pytest.mark.covers("segmentflow.state.exited", "end.exited")
-    def test_leaving_early_is_good_where_the_user_says_so(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_exited_run_succeeds_with_on_exited_succeed(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         key = well_known.SEGMENTFLOW_EXITING_KEY
         run = SegmentflowJourneyRun(journey_key=key, recipient=ANNA, on_exited="succeed")
         result = start(run, sandbox, instance)
@@ -75,21 +75,23 @@ class TestOutcome:
         assert checks(result)["run_status"].metadata["vendor_status"].value == "exited"
 
     @pytest.mark.covers("segmentflow.state.any-other-word")
-    def test_an_unknown_word_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_unknown_status_is_polled_until_the_end(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("unknown_state", state="dozing", method="GET", times=3))
         assert start(BY_KEY, sandbox, instance).success
 
     @pytest.mark.covers("segmentflow.state.any-other-word")
-    def test_an_unknown_word_with_an_end_is_quoted(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_unknown_status_of_an_ended_run_is_quoted(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(Fault("unknown_state", state="Evaporated", ended=True, method="GET"))
         assert "'Evaporated'" in failure(start(BY_KEY, sandbox, instance))
 
-    def test_an_end_time_of_a_going_run_ends_nothing(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_end_time_of_an_active_run_is_ignored(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(JOURNEY, Behavior(shape="A", completed_at="present"))
         assert start(BY_ID, sandbox, instance).success
         assert sandbox.runs("segmentflow")[0].ended_at is not None
 
-    def test_a_run_that_is_not_known_yet_is_waited_for(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_run_not_found_right_after_the_start_is_polled_again(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.add_fault(Fault("not_found", method="GET", times=3))
         assert start(BY_KEY, sandbox, instance).success
         assert sandbox.starts("segmentflow") == 1
@@ -97,7 +99,7 @@ class TestOutcome:
 
 class TestDays:
     @pytest.mark.covers("segmentflow.state.running")
-    def test_a_run_of_hours_costs_few_looks_and_few_observations(
+    def test_run_of_hours_needs_few_polls_and_few_observations(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(JOURNEY, Behavior(running_seconds=4 * 3600))
@@ -109,9 +111,7 @@ class TestDays:
         assert metadata(instance, KEY)["dagster_runs/duration_seconds"] == pytest.approx(4 * 3600, rel=0.01)
 
     @pytest.mark.covers("segmentflow.state.running")
-    def test_the_timeout_is_thirty_days_unless_the_user_says_otherwise(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_timeout_defaults_to_thirty_days(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         for options, seconds in (({}, 30 * DAY), ({"timeout": 3600}, 3600)):
             assert start(BY_KEY, sandbox, instance, **options).success
             observed = instance.fetch_observations(dg.AssetKey(KEY), limit=10).records
@@ -119,14 +119,14 @@ class TestDays:
             assert (started.deadline or 0.0) - started.at == pytest.approx(seconds)
 
     @pytest.mark.covers("wait.timeout-cannot-cancel")
-    def test_it_cannot_be_canceled_at_the_timeout(self) -> None:
+    def test_on_timeout_cancel_is_rejected(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="no way to cancel a journey run"):
             build_remote_run_asset(BY_KEY, key=KEY, on_timeout="cancel")
 
 
 class TestTermination:
     @pytest.mark.covers("segmentflow.endpoint.cancel-run", "cancel.cannot-cancel")
-    def test_says_plainly_that_the_run_goes_on(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_reports_that_the_run_is_still_active(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(JOURNEY, Behavior(running_seconds=DAY))
         with at_pause(sandbox, lambda: terminate(instance)):
             result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
@@ -140,14 +140,16 @@ class TestTermination:
 
 class TestAttaching:
     @BOTH
-    def test_a_retry_attaches(self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_step_retry_attaches(
+        self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         with at_pause(sandbox, dies, pause=1):
             assert start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("segmentflow") == 1
         assert metadata(instance, KEY)["dagster_runs/attached"] is True
 
     @BOTH
-    def test_a_reexecution_from_failure_takes_the_result(
+    def test_reexecution_from_failure_reports_the_result(
         self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         job = job_with(run, sandbox, timeout=5)
@@ -157,13 +159,13 @@ class TestAttaching:
         assert reexecute(job, instance, first.run_id).success
         assert sandbox.starts("segmentflow") == 1
 
-    def test_a_failed_run_is_started_anew_with_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failed_run_is_started_again_with_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(JOURNEY, [Behavior(outcome="fail"), Behavior()])
         assert start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=1)).success
         assert sandbox.starts("segmentflow") == 2
         assert len(set(keys_sent(sandbox))) == 2
 
-    def test_materializing_again_is_a_new_run_with_a_new_key(
+    def test_new_materialization_starts_a_run_with_a_new_key(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         for _ in range(2):
@@ -180,7 +182,7 @@ class TestRefusedStarts:
             ({"allow_sends": False}, "[send_not_allowed]: The API key lacks the allowSends flag"),
         ],
     )
-    def test_say_why_and_are_not_retried(
+    def test_rejected_start_reports_the_reason_and_is_not_retried(
         self, settings: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.configure("segmentflow", **settings)
@@ -190,7 +192,7 @@ class TestRefusedStarts:
         assert len(sandbox.requests("segmentflow")) == 1
 
     @BOTH
-    def test_429_is_sent_again(
+    def test_rate_limited_start_is_sent_again(
         self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(Fault("status", method="POST", status=429, times=2))
@@ -200,7 +202,9 @@ class TestRefusedStarts:
 
 class TestOnePartitionForEachRecipient:
     @BOTH
-    def test_that_is_static(self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_static_partition_selects_the_recipient(
+        self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         people = dg.StaticPartitionsDefinition(["anna@example.com", "ben+x@example.com"])
         each = run.with_fields({"recipient": {"email": "{partition_key}"}})
         for person in people.get_partition_keys():
@@ -209,7 +213,7 @@ class TestOnePartitionForEachRecipient:
         assert sandbox.starts("segmentflow") == 2
         assert instance.get_materialized_partitions(dg.AssetKey(KEY)) == set(people.get_partition_keys())
 
-    def test_that_is_dynamic(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_dynamic_partition_selects_the_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         people = dg.DynamicPartitionsDefinition(name="people")
         each = BY_KEY.with_fields(
             {
@@ -225,7 +229,9 @@ class TestOnePartitionForEachRecipient:
             "variables": {"link": "https://example.com/?for=8", "number": 7},
         }
 
-    def test_that_is_one_of_two_dimensions(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_dimension_of_a_multi_partition_selects_the_recipient(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
         both = dg.MultiPartitionsDefinition({"day": days, "who": dg.StaticPartitionsDefinition(["anna@example.com"])})
         each = BY_KEY.with_fields(
@@ -242,9 +248,7 @@ class TestOnePartitionForEachRecipient:
         }
 
     @pytest.mark.parametrize("dimensions", [1, 2])
-    def test_a_dimension_that_is_not_there_is_an_error(
-        self, dimensions: int, sandbox: Sandbox, instance: dg.DagsterInstance
-    ) -> None:
+    def test_unknown_dimension_raises(self, dimensions: int, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         people = dg.StaticPartitionsDefinition(["a"])
         both = dg.MultiPartitionsDefinition({"who": people, "where": people})
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key.whom}"}})
@@ -254,7 +258,9 @@ class TestOnePartitionForEachRecipient:
         assert "no dimension whom" in failure(start(each, sandbox, instance, **partitions))
         assert not sandbox.requests("segmentflow")
 
-    def test_one_recipients_failure_is_not_anothers(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_failure_for_one_recipient_does_not_affect_others(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.set_behavior(JOURNEY, [Behavior(outcome="fail"), Behavior()])
         people = dg.StaticPartitionsDefinition(["a", "b"])
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
@@ -262,7 +268,9 @@ class TestOnePartitionForEachRecipient:
         assert ended == [False, True]
         assert instance.get_materialized_partitions(dg.AssetKey(KEY)) == {"b"}
 
-    def test_recipients_do_not_attach_to_each_other(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_partitions_do_not_attach_to_runs_of_other_recipients(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         people = dg.StaticPartitionsDefinition(["a", "b"])
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
         for person in "ab":
@@ -270,7 +278,7 @@ class TestOnePartitionForEachRecipient:
             assert "did not finish within" in failure(short)
         assert [run.body["profile"]["userId"] for run in sandbox.runs("segmentflow")] == ["a", "b"]
 
-    def test_a_range_in_one_run_has_no_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_partition_range_in_one_run_raises(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         people = dg.StaticPartitionsDefinition(["a", "b", "c"])
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
         tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "c"}
@@ -279,7 +287,7 @@ class TestOnePartitionForEachRecipient:
         assert "no single partition" in failure(result)
         assert not sandbox.requests("segmentflow")
 
-    def test_a_range_of_one_partition_has_that_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_range_of_one_partition_selects_its_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         # So a backfill asks for it that is to be one run, or several of one partition each.
         people = dg.StaticPartitionsDefinition(["a", "b"])
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
@@ -293,7 +301,7 @@ class TestOnePartitionForEachRecipient:
         assert instance.get_materialized_partitions(dg.AssetKey(KEY)) == {"b"}
 
     @pytest.mark.parametrize("as_range", [False, True])
-    def test_a_dimension_may_have_any_name(
+    def test_dimension_names_may_contain_any_characters(
         self, as_range: bool, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         people, weeks = dg.StaticPartitionsDefinition(["a"]), dg.StaticPartitionsDefinition(["w1"])
@@ -307,7 +315,7 @@ class TestOnePartitionForEachRecipient:
         assert start(each, sandbox, instance, partitions_def=both, **options).success
         assert sent(sandbox) == {"profile": {"userId": "a{not_ours}"}}
 
-    def test_the_windows_ends_can_be_variables(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_window_start_and_end_can_be_variables(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         days = dg.DailyPartitionsDefinition(start_date="2026-11-01")
         run = BY_KEY.with_fields({"variables": {"from": "{window_start}", "to": "{window_end}"}})
         assert start(run, sandbox, instance, partitions_def=days, partition_key="2026-11-03").success
@@ -325,11 +333,11 @@ class TestLaunchpad:
         assert self.launch(BY_KEY, sandbox, instance, **given).success
         assert sent(sandbox) == {"profile": {"userId": "ben"}, "variables": {"offer": {"percent": 5}}}
 
-    def test_overrides_what_leaving_early_means(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_overrides_on_exited(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = BY_KEY.with_fields({"journey_key": well_known.SEGMENTFLOW_EXITING_KEY})
         assert self.launch(run, sandbox, instance, on_exited="succeed").success
 
-    def test_changes_to_the_other_trigger(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_switches_to_the_other_trigger(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         assert self.launch(BY_ID, sandbox, instance, journey_id=None, journey_key=JOURNEY_KEY).success
         assert len(keys_sent(sandbox)) == 1
 
@@ -341,7 +349,7 @@ class TestLaunchpad:
             ({"journey_id": JOURNEY}, "exactly one of journey_id and journey_key"),
         ],
     )
-    def test_what_makes_no_sense_is_refused_before_the_start(
+    def test_rejects_invalid_fields_before_the_start(
         self, config: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = self.launch(BY_KEY, sandbox, instance, **config)

@@ -36,13 +36,13 @@ class TestConnection:
         ],
     )
     @pytest.mark.covers("segmentflow.login.host")
-    def test_address(self, fields: dict[str, Any], url: str) -> None:
+    def test_base_url_is_normalized(self, fields: dict[str, Any], url: str) -> None:
         assert SegmentflowResource(api_key="sk_live_x", **fields).http().base_url == url
 
-    def test_the_key_is_shown_nowhere(self) -> None:
+    def test_api_key_is_not_in_the_repr(self) -> None:
         assert "sk_live_x" not in repr(SegmentflowResource(api_key="sk_live_x"))
 
-    def test_a_run_of_days_is_not_looked_at_every_half_minute(self) -> None:
+    def test_default_poll_interval_suits_runs_of_days(self) -> None:
         assert SegmentflowResource(api_key="sk_live_x").poll_interval == 300
         assert SegmentflowJourneyRun.default_timeout == 30 * DAY
 
@@ -56,7 +56,7 @@ class TestWhatIsSent:
         "segmentflow.field.start-run-id",
         "segmentflow.login.header-x-api-key",
     )
-    def test_by_the_older_trigger(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_older_trigger_sends_the_recipient(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         recipient = {"email": "anna@example.com", "userId": "7", "anonymousId": "a"}
         run_id = start(segmentflow, journey_id=JOURNEY.upper(), recipient=recipient, variables={"offer": [1, {"a": 2}]})
         [request] = sandbox.requests("segmentflow")
@@ -74,7 +74,9 @@ class TestWhatIsSent:
         "segmentflow.parameter.header-idempotency-key",
         "segmentflow.parameter.profile",
     )
-    def test_by_the_newer_trigger(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_newer_trigger_sends_profile_and_idempotency_key(
+        self, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
         profile = {
             "email": "a@example.com",
             "externalId": "7",
@@ -90,21 +92,21 @@ class TestWhatIsSent:
         assert run_id == request.started_run
 
     @BOTH
-    def test_variables_are_left_out_where_there_are_none(
+    def test_empty_variables_are_omitted(
         self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         start(segmentflow, **by)
         [request] = sandbox.requests("segmentflow")
         assert list(request.body.values()) == [ANNA]
 
-    def test_a_journeys_key_stays_one_segment(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_journey_key_stays_one_path_segment(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         with pytest.raises(NotFoundError):
             start(segmentflow, journey_key="../public/ä b?c")
         [request] = sandbox.requests("segmentflow")
         assert len(request.path.split("/")) == 7
 
     @pytest.mark.covers("segmentflow.endpoint.status")
-    def test_the_status_is_asked_for_by_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_status_path_contains_the_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         run_id = start(segmentflow)
         look(segmentflow, run_id)
         request = sandbox.requests("segmentflow")[-1]
@@ -113,7 +115,7 @@ class TestWhatIsSent:
     @pytest.mark.parametrize("status", [202, 200])
     @BOTH
     @pytest.mark.covers("segmentflow.rule.202-for-start")
-    def test_both_codes_of_success_are_taken(
+    def test_both_success_statuses_are_accepted(
         self, by: dict[str, str], status: int, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         sandbox.set_behavior(JOURNEY, Behavior(start_status=status))
@@ -121,13 +123,13 @@ class TestWhatIsSent:
 
 
 class TestTheIdempotencyKey:
-    def test_the_same_again_is_the_same_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_repeated_key_returns_the_same_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         assert start(segmentflow, **BY_KEY) == start(segmentflow, **BY_KEY)
         assert sandbox.starts("segmentflow") == 1
 
     @pytest.mark.parametrize("status", [422, 409])
     @pytest.mark.covers("segmentflow.error.422-or-409-idempotency-key-reuse")
-    def test_another_body_is_an_error_that_stays(
+    def test_reuse_with_another_body_is_a_permanent_error(
         self, status: int, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         sandbox.configure("segmentflow", reuse_status=status)
@@ -139,20 +141,22 @@ class TestTheIdempotencyKey:
         assert not error.is_transient
 
     @pytest.mark.covers("segmentflow.error.409-lock")
-    def test_the_lock_of_an_earlier_try_passes(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_lock_of_an_earlier_request_is_a_transient_error(
+        self, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
         sandbox.add_fault(Fault("status", status=409))
         with pytest.raises(ConflictError) as raised:
             start(segmentflow, **BY_KEY)
         assert raised.value.is_transient
         assert raised.value.may_have_been_accepted
 
-    def test_a_409_of_the_older_trigger_is_a_refusal(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_409_of_the_older_trigger_is_a_rejection(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         sandbox.add_fault(Fault("status", status=409))
         with pytest.raises(ConflictError) as raised:
             start(segmentflow, **BY_ID)
         assert not raised.value.may_have_been_accepted
 
-    def test_only_the_newer_trigger_is_repeatable(self) -> None:
+    def test_only_the_newer_trigger_is_idempotent(self) -> None:
         assert [journey(**by).start_is_idempotent for by in (BY_ID, BY_KEY)] == [False, True]
 
 
@@ -194,7 +198,7 @@ class TestFields:
         "segmentflow.parameter.recipient",
         "segmentflow.parameter.profile",
     )
-    def test_that_make_no_sense_are_refused(self, fields: dict[str, Any], says: str) -> None:
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             journey(**fields)
 
@@ -205,7 +209,9 @@ class TestFields:
         by=st.sampled_from([BY_ID, BY_KEY]),
     )
     @example(recipient={"email": "a", "properties": {"n": 10**5000}}, variables={}, by=BY_KEY)
-    def test_take_anything_that_can_be_sent_or_nothing(self, recipient: Any, variables: Any, by: Any) -> None:
+    def test_values_are_accepted_only_if_they_can_be_sent_as_json(
+        self, recipient: Any, variables: Any, by: Any
+    ) -> None:
         try:
             run = journey(**by, recipient=recipient, variables=variables)
         except ValidationError:
@@ -213,21 +219,21 @@ class TestFields:
         json.dumps({"recipient": run.recipient, "variables": run.variables}, allow_nan=False)
         assert any(isinstance(value, str) and value.strip() for value in run.recipient.values())
 
-    def test_cannot_be_changed(self) -> None:
+    def test_fields_are_immutable(self) -> None:
         with pytest.raises(ValidationError):
             journey().journey_key = "other"  # type: ignore[misc]
 
-    def test_the_journey_is_the_target(self) -> None:
+    def test_target_is_the_journey(self) -> None:
         assert [journey(**by).target for by in (BY_ID, BY_KEY)] == [JOURNEY, KEY]
 
     @pytest.mark.covers("segmentflow.endpoint.cancel-run")
-    def test_it_cannot_be_canceled_and_says_where_to_stop_it(self, segmentflow: SegmentflowResource) -> None:
+    def test_cancel_is_unsupported_and_the_hint_names_the_dashboard(self, segmentflow: SegmentflowResource) -> None:
         assert not journey().can_cancel
         assert "https://dashboard.segmentflow.ai" in journey().manual_stop_hint
         with pytest.raises(NotImplementedError):
             journey().cancel(segmentflow, "r")
 
-    def test_the_vendor_lists_no_runs_and_shows_no_page_of_one(self, segmentflow: SegmentflowResource) -> None:
+    def test_run_search_and_run_url_are_unsupported(self, segmentflow: SegmentflowResource) -> None:
         assert journey().find_started(segmentflow, ATTEMPT) is None
         assert journey().run_url(segmentflow, "r") is None
 
@@ -235,14 +241,14 @@ class TestFields:
 @BOTH
 class TestRefusals:
     @pytest.mark.covers("segmentflow.login.header-x-api-key", "segmentflow.error.401-unauthorized")
-    def test_a_wrong_key(self, by: dict[str, str], sandbox: Sandbox) -> None:
+    def test_wrong_key_raises_authentication_error(self, by: dict[str, str], sandbox: Sandbox) -> None:
         resource = SegmentflowResource(api_key="sk_live_wrong", base_url=f"{sandbox.url}/segmentflow")
         with pytest.raises(AuthenticationError, match="invalid API key") as raised:
             start(resource, **by)
         assert raised.value.code == "unauthorized"
 
     @pytest.mark.covers("segmentflow.login.scopes-journeys-trigger", "segmentflow.error.403-insufficient-scope")
-    def test_a_missing_scope_is_named(
+    def test_missing_scope_is_named(
         self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         sandbox.configure("segmentflow", scopes=["journeys:read"])
@@ -251,7 +257,7 @@ class TestRefusals:
         assert raised.value.code == "insufficient_scope"
 
     @pytest.mark.covers("segmentflow.error.403-insufficient-scope")
-    def test_a_key_that_may_not_send(
+    def test_key_without_send_permission_raises_permission_denied(
         self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         sandbox.configure("segmentflow", allow_sends=False)
@@ -260,7 +266,7 @@ class TestRefusals:
         assert raised.value.code == "send_not_allowed"
 
     @pytest.mark.covers("segmentflow.error.journey-without-entry")
-    def test_a_journey_without_an_api_entry(
+    def test_journey_without_an_api_entry_is_rejected(
         self, by: dict[str, str], sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         sandbox.add_target("segmentflow", "journey", JOURNEY, key=KEY, entry="event")
@@ -269,14 +275,12 @@ class TestRefusals:
         assert raised.value.code == "validation_failed"
 
     @pytest.mark.covers("segmentflow.error.400")
-    def test_what_the_vendor_finds_wrong_with_the_body_is_shown(
-        self, by: dict[str, str], segmentflow: SegmentflowResource
-    ) -> None:
+    def test_vendor_validation_error_is_reported(self, by: dict[str, str], segmentflow: SegmentflowResource) -> None:
         with pytest.raises(InvalidRequestError, match=r"is not an email address \{'field': '\w+.email'\}"):
             start(segmentflow, **by, recipient={"email": "anna"})
 
     @pytest.mark.covers("segmentflow.error.404-not-found")
-    def test_an_unknown_journey(self, by: dict[str, str], segmentflow: SegmentflowResource) -> None:
+    def test_unknown_journey_raises_not_found(self, by: dict[str, str], segmentflow: SegmentflowResource) -> None:
         unknown = dict.fromkeys(by, "5e9f1c00-0000-4000-8000-00000000ffff")
         with pytest.raises(NotFoundError) as raised:
             start(segmentflow, **unknown)
@@ -308,7 +312,7 @@ class TestRefusals:
         "segmentflow.error.400",
         "segmentflow.error.410",
     )
-    def test_an_error_is_read_in_every_shape(
+    def test_error_bodies_of_every_format_are_parsed(
         self,
         by: dict[str, str],
         status: int,
@@ -328,13 +332,15 @@ class TestRefusals:
 
 class TestRefusedLooks:
     @pytest.mark.covers("segmentflow.login.scopes-journeys-trigger", "segmentflow.error.403-insufficient-scope")
-    def test_a_key_that_may_not_read(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
+    def test_key_without_read_scope_raises_permission_denied(
+        self, sandbox: Sandbox, segmentflow: SegmentflowResource
+    ) -> None:
         run_id = start(segmentflow)
         sandbox.configure("segmentflow", scopes=["journeys:trigger"])
         with pytest.raises(PermissionDeniedError, match="journeys:read"):
             look(segmentflow, run_id)
 
     @pytest.mark.covers("segmentflow.error.404-not-found")
-    def test_an_unknown_run(self, segmentflow: SegmentflowResource) -> None:
+    def test_unknown_run_raises_not_found(self, segmentflow: SegmentflowResource) -> None:
         with pytest.raises(NotFoundError):
             look(segmentflow, "5e9f1c00-0000-4000-8000-00000000ffff")

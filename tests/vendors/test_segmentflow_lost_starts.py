@@ -24,7 +24,7 @@ LOST = [
 class TestLostAnswers:
     @pytest.mark.parametrize("fault", LOST, ids=lambda fault: fault.kind)
     @pytest.mark.covers("segmentflow.parameter.header-idempotency-key", "lost-start.segmentflow-key")
-    def test_the_newer_trigger_gives_the_same_run(
+    def test_newer_trigger_returns_the_run_of_the_lost_start(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
         sandbox.add_fault(fault)
@@ -36,7 +36,7 @@ class TestLostAnswers:
 
     @pytest.mark.parametrize("fault", LOST[::2], ids=lambda fault: fault.kind)
     @pytest.mark.covers("segmentflow.endpoint.list-journeys", "lost-start.segmentflow-id")
-    def test_nobody_can_tell_with_the_older_one(
+    def test_lost_start_of_the_older_trigger_raises_start_outcome_unknown(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, fault: Fault
     ) -> None:
         sandbox.add_fault(fault)
@@ -48,14 +48,16 @@ class TestLostAnswers:
         assert "unknown whether" in failure(again)
         assert sandbox.starts("segmentflow") == 1
 
-    def test_starting_again_is_the_users_choice(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_on_uncertain_start_start_again_starts_a_second_run(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.add_fault(LOST[0])
         assert start(BY_ID, sandbox, instance, on_uncertain_start="start_again").success
         assert sandbox.starts("segmentflow") == 2
 
     @pytest.mark.parametrize("how", ["retry", "from failure"])
     @pytest.mark.covers("segmentflow.parameter.header-idempotency-key", "lost-start.segmentflow-key")
-    def test_a_crash_between_the_request_and_its_note_sends_the_same_key(
+    def test_start_sent_again_after_a_crash_uses_the_same_key(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, how: str
     ) -> None:
         # The answer is lost, and the process dies before it tries again.
@@ -72,7 +74,7 @@ class TestLostAnswers:
         first, second = keys_sent(sandbox)
         assert first == second
 
-    def test_a_reexecution_of_all_steps_has_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_reexecution_of_all_steps_uses_a_new_key(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(LOST[0])
         job = job_with(BY_KEY, sandbox)
         with at_pause(sandbox, dies, pause=1):
@@ -82,7 +84,7 @@ class TestLostAnswers:
 
     @pytest.mark.parametrize("times", [1, 4])
     @pytest.mark.covers("segmentflow.error.409-lock")
-    def test_the_lock_of_the_lost_try_is_waited_for(
+    def test_start_waits_for_the_lock_of_the_lost_request(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, times: int
     ) -> None:
         sandbox.add_fault(LOST[0])
@@ -92,7 +94,7 @@ class TestLostAnswers:
         assert len(set(keys_sent(sandbox))) == 1
         assert entries(instance, KEY) == ["starting", "started"]
 
-    def test_a_lock_that_stays_is_tried_with_the_same_key_by_the_next_attempt(
+    def test_next_attempt_after_a_lasting_lock_uses_the_same_key(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(LOST[0])
@@ -105,7 +107,7 @@ class TestLostAnswers:
         assert sandbox.starts("segmentflow") == 1
 
     @pytest.mark.parametrize("status", [401, 422, 429])
-    def test_a_refusal_of_the_second_try_does_not_undo_the_first(
+    def test_rejected_second_request_does_not_hide_the_first(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, status: int
     ) -> None:
         sandbox.add_fault(LOST[0])
@@ -119,7 +121,7 @@ class TestLostAnswers:
         assert sandbox.starts("segmentflow") == 1
 
     @pytest.mark.covers("lost-start.segmentflow-key")
-    def test_an_eviction_while_it_is_sent_again_does_not_undo_the_first(
+    def test_eviction_during_the_second_request_does_not_hide_the_first(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(LOST[0])
@@ -136,7 +138,7 @@ class TestLostAnswers:
         assert sandbox.starts("segmentflow") == 1
 
     @pytest.mark.parametrize("reuse_status", [422, 409])
-    def test_a_recipient_that_was_changed_meanwhile_is_not_started_unasked(
+    def test_changed_recipient_of_a_run_function_starts_no_second_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, reuse_status: int
     ) -> None:
         sandbox.configure("segmentflow", reuse_status=reuse_status)
@@ -155,7 +157,7 @@ class TestLostAnswers:
         assert sandbox.starts("segmentflow") == 1
         assert reexecute(changed, instance, again.run_id, from_failure=False).success
 
-    def test_a_recipient_that_was_changed_in_the_definition_is_not_even_sent(
+    def test_changed_recipient_in_the_definition_sends_no_request(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(LOST[0])
@@ -166,7 +168,7 @@ class TestLostAnswers:
         assert len(sandbox.requests("segmentflow")) == 1
 
     @pytest.mark.parametrize(("before", "now"), [(BY_ID, BY_KEY), (BY_KEY, BY_ID)], ids=["to key", "to id"])
-    def test_the_other_trigger_knows_nothing_of_the_lost_start(
+    def test_lost_start_is_not_sent_again_by_the_other_trigger(
         self, before: SegmentflowJourneyRun, now: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(LOST[0])

@@ -82,7 +82,7 @@ def kept(result: RunResult) -> None:
 @given(body=jobs)
 @example(body={"id": "a", "status": "running", "completed_at": "9999-12-31T23:59:59-05:00"})
 @pytest.mark.covers("testgen.field.job-job-key")
-def test_of_a_job(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
+def test_any_job_body_gives_a_status_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         status = suite_run().fetch_status(at_origin, "j")
@@ -93,7 +93,9 @@ def test_of_a_job(body: Any, origin: Origin, at_origin: TestGenResource) -> None
 @given(body=test_runs)
 @example(body={"result": {"score": float("nan"), "tests": {"passed": 1, "failed": 0, "warning": 0, "error": 0}}})
 @example(body={"result": {"score": 1.0, "tests": {"passed": 0, "failed": 0, "warning": 0, "error": 0}}})
-def test_of_a_test_run(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
+def test_any_test_run_body_gives_a_valid_result_or_an_error(
+    body: Any, origin: Origin, at_origin: TestGenResource
+) -> None:
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         result = suite_run().fetch_result(at_origin, "j", RunStatus(RunState.FAILED, "error"), GATE)
@@ -108,7 +110,9 @@ def test_of_a_test_run(body: Any, origin: Origin, at_origin: TestGenResource) ->
 @few
 @given(body=profiling_runs)
 @pytest.mark.covers("testgen.field.profiling-run-result")
-def test_of_a_profiling_run(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
+def test_any_profiling_run_body_gives_a_valid_result_or_an_error(
+    body: Any, origin: Origin, at_origin: TestGenResource
+) -> None:
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         result = group_run().fetch_result(at_origin, "j", RunStatus(RunState.FAILED, "error"), GATE)
@@ -120,7 +124,7 @@ def test_of_a_profiling_run(body: Any, origin: Origin, at_origin: TestGenResourc
 @few
 @given(body=close_to({"items": st.lists(jobs, max_size=2), "page": counted, "limit": counted, "total": counted}))
 @pytest.mark.covers("testgen.field.list-items", "testgen.field.list-page")
-def test_of_a_list_of_jobs(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
+def test_any_job_list_gives_candidates_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     # The same body is the answer to whatever is asked next.
     answer(origin, body)
     with contextlib.suppress(VendorError):
@@ -141,7 +145,7 @@ def test_of_a_list_of_jobs(body: Any, origin: Origin, at_origin: TestGenResource
     )
 )
 @pytest.mark.covers("testgen.field.results-items")
-def test_of_a_list_of_results(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
+def test_any_result_list_gives_a_table_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         from dagster_runs.vendors.testgen.outcomes import failing_tests_table
@@ -152,7 +156,7 @@ def test_of_a_list_of_results(body: Any, origin: Origin, at_origin: TestGenResou
 @few
 @given(body=close_to({"id": st.text(max_size=5)}))
 @pytest.mark.covers("testgen.field.id")
-def test_of_a_submission(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
+def test_any_submission_body_gives_an_id_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body, 202)
     with contextlib.suppress(UnexpectedResponseError):
         assert suite_run().start(at_origin, attempt())
@@ -172,7 +176,7 @@ def test_of_a_submission(body: Any, origin: Origin, at_origin: TestGenResource) 
 )
 @example(body={"detail": {"errors": [{"code": 5, "detail": {}}]}})
 @example(body={"error": {"code": 503, "message": "upstream"}})
-def test_of_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
+def test_any_error_body_raises_the_error_of_its_status(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     answer(origin, body, 409)
     with pytest.raises(ConflictError):
         suite_run().start(at_origin, attempt())

@@ -79,7 +79,7 @@ class TestErrors:
         "testgen.error.422-fields",
         "testgen.error.invalid-generation-set",
     )
-    def test_are_read_in_every_shape(
+    def test_errors_of_every_format_are_parsed(
         self,
         status: int,
         body: Any,
@@ -103,13 +103,13 @@ class TestErrors:
             assert body in raised.value.detail
 
     @pytest.mark.covers("testgen.login.bearer-token-jwt")
-    def test_a_wrong_token(self, testgen_at: TestGenMaker) -> None:
+    def test_wrong_token_raises_authentication_error(self, testgen_at: TestGenMaker) -> None:
         with pytest.raises(AuthenticationError, match="Invalid or expired token"):
             suite_run().start(testgen_at("testgen", access_token="wrong-token"), attempt())
 
     @pytest.mark.parametrize("run", [suite_run(UNKNOWN), group_run(UNKNOWN)], ids=["suite", "table group"])
     @pytest.mark.covers("testgen.login.roles-edit-to-submit-cancel", "testgen.error.404-not-found")
-    def test_an_unknown_target(self, run: Any, testgen: TestGenResource) -> None:
+    def test_unknown_target_raises_not_found(self, run: Any, testgen: TestGenResource) -> None:
         with pytest.raises(NotFoundError, match="has no access to the object"):
             run.start(testgen, attempt())
 
@@ -121,7 +121,7 @@ class TestAJobThatIsGone:
 
     @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
     @pytest.mark.covers("testgen.endpoint.status", "testgen.error.404-not-found")
-    def test_is_told_by_testgens_own_words(self, mount: str, testgen_at: TestGenMaker) -> None:
+    def test_is_recognized_by_the_testgen_error(self, mount: str, testgen_at: TestGenMaker) -> None:
         with pytest.raises(NotFoundError):
             testgen_at(mount).get_job(UNKNOWN)
 
@@ -141,13 +141,13 @@ class TestAJobThatIsGone:
         ],
     )
     @pytest.mark.covers("testgen.error.404-no-route")
-    def test_is_not_told_by_a_route_that_is_gone(self, body: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_is_not_inferred_from_a_missing_route(self, body: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(Fault("status", status=404, body=body))
         with pytest.raises(UnexpectedResponseError) as raised:
             testgen.get_job(UNKNOWN)
         assert raised.value.status == 404
         assert not raised.value.is_permanent
 
-    def test_is_not_told_by_another_server(self, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
+    def test_is_not_inferred_from_another_server(self, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
         with pytest.raises(UnexpectedResponseError):
             testgen_at("testgen", base_url=f"{sandbox.url}/nothing-here").get_job(UNKNOWN)

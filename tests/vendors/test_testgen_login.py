@@ -59,7 +59,7 @@ def another_process_logs_in(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.covers("testgen.endpoint.token", "testgen.login.grant-refresh-token", "testgen.login.access-token")
-def test_the_first_call_logs_in_and_the_others_do_not(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_only_the_first_call_logs_in(sandbox: Sandbox, testgen: TestGenResource) -> None:
     for _ in range(3):
         suite_run().start(testgen, attempt())
     [request] = logins(sandbox)
@@ -69,16 +69,14 @@ def test_the_first_call_logs_in_and_the_others_do_not(sandbox: Sandbox, testgen:
     assert sandbox.starts("testgen") == 3
 
 
-def test_a_token_that_is_refused_is_renewed_once_and_the_call_succeeds(
-    sandbox: Sandbox, testgen: TestGenResource
-) -> None:
+def test_rejected_token_is_renewed_once_and_the_call_succeeds(sandbox: Sandbox, testgen: TestGenResource) -> None:
     run_id = suite_run().start(testgen, attempt())
     sandbox.add_fault(Fault("expired_token", path="/jobs/", times=1))
     assert testgen.get_job(run_id).id == run_id
     assert len(logins(sandbox)) == 2
 
 
-def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_start_with_a_rejected_token_starts_one_run(sandbox: Sandbox, testgen: TestGenResource) -> None:
     suite_run().start(testgen, attempt())
     another_process_logs_in(sandbox)
     suite_run().start(testgen, attempt())
@@ -86,7 +84,7 @@ def test_a_start_with_a_token_that_is_refused_starts_one_run(sandbox: Sandbox, t
 
 
 @pytest.mark.covers("testgen.login.refresh-revokes")
-def test_a_token_that_another_process_revokes_is_renewed(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_token_revoked_by_another_process_is_renewed(sandbox: Sandbox, testgen: TestGenResource) -> None:
     run_id = suite_run().start(testgen, attempt())
     for _ in range(3):
         another_process_logs_in(sandbox)
@@ -94,7 +92,7 @@ def test_a_token_that_another_process_revokes_is_renewed(sandbox: Sandbox, testg
     assert len(logins(sandbox)) == 1 + 3 + 3
 
 
-def test_threads_that_meet_a_401_together_renew_once(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_concurrent_401_responses_renew_the_token_once(sandbox: Sandbox, testgen: TestGenResource) -> None:
     run_id = suite_run().start(testgen, attempt())
     another_process_logs_in(sandbox)
     before = len(logins(sandbox))
@@ -110,7 +108,7 @@ def test_threads_that_meet_a_401_together_renew_once(sandbox: Sandbox, testgen: 
 
 
 @pytest.mark.covers("testgen.login.refresh-revokes")
-def test_two_processes_that_share_a_refresh_token_both_get_through(
+def test_processes_sharing_a_refresh_token_both_succeed(
     sandbox: Sandbox, testgen: TestGenResource, login: TestGenMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = suite_run().start(testgen, attempt())
@@ -124,7 +122,7 @@ def test_two_processes_that_share_a_refresh_token_both_get_through(
         assert list(pool.map(look, [testgen, other])) == [[run_id] * 5] * 2
 
 
-def test_renewing_does_not_go_on_for_ever(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_token_renewals_per_call_are_limited(sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(Fault("expired_token", path="/jobs/"))
     with pytest.raises(AuthenticationError):
         testgen.get_job("x")
@@ -132,7 +130,7 @@ def test_renewing_does_not_go_on_for_ever(sandbox: Sandbox, testgen: TestGenReso
 
 
 @pytest.mark.covers("testgen.login.expires-in")
-def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock) -> None:
+def test_token_is_renewed_before_it_expires(sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock) -> None:
     run_id = suite_run().start(testgen, attempt())
     clock.sleep(3600 - 30)
     assert testgen.get_job(run_id).id == run_id
@@ -141,7 +139,7 @@ def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, testgen: TestGenRes
 
 
 @pytest.mark.covers("testgen.login.grant-refresh-token")
-def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: TestGenMaker) -> None:
+def test_resources_with_the_same_client_share_a_token(sandbox: Sandbox, login: TestGenMaker) -> None:
     for resource in (login(), login(project_code="OTHER"), login(base_url=f"{sandbox.url}/testgen/api/v1/")):
         suite_run().start(resource, attempt())
     assert len(logins(sandbox)) == 1
@@ -149,7 +147,7 @@ def test_resources_of_one_client_share_its_token(sandbox: Sandbox, login: TestGe
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret", "refresh_token"])
 @pytest.mark.covers("testgen.login.invalid-grant")
-def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sandbox, login: TestGenMaker) -> None:
+def test_rejected_login_reports_how_to_log_in_again(field: str, sandbox: Sandbox, login: TestGenMaker) -> None:
     with pytest.raises(AuthenticationError, match="could not get an access token") as raised:
         suite_run().start(login(**{field: "wrong-one"}), attempt())
     assert "Log in to TestGen again" in str(raised.value)
@@ -160,7 +158,7 @@ def test_a_login_that_is_refused_says_how_to_get_another(field: str, sandbox: Sa
 
 
 @pytest.mark.covers("testgen.login.grant-refresh-token")
-def test_a_refresh_token_that_has_ended_is_refused(
+def test_expired_refresh_token_raises_authentication_error(
     sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
 ) -> None:
     run_id = suite_run().start(testgen, attempt())
@@ -171,13 +169,13 @@ def test_a_refresh_token_that_has_ended_is_refused(
 
 @pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
 @pytest.mark.covers("testgen.login.invalid-grant")
-def test_a_token_endpoint_in_trouble_is_asked_again(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_transient_token_endpoint_errors_are_retried(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(fault)
     suite_run().start(testgen, attempt())
     assert sandbox.starts("testgen") == 1
 
 
-def test_who_is_in_a_hurry_does_not_wait_long_for_a_token(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_call_budget_limits_the_wait_for_a_token(sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(Fault("status", status=503, path=TOKEN))
     with pytest.raises(VendorError, match="503"), testgen.http().with_call_budget():
         testgen.get_job("x")
@@ -188,9 +186,7 @@ TROUBLE = lasting(TOKEN)
 
 
 @pytest.mark.parametrize("fault", TROUBLE, ids=name)
-def test_without_a_token_nothing_was_started_for_certain(
-    fault: Fault, sandbox: Sandbox, testgen: TestGenResource
-) -> None:
+def test_failed_login_means_that_nothing_was_started(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(fault)
     with pytest.raises(VendorError) as raised:
         suite_run().start(testgen, attempt())
@@ -198,7 +194,7 @@ def test_without_a_token_nothing_was_started_for_certain(
 
 
 @pytest.mark.parametrize("fault", TROUBLE, ids=name)
-def test_a_step_that_cannot_log_in_does_not_wonder_whether_it_has_started_something(
+def test_failed_login_of_a_step_does_not_make_the_start_uncertain(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: TestGenMaker
 ) -> None:
     sandbox.add_fault(fault)
@@ -220,15 +216,13 @@ class TestSecrets:
 
     @pytest.mark.parametrize("fault", indiscreet(TOKEN, error=SECRETS[1], error_description=SECRETS[0]), ids=name)
     @pytest.mark.usefixtures("logged")
-    def test_are_in_no_error(self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_are_not_in_errors(self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(fault)
         with pytest.raises(VendorError) as raised:
             suite_run().start(testgen, attempt())
         assert not [secret for secret in SECRETS if secret in shown_by(raised.value)]
 
-    def test_the_access_token_is_hidden_when_a_server_repeats_it(
-        self, sandbox: Sandbox, testgen: TestGenResource
-    ) -> None:
+    def test_echoed_access_token_is_redacted(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         suite_run().start(testgen, attempt())
         sandbox.add_fault(Fault("echo_secret", method="POST"))
         with pytest.raises(VendorError) as raised:
@@ -236,13 +230,13 @@ class TestSecrets:
         assert "upstream refused the request" in str(raised.value)
         assert "sandbox-access-" not in str(raised.value)
 
-    def test_are_in_no_repr(self, testgen: TestGenResource) -> None:
+    def test_are_not_in_reprs(self, testgen: TestGenResource) -> None:
         suite_run().start(testgen, attempt())
         for thing in (testgen, testgen.auth(), testgen.http(), testgen.auth().redactor()):
             assert not [secret for secret in SECRETS if secret in repr(thing)]
 
     @pytest.mark.usefixtures("logged")
-    def test_are_in_nothing_that_dagster_keeps(
+    def test_are_not_stored_by_dagster(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, login: TestGenMaker
     ) -> None:
         sandbox.add_fault(Fault("echo_secret", path="/jobs/", times=3))

@@ -54,7 +54,7 @@ class TestByOurMark:
 
     @pytest.mark.parametrize("fault", ANSWERLESS, ids=lambda fault: fault.kind)
     @pytest.mark.covers("testgen.parameter.metadata", "testgen.field.test-run-metadata", "testgen.rule.idempotency-key")
-    def test_among_other_peoples_runs_of_the_same_suite(
+    def test_run_is_found_among_external_runs_of_the_same_suite(
         self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         colleague_runs(sandbox, SUITE, "testgen", times=2)
@@ -74,7 +74,7 @@ class TestByOurMark:
         "testgen.field.list-limit",
         "testgen.field.list-total",
     )
-    def test_beyond_the_first_page(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_run_beyond_the_first_page_is_found(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         tried = lose(sandbox, testgen, suite_run())
         colleague_runs(sandbox, SUITE, "testgen", times=101)
         [only] = found(testgen, suite_run(), tried) or []
@@ -82,9 +82,7 @@ class TestByOurMark:
         pages = [request.query["page"] for request in sandbox.requests("testgen") if request.path.endswith("/jobs")]
         assert pages == ["1", "2"]
 
-    def test_a_start_that_never_arrived_leaves_nothing_to_find(
-        self, sandbox: Sandbox, testgen: TestGenResource
-    ) -> None:
+    def test_unsent_start_has_no_candidates(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         colleague_runs(sandbox, SUITE, "testgen")
         tried = lose(sandbox, testgen, suite_run(), Fault("reset", method="POST", times=1))
         colleague_runs(sandbox, SUITE, "testgen")
@@ -103,7 +101,7 @@ class TestBySuiteAndTime:
         return mount, testgen_at(mount), suite_run() if kind == "tests" else group_run()
 
     @pytest.mark.covers("testgen.field.profiling-run-table-group-id")
-    def test_one_candidate(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
+    def test_lost_start_has_one_candidate(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
         mount, resource, run = place
         tried = lose(sandbox, resource, run)
         pass_time(5)
@@ -113,7 +111,9 @@ class TestBySuiteAndTime:
         assert not only.is_ambiguous
         assert only.run_id in str(only.url)
 
-    def test_several_candidates(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
+    def test_external_run_of_the_same_target_is_also_a_candidate(
+        self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
+    ) -> None:
         mount, resource, run = place
         tried = lose(sandbox, resource, run)
         colleague_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
@@ -121,13 +121,13 @@ class TestBySuiteAndTime:
         assert {one.run_id for one in found(resource, run, tried) or []} == {one.id for one in sandbox.runs(mount)}
 
     @pytest.mark.covers("testgen.endpoint.suite")
-    def test_none(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
+    def test_unsent_start_has_no_candidates(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
         _, resource, run = place
         tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
         assert found(resource, run, tried) == []
 
     @pytest.mark.covers("testgen.field.test-run-test-suite-id")
-    def test_a_run_that_has_not_begun_does_not_tell_its_target_yet(
+    def test_queued_run_without_a_target_is_ambiguous(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         _, resource, run = place
@@ -136,7 +136,7 @@ class TestBySuiteAndTime:
         assert only.is_ambiguous
 
     @pytest.mark.covers("testgen.field.profiling-run-table-group-id")
-    def test_a_run_of_another_target_is_none(
+    def test_run_of_another_target_is_not_a_candidate(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         mount, resource, run = place
@@ -148,7 +148,7 @@ class TestBySuiteAndTime:
 
     @pytest.mark.parametrize("source", ["scheduler", "ui", "cli", "mcp"])
     @pytest.mark.covers("testgen.field.job-source")
-    def test_a_run_that_no_request_started_is_none(
+    def test_run_not_started_through_the_api_is_not_a_candidate(
         self, source: str, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         # The server has no filter by source: the listing tells it of each job.
@@ -160,7 +160,7 @@ class TestBySuiteAndTime:
 
     @pytest.mark.parametrize("earlier", [60, 3600, 86_400])
     @pytest.mark.covers("testgen.field.job-created-at")
-    def test_a_run_from_before_the_start_is_none(
+    def test_run_from_before_the_start_is_not_a_candidate(
         self, earlier: float, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         mount, resource, run = place
@@ -169,7 +169,7 @@ class TestBySuiteAndTime:
         tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
         assert found(resource, run, tried) == []
 
-    def test_a_run_from_long_after_the_start_is_none(
+    def test_run_from_long_after_the_start_is_not_a_candidate(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         # The look comes a day later, when the step is re-executed.
@@ -181,7 +181,7 @@ class TestBySuiteAndTime:
         assert found(resource, run, tried) == []
 
     @pytest.mark.covers("testgen.parameter.job-key")
-    def test_a_run_of_another_kind_is_none(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
+    def test_run_of_another_kind_is_not_a_candidate(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
         tried = lose(sandbox, testgen_old, suite_run(), Fault("reset", method="POST", times=1))
         group_run().start(testgen_old, attempt())
         pass_time(7)
@@ -191,7 +191,9 @@ class TestBySuiteAndTime:
 @pytest.mark.parametrize("ahead", [-7200, 7200], ids=["behind", "ahead"])
 @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
 @pytest.mark.covers("testgen.field.job-created-at")
-def test_the_servers_clock_may_go_wrong(ahead: float, mount: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
+def test_lost_run_is_found_despite_a_wrong_server_clock(
+    ahead: float, mount: str, sandbox: Sandbox, testgen_at: TestGenMaker
+) -> None:
     offset = sandbox.now() - time.time()
 
     class OurClock(Clock):
@@ -216,7 +218,7 @@ def test_the_servers_clock_may_go_wrong(ahead: float, mount: str, sandbox: Sandb
 @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])
 @pytest.mark.parametrize("run", [suite_run(), group_run()], ids=["tests", "profiling"])
 @pytest.mark.covers("testgen.parameter.project-code")
-def test_without_a_project_nothing_can_be_looked_for(
+def test_search_is_unsupported_without_a_project(
     mount: str, run: object, sandbox: Sandbox, testgen_at: TestGenMaker
 ) -> None:
     resource = testgen_at(mount, project_code=None)
@@ -227,7 +229,7 @@ def test_without_a_project_nothing_can_be_looked_for(
 
 @pytest.mark.parametrize("code", ["default", "NOPE"])
 @pytest.mark.covers("testgen.endpoint.list")
-def test_another_project_is_an_error(code: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
+def test_search_in_another_project_raises(code: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
     # To find nothing there would mean that nothing was started.
     resource = testgen_at("testgen", project_code=code)
     tried = lose(sandbox, resource, suite_run())
@@ -246,7 +248,7 @@ def test_another_project_is_an_error(code: str, sandbox: Sandbox, testgen_at: Te
     ],
     ids=lambda fault: f"{fault.kind} {fault.field or fault.path}",
 )
-def test_a_look_that_fails_is_no_look(fault: Fault, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
+def test_failed_search_raises(fault: Fault, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
     resource = testgen_at("testgen", max_retries=0)
     tried = lose(sandbox, resource, suite_run())
     sandbox.add_fault(fault)
@@ -254,7 +256,7 @@ def test_a_look_that_fails_is_no_look(fault: Fault, sandbox: Sandbox, testgen_at
         found(resource, suite_run(), tried)
 
 
-def test_a_slow_scheduler_does_not_hide_our_run(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_lost_run_is_found_while_it_is_still_queued(sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.set_behavior(SUITE, Behavior(queued_seconds=3600), vendor="testgen")
     tried = lose(sandbox, testgen, suite_run())
     pass_time(120)

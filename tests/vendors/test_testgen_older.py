@@ -91,7 +91,7 @@ IGNORES_IT = {
 
 class TestMatchSchemaName:
     @pytest.mark.parametrize("document", READS_IT.values(), ids=READS_IT)
-    def test_is_sent_where_the_submission_reads_it(
+    def test_is_sent_if_the_submission_endpoint_reads_it(
         self, document: Any, origin: Origin, testgen_at: TestGenMaker
     ) -> None:
         origin.replies = [Reply(200, document), Reply(202, {"id": "j"})]
@@ -100,7 +100,7 @@ class TestMatchSchemaName:
 
     @pytest.mark.fixes("6.9")
     @pytest.mark.parametrize("document", IGNORES_IT.values(), ids=IGNORES_IT)
-    def test_is_refused_where_the_submission_ignores_it(
+    def test_is_rejected_if_the_submission_endpoint_ignores_it(
         self, document: Any, origin: Origin, testgen_at: TestGenMaker
     ) -> None:
         origin.seen.clear()
@@ -110,7 +110,7 @@ class TestMatchSchemaName:
         assert [request.method for request in origin.seen] == ["GET"]
 
     @pytest.mark.fixes("6.9")
-    def test_fails_the_step_of_an_older_server(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_fails_the_step_on_an_older_server(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         asset = build_remote_run_asset(suite_run(match_schema_name="other"), key="quality")
         result = materialize([asset], sandbox, instance, resources=older_server(sandbox))
         assert "ignores match_schema_name" in failure(result)
@@ -147,7 +147,7 @@ class TestAJobThatWasCanceledWhilePending:
         return mount, testgen_at(mount), suite_run() if kind == "tests" else group_run()
 
     @pytest.mark.fixes("6.9")
-    def test_leaves_a_lost_start_beside_it_decidable(
+    def test_is_not_confused_with_a_lost_start(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, place: tuple[str, TestGenResource, Any]
     ) -> None:
         mount, resource, run = place
@@ -159,14 +159,14 @@ class TestAJobThatWasCanceledWhilePending:
         [only] = run.find_started(resource, tried)
         assert (only.run_id, only.is_ambiguous) == (ours, False)
 
-    def test_is_open_while_it_is_pending(self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]) -> None:
+    def test_is_ambiguous_while_it_is_pending(self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]) -> None:
         mount, resource, run = place
         sandbox.set_behavior(run.target, Behavior(queued_seconds=3600), vendor=mount)
         tried = attempt()
         lose(sandbox, resource, run)
         assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [True]
 
-    def test_is_open_while_its_cancellation_is_under_way(
+    def test_is_ambiguous_while_it_is_being_canceled(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]
     ) -> None:
         mount, resource, run = place
@@ -200,7 +200,7 @@ def lose(sandbox: Sandbox, resource: TestGenResource, run: Any) -> StartAttempt:
 
 @pytest.mark.fixes("6.9")
 @pytest.mark.covers("lost-start.canceled-pending-job")
-def test_a_lost_start_beside_a_canceled_job_succeeds(
+def test_lost_start_is_attached_to_despite_a_canceled_job(
     sandbox: Sandbox, instance: dg.DagsterInstance, testgen_old: TestGenResource
 ) -> None:
     begin_and_cancel_while_pending(sandbox, testgen_old, suite_run(), "testgen-old")
@@ -213,7 +213,7 @@ def test_a_lost_start_beside_a_canceled_job_succeeds(
 
 @pytest.mark.fixes("6.9")
 @pytest.mark.covers("wait.404-from-start")
-def test_a_job_that_never_existed_is_given_up_after_one_minute(
+def test_job_that_never_existed_counts_as_lost_after_one_minute(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     # 5.92.2 answered one start in eight with a 202 for a job that it never made.
@@ -227,7 +227,7 @@ def test_a_job_that_never_existed_is_given_up_after_one_minute(
 
 @pytest.mark.fixes("6.9")
 @pytest.mark.covers("wait.404-from-start")
-def test_a_job_that_never_existed_is_started_again_by_a_retry(
+def test_retry_starts_a_new_run_for_a_job_that_never_existed(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.add_fault(Fault("status", method="POST", status=202, body={"id": str(SUITE)}, times=1))
@@ -239,7 +239,7 @@ def test_a_job_that_never_existed_is_started_again_by_a_retry(
     assert clock.monotonic() - begun < 110
 
 
-def test_a_job_that_appears_late_is_waited_for(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_job_not_found_right_after_the_start_is_polled_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     # Versions up to 5.33 store a job after they have answered.
     sandbox.add_fault(Fault("not_found", method="GET", path="/jobs/", times=4))
     asset = build_remote_run_asset(suite_run(), key="quality")

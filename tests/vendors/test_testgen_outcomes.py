@@ -55,19 +55,19 @@ class TestTestsPassed:
         ],
     )
     @pytest.mark.covers("testgen.field.counts-passed", "testgen.field.counts-failed", "testgen.field.counts-warning")
-    def test_by_the_counts_and_the_gate(self, given: dict[str, int], gate: dict[str, Any], verdict: str) -> None:
+    def test_depends_on_counts_and_gate(self, given: dict[str, int], gate: dict[str, Any], verdict: str) -> None:
         assert judged(outcomes.tests_passed(counts(**given), QualityGate(**gate))) == verdict
 
     @pytest.mark.covers("testgen.field.counts-log")
-    def test_no_tests_is_no_pass_and_says_so(self) -> None:
+    def test_fails_without_tests_and_says_so(self) -> None:
         assert "No tests ran" in str(outcomes.tests_passed(counts(), QualityGate()).description)
 
-    def test_no_counts_is_no_pass_and_says_so(self) -> None:
+    def test_fails_without_counts_and_says_so(self) -> None:
         outcome = outcomes.tests_passed(None, QualityGate(max_failures=99))
         assert judged(outcome) == ERROR
         assert "no counts" in str(outcome.description)
 
-    def test_it_tells_the_counts(self) -> None:
+    def test_reports_the_counts(self) -> None:
         outcome = outcomes.tests_passed(counts(passed=41, failed=5, warning=2, error=1), QualityGate())
         assert outcome.description == "41 passed, 5 failed, 1 broken, 2 with a warning"
         assert outcome.metadata == {"passed": 41, "failed": 5, "warning": 2, "error": 1}
@@ -97,13 +97,13 @@ class TestQualityScore:
             (math.inf, {"min_score": 0.9}, ERROR),
         ],
     )
-    def test_against_the_gate(self, score: float | None, gate: dict[str, Any], verdict: str) -> None:
+    def test_depends_on_the_gate(self, score: float | None, gate: dict[str, Any], verdict: str) -> None:
         # Through the model, since that is the way that a score comes.
         got = TestResult.model_validate({"score": score}).score
         assert judged(outcomes.quality_score(got, QualityGate(**gate), nothing_examined=None)) == verdict
 
     @pytest.mark.covers("testgen.rule.score-without-tests")
-    def test_the_score_of_nothing_means_nothing(self) -> None:
+    def test_fails_if_nothing_was_examined(self) -> None:
         why = outcomes.why_no_tests(counts())
         outcome = outcomes.quality_score(1.0, QualityGate(min_score=0.5), nothing_examined=why)
         assert judged(outcome) == ERROR
@@ -124,10 +124,10 @@ class TestQualityScore:
             (outcomes.why_no_profile(profile(tables=1)), None),
         ],
     )
-    def test_why_it_means_nothing(self, why: str | None, text: str | None) -> None:
+    def test_reason_for_an_invalid_score(self, why: str | None, text: str | None) -> None:
         assert why is None if text is None else text in str(why)
 
-    def test_it_tells_score_and_thresholds(self) -> None:
+    def test_reports_score_and_thresholds(self) -> None:
         outcome = outcomes.quality_score(0.9, QualityGate(min_score=0.95, warn_score=0.99), nothing_examined=None)
         assert outcome.metadata == {"score": 0.9, "min_score": 0.95, "warn_score": 0.99}
         assert outcome.description == "Score 0.9000 is below the required 0.95"
@@ -154,15 +154,15 @@ class TestHygieneIssues:
             (None, {}, ERROR),
         ],
     )
-    def test_by_the_counts_and_the_gate(
+    def test_depends_on_counts_and_gate(
         self, result: ProfilingResult | None, gate: dict[str, Any], verdict: str
     ) -> None:
         assert judged(outcomes.hygiene_issues(result, QualityGate(**gate))) == verdict
 
-    def test_no_tables_is_no_pass_and_says_so(self) -> None:
+    def test_fails_without_tables_and_says_so(self) -> None:
         assert "No tables" in str(outcomes.hygiene_issues(profile(tables=0), QualityGate()).description)
 
-    def test_it_tells_the_counts(self) -> None:
+    def test_reports_the_counts(self) -> None:
         outcome = outcomes.hygiene_issues(profile(definite=2, likely=1, possible=3), QualityGate())
         assert outcome.description == "2 definite, 1 likely and 3 possible issues"
         assert outcome.metadata == {"definite": 2, "likely": 1, "possible": 3}
@@ -171,7 +171,7 @@ class TestHygieneIssues:
 class TestMetadata:
     __test__ = True
 
-    def test_numbers_are_numbers(self) -> None:
+    def test_numbers_have_numeric_metadata_types(self) -> None:
         result = TestResult(score=0.87, counts=counts(passed=41, failed=5))
         entries = outcomes.test_run_metadata(result)
         assert isinstance(entries["testgen/score"], dg.FloatMetadataValue)
@@ -179,13 +179,13 @@ class TestMetadata:
         assert entries["testgen/tests_failed"].value == 5
         assert entries["testgen/tests_dismissed"].value == 0
 
-    def test_what_is_not_known_is_not_shown(self) -> None:
+    def test_unknown_values_are_omitted(self) -> None:
         assert outcomes.test_run_metadata(None) == {}
         assert outcomes.test_run_metadata(TestResult()) == {}
         assert outcomes.profiling_run_metadata(None) == {}
         assert set(outcomes.profiling_run_metadata(ProfilingResult(score=1.0))) == {"testgen/score"}
 
-    def test_zero_is_shown(self) -> None:
+    def test_zero_is_reported(self) -> None:
         entries = outcomes.profiling_run_metadata(ProfilingResult(tables=0, issues=profile().issues))
         assert entries["testgen/table_count"].value == 0
         assert entries["testgen/hygiene_definite"].value == 0
@@ -200,7 +200,7 @@ class TestMetadata:
         "testgen.field.results-result-measure",
         "testgen.field.results-threshold-value",
     )
-    def test_failing_tests_are_a_table_of_texts(self) -> None:
+    def test_failing_tests_table_contains_only_text(self) -> None:
         tests = [
             FailingTest(
                 test_type="Min_Val",
@@ -222,7 +222,7 @@ class TestMetadata:
         assert len(str(first["message"])) == 500
         assert (second["test"], second["where"]) == ("CUSTOM", "")
 
-    def test_a_table_of_no_tests_is_possible(self) -> None:
+    def test_failing_tests_table_may_be_empty(self) -> None:
         assert outcomes.failing_tests_table([]).records == []
 
 
@@ -243,6 +243,6 @@ class TestGates:
             ({"minimum": 0.9}, "minimum"),
         ],
     )
-    def test_that_make_no_sense_are_refused(self, fields: dict[str, Any], says: str) -> None:
+    def test_invalid_gates_are_rejected(self, fields: dict[str, Any], says: str) -> None:
         with pytest.raises(ValidationError, match=says):
             QualityGate(**fields)

@@ -35,7 +35,7 @@ class TestTestRuns:
         "testgen.field.counts-log",
         "testgen.field.counts-dismissed",
     )
-    def test_bring_score_and_counts_in_both_shapes(self, sandbox: Sandbox, either: TestGenResource) -> None:
+    def test_report_score_and_counts_in_both_formats(self, sandbox: Sandbox, either: TestGenResource) -> None:
         result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_ORDERS))
         assert numbers(result) == {
             "testgen/score": 0.8713,
@@ -68,7 +68,7 @@ class TestTestRuns:
             assert outcome.severity.value == severity
 
     @pytest.mark.covers("testgen.rule.score-without-tests", "end.nothing-tested")
-    def test_of_an_empty_suite_pass_no_check_though_the_score_is_one(
+    def test_empty_suite_fails_all_checks_despite_a_perfect_score(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
         result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_EMPTY), QualityGate(min_score=0.5))
@@ -76,14 +76,16 @@ class TestTestRuns:
         assert [outcome.passed for outcome in result.checks] == [False, False]
 
     @pytest.mark.covers("testgen.field.counts-error")
-    def test_of_a_broken_test_fail_though_the_score_is_one(self, sandbox: Sandbox, either: TestGenResource) -> None:
+    def test_broken_test_fails_tests_passed_despite_a_perfect_score(
+        self, sandbox: Sandbox, either: TestGenResource
+    ) -> None:
         result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_BAD_SQL))
         assert numbers(result)["testgen/score"] == 1.0
         assert not check(result, "tests_passed").passed
 
     @pytest.mark.parametrize("missing", ["result", "result.result_counts", "result.result_counts.failed"])
     @pytest.mark.covers("testgen.field.test-run-result")
-    def test_without_counts_pass_no_check(self, missing: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_missing_counts_fail_all_checks(self, missing: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(Fault("missing_field", field=missing, path="/test-runs/"))
         run = suite_run()
         run_id = run.start(testgen, attempt())
@@ -96,7 +98,7 @@ class TestTestRuns:
 
     @pytest.mark.parametrize("value", ["many", None, {}, [], 1.5])
     @pytest.mark.covers("testgen.field.test-run-result-result-counts")
-    def test_with_strange_counts_pass_no_check(self, value: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_invalid_counts_fail_tests_passed(self, value: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(Fault("wrong_type", field="result.result_counts.failed", value=value, path="/test-runs/"))
         result = run_to_its_end(sandbox, testgen, suite_run())
         assert not check(result, "tests_passed").passed
@@ -122,15 +124,13 @@ class TestFailingTests:
         assert [record.data["status"] for record in table.records] == ["failed", "failed", "error", "warning"]
         assert all(record.data["message"] for record in table.records)
 
-    def test_are_not_asked_for_where_there_are_none(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_are_not_requested_if_no_test_failed(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         result = run_to_its_end(sandbox, testgen, suite_run(well_known.SUITE_FEATURES))
         assert "testgen/failing_tests" not in result.metadata
         assert not [request for request in sandbox.requests("testgen") if request.path.endswith("/results")]
 
     @pytest.mark.covers("testgen.endpoint.test-results")
-    def test_are_left_out_on_a_server_that_does_not_list_them(
-        self, sandbox: Sandbox, testgen_old: TestGenResource
-    ) -> None:
+    def test_are_omitted_if_the_server_cannot_list_them(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
         result = run_to_its_end(sandbox, testgen_old, suite_run(well_known.SUITE_ORDERS))
         assert "testgen/failing_tests" not in result.metadata
         assert numbers(result)["testgen/tests_failed"] == 5
@@ -148,7 +148,7 @@ class TestFailingTests:
         ids=lambda fault: fault.kind,
     )
     @pytest.mark.usefixtures("clock")
-    def test_that_cannot_be_had_do_not_spoil_the_result(
+    def test_failed_request_does_not_affect_the_result(
         self, fault: Fault, sandbox: Sandbox, testgen_at: TestGenMaker
     ) -> None:
         sandbox.add_fault(fault)
@@ -156,7 +156,7 @@ class TestFailingTests:
         assert numbers(result)["testgen/tests_failed"] == 5
 
     @pytest.mark.covers("testgen.parameter.page")
-    def test_of_a_very_bad_suite_are_cut(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_long_lists_are_truncated(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.set_behavior(
             well_known.SUITE_CLEAN, Behavior(counts={"failed": 60, "error": 130, "warning": 9}), vendor="testgen"
         )
@@ -183,7 +183,7 @@ class TestProfilingRuns:
         "testgen.field.issues-potential-pii-moderate",
         "testgen.field.issues-dismissed",
     )
-    def test_bring_score_sizes_and_issues_of_the_new_shape(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_report_score_sizes_and_issues_of_the_new_format(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         assert numbers(run_to_its_end(sandbox, testgen, group_run())) == {
             "testgen/score": 0.9921,
             "testgen/table_count": 4,
@@ -210,7 +210,7 @@ class TestProfilingRuns:
         "testgen.field.issues-potential-pii-moderate",
         "testgen.field.issues-dismissed",
     )
-    def test_bring_score_sizes_and_issues_of_the_old_shape(
+    def test_report_score_sizes_and_issues_of_the_old_format(
         self, sandbox: Sandbox, testgen_old: TestGenResource
     ) -> None:
         # Potential PII is among what is possible there.
@@ -226,7 +226,7 @@ class TestProfilingRuns:
         }
 
     @pytest.mark.covers("testgen.field.profiling-run-result-table-ct", "end.nothing-tested")
-    def test_of_no_tables_pass_no_check_though_the_score_is_one(
+    def test_run_without_tables_fails_all_checks_despite_a_perfect_score(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
         result = run_to_its_end(sandbox, either, group_run(well_known.TABLE_GROUP_NO_SCHEMA))
@@ -259,7 +259,7 @@ class TestLateScores:
 
     @pytest.mark.parametrize("delay", [0.0, 4.0, 20.0])
     @pytest.mark.covers("testgen.field.test-run-result-score")
-    def test_are_waited_for(
+    def test_are_polled_for(
         self, delay: float, sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
     ) -> None:
         assert self.wait(sandbox, testgen, delay)["testgen/score"] == 1.0
@@ -267,7 +267,7 @@ class TestLateScores:
 
     @pytest.mark.parametrize("never", [{"delay": 1e6}, {"delay": None, "score": None}])
     @pytest.mark.covers("testgen.field.test-run-result-score")
-    def test_are_waited_for_only_so_long(
+    def test_are_polled_for_a_limited_time(
         self, never: dict[str, Any], sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
     ) -> None:
         # A draft of a suite never gets one.
@@ -278,7 +278,7 @@ class TestLateScores:
         assert (outcome.passed, outcome.severity.value) == (False, "WARN")
 
     @pytest.mark.parametrize("outcome", ["fail", "cancel"])
-    def test_of_a_run_that_did_not_complete_are_not_waited_for(
+    def test_are_not_polled_for_if_the_run_did_not_complete(
         self, outcome: str, sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
     ) -> None:
         self.wait(sandbox, testgen, None, outcome=outcome)
@@ -289,7 +289,7 @@ class TestLinks:
     __test__ = True
 
     @pytest.mark.covers("testgen.rule.pages-test-results-profiling-results")
-    def test_lead_to_the_results_page(self, testgen_at: TestGenMaker) -> None:
+    def test_point_to_the_results_page(self, testgen_at: TestGenMaker) -> None:
         resource = testgen_at("testgen", ui_url="https://ui.example.com/", project_code="MY PROJECT&1")
         query = "?project_code=MY+PROJECT%261&run_id=j1"
         assert suite_run().run_url(resource, "j1") == f"https://ui.example.com/test-runs:results{query}"
@@ -303,7 +303,7 @@ class TestLinks:
         assert group_run().run_url(resource, "j1") is None
 
     @pytest.mark.covers("testgen.rule.pages-test-results-profiling-results")
-    def test_work(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_can_be_opened(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         import requests
 
         run_id = suite_run().start(testgen, attempt())

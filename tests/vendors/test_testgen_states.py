@@ -51,7 +51,7 @@ class TestStates:
         "testgen.state.error",
         "testgen.state.canceled",
     )
-    def test_each_of_the_thirteen_words(
+    def test_all_documented_statuses_are_parsed(
         self, vendor_status: str, spell: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         run_id = suite_run().start(testgen, attempt())
@@ -63,14 +63,14 @@ class TestStates:
         "vendor_status", ["succeeded", "cancelled", "incomplete", "completed_with_errors", "?", "🎉"]
     )
     @pytest.mark.covers("testgen.state.any-other-word")
-    def test_an_unknown_word_is_no_end(self, vendor_status: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_unknown_status_is_not_final(self, vendor_status: str, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run_id = suite_run().start(testgen, attempt())
         sandbox.add_fault(Fault("unknown_state", state=vendor_status))
         assert suite_run().fetch_status(testgen, run_id).state is RunState.UNKNOWN
 
     @pytest.mark.parametrize("value", [None, "", 7, [], {}])
     @pytest.mark.covers("testgen.field.job-status")
-    def test_no_word_is_an_error_that_quotes_the_answer(
+    def test_missing_status_raises_and_quotes_the_response(
         self, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         run_id = suite_run().start(testgen, attempt())
@@ -85,7 +85,7 @@ class TestStates:
         "testgen.field.job-error-message",
         "testgen.state.error",
     )
-    def test_times_and_error_come_along(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+    def test_times_and_error_are_reported(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run = suite_run(well_known.SUITE_DOWN)
         run_id = run.start(testgen, attempt())
         queued = run.fetch_status(testgen, run_id)
@@ -98,16 +98,14 @@ class TestStates:
 
     @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "soon", 7.5, {}, "9999-12-31T23:59:59-05:00"])
     @pytest.mark.covers("testgen.field.job-completed-at")
-    def test_a_strange_time_does_not_hide_the_state(
-        self, time: Any, sandbox: Sandbox, testgen: TestGenResource
-    ) -> None:
+    def test_invalid_time_does_not_hide_the_state(self, time: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
         run_id = suite_run().start(testgen, attempt())
         sandbox.add_fault(Fault("wrong_type", field="completed_at", value=time))
         assert suite_run().fetch_status(testgen, run_id).state is RunState.QUEUED
 
 
 @pytest.mark.covers("testgen.endpoint.status", "testgen.field.job-started-at")
-def test_the_recorded_answers_of_real_servers_are_read(sandbox: Sandbox, testgen: TestGenResource) -> None:
+def test_recorded_responses_of_real_servers_are_parsed(sandbox: Sandbox, testgen: TestGenResource) -> None:
     """The job object as 5.134.0 sent it: all fields there, null until set, and some that we do not know."""
     body = json.loads(
         '{"id":"3b1f","job_key":"run-tests","status":"pending","source":"api","created_at":"2026-11-22T17:51:49.771437Z",'

@@ -72,7 +72,7 @@ def places(
 class TestAnotherPersonsEntry:
     @pytest.mark.parametrize(("field", "value"), ODD)
     @pytest.mark.covers("lost-start.unreadable-entry")
-    def test_does_not_hide_the_job_with_our_mark(
+    def test_does_not_hide_the_job_with_our_correlation_id(
         self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         tried = lose(sandbox, testgen, suite_run())
@@ -82,7 +82,7 @@ class TestAnotherPersonsEntry:
         assert one.run_id == sandbox.runs("testgen")[0].id
 
     @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
-    def test_that_the_servers_record_tells_apart_is_no_candidate(
+    def test_is_not_a_candidate_if_the_server_record_excludes_it(
         self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
         tried = lose(sandbox, testgen, suite_run(), NEVER_ARRIVED)
@@ -91,7 +91,7 @@ class TestAnotherPersonsEntry:
         assert found(testgen, suite_run(), tried) == []
 
     @pytest.mark.parametrize(("field", "value"), ODD)
-    def test_leaves_the_outcome_open_where_it_may_be_ours(
+    def test_is_ambiguous_if_it_may_be_our_run(
         self, field: str, value: Any, sandbox: Sandbox, testgen_old: TestGenResource, amperity: AmperityResource
     ) -> None:
         for mount, resource, run in places(testgen_old, amperity):
@@ -105,7 +105,7 @@ class TestAnotherPersonsEntry:
             assert not only.is_ours
 
     @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
-    def test_from_before_the_start_is_no_candidate(
+    def test_from_before_the_start_is_not_a_candidate(
         self, field: str, value: Any, sandbox: Sandbox, testgen_old: TestGenResource, amperity: AmperityResource
     ) -> None:
         for mount, resource, run in places(testgen_old, amperity):
@@ -122,7 +122,9 @@ class TestOurOwnEntry:
     """Concluding "no such run" would start a second one."""
 
     @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
-    def test_is_found_by_our_mark(self, field: str, value: Any, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_is_found_by_the_correlation_id(
+        self, field: str, value: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
         sandbox.add_fault(LOST)
         sandbox.add_fault(odd("testgen", field, value))
         assert run_tests(sandbox, instance).success
@@ -160,7 +162,9 @@ class TestOurOwnEntry:
             {"id": ["j"], "status": "running", "source": "api", "created_at": 1e30},
         ],
     )
-    def test_without_a_time_is_open_a_day_later_too(self, entry: Any, origin: Origin, testgen_at: TestGenMaker) -> None:
+    def test_without_a_time_stays_ambiguous_a_day_later(
+        self, entry: Any, origin: Origin, testgen_at: TestGenMaker
+    ) -> None:
         # A step that is re-executed the next day does not know when the entry was made.
         page = {"items": [entry], "page": 1, "limit": 100, "total": 1}
         origin.replies = [Reply(200, page), Reply(200, {"test_suite_id": SUITE})]
@@ -169,7 +173,9 @@ class TestOurOwnEntry:
         [only] = found(resource, suite_run(), tried)
         assert only.is_ambiguous
 
-    def test_is_not_cut_off_by_an_odd_entry_with_an_old_time(self, origin: Origin, testgen_at: TestGenMaker) -> None:
+    def test_is_found_after_an_unreadable_entry_with_an_old_time(
+        self, origin: Origin, testgen_at: TestGenMaker
+    ) -> None:
         # The list is newest first, which an entry that cannot be read does not prove.
         with use_clock(Clock()) as clock:
             now = clock.wall()
@@ -183,7 +189,7 @@ class TestOurOwnEntry:
 
 
 @fixes
-def test_a_whole_number_is_an_id(origin: Origin, amperity_at: AmperityMaker) -> None:
+def test_integer_run_id_in_a_list_is_accepted(origin: Origin, amperity_at: AmperityMaker) -> None:
     entry = {"id": 7, "state": "running", "type": "courier.group/run", "created_at": "2026-01-01T00:00:01Z"}
     origin.replies = [Reply(200, {"data": [entry]})]
     listed = amperity_at(base_url=origin.url).list_runs(0.0)
@@ -191,14 +197,14 @@ def test_a_whole_number_is_an_id(origin: Origin, amperity_at: AmperityMaker) -> 
     assert {one.run_id for one in listed} == {"7"}
 
 
-def test_a_list_that_is_no_list_is_an_error(origin: Origin, amperity_at: AmperityMaker) -> None:
+def test_list_field_of_another_type_raises(origin: Origin, amperity_at: AmperityMaker) -> None:
     origin.replies = [Reply(200, {"data": {"id": "wf-1"}})]
     with pytest.raises(VendorError, match="data"):
         list(amperity_at(base_url=origin.url).list_workflows())
 
 
 @fixes
-def test_the_odd_one_is_logged_once_without_what_it_holds(
+def test_unreadable_entry_is_logged_once_without_its_content(
     origin: Origin, amperity_at: AmperityMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dagster_runs.remote_run import response_models
@@ -216,7 +222,7 @@ def test_the_odd_one_is_logged_once_without_what_it_holds(
 
 
 @fixes
-def test_the_other_failing_tests_are_shown(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_other_failing_tests_are_reported(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("wrong_type", path="/results$", field="items.0", value=None))
     materialize([build_remote_run_asset(suite_run(well_known.SUITE_ORDERS), key="quality")], sandbox, instance)
     assert len(metadata(instance, "quality")["testgen/failing_tests"].records) > 3

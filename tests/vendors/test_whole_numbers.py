@@ -69,7 +69,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.fixes("6.14")
 @pytest.mark.parametrize("which", ANSWERS)
-def test_is_its_digits(which: str, origin: Origin) -> None:
+def test_integer_run_id_becomes_its_digits(which: str, origin: Origin) -> None:
     body, ask = ANSWERS[which]
     origin.replies = [Reply(200, json.dumps(body))]
     assert ask(origin.url) == "7"
@@ -77,7 +77,7 @@ def test_is_its_digits(which: str, origin: Origin) -> None:
 
 @pytest.mark.parametrize("which", [which for which in ANSWERS if "start" in which])
 @pytest.mark.parametrize("value", ["7.0", "true", "null", '""'])
-def test_nothing_else_is_an_id(value: str, which: str, origin: Origin) -> None:
+def test_other_types_are_not_run_ids(value: str, which: str, origin: Origin) -> None:
     body, ask = ANSWERS[which]
     origin.replies = [Reply(200, json.dumps(body).replace("7", value))]
     with pytest.raises(VendorError) as raised:
@@ -86,22 +86,20 @@ def test_nothing_else_is_an_id(value: str, which: str, origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("value", [7.0, True, False, None, "", [7], {"id": 7}, float("nan")])
-def test_of_the_type_itself(value: Any) -> None:
+def test_run_id_type_rejects_other_types(value: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(RunId).validate_python(value)
 
 
 @pytest.mark.fixes("6.14")
-def test_no_digit_is_lost() -> None:
+def test_large_integers_keep_all_digits() -> None:
     assert TypeAdapter(RunId).validate_python(2**80 + 1) == str(2**80 + 1)
 
 
 @pytest.mark.fixes("6.14")
 @pytest.mark.parametrize(("status", "body"), [(200, ""), (202, ""), (204, "")])
 @pytest.mark.parametrize("vendor", ["amperity", "testgen"])
-def test_a_cancellation_that_is_accepted_without_a_word_is_no_refusal(
-    vendor: str, status: int, body: str, origin: Origin
-) -> None:
+def test_cancel_response_with_an_empty_body_is_accepted(vendor: str, status: int, body: str, origin: Origin) -> None:
     origin.forget()
     origin.replies = [Reply(status, body)]
     if vendor == "amperity":
