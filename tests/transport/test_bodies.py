@@ -23,7 +23,7 @@ def health(sandbox: Sandbox, client_of: ClientMaker) -> HttpClient:
 
 
 @pytest.mark.parametrize("variant", ["chunked", "content_length"])
-def test_a_body_is_read_only_so_far(variant: str, sandbox: Sandbox, client_of: ClientMaker) -> None:
+def test_body_size_is_limited(variant: str, sandbox: Sandbox, client_of: ClientMaker) -> None:
     sandbox.add_fault(Fault("huge_body", variant=variant, size=200_000_000))
     # A busy machine may take a while for 16 MiB.
     client = client_of(f"{sandbox.url}/testgen/api/v1", token=well_known.TESTGEN_TOKEN, max_retries=0)
@@ -31,7 +31,7 @@ def test_a_body_is_read_only_so_far(variant: str, sandbox: Sandbox, client_of: C
         client.get(["health"])
 
 
-def test_a_body_that_comes_in_drops_is_not_waited_for(sandbox: Sandbox, health: HttpClient) -> None:
+def test_slow_body_times_out(sandbox: Sandbox, health: HttpClient) -> None:
     # Each drop resets the socket's own timeout.
     sandbox.add_fault(Fault("slow_body", seconds=5))
     begun = time.monotonic()
@@ -43,13 +43,13 @@ def test_a_body_that_comes_in_drops_is_not_waited_for(sandbox: Sandbox, health: 
 @pytest.mark.parametrize(
     ("variant", "kind"), [("short_body", UnexpectedResponseError), ("early_close", ConnectionFailedError)]
 )
-def test_half_a_body_is_no_answer(variant: str, kind: type[VendorError], sandbox: Sandbox, health: HttpClient) -> None:
+def test_truncated_body_raises(variant: str, kind: type[VendorError], sandbox: Sandbox, health: HttpClient) -> None:
     sandbox.add_fault(Fault("truncated", variant=variant))
     with pytest.raises(kind):
         health.get(["health"])
 
 
-def test_html_is_quoted_by_its_beginning(sandbox: Sandbox, health: HttpClient) -> None:
+def test_html_excerpt_is_in_the_error(sandbox: Sandbox, health: HttpClient) -> None:
     sandbox.add_fault(Fault("html", status=200))
     with pytest.raises(UnexpectedResponseError, match=r"HTML instead of JSON: '<!DOCTYPE html>.*Sign in") as raised:
         health.get(["health"])
@@ -58,7 +58,7 @@ def test_html_is_quoted_by_its_beginning(sandbox: Sandbox, health: HttpClient) -
 
 
 @pytest.mark.parametrize("beginning", ["<html>", " \n\t<!DOCTYPE HTML>", "<HTML lang=en>"])
-def test_html_is_known_by_its_beginning(beginning: str, origin: Origin, client: HttpClient) -> None:
+def test_html_is_recognized_by_its_first_characters(beginning: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, f"{beginning} hello")]
     with pytest.raises(UnexpectedResponseError, match="the server sent HTML"):
         client.get(["x"])
@@ -78,7 +78,7 @@ def test_html_is_known_by_its_beginning(beginning: str, origin: Origin, client: 
         ("9" * 5000, "text that is not JSON"),
     ],
 )
-def test_what_is_not_json_is_said_to_be_so(body: str | bytes, says: str, origin: Origin, client: HttpClient) -> None:
+def test_non_json_body_is_reported(body: str | bytes, says: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, body)]
     with pytest.raises(UnexpectedResponseError) as raised:
         client.get(["x"])
@@ -88,7 +88,7 @@ def test_what_is_not_json_is_said_to_be_so(body: str | bytes, says: str, origin:
 
 
 @pytest.mark.parametrize("depth", [200, 400, 600, 900, 3000])
-def test_json_of_any_depth_is_an_answer_or_an_error(depth: int, origin: Origin, client: HttpClient) -> None:
+def test_deeply_nested_json_raises_unexpected_response(depth: int, origin: Origin, client: HttpClient) -> None:
     class Status(BaseModel):
         status: str
 
@@ -98,50 +98,52 @@ def test_json_of_any_depth_is_an_answer_or_an_error(depth: int, origin: Origin, 
 
 
 @pytest.mark.parametrize("depth", [400, 900])
-def test_an_error_of_any_depth_is_an_error(depth: int, origin: Origin, client: HttpClient) -> None:
+def test_deeply_nested_error_body_raises_the_error_of_its_status(
+    depth: int, origin: Origin, client: HttpClient
+) -> None:
     origin.replies = [Reply(400, f'{{"message": {"[" * depth}{"]" * depth}}}')]
     with pytest.raises(VendorError, match="400"):
         client.get(["x"])
 
 
-def test_nan_does_not_spoil_the_rest_of_an_answer(origin: Origin, client: HttpClient) -> None:
+def test_nan_does_not_affect_other_fields(origin: Origin, client: HttpClient) -> None:
     # Not JSON by the standard, but written by many servers.
     origin.replies = [Reply(200, '{"status": "completed", "score": NaN}')]
     assert client.get(["x"]).json["status"] == "completed"
 
 
 @pytest.mark.parametrize("body", [b'\xef\xbb\xbf{"a": 1}', '{"a": 1}'.encode("utf-16"), b' {"a": 1}\r\n'])
-def test_json_in_another_encoding_is_read(body: bytes, origin: Origin, client: HttpClient) -> None:
+def test_json_in_other_encodings_is_parsed(body: bytes, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, body)]
     assert client.get(["x"]).json == {"a": 1}
 
 
 class TestCompression:
-    def test_is_undone(self, origin: Origin, client: HttpClient) -> None:
+    def test_is_decoded(self, origin: Origin, client: HttpClient) -> None:
         origin.replies = [Reply(200, gzip.compress(b'{"a": 1}'), {"Content-Encoding": "gzip"})]
         assert client.get(["x"]).json == {"a": 1}
 
-    def test_does_not_get_around_the_limit(self, origin: Origin, client: HttpClient) -> None:
+    def test_does_not_bypass_the_size_limit(self, origin: Origin, client: HttpClient) -> None:
         bomb = gzip.compress(b"[" + b" " * (4 * MAX_BODY) + b"]", compresslevel=1)
         assert len(bomb) < MAX_BODY / 10
         origin.replies = [Reply(200, bomb, {"Content-Encoding": "gzip"})]
         with pytest.raises(UnexpectedResponseError, match="more than 16 MiB"):
             client.get(["x"])
 
-    def test_that_is_none_is_an_error(self, origin: Origin, client_of: ClientMaker) -> None:
+    def test_invalid_gzip_raises(self, origin: Origin, client_of: ClientMaker) -> None:
         origin.replies = [Reply(200, b'{"a": 1}', {"Content-Encoding": "gzip"})]
         with pytest.raises(VendorError):
             client_of(origin.url, max_retries=0).get(["x"])
 
 
-def test_an_error_without_end_is_still_an_error_of_its_status(origin: Origin, client_of: ClientMaker) -> None:
+def test_endless_error_body_raises_the_error_of_its_status(origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [huge(502, MAX_BODY + 1_000_000)]
     with pytest.raises(VendorError) as raised:
         client_of(origin.url, max_retries=0).get(["x"])
     assert raised.value.status == 502
 
 
-def test_a_redirects_body_is_not_read(origin: Origin, client: HttpClient) -> None:
+def test_redirect_body_is_not_read(origin: Origin, client: HttpClient) -> None:
     def endless(handler: object) -> None:
         huge(302, MAX_BODY * 20)(Relocated(handler))
 
@@ -168,7 +170,7 @@ class Relocated:
         self.handler.end_headers()
 
 
-def test_a_quotation_is_one_short_line() -> None:
+def test_excerpt_is_one_short_line() -> None:
     assert excerpt("a\n\n b\t c") == "a b c"
     assert len(excerpt("x" * 10_000)) == 301
     assert excerpt("x" * 300) == "x" * 300
@@ -182,7 +184,7 @@ class Job(BaseModel):
 @pytest.mark.parametrize(
     "body", [{"id": "1"}, {"id": "1", "status": None}, {"id": 1, "status": "x"}, [], None, "ok", 5]
 )
-def test_an_answer_of_another_shape_names_the_fields_and_is_quoted(
+def test_validation_error_names_the_fields_and_quotes_the_response(
     body: object, origin: Origin, client: HttpClient
 ) -> None:
     origin.replies = [Reply(200, json.dumps(body))]
@@ -194,7 +196,7 @@ def test_an_answer_of_another_shape_names_the_fields_and_is_quoted(
         assert "status: " in str(raised.value) or "id: " in str(raised.value)
 
 
-def test_what_an_answer_looks_like_is_worked_out_once(origin: Origin, client: HttpClient) -> None:
+def test_deferred_response_model_is_built_once(origin: Origin, client: HttpClient) -> None:
     class Deferred(BaseModel):
         model_config = ConfigDict(defer_build=True)
 

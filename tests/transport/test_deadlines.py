@@ -45,7 +45,7 @@ SLOW_ANSWERS = [
 
 @pytest.mark.fixes("6.14")
 @pytest.mark.parametrize("script", SLOW_ANSWERS)
-def test_of_a_server(script: Script, client_of: ClientMaker) -> None:
+def test_slow_server_times_out(script: Script, client_of: ClientMaker) -> None:
     with listening(script) as port:
         error = ends_soon(client_of(f"http://127.0.0.1:{port}", **TIMEOUTS))
     assert error.may_have_been_accepted
@@ -56,7 +56,7 @@ def test_of_a_server(script: Script, client_of: ClientMaker) -> None:
     "script",
     [pytest.param(*one.values, id=one.id, marks=FIXES if "100" not in str(one.id) else ()) for one in SLOW_ANSWERS[:4]],
 )
-def test_of_a_proxy_that_is_asked_for_a_tunnel(
+def test_slow_tunneling_proxy_times_out(
     script: Script, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with listening(script) as port:
@@ -66,7 +66,7 @@ def test_of_a_proxy_that_is_asked_for_a_tunnel(
 
 
 @pytest.mark.fixes("6.14")
-def test_of_a_proxy_that_passes_on_plain_requests(client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_forwarding_proxy_times_out(client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(dripping(b"X-Still-Here: yes\r\n", STATUS)) as port:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
         error = ends_soon(client_of("http://api.example.com", allow_plain_http=True, **TIMEOUTS))
@@ -74,7 +74,7 @@ def test_of_a_proxy_that_passes_on_plain_requests(client_of: ClientMaker, monkey
 
 
 @pytest.mark.fixes("6.14")
-def test_of_a_handshake(client_of: ClientMaker) -> None:
+def test_slow_tls_handshake_times_out(client_of: ClientMaker) -> None:
     def script(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")  # a record that is long in coming
@@ -88,7 +88,7 @@ def test_of_a_handshake(client_of: ClientMaker) -> None:
 
 
 @pytest.mark.fixes("6.14")
-def test_of_a_server_with_tls(client_of: ClientMaker, tmp_path: Path) -> None:
+def test_slow_tls_server_times_out(client_of: ClientMaker, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context: ssl.SSLContext = authority.issue("server")
 
@@ -102,7 +102,7 @@ def test_of_a_server_with_tls(client_of: ClientMaker, tmp_path: Path) -> None:
 
 
 @pytest.mark.fixes("6.14")
-def test_a_call_that_is_repeated_ends_too(client_of: ClientMaker) -> None:
+def test_retried_call_times_out(client_of: ClientMaker) -> None:
     with listening(dripping(b"X-Still-Here: yes\r\n", STATUS)) as port:
         client = client_of(f"http://127.0.0.1:{port}", **TIMEOUTS)
         began = time.monotonic()
@@ -111,7 +111,7 @@ def test_a_call_that_is_repeated_ends_too(client_of: ClientMaker) -> None:
         assert time.monotonic() - began < SOON
 
 
-def test_a_body_has_as_long_as_the_headers_had(client_of: ClientMaker) -> None:
+def test_body_and_headers_have_separate_timeouts(client_of: ClientMaker) -> None:
     """An answer that is slow, but not too slow, in both parts arrives; and the connection serves the next call."""
 
     def script(connection: socket.socket) -> None:
@@ -128,7 +128,7 @@ def test_a_body_has_as_long_as_the_headers_had(client_of: ClientMaker) -> None:
         assert client.get(["x"]).json == {}
 
 
-def test_a_large_answer_arrives_whole(client_of: ClientMaker, tmp_path: Path) -> None:
+def test_large_response_is_read_completely(client_of: ClientMaker, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     body = b'"' + b"x" * 3_000_000 + b'"'
     for coding in (b"Content-Length: %d\r\n\r\n%s" % (len(body), body), b"Connection: close\r\n\r\n" + body):
@@ -138,7 +138,7 @@ def test_a_large_answer_arrives_whole(client_of: ClientMaker, tmp_path: Path) ->
             assert len(client.get(["x"]).json) == 3_000_000
 
 
-def test_early_hints_and_a_late_100_are_no_answer(client_of: ClientMaker) -> None:
+def test_early_hints_and_late_100_responses_are_skipped(client_of: ClientMaker) -> None:
     def script(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + STATUS + b"Content-Length: 2\r\n\r\n{}")
@@ -155,7 +155,7 @@ def test_early_hints_and_a_late_100_are_no_answer(client_of: ClientMaker) -> Non
     ],
 )
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
-def test_no_proxy_is_asked_for_loopback(
+def test_loopback_requests_bypass_the_proxy(
     variable: str, host: str, origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would get the token in clear. That nothing may listen there is another matter."""
@@ -165,7 +165,7 @@ def test_no_proxy_is_asked_for_loopback(
     assert origin.seen == []
 
 
-def test_other_hosts_are_reached_through_the_proxy_as_ever(
+def test_other_hosts_are_reached_through_the_proxy(
     origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", origin.url)
@@ -175,7 +175,7 @@ def test_other_hosts_are_reached_through_the_proxy_as_ever(
 
 @pytest.mark.fixes("6.14")
 @pytest.mark.parametrize(("status", "body"), [(200, ""), (202, ""), (202, " \r\n"), (204, "")])
-def test_a_success_without_a_body_is_one_where_the_caller_says_so(
+def test_empty_body_is_a_success_only_if_the_caller_allows_it(
     status: int, body: str, origin: Origin, client_of: ClientMaker
 ) -> None:
     origin.replies = [Reply(status, body)]
@@ -185,7 +185,7 @@ def test_a_success_without_a_body_is_one_where_the_caller_says_so(
         client.post(["token"])
 
 
-def test_a_page_is_no_empty_answer(origin: Origin, client_of: ClientMaker) -> None:
+def test_html_page_does_not_count_as_an_empty_body(origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [Reply(200, "<html>Sign in</html>")]
     with pytest.raises(VendorError, match="HTML"):
         client_of(origin.url, max_retries=0).post(["cancel"], may_be_empty=True)

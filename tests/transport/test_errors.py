@@ -37,7 +37,7 @@ def refused(client: HttpClient) -> VendorError:
 
 @pytest.mark.parametrize("status", KINDS)
 @pytest.mark.covers("amperity.error.405", "testgen.error.400", "testgen.error.405")
-def test_the_class_for_a_status(status: int, origin: Origin, client: HttpClient) -> None:
+def test_status_determines_the_error_class(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status, {"message": "no"})]
     error = refused(client)
     assert type(error) is KINDS[status]
@@ -45,7 +45,7 @@ def test_the_class_for_a_status(status: int, origin: Origin, client: HttpClient)
     assert error.is_permanent is (status in PERMANENT)
 
 
-def test_all_that_is_known_is_in_it(origin: Origin, client: HttpClient) -> None:
+def test_error_contains_all_known_details(origin: Origin, client: HttpClient) -> None:
     body = {"code": "E7", "message": "the thing\nis locked."}
     origin.replies = [Reply(409, body, {"X-Request-Id": "req-1", "Retry-After": "9"})]
     error = refused(client)
@@ -59,7 +59,7 @@ def test_all_that_is_known_is_in_it(origin: Origin, client: HttpClient) -> None:
     assert str(error) == "Acme POST /things/7 returned 409 [E7]: the thing is locked (request id req-1)."
 
 
-def test_a_cure_is_in_the_message(origin: Origin, client: HttpClient) -> None:
+def test_hint_is_in_the_message(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(401, {"message": "bad token"})]
     error = refused(client)
     assert error.hint
@@ -81,14 +81,14 @@ def test_a_cure_is_in_the_message(origin: Origin, client: HttpClient) -> None:
         ("{", "text that is not JSON: '{'"),
     ],
 )
-def test_an_error_without_a_message_is_quoted(body: str, detail: str, origin: Origin, client: HttpClient) -> None:
+def test_error_body_without_a_message_is_quoted(body: str, detail: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(404, body)]
     assert refused(client).detail in (detail, body)
 
 
 @pytest.mark.parametrize("value", [7, 1.5, True, ["a"], {"a": "b"}, {}, []])
 @pytest.mark.parametrize("field", ["code", "message"])
-def test_an_error_whose_parts_are_no_texts_is_still_an_error(
+def test_error_fields_of_other_types_are_tolerated(
     field: str, value: object, origin: Origin, client: HttpClient
 ) -> None:
     # Each vendor's reader passes on what it finds.
@@ -97,13 +97,13 @@ def test_an_error_whose_parts_are_no_texts_is_still_an_error(
 
 
 @pytest.mark.covers("amperity.error.405", "testgen.error.405")
-def test_an_unknown_status_is_an_error_too(origin: Origin, client: HttpClient) -> None:
+def test_unknown_status_code_raises(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(499, "")]
     assert "499" in str(refused(client))
 
 
 @pytest.mark.parametrize("field", ["code", "message"])
-def test_a_part_of_an_error_fits_on_one_line(field: str, origin: Origin, client: HttpClient) -> None:
+def test_error_fields_are_shortened_to_one_line(field: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(400, {field: "a\nb" + "x" * 100_000}, {"X-Request-Id": "r" * 10_000})]
     said = str(refused(client))
     assert "a b" in said
@@ -111,7 +111,7 @@ def test_a_part_of_an_error_fits_on_one_line(field: str, origin: Origin, client:
     assert len(said) < 1200
 
 
-def test_a_call_without_an_answer_has_no_status(client_of: ClientMaker) -> None:
+def test_error_without_a_response_has_no_status(client_of: ClientMaker) -> None:
     error = refused(client_of("http://127.0.0.1:1"))
     assert isinstance(error, errors.ConnectionFailedError)
     assert error.status is None
@@ -119,7 +119,7 @@ def test_a_call_without_an_answer_has_no_status(client_of: ClientMaker) -> None:
     assert "POST /things/7" in str(error)
 
 
-def test_every_error_is_a_vendor_error_and_one_of_a_kind() -> None:
+def test_every_error_class_is_a_direct_subclass_of_vendor_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, VendorError)]
     assert len(kinds) == 10
     assert all(kind.__bases__ == (VendorError,) for kind in kinds if kind is not VendorError)

@@ -34,13 +34,13 @@ def free_port() -> int:
 class TestNothingWasSent:
     """The connection never opened."""
 
-    def test_refused(self, client_of: ClientMaker) -> None:
+    def test_connection_refused(self, client_of: ClientMaker) -> None:
         error = start(client_of(f"http://127.0.0.1:{free_port()}"))
         assert isinstance(error, ConnectionFailedError)
         assert "refused" in str(error)
         assert not error.may_have_been_accepted
 
-    def test_no_such_host(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unknown_host(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
         def unknown(*_: object, **__: object) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -50,7 +50,7 @@ class TestNothingWasSent:
         assert "Name or service not known" in str(error)
         assert not error.may_have_been_accepted
 
-    def test_no_connection_in_time(self, client_of: ClientMaker) -> None:
+    def test_connection_timed_out(self, client_of: ClientMaker) -> None:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(0)
@@ -67,13 +67,13 @@ class TestNothingWasSent:
         assert f"could not connect to 127.0.0.1:{port} within 0.1 s" in str(error)
         assert not error.may_have_been_accepted
 
-    def test_the_proxy_is_not_there(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_proxy_is_unreachable(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
         error = start(client_of("https://api.example.com"))
         assert "proxy" in str(error)
         assert not error.may_have_been_accepted
 
-    def test_the_proxy_refuses_the_tunnel(
+    def test_proxy_rejects_the_tunnel(
         self, origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         origin.replies = [Reply(407)]
@@ -83,14 +83,14 @@ class TestNothingWasSent:
         assert not error.may_have_been_accepted
         assert [(seen.method, seen.path) for seen in origin.seen] == [("CONNECT", "api.example.com:443")]
 
-    def test_the_proxys_address_is_no_address(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_proxy_url_is_invalid(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HTTPS_PROXY", "http://")
         assert not start(client_of("https://api.example.com")).may_have_been_accepted
 
     @pytest.mark.parametrize(
         "base_url", ["https://api..example.com", f"https://{'a' * 64}.example.com", "http://127.0.0.1:0"]
     )
-    def test_the_address_cannot_be(self, base_url: str, client_of: ClientMaker) -> None:
+    def test_base_url_is_invalid(self, base_url: str, client_of: ClientMaker) -> None:
         with pytest.raises(VendorError) as raised:
             client_of(base_url).post_once(["start"])
         assert not raised.value.may_have_been_accepted
@@ -126,13 +126,13 @@ def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 class TestTls:
-    def test_a_certificate_is_verified_before_anything_is_sent(self, untrusted: str, client_of: ClientMaker) -> None:
+    def test_certificate_is_verified_before_sending(self, untrusted: str, client_of: ClientMaker) -> None:
         error = start(client_of(untrusted))
         assert isinstance(error, ConnectionFailedError)
         assert "CERTIFICATE_VERIFY_FAILED" in str(error)
         assert not error.may_have_been_accepted
 
-    def test_https_at_a_port_that_speaks_http(self, origin: Origin, client_of: ClientMaker) -> None:
+    def test_https_to_a_plain_http_port_sends_nothing(self, origin: Origin, client_of: ClientMaker) -> None:
         error = start(client_of(origin.url.replace("http:", "https:")))
         assert isinstance(error, ConnectionFailedError)
         assert "TLS" in str(error)
@@ -173,7 +173,7 @@ def answered(status: int, *, html: bool = False) -> Reply:
         pytest.param(Reply(307, headers={"Location": "https://login.example.com/"}), False, id="307 elsewhere"),
     ],
 )
-def test_whether_a_start_may_have_been_accepted(
+def test_response_determines_whether_a_start_may_have_been_accepted(
     answer: Script, accepted: bool, origin: Origin, client_of: ClientMaker
 ) -> None:
     origin.replies = [answer]
@@ -182,7 +182,9 @@ def test_whether_a_start_may_have_been_accepted(
     assert len(origin.seen) == 1
 
 
-def test_a_success_in_another_shape_may_have_been_accepted(origin: Origin, client: HttpClient) -> None:
+def test_success_response_without_the_expected_fields_may_have_been_accepted(
+    origin: Origin, client: HttpClient
+) -> None:
     from pydantic import BaseModel
 
     class Started(BaseModel):
@@ -197,9 +199,7 @@ def test_a_success_in_another_shape_may_have_been_accepted(origin: Origin, clien
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_an_error_without_end_is_treated_like_any_of_its_status(
-    accepted: bool, origin: Origin, client_of: ClientMaker
-) -> None:
+def test_endless_error_body_is_handled_by_its_status(accepted: bool, origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [huge(502 if accepted else 429, TOO_MUCH), Reply(200, {"runId": "second"})]
     client = client_of(origin.url)
     once = client.retrying(repeatable=False)

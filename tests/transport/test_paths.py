@@ -39,16 +39,14 @@ ENCODED = {
 
 
 @pytest.mark.parametrize("an_id", ENCODED)
-def test_an_id_arrives_as_one_encoded_part(an_id: str, origin: Origin, client: HttpClient) -> None:
+def test_id_is_sent_as_one_encoded_segment(an_id: str, origin: Origin, client: HttpClient) -> None:
     client.get(["sources", an_id, "start"])
     client.post_once(["sources", an_id, "start"])
     assert [seen.path for seen in origin.seen] == [f"/sources/{ENCODED[an_id]}/start"] * 2
 
 
 @pytest.mark.parametrize("an_id", REFUSED)
-def test_an_id_that_cannot_be_encoded_is_refused_before_anything_is_sent(
-    an_id: str, origin: Origin, client: HttpClient
-) -> None:
+def test_unencodable_id_is_rejected_before_sending(an_id: str, origin: Origin, client: HttpClient) -> None:
     for send in (client.get, client.post, client.post_once):
         with pytest.raises(InvalidRequestError, match="nothing was sent") as raised:
             send(["sources", an_id, "start"])
@@ -61,7 +59,7 @@ def test_an_id_that_cannot_be_encoded_is_refused_before_anything_is_sent(
 @example("%2e%2e%2f")
 @example("..;/")
 @example("\x7f")
-def test_no_id_reaches_another_endpoint(an_id: str) -> None:
+def test_ids_never_reach_another_endpoint(an_id: str) -> None:
     try:
         path = join_path(["sources", an_id, "start"], vendor="Acme", method="GET")
     except InvalidRequestError:
@@ -71,6 +69,6 @@ def test_no_id_reaches_another_endpoint(an_id: str) -> None:
     assert [unquote(part) for part in sent.path_url.split("/")] == ["", "v2", "sources", an_id, "start"]
 
 
-def test_parameters_are_encoded_too(origin: Origin, client: HttpClient) -> None:
+def test_query_parameters_are_encoded(origin: Origin, client: HttpClient) -> None:
     client.get(["x"], params={"a": "1&b=2", "c": 3})
     assert origin.seen[0].path == "/x?a=1%26b%3D2&c=3"

@@ -12,7 +12,7 @@ STATUSES = [301, 302, 303, 307, 308]
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("method", ["GET", "POST", "POST once"])
-def test_no_credential_reaches_another_origin(
+def test_credentials_never_reach_another_origin(
     status: int, method: str, origin: Origin, other_origin: Origin, client: HttpClient
 ) -> None:
     origin.replies = [Reply(status, headers={"Location": f"{other_origin.url}/collect"})]
@@ -37,7 +37,9 @@ def test_no_credential_reaches_another_origin(
         "file:///etc/hostname",
     ],
 )
-def test_what_counts_as_another_origin(location: str, origin: Origin, other_origin: Origin, client: HttpClient) -> None:
+def test_redirects_to_other_origins_are_recognized(
+    location: str, origin: Origin, other_origin: Origin, client: HttpClient
+) -> None:
     target = location.format(own=origin.port, other=other_origin.port)
     origin.replies = [Reply(302, headers={"Location": target}), Reply(404)]
     with pytest.raises(VendorError):
@@ -49,19 +51,19 @@ def test_what_counts_as_another_origin(location: str, origin: Origin, other_orig
     "location",
     ["http://[", "http://127.0.0.1:port/", "http://127.0.0.1:99999/", "http://", "//", "?", "http://[::1]x/", "\x01"],
 )
-def test_no_redirect_can_do_harm(location: str, origin: Origin, client: HttpClient) -> None:
+def test_malformed_redirects_raise_vendor_errors(location: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(302, headers={"Location": location})]
     with pytest.raises(VendorError):
         client.get(["x"])
 
 
-def test_an_origin_that_spells_itself_otherwise_is_the_same(origin: Origin, client_of: ClientMaker) -> None:
+def test_origin_comparison_ignores_case(origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [Reply(307, headers={"Location": f"HTTP://LocalHost:{origin.port}/y"}), Reply(200, {"ok": 1})]
     assert client_of(f"http://localhost:{origin.port}").get(["x"]).json == {"ok": 1}
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_read_follows_within_the_origin(status: int, origin: Origin, client: HttpClient) -> None:
+def test_get_follows_redirects_within_the_origin(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status, headers={"Location": "/y?page=2"}), Reply(200, {"ok": 1})]
     assert client.get(["x"]).json == {"ok": 1}
     assert [seen.path for seen in origin.seen] == ["/x", "/y?page=2"]
@@ -69,28 +71,28 @@ def test_a_read_follows_within_the_origin(status: int, origin: Origin, client: H
 
 
 @pytest.mark.parametrize("status", [307, 308])
-def test_a_post_follows_where_it_stays_a_post(status: int, origin: Origin, client: HttpClient) -> None:
+def test_post_follows_redirects_that_keep_the_method(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status, headers={"Location": f"{origin.url}/x"}), Reply(200, {"runId": "r"})]
     assert client.post_once(["x", "y"], json={"a": 1}).json == {"runId": "r"}
     assert [(seen.method, seen.body) for seen in origin.seen] == [("POST", b'{"a": 1}')] * 2
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_post_does_not_become_a_get(status: int, origin: Origin, client: HttpClient) -> None:
+def test_post_never_becomes_a_get(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status, headers={"Location": "/login"}), Reply(200, {"runId": "r"})]
     with pytest.raises(UnexpectedResponseError):
         client.post_once(["x"], json={})
     assert len(origin.seen) == 1
 
 
-def test_a_circle_ends(origin: Origin, client: HttpClient) -> None:
+def test_redirect_loop_raises(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(307, headers={"Location": "/x"})]
     with pytest.raises(UnexpectedResponseError, match="redirects too many times"):
         client.get(["x"])
     assert len(origin.seen) == 1 + MAX_REDIRECTS
 
 
-def test_not_modified_is_no_success(origin: Origin, client: HttpClient) -> None:
+def test_not_modified_raises(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(304, "")]
     with pytest.raises(VendorError, match="304"):
         client.get(["x"])

@@ -25,14 +25,14 @@ NOT_RETRIED = [400, 401, 402, 403, 404, 405, 406, 409, 410, 413, 415, 418, 422, 
 
 @pytest.mark.parametrize("status", RETRIED)
 @pytest.mark.covers("rudderstack.error.500", "amperity.error.429", "segmentflow.error.429", "prophecy.error.429")
-def test_a_read_is_sent_again_after(status: int, origin: Origin, client: HttpClient) -> None:
+def test_get_is_retried_after_status(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status), Reply(status), Reply(200, {"ok": 1})]
     assert client.get(["x"]).json == {"ok": 1}
     assert len(origin.seen) == 3
 
 
 @pytest.mark.parametrize("status", NOT_RETRIED)
-def test_a_read_is_not_sent_again_after(status: int, origin: Origin, client: HttpClient) -> None:
+def test_get_is_not_retried_after_status(status: int, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(status)]
     with pytest.raises(VendorError):
         client.get(["x"])
@@ -40,21 +40,19 @@ def test_a_read_is_not_sent_again_after(status: int, origin: Origin, client: Htt
 
 
 @pytest.mark.parametrize("failure", [hang_up, cut_off(), cut_off(503), silent])
-def test_a_read_is_sent_again_after_a_broken_connection(
-    failure: object, origin: Origin, client_of: ClientMaker
-) -> None:
+def test_get_is_retried_after_a_broken_connection(failure: object, origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [failure, Reply(200, {"ok": 1})]  # type: ignore[list-item]
     assert client_of(origin.url, request_timeout=0.2).get(["x"]).json == {"ok": 1}
 
 
-def test_a_cancel_is_sent_again_too(origin: Origin, client: HttpClient) -> None:
+def test_cancel_is_retried(origin: Origin, client: HttpClient) -> None:
     origin.replies = [hang_up, Reply(503), Reply(200)]
     client.post(["jobs", "1", "cancel"])
     assert [seen.method for seen in origin.seen] == ["POST"] * 3
 
 
 @pytest.mark.parametrize("body", ["<html>hello</html>", "OK", ""])
-def test_a_page_instead_of_json_is_not_asked_for_again(body: str, origin: Origin, client: HttpClient) -> None:
+def test_non_json_response_is_not_retried(body: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, body)]
     with pytest.raises(UnexpectedResponseError):
         client.get(["x"])
@@ -62,34 +60,36 @@ def test_a_page_instead_of_json_is_not_asked_for_again(body: str, origin: Origin
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 4])
-def test_it_gives_up_after_max_retries(max_retries: int, origin: Origin, client_of: ClientMaker) -> None:
+def test_retries_stop_after_max_retries(max_retries: int, origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [Reply(503)]
     with pytest.raises(ServerError):
         client_of(origin.url, max_retries=max_retries).get(["x"])
     assert len(origin.seen) == 1 + max_retries
 
 
-def test_the_last_error_is_the_one_that_is_raised(origin: Origin, client_of: ClientMaker) -> None:
+def test_last_error_is_raised(origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [hang_up, Reply(503), Reply(429, {"message": "slow down"})]
     with pytest.raises(RateLimitedError, match="slow down"):
         client_of(origin.url, max_retries=2).get(["x"])
 
 
-def test_no_try_begins_after_the_overall_deadline(origin: Origin, client_of: ClientMaker, clock: InstantClock) -> None:
+def test_retries_stop_at_the_overall_deadline(origin: Origin, client_of: ClientMaker, clock: InstantClock) -> None:
     origin.replies = [Reply(503)]
     with pytest.raises(ServerError):
         client_of(origin.url, max_retries=10_000, overall_timeout=60).get(["x"])
     assert 60 - MAX_DELAY <= sum(clock.pauses) <= 60
 
 
-def test_a_pause_beyond_the_deadline_is_not_begun(origin: Origin, client_of: ClientMaker, clock: InstantClock) -> None:
+def test_pause_that_would_exceed_the_deadline_is_skipped(
+    origin: Origin, client_of: ClientMaker, clock: InstantClock
+) -> None:
     origin.replies = [Reply(503, headers={"Retry-After": "100"})]
     with pytest.raises(ServerError):
         client_of(origin.url, overall_timeout=60).get(["x"])
     assert clock.pauses == []
 
 
-def test_pauses_grow_within_their_bounds(origin: Origin, client_of: ClientMaker, clock: InstantClock) -> None:
+def test_pauses_grow_within_bounds(origin: Origin, client_of: ClientMaker, clock: InstantClock) -> None:
     origin.replies = [Reply(503)]
     for _ in range(3):
         with pytest.raises(ServerError):
@@ -137,7 +137,7 @@ def test_pauses_are_jittered(origin: Origin, client_of: ClientMaker, clock: Inst
     "segmentflow.rule.retry-after",
     "prophecy.rule.rate-limits",
 )
-def test_what_a_retry_after_header_asks_for(header: str | None, seconds: float | None) -> None:
+def test_retry_after_header_is_parsed(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, now=1_000_000) == seconds
 
 
@@ -145,14 +145,14 @@ def test_what_a_retry_after_header_asks_for(header: str | None, seconds: float |
 @given(st.text() | st.datetimes().map(format_datetime))
 @example("Wed, 21 Oct 2015 07:28:00 -9999999999")
 @example("9" * 5000)
-def test_no_retry_after_header_can_do_harm(header: str) -> None:
+def test_retry_after_values_are_bounded(header: str) -> None:
     seconds = retry_after_seconds(header, now=1_000_000)
     assert seconds is None or 0 <= seconds <= MAX_RETRY_AFTER
 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("asked", ["20", "date"])
-def test_the_server_is_given_the_time_that_it_asks_for(
+def test_retry_after_header_sets_the_pause(
     status: int, asked: str, origin: Origin, client: HttpClient, clock: InstantClock
 ) -> None:
     header = formatdate(clock.wall() + 20, usegmt=True) if asked == "date" else asked
@@ -162,13 +162,13 @@ def test_the_server_is_given_the_time_that_it_asks_for(
     assert 18.5 <= pause <= 20
 
 
-def test_a_wish_for_no_pause_at_all_is_not_granted(origin: Origin, client: HttpClient, clock: InstantClock) -> None:
+def test_retry_after_zero_still_pauses(origin: Origin, client: HttpClient, clock: InstantClock) -> None:
     origin.replies = [Reply(429, headers={"Retry-After": "0"}), Reply()]
     client.get(["x"])
     assert clock.pauses[0] >= FIRST_DELAY / 2
 
 
-def test_a_nonsensical_retry_after_is_as_good_as_none(origin: Origin, client: HttpClient, clock: InstantClock) -> None:
+def test_invalid_retry_after_is_ignored(origin: Origin, client: HttpClient, clock: InstantClock) -> None:
     origin.replies = [Reply(429, headers={"Retry-After": "when I am back"}), Reply()]
     client.get(["x"])
     assert clock.pauses[0] <= 2 * FIRST_DELAY
@@ -179,14 +179,14 @@ class TestAStart:
 
     @pytest.mark.parametrize("status", [*RETRIED, *NOT_RETRIED])
     @pytest.mark.covers("rudderstack.rule.idempotency-key", "prophecy.error.429")
-    def test_is_sent_once_by_itself(self, status: int, origin: Origin, client: HttpClient) -> None:
+    def test_is_not_retried_after_status(self, status: int, origin: Origin, client: HttpClient) -> None:
         origin.replies = [Reply(status)]
         with pytest.raises(VendorError):
             client.post_once(["start"], json={})
         assert len(origin.seen) == 1
 
     @pytest.mark.parametrize("failure", [hang_up, cut_off(), cut_off(503), silent])
-    def test_is_sent_once_over_a_broken_connection(
+    def test_is_not_retried_after_a_broken_connection(
         self, failure: object, origin: Origin, client_of: ClientMaker
     ) -> None:
         origin.replies = [failure]  # type: ignore[list-item]
@@ -196,7 +196,7 @@ class TestAStart:
 
     @pytest.mark.parametrize(("status", "sent"), [(429, 3), (503, 1), (500, 1), (408, 1), (409, 1), (422, 1)])
     @pytest.mark.covers("segmentflow.error.429", "start.429")
-    def test_that_cannot_have_been_accepted_may_be_sent_again(
+    def test_is_retried_if_it_cannot_have_been_accepted(
         self, status: int, sent: int, origin: Origin, client_of: ClientMaker
     ) -> None:
         origin.replies = [Reply(status)]
@@ -205,12 +205,12 @@ class TestAStart:
             client.retrying(repeatable=False)(client.post_once, ["start"], json={})
         assert len(origin.seen) == sent
 
-    def test_with_an_idempotency_key_may_be_sent_again(self, origin: Origin, client: HttpClient) -> None:
+    def test_is_retried_with_an_idempotency_key(self, origin: Origin, client: HttpClient) -> None:
         origin.replies = [hang_up, Reply(503), Reply(200, {"runId": "r"})]
         client.retrying(repeatable=True)(client.post_once, ["start"], json={}, headers={"Idempotency-Key": "k"})
         assert [seen.headers["idempotency-key"] for seen in origin.seen] == ["k"] * 3
 
-    def test_goes_over_a_fresh_connection(self, origin: Origin, client: HttpClient) -> None:
+    def test_uses_a_new_connection(self, origin: Origin, client: HttpClient) -> None:
         for _ in range(2):
             client.get(["x"])
         for _ in range(2):
@@ -220,14 +220,14 @@ class TestAStart:
         assert read == read_again == last
         assert len({read, start, start_again}) == 3
 
-    def test_has_a_body_only_if_there_is_something_to_say(self, origin: Origin, client: HttpClient) -> None:
+    def test_has_a_body_only_if_json_is_given(self, origin: Origin, client: HttpClient) -> None:
         client.post_once(["start"])
         client.post_once(["start"], json={"a": 1})
         assert [seen.body for seen in origin.seen] == [b"", b'{"a": 1}']
         assert [seen.headers.get("content-type") for seen in origin.seen] == [None, "application/json"]
 
 
-def test_an_outage_of_a_while_is_lived_through(sandbox: Sandbox, client_of: ClientMaker) -> None:
+def test_retries_outlast_a_short_outage(sandbox: Sandbox, client_of: ClientMaker) -> None:
     sandbox.add_fault(Fault("reset", times=2))
     sandbox.add_fault(Fault("status", status=503, times=2))
     client = client_of(f"{sandbox.url}/testgen/api/v1", token=well_known.TESTGEN_TOKEN)

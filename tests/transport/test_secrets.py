@@ -48,20 +48,20 @@ def refused(client: HttpClient) -> str:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", ["AbCd/EfGh+IjKl==", HARD], ids=["token", "hard"])
-def test_a_secret_is_hidden_in_every_spelling(spelling: str, secret: str) -> None:
+def test_secret_is_redacted_in_every_spelling(spelling: str, secret: str) -> None:
     shown = SPELLINGS[spelling](secret)
     assert Redactor([secret]).clean(f"before {shown} after") == f"before {MASK} after"
 
 
-def test_what_is_too_short_to_be_a_secret_stays() -> None:
+def test_short_secrets_are_not_redacted() -> None:
     assert Redactor(["", None, "abc"]).clean("abcdef") == "abcdef"
 
 
-def test_a_secret_inside_another_leaves_no_rest() -> None:
+def test_longer_secret_is_redacted_before_one_inside_it() -> None:
     assert Redactor(["inner-one", "the-inner-one-too"]).clean("the-inner-one-too") == MASK
 
 
-def test_tokens_that_many_have_followed_cost_no_time_any_more() -> None:
+def test_old_renewed_tokens_are_no_longer_redacted() -> None:
     redactor = Redactor([TOKEN])
     tokens = [f"token-number-{number:04}" for number in range(1000)]
     for token in tokens:
@@ -71,7 +71,7 @@ def test_tokens_that_many_have_followed_cost_no_time_any_more() -> None:
     assert redactor.clean(tokens[0]) == tokens[0]
 
 
-def test_a_decoded_answer_is_cleaned_everywhere() -> None:
+def test_decoded_response_is_redacted_at_every_level() -> None:
     value = {"a": [TOKEN, {"b": f"x{TOKEN}y"}], TOKEN: 1, "n": 5, "z": None}
     cleaned = Redactor([TOKEN]).clean_json(value)
     assert cleaned == {"a": [MASK, {"b": f"x{MASK}y"}], MASK: 1, "n": 5, "z": None}
@@ -94,7 +94,7 @@ ECHOES = {
 
 @pytest.mark.parametrize("place", ECHOES)
 @pytest.mark.parametrize("token", [TOKEN, "AbCd/EfGh+IjKl==", "with\"quotes'and\\slashes"])
-def test_no_echo_gets_into_an_error(place: str, token: str, origin: Origin, client_of: ClientMaker) -> None:
+def test_echoed_token_is_redacted_in_errors(place: str, token: str, origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [ECHOES[place](token)]
     text = refused(client_of(origin.url, token=token))
     # Also as a Python literal, which is how `repr` spells it.
@@ -104,7 +104,7 @@ def test_no_echo_gets_into_an_error(place: str, token: str, origin: Origin, clie
 
 @pytest.mark.parametrize("status", [200, 400, 500])
 @pytest.mark.parametrize("before", [270, 285, 295])
-def test_a_secret_at_the_end_of_a_quotation_leaves_no_beginning(
+def test_secret_cut_off_by_the_excerpt_is_redacted(
     status: int, before: int, origin: Origin, client: HttpClient
 ) -> None:
     origin.replies = [Reply(status, "x" * before + TOKEN)]
@@ -112,7 +112,7 @@ def test_a_secret_at_the_end_of_a_quotation_leaves_no_beginning(
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "…", "\x00"])
-def test_a_token_that_no_header_can_hold_is_told_without_showing_it(
+def test_token_invalid_in_a_header_is_reported_without_the_token(
     end: str, origin: Origin, client_of: ClientMaker
 ) -> None:
     # A token from a file, with the line's end.
@@ -122,7 +122,7 @@ def test_a_token_that_no_header_can_hold_is_told_without_showing_it(
     assert origin.seen == []
 
 
-def test_a_server_that_repeats_our_credentials_is_not_quoted(sandbox: Sandbox, client_of: ClientMaker) -> None:
+def test_echoed_credentials_are_not_quoted(sandbox: Sandbox, client_of: ClientMaker) -> None:
     sandbox.add_fault(Fault("echo_secret"))
     token = well_known.RUDDERSTACK_TOKEN
     text = refused(client_of(f"{sandbox.url}/rudderstack", token=token))
@@ -130,12 +130,14 @@ def test_a_server_that_repeats_our_credentials_is_not_quoted(sandbox: Sandbox, c
     assert token not in text
 
 
-def test_an_answer_that_repeats_our_credentials_is_cleaned(origin: Origin, client: HttpClient) -> None:
+def test_echoed_credentials_in_a_response_are_redacted(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, {"you_sent": [f"Bearer {TOKEN}"]})]
     assert client.get(["x"]).json == {"you_sent": [f"Bearer {MASK}"]}
 
 
-def test_nothing_is_logged_at_any_level(origin: Origin, client: HttpClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_tokens_are_not_logged_at_any_level(
+    origin: Origin, client: HttpClient, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     origin.replies = [Reply(503, {"message": TOKEN}), Reply(200, {"token": TOKEN})]
     client.get(["x"], params={"a": 1})
@@ -143,7 +145,7 @@ def test_nothing_is_logged_at_any_level(origin: Origin, client: HttpClient, capl
 
 
 @pytest.mark.parametrize("thing", ["auth", "redactor", "client", "header auth"])
-def test_no_repr_shows_it(thing: str, origin: Origin, client: HttpClient) -> None:
+def test_reprs_do_not_contain_the_token(thing: str, origin: Origin, client: HttpClient) -> None:
     things = {
         "auth": bearer(TOKEN),
         "redactor": Redactor([TOKEN]),
@@ -154,13 +156,13 @@ def test_no_repr_shows_it(thing: str, origin: Origin, client: HttpClient) -> Non
     assert TOKEN not in str(things[thing])
 
 
-def test_an_answer_meant_to_hold_secrets_keeps_them(origin: Origin, client: HttpClient) -> None:
+def test_keep_secrets_leaves_the_response_unredacted(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, {"access_token": TOKEN})]
     assert client.post(["oauth", "token"], form={}, keep_secrets=True).json == {"access_token": TOKEN}
 
 
 @pytest.mark.parametrize("body", ['{"access_token": "a-brand-new-one", "exp', "token=a-brand-new-one"])
-def test_an_answer_meant_to_hold_secrets_is_not_quoted(body: str, origin: Origin, client: HttpClient) -> None:
+def test_keep_secrets_response_is_not_quoted_in_errors(body: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, body)]
     with pytest.raises(VendorError) as raised:
         client.post(["oauth", "token"], form={}, keep_secrets=True)

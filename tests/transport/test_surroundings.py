@@ -12,7 +12,7 @@ from tests.transport.scripted import Origin, Reply
 
 @pytest.mark.parametrize("where", ["NETRC", "HOME"])
 @pytest.mark.parametrize("entry", ["machine 127.0.0.1", "default"])
-def test_netrc_does_not_replace_our_credentials(
+def test_netrc_does_not_replace_the_credentials(
     where: str, entry: str, tmp_path: Path, origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / ".netrc"
@@ -28,7 +28,7 @@ def test_netrc_does_not_replace_our_credentials(
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_a_proxy_of_the_environment_is_used(
+def test_proxy_from_the_environment_is_used(
     variable: str, origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, origin.url)
@@ -38,7 +38,7 @@ def test_a_proxy_of_the_environment_is_used(
     assert [seen.path for seen in origin.seen] == ["http://api.internal.example/x", "http://api.internal.example/y"]
 
 
-def test_no_proxy_is_heeded(
+def test_no_proxy_variable_is_respected(
     origin: Origin, other_origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", other_origin.url)
@@ -48,7 +48,7 @@ def test_no_proxy_is_heeded(
     assert other_origin.seen == []
 
 
-def test_a_ca_bundle_that_is_not_there_is_told_as_an_error_of_the_call(
+def test_missing_ca_bundle_is_reported_as_an_error_of_the_call(
     client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
@@ -57,7 +57,7 @@ def test_a_ca_bundle_that_is_not_there_is_told_as_an_error_of_the_call(
     assert not raised.value.may_have_been_accepted
 
 
-def test_every_request_says_who_asks(origin: Origin, client_of: ClientMaker) -> None:
+def test_every_request_has_a_user_agent(origin: Origin, client_of: ClientMaker) -> None:
     client = client_of(origin.url)
     client.get(["x"])
     client.post(["x"])
@@ -79,7 +79,7 @@ class TestBaseUrls:
             "http://[::1]:8000",
         ],
     )
-    def test_are_taken(self, url: str) -> None:
+    def test_valid_urls_are_accepted(self, url: str) -> None:
         assert check_base_url(f" {url}/ ", vendor="Acme") == url
 
     @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ class TestBaseUrls:
             "https://exa mple.com",
         ],
     )
-    def test_are_refused(self, url: str) -> None:
+    def test_invalid_urls_are_rejected(self, url: str) -> None:
         with pytest.raises(InvalidRequestError, match=r"base_url|base URL"):
             check_base_url(url, vendor="Acme")
 
@@ -116,22 +116,22 @@ class TestBaseUrls:
             "http://127.0.0.1.example.com",
         ],
     )
-    def test_plain_http_to_another_machine_is_the_users_choice(self, url: str) -> None:
+    def test_plain_http_to_another_machine_needs_allow_plain_http(self, url: str) -> None:
         with pytest.raises(InvalidRequestError, match="allow_plain_http"):
             check_base_url(url, vendor="Acme")
         assert check_base_url(url, vendor="Acme", allow_plain_http=True) == url
 
     @pytest.mark.parametrize("url", ["https://user:hunter22@api.example.com", "ftp://user:hunter22@api.example.com"])
-    def test_a_password_in_one_is_not_repeated(self, url: str) -> None:
+    def test_password_in_a_url_is_not_in_the_error(self, url: str) -> None:
         with pytest.raises(InvalidRequestError) as raised:
             check_base_url(url, vendor="Acme")
         assert "hunter22" not in str(raised.value)
 
-    def test_a_client_refuses_at_once(self, client_of: ClientMaker) -> None:
+    def test_client_rejects_an_invalid_url_immediately(self, client_of: ClientMaker) -> None:
         with pytest.raises(InvalidRequestError):
             client_of("http://api.example.com")
 
-    def test_a_prefix_stays(self, origin: Origin, client_of: ClientMaker) -> None:
+    def test_path_prefix_is_kept(self, origin: Origin, client_of: ClientMaker) -> None:
         origin.replies = [Reply()]
         client_of(f"{origin.url}/tenant/api/").get(["x"])
         assert origin.seen[0].path == "/tenant/api/x"

@@ -57,7 +57,7 @@ def never_came_up(error: VendorError, port: int) -> str:
 @pytest.mark.fixes("6.10")
 class TestNothingWasSent:
     @pytest.mark.covers("start.tls")
-    def test_an_unknown_authority(self, private: int, requests: list[bytes], client_of: ClientMaker) -> None:
+    def test_unknown_certificate_authority(self, private: int, requests: list[bytes], client_of: ClientMaker) -> None:
         said = never_came_up(start(client_of(f"https://127.0.0.1:{private}")), private)
         assert "CERTIFICATE_VERIFY_FAILED" in said
         assert "nothing was sent" in said
@@ -65,7 +65,7 @@ class TestNothingWasSent:
         assert "PEM" in said
         assert not any(requests)
 
-    def test_a_certificate_that_signed_itself(
+    def test_self_signed_certificate(
         self, authority: Authority, client_of: ClientMaker, tmp_path: Path, requests: list[bytes]
     ) -> None:
         alone = Authority(tmp_path)
@@ -75,7 +75,7 @@ class TestNothingWasSent:
             said = never_came_up(start(client_of(f"https://127.0.0.1:{port}")), port)
         assert "`ca_bundle`" in said
 
-    def test_another_hosts_certificate(
+    def test_certificate_of_another_host(
         self, authority: Authority, client_of: ClientMaker, requests: list[bytes]
     ) -> None:
         context = authority.issue("elsewhere", names="DNS:elsewhere.example")
@@ -84,9 +84,7 @@ class TestNothingWasSent:
             said = never_came_up(start(client), port)
         assert "the certificate is for another host" in said.casefold()
 
-    def test_a_certificate_that_has_expired(
-        self, authority: Authority, client_of: ClientMaker, requests: list[bytes]
-    ) -> None:
+    def test_expired_certificate(self, authority: Authority, client_of: ClientMaker, requests: list[bytes]) -> None:
         context = authority.issue("old", days=-1)
         with listening(answering(context, requests)) as port:
             client = client_of(f"https://127.0.0.1:{port}", ca_bundle=str(authority.bundle))
@@ -94,17 +92,17 @@ class TestNothingWasSent:
         assert "Renew the server's certificate" in said
 
     @pytest.mark.covers("start.tls")
-    def test_https_at_a_port_that_speaks_http(self, origin: Origin, client_of: ClientMaker) -> None:
+    def test_https_to_a_plain_http_port(self, origin: Origin, client_of: ClientMaker) -> None:
         error = start(client_of(origin.url.replace("http:", "https:")))
         assert "plain HTTP on this port" in never_came_up(error, origin.port)
         assert origin.seen == []
 
-    def test_a_server_that_answers_anything_in_clear(self, client_of: ClientMaker) -> None:
+    def test_server_that_responds_in_plain_text(self, client_of: ClientMaker) -> None:
         with listening(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")) as port:
             never_came_up(start(client_of(f"https://127.0.0.1:{port}")), port)
 
     @pytest.mark.parametrize("how", ["closed", "reset"])
-    def test_a_handshake_that_breaks(self, how: str, client_of: ClientMaker) -> None:
+    def test_interrupted_handshake(self, how: str, client_of: ClientMaker) -> None:
         def script(connection: socket.socket) -> None:
             connection.recv(100)
             if how == "reset":
@@ -114,12 +112,12 @@ class TestNothingWasSent:
             said = never_came_up(start(client_of(f"https://127.0.0.1:{port}")), port)
         assert "could not " in said
 
-    def test_a_handshake_that_never_ends(self, client_of: ClientMaker) -> None:
+    def test_handshake_timeout(self, client_of: ClientMaker) -> None:
         with listening(lambda connection: connection.recv(1) and None) as _, listening(_silent) as port:
             error = start(client_of(f"https://127.0.0.1:{port}", **TIMEOUTS))
         assert "within 0.5 s" in never_came_up(error, port)
 
-    def test_a_start_is_sent_again_when_tls_comes_up_later(
+    def test_start_is_retried_until_tls_works(
         self, authority: Authority, certified: ssl.SSLContext, client_of: ClientMaker, requests: list[bytes]
     ) -> None:
         tries: list[int] = []
@@ -147,7 +145,7 @@ class TestSent:
     """What goes wrong after the handshake may have started something."""
 
     @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 2"])
-    def test_the_connection_breaks(
+    def test_connection_closed_after_the_request(
         self,
         answer: bytes,
         authority: Authority,
@@ -161,7 +159,7 @@ class TestSent:
         assert f"127.0.0.1:{port}" in str(error)
         assert len(requests) == 1
 
-    def test_tls_turns_into_nonsense(
+    def test_invalid_tls_records_after_the_request(
         self, authority: Authority, certified: ssl.SSLContext, client_of: ClientMaker
     ) -> None:
         def script(connection: socket.socket) -> None:
@@ -180,18 +178,18 @@ class TestSent:
 class TestCaBundles:
     @pytest.mark.fixes("6.10")
     @pytest.mark.covers("start.tls")
-    def test_of_the_setting(self, private: int, authority: Authority, client_of: ClientMaker) -> None:
+    def test_ca_bundle_setting_is_used(self, private: int, authority: Authority, client_of: ClientMaker) -> None:
         client = client_of(f"https://127.0.0.1:{private}", ca_bundle=str(authority.bundle))
         assert client.post_once(["start"], json={}).json == {"runId": "r1"}
 
-    def test_of_the_environment(
+    def test_ca_bundle_from_the_environment_is_used(
         self, private: int, authority: Authority, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
         assert client_of(f"https://127.0.0.1:{private}").get(["x"]).json == {"runId": "r1"}
 
     @pytest.mark.fixes("6.10")
-    def test_the_setting_goes_before_the_environment(
+    def test_setting_takes_precedence_over_the_environment(
         self,
         private: int,
         authority: Authority,
@@ -212,7 +210,7 @@ class TestCaBundles:
             (lambda path: path.write_text("no certificate"), "contains no readable certificate"),
         ],
     )
-    def test_one_that_cannot_be_used_is_told_before_anything_is_sent(
+    def test_unusable_ca_bundle_is_reported_before_sending(
         self,
         make: Callable[[Path], object],
         says: str,
@@ -238,7 +236,7 @@ class TestCaBundles:
         assert requests == []
 
     @pytest.mark.fixes("6.10")
-    def test_of_a_resource(self, private: int, authority: Authority) -> None:
+    def test_ca_bundle_of_a_resource_is_used(self, private: int, authority: Authority) -> None:
         from dagster_runs import RudderStackResource
 
         resource = RudderStackResource(
@@ -249,13 +247,13 @@ class TestCaBundles:
 
 @pytest.mark.fixes("6.10")
 class TestServersThatAreDown:
-    def test_authority_are_named(self, client_of: ClientMaker) -> None:
+    def test_host_and_port_are_named_in_the_error(self, client_of: ClientMaker) -> None:
         port = free_port()
         for scheme in ("http", "https"):
             said = never_came_up(start(client_of(f"{scheme}://127.0.0.1:{port}")), port)
             assert "could not connect" in said
 
-    def test_so_is_the_proxy(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_proxy_is_named_in_the_error(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
         port = free_port()
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter22@127.0.0.1:{port}")
         error = start(client_of("https://api.example.com"))
@@ -263,7 +261,7 @@ class TestServersThatAreDown:
         assert "hunter22" not in str(error)
         assert not error.may_have_been_accepted
 
-    def test_and_the_server_of_a_tunnel_that_breaks(
+    def test_server_behind_a_broken_tunnel_is_named_in_the_error(
         self, authority: Authority, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The proxy opens the tunnel, and then closes it in the middle of the handshake."""
@@ -280,7 +278,7 @@ class TestServersThatAreDown:
         assert "api.example.com:443" in str(error)
 
 
-def test_a_request_through_a_tunnel_counts_as_sent_only_once_it_was(
+def test_tunneled_request_counts_as_sent_only_after_it_was_sent(
     authority: Authority, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = authority.issue("tunneled", names="DNS:api.example.com")
@@ -299,7 +297,7 @@ def test_a_request_through_a_tunnel_counts_as_sent_only_once_it_was(
     assert len(requests) == 1
 
 
-def test_a_proxy_that_takes_a_plain_request_may_have_passed_it_on(
+def test_forwarding_proxy_may_have_forwarded_the_request(
     origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin.replies = [Reply(502)]
