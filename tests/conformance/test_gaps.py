@@ -27,7 +27,7 @@ def origin() -> Iterator[Origin]:
 
 
 @pytest.mark.covers("testgen.login.refresh-token")
-def test_testgens_newest_refresh_token_is_sent_next(origin: Origin) -> None:
+def test_testgen_sends_the_newest_refresh_token(origin: Origin) -> None:
     # A public client's changes with each use, and the old one is soon refused.
     job = Reply(200, json.dumps({"id": "j", "status": "running"}))
     origin.replies = [
@@ -46,7 +46,7 @@ def test_testgens_newest_refresh_token_is_sent_next(origin: Origin) -> None:
 
 @pytest.mark.parametrize(("code", "found"), [("OTHER", None), ("MINE", []), (7, [])])
 @pytest.mark.covers("testgen.endpoint.suite", "testgen.field.suite-project-code")
-def test_testgens_list_of_another_project_tells_nothing(code: object, found: object, origin: Origin) -> None:
+def test_testgen_list_of_another_project_is_inconclusive(code: object, found: object, origin: Origin) -> None:
     resource = TestGenResource(base_url=origin.url, access_token="t0ken-of-gaps", project_code="MINE")
     origin.replies = [
         Reply(200, {"items": [], "page": 1, "limit": 100, "total": 0}),
@@ -74,7 +74,7 @@ def test_testgens_list_of_another_project_tells_nothing(code: object, found: obj
     ids=["documented", "seen"],
 )
 @pytest.mark.covers("rudderstack.field.tasks-task-run-id")
-def test_rudderstacks_tasks_are_read_in_both_spellings(task: dict[str, str], origin: Origin) -> None:
+def test_rudderstack_tasks_are_parsed_in_both_spellings(task: dict[str, str], origin: Origin) -> None:
     origin.replies = [Reply(200, {"status": "finished", "tasks": [task]})]
     resource = RudderStackResource(access_token="t0ken-of-gaps", base_url=origin.url)
     [read] = resource.get_profiles_run("2hke", "r").tasks or []
@@ -97,13 +97,15 @@ def test_rudderstacks_tasks_are_read_in_both_spellings(task: dict[str, str], ori
 @pytest.mark.covers(
     "amperity.field.task-execution-type", "testgen.field.job-job-key", "testgen.field.results-schema-name"
 )
-def test_what_is_read_and_not_shown(model: type[BaseModel], name: str, sent: object, read: str | None) -> None:
+def test_fields_that_are_parsed_but_not_reported(
+    model: type[BaseModel], name: str, sent: object, read: str | None
+) -> None:
     required = {"id": "1", "status": "running", "state": "running"}
     assert getattr(model.model_validate({**required, name: sent}), name) == read
 
 
 @pytest.mark.covers("amperity.field.list-bare-workflow")
-def test_amperitys_bare_workflow_is_no_list(origin: Origin) -> None:
+def test_amperity_workflow_instead_of_a_list_raises(origin: Origin) -> None:
     # To find nothing in it would mean that nothing was started.
     origin.replies = [Reply(200, {"id": "wf-20240619-14418-6UhqSe", "state": "succeeded", "type": "courier.group/run"})]
     resource = AmperityResource(tenant="gaps", access_token="t0ken-of-gaps", base_url=origin.url)

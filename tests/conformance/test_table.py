@@ -67,7 +67,7 @@ def test_every_status_in_the_code_is_in_the_table(table: Table) -> None:
     assert [status for module, status in statuses if (module, f"_STATES[{status}]") not in rows] == []
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_page_is_up_to_date() -> None:
     assert PAGE.read_text() == page(), "run `make conformance`"
 
 
@@ -79,18 +79,18 @@ def test_the_page_is_up_to_date() -> None:
         (left_out("field", "x", "x", ""), "not used, without a reason"),
     ],
 )
-def test_a_row_without_a_test_or_a_reason_is_found(row: Row, says: str) -> None:
+def test_row_without_a_test_or_a_reason_is_reported(row: Row, says: str) -> None:
     [problem] = problems(Table("RudderStack", "rudderstack", [row]), {"rudderstack.field.covered"})
     assert says in problem
 
 
-def test_a_duplicate_id_is_found() -> None:
+def test_duplicate_id_is_reported() -> None:
     rows = [left_out("field", "x", name, "why") for name in ("one", "two")]
     [problem] = problems(Table("RudderStack", "rudderstack", rows), ())
     assert "'x' occurs twice" in problem
 
 
-def test_which_places_exist() -> None:
+def test_exists_recognizes_code_places() -> None:
     table = Table("RudderStack", "rudderstack", [])
     assert exists(table, "run:_STATES[running]")
     assert not exists(table, "run:_STATES[walking]")
