@@ -13,7 +13,7 @@ from dagster_runs.sandbox import Behavior, well_known
 ORDERS = ("testgen", "orders_quality")
 
 
-def test_shows_the_run_while_it_is_going_and_its_result_afterwards(demo: RunningDemo, page: Page) -> None:
+def test_asset_page_shows_the_active_run_and_later_its_result(demo: RunningDemo, page: Page) -> None:
     demo.sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(queued_seconds=0, running_seconds=4))
     demo.sandbox.set_speed(0)
     run_id = demo.launch("/".join(ORDERS))

@@ -42,7 +42,7 @@ def resumed(demo: RunningDemo, page: Page) -> dict[Asset, str]:
 
 
 @pytest.mark.parametrize("asset", FIVE, ids=str)
-def test_the_only_remote_run_is_attached_to_and_its_result_reported(
+def test_reexecution_attaches_to_the_only_remote_run_and_reports_its_result(
     demo: RunningDemo, page: Page, resumed: dict[Asset, str], asset: Asset
 ) -> None:
     assert demo.sandbox.starts(asset.vendor) == 1

@@ -9,7 +9,7 @@ from ui_demo import AMPERITY, RunningDemo
 DAYS = ("2026-11-11", "2026-11-12", "2026-11-13", "2026-11-14")
 
 
-def test_a_range_of_days_is_one_workflow(demo: RunningDemo, page: Page) -> None:
+def test_backfill_of_a_date_range_starts_one_workflow(demo: RunningDemo, page: Page) -> None:
     demo.sandbox.set_speed(10)
     dialog = press_materialize(page, demo.asset_url(AMPERITY.key))
     expect(dialog.get_by_text("Backfills all partitions in a single run.")).to_be_visible()

@@ -25,7 +25,7 @@ def defer(demo: RunningDemo, behavior: Behavior) -> str:
     return demo.only_remote(PROPHECY).id
 
 
-def test_a_deferred_run_is_reported_and_what_is_downstream_follows(demo: RunningDemo, page: Page) -> None:
+def test_deferred_run_is_reported_and_downstream_assets_materialize(demo: RunningDemo, page: Page) -> None:
     remote = defer(demo, Behavior(running_seconds=HOURS))
     assert demo.only_remote(PROPHECY).state == "RUNNING"
     assert demo.going() == [], "nothing waits"
@@ -41,7 +41,7 @@ def test_a_deferred_run_is_reported_and_what_is_downstream_follows(demo: Running
     open_until_shown(page, demo.asset_url(SCORES), metadata_row(page, "customers"), seconds=REPORTED_WITHIN)
 
 
-def test_a_deferred_failure_is_a_failed_run_with_the_vendors_words(demo: RunningDemo, page: Page) -> None:
+def test_failed_deferred_run_fails_a_dagster_run_with_the_vendor_error(demo: RunningDemo, page: Page) -> None:
     remote = defer(demo, Behavior(running_seconds=5, outcome="fail", error="no column o.amount"))
     demo.sandbox.advance(60)
     run_id = wait_for(
@@ -53,7 +53,7 @@ def test_a_deferred_failure_is_a_failed_run_with_the_vendors_words(demo: Running
     assert demo.sandbox.starts("prophecy") == 1
 
 
-def test_the_sensor_says_what_is_in_flight(demo: RunningDemo, page: Page) -> None:
+def test_sensor_tick_reports_runs_in_flight(demo: RunningDemo, page: Page) -> None:
     defer(demo, Behavior(running_seconds=HOURS))
     url = f"{demo.url}/locations/customer_data/sensors/remote_run_completion"
     result = page.get_by_role("button", name="0 runs requested").first  # of the newest tick
@@ -62,7 +62,7 @@ def test_the_sensor_says_what_is_in_flight(demo: RunningDemo, page: Page) -> Non
     expect(page.get_by_text("in flight").first).to_be_visible()
 
 
-def test_the_job_that_cancels_says_plainly_where_the_vendor_cannot(demo: RunningDemo, page: Page) -> None:
+def test_cancel_job_reports_that_the_vendor_cannot_cancel(demo: RunningDemo, page: Page) -> None:
     remote = defer(demo, Behavior(running_seconds=HOURS))
     config = {"ops": {"cancel_remote_runs_op": {"config": {"asset": MODEL}}}}
     run_id = demo.launch_job("cancel_remote_runs", config)

@@ -38,7 +38,7 @@ def groups_of(demo: RunningDemo) -> set[int]:
     return {group for parent, group in pairs if parent == demo.process.pid} - {os.getpgrp()}
 
 
-def test_nothing_is_left_after_a_stop_in_the_middle_of_a_run(tmp_path: Path) -> None:
+def test_stopping_the_demo_during_a_run_leaves_no_processes(tmp_path: Path) -> None:
     with running_demo(tmp_path) as demo:
         demo.launch("user_features")
         wait_for(lambda: demo.sandbox.starts("rudderstack") == 1)
@@ -53,7 +53,7 @@ def test_nothing_is_left_after_a_stop_in_the_middle_of_a_run(tmp_path: Path) -> 
         assert again.going() == []
 
 
-def test_a_port_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_port_in_use_is_rejected_with_a_hint(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         refused = run("demo", "--port", str(port), "--home", str(tmp_path))
@@ -62,7 +62,7 @@ def test_a_port_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
     assert f"make demo PORT={port + 1}" in refused.stderr
 
 
-def test_a_home_in_use_is_refused(session_demo: RunningDemo, session_home: Path) -> None:
+def test_home_in_use_is_rejected(session_demo: RunningDemo, session_home: Path) -> None:
     refused = run("demo", "--port", str(free_port()), "--home", str(session_home))
     assert refused.returncode == 1
     assert "Another demo is using" in refused.stderr

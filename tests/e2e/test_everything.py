@@ -18,7 +18,7 @@ def run_id(demo: RunningDemo) -> str:
     return run_id
 
 
-def test_only_what_is_behind_the_failed_gate_is_held_back(demo: RunningDemo, page: Page, run_id: str) -> None:
+def test_failed_gate_blocks_only_its_downstream_assets(demo: RunningDemo, page: Page, run_id: str) -> None:
     assert demo.materialized(run_id) == {
         "audience",
         "customer_360",
@@ -49,7 +49,7 @@ def test_only_what_is_behind_the_failed_gate_is_held_back(demo: RunningDemo, pag
         ("welcome_journey", "segmentflow/journey_id"),
     ],
 )
-def test_what_a_run_brought_is_on_the_assets_page(
+def test_asset_page_shows_the_result_of_its_run(
     demo: RunningDemo, page: Page, run_id: str, key: str, entry: str
 ) -> None:
     open_until_shown(page, demo.asset_url(key), metadata_row(page, entry))
@@ -58,7 +58,7 @@ def test_what_a_run_brought_is_on_the_assets_page(
     expect(page.get_by_text("run_status", exact=True).first).to_be_visible()
 
 
-def test_a_failed_pipelines_error_is_readable_on_its_check(demo: RunningDemo, page: Page, run_id: str) -> None:
+def test_check_page_shows_the_error_of_a_failed_pipeline(demo: RunningDemo, page: Page, run_id: str) -> None:
     said = page.get_by_text("cannot be resolved")
     open_until_shown(page, demo.asset_url("churn_report", view="checks") + "&checkDetail=run_status", said)
     expect(page.get_by_text("The Prophecy pipeline run ended with status ERROR").first).to_be_visible()
@@ -69,7 +69,7 @@ def test_a_failed_pipelines_error_is_readable_on_its_check(demo: RunningDemo, pa
     [(TESTGEN, "dagster_runs/url"), (PROPHECY, "dagster_runs/url"), (PROPHECY, "prophecy/pipeline_url")],
     ids=str,
 )
-def test_a_link_leads_to_the_vendors_page_of_the_run(
+def test_run_link_opens_the_vendor_page_of_the_run(
     demo: RunningDemo, page: Page, run_id: str, asset: Asset, entry: str
 ) -> None:
     link = metadata_row(page, entry).get_by_role("link", name="http").first
@@ -83,7 +83,7 @@ def test_a_link_leads_to_the_vendors_page_of_the_run(
     expect(page.get_by_text(remote.id).first).to_be_visible()
 
 
-def test_the_checks_show_their_numbers(demo: RunningDemo, page: Page, run_id: str) -> None:
+def test_check_page_shows_scores_and_counts(demo: RunningDemo, page: Page, run_id: str) -> None:
     url = demo.asset_url(ORDERS, view="checks")
     open_until_shown(page, f"{url}&checkDetail=quality_score", page.get_by_text("Score 0.8713 is below the required"))
     expect(page.get_by_text("This is a blocking asset check")).to_be_visible()

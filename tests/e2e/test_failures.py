@@ -23,7 +23,7 @@ def failed(demo: RunningDemo) -> dict[Asset, str]:
 
 
 @pytest.mark.parametrize("asset", list(_EXPECTED), ids=str)
-def test_the_check_says_why(demo: RunningDemo, page: Page, failed: dict[Asset, str], asset: Asset) -> None:
+def test_check_page_shows_the_error(demo: RunningDemo, page: Page, failed: dict[Asset, str], asset: Asset) -> None:
     label, word = _EXPECTED[asset]
     url = demo.asset_url(asset.key, view="checks") + "&checkDetail=run_status"
     open_until_shown(page, url, metadata(page, "error", _ERROR))
@@ -33,14 +33,14 @@ def test_the_check_says_why(demo: RunningDemo, page: Page, failed: dict[Asset, s
 
 
 @pytest.mark.parametrize("asset", list(_EXPECTED), ids=str)
-def test_the_events_of_the_asset_say_why(demo: RunningDemo, page: Page, failed: dict[Asset, str], asset: Asset) -> None:
+def test_asset_events_show_the_error(demo: RunningDemo, page: Page, failed: dict[Asset, str], asset: Asset) -> None:
     url = demo.asset_url(asset.key, view="events")
     open_until_shown(page, url, metadata(page, "dagster_runs/error", _ERROR))
     expect(metadata(page, "dagster_runs/state", "FAILED")).to_be_visible()
     expect(metadata(page, "dagster_runs/run_id", demo.only_remote(asset).id)).to_be_visible()
 
 
-def test_amperitys_tasks_are_named_with_their_states(demo: RunningDemo, page: Page, failed: dict[Asset, str]) -> None:
+def test_amperity_tasks_are_listed_with_their_states(demo: RunningDemo, page: Page, failed: dict[Asset, str]) -> None:
     tasks = metadata_row(page, "amperity/tasks")
     open_until_shown(page, demo.asset_url(AMPERITY.key, view="events"), tasks)
     for task, state in (
@@ -54,7 +54,7 @@ def test_amperitys_tasks_are_named_with_their_states(demo: RunningDemo, page: Pa
 
 
 @pytest.mark.parametrize("asset", list(_EXPECTED), ids=str)
-def test_the_runs_page_says_why(demo: RunningDemo, page: Page, failed: dict[Asset, str], asset: Asset) -> None:
+def test_run_page_shows_the_error(demo: RunningDemo, page: Page, failed: dict[Asset, str], asset: Asset) -> None:
     page.goto(demo.run_url(failed[asset]))
     expect(page.get_by_text("Failure", exact=True).first).to_be_visible()
     expect(page.get_by_text(_ERROR).first).to_be_visible()

@@ -31,20 +31,22 @@ def assert_not_rendered(page: Page) -> None:
 
 
 @pytest.mark.parametrize("view", ["events", "checks&checkDetail=run_status"])
-def test_of_a_failed_run_on_the_assets_page(demo: RunningDemo, page: Page, failed: str, view: str) -> None:
+def test_error_of_a_failed_run_is_not_rendered_on_the_asset_page(
+    demo: RunningDemo, page: Page, failed: str, view: str
+) -> None:
     open_until_shown(page, demo.asset_url(*ORDERS, view=view), page.get_by_text("oops"))
     expect(page.get_by_text("<b>bold</b>").first).to_be_visible()
     expect(page.get_by_text("**stars**").first).to_be_visible()
     assert_not_rendered(page)
 
 
-def test_in_the_runs_log(demo: RunningDemo, page: Page, failed: str) -> None:
+def test_error_is_not_rendered_in_the_run_log(demo: RunningDemo, page: Page, failed: str) -> None:
     open_until_shown(page, f"{demo.url}/runs/{failed}", page.get_by_text("oops"))
     expect(page.get_by_text("<b>bold</b>").first).to_be_visible()
     assert_not_rendered(page)
 
 
-def test_of_a_refused_start(demo: RunningDemo, page: Page) -> None:
+def test_error_of_a_rejected_start_is_not_rendered(demo: RunningDemo, page: Page) -> None:
     refusal = Fault("status", status=422, body={"detail": ERROR}, method="POST", path="/test-runs$", times=1)
     demo.sandbox.add_fault(refusal)
     assert demo.wait_until_ended(demo.launch("/".join(ORDERS))) == "FAILURE"
@@ -53,7 +55,7 @@ def test_of_a_refused_start(demo: RunningDemo, page: Page) -> None:
     assert_not_rendered(page)
 
 
-def test_in_the_table_of_failing_tests(demo: RunningDemo, page: Page) -> None:
+def test_failing_tests_table_is_not_rendered(demo: RunningDemo, page: Page) -> None:
     row = {"test_type": "Required", "result_status": "failed", "result_message": ERROR, "table_name": "orders"}
     demo.sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=2, results=[row]))
     demo.wait_until_ended(demo.launch("/".join(ORDERS)))

@@ -67,7 +67,9 @@ def launch(demo: RunningDemo, page: Page, override: Override) -> None:
 
 
 @pytest.mark.parametrize("override", OVERRIDES, ids=str)
-def test_the_vendor_gets_what_was_written(demo: RunningDemo, launched: dict[Asset, str], override: Override) -> None:
+def test_launchpad_overrides_are_sent_to_the_vendor(
+    demo: RunningDemo, launched: dict[Asset, str], override: Override
+) -> None:
     vendor = override.asset.vendor
     (request,) = wait_for(lambda: [one for one in demo.sandbox.requests(vendor) if one.method == "POST"] or None)
     assert override.sent.items() <= request.body.items()

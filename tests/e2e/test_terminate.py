@@ -29,7 +29,9 @@ def terminated(demo: RunningDemo, page: Page) -> dict[Asset, str]:
 
 
 @pytest.mark.parametrize("asset", [AMPERITY, TESTGEN], ids=str)
-def test_the_remote_run_is_canceled(demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset) -> None:
+def test_termination_cancels_the_remote_run(
+    demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset
+) -> None:
     remote = demo.only_remote(asset)
     assert remote.state == "canceled"
     page.goto(demo.run_url(terminated[asset]))
@@ -38,7 +40,7 @@ def test_the_remote_run_is_canceled(demo: RunningDemo, page: Page, terminated: d
 
 
 @pytest.mark.parametrize("asset", list(_WHERE), ids=str)
-def test_a_remote_run_that_cannot_be_canceled_goes_on_and_the_log_says_where_to_stop_it(
+def test_uncancelable_run_stays_active_and_the_log_says_where_to_stop_it(
     demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset
 ) -> None:
     remote = demo.only_remote(asset)
@@ -52,7 +54,7 @@ def test_a_remote_run_that_cannot_be_canceled_goes_on_and_the_log_says_where_to_
     expect(page.get_by_text(line.removeprefix("WARNING ")).first).to_be_visible()
 
 
-def test_the_address_in_prophecys_line_leads_to_the_run(
+def test_url_in_the_prophecy_log_line_opens_the_run(
     demo: RunningDemo, page: Page, terminated: dict[Asset, str]
 ) -> None:
     line = demo.wait_until_logged(terminated[PROPHECY], _WHERE[PROPHECY])
