@@ -79,7 +79,7 @@ def jobs_of_suite(server: RealTestGen, suite_id: str) -> list[str]:
     return [job_id for job_id in jobs if server.api.get(f"/test-runs/{job_id}")["test_suite_id"] == suite_id]
 
 
-def test_terminated_by_a_person(testgen_server: RealTestGen, ui: Ui) -> None:
+def test_termination_in_the_ui_cancels_the_job(testgen_server: RealTestGen, ui: Ui) -> None:
     run_id = ui.dagster.launch("slow")
     job_id = job_of(ui, "slow", run_id)
     testgen_server.api.wait_for(job_id, "running")
@@ -88,7 +88,7 @@ def test_terminated_by_a_person(testgen_server: RealTestGen, ui: Ui) -> None:
     assert testgen_server.api.get(f"/jobs/{job_id}")["status"] == "canceled"
 
 
-def test_a_killed_step_attaches_to_its_run(testgen_server: RealTestGen, ui: Ui) -> None:
+def test_retry_after_a_killed_step_attaches_to_its_run(testgen_server: RealTestGen, ui: Ui) -> None:
     before = set(jobs_of_suite(testgen_server, ids.NAP_SUITE))
     run_id = ui.dagster.launch("nap")
     job_id = job_of(ui, "nap", run_id)
@@ -105,7 +105,7 @@ def test_a_killed_step_attaches_to_its_run(testgen_server: RealTestGen, ui: Ui) 
     assert metadata["dagster_runs/attached"].value is True
 
 
-def test_a_step_killed_before_it_hears_of_its_run_finds_it(testgen_server: RealTestGen, ui: Ui) -> None:
+def test_retry_after_a_step_killed_before_the_start_response_finds_the_run(testgen_server: RealTestGen, ui: Ui) -> None:
     before = set(jobs_of_suite(testgen_server, ids.CLEAN_SUITE))
     ui.proxy.hold_posts = 1
     run_id = ui.dagster.launch("clean")
@@ -115,7 +115,7 @@ def test_a_step_killed_before_it_hears_of_its_run_finds_it(testgen_server: RealT
     assert set(jobs_of_suite(testgen_server, ids.CLEAN_SUITE)) - before == {job_of(ui, "clean", run_id)}
 
 
-def test_an_evicted_run_is_left_going_and_resumed(testgen_server: RealTestGen, ui: Ui) -> None:
+def test_evicted_run_stays_active_and_is_resumed(testgen_server: RealTestGen, ui: Ui) -> None:
     before = set(jobs_of_suite(testgen_server, ids.NAP_SUITE))
     evicted = ui.dagster.launch("nap")
     job_id = job_of(ui, "nap", evicted)

@@ -81,9 +81,7 @@ def assert_failed(outcome: Outcome, check: str) -> None:
     assert evaluation.severity == dg.AssetCheckSeverity.ERROR, check
 
 
-def test_what_the_demo_suite_found_is_shown_and_judged(
-    testgen_server: RealTestGen, outcomes: dict[str, Outcome]
-) -> None:
+def test_demo_suite_results_are_reported_and_checked(testgen_server: RealTestGen, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["demo"]
     job = testgen_server.api.get(f"/jobs/{outcome.job_id}")
     result = testgen_server.api.get(f"/test-runs/{outcome.job_id}")["result"]
@@ -132,12 +130,12 @@ def test_failing_tests_are_listed(testgen_server: RealTestGen, outcomes: dict[st
         )
 
 
-def test_a_failed_gate_holds_back_what_is_downstream(outcomes: dict[str, Outcome]) -> None:
+def test_failed_gate_blocks_downstream_assets(outcomes: dict[str, Outcome]) -> None:
     assert not outcomes["demo"].downstream_ran
     assert outcomes["clean"].downstream_ran
 
 
-def test_a_clean_suite_passes(outcomes: dict[str, Outcome]) -> None:
+def test_clean_suite_passes(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["clean"]
     assert outcome.failure == ""
     assert {name: check.passed for name, check in outcome.checks.items()} == dict.fromkeys(TEST_CHECKS, True)
@@ -145,7 +143,7 @@ def test_a_clean_suite_passes(outcomes: dict[str, Outcome]) -> None:
     assert outcome.metadata["testgen/tests_passed"] == 1
 
 
-def test_a_test_that_cannot_run_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
+def test_broken_test_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["badsql"]
     assert outcome.metadata["testgen/score"] == 1.0  # so says the server
     assert outcome.metadata["testgen/tests_error"] == 1
@@ -153,14 +151,14 @@ def test_a_test_that_cannot_run_is_not_a_pass(outcomes: dict[str, Outcome]) -> N
     assert not outcome.downstream_ran
 
 
-def test_broken_tests_alone_are_no_evidence_however_many_are_tolerated(outcomes: dict[str, Outcome]) -> None:
+def test_tolerated_broken_tests_alone_fail_the_quality_score(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["badsql tolerated"]
     assert outcome.metadata["testgen/score"] == 1.0  # of data that nothing has looked at
     assert_failed(outcome, "quality_score")
     assert not outcome.downstream_ran
 
 
-def test_no_tests_are_not_a_pass(outcomes: dict[str, Outcome]) -> None:
+def test_empty_suite_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["empty"]
     assert outcome.metadata["testgen/score"] == 1.0  # so says the server
     assert_failed(outcome, "tests_passed")
@@ -169,7 +167,7 @@ def test_no_tests_are_not_a_pass(outcomes: dict[str, Outcome]) -> None:
     assert not outcome.downstream_ran
 
 
-def test_what_profiling_found_is_shown_and_judged(testgen_server: RealTestGen, outcomes: dict[str, Outcome]) -> None:
+def test_profiling_results_are_reported_and_checked(testgen_server: RealTestGen, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["demo profiling"]
     result = testgen_server.api.get(f"/profiling-runs/{outcome.job_id}")["result"]
     hygiene, pii = result["issue_counts"]["hygiene_issues"], result["issue_counts"]["potential_pii"]
@@ -187,7 +185,7 @@ def test_what_profiling_found_is_shown_and_judged(testgen_server: RealTestGen, o
     assert_failed(outcome, "hygiene_issues")
 
 
-def test_profiling_of_no_tables_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
+def test_profiling_without_tables_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["nowhere profiling"]
     assert outcome.metadata["testgen/table_count"] == 0
     assert_failed(outcome, "hygiene_issues")
@@ -195,7 +193,7 @@ def test_profiling_of_no_tables_is_not_a_pass(outcomes: dict[str, Outcome]) -> N
 
 
 @pytest.mark.parametrize("name", ["down", "down profiling"])
-def test_an_unreachable_database_fails_the_step_and_no_check_of_the_data(
+def test_unreachable_database_fails_the_step_but_no_data_check(
     testgen_server: RealTestGen, outcomes: dict[str, Outcome], name: str
 ) -> None:
     outcome = outcomes[name]
@@ -210,7 +208,9 @@ def test_an_unreachable_database_fails_the_step_and_no_check_of_the_data(
     assert not outcome.downstream_ran
 
 
-def test_the_server_keeps_who_asked_for_a_run(testgen_server: RealTestGen, outcomes: dict[str, Outcome]) -> None:
+def test_server_stores_the_dagster_run_that_requested_a_run(
+    testgen_server: RealTestGen, outcomes: dict[str, Outcome]
+) -> None:
     outcome = outcomes["clean"]
     run = testgen_server.api.get(f"/test-runs/{outcome.job_id}")
     assert run["external_url"] == f"http://127.0.0.1:3000/runs/{outcome.dagster_run_id}"
@@ -222,7 +222,9 @@ def test_the_server_keeps_who_asked_for_a_run(testgen_server: RealTestGen, outco
 
 
 @pytest.mark.parametrize(("on_timeout", "ends"), [("cancel", "canceled"), ("leave", "running")])
-def test_a_run_out_of_time(testgen_server: RealTestGen, resource: TestGenResource, on_timeout: str, ends: str) -> None:
+def test_timed_out_run_is_canceled_or_left_active(
+    testgen_server: RealTestGen, resource: TestGenResource, on_timeout: str, ends: str
+) -> None:
     run = TestGenTestRun(test_suite_id=ids.SLOW_SUITE)
     outcome = materialize(run, resource, timeout=4, on_timeout=on_timeout)
     assert outcome.failure
@@ -233,7 +235,7 @@ def test_a_run_out_of_time(testgen_server: RealTestGen, resource: TestGenResourc
         testgen_server.api.call("POST", f"/jobs/{outcome.job_id}/cancel")
 
 
-def test_a_run_that_somebody_cancels_there(testgen_server: RealTestGen, resource: TestGenResource) -> None:
+def test_run_canceled_on_the_server_fails_the_step(testgen_server: RealTestGen, resource: TestGenResource) -> None:
     before = job_ids(testgen_server)
 
     def cancel() -> None:
@@ -254,7 +256,7 @@ def test_a_run_that_somebody_cancels_there(testgen_server: RealTestGen, resource
     assert_failed(outcome, "run_status")
 
 
-def test_two_clients_that_revoke_each_other_s_tokens(testgen_server: RealTestGen) -> None:
+def test_clients_revoking_each_others_tokens_both_succeed(testgen_server: RealTestGen) -> None:
     grant = testgen_server.login()
     # Each knows nothing of the other's refreshes, as if it were in another process.
     resources = [
@@ -290,7 +292,7 @@ def test_two_clients_that_revoke_each_other_s_tokens(testgen_server: RealTestGen
     ],
     ids=["wrong token", "unknown suite", "unknown table group", "a table group's id for a suite's", "unknown client"],
 )
-def test_a_refused_start_starts_nothing(
+def test_rejected_start_starts_nothing(
     testgen_server: RealTestGen, run: TestGenTestRun, changes: dict[str, Any], message: str
 ) -> None:
     before = job_ids(testgen_server)
@@ -302,7 +304,7 @@ def test_a_refused_start_starts_nothing(
     assert job_ids(testgen_server) == before
 
 
-def test_a_start_whose_answer_is_lost_starts_one_run(testgen_server: RealTestGen, resource: TestGenResource) -> None:
+def test_lost_start_response_starts_only_one_run(testgen_server: RealTestGen, resource: TestGenResource) -> None:
     before = job_ids(testgen_server)
     with lossy_proxy(testgen_server.base_url) as proxy:
         proxy.lose_posts = 1
@@ -319,7 +321,7 @@ def test_a_start_whose_answer_is_lost_starts_one_run(testgen_server: RealTestGen
     assert job_ids(testgen_server) - before == {theirs, outcome.job_id}
 
 
-def test_a_lost_start_of_profiling_never_starts_a_second_run(testgen_server: RealTestGen) -> None:
+def test_lost_profiling_start_starts_no_second_run(testgen_server: RealTestGen) -> None:
     """Profiling keeps no id of ours. Alone, the run is found by kind, target and time."""
     before = job_ids(testgen_server)
     with lossy_proxy(testgen_server.base_url) as proxy:
