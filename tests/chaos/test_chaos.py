@@ -129,7 +129,7 @@ def campaigns(chaos: Chaos) -> dict[str, Begun]:
 
 
 @pytest.mark.parametrize(("storage", "part"), [("sqlite", 0), ("postgres", 1)])
-def test_a_short_campaign_finds_nothing(campaigns: dict[str, Begun], storage: str, part: int) -> None:
+def test_short_campaign_has_no_findings(campaigns: dict[str, Begun], storage: str, part: int) -> None:
     done = campaigns[storage].end()
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     count = counted(done.stdout)
@@ -142,14 +142,14 @@ def test_a_short_campaign_finds_nothing(campaigns: dict[str, Begun], storage: st
 
 
 @pytest.mark.parametrize("broken", ["no ledger", "fresh"])
-def test_without_the_ledger_it_finds_duplicates(campaigns: dict[str, Begun], broken: str) -> None:
+def test_campaign_without_the_ledger_finds_duplicates(campaigns: dict[str, Begun], broken: str) -> None:
     done = campaigns[broken].end()
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
     assert counted(done.stdout)["duplicate"] > 0, done.stdout[-5000:]
     assert f"--seed {SEED}" in done.stdout, "it can be had again"
 
 
-def test_what_is_broken_on_purpose_is_found(campaigns: dict[str, Begun]) -> None:
+def test_sabotage_is_found(campaigns: dict[str, Begun]) -> None:
     done = campaigns["broken"].end()
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
     for found in BROKEN.values():

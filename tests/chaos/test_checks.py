@@ -56,7 +56,7 @@ def categories(facts: Facts) -> set[str]:
     return {finding.category for finding in found}
 
 
-def test_nothing_is_found_where_all_is_well() -> None:
+def test_valid_facts_have_no_findings() -> None:
     assert categories(as_it_should_be()) == set()
 
 
@@ -111,13 +111,13 @@ def of_another_run(facts: Facts) -> None:
         (change(1, is_blocking=False), "judged wrongly"),
     ],
 )
-def test_what_must_not_be_is_found(break_it: Callable[[Facts], None], category: str) -> None:
+def test_wrong_evaluations_are_found(break_it: Callable[[Facts], None], category: str) -> None:
     facts = as_it_should_be()
     break_it(facts)
     assert categories(facts) == {category}
 
 
-def test_bad_data_has_to_fail_its_check() -> None:
+def test_bad_data_must_fail_its_check() -> None:
     facts = as_it_should_be()
     facts.remote_runs.pop(0)  # so that it is the first run, which finds bad data
     del facts.evaluated[4:]
@@ -126,14 +126,14 @@ def test_bad_data_has_to_fail_its_check() -> None:
     assert categories(facts) == set()
 
 
-def test_a_step_that_was_killed_may_have_told_a_part() -> None:
+def test_killed_step_may_have_reported_some_checks_only() -> None:
     facts = as_it_should_be()
     facts.materialized = [replace(one, is_complete=False) for one in facts.materialized]
     leave_out(facts)
     assert categories(facts) == set()
 
 
-def test_a_failed_run_may_come_with_what_dagster_has_filled_in() -> None:
+def test_failed_run_evaluation_may_name_an_earlier_materialization() -> None:
     """Dagster lets the check of a step name the newest materialization, though the step has made none."""
     facts = as_it_should_be()
     facts.remote_runs.append(RemoteRun("r2", "target-7", 20, "failed", 21))
@@ -141,7 +141,7 @@ def test_a_failed_run_may_come_with_what_dagster_has_filled_in() -> None:
     assert categories(facts) == set()
 
 
-def test_a_materialization_that_is_not_there_cannot_be_judged() -> None:
+def test_evaluation_of_a_missing_materialization_is_found() -> None:
     facts = as_it_should_be()
     change(0, target=Target(99, "d1", 8))(facts)
     assert categories(facts) == {"check of another target", "check missing"}

@@ -8,24 +8,24 @@ from tests.chaos.kinds import DRILLED, SLOTS
 from tests.chaos.plan import MAX_DAYS, finds_bad_data, group_of_day, plan, weather
 
 
-def test_a_seed_means_the_same_again() -> None:
+def test_same_seed_gives_the_same_plan() -> None:
     assert plan(5, 200) == plan(5, 200)
     assert plan(5, 200) != plan(6, 200)
     assert list(islice(weather(5), 20)) == list(islice(weather(5), 20))
 
 
-def test_a_group_does_not_depend_on_how_many_there_are() -> None:
+def test_groups_do_not_depend_on_the_size_of_the_plan() -> None:
     assert plan(5, 200) == plan(5, 400)[: len(plan(5, 200))]
 
 
-def test_no_two_materializations_share_a_target() -> None:
+def test_materializations_have_distinct_targets() -> None:
     materializations = [one for group in plan(5, 1000) for one in group.materializations]
     assert len(materializations) >= 1000
     assert len({(one.slot.kind.vendor, one.target) for one in materializations}) == len(materializations)
     assert len({one.number for one in materializations}) == len(materializations)
 
 
-def test_no_two_groups_share_a_partition() -> None:
+def test_groups_have_distinct_partitions() -> None:
     groups = plan(5, 1000, web_groups=5)
     partitions = [partition for group in groups for partition in group.partitions]
     assert len(set(partitions)) == len(partitions)
@@ -34,7 +34,7 @@ def test_no_two_groups_share_a_partition() -> None:
         assert {group_of_day(day) for day in group.partitions if group.days} <= {group.number}
 
 
-def test_each_kind_of_run_is_killed_between_its_start_and_the_record() -> None:
+def test_plan_has_a_drill_for_each_kind_of_run() -> None:
     drills = plan(5, 1)
     kinds = [SLOTS[group.disturbances[0].at_start_of].kind.name for group in drills]  # type: ignore
     assert sorted(kinds) == sorted({slot.kind.name for slot in SLOTS})
@@ -45,7 +45,7 @@ def test_each_kind_of_run_is_killed_between_its_start_and_the_record() -> None:
         ]
 
 
-def test_a_large_plan_holds_everything() -> None:
+def test_large_plan_contains_every_disturbance_and_fault() -> None:
     groups = plan(5, 1000, web_groups=5)
     disturbances = {one.how for group in groups for one in group.disturbances if one is not None}
     assert disturbances == {"kill", "kill machine", "kill step", "evict", "terminate"}

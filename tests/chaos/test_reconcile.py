@@ -60,7 +60,7 @@ def good() -> Facts:
     )
 
 
-def test_all_is_well() -> None:
+def test_valid_facts_have_no_findings() -> None:
     account = reconcile(good())
     assert account.findings == []
     assert (account.asked, account.remote_runs, dict(account.endings)) == (1, 1, {"materialized": 1})
@@ -68,21 +68,21 @@ def test_all_is_well() -> None:
 
 
 class TestDuplicates:
-    def test_a_second_run_while_the_first_is_going(self) -> None:
+    def test_second_run_while_the_first_is_active(self) -> None:
         facts = good()
         facts.remote_runs.append(run("r2", 5, 12))
         facts.noted.append(noted("started", 6, "r2", key="c2"))
         facts.materialized.append(materialized("r2", 13))
         assert findings(facts) == only("duplicate")
 
-    def test_a_second_run_after_a_success_that_was_not_reported(self) -> None:
+    def test_second_run_after_an_unreported_success(self) -> None:
         facts = good()
         facts.materialized = [materialized("r2", 30)]
         facts.remote_runs.append(run("r2", 20, 29))
         facts.noted.append(noted("started", 21, "r2", key="c2"))
         assert findings(facts) == [*only("duplicate"), *only("lost")]
 
-    def test_a_second_run_after_a_success_that_was_reported(self) -> None:
+    def test_second_run_after_a_reported_success(self) -> None:
         """A quality gate may have held it back."""
         facts = good()
         facts.remote_runs.append(run("r2", 20, 29))
@@ -91,13 +91,13 @@ class TestDuplicates:
         assert findings(facts) == []
 
     @pytest.mark.parametrize("outcome", ["failed", "canceled"])
-    def test_a_second_run_after_a_failure(self, outcome: str) -> None:
+    def test_second_run_after_a_failure(self, outcome: str) -> None:
         facts = good()
         facts.remote_runs = [run("r0", 0.5, 0.9, outcome), *facts.remote_runs]
         facts.noted.append(noted("started", 0.6, "r0", key="c0"))
         assert findings(facts) == []
 
-    def test_a_second_run_that_was_asked_for(self) -> None:
+    def test_requested_second_run(self) -> None:
         facts = good()
         facts.asked = [asked(0, 4)]
         facts.remote_runs.append(run("r2", 5, 12))
@@ -106,7 +106,7 @@ class TestDuplicates:
         assert findings(facts) == []
         assert reconcile(facts).asked == 2
 
-    def test_a_second_run_after_one_that_the_vendor_has_forgotten(self) -> None:
+    def test_second_run_after_the_vendor_lost_the_first(self) -> None:
         facts = good()
         facts.remote_runs = [RemoteRun("r0", TARGET, 0.5, "going", None, forgotten_at=1.0), *facts.remote_runs]
         facts.noted.append(noted("started", 0.6, "r0", key="c0"))
@@ -116,18 +116,18 @@ class TestDuplicates:
 
 
 class TestLostAndOrphaned:
-    def test_a_success_that_nobody_reports(self) -> None:
+    def test_unreported_success(self) -> None:
         facts = good()
         facts.materialized = []
         assert findings(facts) == only("lost")
 
-    def test_a_success_that_an_error_names(self) -> None:
+    def test_success_named_in_an_error(self) -> None:
         facts = good()
         facts.materialized = []
         facts.told = [told("RunTimedOut", "run r1 did not finish in time", 9)]
         assert findings(facts) == []
 
-    def test_a_start_whose_outcome_is_unknown(self) -> None:
+    def test_start_with_an_unknown_outcome(self) -> None:
         facts = good()
         facts.materialized, facts.noted = [], [noted("starting", 1)]
         facts.told = [told("StartOutcomeUnknown", f"unknown whether a run of {TARGET} was started", 9)]
@@ -135,18 +135,18 @@ class TestLostAndOrphaned:
         assert account.findings == []
         assert dict(account.uncertain) == {"StartOutcomeUnknown": 1}
 
-    def test_a_run_that_nothing_names(self) -> None:
+    def test_run_without_any_record(self) -> None:
         facts = good()
         facts.remote_runs.append(run("r2", 20, 22, "failed"))
         assert findings(facts) == only("orphaned")
 
-    def test_an_error_that_names_no_run(self) -> None:
+    def test_error_without_a_run(self) -> None:
         facts = good()
         facts.materialized, facts.noted = [], [noted("starting", 1)]
         facts.told = [told("RuntimeError", "something went wrong", 9)]
         assert findings(facts) == [*only("lost"), *only("orphaned"), *only("unresolved start")]
 
-    def test_an_error_from_before_the_run_tells_nothing_of_it(self) -> None:
+    def test_error_from_before_the_run(self) -> None:
         facts = good()
         facts.materialized, facts.noted = [], []
         facts.told = [told("StartOutcomeUnknown", f"unknown whether a run of {TARGET} was started", 1)]
@@ -162,20 +162,20 @@ class TestUncertainStarts:
             (noted("started", 5, "r1"), {}),
         ],
     )
-    def test_that_end_in_a_run(self, entry: Noted, said: dict[str, int]) -> None:
+    def test_found_as_a_run(self, entry: Noted, said: dict[str, int]) -> None:
         facts = good()
         facts.noted = [noted("starting", 1), entry]
         account = reconcile(facts)
         assert (account.findings, dict(account.uncertain)) == ([], said)
 
-    def test_that_were_never_sent(self) -> None:
+    def test_never_sent(self) -> None:
         """The process was killed while it noted that it was about to."""
         facts = good()
         facts.noted = [noted("starting", 0.1, key="c0"), *facts.noted]
         account = reconcile(facts)
         assert (account.findings, dict(account.uncertain)) == ([], {"never sent: killed before": 1})
 
-    def test_that_are_told_to_whoever_terminated(self) -> None:
+    def test_reported_by_the_termination(self) -> None:
         facts = good()
         facts.noted, facts.materialized = [noted("starting", 1)], []
         facts.told = [told("RunTerminated", f"A start of Kind of {TARGET} was in progress", 4)]
@@ -204,14 +204,14 @@ class TestWronglyCanceled:
         facts.terminations = [Termination("d1", 9.6, frozenset({NUMBER})), Termination("d2", 1, frozenset({8}))]
         assert findings(facts) == only("wrongly canceled")
 
-    def test_by_the_timeout_that_the_user_chose(self) -> None:
+    def test_by_the_configured_timeout(self) -> None:
         facts = self.facts()
         facts.asked = [asked(cancel_after=7.0)]
         assert findings(facts) == []
         facts.asked = [asked(cancel_after=8.0)]
         assert findings(facts) == only("wrongly canceled")
 
-    def test_a_run_that_is_none_of_ours(self) -> None:
+    def test_external_run(self) -> None:
         facts = good()
         facts.cancellations = [Cancellation("r9", 9)]
         assert findings(facts) == [("wrongly canceled", None)]
@@ -227,25 +227,25 @@ class TestWronglySuccessful:
             run("r1", 2, 12),
         ],
     )
-    def test_a_run_that_has_not_succeeded(self, remote_run: RemoteRun) -> None:
+    def test_unsuccessful_run(self, remote_run: RemoteRun) -> None:
         facts = good()
         facts.remote_runs = [remote_run]
         assert findings(facts) == only("wrongly successful")
 
-    def test_a_run_of_another_target(self) -> None:
+    def test_run_of_another_target(self) -> None:
         facts = good()
         facts.remote_runs.append(run("r2", 2, 10, target="target-8"))
         facts.materialized.append(materialized("r2", 11))
         assert findings(facts) == only("wrongly successful")
 
     @pytest.mark.parametrize("run_id", ["never-seen", None])
-    def test_a_run_that_never_was(self, run_id: str | None) -> None:
+    def test_nonexistent_run(self, run_id: str | None) -> None:
         facts = good()
         facts.materialized.append(materialized(run_id, 11))
         assert findings(facts) == only("wrongly successful")
 
 
-def test_secrets() -> None:
+def test_leaked_secrets_are_found() -> None:
     facts = good()
     facts.leaks = ["logs/1-0.log holds sandbox-ampe…"]
     assert findings(facts) == [("secret", None)]
@@ -259,15 +259,15 @@ class TestDrills:
         drill = account.drills["Kind"]
         return drill.starts, drill.one_run, drill.unknown
 
-    def test_that_came_too_late_do_not_count(self) -> None:
+    def test_late_kills_do_not_count(self) -> None:
         assert self.drill(good()) == (0, 0, 0)
 
-    def test_that_end_in_one_run(self) -> None:
+    def test_end_in_one_run(self) -> None:
         facts = good()
         facts.noted = [noted("starting", 1), noted("started", 5, "r1", attached=True)]
         assert self.drill(facts) == (1, 1, 0)
 
-    def test_what_comes_after_the_run_has_failed_is_another_start(self) -> None:
+    def test_start_after_a_failed_run_does_not_count(self) -> None:
         facts = good()
         facts.remote_runs = [run("r1", 2, 10, "failed"), run("r2", 21, 30)]
         facts.noted = [noted("starting", 1), noted("started", 5, "r1", attached=True)]
@@ -275,7 +275,7 @@ class TestDrills:
         facts.materialized = [materialized("r2", 31)]
         assert self.drill(facts) == (1, 1, 0)
 
-    def test_that_end_in_the_honest_error(self) -> None:
+    def test_end_in_start_outcome_unknown(self) -> None:
         facts = good()
         facts.materialized, facts.noted = [], [noted("starting", 1)]
         facts.told = [told("StartOutcomeUnknown", f"unknown whether a run of {TARGET} was started", 9)]
