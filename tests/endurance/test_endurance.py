@@ -20,7 +20,7 @@ def counted(printed: str) -> dict[str, float]:
     return {name.strip(): float(value) for name, value in re.findall(r"│ ([^│]+?) +│ (\d+(?:\.\d+)?) +│", printed)}
 
 
-def test_a_short_campaign_keeps_within_all_limits(endurance: Endurance) -> None:
+def test_short_campaign_stays_within_all_limits(endurance: Endurance) -> None:
     done = endurance("--runs", 150, "--kills", 2, "--seed", SEED, *QUICK)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     count = counted(done.stdout)
@@ -50,9 +50,7 @@ def seed_with_failures(runs: int) -> int:
         ("forget-the-checks", ("--kills", 0, "--seed", SEED), "check missing"),
     ],
 )
-def test_what_is_broken_on_purpose_is_found(
-    endurance: Endurance, sabotage: str, arguments: tuple[object, ...], found: str
-) -> None:
+def test_sabotage_is_found(endurance: Endurance, sabotage: str, arguments: tuple[object, ...], found: str) -> None:
     done = endurance("--runs", 40, *arguments, "--ends-per-second", 1.5, "--haste", 0.1, "--sabotage", sabotage)
     assert done.returncode == 1, done.stdout[-6000:] + done.stderr[-2000:]
     assert counted(done.stdout)[found] > 0, done.stdout[-6000:]

@@ -74,7 +74,7 @@ def as_it_should_be() -> Facts:
     )
 
 
-def test_nothing_is_found_where_all_is_well() -> None:
+def test_valid_facts_have_no_findings() -> None:
     assert reconcile(as_it_should_be()) == []
 
 
@@ -207,34 +207,34 @@ def _alert_again(facts: Facts) -> None:
         (_alert_again, "alert twice"),
     ],
 )
-def test_what_must_not_be_is_found(break_it: Callable[[Facts], None], category: str) -> None:
+def test_wrong_facts_are_found(break_it: Callable[[Facts], None], category: str) -> None:
     facts = as_it_should_be()
     break_it(facts)
     assert {finding.category for finding in reconcile(facts)} == {category}
     assert category in CATEGORIES
 
 
-def test_an_evaluation_that_names_no_materialization_there_is() -> None:
+def test_evaluation_of_a_missing_materialization_is_found() -> None:
     facts = as_it_should_be()
     _change(0, target=Target(99, "", 1.0))(facts)
     assert {finding.category for finding in reconcile(facts)} == {"check of another target", "check missing"}
 
 
-def test_an_alert_whose_tick_was_killed_may_fire_again() -> None:
+def test_alert_of_a_killed_tick_may_fire_again() -> None:
     facts = as_it_should_be()
     facts.alerts.append(Alert("d2", 12.0))
     facts.kills = [11.0]
     assert reconcile(facts) == []
 
 
-def test_a_dagster_run_that_never_began_says_nothing() -> None:
+def test_dagster_run_that_never_started_is_ignored() -> None:
     facts = as_it_should_be()
     facts.publishing.append(Publishing("d1", BAD, "r2", True, "", began=False))
     facts.alerts.append(Alert("d1", 5.0))
     assert reconcile(facts) == []
 
 
-def test_a_plan_holds_gates_on_named_partitions_on_days_and_on_ranges() -> None:
+def test_plan_contains_gates_on_named_daily_and_range_partitions() -> None:
     plan = Plan(7, 2000)
     assert len(plan.deferred_runs) >= 2000
     assert sum(batch.size for batch in plan.batches) == len(plan.deferred_runs)
