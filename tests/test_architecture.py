@@ -1,8 +1,8 @@
-"""ARCHITECTURE.md, CONTRIBUTING.md and docs/decisions: what they name exists, and the layers are drawn as they are.
+"""Names in ARCHITECTURE.md, CONTRIBUTING.md and docs/decisions exist, and the layer diagram matches the imports.
 
 In these pages, text in backticks is checked if it is one of:
 
-* a path, from the repository's root or any later part of it that fits one file or folder only: `execution/start.py`,
+* a path, either from the repository's root or a suffix that matches only one file or folder: `execution/start.py`,
   `tests/kills/`;
 * a path, a colon, and a name that is defined at the top of that file, or in a class there:
   `execution/start.py:start_or_attach`, `execution/ledger.py:Ledger.record`;
@@ -10,7 +10,7 @@ In these pages, text in backticks is checked if it is one of:
   in the tests, be a value there, be Dagster's (`dg.EnvVar`), be the id of a row in docs/, or be in `OUTSIDE`;
 * a target of the Makefile: `make check`.
 
-Of other text in backticks, such as a command, and of examples, only the paths of tests are checked.
+In commands, examples and other text in backticks, only paths of tests are checked.
 """
 
 import ast
@@ -45,7 +45,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 @cache
 def paths() -> tuple[str, ...]:
-    """Every file and folder, from the root; folders end with a slash."""
+    """Returns the paths of all files and folders from the root; folders end with a slash."""
     found = [path for folder in FOLDERS for path in [ROOT / folder, *(ROOT / folder).rglob("*")]]
     found += [path for path in ROOT.iterdir() if path.is_file()]
     kept = (path for path in found if "__pycache__" not in path.parts)
@@ -53,19 +53,19 @@ def paths() -> tuple[str, ...]:
 
 
 def found_at(path: str) -> list[str]:
-    """The files or folders that a path may mean: the one from the root, or all that end in it."""
+    """Returns the files or folders that a path may refer to: the one from the root, or all that end with it."""
     return [path] if path in paths() else [one for one in paths() if one.endswith(f"/{path}")]
 
 
 def definitions(body: list[ast.stmt], owner: str = "") -> Iterator[str]:
-    """The names that statements define: `function`, `CONSTANT`, `Class`, `Class.method`, `Class.field`."""
+    """Yields the names that statements define: `function`, `CONSTANT`, `Class`, `Class.method`, `Class.field`."""
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield f"{owner}{node.name}"
         elif isinstance(node, ast.ClassDef):
             yield f"{owner}{node.name}"
             yield from definitions(node.body, f"{owner}{node.name}.")
-            # What a constructor sets.
+            # Attributes that a constructor sets.
             for child in ast.walk(node):
                 if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Store):
                     yield f"{owner}{node.name}.{child.attr}"
@@ -85,7 +85,7 @@ def defined_in(path: str) -> frozenset[str]:
 
 @cache
 def known_names() -> frozenset[str]:
-    """All names that the package or the tests define, with and without their class; also arguments and values."""
+    """Returns names that the package or the tests define, with and without their class; also arguments and values."""
     names = OUTSIDE | {id for page in (ROOT / "docs").glob("*.md") for id in _ANCHOR.findall(page.read_text())}
     for path in paths():
         if not path.endswith(".py") or not path.startswith(("dagster_runs/", "tests/")):
@@ -103,7 +103,7 @@ def known_names() -> frozenset[str]:
 
 
 def problem_with(code: str) -> str | None:
-    """What is wrong with a text in backticks; ``None`` if nothing is, or if it is not checked."""
+    """Returns what is wrong with a text in backticks, or ``None`` if it is valid or not checked."""
     path, colon, name = code.partition(":")
     if _PATH.fullmatch(path) and (not colon or _NAME.fullmatch(name)):
         found = found_at(path)
@@ -133,7 +133,7 @@ def test_test_paths_exist(page: Path) -> None:
 
 
 def headings(text: str) -> set[str]:
-    """The anchors of a page, as GitHub makes them of headings, and those that it sets itself."""
+    """Returns the anchors of a page: those that GitHub creates from headings, and explicit ones."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     slugs = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
     return slugs | set(_ANCHOR.findall(text))

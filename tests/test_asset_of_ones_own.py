@@ -1,4 +1,4 @@
-"""`run()` in an asset of one's own: arguments are checked at the call, and unused events fail the step."""
+"""`run()` in a user-defined asset: it checks its arguments when called, and unused events fail the step."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,7 +23,7 @@ Context = dg.AssetExecutionContext
 
 
 def errors_logged(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> str:
-    """The ERROR lines of the run's log that are no events of Dagster's."""
+    """Returns the ERROR lines of the run's log that are not Dagster events."""
     entries = instance.all_logs(result.run_id)
     return "\n".join(entry.user_message for entry in entries if entry.level == 40 and not entry.is_dagster_event)
 
@@ -145,7 +145,7 @@ def test_reading_only_the_first_event_does_not_hide_a_failed_run(
 @fixes
 @pytest.mark.covers("start.unused-second-run")
 def test_unused_second_run_logs_an_error(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # The asset has its result, so Dagster has nothing to miss.
+    # The asset has its result, so Dagster reports nothing as missing.
     @dg.asset
     def mine(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         yield from testgen.run(context, TESTS, name="first")
@@ -212,7 +212,7 @@ def test_step_may_skip_an_asset_that_its_run_does_not_materialize(
 def call(
     sandbox: Sandbox, instance: dg.DagsterInstance, calls: Callable[..., Any], **asset: Any
 ) -> dg.ExecuteInProcessResult:
-    """Materialize an asset that calls `run()`, and never uses what that returns."""
+    """Materializes an asset that calls `run()` and ignores the returned events."""
 
     @dg.asset(**{"name": "mine", **asset})
     def mine(context: Context, testgen: TestGenResource, rudderstack: RudderStackResource) -> dg.MaterializeResult:

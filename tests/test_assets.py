@@ -1,4 +1,4 @@
-"""The factory: arguments, the launchpad, partitions, several assets, and runs inside assets of one's own."""
+"""The asset factory: arguments, the launchpad, partitions, several assets, and runs in user-defined assets."""
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -31,7 +31,7 @@ DAYS = dg.DailyPartitionsDefinition(start_date="2026-11-01")
 
 
 def sent(sandbox: Sandbox) -> list[str]:
-    """The parameters of the newest Profiles run."""
+    """Returns the parameters of the newest Profiles run."""
     return sandbox.runs("rudderstack")[-1].parameters
 
 
@@ -230,7 +230,7 @@ def test_run_function_selects_the_run_by_partition(sandbox: Sandbox, instance: d
     ],
 )
 def test_id_fields_reject_placeholders(kind: type[RemoteRun[Any]], fields: dict[str, Any]) -> None:
-    # It is checked where it is written; a function can choose one by the partition.
+    # Ids are validated in the definition; a run function can choose one by the partition.
     with pytest.raises(ValidationError, match=next(iter(fields))):
         kind(**fields)
 
@@ -242,7 +242,7 @@ def test_user_defined_asset_needs_one_line(sandbox: Sandbox, instance: dg.Dagste
 
     result = materialize([mine], sandbox, instance)
     assert result.success
-    assert set(checks(result)) == {"tests_passed"}  # those that it declares
+    assert set(checks(result)) == {"tests_passed"}  # only the declared checks
     assert metadata(instance, "mine")["testgen/score"] == 1.0
 
 

@@ -1,4 +1,4 @@
-"""Errors that say vendor, call, cause and cure in one sentence, and nothing is started."""
+"""Errors name the vendor, the call, the cause and a fix in one sentence, and nothing is started."""
 
 import dagster as dg
 import pytest

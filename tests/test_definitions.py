@@ -1,4 +1,4 @@
-"""The code location in definitions.py, with one vendor's variables or another's."""
+"""The code location in definitions.py, with the environment variables of different vendors."""
 
 import runpy
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Loaded = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
-    """The module's names, as they are with these variables and no others of the vendors'."""
+    """Loads the module with only these environment variables of vendors, and returns its names."""
     import os
 
     for name in [name for name in os.environ if name.startswith(VENDORS)]:

@@ -1,4 +1,4 @@
-"""What the package imports is declared; what is missing is told with what to install."""
+"""All imports are declared dependencies, and a missing optional dependency is reported with what to install."""
 
 import ast
 import re
@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dagster_runs"
-OPTIONAL = ("sandbox", "testing.py")  # what the extra `sandbox` is for
+OPTIONAL = ("sandbox", "testing.py")  # need the extra `sandbox`
 
 
 def declared() -> tuple[set[str], set[str]]:
-    """The modules of the dependencies, and of the extra `sandbox`."""
+    """Returns the modules of the dependencies, and those of the extra `sandbox`."""
     text = (ROOT / "pyproject.toml").read_text()
 
     def modules(name: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""A partitioned asset that is launched without a partition starts nothing, unless its definition says otherwise."""
+"""A partitioned asset that is launched without a partition starts nothing, unless its definition allows it."""
 
 from collections.abc import Iterator
 from typing import Any

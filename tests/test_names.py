@@ -1,4 +1,4 @@
-"""Names that the package no longer uses: each had a standard word in its place."""
+"""Names that the package no longer uses, because a standard term replaced each of them."""
 
 import ast
 import re
@@ -132,7 +132,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
 def defined(tree: ast.AST) -> Iterator[str]:
-    """The names of classes, functions, attributes and constants that a module defines."""
+    """Yields the names of classes, functions, attributes and constants that a module defines."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.name

@@ -1,4 +1,4 @@
-"""What a run was made from: data version, code version and the versions of its inputs, as after any Dagster run."""
+"""Provenance of a run: data version, code version and input versions, as after any Dagster run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def orders() -> None: ...
 
 
 class Project:
-    """An upstream asset, an asset with remote runs, and what is downstream of it."""
+    """An upstream asset, an asset with remote runs, and a downstream asset."""
 
     def __init__(self, sandbox: Sandbox, instance: dg.DagsterInstance, wait: Any, *, observed: bool = False) -> None:
         self.sandbox, self.instance = sandbox, instance
@@ -61,7 +61,7 @@ class Project:
         return found.get_num_requested(dg.AssetKey("report"))
 
     def status(self) -> str:
-        """What the UI shows: FRESH, STALE (*Unsynced*) or MISSING."""
+        """Returns the status that the UI shows: FRESH, STALE (*Unsynced*) or MISSING."""
         graph, loading = self.definitions.resolve_asset_graph(), LoadingContextForTest(self.instance)
         return CachingStaleStatusResolver(self.instance, graph, loading).get_status(dg.AssetKey("it")).value
 

@@ -1,4 +1,4 @@
-"""What users import, what importing costs, and which room may import which."""
+"""Public names, the cost of importing them, and the allowed imports between folders."""
 
 import ast
 import subprocess
@@ -136,8 +136,8 @@ def test_using_the_classes_loads_no_http_library() -> None:
     assert loaded & HTTP == set()
 
 
-# Which of our own rooms each may import, apart from itself and `version`.
-ALLOWED_IMPORTS = {
+# The folders and modules that each one may import, apart from itself and `version`.
+ROOMS = {
     "transport": set[str](),
     "remote_run": {"transport", "dagster_private"},
     "vendors": {"transport", "remote_run"},
@@ -152,7 +152,7 @@ ALLOWED_IMPORTS = {
 
 
 def imports(source: Path) -> Iterator[str]:
-    """The modules that a file imports, wherever in it, also only for types."""
+    """Yields the modules that a file imports anywhere, including imports for type checkers only."""
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -181,7 +181,7 @@ def test_imports_follow_the_layers(room: str) -> None:
 
 
 def modules_imported_at_run_time(source: Path) -> Iterator[str]:
-    """The modules of the package that a file imports, without those that it imports only for type checkers."""
+    """Yields the modules of the package that a file imports, except imports for type checkers only."""
     tree = ast.parse(source.read_text())
     for_types = {
         id(child)
@@ -209,7 +209,7 @@ def test_imports_have_no_cycles() -> None:
 
 
 def test_remote_run_does_not_import_execution_outside_the_resource() -> None:
-    # `RemoteRunResource.run` and `check_specs` are the face of the execution; all else knows nothing of it.
+    # Only `RemoteRunResource.run` and `check_specs` may use the execution.
     execution = "dagster_runs.remote_run.execution"
     for source in (PACKAGE / "remote_run").glob("*.py"):
         found = [name for name in modules_imported_at_run_time(source) if name.startswith(execution)]

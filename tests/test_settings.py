@@ -1,4 +1,4 @@
-"""Settings of resources: literals, and environment variables inside and outside of Dagster."""
+"""Resource settings: literals, and environment variables inside and outside of Dagster."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def initialized(resource: RemoteRunResource) -> RemoteRunResource:
-    """As Dagster makes it for a run."""
+    """Initializes the resource as Dagster does for a run."""
     with dg.build_resources({"vendor": resource}) as resources:
         made: RemoteRunResource = resources.vendor
     return made
@@ -62,13 +62,13 @@ def in_a_script(resource: RemoteRunResource) -> RemoteRunResource:
     return resource
 
 
-# Dagster itself reads the variables of texts, so that they worked there; numbers are marked by themselves.
+# Dagster reads variables of string settings itself, so these already worked; number settings have their own markers.
 USES = pytest.mark.parametrize("use", [initialized, pytest.param(in_a_script, marks=FIXES)])
 BOTH = pytest.mark.parametrize("use", [initialized, in_a_script])
 
 
 def told(error: BaseException) -> str:
-    """All that is told of an error, with its causes."""
+    """Returns everything that an error reports, including its causes."""
     parts: list[str] = []
     todo: list[BaseException | None] = [error]
     while todo:
@@ -186,7 +186,7 @@ def test_unset_variable_is_named(name: str, vendor: type[RemoteRunResource], use
 
 @pytest.mark.fixes("6.12")
 def test_errors_and_repr_never_contain_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not with the settings beside it that are wrong, either."""
+    """Not even when other settings are invalid."""
     monkeypatch.setenv("A_SETTING", "mars")
     resource = RudderStackResource(access_token=EnvVar("A_TOKEN"), region=EnvVar("A_SETTING"))
     for use in (initialized, in_a_script):
@@ -301,7 +301,7 @@ def test_unset_secret_raises_in_a_script(sandbox: Sandbox) -> None:
 
 
 class _Own(RemoteRunResource):
-    """A vendor of one's own, with fields that know nothing of variables."""
+    """A user-defined vendor whose fields do not mention variables."""
 
     vendor = "Own"
     secret_fields = ("token",)
@@ -331,7 +331,7 @@ def test_user_defined_vendor_accepts_variables(use: Any, monkeypatch: pytest.Mon
 
 @pytest.mark.fixes("6.12")
 def test_failed_step_logs_the_missing_variable(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    """In the run's own log, where a user looks."""
+    """The error is in the log of the run, where users read it."""
     rudderstack = RudderStackResource(access_token=EnvVar("A_TOKEN"), poll_interval=EnvVar("NOT_SET"))
     asset = build_remote_run_asset(PROFILES, key="features")
     result = dg.materialize([asset], resources={"rudderstack": rudderstack}, instance=instance, raise_on_error=False)

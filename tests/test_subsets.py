@@ -1,4 +1,4 @@
-"""Parts of a definition: jobs without its checks, some of its assets; and the order in which assets are reported."""
+"""Subsets of a definition (jobs without checks, some of its assets), and the order in which assets are reported."""
 
 from typing import Any, ClassVar
 
@@ -81,7 +81,7 @@ def test_selecting_one_of_several_assets_starts_one_run_and_warns(
 def test_reexecution_of_the_remaining_assets_attaches_to_the_same_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As "re-execute from asset failure" does it: with the assets that were not materialized.
+    # Like "re-execute from asset failure": only the assets that were not materialized.
     asset = build_remote_run_asset(TESTS, specs=ONE_AND_TWO)
     definitions = dg.Definitions([asset], resources=resources_at(sandbox.url), executor=dg.in_process_executor)
     job = definitions.resolve_implicit_global_asset_job_def()
@@ -133,7 +133,7 @@ def test_assets_of_one_run_are_reported_in_dependency_order(
 
 
 class ReportsTooLittle(TestGenTestRun):
-    """A run whose vendor class forgets one of its checks."""
+    """A run whose vendor class does not report one of its checks."""
 
     data_checks: ClassVar[dict[str, str]] = {**TestGenTestRun.data_checks, "rows_counted": "Whether rows were counted."}
 
@@ -200,7 +200,7 @@ def test_reexecution_from_asset_failure_passes_every_check(
     asset = build_remote_run_asset(TESTS, key="one")
     failed = materialize([asset], sandbox, instance)
     assert evaluations(instance, "one")["run_status"] == (False, 1)
-    # What Dagster selects then: all that the failed run did not report (`get_keys_to_reexecute`).
+    # Dagster then selects everything that the failed run did not report (`get_keys_to_reexecute`).
     left = [dg.AssetCheckKey(dg.AssetKey("one"), name) for name in ("tests_passed", "quality_score")]
     selection = dg.AssetSelection.assets("one").without_checks() | dg.AssetSelection.checks(*left)
     tags = {"dagster/is_asset_resume_retry": "true", "dagster/parent_run_id": failed.run_id}

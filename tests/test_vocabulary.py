@@ -1,7 +1,7 @@
-"""The words of docstrings, comments, messages and pages: one term for one thing, in US English.
+"""Vocabulary of docstrings, comments, messages and pages: one term for each thing, in US English.
 
-``WORDS`` lists what the package does not say, and what to write instead. Code, names and link targets are not checked:
-text in backticks is left out, and so are the names of arguments and of tests.
+``WORDS`` lists expressions to avoid, and their replacements. Code, names and link targets are not checked:
+text in backticks is ignored, and so are the names of arguments and tests.
 """
 
 import ast
@@ -95,7 +95,7 @@ NOT_PROSE = re.compile(
 
 
 class Finding(NamedTuple):
-    """A word that the package does not use, and what it uses instead."""
+    """An expression that the package avoids, and its replacement."""
 
     line: int
     found: str

@@ -1,4 +1,4 @@
-"""docs/what-happens-when.md: each row is covered by tests, and the errors that it names exist."""
+"""Checks that tests cover each row of docs/what-happens-when.md, and that the errors it names exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The sixth vendor of docs/your-own-vendor.md: what it gets for free, against a server of its own."""
+"""The example vendor of docs/your-own-vendor.md: the features that it inherits, tested against its own server."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ RETRIES = dg.RetryPolicy(max_retries=2)
 
 
 class Acme:
-    """Acme's server: a forecast is computing for as many looks as `looks`, and then what `outcome` says."""
+    """Acme's server: a forecast is computing for `polls` status calls, and then ends with `outcome`."""
 
     def __init__(self) -> None:
         self.forecasts: dict[str, dict[str, Any]] = {}
@@ -106,7 +106,7 @@ class Acme:
 
 
 class NoWaiting(Clock):
-    """Pauses take no time; something may happen in the second one of a step."""
+    """A clock without real pauses; a callback may run during the second pause of a step."""
 
     def __init__(self, happens: Callable[[], None] | None = None) -> None:
         self._ahead = 0.0
