@@ -1,4 +1,4 @@
-"""Materializing Amperity's workflows against the sandbox."""
+"""Materializes Amperity workflows against the sandbox."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ COURIERS = AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS)
 
 
 def unlimited(sandbox: Sandbox) -> dict[str, AmperityResource]:
-    """The connection, with nobody counting requests: that goes by real time, which these tests do not wait for."""
+    """Returns the resource without a rate limit, which would use real time."""
     sandbox.configure("amperity", requests_per_second=None)
     resource = AmperityResource(
         tenant=well_known.AMPERITY_TENANT,
@@ -37,13 +37,13 @@ def run_workflow(
     tags: dict[str, str] | None = None,
     **options: Any,
 ) -> dg.ExecuteInProcessResult:
-    """Materialize ``customers`` by the workflow.
+    """Materializes ``customers`` with the workflow.
 
     Args:
-        launch: Fields as the launchpad would override them.
-        partition_key: Of the materialization.
-        tags: Of the Dagster run.
-        options: Of the asset.
+        launch: Fields to override, as in the launchpad.
+        partition_key: The partition to materialize.
+        tags: Tags of the Dagster run.
+        options: Options of the asset.
     """
     config = {"run_config": {"ops": {"customers": {"config": launch}}}} if launch is not None else {}
     return materialize(

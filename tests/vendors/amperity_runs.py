@@ -1,4 +1,4 @@
-"""Running an Amperity workflow without Dagster."""
+"""Runs an Amperity workflow without Dagster."""
 
 from datetime import datetime, timezone
 from typing import Any

@@ -1,4 +1,4 @@
-"""Arbitrary JSON, and JSON that comes close to what a vendor sends."""
+"""Hypothesis strategies for arbitrary JSON, and for JSON that resembles a vendor's responses."""
 
 from collections.abc import Mapping
 from datetime import timedelta, timezone
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 Strategy = st.SearchStrategy[Any]
 
-# Each example is an exchange over HTTP, which a busy machine may delay.
+# Each example is an HTTP request, which a busy machine may delay.
 few = settings(max_examples=50, deadline=None)
 
 anything: Strategy = st.recursive(
@@ -50,5 +50,5 @@ times: Strategy = (
 
 
 def close_to(fields: Mapping[str, Strategy]) -> Strategy:
-    """Objects in which each field may be right, wrong or absent; and things that are no objects."""
+    """Objects in which each field may be valid, invalid or missing; and values that are not objects."""
     return st.fixed_dictionaries({}, optional={name: value | anything for name, value in fields.items()}) | anything

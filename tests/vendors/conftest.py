@@ -25,7 +25,7 @@ def rudderstack(sandbox: Sandbox) -> RudderStackResource:
 
 @pytest.fixture
 def testgen_at(sandbox: Sandbox) -> TestGenMaker:
-    """A connection to one of the two mounts: ``testgen`` (5.134) or ``testgen-old`` (5.33)."""
+    """A resource for one of the two mounts: ``testgen`` (5.134) or ``testgen-old`` (5.33)."""
 
     def make(mount: str, **fields: Any) -> TestGenResource:
         given = {
@@ -52,7 +52,7 @@ def testgen_old(testgen_at: TestGenMaker) -> TestGenResource:
 
 @pytest.fixture
 def amperity_at(sandbox: Sandbox) -> AmperityMaker:
-    """A connection that nobody limits: neither it itself nor the sandbox, since both reckon in real time."""
+    """A resource without a rate limit, here or in the sandbox, because both limits use real time."""
     sandbox.configure("amperity", requests_per_second=None)
 
     def make(**fields: Any) -> AmperityResource:
@@ -85,12 +85,12 @@ def prophecy(sandbox: Sandbox) -> ProphecyResource:
 
 @pytest.fixture
 def nobody_has_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens are kept for the whole process: earlier tests' too."""
+    """Clears the tokens, which are shared by the whole process and so by earlier tests."""
     monkeypatch.setattr(auth_module, "_shared", {})
 
 
 @pytest.fixture(scope="module")
 def origin() -> Iterator[Origin]:
-    """A server that answers what the test says; one for the whole module, for tests with very many examples."""
+    """A server with scripted responses; one for the whole module, for tests with many examples."""
     with Origin() as origin:
         yield origin

@@ -1,4 +1,4 @@
-"""What the tests of two vendors' OAuth have in common: troubles of the token endpoint, and where secrets could show."""
+"""Helpers for the OAuth tests of two vendors: token endpoint faults, and places where secrets could appear."""
 
 import dagster as dg
 
@@ -6,7 +6,7 @@ from dagster_runs.sandbox import Fault
 
 
 def passing(path: str) -> list[Fault]:
-    """Troubles of the token endpoint that are over at the third try."""
+    """Faults of the token endpoint that end at the third request."""
     return [
         Fault("status", status=503, times=2, path=path),
         Fault("reset", times=2, path=path),
@@ -15,7 +15,7 @@ def passing(path: str) -> list[Fault]:
 
 
 def lasting(path: str) -> list[Fault]:
-    """Troubles that leave us without a token."""
+    """Faults that last, so that no token is returned."""
     return [
         Fault("status", status=503, path=path),
         Fault("reset", path=path),
@@ -26,7 +26,7 @@ def lasting(path: str) -> list[Fault]:
 
 
 def indiscreet(path: str, **said: str) -> list[Fault]:
-    """Errors that repeat our secrets, or come of an answer that holds one."""
+    """Errors that repeat the secrets, or that are caused by a response with one."""
     return [
         Fault("echo_secret"),
         Fault("echo_secret", path=path),
@@ -45,7 +45,7 @@ def shown_by(error: Exception) -> str:
 
 
 def kept_by_dagster(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Events, run and snapshot of the job."""
+    """Returns the events, the run and the snapshot of the job as text."""
     run = instance.get_run_by_id(run_id)
     assert run is not None
     events = [repr(entry) for entry in instance.all_logs(run_id)]

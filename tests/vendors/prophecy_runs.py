@@ -1,4 +1,4 @@
-"""Running a Prophecy pipeline without Dagster."""
+"""Runs a Prophecy pipeline without Dagster."""
 
 from typing import Any
 
@@ -26,6 +26,6 @@ def look(resource: ProphecyResource, run_id: str) -> RunStatus:
 
 
 def told(sandbox: Sandbox, resource: ProphecyResource, body: Any) -> RunStatus:
-    """What a look makes of the answer ``body``."""
+    """Returns the status that is parsed from the response ``body``."""
     sandbox.add_fault(Fault("status", status=200, body=body))
     return look(resource, "r")

@@ -1,4 +1,4 @@
-"""Running a RudderStack Profiles project without Dagster."""
+"""Runs a RudderStack Profiles project without Dagster."""
 
 from typing import Any
 

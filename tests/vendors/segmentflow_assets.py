@@ -1,4 +1,4 @@
-"""Materializing Segmentflow's journeys against the sandbox."""
+"""Materializes Segmentflow journeys against the sandbox."""
 
 from typing import Any
 
@@ -28,5 +28,5 @@ def keys_sent(sandbox: Sandbox) -> list[str]:
 
 
 def sent(sandbox: Sandbox) -> Any:
-    """The body of the newest start."""
+    """Returns the body of the newest start."""
     return sandbox.runs("segmentflow")[-1].body

@@ -1,4 +1,4 @@
-"""Running a Segmentflow journey without Dagster."""
+"""Runs a Segmentflow journey without Dagster."""
 
 from typing import Any
 
@@ -30,6 +30,6 @@ def look(resource: SegmentflowResource, run_id: str, **fields: Any) -> RunStatus
 
 
 def told(sandbox: Sandbox, resource: SegmentflowResource, body: Any, **fields: Any) -> RunStatus:
-    """What a look makes of the answer ``body``."""
+    """Returns the status that is parsed from the response ``body``."""
     sandbox.add_fault(Fault("status", status=200, body=body))
     return look(resource, "r", **fields)

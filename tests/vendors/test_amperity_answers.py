@@ -1,4 +1,4 @@
-"""No body of Amperity's makes anything but an error of ours, or a result that Dagster can keep."""
+"""Any Amperity response gives either a package error or a result that Dagster can store."""
 
 import contextlib
 import json
@@ -62,7 +62,7 @@ def answer(origin: Origin, body: Any, status: int = 200) -> None:
 
 
 def tried(call: Callable[[], Any]) -> Any:
-    """What the call returns, or its error, if that is of the one kind that is allowed."""
+    """Returns the result of the call, or its error if the error is of the allowed type."""
     try:
         return call()
     except UnexpectedResponseError as error:
@@ -80,7 +80,7 @@ def test_any_workflow_body_gives_a_status_or_an_error(body: Any, origin: Origin,
     answer(origin, body)
     status = tried(lambda: RUN.fetch_status(at_origin, "w"))
     if isinstance(status, UnexpectedResponseError):
-        # White space is folded where an answer is quoted.
+        # White space in quoted responses is collapsed.
         quoted = " ".join(json.dumps(body, ensure_ascii=False).split())
         assert f"the response was {quoted[:5]}" in status.detail
         return
@@ -166,7 +166,7 @@ def test_any_start_body_gives_an_id_or_an_uncertain_error(
     if isinstance(started, UnexpectedResponseError):
         assert started.may_have_been_accepted
     else:
-        assert started == str(body["id"])  # a whole number is its digits
+        assert started == str(body["id"])  # an integer becomes its digits
 
 
 @few
@@ -178,7 +178,7 @@ def test_any_start_body_gives_an_id_or_an_uncertain_error(
 @example(body={"id": "w", "state": "running"})
 @pytest.mark.covers("amperity.field.list-data")
 def test_any_list_body_gives_candidates_or_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
-    # The same body is the answer to whatever is asked next.
+    # The next requests get the same body.
     answer(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         for found in RUN.find_started(at_origin, ATTEMPT) or []:
@@ -223,7 +223,7 @@ def test_any_error_body_raises_the_error_of_its_status(body: Any, origin: Origin
 @few
 @given(body=anything)
 def test_any_stop_body_raises_only_vendor_errors(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
-    # What became of it, the next look tells.
+    # The next status call returns the outcome.
     answer(origin, body)
     with contextlib.suppress(VendorError):
         RUN.cancel(at_origin, "w")

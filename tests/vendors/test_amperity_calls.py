@@ -1,4 +1,4 @@
-"""Amperity: what is sent, what is refused before it is sent, and what a refusal says."""
+"""Amperity: requests, fields that are rejected before sending, and errors."""
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -189,7 +189,7 @@ class TestFields:
             ),
             ({"range_from": "yesterday"}, "range_from"),
             ({"range_from": "2026-02-30"}, "range_from"),
-            # Digits alone would be seconds since 1970.
+            # A bare number would mean seconds since 1970.
             ({"range_from": "20261101"}, "'20261101' is not a time; write it as 2026-11-01"),
             ({"range_from": " 2026 "}, "is not a time"),
             ({"range_from": 20261101}, "is not a time"),
@@ -236,7 +236,7 @@ class TestFields:
     @pytest.mark.parametrize(
         "fields",
         [
-            {"range_from": "2026-01-01T12:00:00Z"},  # which means one day
+            {"range_from": "2026-01-01T12:00:00Z"},  # means one day
             {"range_from": "2025-01-01", "range_to": "2025-01-02"},
             {"range_from": None},
             {"range_from": None, "range_to": None},

@@ -1,4 +1,4 @@
-"""An Amperity workflow as an asset, from start to end."""
+"""An Amperity workflow as an asset, from start to finish."""
 
 from typing import Any
 

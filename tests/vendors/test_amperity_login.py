@@ -101,7 +101,7 @@ def test_token_request_is_a_form_with_the_tenant_header(sandbox: Sandbox, amperi
 def test_default_token_url_is_on_the_tenant_host(
     origin: Origin, login: AmperityMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Seen by a proxy, which lets nothing out.
+    # Recorded by a proxy that rejects everything.
     monkeypatch.setenv("HTTPS_PROXY", origin.url)
     origin.replies = [Reply(403)]
     origin.seen.clear()
@@ -223,7 +223,7 @@ def test_call_budget_limits_the_wait_for_a_token(sandbox: Sandbox, amperity: Amp
     sandbox.add_fault(Fault("status", status=503, path=TOKEN))
     with pytest.raises(VendorError, match="503"), amperity.http().with_call_budget():
         look(amperity, "x")
-    assert len(logins(sandbox)) <= 4  # the call twice, the token twice for each
+    assert len(logins(sandbox)) <= 4  # two API calls with two token requests each
 
 
 def test_call_budget_does_not_wait_for_another_threads_login(
@@ -259,7 +259,7 @@ def test_missing_token_endpoint_does_not_count_as_a_lost_run(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
 ) -> None:
     sandbox.set_behavior(well_known.AMPERITY_COURIERS, Behavior(running_seconds=300))
-    # For about four minutes: longer than a run may be unknown, and not so long that refusals end the step.
+    # About four minutes: longer than a run may be unknown, but too short for rejections to end the step.
     sandbox.add_fault(replace(fault, path=TOKEN, skip=1, times=45))
     sandbox.add_fault(Fault("expired_token", path="/workflow/runs/", times=45))
     asset = build_remote_run_asset(RUN, key="customers", retry_policy=dg.RetryPolicy(max_retries=1))

@@ -1,4 +1,4 @@
-"""Finding our own workflow again when the answer to its start was lost, and nobody else's."""
+"""Finds the workflow whose start response was lost, and excludes external runs."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -46,7 +46,7 @@ def run_of(config_id: str = COURIERS) -> AmperityWorkflowRun:
 def lose(
     sandbox: Sandbox, resource: AmperityResource, fault: Fault = LOST, *, config_id: str = COURIERS, **changes: Any
 ) -> StartAttempt:
-    """Start the run, and lose the answer."""
+    """Starts the run and loses the response."""
     sandbox.add_fault(fault)
     tried = attempt(**changes)
     with pytest.raises(VendorError) as raised:
@@ -65,7 +65,7 @@ def found(resource: AmperityResource, tried: StartAttempt, config_id: str = COUR
 
 @pytest.fixture(params=[False, True], ids=["all are listed", "successes are listed by default"])
 def listing(request: pytest.FixtureRequest, sandbox: Sandbox, amperity: AmperityResource) -> bool:
-    """Whether the server gives the filters the defaults that the specification shows."""
+    """Whether the server applies the filter defaults of the specification."""
     sandbox.configure("amperity", list_defaults=request.param)
     return bool(request.param)
 
@@ -101,7 +101,7 @@ class TestInBothKindsOfList:
 
     @pytest.mark.covers("amperity.field.workflow-types-campaign-send")
     def test_campaign_fetch_run_is_a_candidate(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        # Which of its two types a started campaign has is documented nowhere, and a second one would reach people.
+        # The type of a started campaign is undocumented, and a second campaign would contact customers.
         tried = lose_before_it_arrives(sandbox, amperity, config_id=CAMPAIGN)
         run = sandbox.start_run(CAMPAIGN, kind="campaign.fetch")
         assert [one.run_id for one in found(amperity, tried, CAMPAIGN)] == [run.id]
@@ -138,7 +138,7 @@ class TestInBothKindsOfList:
     ) -> None:
         tried = lose(sandbox, amperity)
         sandbox.start_run(well_known.AMPERITY_SLOW)
-        # The list tells of no configuration, so any courier group's will do.
+        # The list contains no configuration, so a run of any courier group is a candidate.
         assert {one.run_id for one in found(amperity, tried)} == {one.id for one in sandbox.runs("amperity")}
 
     def test_workflow_name_excludes_other_runs(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
@@ -151,7 +151,7 @@ class TestInBothKindsOfList:
         assert named.find_started(amperity, tried) == [StartCandidate(ours.id, is_ours=False)]
 
     def test_run_with_another_name_is_ambiguous(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        # It is a stranger's, or somebody has changed the name: neither to be taken, nor a reason to start again.
+        # It is external or was renamed, so it is not attached to, and nothing is started again.
         tried = lose(sandbox, amperity)
         [one] = sandbox.runs("amperity")
         renamed = run_of().with_fields({"workflow_name": "As it was called before"})
@@ -205,7 +205,7 @@ def test_complete_list_is_requested_without_a_state_filter(sandbox: Sandbox, amp
 
 @pytest.fixture
 def real_time(clock: SandboxClock) -> Iterator[None]:
-    """The time that is in the `Date` of the scripted server's answers."""
+    """Uses the real time, which is in the `Date` header of the scripted server."""
     with use_clock(Clock()):
         yield
 
@@ -239,7 +239,7 @@ def test_run_is_found_when_the_filter_accepts_one_spelling_only(
     running = {"id": "wf-1", "state": word, "created_at": "2026-01-01T00:00:01.000Z"}
 
     def listed(handler: BaseHTTPRequestHandler) -> None:
-        # Successes only, unless another state is asked for.
+        # Only successes, unless the request filters by another state.
         asked = parse_qs(urlsplit(handler.path).query).get("state", ["succeeded"])
         send(handler, Reply(200, {"data": [running] if asked == [word] else []}))
 
@@ -250,7 +250,7 @@ def test_run_is_found_when_the_filter_accepts_one_spelling_only(
 
 @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
 def test_endless_list_raises(origin: Origin, amperity_at: AmperityMaker) -> None:
-    # Not finding our run in a part of the list would start a second one.
+    # An incomplete list could hide the run, and a second one would be started.
     origin.replies = [Reply(200, {"data": [], "next_token": "again"})]
     origin.seen.clear()
     with pytest.raises(UnexpectedResponseError, match=f"after {_MAX_PAGES} pages"):
@@ -323,7 +323,7 @@ class TestInAStep:
     def test_run_is_found_despite_a_wrong_local_clock(
         self, ahead: float, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
-        # The list is filtered by the vendor's clock.
+        # The vendor filters the list by its own clock.
         sandbox.add_fault(LOST)
         with use_clock(ClockOff(sandbox, ahead)):
             assert run_workflow(sandbox, instance).success

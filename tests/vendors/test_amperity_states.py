@@ -1,4 +1,4 @@
-"""Amperity: what its words for the states of workflows and tasks mean."""
+"""Amperity: states of workflows and tasks."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from tests.vendors.amperity_runs import COURIERS, look, run_of, start
 
 
 def answer(sandbox: Sandbox, body: Any) -> None:
-    # A text as a fault's body would be sent as text.
+    # A fault sends a string body as plain text.
     sandbox.add_fault(Fault("status", status=200, body=json.dumps(body) if isinstance(body, str) else body))
 
 

@@ -1,4 +1,4 @@
-"""Lists of runs that are read part by part."""
+"""Lists of runs that are read in several time windows."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_amperity_windows_leave_no_gap_despite_a_wrong_local_clock(
             clock.sleep(60)
             runs.append(sandbox.start_run(well_known.AMPERITY_COURIERS).id)
         clock.sleep(7200)
-        resource: AmperityResource = amperity_at()  # which knows nothing of the vendor's clock yet
+        resource: AmperityResource = amperity_at()  # which does not know the vendor's clock yet
         found = [
             listed(resource, at, at + 120 + MAX_VENDOR_CLOCK_SKEW) for at in range(int(begin), int(begin) + 700, 120)
         ]
@@ -63,7 +63,7 @@ def test_amperity_list_up_to_now_is_complete_despite_a_wrong_local_clock(
         clock.sleep(60)
         run = sandbox.start_run(well_known.AMPERITY_COURIERS).id
         clock.sleep(7200)
-        # Dagster makes a resource for each tick, which knows nothing of the vendor's clock yet.
+        # Dagster creates a resource for each tick, which does not know the vendor's clock yet.
         assert listed(amperity_at(), begin) == [run]
         assert listed(amperity_at(), begin + 3600) == []
         ended = amperity_at().list_finished(begin)

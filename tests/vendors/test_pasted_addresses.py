@@ -1,4 +1,4 @@
-"""The error for a page's address in place of an id says which part of it to copy."""
+"""The error for a pasted URL names the part of it that is the id."""
 
 from collections.abc import Callable
 from typing import Any
@@ -62,7 +62,7 @@ def test_pasted_url_error_names_the_id_in_it(make: Callable[..., Any], field: st
 @pytest.mark.parametrize(
     ("make", "field", "address"),
     [
-        # The page of a run does not tell of what it was a run.
+        # The URL of a run page does not contain the target of the run.
         (TestGenTestRun, "test_suite_id", f"{UI}/test-runs:results?project_code=DEFAULT&run_id={UUID}"),
         (TestGenTestRun, "test_suite_id", f"{UI}/x?a={UUID}&b={OTHER}"),
         (RudderStackProfilesRun, "profiles_id", "https://app.rudderstack.com/profiles"),

@@ -1,4 +1,4 @@
-"""What Prophecy's answers mean, and that no answer does harm."""
+"""Prophecy: parsing of responses, including invalid ones."""
 
 import json
 from datetime import datetime, timezone
@@ -48,7 +48,7 @@ class TestStates:
     ) -> None:
         status = told(sandbox, prophecy, {"success": True, "runStatus": word, "updatedAt": "2026-01-01T00:00:00"})
         assert (status.state, status.vendor_status) == (state, word)
-        # `updatedAt` is there all the time, so it is an end only where the word says so.
+        # `updatedAt` is always set, so it is the end time only if the status is final.
         assert (status.finished_at is not None) is state.is_final
 
     @pytest.mark.parametrize("time_format", ["naive", "zulu"])
@@ -88,7 +88,7 @@ class TestStates:
         assert told(sandbox, prophecy, body).error == "first\n  second\nthird"
 
     def test_very_long_error_is_truncated(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
-        # It is stored with each of the run's events.
+        # It is stored with each event of the run.
         body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n" + "x" * 5_000_000}
         error = told(sandbox, prophecy, body).error or ""
         assert error.startswith("first\nxx")
@@ -158,7 +158,7 @@ def at_origin(origin: Origin) -> ProphecyResource:
 
 
 class TestAnyBody:
-    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
+    """Any response gives either a package error or a result that Dagster can store."""
 
     @few
     @given(
@@ -191,7 +191,7 @@ class TestAnyBody:
         except VendorError as raised:
             error = raised
         if status is None:
-            # What is not the vendor's own refusal is quoted.
+            # Responses other than a rejection by the vendor are quoted.
             assert isinstance(error, UnexpectedResponseError) is (type(error) not in (VendorError, NotFoundError))
             assert not isinstance(error, UnexpectedResponseError) or "the response was" in error.detail
             return
@@ -220,7 +220,7 @@ class TestAnyBody:
             assert run_id == str(body["runId"]) != ""
             assert type(body["runId"]) in (str, int)
         else:
-            # Only a clear no is one.
+            # Only an explicit rejection means that nothing was started.
             assert error.may_have_been_accepted is isinstance(error, UnexpectedResponseError)
 
     @few

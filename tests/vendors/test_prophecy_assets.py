@@ -1,4 +1,4 @@
-"""Prophecy pipelines as assets: from the trigger to what the UI shows."""
+"""Prophecy pipelines as assets, from the trigger to the UI."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def start(run: Any, sandbox: Sandbox, instance: dg.DagsterInstance, **options: A
 
 
 def sent(sandbox: Sandbox) -> Any:
-    """The body of the newest start."""
+    """Returns the body of the newest start."""
     return sandbox.runs("prophecy")[-1].body
 
 
@@ -63,7 +63,7 @@ class TestOutcome:
         error = status.metadata["error"]
         assert isinstance(error, dg.TextMetadataValue)
         assert len((error.value or "").splitlines()) > 3
-        # Dagster renders a description as markdown; the vendor's words stay out of it.
+        # Dagster renders descriptions as markdown, so they contain no text from the vendor.
         assert "UNRESOLVED_COLUMN" not in (status.description or "")
         assert entries(instance, KEY)[-1] == "ended"
         [ended] = instance.fetch_observations(dg.AssetKey(KEY), limit=1).records

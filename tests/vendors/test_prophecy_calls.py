@@ -1,4 +1,4 @@
-"""Prophecy pipelines: what is sent, and what is rejected before it is sent."""
+"""Prophecy: requests, and fields that are rejected before sending."""
 
 from datetime import datetime
 from typing import Any

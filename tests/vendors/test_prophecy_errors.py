@@ -186,7 +186,7 @@ class TestRefusals:
         resource = ProphecyResource(access_token="pat-wrong", base_url=f"{sandbox.url}/prophecy")
         with pytest.raises(UnexpectedResponseError, match=r"HTML instead of JSON.*Sign In.*login page") as raised:
             start(resource)
-        # A proxy's page could come after the vendor has done what it was asked to.
+        # The page may come from a proxy, after the vendor has started the run.
         assert raised.value.may_have_been_accepted
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What RudderStack's answers mean, and that no answer does harm."""
+"""RudderStack: parsing of responses, including invalid ones."""
 
 import contextlib
 import json
@@ -171,7 +171,7 @@ class TestStates:
     def test_body_without_a_state_is_quoted(
         self, body: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
-        # A text as a fault's body would be sent as text.
+        # A fault sends a string body as plain text.
         given = json.dumps(body) if isinstance(body, str) else body
         sandbox.add_fault(Fault("status", status=200, body=given))
         with pytest.raises(UnexpectedResponseError) as raised:
@@ -206,7 +206,7 @@ def at_origin(origin: Origin) -> RudderStackResource:
 
 
 class TestAnyBody:
-    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
+    """Any response gives either a package error or a result that Dagster can store."""
 
     @few
     @given(

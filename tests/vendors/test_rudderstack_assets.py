@@ -1,4 +1,4 @@
-"""RudderStack Profiles as an asset: what the UI shows of it."""
+"""RudderStack Profiles as an asset: its events and checks."""
 
 import dagster as dg
 import pytest

@@ -1,4 +1,4 @@
-"""RudderStack Profiles: what is sent, what is refused before it is sent, and what a refusal says."""
+"""RudderStack Profiles: requests, fields that are rejected before sending, and errors."""
 
 from datetime import datetime, timedelta, timezone
 from typing import Any

@@ -1,4 +1,4 @@
-"""The id of a run stays one segment of the path, whatever a vendor gave us as an id."""
+"""The id of a run stays one path segment, no matter what id a vendor returned."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What Segmentflow's answers mean, and that no answer does harm."""
+"""Segmentflow: parsing of responses, including invalid ones."""
 
 import contextlib
 import json
@@ -174,7 +174,7 @@ def at_origin(origin: Origin) -> SegmentflowResource:
 
 
 class TestAnyBody:
-    """No body of a vendor's makes anything but an error of ours, or a result that Dagster can keep."""
+    """Any response gives either a package error or a result that Dagster can store."""
 
     @few
     @given(

@@ -1,4 +1,4 @@
-"""Segmentflow journeys as assets: from the trigger to what the UI shows, one run for one recipient."""
+"""Segmentflow journeys as assets, from the trigger to the UI; each run has one recipient."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class TestOutcome:
         assert shown["segmentflow/workflow_id"].endswith(remote.id)
         assert "segmentflow/profile_id" in shown
         assert checks(result)["run_status"].passed
-        # Who the recipient is stands in the partition or in the code, and nowhere else.
+        # The recipient is stored only in the partition or in the code.
         assert "anna@example.com" not in repr(shown)
 
     @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ class TestOutcome:
         result = start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
         assert not result.success
         assert "ended with status exited: the recipient left the journey before its end" in failure(result)
-        # Whoever has left is not sent through the journey once more.
+        # A recipient who left the journey is not sent through it again.
         assert sandbox.starts("segmentflow") == 1
         assert checks(result)["run_status"].metadata["vendor_status"].value == "exited"
 
@@ -105,7 +105,7 @@ class TestDays:
         sandbox.set_behavior(JOURNEY, Behavior(running_seconds=4 * 3600))
         assert start(BY_KEY, sandbox, instance).success
         looks = [request for request in sandbox.requests("segmentflow") if request.method == "GET"]
-        assert len(looks) < 4 * 3600 / 10 / 3  # a third of what the fixed pace of others costs
+        assert len(looks) < 4 * 3600 / 10 / 3  # a third of the requests of a fixed interval
         observed = instance.fetch_observations(dg.AssetKey(KEY), limit=1000).records
         assert len(observed) <= 4
         assert metadata(instance, KEY)["dagster_runs/duration_seconds"] == pytest.approx(4 * 3600, rel=0.01)
@@ -288,7 +288,7 @@ class TestOnePartitionForEachRecipient:
         assert not sandbox.requests("segmentflow")
 
     def test_range_of_one_partition_selects_its_recipient(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-        # So a backfill asks for it that is to be one run, or several of one partition each.
+        # Single-run backfills and backfills with one partition per run set these tags.
         people = dg.StaticPartitionsDefinition(["a", "b"])
         each = BY_KEY.with_fields({"recipient": {"userId": "{partition_key}"}})
         tags = {"dagster/asset_partition_range_start": "b", "dagster/asset_partition_range_end": "b"}

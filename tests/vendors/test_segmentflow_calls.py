@@ -1,4 +1,4 @@
-"""Segmentflow journeys: what is sent, what is refused before it is sent, and what a refusal says."""
+"""Segmentflow journeys: requests, fields that are rejected before sending, and errors."""
 
 import json
 from datetime import datetime

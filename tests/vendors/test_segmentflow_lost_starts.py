@@ -1,4 +1,4 @@
-"""Segmentflow: when the answer to a start is lost, the same key finds the run, or nobody can tell."""
+"""Segmentflow: after a lost start response, the idempotency key finds the run, or the outcome is unknown."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ class TestLostAnswers:
     def test_start_sent_again_after_a_crash_uses_the_same_key(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, how: str
     ) -> None:
-        # The answer is lost, and the process dies before it tries again.
+        # The response is lost, and the process is killed before it retries.
         sandbox.add_fault(LOST[0])
         retries = dg.RetryPolicy(max_retries=1) if how == "retry" else None
         job = job_with(BY_KEY, sandbox, retry_policy=retries)
@@ -149,7 +149,7 @@ class TestLostAnswers:
         def choose(_context: dg.AssetExecutionContext) -> SegmentflowJourneyRun:
             return BY_KEY.with_fields({"recipient": {"userId": "ben"}})
 
-        # Of what a function chooses only Segmentflow can tell that it has changed.
+        # Only Segmentflow can detect that a run function returned other fields.
         changed = job_with(choose, sandbox)
         again = reexecute(changed, instance, first.run_id)
         assert "idempotency_key_reuse" in failure(again)

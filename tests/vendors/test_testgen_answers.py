@@ -1,4 +1,4 @@
-"""No body of TestGen's makes anything but an error of ours, or a result that Dagster can keep."""
+"""Any TestGen response gives either a package error or a result that Dagster can store."""
 
 import contextlib
 import json
@@ -70,7 +70,7 @@ def answer(origin: Origin, body: Any, status: int = 200) -> None:
 
 
 def kept(result: RunResult) -> None:
-    """Dagster takes it."""
+    """Checks that Dagster accepts the result."""
     dg.AssetMaterialization("a", metadata=dict(result.metadata))
     for outcome in result.checks:
         dg.AssetCheckResult(
@@ -125,7 +125,7 @@ def test_any_profiling_run_body_gives_a_valid_result_or_an_error(
 @given(body=close_to({"items": st.lists(jobs, max_size=2), "page": counted, "limit": counted, "total": counted}))
 @pytest.mark.covers("testgen.field.list-items", "testgen.field.list-page")
 def test_any_job_list_gives_candidates_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
-    # The same body is the answer to whatever is asked next.
+    # The next requests get the same body.
     answer(origin, body)
     with contextlib.suppress(VendorError):
         for found in suite_run().find_started(at_origin, attempt()) or []:

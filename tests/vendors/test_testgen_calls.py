@@ -1,4 +1,4 @@
-"""TestGen: what is sent, ids, and canceling."""
+"""TestGen: requests, ids, and canceling."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""TestGen: errors in all their shapes, and jobs that no longer exist."""
+"""TestGen: errors of every format, and jobs that no longer exist."""
 
 from typing import Any
 
@@ -115,7 +115,7 @@ class TestErrors:
 
 
 class TestAJobThatIsGone:
-    """404 means that the job is lost only if TestGen itself says so; a lost job is started anew."""
+    """A 404 means that the job is lost only if TestGen itself says so; a lost job is started again."""
 
     __test__ = True
 

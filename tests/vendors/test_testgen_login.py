@@ -1,4 +1,4 @@
-"""TestGen's OAuth: a refresh token that several processes may share, turned into access tokens of an hour each."""
+"""TestGen's OAuth: several processes may share a refresh token, which yields access tokens valid for one hour."""
 
 import logging
 import threading
@@ -53,7 +53,7 @@ def logins(sandbox: Sandbox) -> list[RecordedRequest]:
 
 
 def another_process_logs_in(sandbox: Sandbox) -> None:
-    """Which revokes the token that we have."""
+    """Revokes the access token of this process."""
     form = {"grant_type": "refresh_token", "refresh_token": well_known.TESTGEN_REFRESH_TOKEN}
     requests.post(f"{sandbox.url}/testgen/oauth/token", data=form, auth=CLIENT, timeout=5).raise_for_status()
 
@@ -179,7 +179,7 @@ def test_call_budget_limits_the_wait_for_a_token(sandbox: Sandbox, testgen: Test
     sandbox.add_fault(Fault("status", status=503, path=TOKEN))
     with pytest.raises(VendorError, match="503"), testgen.http().with_call_budget():
         testgen.get_job("x")
-    assert len(logins(sandbox)) <= 4  # the call twice, the token twice for each
+    assert len(logins(sandbox)) <= 4  # two API calls with two token requests each
 
 
 TROUBLE = lasting(TOKEN)

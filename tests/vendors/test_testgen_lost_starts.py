@@ -1,4 +1,4 @@
-"""Finding our own job again when the answer to its start was lost, and nobody else's."""
+"""Finds the job whose start response was lost, and excludes external jobs."""
 
 import time
 
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 def pass_time(seconds: float) -> None:
-    """Here and at the vendor."""
+    """Advances the clock here and at the vendor."""
     current_clock().sleep(seconds)
 
 
 def lose(sandbox: Sandbox, resource: TestGenResource, run: object, fault: Fault = ANSWERLESS[0]) -> StartAttempt:
-    """Start the run, and lose the answer."""
+    """Starts the run and loses the response."""
     sandbox.add_fault(fault)
     tried = attempt()
     with pytest.raises(VendorError) as raised:
@@ -48,7 +48,7 @@ def found(resource: TestGenResource, run: object, tried: StartAttempt) -> list[S
 
 
 class TestByOurMark:
-    """Test runs on 5.134 and later: the server keeps our correlation id."""
+    """Test runs on 5.134 and later: the server stores the correlation id."""
 
     __test__ = True
 
@@ -60,7 +60,7 @@ class TestByOurMark:
         colleague_runs(sandbox, SUITE, "testgen", times=2)
         tried = lose(sandbox, testgen, suite_run(), fault)
         colleague_runs(sandbox, SUITE, "testgen", times=2)
-        # A run that we started before, for something else.
+        # An earlier run with another correlation id.
         suite_run().start(testgen, attempt())
         ours = sandbox.runs("testgen")[2].id
         url = suite_run().run_url(testgen, ours)
@@ -90,7 +90,7 @@ class TestByOurMark:
 
 
 class TestBySuiteAndTime:
-    """Older servers, and profiling on all: one candidate of the same target in the time of the start."""
+    """Older servers, and profiling on all servers: the run is identified by target and time."""
 
     __test__ = True
 
@@ -151,7 +151,7 @@ class TestBySuiteAndTime:
     def test_run_not_started_through_the_api_is_not_a_candidate(
         self, source: str, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
-        # The server has no filter by source: the listing tells it of each job.
+        # The server cannot filter by source, but the list contains the source of each job.
         mount, resource, run = place
         tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
         colleague_runs(sandbox, run.target, mount, source=source)  # type: ignore[attr-defined]
@@ -172,7 +172,7 @@ class TestBySuiteAndTime:
     def test_run_from_long_after_the_start_is_not_a_candidate(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
-        # The look comes a day later, when the step is re-executed.
+        # The search happens a day later, when the step is re-executed.
         mount, resource, run = place
         tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
         pass_time(86_400)
@@ -230,7 +230,7 @@ def test_search_is_unsupported_without_a_project(
 @pytest.mark.parametrize("code", ["default", "NOPE"])
 @pytest.mark.covers("testgen.endpoint.list")
 def test_search_in_another_project_raises(code: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
-    # To find nothing there would mean that nothing was started.
+    # Finding nothing would mean that nothing was started.
     resource = testgen_at("testgen", project_code=code)
     tried = lose(sandbox, resource, suite_run())
     with pytest.raises(VendorError, match=code):

@@ -1,4 +1,4 @@
-"""TestGen servers before 5.134 as they really answer: what they ignore, and what they never tell."""
+"""TestGen servers before 5.134: fields that they ignore, and values that they never return."""
 
 import json
 from pathlib import Path
@@ -26,13 +26,13 @@ RECORDED = Path(__file__).parent / "recorded" / "testgen-5.134.0-openapi.json"
 
 
 def recorded() -> dict[str, Any]:
-    """What a server of version 5.134.0 answered, without most of its paths."""
+    """The OpenAPI document of a 5.134.0 server, without most of its paths."""
     document: dict[str, Any] = json.loads(RECORDED.read_text())
     return document
 
 
 def older() -> dict[str, Any]:
-    """The same as 5.33.3 and 5.92.2 have it: no body, and the field's name in what is exported only."""
+    """The same document of 5.33.3 and 5.92.2: no request body, and the field only in the export schema."""
     document = recorded()
     del document["paths"][SUBMISSION]["post"]["requestBody"]
     del document["components"]["schemas"]["TestRunRequest"]
@@ -128,7 +128,7 @@ def older_server(sandbox: Sandbox, **fields: Any) -> dict[str, TestGenResource]:
 
 
 def begin_and_cancel_while_pending(sandbox: Sandbox, resource: TestGenResource, run: Any, mount: str) -> str:
-    """Another person's job, which never gets a record that tells its suite or table group."""
+    """Starts an external job, which never gets a record with its suite or table group."""
     sandbox.set_behavior(run.target, [Behavior(queued_seconds=3600, cancel_seconds=2), Behavior()], vendor=mount)
     job_id = sandbox.start_run(run.target, vendor=mount, source="api").id
     resource.cancel_job(job_id)
@@ -179,7 +179,7 @@ class TestAJobThatWasCanceledWhilePending:
     def test_is_a_candidate_once_it_has_a_record(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]
     ) -> None:
-        # Canceled in mid-run: it may well be ours, and its end is to be told.
+        # Canceled while running: it may be our run, so its outcome must be reported.
         mount, resource, run = place
         sandbox.set_behavior(run.target, Behavior(running_seconds=600, cancel_seconds=2), vendor=mount)
         tried = attempt()
@@ -216,7 +216,7 @@ def test_lost_start_is_attached_to_despite_a_canceled_job(
 def test_job_that_never_existed_counts_as_lost_after_one_minute(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    # 5.92.2 answered one start in eight with a 202 for a job that it never made.
+    # 5.92.2 answered one start in eight with 202 for a job that it never created.
     sandbox.add_fault(Fault("status", method="POST", status=202, body={"id": str(SUITE)}, times=1))
     asset = build_remote_run_asset(suite_run(), key="quality")
     begun = clock.monotonic()
@@ -240,7 +240,7 @@ def test_retry_starts_a_new_run_for_a_job_that_never_existed(
 
 
 def test_job_not_found_right_after_the_start_is_polled_again(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    # Versions up to 5.33 store a job after they have answered.
+    # Versions up to 5.33 store a job after they have responded.
     sandbox.add_fault(Fault("not_found", method="GET", path="/jobs/", times=4))
     asset = build_remote_run_asset(suite_run(), key="quality")
     result = materialize([asset], sandbox, instance, resources=older_server(sandbox))

@@ -1,4 +1,4 @@
-"""How TestGen's results are judged. Neither its score nor the job's status is safe to judge by; the counts are."""
+"""Checks of TestGen results. They use the counts, because neither the score nor the job status is reliable."""
 
 import math
 from typing import Any
@@ -98,7 +98,7 @@ class TestQualityScore:
         ],
     )
     def test_depends_on_the_gate(self, score: float | None, gate: dict[str, Any], verdict: str) -> None:
-        # Through the model, since that is the way that a score comes.
+        # Through the model, like a score from the server.
         got = TestResult.model_validate({"score": score}).score
         assert judged(outcomes.quality_score(got, QualityGate(**gate), nothing_examined=None)) == verdict
 

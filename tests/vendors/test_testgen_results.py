@@ -1,4 +1,4 @@
-"""What finished runs bring, from servers of both shapes."""
+"""Results of finished runs, from servers with both response formats."""
 
 from typing import Any
 
@@ -91,7 +91,7 @@ class TestTestRuns:
         run_id = run.start(testgen, attempt())
         sandbox.advance(100)
         status = run.fetch_status(testgen, run_id)
-        failed = type(status)(RunState.FAILED, status.vendor_status)  # so that nothing is waited for
+        failed = type(status)(RunState.FAILED, status.vendor_status)  # so that it does not wait for a score
         result = run.fetch_result(testgen, run_id, failed, None)
         assert [outcome.passed for outcome in result.checks] == [False, False]
         assert "no counts" in str(result.checks[0].description)
@@ -213,7 +213,7 @@ class TestProfilingRuns:
     def test_report_score_sizes_and_issues_of_the_old_format(
         self, sandbox: Sandbox, testgen_old: TestGenResource
     ) -> None:
-        # Potential PII is among what is possible there.
+        # On older servers, potential PII counts as possible issues.
         assert numbers(run_to_its_end(sandbox, testgen_old, group_run())) == {
             "testgen/score": 0.9921,
             "testgen/table_count": 4,
@@ -246,7 +246,7 @@ class TestLateScores:
     __test__ = True
 
     def wait(self, sandbox: Sandbox, resource: TestGenResource, delay: float | None, **options: Any) -> dict[str, Any]:
-        """The result's numbers, fetched as soon as the run has ended."""
+        """Returns the numbers of the result, fetched as soon as the run has ended."""
         given = {"running_seconds": 1, "queued_seconds": 1, "counts": {"passed": 5}, **options}
         if delay is not None:
             given["score_delay"] = delay
@@ -270,7 +270,7 @@ class TestLateScores:
     def test_are_polled_for_a_limited_time(
         self, never: dict[str, Any], sandbox: Sandbox, testgen: TestGenResource, clock: SandboxClock
     ) -> None:
-        # A draft of a suite never gets one.
+        # A draft of a suite never gets a score.
         assert "testgen/score" not in self.wait(sandbox, testgen, **never)
         assert SCORE_WITHIN - 1 <= sum(clock.pauses) <= SCORE_WITHIN + 2
         assert check(self.result, "tests_passed").passed

@@ -106,7 +106,7 @@ class TestStates:
 
 @pytest.mark.covers("testgen.endpoint.status", "testgen.field.job-started-at")
 def test_recorded_responses_of_real_servers_are_parsed(sandbox: Sandbox, testgen: TestGenResource) -> None:
-    """The job object as 5.134.0 sent it: all fields there, null until set, and some that we do not know."""
+    """The job object of 5.134.0: all fields are present, null until set, and some are unknown to the package."""
     body = json.loads(
         '{"id":"3b1f","job_key":"run-tests","status":"pending","source":"api","created_at":"2026-11-22T17:51:49.771437Z",'
         '"claimed_at":null,"started_at":null,"completed_at":null,"error_message":null,"later":{"added":true}}'

@@ -1,4 +1,4 @@
-"""One entry of a vendor's list that cannot be read: the others count, and it never passes for "no such run"."""
+"""A list with an unreadable entry: the other entries are used, and the entry never means "no such run"."""
 
 import logging
 from datetime import datetime, timezone
@@ -35,7 +35,7 @@ SUITE = well_known.SUITE_CLEAN
 
 
 def odd(vendor: str, field: str, value: Any = None, *, index: int = 0) -> Fault:
-    """One entry of the vendor's list is not as documented. `field` is empty for the whole entry."""
+    """Makes one entry of the vendor's list invalid. `field` is empty for the whole entry."""
     path, name = LISTS[vendor]
     field = STATE[vendor] if field == "state" else field
     where = f"{name}.{index}.{field}".rstrip(".")
@@ -64,7 +64,7 @@ def found(resource: RemoteRunResource, run: RemoteRun[Any], tried: StartAttempt)
 def places(
     testgen_old: TestGenResource, amperity: AmperityResource
 ) -> list[tuple[str, RemoteRunResource, RemoteRun[Any]]]:
-    """Where a run whose start was lost is known by its target and time only."""
+    """Yields vendors where a lost start is identified only by its target and time."""
     return [("testgen-old", testgen_old, suite_run()), ("amperity", amperity, COURIERS)]
 
 
@@ -165,7 +165,7 @@ class TestOurOwnEntry:
     def test_without_a_time_stays_ambiguous_a_day_later(
         self, entry: Any, origin: Origin, testgen_at: TestGenMaker
     ) -> None:
-        # A step that is re-executed the next day does not know when the entry was made.
+        # A step re-executed the next day does not know when the entry was created.
         page = {"items": [entry], "page": 1, "limit": 100, "total": 1}
         origin.replies = [Reply(200, page), Reply(200, {"test_suite_id": SUITE})]
         resource = testgen_at("testgen", base_url=origin.url, max_retries=0)
@@ -176,7 +176,7 @@ class TestOurOwnEntry:
     def test_is_found_after_an_unreadable_entry_with_an_old_time(
         self, origin: Origin, testgen_at: TestGenMaker
     ) -> None:
-        # The list is newest first, which an entry that cannot be read does not prove.
+        # The list is newest first, but the time of an unreadable entry does not prove where to stop.
         with use_clock(Clock()) as clock:
             now = clock.wall()
             made = datetime.fromtimestamp(now, timezone.utc).isoformat()

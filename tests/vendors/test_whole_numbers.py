@@ -1,4 +1,4 @@
-"""A run's id that comes as a whole number is its digits: from a start, in a status, and in a list."""
+"""An integer run id becomes its digits, in a start response, a status and a list."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Running something at a TestGen without Dagster: start, let time pass, look, fetch the result."""
+"""Runs a TestGen job without Dagster: start, advance the time, poll, fetch the result."""
 
 from typing import Any
 from uuid import uuid4
@@ -41,7 +41,7 @@ def run_to_its_end(
 
 
 def numbers(result: RunResult) -> dict[str, Any]:
-    """The metadata's plain values, by name."""
+    """Returns the plain values of the metadata, by name."""
     return {name: entry.value for name, entry in result.metadata.items() if name != "testgen/failing_tests"}
 
 
