@@ -13,7 +13,7 @@ ClientMaker = Callable[..., HttpClient]
 
 
 class InstantClock(Clock):
-    """Pauses take no time, and are written down."""
+    """A clock that records pauses instead of waiting."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []

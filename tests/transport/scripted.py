@@ -1,4 +1,4 @@
-"""A small HTTP server that answers as the test says, and writes down what it was asked."""
+"""A small HTTP server that sends the responses of a test and records the requests."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. Text and bytes are sent as they are, anything else as JSON."""
+    """A response. Text and bytes are sent unchanged, anything else as JSON."""
 
     status: int = 200
     body: Any = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request, its path as it was sent."""
+    """A recorded request, with its path as it was sent."""
 
     method: str
     path: str
@@ -39,7 +39,7 @@ Script = Reply | Callable[[BaseHTTPRequestHandler], None]
 
 
 class Origin:
-    """The server. `replies` are given one after the other; the last one stays."""
+    """The server. It sends `replies` in their order and repeats the last one."""
 
     def __init__(self) -> None:
         self.forget()
@@ -64,7 +64,7 @@ class Origin:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Clears the recorded requests and the replies."""
         self.replies: list[Script] = [Reply()]
         self.seen: list[Seen] = []
 
@@ -100,12 +100,12 @@ def send(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
 
 
 def hang_up(handler: BaseHTTPRequestHandler) -> None:
-    """Close the connection without an answer."""
+    """Closes the connection without a response."""
     handler.close_connection = True
 
 
 def cut_off(status: int = 200, payload: bytes = b'{"runId": "r1"}') -> Callable[[BaseHTTPRequestHandler], None]:
-    """Close the connection in the middle of the body."""
+    """Closes the connection in the middle of the body."""
 
     def script(handler: BaseHTTPRequestHandler) -> None:
         send(handler, Reply(status, payload[: len(payload) // 2], {"Content-Length": str(len(payload))}))
@@ -115,7 +115,7 @@ def cut_off(status: int = 200, payload: bytes = b'{"runId": "r1"}') -> Callable[
 
 
 def huge(status: int, size: int) -> Callable[[BaseHTTPRequestHandler], None]:
-    """More bytes than any answer has a reason to be, without telling the length."""
+    """Sends a very large body without a length."""
 
     def script(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
@@ -127,13 +127,13 @@ def huge(status: int, size: int) -> Callable[[BaseHTTPRequestHandler], None]:
             for _ in range(0, size, len(chunk)):
                 handler.wfile.write(chunk)
         except OSError:
-            pass  # the client has seen enough
+            pass  # the client stopped reading
 
     return script
 
 
 def slow(status: int = 200, *, seconds: float = 2.0) -> Callable[[BaseHTTPRequestHandler], None]:
-    """A body whose bytes come one by one."""
+    """Sends a body byte by byte."""
 
     def script(handler: BaseHTTPRequestHandler) -> None:
         payload = b'{"runId": "r1"}' + b" " * 185
@@ -152,7 +152,7 @@ def slow(status: int = 200, *, seconds: float = 2.0) -> Callable[[BaseHTTPReques
 
 
 def silent(handler: BaseHTTPRequestHandler) -> None:
-    """Never answer; end when the client hangs up."""
+    """Never responds; ends when the client closes the connection."""
     handler.close_connection = True
     handler.connection.settimeout(5)
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Answers' bodies: bounded in size and time, and JSON or a clear error."""
+"""Response bodies are limited in size and time, and are JSON or raise a clear error."""
 
 import gzip
 import json
@@ -32,7 +32,7 @@ def test_body_size_is_limited(variant: str, sandbox: Sandbox, client_of: ClientM
 
 
 def test_slow_body_times_out(sandbox: Sandbox, health: HttpClient) -> None:
-    # Each drop resets the socket's own timeout.
+    # Each byte resets the timeout of the socket.
     sandbox.add_fault(Fault("slow_body", seconds=5))
     begun = time.monotonic()
     with pytest.raises(ConnectionFailedError, match=r"not complete after 0\.3 s"):
@@ -107,7 +107,7 @@ def test_deeply_nested_error_body_raises_the_error_of_its_status(
 
 
 def test_nan_does_not_affect_other_fields(origin: Origin, client: HttpClient) -> None:
-    # Not JSON by the standard, but written by many servers.
+    # Not standard JSON, but many servers send it.
     origin.replies = [Reply(200, '{"status": "completed", "score": NaN}')]
     assert client.get(["x"]).json["status"] == "completed"
 
@@ -154,7 +154,7 @@ def test_redirect_body_is_not_read(origin: Origin, client: HttpClient) -> None:
 
 
 class Relocated:
-    """A handler that adds a Location."""
+    """A handler that adds a Location header."""
 
     def __init__(self, handler: object) -> None:
         self.__dict__["handler"] = handler
@@ -202,7 +202,7 @@ def test_deferred_response_model_is_built_once(origin: Origin, client: HttpClien
 
         id: str
 
-    # Not for each answer anew, which would take longer than all else in a look.
+    # Not for each response, which would take longer than the rest of a status call.
     origin.replies = [Reply(200, {"id": "1"})]
     assert not Deferred.__pydantic_complete__
     assert client.get(["x"]).parse(Deferred).id == "1"

@@ -1,4 +1,4 @@
-"""A call ends in time, whatever a server or a proxy sends, and however slowly."""
+"""A call ends in time, no matter what a server or proxy sends, and how slowly."""
 
 import socket
 import ssl
@@ -16,7 +16,7 @@ from tests.transport.tls import Authority, Script, answering, dripping, listenin
 
 FIXES = pytest.mark.fixes("6.14")
 TIMEOUTS = {"connect_timeout": 0.2, "request_timeout": 0.3, "max_retries": 0}
-SOON = 2.0  # of the ten seconds that the servers here would go on for
+SOON = 2.0  # much less than the ten seconds that these servers keep sending
 STATUS = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = STATUS + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -32,14 +32,14 @@ def ends_soon(client: HttpClient) -> VendorError:
 
 
 SLOW_ANSWERS = [
-    pytest.param(dripping(b"X-Still-Here: yes\r\n", STATUS), id="headers one by one"),
+    pytest.param(dripping(b"X-Still-Here: yes\r\n", STATUS), id="slow headers"),
     pytest.param(dripping(b"y", STATUS + b"X-Still-Here: "), id="one header byte by byte"),
-    pytest.param(dripping(b" ", b"HTTP/1.1"), id="the status line byte by byte"),
-    pytest.param(dripping(b"HTTP/1.1 100 Continue\r\n\r\n"), id="100 Continue without end"),
-    pytest.param(dripping(b" ", STATUS + b"Content-Length: 5000\r\n\r\n{"), id="the body byte by byte"),
-    pytest.param(dripping(b"1\r\n \r\n", CHUNKED), id="chunk by chunk"),
-    pytest.param(dripping(b"0", CHUNKED + b"1;"), id="the size of a chunk byte by byte"),
-    pytest.param(dripping(b"X: y\r\n", CHUNKED + b"2\r\n{}\r\n0\r\n"), id="trailers one by one"),
+    pytest.param(dripping(b" ", b"HTTP/1.1"), id="status line byte by byte"),
+    pytest.param(dripping(b"HTTP/1.1 100 Continue\r\n\r\n"), id="endless 100 Continue"),
+    pytest.param(dripping(b" ", STATUS + b"Content-Length: 5000\r\n\r\n{"), id="body byte by byte"),
+    pytest.param(dripping(b"1\r\n \r\n", CHUNKED), id="slow chunks"),
+    pytest.param(dripping(b"0", CHUNKED + b"1;"), id="chunk size byte by byte"),
+    pytest.param(dripping(b"X: y\r\n", CHUNKED + b"2\r\n{}\r\n0\r\n"), id="slow trailers"),
 ]
 
 
@@ -77,7 +77,7 @@ def test_slow_forwarding_proxy_times_out(client_of: ClientMaker, monkeypatch: py
 def test_slow_tls_handshake_times_out(client_of: ClientMaker) -> None:
     def script(connection: socket.socket) -> None:
         connection.recv(65536)
-        connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")  # a record that is long in coming
+        connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")  # an incomplete TLS record
         for _ in range(200):
             connection.sendall(b"\x00")
             time.sleep(0.05)
@@ -112,7 +112,7 @@ def test_retried_call_times_out(client_of: ClientMaker) -> None:
 
 
 def test_body_and_headers_have_separate_timeouts(client_of: ClientMaker) -> None:
-    """An answer that is slow, but not too slow, in both parts arrives; and the connection serves the next call."""
+    """Slow headers and a slow body are read if each is within the limit, and the connection is reused."""
 
     def script(connection: socket.socket) -> None:
         for _ in range(2):
@@ -158,7 +158,7 @@ def test_early_hints_and_late_100_responses_are_skipped(client_of: ClientMaker) 
 def test_loopback_requests_bypass_the_proxy(
     variable: str, host: str, origin: Origin, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would get the token in clear. That nothing may listen there is another matter."""
+    """Otherwise the proxy would receive the token in plain text, even if nothing listens on the loopback port."""
     monkeypatch.setenv(variable, origin.url)
     with listening(lambda connection: None) as port, pytest.raises(VendorError):
         client_of(f"http://{host}:{port}", max_retries=0).get(["x"])

@@ -1,4 +1,4 @@
-"""One error class for each thing that a caller does differently, and all that is known in it."""
+"""Each error class stands for a different reaction of the caller, and contains all known details."""
 
 import pytest
 
@@ -91,7 +91,7 @@ def test_error_body_without_a_message_is_quoted(body: str, detail: str, origin: 
 def test_error_fields_of_other_types_are_tolerated(
     field: str, value: object, origin: Origin, client: HttpClient
 ) -> None:
-    # Each vendor's reader passes on what it finds.
+    # The error parser of each vendor passes values on unchanged.
     origin.replies = [Reply(400, {field: value})]
     assert "400" in str(refused(client))
 
@@ -115,7 +115,7 @@ def test_error_without_a_response_has_no_status(client_of: ClientMaker) -> None:
     error = refused(client_of("http://127.0.0.1:1"))
     assert isinstance(error, errors.ConnectionFailedError)
     assert error.status is None
-    assert "0x" not in str(error)  # no addresses of objects
+    assert "0x" not in str(error)  # no memory addresses
     assert "POST /things/7" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""After which failures a start may have been accepted, so that it must not be sent a second time."""
+"""Which failures leave open whether a start was accepted, so that it must not be sent a second time."""
 
 import shutil
 import socket
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 class TestNothingWasSent:
-    """The connection never opened."""
+    """The connection was never established."""
 
     def test_connection_refused(self, client_of: ClientMaker) -> None:
         error = start(client_of(f"http://127.0.0.1:{free_port()}"))
@@ -54,7 +54,7 @@ class TestNothingWasSent:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(0)
-            # A full queue: the next connection is neither taken nor refused.
+            # The queue is full, so the next connection is neither accepted nor refused.
             queue = [socket.socket() for _ in range(4)]
             for waiting in queue:
                 waiting.setblocking(False)
@@ -98,7 +98,7 @@ class TestNothingWasSent:
 
 @pytest.fixture(scope="module")
 def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server whose certificate nobody has signed."""
+    """The URL of a server with a self-signed certificate."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs openssl to make a certificate")
@@ -146,31 +146,31 @@ def answered(status: int, *, html: bool = False) -> Reply:
 @pytest.mark.parametrize(
     ("answer", "accepted"),
     [
-        pytest.param(hang_up, True, id="closed before the answer"),
-        pytest.param(silent, True, id="no answer in time"),
+        pytest.param(hang_up, True, id="closed before the response"),
+        pytest.param(silent, True, id="no response in time"),
         *(pytest.param(answered(status), True, id=str(status)) for status in (500, 501, 502, 503, 504, 524)),
         *(pytest.param(answered(status), True, id=str(status)) for status in (408, 425)),
         *(pytest.param(answered(s), False, id=str(s)) for s in (400, 401, 402, 403, 404, 405, 409, 413, 422, 429)),
         pytest.param(answered(502, html=True), True, id="502 as HTML"),
         pytest.param(answered(404, html=True), False, id="404 as HTML"),
-        pytest.param(cut_off(200), True, id="200 cut off"),
-        pytest.param(cut_off(500), True, id="500 cut off"),
-        pytest.param(cut_off(408), True, id="408 cut off"),
-        pytest.param(cut_off(422), False, id="422 cut off"),
-        pytest.param(slow(200), True, id="200 drop by drop"),
-        pytest.param(slow(502), True, id="502 drop by drop"),
-        pytest.param(slow(408), True, id="408 drop by drop"),
-        pytest.param(slow(422), False, id="422 drop by drop"),
-        pytest.param(huge(200, TOO_MUCH), True, id="200 without end"),
-        pytest.param(huge(502, TOO_MUCH), True, id="502 without end"),
-        pytest.param(huge(422, TOO_MUCH), False, id="422 without end"),
+        pytest.param(cut_off(200), True, id="200 truncated"),
+        pytest.param(cut_off(500), True, id="500 truncated"),
+        pytest.param(cut_off(408), True, id="408 truncated"),
+        pytest.param(cut_off(422), False, id="422 truncated"),
+        pytest.param(slow(200), True, id="200 slow body"),
+        pytest.param(slow(502), True, id="502 slow body"),
+        pytest.param(slow(408), True, id="408 slow body"),
+        pytest.param(slow(422), False, id="422 slow body"),
+        pytest.param(huge(200, TOO_MUCH), True, id="200 endless body"),
+        pytest.param(huge(502, TOO_MUCH), True, id="502 endless body"),
+        pytest.param(huge(422, TOO_MUCH), False, id="422 endless body"),
         pytest.param(Reply(200, '{"runId": "r'), True, id="200 with half a body"),
         pytest.param(Reply(200, "<html>Sign in</html>"), True, id="200 as HTML"),
         pytest.param(Reply(200, "OK"), True, id="200 as text"),
-        pytest.param(Reply(200, ""), True, id="200 with nothing"),
+        pytest.param(Reply(200, ""), True, id="200 empty"),
         pytest.param(Reply(204, ""), True, id="204"),
-        pytest.param(Reply(302, headers={"Location": "https://login.example.com/"}), False, id="302 elsewhere"),
-        pytest.param(Reply(307, headers={"Location": "https://login.example.com/"}), False, id="307 elsewhere"),
+        pytest.param(Reply(302, headers={"Location": "https://login.example.com/"}), False, id="302 to another origin"),
+        pytest.param(Reply(307, headers={"Location": "https://login.example.com/"}), False, id="307 to another origin"),
     ],
 )
 def test_response_determines_whether_a_start_may_have_been_accepted(

@@ -1,4 +1,4 @@
-"""Redirects: followed within the origin, as far as they keep the method; credentials go nowhere else."""
+"""Redirects are followed only within the origin and with the same method; credentials never leave it."""
 
 import pytest
 

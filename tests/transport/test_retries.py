@@ -1,4 +1,4 @@
-"""What is sent again, and after how long."""
+"""Which requests are retried, and after which pauses."""
 
 from email.utils import format_datetime, formatdate
 
@@ -175,7 +175,7 @@ def test_invalid_retry_after_is_ignored(origin: Origin, client: HttpClient, cloc
 
 
 class TestAStart:
-    """`post_once`: by itself it is sent once, whatever comes."""
+    """`post_once` is never retried by default."""
 
     @pytest.mark.parametrize("status", [*RETRIED, *NOT_RETRIED])
     @pytest.mark.covers("rudderstack.rule.idempotency-key", "prophecy.error.429")

@@ -1,4 +1,4 @@
-"""No secret in any error, log or `repr`, however a server spells it."""
+"""No secret appears in an error, log or `repr`, no matter how a server encodes it."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ SPELLINGS = {
 
 
 def said(error: BaseException) -> str:
-    """Everything that a log or an event could show of an error."""
+    """Returns everything that a log or an event could show of an error."""
     parts = [str(error), repr(error), repr(error.args), repr(vars(error))]
     return "\n".join([*parts, *traceback.format_exception(error)])
 
@@ -115,7 +115,7 @@ def test_secret_cut_off_by_the_excerpt_is_redacted(
 def test_token_invalid_in_a_header_is_reported_without_the_token(
     end: str, origin: Origin, client_of: ClientMaker
 ) -> None:
-    # A token from a file, with the line's end.
+    # A token read from a file, including the end of the line.
     with pytest.raises(VendorError) as raised:
         client_of(origin.url, token=TOKEN + end).get(["x"])
     assert TOKEN not in said(raised.value)

@@ -1,4 +1,4 @@
-"""What of the surroundings counts: proxies and CA bundles do, .netrc does not; and which base URLs are taken."""
+"""The environment: proxies and CA bundles are used, .netrc is ignored. Also, valid and invalid base URLs."""
 
 from pathlib import Path
 

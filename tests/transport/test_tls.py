@@ -1,4 +1,4 @@
-"""TLS that never came up is "nothing was sent", and the error says where and what to do."""
+"""A failed TLS handshake means that nothing was sent, and the error says where it failed and what to do."""
 
 import socket
 import ssl
@@ -40,7 +40,7 @@ def requests() -> list[bytes]:
 
 @pytest.fixture
 def private(certified: ssl.SSLContext, requests: list[bytes]) -> Iterator[int]:
-    """The port of a server whose certificate a private authority has signed."""
+    """The port of a server whose certificate is signed by a private authority."""
     with listening(answering(certified, requests)) as port:
         yield port
 
@@ -142,7 +142,7 @@ def _silent(connection: socket.socket) -> None:
 
 
 class TestSent:
-    """What goes wrong after the handshake may have started something."""
+    """After a failure that follows the handshake, the start may have been accepted."""
 
     @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 2"])
     def test_connection_closed_after_the_request(
@@ -264,7 +264,7 @@ class TestServersThatAreDown:
     def test_server_behind_a_broken_tunnel_is_named_in_the_error(
         self, authority: Authority, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The proxy opens the tunnel, and then closes it in the middle of the handshake."""
+        """The proxy opens the tunnel, and closes it during the handshake."""
 
         def script(connection: socket.socket) -> None:
             read_request(connection)

@@ -1,4 +1,4 @@
-"""Real TLS on loopback: certificates by the openssl program, and servers that do as a test says once they are shown."""
+"""Real TLS on loopback: certificates from the openssl program, and servers that run a script for each connection."""
 
 import contextlib
 import re
@@ -41,7 +41,7 @@ class Authority:
         )
 
     def issue(self, name: str, *, names: str = "IP:127.0.0.1,DNS:localhost", days: int = 30) -> ssl.SSLContext:
-        """A server's side of TLS, with a certificate for ``names``."""
+        """Returns a server-side TLS context with a certificate for ``names``."""
         self._openssl("req", *_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         (self._folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
         self._openssl(
@@ -64,7 +64,7 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 @contextmanager
 def listening(script: Script) -> Iterator[int]:
-    """The port of a server that runs ``script`` with each connection."""
+    """Yields the port of a server that runs ``script`` for each connection."""
     stop = threading.Event()
 
     def handle(connection: socket.socket) -> None:
@@ -86,7 +86,7 @@ def listening(script: Script) -> Iterator[int]:
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """The whole of it: closing with some of it unread would reset the connection under the answer."""
+    """Reads the whole request: closing with unread data would reset the connection before the response arrives."""
     received = b""
     while True:
         head, end, body = received.partition(b"\r\n\r\n")
@@ -100,7 +100,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def answering(context: ssl.SSLContext, requests: list[bytes], answer: bytes = OK) -> Script:
-    """Shake hands, write the request down, and answer; with nothing, hang up."""
+    """Returns a script that completes the handshake, records the request and sends a response if there is one."""
 
     def script(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as secured:
@@ -112,7 +112,7 @@ def answering(context: ssl.SSLContext, requests: list[bytes], answer: bytes = OK
 
 
 def dripping(piece: bytes, first: bytes = b"", *, every: float = 0.05, times: int = 200) -> Script:
-    """Take the request, and send ``first``, and then ``piece`` again and again."""
+    """Returns a script that reads the request, sends ``first``, and then keeps sending ``piece``."""
 
     def script(connection: socket.socket) -> None:
         read_request(connection)
