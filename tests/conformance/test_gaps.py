@@ -28,7 +28,7 @@ def origin() -> Iterator[Origin]:
 
 @pytest.mark.covers("testgen.login.refresh-token")
 def test_testgen_sends_the_newest_refresh_token(origin: Origin) -> None:
-    # A public client's changes with each use, and the old one is soon refused.
+    # The refresh token of a public client changes with each use, and the old one soon expires.
     job = Reply(200, json.dumps({"id": "j", "status": "running"}))
     origin.replies = [
         Reply(200, {"access_token": "access-1", "refresh_token": "refresh-2"}),
@@ -106,7 +106,7 @@ def test_fields_that_are_parsed_but_not_reported(
 
 @pytest.mark.covers("amperity.field.list-bare-workflow")
 def test_amperity_workflow_instead_of_a_list_raises(origin: Origin) -> None:
-    # To find nothing in it would mean that nothing was started.
+    # Finding nothing in it would mean that nothing was started.
     origin.replies = [Reply(200, {"id": "wf-20240619-14418-6UhqSe", "state": "succeeded", "type": "courier.group/run"})]
     resource = AmperityResource(tenant="gaps", access_token="t0ken-of-gaps", base_url=origin.url)
     with pytest.raises(UnexpectedResponseError, match="wf-20240619-14418-6UhqSe"):

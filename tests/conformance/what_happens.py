@@ -1,4 +1,4 @@
-"""Writes the last column of docs/what-happens-when.md: the tests that cover each row. The rest is written by hand.
+"""Writes the last column of docs/what-happens-when.md: the tests that cover each row. The rest is written manually.
 
 A row begins with its id, as an anchor: ``| <a id="wait.outage"></a>The vendor is unavailable | … | tests |``.
 """
