@@ -44,11 +44,11 @@ def session_browser() -> Iterator[BrowserContext]:
 
 @pytest.fixture(scope="module")
 def demo(session_demo: RunningDemo) -> Iterator[RunningDemo]:
-    """The demo, with a sandbox that knows nothing of the modules before."""
+    """The demo, with a sandbox that was reset after the previous modules."""
     session_demo.sandbox.reset()
     session_demo.sandbox.set_speed(1)
     yield session_demo
-    # What a module has left going must not wait for a vendor that has forgotten it.
+    # Active runs of a module must not wait for a vendor that has lost them.
     session_demo.end_all_runs()
 
 

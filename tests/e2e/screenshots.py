@@ -1,4 +1,4 @@
-"""The pictures in `docs/`, taken from the demo: `python -m tests.e2e.screenshots [DIRECTORY]`."""
+"""Takes the screenshots in `docs/` from the demo: `python -m tests.e2e.screenshots [DIRECTORY]`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dagster_runs.sandbox import Behavior, well_known  # noqa: E402
 
 ORDERS = ("testgen", "orders_quality")
 GATES = 'key:"testgen/features_quality"+1 or key:"testgen/orders_quality"+1'
-# What the launchpad is there for: this run's fields, for one launch.
+# The launchpad overrides fields of the run for one launch.
 OVERRIDE = """\
 ops:
   testgen__orders_quality:
@@ -29,10 +29,10 @@ ops:
 
 
 def take(demo: RunningDemo, page: Page, docs: Path) -> None:
-    """All pictures, in the order in which things happen."""
+    """Takes all screenshots, in the order of events."""
 
     def shoot(name: str) -> None:
-        # Nothing should look hovered over, and what glides in needs a moment.
+        # Nothing should appear hovered over, and animations need a moment.
         page.mouse.move(0, 0)
         page.wait_for_timeout(1_500)
         page.screenshot(path=docs / f"{name}.png")
@@ -57,7 +57,7 @@ def take(demo: RunningDemo, page: Page, docs: Path) -> None:
 
 
 def lineage(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None:
-    """The gates and what is behind them, with the groups open."""
+    """Opens the lineage with the gates and their downstream assets, and expands the groups."""
     groups = ",".join(f"global@global:{group}" for group in ("quality", "activation"))
     page.goto(f"{demo.url}/asset-groups~{quote(GATES, safe='')}/?expanded={quote(groups)}")
     expect(page.get_by_text("Never materialized").or_(page.get_by_text("Failed")).first).to_be_visible(timeout=60_000)
@@ -66,10 +66,10 @@ def lineage(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None
 
 
 def launchpad(demo: RunningDemo, page: Page, shoot: Callable[[str], None]) -> None:
-    """The launchpad, with one field overridden."""
+    """Opens the launchpad with one field overridden."""
     dialog = open_launchpad(page, demo.asset_url(*ORDERS))
     write_config(page, dialog, OVERRIDE)
-    # With the cursor among the run's fields, so that the panel beside shows those.
+    # The cursor is in the fields of the run, so that the side panel describes them.
     dialog.locator(".CodeMirror").evaluate("element => element.CodeMirror.setCursor(3, 6)")
     page.wait_for_timeout(2_000)
     shoot("launchpad")

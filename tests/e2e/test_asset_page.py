@@ -1,4 +1,4 @@
-"""What a person sees of a remote run on its asset's page, while it is going and afterwards."""
+"""The asset page shows the remote run while it is active and after it has ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_asset_page_shows_the_active_run_and_later_its_result(demo: RunningDemo,
     demo.sandbox.set_speed(0)
     run_id = demo.launch("/".join(ORDERS))
     remote = wait_for(lambda: next(iter(demo.sandbox.runs("testgen")), None))
-    demo.sandbox.advance(2)  # time stands still, so half of the tests have run
+    demo.sandbox.advance(2)  # the simulated time is stopped, so half of the tests have run
 
     # On the tab Events: once an asset was materialized, Dagster's Overview shows that until the next materialization.
     open_until_shown(page, demo.asset_url(*ORDERS, view="events"), metadata(page, "testgen/progress/tests_passed", 20))

@@ -1,4 +1,4 @@
-"""A run whose process died is re-executed from failure: the remote run that went on meanwhile is found again."""
+"""A Dagster run whose process was killed is re-executed from failure and attaches to the active remote run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ _EVICTED = (RUDDERSTACK, TESTGEN)
 
 @pytest.fixture(scope="module")
 def resumed(demo: RunningDemo, page: Page) -> dict[Asset, str]:
-    """Dagster runs, re-executed from the failure of others that have lost a process in the middle of a remote run."""
-    demo.sandbox.set_speed(0)  # time stands still, so every remote run goes on, and takes no longer than usual
+    """Re-executions from failure of Dagster runs that lost a process during a remote run."""
+    demo.sandbox.set_speed(
+        0
+    )  # the simulated time is stopped, so every remote run stays active and takes no longer than usual
     lost = demo.launch_all(FIVE, Behavior())
     for asset, run_id in lost.items():
         demo.wait_until_logged(run_id, "INFO Started the")
@@ -34,7 +36,7 @@ def resumed(demo: RunningDemo, page: Page) -> dict[Asset, str]:
         resumed[asset] = demo.launched_by(lambda url=url: press_reexecute_from_failure(page, url))
     for asset, run_id in resumed.items():
         demo.wait_until_logged(run_id, "INFO Attaching to")
-        assert demo.only_remote(asset).ended_at is None, "it went on all the time"
+        assert demo.only_remote(asset).ended_at is None, "it stayed active"
     demo.sandbox.advance(60)
     for run_id in resumed.values():
         assert demo.wait_until_ended(run_id) == "SUCCESS"

@@ -1,4 +1,4 @@
-"""A backfill from the UI's own dialog: one workflow over the whole range."""
+"""A backfill from the dialog of the UI starts one workflow over the whole range."""
 
 from __future__ import annotations
 

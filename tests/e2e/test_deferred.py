@@ -1,4 +1,4 @@
-"""A deferred run: nothing waits for it, a sensor reports it, what is downstream follows, and a job cancels it."""
+"""A deferred run: no process waits, a sensor reports it, downstream assets materialize, and a job cancels it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def forgotten(demo: RunningDemo) -> None:
 
 
 def defer(demo: RunningDemo, behavior: Behavior) -> str:
-    """Materialize the deferred asset; the vendor's id of its run."""
+    """Materializes the deferred asset and returns the id of its remote run."""
     demo.sandbox.set_behavior(PROPHECY.target_id, behavior)
     assert demo.wait_until_ended(demo.launch(MODEL)) == "SUCCESS"
     return demo.only_remote(PROPHECY).id
@@ -28,7 +28,7 @@ def defer(demo: RunningDemo, behavior: Behavior) -> str:
 def test_deferred_run_is_reported_and_downstream_assets_materialize(demo: RunningDemo, page: Page) -> None:
     remote = defer(demo, Behavior(running_seconds=HOURS))
     assert demo.only_remote(PROPHECY).state == "RUNNING"
-    assert demo.going() == [], "nothing waits"
+    assert demo.going() == [], "no Dagster run waits"
     open_until_shown(page, demo.asset_url(MODEL, view="events"), metadata_row(page, "dagster_runs/run_id"))
     expect(page.get_by_text(remote).first).to_be_visible()
 

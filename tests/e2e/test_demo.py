@@ -1,4 +1,4 @@
-"""The demo's own manners: what it refuses, and that nothing of it is left behind."""
+"""The demo command: invalid options, and cleanup when it stops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def processes_of(groups: set[int]) -> list[str]:
-    """The processes of these groups, without those that have ended and only wait to be noticed."""
+    """Returns the processes of these groups, without zombies."""
     listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat=,args="], capture_output=True, text=True, check=True)
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
     return [" ".join(row) for row in rows if int(row[0]) in groups and not row[1].startswith("Z")]
@@ -48,7 +48,7 @@ def test_stopping_the_demo_during_a_run_leaves_no_processes(tmp_path: Path) -> N
     assert demo.process.returncode == 0
     assert processes_of(groups) == []
 
-    # The run that was going then has no process any more, so it must not seem to go on.
+    # The run that was active has no process left, so it must not appear active.
     with running_demo(tmp_path) as again:
         assert again.going() == []
 

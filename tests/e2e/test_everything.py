@@ -1,4 +1,4 @@
-"""After one run of the job *everything*: every vendor's asset, its checks, its links, and what bad data holds back."""
+"""After one run of the job *everything*: assets of all vendors, their checks and links, and what bad data blocks."""
 
 from __future__ import annotations
 

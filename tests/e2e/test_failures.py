@@ -1,4 +1,4 @@
-"""A remote run that fails: its reason is readable in the UI."""
+"""The UI shows the error of a failed remote run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text that comes from a vendor is shown as text: neither its HTML nor its markdown is rendered."""
+"""The UI shows text from a vendor as text: neither HTML nor markdown is rendered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ORDERS = ("testgen", "orders_quality")
 
 @pytest.fixture(scope="module")
 def failed(demo: RunningDemo) -> str:
-    """A Dagster run whose remote run has failed with such an error."""
+    """A Dagster run whose remote run failed with this error."""
     demo.sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=2, outcome="fail", error=ERROR))
     run_id = demo.launch("/".join(ORDERS))
     assert demo.wait_until_ended(run_id) == "FAILURE"

@@ -1,4 +1,4 @@
-"""The launchpad changes a run's fields for one launch, and the vendor gets them so."""
+"""The launchpad overrides fields of the run for one launch, and the vendor receives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ui_demo import AMPERITY, PROPHECY, SEGMENTFLOW, Asset, RunningDemo, wait_fo
 
 @dataclass(frozen=True)
 class Override:
-    """What is written into the launchpad's editor, and what the request that starts the run then has in it."""
+    """Config for the launchpad's editor, and the resulting fields of the start request."""
 
     asset: Asset
     config: str

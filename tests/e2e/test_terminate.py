@@ -1,4 +1,4 @@
-"""*Terminate* in the UI: cancels at the vendor, or says plainly that the run goes on and where to stop it."""
+"""*Terminate* in the UI cancels the run at the vendor, or reports that it is still active and where to stop it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHERE = {
 
 @pytest.fixture(scope="module")
 def terminated(demo: RunningDemo, page: Page) -> dict[Asset, str]:
-    """Dagster runs that a person has terminated while their remote runs were going."""
+    """Dagster runs that were terminated in the UI while their remote runs were active."""
     launched = demo.launch_all(FIVE, Behavior(running_seconds=HOURS))
     for run_id in launched.values():
         demo.wait_until_logged(run_id, "INFO Started the")

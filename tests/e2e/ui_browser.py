@@ -1,4 +1,4 @@
-"""A Chromium to look at the UI with. Playwright cannot always download its own, so it is the system's."""
+"""A Chromium for the UI tests. Playwright cannot always download one, so the system's is used if there is one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, TimeoutError, exp
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PATIENCE = 30_000
 _ARGUMENTS = [
-    "--no-sandbox",  # containers often run as root, where Chromium's own sandbox cannot
+    "--no-sandbox",  # containers often run as root, where Chromium's sandbox does not work
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -26,7 +26,7 @@ _ARGUMENTS = [
 
 @contextmanager
 def browser(*, width: int = 1500, height: int = 1000, scale: float = 1) -> Iterator[BrowserContext]:
-    """A fresh profile, in English and UTC, so that what is shown does not depend on the machine."""
+    """Starts a browser with a new profile, in English and UTC, so that pages do not depend on the machine."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=_executable(), args=_ARGUMENTS)
         try:
@@ -44,23 +44,23 @@ def browser(*, width: int = 1500, height: int = 1000, scale: float = 1) -> Itera
 
 
 def _executable() -> str | None:
-    """The Chromium of the environment or of the system; None for the one that Playwright has downloaded."""
+    """Returns the Chromium of the environment or the system; None for the one that Playwright downloaded."""
     return os.environ.get("CHROMIUM") or next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
 def metadata_row(page: Page, key: str) -> Locator:
-    """The row of a metadata entry, on any of an asset's pages."""
+    """Returns the row of a metadata entry, on any page of an asset."""
     return page.locator("tr").filter(has=page.get_by_text(key, exact=True))
 
 
 def metadata(page: Page, key: str, value: object) -> Locator:
-    """A metadata entry that has this value."""
-    # The first: a table among the values may have the same words in it.
+    """Returns the metadata entry with this value."""
+    # The first one, because a table among the values may contain the same text.
     return metadata_row(page, key).get_by_text(str(value), exact=True).first
 
 
 def open_until_shown(page: Page, url: str, shown: Locator, *, seconds: float = 60) -> None:
-    """Load a page until it shows something: not everything on an asset's page is renewed without that."""
+    """Reloads a page until it shows the locator, because asset pages do not refresh everything."""
     deadline = time.monotonic() + seconds
     while True:
         page.goto(url)
@@ -72,40 +72,40 @@ def open_until_shown(page: Page, url: str, shown: Locator, *, seconds: float = 6
 
 
 def press_terminate(page: Page, run_url: str) -> None:
-    """The way a person does: the button, and the dialog that asks whether it is meant."""
+    """Clicks the button and confirms the dialog."""
     page.goto(run_url)
     page.get_by_role("button", name="Terminate").click()
     page.get_by_role("dialog").get_by_role("button", name="Terminate").click()
 
 
 def press_reexecute_from_failure(page: Page, run_url: str) -> None:
-    """From the menu beside *Re-execute*, whose own button differs from run to run."""
+    """Uses the menu next to *Re-execute*, because the button itself differs between runs."""
     page.goto(run_url)
     _press_arrow_beside(page, "Re-execute")
     page.get_by_role("menuitem", name="From failure").click()
 
 
 def press_materialize(page: Page, asset_url: str) -> Locator:
-    """Open the dialog in which a partitioned asset's days are chosen."""
+    """Opens the dialog to choose days of a partitioned asset."""
     page.goto(asset_url)
     _button(page, "Materialize").click()
     return page.get_by_role("dialog")
 
 
 def open_launchpad(page: Page, asset_url: str) -> Locator:
-    """The launchpad's dialog, with its editor ready."""
+    """Opens the launchpad and waits for its editor."""
     page.goto(asset_url)
     _press_arrow_beside(page, "Materialize")
     page.get_by_role("menuitem", name="Open launchpad").click()
     launchpad = page.get_by_role("dialog")
-    # What is written before it has filled itself in would be lost.
+    # Text entered before the editor is initialized would be lost.
     expect(launchpad.locator(".CodeMirror")).to_contain_text("resources")
     expect(launchpad.get_by_role("button", name="Materialize")).to_be_enabled()
     return launchpad
 
 
 def choose_partition(page: Page, launchpad: Locator, partition: str) -> None:
-    """Choose the partition of this launch in the launchpad, which then fills itself in anew."""
+    """Chooses the partition in the launchpad, which then resets its editor."""
     launchpad.get_by_placeholder("Partition").click()
     page.keyboard.type(partition)
     page.get_by_role("menuitem", name=partition).click()
@@ -113,7 +113,7 @@ def choose_partition(page: Page, launchpad: Locator, partition: str) -> None:
 
 
 def write_config(page: Page, launchpad: Locator, config: str) -> None:
-    """Replace what the launchpad's editor holds, as by pasting."""
+    """Replaces the content of the launchpad's editor, like pasting."""
     launchpad.locator(".CodeMirror").click()
     page.keyboard.press("ControlOrMeta+A")
     page.keyboard.insert_text(config)
@@ -124,6 +124,6 @@ def _button(page: Page, name: str) -> Locator:
 
 
 def _press_arrow_beside(page: Page, name: str) -> None:
-    """Such an arrow is a button without a name."""
+    """Clicks the arrow next to a button, which has no name."""
     button = _button(page, name)
     button.locator("xpath=following::button[1]").click()

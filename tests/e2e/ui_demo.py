@@ -1,4 +1,4 @@
-"""The demo as a person starts it, and its GraphQL for what needs no browser."""
+"""The demo as users start it, and its GraphQL API for steps that need no browser."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ query Materialized($run: ID!) { runOrError(runId: $run) { ... on Run {
 
 @dataclass(frozen=True)
 class Asset:
-    """An asset of the demo, and what its remote run is a run of.
+    """An asset of the demo, and the target of its remote run.
 
     Attributes:
-        key: With slashes.
-        vendor: As the sandbox calls it.
-        target_id: As the sandbox knows it.
-        partition: One of its days, where it has days.
+        key: Its key, with slashes.
+        vendor: Its vendor in the sandbox.
+        target_id: The id of its target in the sandbox.
+        partition: One of its days, if it has daily partitions.
     """
 
     key: str
@@ -90,7 +90,7 @@ HOURS = 7200.0
 
 @dataclass(frozen=True)
 class RunningDemo:
-    """A demo that is up."""
+    """A running demo."""
 
     url: str
     sandbox: SandboxClient
@@ -103,7 +103,7 @@ class RunningDemo:
         return f"{self.url}/runs/{run_id}"
 
     def launch(self, *keys: str, partition: str | None = None) -> str:
-        """Materialize assets (keys with slashes), or everything; the id of the Dagster run."""
+        """Materializes assets (keys with slashes), or everything, and returns the id of the Dagster run."""
         tags = [{"key": "dagster/partition", "value": partition}] if partition else []
         return self._launch("__ASSET_JOB" if keys else "everything", keys, tags)
 
@@ -132,16 +132,16 @@ class RunningDemo:
         return str(launched["run"]["runId"])
 
     def launch_job(self, name: str, config: dict[str, Any]) -> str:
-        """Launch a job from the launchpad; the id of the Dagster run."""
+        """Launches a job from the launchpad and returns the id of the Dagster run."""
         return self._launch(name, config=config)
 
     def runs_with(self, tag: str, value: str) -> list[str]:
-        """The Dagster runs with this tag."""
+        """Returns the Dagster runs with this tag."""
         found = self._ask(_TAGGED, tag=tag, value=value)["runsOrError"]["results"]
         return [run["runId"] for run in found]
 
     def launch_all(self, assets: Iterable[Asset], behavior: Behavior) -> dict[Asset, str]:
-        """Materialize assets at the same time, a Dagster run each, with such remote runs; the Dagster runs' ids."""
+        """Materializes assets in parallel with this behavior, and returns the id of the Dagster run of each."""
         launched = {}
         for asset in assets:
             self.sandbox.set_behavior(asset.target_id, behavior)
@@ -149,13 +149,13 @@ class RunningDemo:
         return launched
 
     def launched_by(self, act: Callable[[], None]) -> str:
-        """The id of the Dagster run that an action in the UI leads to."""
+        """Returns the id of the Dagster run that an action in the UI launches."""
         before = self._run_ids()
         act()
         return wait_for(lambda: next(iter(self._run_ids() - before), None))
 
     def only_remote(self, asset: Asset) -> SandboxRun:
-        """The asset's only run at its vendor."""
+        """Returns the only run of the asset at its vendor."""
         (remote,) = self.sandbox.runs(asset.vendor)
         return remote
 
@@ -163,11 +163,11 @@ class RunningDemo:
         return str(self._ask(_STATUS, run=run_id)["runOrError"]["status"])
 
     def wait_until_ended(self, run_id: str, seconds: float = 120) -> str:
-        """How the run ended."""
+        """Waits for the end of the run and returns its status."""
         return wait_for(lambda: status if (status := self.status(run_id)) in _ENDED else None, seconds)
 
     def steps(self, run_id: str) -> dict[str, str]:
-        """How each step stands."""
+        """Returns the status of each step."""
         stats = self._ask(_STEPS, run=run_id)["runOrError"]["stepStats"]
         return {one["stepKey"]: one["status"] for one in stats}
 
@@ -176,27 +176,27 @@ class RunningDemo:
         return {"/".join(one["assetKey"]["path"]) for one in found}
 
     def log(self, run_id: str) -> str:
-        """What the run logged, a line an event."""
+        """Returns the log of the run, one line for each event."""
         events = self._ask(_LOG, run=run_id)["logsForRun"]["events"]
         return "\n".join(f"{event['level']} {event['message']}" for event in events if event)
 
     def wait_until_logged(self, run_id: str, said: str, seconds: float = 120) -> str:
-        """The first line of the run's log that says so."""
+        """Waits for a line in the log of the run that contains this text, and returns the first one."""
         return wait_for(lambda: next((line for line in self.log(run_id).splitlines() if said in line), None), seconds)
 
     def pid_of(self, run_id: str, which: Literal["run", "step"]) -> int:
-        """The run's worker, or the process of its only step."""
+        """Returns the process of the run worker, or of the only step."""
         said = {"run": "Started process for run", "step": "Capturing logs for process"}[which]
         found = re.search(r"pid: (\d+)", self.wait_until_logged(run_id, said))
         assert found is not None
         return int(found[1])
 
     def going(self) -> list[str]:
-        """The Dagster runs that have not ended."""
+        """Returns the Dagster runs that have not ended."""
         return [run["runId"] for run in self._ask(_GOING)["runsOrError"]["results"]]
 
     def end_all_runs(self) -> None:
-        """Terminate what is still going, without asking the steps."""
+        """Terminates active runs without waiting for their steps."""
         for run_id in self.going():
             self._ask(_TERMINATE, run=run_id)
 
@@ -211,7 +211,7 @@ class RunningDemo:
 
 @contextmanager
 def running_demo(home: Path, *, speed: float = 1.0) -> Iterator[RunningDemo]:
-    """Start `python -m demo` on ports of its own, wait until it says that it is up, and stop it as Ctrl-C does."""
+    """Starts `python -m demo` on free ports, waits until it is ready, and stops it like Ctrl-C."""
     port, sandbox_port = free_port(), free_port()
     options = ["--port", port, "--sandbox-port", sandbox_port, "--speed", speed, "--home", home]
     process = subprocess.Popen(
@@ -233,7 +233,7 @@ def running_demo(home: Path, *, speed: float = 1.0) -> Iterator[RunningDemo]:
 
 
 def wait_for(look: Callable[[], _T | None], seconds: float = 60, pause: float = 0.2) -> _T:
-    """The first answer that is neither None nor False."""
+    """Calls the function until the result is neither None nor False, and returns it."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
@@ -246,7 +246,7 @@ def wait_for(look: Callable[[], _T | None], seconds: float = 60, pause: float = 
 def _said_until_up(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     said, deadline = "", time.monotonic() + _UP_WITHIN
-    for line in process.stdout:  # ends with the process, which gives up by itself in time
+    for line in process.stdout:  # ends with the process, which has its own timeout
         said += line
         if "Press Ctrl-C to stop everything" in line:
             assert time.monotonic() < deadline, f"the demo took longer than {_UP_WITHIN} s"
@@ -255,7 +255,7 @@ def _said_until_up(process: subprocess.Popen[str]) -> str:
 
 
 def demo_environment() -> dict[str, str]:
-    """The environment without real vendors' credentials, and without somebody else's sandbox or Dagster."""
+    """Returns the environment without credentials of real vendors, and without another sandbox or Dagster home."""
     vendors = ("AMPERITY_", "PROPHECY_", "RUDDERSTACK_", "SEGMENTFLOW_", "TESTGEN_")
     return {
         name: value for name, value in os.environ.items() if not name.startswith((*vendors, "SANDBOX_", "DAGSTER_"))
