@@ -1,4 +1,4 @@
-"""A real TestGen for the tests of this folder; without one they fail, they are never skipped."""
+"""A real TestGen for the tests of this folder; without one they fail instead of being skipped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from real_testgen import RealTestGen, logged_in
 
 @pytest.fixture(scope="session")
 def testgen_server() -> Iterator[RealTestGen]:
-    """The server that the environment names, or that runs already; else one that lasts as long as the tests."""
+    """The server that the environment names or that already runs; otherwise, one that is started for these tests."""
     if "TESTGEN_REAL_URL" in os.environ:
         yield logged_in(
             os.environ["TESTGEN_REAL_URL"],

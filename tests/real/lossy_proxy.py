@@ -1,4 +1,4 @@
-"""A proxy in front of a real server that keeps answers back: the server does the work, its client hears nothing."""
+"""A proxy that drops or holds responses of a real server: the server does the work, and the client gets no response."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from urllib.parse import urlsplit
 
 @dataclass
 class LossyProxy:
-    """What goes through the proxy, and what becomes of it."""
+    """The requests that pass through the proxy, and how it treats them."""
 
     base_url: str = ""
-    lose_posts: int = 0  # to so many POST requests there is no answer: the connection closes
-    hold_posts: int = 0  # so many POST requests wait for their answers until the proxy ends
-    requests: list[str] = field(default_factory=list)  # "GET /api/v1/health", in the order of their arrival
-    holding: threading.Event = field(default_factory=threading.Event)  # an answer is held
+    lose_posts: int = 0  # this many POST requests get no response: the connection closes
+    hold_posts: int = 0  # this many POST requests wait for their responses until the proxy stops
+    requests: list[str] = field(default_factory=list)  # "GET /api/v1/health", in order of arrival
+    holding: threading.Event = field(default_factory=threading.Event)  # a response is being held
     ended: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
 def lossy_proxy(target: str) -> Iterator[LossyProxy]:
-    """A proxy on a free port of this machine, in front of ``target``."""
+    """Yields a proxy on a free local port, in front of ``target``."""
     proxy = LossyProxy()
     url = urlsplit(target)
 
@@ -61,7 +61,7 @@ def lossy_proxy(target: str) -> Iterator[LossyProxy]:
         do_GET = do_POST = forward
 
         def send_response(self, code: int, message: str | None = None) -> None:
-            self.send_response_only(code, message)  # the server's own Date and Server headers come along
+            self.send_response_only(code, message)  # the Date and Server headers of the server are forwarded
 
         def log_message(self, format: str, *args: object) -> None:
             pass

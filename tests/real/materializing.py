@@ -1,4 +1,4 @@
-"""One asset materialized against the real server, in this process, and what came of it."""
+"""Materializes an asset against the real server in this process."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ DOWNSTREAM = dg.AssetKey("downstream")
 
 @dg.asset(key=DOWNSTREAM, deps=[KEY])
 def downstream() -> None:
-    """What a gate may hold back."""
+    """A downstream asset that a gate may block."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one materialization brought."""
+    """The outcome of one materialization."""
 
     dagster_run_id: str
-    metadata: dict[str, Any]  # of the asset's materialization; empty without one
-    checks: dict[str, dg.AssetCheckEvaluation]  # all that were reported, by name
-    failure: str  # the message of the step's failure; empty for a step that did not fail
-    job_ids: list[str]  # the jobs that the event log names
+    metadata: dict[str, Any]  # of the materialization; empty without one
+    checks: dict[str, dg.AssetCheckEvaluation]  # all reported checks, by name
+    failure: str  # the error message of the step; empty if it did not fail
+    job_ids: list[str]  # the jobs in the event log
     downstream_ran: bool
 
     @property
     def job_id(self) -> str:
-        """The only job."""
+        """Returns the only job."""
         (job_id,) = self.job_ids
         return job_id
 
 
 def materialize(run: TestGenTestRun | TestGenProfilingRun, resource: TestGenResource, **options: Any) -> Outcome:
-    """Materialize an asset that is filled by ``run``, and one downstream of it."""
-    options = {"timeout": 90, **options}  # a server whose worker is gone leaves jobs pending for ever
+    """Materializes an asset with ``run``, and a downstream asset."""
+    options = {"timeout": 90, **options}  # a server without a worker leaves jobs pending forever
     assets = [build_remote_run_asset(run, key=KEY, **options), downstream]
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(assets, resources={"testgen": resource}, instance=instance, raise_on_error=False)

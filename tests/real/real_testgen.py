@@ -1,4 +1,4 @@
-"""The real server as the tests see it."""
+"""The real server in the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import testgen_api
 
 @dataclass(frozen=True)
 class RealTestGen:
-    """The server under test, and a view of it that does not go through the code under test."""
+    """The server under test, with an API client that does not use the code under test."""
 
     base_url: str
     username: str
@@ -18,14 +18,14 @@ class RealTestGen:
 
     @property
     def api(self) -> testgen_api.Api:
-        """The server's API."""
+        """The API of the server."""
         return testgen_api.Api(self.base_url, self.access_token)
 
     def login(self) -> testgen_api.Grant:
-        """Log in anew, for tokens that nobody else has."""
+        """Logs in again, for tokens that are not shared."""
         return testgen_api.login(self.base_url, self.username, self.password)
 
 
 def logged_in(base_url: str, username: str, password: str) -> RealTestGen:
-    """The server at ``base_url``, with a login for the tests' own questions."""
+    """Returns the server at ``base_url``, with a login for requests of the tests."""
     return RealTestGen(base_url, username, password, testgen_api.login(base_url, username, password).access_token)

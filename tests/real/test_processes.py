@@ -1,4 +1,4 @@
-"""A real Dagster on a real TestGen, a process a step: terminated by a person, killed, searched for secrets."""
+"""A real Dagster with one process for each step, and a real TestGen: termination, kills, and a search for secrets."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.dagster_ui import DagsterUI, dagster_ui
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first test may have to install TestGen
 
 WRONG_TOKEN = "wrong-token-that-nobody-may-read"
-# TestGen's tokens are JSON web tokens, which all begin with the same header.
+# TestGen's tokens are JSON web tokens, which all start with the same header.
 ANY_TOKEN = rb"eyJhbGciOi[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
 
 
 @dataclass(frozen=True)
 class Ui:
-    """The UI, what its code location talks to TestGen through, and the secrets that it works with."""
+    """The UI, the proxy between its code location and TestGen, and its secrets."""
 
     dagster: DagsterUI
     proxy: LossyProxy
@@ -55,7 +55,7 @@ def ui(testgen_server: RealTestGen, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def job_of(ui: Ui, asset: str, run_id: str) -> str:
-    """The job that a Dagster run started, as soon as its event log tells."""
+    """Returns the job that a Dagster run started, as soon as it is in the event log."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for event in ui.dagster.instance.fetch_observations(dg.AssetKey(asset), limit=100).records:
@@ -67,7 +67,7 @@ def job_of(ui: Ui, asset: str, run_id: str) -> str:
 
 
 def step_process(ui: Ui, run_id: str) -> int:
-    """The process of the run's only step."""
+    """Returns the process of the only step of the run."""
     for event in ui.dagster.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTED):
         assert event.dagster_event is not None
         return int(str(event.dagster_event.engine_event_data.metadata["pid"].value))
@@ -120,7 +120,7 @@ def test_evicted_run_stays_active_and_is_resumed(testgen_server: RealTestGen, ui
     evicted = ui.dagster.launch("nap")
     job_id = job_of(ui, "nap", evicted)
     testgen_server.api.wait_for(job_id, "running")
-    # What an eviction does: the processes get a signal, and nobody tells Dagster.
+    # Like an eviction: the processes get a signal, and Dagster is not informed.
     worker = ui.dagster.run_worker(evicted)
     assert worker is not None, ui.dagster.log(evicted)
     os.kill(worker, signal.SIGTERM)
@@ -134,7 +134,7 @@ def test_evicted_run_stays_active_and_is_resumed(testgen_server: RealTestGen, ui
 
 
 def test_no_secret_is_stored(ui: Ui) -> None:
-    """Runs after the others, which have filled the storage."""
+    """Runs after the other tests, which have filled the storage."""
     refused = ui.dagster.launch("refused")
     assert ui.dagster.wait_until_ended(refused) == dg.DagsterRunStatus.FAILURE
     assert "401" in ui.dagster.log(refused)

@@ -1,4 +1,4 @@
-"""Our assets against a real TestGen: every way in which a job can end, as the server itself tells it."""
+"""Assets against a real TestGen, with every possible outcome of a job."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def resource_for(server: RealTestGen, **changes: Any) -> TestGenResource:
 
 @pytest.fixture(scope="module")
 def outcomes(testgen_server: RealTestGen, resource: TestGenResource) -> dict[str, Outcome]:
-    """Every run of `RUNS`, all at once: the server needs some seconds for each."""
+    """Starts all `RUNS` at once, because the server needs some seconds for each."""
     before = job_ids(testgen_server)
     gates = {"badsql tolerated": TOLERANT_GATE}
 
@@ -86,7 +86,7 @@ def test_demo_suite_results_are_reported_and_checked(testgen_server: RealTestGen
     job = testgen_server.api.get(f"/jobs/{outcome.job_id}")
     result = testgen_server.api.get(f"/test-runs/{outcome.job_id}")["result"]
     counts = result["result_counts"]
-    assert min(counts[name] for name in ("passed", "failed", "warning", "error")) > 0  # worth comparing with
+    assert min(counts[name] for name in ("passed", "failed", "warning", "error")) > 0  # so the comparison is meaningful
 
     metadata = outcome.metadata
     assert {name: metadata[f"testgen/tests_{name}"] for name in counts} == counts
@@ -145,7 +145,7 @@ def test_clean_suite_passes(outcomes: dict[str, Outcome]) -> None:
 
 def test_broken_test_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["badsql"]
-    assert outcome.metadata["testgen/score"] == 1.0  # so says the server
+    assert outcome.metadata["testgen/score"] == 1.0  # according to the server
     assert outcome.metadata["testgen/tests_error"] == 1
     assert_failed(outcome, "tests_passed")
     assert not outcome.downstream_ran
@@ -153,14 +153,14 @@ def test_broken_test_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
 
 def test_tolerated_broken_tests_alone_fail_the_quality_score(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["badsql tolerated"]
-    assert outcome.metadata["testgen/score"] == 1.0  # of data that nothing has looked at
+    assert outcome.metadata["testgen/score"] == 1.0  # of data that no test examined
     assert_failed(outcome, "quality_score")
     assert not outcome.downstream_ran
 
 
 def test_empty_suite_is_not_a_pass(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["empty"]
-    assert outcome.metadata["testgen/score"] == 1.0  # so says the server
+    assert outcome.metadata["testgen/score"] == 1.0  # according to the server
     assert_failed(outcome, "tests_passed")
     assert_failed(outcome, "quality_score")
     assert outcome.checks["run_status"].passed
@@ -171,7 +171,7 @@ def test_profiling_results_are_reported_and_checked(testgen_server: RealTestGen,
     outcome = outcomes["demo profiling"]
     result = testgen_server.api.get(f"/profiling-runs/{outcome.job_id}")["result"]
     hygiene, pii = result["issue_counts"]["hygiene_issues"], result["issue_counts"]["potential_pii"]
-    assert min(hygiene["definite"], pii["moderate"]) > 0  # worth comparing with
+    assert min(hygiene["definite"], pii["moderate"]) > 0  # so the comparison is meaningful
 
     metadata = outcome.metadata
     assert metadata["testgen/score"] == pytest.approx(result["score"])
@@ -217,7 +217,7 @@ def test_server_stores_the_dagster_run_that_requested_a_run(
     assert outcome.dagster_run_id in run["metadata"].values()
     other = testgen_server.api.get(f"/test-runs/{outcomes['empty'].job_id}")["metadata"]
     assert not set(run["metadata"].values()) & set(other.values()) - {"dagster-runs", "dagster_runs"}, (
-        "nothing in it tells one run from another"
+        "nothing in it distinguishes one run from another"
     )
 
 
@@ -258,7 +258,7 @@ def test_run_canceled_on_the_server_fails_the_step(testgen_server: RealTestGen, 
 
 def test_clients_revoking_each_others_tokens_both_succeed(testgen_server: RealTestGen) -> None:
     grant = testgen_server.login()
-    # Each knows nothing of the other's refreshes, as if it were in another process.
+    # Neither knows about the other's refreshes, as if it were in another process.
     resources = [
         resource_for(
             testgen_server,
@@ -308,7 +308,7 @@ def test_lost_start_response_starts_only_one_run(testgen_server: RealTestGen, re
     before = job_ids(testgen_server)
     with lossy_proxy(testgen_server.base_url) as proxy:
         proxy.lose_posts = 1
-        # A colleague starts the same suite at the same time: theirs must not be taken for ours.
+        # An external run of the same suite starts at the same time, and must not be attached to.
         theirs = testgen_server.api.call("POST", f"/test-suites/{ids.CLEAN_SUITE}/test-runs")["id"]
         outcome = materialize(
             TestGenTestRun(test_suite_id=ids.CLEAN_SUITE),
@@ -322,7 +322,7 @@ def test_lost_start_response_starts_only_one_run(testgen_server: RealTestGen, re
 
 
 def test_lost_profiling_start_starts_no_second_run(testgen_server: RealTestGen) -> None:
-    """Profiling keeps no id of ours. Alone, the run is found by kind, target and time."""
+    """Profiling stores no correlation id, so the only run of this kind, target and time is attached to."""
     before = job_ids(testgen_server)
     with lossy_proxy(testgen_server.base_url) as proxy:
         proxy.lose_posts = 1

@@ -1,6 +1,6 @@
 """A small client of TestGen's API, standard library only.
 
-It is how the harness prepares the server, and how a test asks the server what really happened, by another way than the
+The harness prepares the server with it, and tests use it to check what happened on the server without the
 code under test.
 """
 
@@ -20,7 +20,7 @@ _REDIRECT = "http://localhost/callback"
 
 
 class ApiError(Exception):
-    """An answer other than the expected one."""
+    """An unexpected response."""
 
     def __init__(self, method: str, path: str, status: int, text: str) -> None:
         super().__init__(f"{method} {path} answered {status}: {text[:500]}")
@@ -29,7 +29,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Grant:
-    """What one login of a confidential client yields. Every grant is independent of the others."""
+    """The result of one login of a confidential client. Grants are independent of each other."""
 
     access_token: str = field(repr=False)
     client_id: str
@@ -40,7 +40,7 @@ class Grant:
 def send(
     base_url: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], str]:
-    """One request without redirects and without a proxy: status, headers with lower-case names, text."""
+    """Sends a request without redirects or proxies; returns status, headers with lower-case names, and text."""
     url = urlsplit(base_url)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port, timeout=30)
@@ -54,7 +54,7 @@ def send(
 
 
 def login(base_url: str, username: str, password: str) -> Grant:
-    """OAuth 2.1 authorization code with PKCE, which is TestGen's only first login, without a browser."""
+    """Logs in with an OAuth 2.1 authorization code and PKCE, TestGen's only initial login, without a browser."""
     form = {"content-type": "application/x-www-form-urlencoded"}
 
     def call(path: str, body: str, headers: dict[str, str], expected: int) -> tuple[dict[str, str], str]:
@@ -107,7 +107,7 @@ class Api:
     access_token: str = field(repr=False)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """The JSON that the server answers; any status but a 2xx is an :class:`ApiError`."""
+        """Returns the JSON response of the server; any status except 2xx raises :class:`ApiError`."""
         headers = {"authorization": f"Bearer {self.access_token}", "content-type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         status, _, text = send(self.base_url, method, f"/api/v1{path}", data, headers)
@@ -120,7 +120,7 @@ class Api:
         return self.call("GET", path)
 
     def jobs(self, project_code: str = "DEFAULT") -> list[dict[str, Any]]:
-        """Every job of the project, newest first."""
+        """Returns all jobs of the project, newest first."""
         jobs: list[dict[str, Any]] = []
         page = 1
         while True:
@@ -131,7 +131,7 @@ class Api:
             page += 1
 
     def wait_for(self, job_id: str, *states: str, timeout: float = 30) -> dict[str, Any]:
-        """The job, as soon as it is in one of ``states``."""
+        """Waits until the job is in one of ``states``, and returns it."""
         deadline = time.monotonic() + timeout
         while True:
             job: dict[str, Any] = self.get(f"/jobs/{job_id}")

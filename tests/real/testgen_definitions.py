@@ -1,4 +1,4 @@
-"""A code location for the tests that need a whole Dagster: launched through the UI, with a process for each step.
+"""A code location for tests with a real Dagster: launched through the UI, with a process for each step.
 
 Where the server is, and how to log in, comes from the environment; see `test_processes.py`.
 """
@@ -27,7 +27,7 @@ _SERVER: dict[str, Any] = {
 
 
 def asset(key: str, suite: str, **options: Any) -> dg.AssetsDefinition:
-    """An asset that gives up before the tests do, so that nothing outlives them."""
+    """Returns an asset that times out before the tests do, so that no run outlives them."""
     return build_remote_run_asset(TestGenTestRun(test_suite_id=suite), key=key, timeout=120, **options)
 
 

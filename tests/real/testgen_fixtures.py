@@ -1,7 +1,7 @@
-"""What the tests need beside the quick-start's demo data: suites and table groups that end in every way a job can end.
+"""Test data in addition to the quick-start's demo data: suites and table groups for every possible outcome of a job.
 
-The ids are fixed, so that a test can name what it runs. Rows are copies of the demo's own, made by SQL, since the API
-cannot create a connection; :func:`definitions_to_import` is what goes in through the API afterwards.
+The ids are fixed, so that a test can name its target. Rows are copies of the demo's rows, made by SQL, since the API
+cannot create a connection; :func:`definitions_to_import` is imported through the API afterward.
 
 As a script (``testgen_fixtures.py DATABASE_URI``) it runs inside TestGen's virtual environment, which has psycopg2;
 as a module it needs the standard library only.
@@ -55,7 +55,7 @@ _CUSTOM_TESTS = {
 
 
 def definitions_to_import() -> dict[str, dict[str, Any]]:
-    """For each suite with a test, the body of ``POST /test-suites/{id}/test-definition-import``; may be sent again."""
+    """Returns the body of ``POST /test-suites/{id}/test-definition-import`` for each suite with a test; repeatable."""
     return {
         suite: {
             "config": {
@@ -86,7 +86,7 @@ def definitions_to_import() -> dict[str, dict[str, Any]]:
 
 
 def _copy(cursor: Any, table: str, key: str, source: object, **changes: object) -> None:
-    """Copy the row of ``table`` whose ``key`` is ``source``, with ``changes``; keep a copy made before."""
+    """Copies the row of ``table`` whose ``key`` is ``source``, with ``changes``, unless the copy exists."""
     cursor.execute(
         "SELECT string_agg(format('%%I', column_name), ', ') FROM information_schema.columns"
         " WHERE table_schema = 'testgen' AND table_name = %s AND is_generated = 'NEVER'",
@@ -101,10 +101,10 @@ def _copy(cursor: Any, table: str, key: str, source: object, **changes: object) 
 
 
 def make(uri: str) -> None:
-    """Add the rows to the database at ``uri``."""
+    """Adds the rows to the database at ``uri``."""
     import psycopg2  # type: ignore[import-untyped]
 
-    # What TestGen remembers of the demo's own runs is not true of a copy.
+    # References to runs of the demo do not apply to a copy.
     never_run = dict.fromkeys(
         (
             "last_complete_profile_run_id",
@@ -148,8 +148,8 @@ def make(uri: str) -> None:
         }
         for suite, changes in suites.items():
             _copy(cursor, "test_suites", "id", DEMO_SUITE, id=suite, **changes, **never_run)
-        # Profiling fills the catalog of a table group, against which an import checks the names of tables. The group
-        # whose database refuses cannot be profiled, so it gets the entry of the demo.
+        # Profiling fills the catalog of a table group, which an import uses to check table names. The group
+        # whose database refuses connections cannot be profiled, so it gets the entry of the demo.
         cursor.execute(
             "SELECT table_id FROM testgen.data_table_chars WHERE table_groups_id = %s AND table_name = %s",
             (DEMO_GROUP, _TABLE),

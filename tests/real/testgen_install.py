@@ -1,4 +1,4 @@
-"""The virtual environment with TestGen: its own, since TestGen pins most of what it needs. 1.3 GB."""
+"""The virtual environment for TestGen (1.3 GB), which is separate because TestGen pins most of its dependencies."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class InstallError(Exception):
 
 
 def install() -> None:
-    """Make the virtual environment, unless TestGen is in it already."""
-    # pip writes this folder last, after everything that TestGen needs.
+    """Creates the virtual environment, unless TestGen is already installed in it."""
+    # pip writes this folder last, after all dependencies.
     if list(VENV.glob(f"lib/python*/site-packages/dataops_testgen-{VERSION}.dist-info/RECORD")):
         return
     HOME.mkdir(exist_ok=True)
@@ -35,7 +35,7 @@ def install() -> None:
 
 
 def _python() -> str:
-    """A Python that TestGen accepts."""
+    """Returns a Python that TestGen supports."""
     if sys.version_info >= (3, 11):
         return sys.executable
     for minor in (13, 12, 11):

@@ -1,8 +1,8 @@
-"""Hold TestGen's embedded PostgreSQL open until a signal; runs inside TestGen's virtual environment.
+"""Keeps TestGen's embedded PostgreSQL running until a signal; runs inside TestGen's virtual environment.
 
 ``testgen run-app all`` plays this role for its children: one process owns the database, the others get its address in
 ``_TG_STANDALONE_URI`` and leave the database alone when they end, however they end. That command would start the web UI
-as well, hence this stand-in. Prints one JSON line when the database is ready.
+as well, so this script replaces it. Prints one JSON line when the database is ready.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processes of this machine, told apart for certain: the number of one that has ended is soon given to another."""
+"""Identifies processes reliably, although the number of an ended process is soon reused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Process = tuple[int, str]
 
 
 def born(pid: int) -> str | None:
-    """When process ``pid`` was born; None if there is none, or only what waits for its parent to look."""
+    """Returns when process ``pid`` was created; None if it does not exist or is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         state, born = fields[0], fields[19]
@@ -29,17 +29,17 @@ def born(pid: int) -> str | None:
 
 
 def alive(process: Process) -> bool:
-    """Whether it still runs."""
+    """Whether the process still runs."""
     pid, birth = process
     return born(pid) == birth
 
 
-# TestGen's worker passes the second request on to its jobs; SIGINT is what PostgreSQL calls a fast shutdown.
+# TestGen's worker passes the second signal to its jobs; for PostgreSQL, SIGINT is a fast shutdown.
 _REQUESTS = ((signal.SIGTERM, 2), (signal.SIGTERM, 5), (signal.SIGINT, 10), (signal.SIGKILL, 5))
 
 
 def end(process: Process) -> bool:
-    """End a process of ours; whether it took no violence."""
+    """Ends a process of the server; returns whether it ended without SIGKILL."""
     for number, patience in _REQUESTS:
         if not alive(process):
             return True

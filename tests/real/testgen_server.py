@@ -1,12 +1,12 @@
-"""A real DataKitchen TestGen on this machine, with demo data: what the tests beside this file run against.
+"""Runs a real DataKitchen TestGen with demo data on this machine, for the tests in this folder.
 
     python tests/real/testgen_server.py install       a virtual environment with TestGen in .testgen/venv (1.3 GB)
     python tests/real/testgen_server.py start         PostgreSQL, demo data, API and worker; prints one JSON line
     python tests/real/testgen_server.py stop          take it down and remove its data (--keep leaves the data)
     python tests/real/testgen_server.py run -- CMD    the server for as long as CMD runs; its exit status is CMD's
 
-``start`` finds a server that already runs, and clears away what a crashed one left. ``run`` tells CMD where the server
-is in ``TESTGEN_REAL_URL``, ``TESTGEN_REAL_USERNAME`` and ``TESTGEN_REAL_PASSWORD``. Everything lies in ``.testgen``
+``start`` uses a server that already runs, and removes the data of a crashed one. ``run`` stores address and login
+in ``TESTGEN_REAL_URL``, ``TESTGEN_REAL_USERNAME`` and ``TESTGEN_REAL_PASSWORD``. All files are in ``.testgen``
 under the root of the repository. Standard library only; Linux and macOS.
 """
 
@@ -42,10 +42,10 @@ HERE = Path(__file__).resolve().parent
 DATA = HOME / "data"
 LOGS = DATA / "log"
 _STATE = DATA / "server.json"
-# In the order in which they are stopped. PostgreSQL goes with its holder, unless that one was killed.
+# In the order of stopping. PostgreSQL stops with its holder, unless the holder was killed.
 _PROCESSES = ("quick-start", "worker", "api", "postgres-holder", "postgres")
 
-_MAX_SOCKET = 103  # bytes: macOS's limit; Linux bears 4 more
+_MAX_SOCKET = 103  # bytes, the limit of macOS; Linux allows 4 more
 
 
 class ServerError(Exception):
@@ -54,36 +54,36 @@ class ServerError(Exception):
 
 @dataclass
 class State:
-    """What is written down about the server, so that a later command can find it and end it."""
+    """Stored data about the server, so that a later command can find and stop it."""
 
     base_url: str
     username: str
     password: str
-    # The embedded PostgreSQL keeps its lock here. Left to itself it takes a file in the temp folder that all users of
+    # The lock of the embedded PostgreSQL. Its default is a file in the temp folder that all users of
     # the machine share.
     runtime: str
     seeded: bool = False  # with the demo data
-    complete: bool = False  # started, to the last step
+    complete: bool = False  # started completely
     # Name to [pid, time of birth].
     processes: dict[str, testgen_processes.Process] = field(default_factory=dict)
 
     @staticmethod
     def load() -> State | None:
-        """What ``save`` wrote, or None."""
+        """Returns what ``save`` wrote, or None."""
         try:
             return State(**json.loads(_STATE.read_text()))
         except FileNotFoundError:
             return None
 
     def save(self) -> None:
-        """Write it down, whole or not at all."""
+        """Writes the state atomically."""
         new = _STATE.with_suffix(".new")
         _write_private(new, json.dumps(asdict(self)))
         new.replace(_STATE)
 
     def record(self, name: str, pid: int) -> None:
-        """Remember a process that is ours."""
-        # One that is gone already is not recorded: its number may belong to another soon.
+        """Records a process of the server."""
+        # An ended process is not recorded, because its number may be reused soon.
         if born := testgen_processes.born(pid):
             self.processes[name] = (pid, born)
             self.save()
@@ -92,7 +92,7 @@ class State:
 # --- its processes
 
 
-_children: list[subprocess.Popen[bytes]] = []  # held, or Python complains that they still run
+_children: list[subprocess.Popen[bytes]] = []  # kept, or Python warns that they still run
 
 
 def _log(name: str) -> Path:
@@ -100,7 +100,7 @@ def _log(name: str) -> Path:
 
 
 def _spawn(name: str, command: Sequence[str | Path], env: dict[str, str], state: State) -> subprocess.Popen[bytes]:
-    """Start a process of the server in a session of its own, out of reach of a Ctrl-C in the terminal."""
+    """Starts a process of the server in its own session, which a Ctrl-C in the terminal does not reach."""
     with _log(name).open("wb") as output:
         child = subprocess.Popen(
             [str(part) for part in command],
@@ -117,8 +117,8 @@ def _spawn(name: str, command: Sequence[str | Path], env: dict[str, str], state:
 
 
 def _wait(name: str, child: subprocess.Popen[bytes], ready: Callable[[], T | None]) -> T:
-    """What ``ready`` returns once it is more than None; an error with the end of the log if that does not come."""
-    deadline = time.monotonic() + 180  # the demo data are 30 s of work for two cores
+    """Returns the first result of ``ready`` except None; raises with the end of the log after a timeout."""
+    deadline = time.monotonic() + 180  # the demo data takes 30 s on two cores
     while True:
         ended = child.poll() is not None
         if (result := ready()) is not None:
@@ -139,26 +139,26 @@ def _write_private(path: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     base_url: str
     username: str
     password: str
-    started: bool  # by this call; False if it ran before
+    started: bool  # by this call; False if it was already running
 
     def login(self) -> testgen_api.Grant:
-        """A new login, with tokens that nobody else has."""
+        """Returns a new login, with tokens that are not shared."""
         return testgen_api.login(self.base_url, self.username, self.password)
 
 
 def start() -> Server:
-    """Install and start TestGen, or find it running."""
+    """Installs and starts TestGen, or uses the running server."""
     install()
     state = State.load()
     if state and state.complete and all(map(testgen_processes.alive, state.processes.values())):
         return Server(state.base_url, state.username, state.password, started=False)
     if state is None or state.processes or not state.seeded:
-        stop()  # what a crashed server left is not to be trusted
+        stop()  # the data of a crashed server may be inconsistent
         state = None
     try:
         return _start(state)
@@ -173,7 +173,7 @@ def _start(kept: State | None) -> Server:
     port = _free_port()
     base_url = f"http://127.0.0.1:{port}"
     runtime = tempfile.mkdtemp(prefix="testgen-")
-    Path(runtime, "python_PostgresServer").mkdir()  # PostgreSQL's package looks for it, and does not make it
+    Path(runtime, "python_PostgresServer").mkdir()  # PostgreSQL's package uses this folder without creating it
     LOGS.mkdir(parents=True, exist_ok=True)
     if kept:
         state = State(base_url, kept.username, kept.password, runtime, seeded=True)
@@ -198,7 +198,7 @@ def _start(kept: State | None) -> Server:
 
     api = _spawn("api", [testgen, "run-app", "server"], env, state)
     worker = _spawn("worker", [testgen, "run-app", "scheduler"], env, state)
-    # Both take seconds to come up, in which the fixtures get their rows.
+    # Both take seconds to start; meanwhile, the fixtures are added.
     fixtures = [VENV / "bin/python", HERE / "testgen_fixtures.py"]
     subprocess.run([*fixtures, database["uri"].replace("/postgres?", "/datakitchen?")], check=True, env=env)
     _wait("api", api, lambda: _healthy(base_url) or None)
@@ -213,7 +213,7 @@ def _start(kept: State | None) -> Server:
 
 
 def _configuration(state: State) -> str:
-    """What ``testgen standalone-setup`` would write, which asks questions and patches the web UI."""
+    """Returns the configuration that the interactive ``testgen standalone-setup`` would write."""
     settings = {
         "TG_STANDALONE_MODE": "yes",
         "TESTGEN_USERNAME": state.username,
@@ -228,11 +228,11 @@ def _configuration(state: State) -> str:
 
 
 def _environment(runtime: str, port: int) -> dict[str, str]:
-    """The whole environment of the server's processes.
+    """Returns the whole environment of the server's processes.
 
-    Nothing else of the caller's gets in. TestGen prefers a variable to its configuration file, and takes
-    ``SSL_CERT_FILE``, with which many machines name their CA bundle, for the certificate of its own server;
-    PostgreSQL's client heeds ``PGHOST`` and its like.
+    It excludes all other variables of the caller. TestGen prefers variables to its configuration file, and uses
+    ``SSL_CERT_FILE``, which many machines set to their CA bundle, as the certificate of its own server;
+    PostgreSQL's client uses ``PGHOST`` and similar variables.
     """
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
     return kept | {
@@ -249,7 +249,7 @@ def _environment(runtime: str, port: int) -> dict[str, str]:
         "TG_API_TLS_ENABLED": "no",
         "TG_BASE_URL": f"http://127.0.0.1:{port}",
         "TG_JOB_POLL_INTERVAL": "1",
-        "TG_JOB_SHUTDOWN_TIMEOUT": "1",  # jobs that still run when the server stops are of no use to anybody
+        "TG_JOB_SHUTDOWN_TIMEOUT": "1",  # jobs that still run when the server stops are not needed
     }
 
 
@@ -261,7 +261,7 @@ def _free_port() -> int:
 
 
 def _line(name: str, wanted: str) -> str | None:
-    """The first whole line with ``wanted`` in it that process ``name`` wrote."""
+    """Returns the first complete line of process ``name`` that contains ``wanted``."""
     lines = _log(name).read_text(errors="replace").splitlines(keepends=True)
     return next((line for line in lines if wanted in line and line.endswith("\n")), None)
 
@@ -277,15 +277,17 @@ def _healthy(base_url: str) -> bool:
 
 
 def stop(keep: bool = False) -> None:
-    """Take down every process that ``start`` wrote down, and remove the data, unless it is whole and to be kept."""
-    with _signals_ignored():  # a second Ctrl-C must not leave half a server behind
+    """Stops every process that ``start`` recorded, and removes the data, unless it is complete and to be kept."""
+    with _signals_ignored():  # a second Ctrl-C must not leave processes behind
         state = State.load()
         if state:
             state.complete = False
             state.save()
             for name in _PROCESSES:
                 if name in state.processes:
-                    keep &= testgen_processes.end(state.processes[name])  # what ended by violence is not to be trusted
+                    keep &= testgen_processes.end(
+                        state.processes[name]
+                    )  # the data of a killed server may be inconsistent
             for child in _children:
                 child.poll()
             shutil.rmtree(state.runtime, ignore_errors=True)
@@ -342,7 +344,7 @@ def main() -> int:
 
 
 def _description(server: Server) -> dict[str, object]:
-    # Two grants: a refresh revokes the access token before it, so that one grant cannot serve both uses.
+    # Two grants, because a refresh revokes the previous access token.
     state, grant = State.load(), server.login()
     return {
         "base_url": server.base_url,
