@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: hundreds of materializations while everything goes wrong, and what came of them."""
+"""`python -m tests.chaos`: hundreds of materializations under faults and kills, and a reconciliation of the results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main(
     sabotaged: tuple[str, ...],
     keep: bool,
 ) -> None:
-    """Materialize through real Dagster processes, with faulty vendors, while processes are killed; then reconcile."""
+    """Materializes through real Dagster processes while vendors fail and processes are killed; then reconciles."""
     console = Console(soft_wrap=True)
     seed = SystemRandom().randrange(10**6) if seed is None else seed
     replay = f"python -m tests.chaos --seed {seed} --materializations {materializations} --storage {storage}"
@@ -68,7 +68,7 @@ def main(
         told[0] = campaign.done // 50
         console.print(f"{time.monotonic() - began:6.0f} s  {campaign.done} materializations", markup=False)
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # which a shell may have set to be ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have set it to be ignored
         signal.signal(number, signal.default_int_handler)
     try:
         campaign = conduct(

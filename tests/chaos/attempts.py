@@ -1,4 +1,4 @@
-"""One attempt of a group: a Dagster run in processes of its own, and its untimely end."""
+"""One attempt of a group: a Dagster run in its own processes, and its interruption."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _forkserver = multiprocessing.get_context("forkserver")
 
 
 def prepare_processes() -> None:
-    """Import once what each run worker needs. To be called when the environment is as the workers need it."""
+    """Imports what each run worker needs, once. Call it when the environment is set up for the workers."""
     _forkserver.set_forkserver_preload(["tests.chaos.code_location", "dagster._core.executor.multiprocess"])
 
 
 class HarnessError(Exception):
-    """The harness itself, or Dagster, did not do what was expected."""
+    """The harness itself or Dagster failed."""
 
 
 class Attempt:
-    """A run worker, in a session of its own."""
+    """A run worker in its own session."""
 
     def __init__(self, order: Order, instance: dg.DagsterInstance) -> None:
         self._order = order
@@ -47,7 +47,7 @@ class Attempt:
 
     @property
     def run(self) -> dg.DagsterRun | None:
-        """The Dagster run, once there is one."""
+        """Returns the Dagster run, once it exists."""
         runs = self._instance.get_runs(dg.RunsFilter(tags={ATTEMPT_TAG: self._order.attempt}), limit=1)
         return runs[0] if runs else None
 
@@ -59,19 +59,19 @@ class Attempt:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """What the UI's *Terminate* does with the default launcher: mark the run, then signal its worker."""
+        """Does what *Terminate* in the UI does with the default launcher: marks the run, then signals its worker."""
         run = self.run
         if run is not None and not run.is_finished:
             self._instance.report_run_canceling(run)
             self.signal(signal.SIGTERM)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it ended in time."""
+        """Waits for the end of the attempt; returns whether it ended in time."""
         self._process.join(seconds)
         return not self._process.is_alive()
 
     def close(self) -> dg.DagsterRun | None:
-        """End what is left of it, and write down how it ended, as Dagster's run monitoring does."""
+        """Ends the remaining processes, and records the outcome like Dagster's run monitoring."""
         self.signal(signal.SIGKILL)
         self._process.join()
         self._process.close()
@@ -85,12 +85,12 @@ class Attempt:
         return run
 
     def kill_all(self) -> None:
-        """All its processes, also those that outlived the run worker."""
+        """Kills all processes, including those that outlived the run worker."""
         end_group(self.pid)
 
 
 class AnyAttempt(Protocol):
-    """A Dagster run under way, and ways to end it."""
+    """An active Dagster run, and ways to end it."""
 
     @property
     def run(self) -> dg.DagsterRun | None: ...
@@ -105,7 +105,7 @@ class AnyAttempt(Protocol):
 def disturb(
     attempt: AnyAttempt, disturbance: Disturbance, group: Group, watch: Watch, step_pid: Callable[[int], Path]
 ) -> bool:
-    """Wait for the moment, then interrupt the attempt; whether it was still going."""
+    """Waits for the moment, then interrupts the attempt; returns whether it was still active."""
     if disturbance.at_start_of is not None:
         [target] = [one.target for one in group.materializations if one.slot.number == disturbance.at_start_of]
         _until(lambda: watch.has_arrived(target) or not attempt.is_alive())

@@ -1,4 +1,4 @@
-"""Something that goes on in a thread while something else does."""
+"""Runs a function in a background thread."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def beside(does: Callable[[threading.Event], None], *, name: str) -> Iterator[None]:
-    """Inside the block it goes on.
+    """Runs the function in a thread during the block.
 
     Args:
-        does: What; it returns once the event is set, which happens at the block's end.
-        name: The thread's.
+        does: The function; it must return once the event is set, which happens at the end of the block.
+        name: The name of the thread.
     """
     over = threading.Event()
     thread = threading.Thread(target=does, args=(over,), name=name, daemon=True)

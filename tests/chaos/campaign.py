@@ -1,4 +1,4 @@
-"""A campaign: all groups, several at a time, disturbed, executed again until they end, and reconciled."""
+"""A campaign: runs all groups in parallel, interrupts them, re-executes them until they end, and reconciles."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _CALM_ATTEMPTS = 4
 
 @dataclass
 class Campaign:
-    """A campaign under way.
+    """An active campaign.
 
     Attributes:
-        troubles: What went wrong with the harness itself.
+        troubles: Errors of the harness itself.
     """
 
     instance: dg.DagsterInstance
@@ -60,7 +60,7 @@ class Campaign:
         return self.web_server
 
     def execute(self, group: Group) -> None:
-        """A group, from its first attempt to its last."""
+        """Executes a group, from its first attempt to its last."""
         if self.aborted or time.time() > self.until:
             return
         execution = _Execution(self, group)
@@ -74,14 +74,14 @@ class Campaign:
             self.done += len(group.materializations)
 
     def abort(self) -> None:
-        """End everything now."""
+        """Ends everything immediately."""
         self.aborted = True
         for attempt in list(self.under_way):
             attempt.kill_all()
 
 
 class _Execution:
-    """A group's attempts."""
+    """The attempts of a group."""
 
     def __init__(self, campaign: Campaign, group: Group) -> None:
         self._campaign = campaign
@@ -103,7 +103,7 @@ class _Execution:
                 attempt.kill_all()
 
     def facts(self) -> Facts:
-        """What is known of it in Dagster."""
+        """Returns what Dagster knows about the group."""
         facts = gather.from_dagster(self._campaign.instance, self._group, self._dagster_runs)
         facts.interrupted = self._interrupted
         drilled = {one.at_start_of for one in self._group.disturbances if one and one.how.startswith("kill")}
@@ -131,7 +131,7 @@ class _Execution:
         for index, disturbance in enumerate(plan):
             run = self._attempt(disturbance, parent, from_failure=not (anew and index == 0))
             if run is None:
-                continue  # killed before there was a Dagster run
+                continue  # killed before the Dagster run was created
             parent = run.run_id
             calm = index >= len(disturbances)
             if run.status is dg.DagsterRunStatus.SUCCESS or (calm and self._is_final(run)):
@@ -174,13 +174,13 @@ class _Execution:
         return Attempt(order, self._campaign.instance)
 
     def _is_final(self, run: dg.DagsterRun) -> bool:
-        """Whether another attempt would end as this one."""
+        """Whether another attempt would end the same way."""
         facts = gather.from_dagster(self._campaign.instance, self._group, [run.run_id])
         last = {told.number: told.kind for told in facts.told}
         wanted = {one.number: one for one in self._group.materializations}
         reported = {materialized.number for materialized in facts.materialized}
         return bool(last) and all(
-            # What was materialized and has failed was held back by its gate.
+            # A step that materialized and failed was blocked by its gate.
             finds_bad_data(wanted[number].behaviors[-1], wanted[number].slot)
             if number in reported
             else _stays(kind, wanted[number])
@@ -193,7 +193,7 @@ def _data_checks(one: Materialization) -> Iterable[str]:
 
 
 def _stays(error: str, one: Materialization) -> bool:
-    """Whether executing from failure once more ends in the same error."""
+    """Whether another re-execution from failure ends in the same error."""
     if error == "RunTimedOut":
         never_ends = any(behavior.core.get("running_seconds") == FOR_EVER for behavior in one.behaviors)
         return one.slot.on_timeout == "leave" and never_ends
@@ -214,7 +214,7 @@ def _set_up(one: Materialization, sandbox: SandboxClient, watch: Watch) -> None:
 
 
 def _weather(forecast: Iterator[tuple[float, Fault]] | None, sandbox: SandboxClient) -> AbstractContextManager[None]:
-    """Troubles of whole vendors, inside the block."""
+    """Applies faults to whole vendors during the block."""
 
     def make(over: threading.Event) -> None:
         for pause, fault in forecast or ():
@@ -235,7 +235,7 @@ def conduct(
     seconds: float = float("inf"),
     progress: Callable[[Campaign], None] = lambda campaign: None,
 ) -> Campaign:
-    """Execute the groups, and collect the facts."""
+    """Executes the groups and collects the facts."""
     (folder / "logs").mkdir(parents=True)
     (folder / "steps").mkdir()
     with (

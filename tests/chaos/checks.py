@@ -1,4 +1,4 @@
-"""Whether each materialization comes with one true evaluation of each check, which names it. Pure, as `reconcile`."""
+"""Checks that each materialization has one correct evaluation of each check, which names it. Pure, like `reconcile`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAME_TIME = 0.01
 
 
 def reconcile_checks(facts: Facts) -> Iterator[Finding]:
-    """All that is wrong with check evaluations."""
+    """Returns all findings about check evaluations."""
     evaluated: dict[int, list[Evaluated]] = defaultdict(list)
     for evaluation in facts.evaluated:
         evaluated[evaluation.number].append(evaluation)
@@ -39,7 +39,7 @@ def reconcile_checks(facts: Facts) -> Iterator[Finding]:
 
 
 class _Checks:
-    """Those of one materialization that was asked for, in all its Dagster runs."""
+    """The evaluations of one requested materialization, in all its Dagster runs."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class _Checks:
         for one in self._evaluated:
             if one.target is None:
                 untargeted[one.name, one.dagster_run, one.partition] += 1
-                # Only the status names the run; the other checks of a failed run come with it.
+                # Only `run_status` names the run; the other checks of a failed run are reported with it.
                 if not self._is_of_failure(one) and (one.name == RUN_STATUS or one.dagster_run not in failures):
                     yield self._finding(UNTARGETED, f"{one.name} of {one.partition}")
                 if one.partition not in self._asked.partitions:
@@ -72,7 +72,7 @@ class _Checks:
             target = self._by_id.get(one.target.storage_id)
             if why := self._other_target(one, target):
                 yield self._finding(MISTARGETED, f"{one.name} of {one.partition}: {why}")
-            # Of a run that failed, Dagster lets a step name what an earlier Dagster run has materialized.
+            # Dagster lets the step of a failed run name the materialization of an earlier Dagster run.
             if target is not None and target.dagster_run == one.dagster_run:
                 own[one.name, target.storage_id] += 1
                 yield from self._misjudged(one, target)
@@ -100,7 +100,7 @@ class _Checks:
                 )
 
     def _is_of_failure(self, one: Evaluated) -> bool:
-        """Whether it names a run that did not succeed, which has no materialization."""
+        """Whether it names an unsuccessful run, which has no materialization."""
         return self._outcomes.get(one.run_id or "") in ("failed", "canceled")
 
     def _other_target(self, one: Evaluated, target: Materialized | None) -> str | None:

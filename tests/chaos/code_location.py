@@ -1,4 +1,4 @@
-"""The code location that the harness runs: an asset for each slot, a partition for each group."""
+"""The code location of the harness: an asset for each slot, a partition for each group."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ days = dg.DailyPartitionsDefinition(FIRST_DAY.isoformat())
 
 
 def number_of(group: int, slot: int) -> int:
-    """The number of a materialization."""
+    """Returns the number of a materialization."""
     return group * MAX_SLOTS + slot
 
 
 def pid_file(number: int) -> Path:
-    """Where a step that is about to materialize writes its process."""
+    """Returns the file in which a step stores its process id before it materializes."""
     return Path(os.environ["CHAOS_STEPS"]) / f"{number}.pid"
 
 

@@ -1,4 +1,4 @@
-"""Campaigns of a few materializations, as commands in processes of their own, all at the same time."""
+"""Campaigns of a few materializations, as commands in separate processes that run at the same time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Chaos = Callable[..., "Begun"]
 
 
 class Begun:
-    """A campaign under way."""
+    """An active campaign."""
 
     def __init__(self, *arguments: object) -> None:
         command = [sys.executable, "-m", "tests.chaos", *map(str, arguments)]

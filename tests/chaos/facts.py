@@ -1,4 +1,4 @@
-"""What was asked for and what happened, in plain data: all that the reconciliation looks at. Times are real seconds."""
+"""Plain data about requests and events, which is all that the reconciliation reads. Times are real seconds."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ Outcome = Literal["succeeded", "failed", "canceled", "going"]
 
 @dataclass(frozen=True)
 class Asked:
-    """One materialization that was asked for.
+    """One requested materialization.
 
     Attributes:
-        number: Names it in reports.
-        kind: Of the remote run, for the report.
-        target: What only it runs.
-        cancel_after: Seconds after which its run may be canceled, since the user chose so for a timeout.
-        chains: When it was asked for, and asked for anew: a start after that moment belongs to that asking.
-        drilled: Whether its process was to be killed between the start and its record.
-        checks: The checks that each of its materializations comes with, and whether they are blocking.
-        judged_by: The one that fails if the data is bad.
-        finds_bad_data: Whether its first, second, … remote run does; further ones are as the last.
-        partitions: All that one remote run fills.
+        number: Identifies it in reports.
+        kind: The kind of remote run, for the report.
+        target: The target that only this materialization runs.
+        cancel_after: Seconds after which its run may be canceled, because of `on_timeout="cancel"`.
+        chains: The times of the first and each further request; a start belongs to the last request before it.
+        drilled: Whether its process is to be killed between the start and its record.
+        checks: The checks of each of its materializations, and whether they are blocking.
+        judged_by: The check that fails on bad data.
+        finds_bad_data: Whether its first, second, … remote run finds bad data; the last value applies to further runs.
+        partitions: All partitions that one remote run fills.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class RemoteRun:
-    """A run that the sandbox really started."""
+    """A run that the sandbox actually started."""
 
     run_id: str
     target: str
@@ -51,7 +51,7 @@ class RemoteRun:
 
 @dataclass(frozen=True)
 class StartRequest:
-    """A request to start a run of the target that has arrived."""
+    """A start request for the target that arrived at the vendor."""
 
     target: str
     at: float
@@ -59,7 +59,7 @@ class StartRequest:
 
 @dataclass(frozen=True)
 class Cancellation:
-    """A request of ours to cancel a run."""
+    """A cancel request for a run."""
 
     run_id: str
     at: float
@@ -67,7 +67,7 @@ class Cancellation:
 
 @dataclass(frozen=True)
 class Noted:
-    """An entry of the ledger. `entry` is as there: ``starting``, ``started``, ``not_started`` and so on."""
+    """A ledger entry. `entry` is its kind: ``starting``, ``started``, ``not_started`` and so on."""
 
     number: int
     entry: str
@@ -84,8 +84,8 @@ class Materialized:
 
     Attributes:
         partition: The partition that it fills.
-        storage_id: In the event log.
-        is_complete: Whether its step has ended since, so that it has told all that it has to.
+        storage_id: Its id in the event log.
+        is_complete: Whether its step has ended since, so that everything is reported.
     """
 
     number: int
@@ -111,7 +111,7 @@ class Evaluated:
     """A check evaluation.
 
     Attributes:
-        run_id: The remote run, where the check tells.
+        run_id: The remote run, if the check names it.
         partition: The partition that it says it judges.
         target: The materialization that it says it judges.
     """
@@ -129,7 +129,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Told:
-    """An error that a step ended with."""
+    """The error of a failed step."""
 
     number: int
     kind: str
@@ -149,7 +149,7 @@ class Termination:
 
 @dataclass
 class Facts:
-    """Everything."""
+    """All facts."""
 
     asked: list[Asked] = field(default_factory=list)
     remote_runs: list[RemoteRun] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a reconciliation finds."""
+"""Findings of the reconciliation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that must not be."""
+    """A violation of an invariant."""
 
     category: str
     number: int | None

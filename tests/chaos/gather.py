@@ -1,4 +1,4 @@
-"""From Dagster's event log and the sandbox's log to `Facts`."""
+"""Converts Dagster's event log and the sandbox's log to `Facts`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SLOT_OF_ASSET = {slot.asset: slot.number for slot in SLOTS}
 
 
 def from_dagster(instance: dg.DagsterInstance, group: Group, dagster_runs: Iterable[str]) -> Facts:
-    """What the Dagster runs of a group have written."""
+    """Returns what the Dagster runs of a group have recorded."""
     facts = Facts()
     numbers = {one.slot.number: one.number for one in group.materializations}
     ended: dict[tuple[str, int], float] = {}
@@ -58,7 +58,7 @@ def from_dagster(instance: dg.DagsterInstance, group: Group, dagster_runs: Itera
         for entry in instance.all_logs(run_id, of_type=_OF_INTEREST):
             _read(entry, run_id, numbers, facts, ended)
     for one in group.materializations if dagster_runs else ():
-        # Not from the log of the Dagster run: on SQLite, an event has another id there.
+        # Not from the log of the Dagster run, because on SQLite an event has another id there.
         wanted = dg.AssetRecordsFilter(dg.AssetKey(one.slot.asset), list(group.partitions))
         for record in instance.fetch_materializations(wanted, limit=_MAX_MATERIALIZATIONS, ascending=True).records:
             if record.run_id in dagster_runs:
@@ -153,7 +153,7 @@ def from_sandbox(
     anchor: Anchor,
     targets: AbstractSet[str],
 ) -> Facts:
-    """What the sandbox did, of its own targets and of those that are given."""
+    """Returns what the sandbox did, for its default targets and the given ones."""
     facts = Facts()
     forgotten = set(forgotten)
     forgotten_at: dict[str, float] = {}
@@ -192,7 +192,7 @@ def outcome(run: SandboxRun) -> Outcome:
 
 
 def merge(into: Facts, other: Facts) -> None:
-    """Add what another one knows."""
+    """Adds the facts of another one."""
     for one in fields(Facts):
         if isinstance(mine := getattr(into, one.name), list):
             mine.extend(getattr(other, one.name))

@@ -1,4 +1,4 @@
-"""What the harness materializes: kinds of remote runs, and one asset for each of a few uses of them."""
+"""What the harness materializes: kinds of remote runs, and assets that use them in different ways."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Kind:
     """A kind of remote run, at the vendor and at the sandbox.
 
     Attributes:
-        name: For the report.
-        vendor: The sandbox's name of the vendor.
-        target_kind: The sandbox's name of what is run.
-        run_class: What the asset runs.
-        of: The run of a target.
-        state_field: The field of the vendor's answers with the run's state.
-        judged_by: The check that fails if the data is bad; empty for kinds without quality results.
-        findings: What the sandbox's run finds, in good data and in bad data.
+        name: Its name in the report.
+        vendor: The name of the vendor in the sandbox.
+        target_kind: The kind of target in the sandbox.
+        run_class: The class of the run.
+        of: Creates the run for a target.
+        state_field: The response field with the state of the run.
+        judged_by: The check that fails on bad data; empty for kinds without quality results.
+        findings: The results of the sandbox's run for good and for bad data.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Kind:
     findings: Mapping[bool, Mapping[str, Any]] = field(default_factory=dict, hash=False, compare=False)
 
     def quality(self, *, is_bad: bool) -> Mapping[str, Any]:
-        """Options of the sandbox's behavior."""
+        """Returns options for the sandbox's behavior."""
         return self.findings.get(is_bad, {})
 
     def target(self, number: int) -> str:
-        """The id of the target that only this materialization runs."""
+        """Returns the id of the target that only this materialization runs."""
         return self.id_format.format(number)
 
 
@@ -144,11 +144,11 @@ class Slot:
 
     Attributes:
         number: Its place in `SLOTS`.
-        kind: What it runs.
-        retries: Of the step, by Dagster.
-        on_timeout: With a choice here, it waits for `BRIEF` seconds only.
-        has_gate: Whether bad data holds back what is downstream.
-        is_daily: Whether its partitions are days, of which one run may fill several.
+        kind: The kind of its runs.
+        retries: Step retries by Dagster.
+        on_timeout: If set, the timeout is `BRIEF` seconds.
+        has_gate: Whether bad data blocks downstream assets.
+        is_daily: Whether it has daily partitions, several of which one run may fill.
     """
 
     number: int
@@ -160,7 +160,7 @@ class Slot:
 
     @property
     def asset(self) -> str:
-        """The asset's key."""
+        """The key of the asset."""
         return f"{self.kind.vendor}_{self.number}"
 
 

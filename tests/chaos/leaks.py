@@ -1,4 +1,4 @@
-"""Looks for the sandbox's secrets in everything that is stored and printed."""
+"""Searches everything that is stored or printed for the sandbox's secrets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ANY = re.compile(
 
 
 def in_files(folder: Path) -> Iterator[str]:
-    """The files below the folder that hold a secret."""
+    """Yields the files below the folder that contain a secret."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and (found := _ANY.search(path.read_bytes())):
             yield f"{path.relative_to(folder)} holds {_hint(found)}"
 
 
 def in_rows(rows: Iterable[str]) -> Iterator[str]:
-    """The rows of a database that hold one."""
+    """Yields the rows of a database that contain a secret."""
     for row in rows:
         if found := _ANY.search(row.encode()):
             yield f"the row {row[:80]!r} holds {_hint(found)}"

@@ -1,4 +1,4 @@
-"""What a seed means: which materializations, what goes wrong with each, and when processes end. Pure, so replayable."""
+"""The plan of a seed: materializations, their faults, and interruptions of processes. Pure, so it can be replayed."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Disturbance:
     """How one attempt of a group is interrupted.
 
     Attributes:
-        how: ``kill``: SIGKILL to the run worker; ``kill machine``: to all its processes; ``kill step``: to one step's;
+        how: ``kill``: SIGKILL to the run worker; ``kill machine``: to all its processes; ``kill step``: to one step;
             ``evict``: SIGTERM to the run worker; ``terminate``: through Dagster.
-        after: Real seconds after the launch.
-        at_start_of: Instead, as soon as the start of this slot's run has arrived at the vendor.
+        after: Real seconds between the launch and the interruption.
+        at_start_of: Interrupts as soon as the start of this slot's run has arrived at the vendor, instead of `after`.
     """
 
     how: How
@@ -46,14 +46,14 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class Materialization:
-    """One asset's partition, with a target of its own.
+    """A partition of an asset, with its own target.
 
     Attributes:
         number: Names it in reports.
         slot: The asset.
-        behaviors: How the target's first, second, … run goes.
-        faults: What goes wrong with requests about it.
-        forgotten_after: The vendor forgets the first run for good after so many looks at it.
+        behaviors: The behaviors of the target's first, second, … run.
+        faults: The faults of requests for it.
+        forgotten_after: The vendor loses the first run permanently after this many status calls.
     """
 
     number: int
@@ -69,14 +69,14 @@ class Materialization:
 
 @dataclass(frozen=True)
 class Group:
-    """The materializations of one Dagster run, and of the runs that execute it again.
+    """The materializations of one Dagster run, and of its re-executions.
 
     Attributes:
-        disturbances: Of the first attempts, one each; the later ones are left alone.
-        anew: Whether all steps are executed again in the end: fresh starts, asked for.
-        days: How many days each of its materializations fills, by one remote run; 0 for a partition that is none.
-        by_python: Whether it is executed again by Dagster's Python API, whose runs do not bear the tag that the UI and
-            the daemon set; else as these do.
+        disturbances: One for each of the first attempts; later ones are not interrupted.
+        anew: Whether all steps are re-executed at the end, which requests new starts.
+        days: How many days each materialization fills with one remote run; 0 if the partition is not a day.
+        by_python: Whether it is re-executed by Dagster's Python API, whose runs do not have the tag that the UI and
+            the daemon set; otherwise, re-executed like the UI does.
     """
 
     number: int
@@ -89,7 +89,7 @@ class Group:
 
     @property
     def partitions(self) -> tuple[str, ...]:
-        """The partitions that each of its materializations fills."""
+        """Returns the partitions that each of its materializations fills."""
         if not self.days:
             return (str(self.number),)
         first = self.number * MAX_DAYS
@@ -97,12 +97,12 @@ class Group:
 
 
 def group_of_day(day: str) -> int:
-    """The number of the group that a day belongs to."""
+    """Returns the number of the group of a day."""
     return (date.fromisoformat(day) - FIRST_DAY).days // MAX_DAYS
 
 
 def plan(seed: int, materializations: int, *, web_groups: int = 0) -> list[Group]:
-    """Groups with at least so many materializations; first a drill for each kind: killed between POST and record."""
+    """Returns groups with at least this many materializations; the first ones kill each kind before the record."""
     groups = [_drill(seed, number, slot) for number, slot in enumerate(DRILLED)]
     count = sum(len(group.materializations) for group in groups)
     while count < materializations:
@@ -114,7 +114,7 @@ def plan(seed: int, materializations: int, *, web_groups: int = 0) -> list[Group
 
 
 def _random(seed: int, group: int) -> Random:
-    """Each group has its own, so that it can be replayed alone."""
+    """Returns the random generator of a group. Each has its own, so that it can be replayed alone."""
     return Random(f"{seed}/{group}")
 
 
@@ -173,27 +173,27 @@ def _materialization(random: Random, group: int, slot: Slot, *, drilled: bool) -
 
 
 def _behaviors(random: Random, slot: Slot) -> Iterator[Behavior]:
-    """The last stays, and is most often a success."""
+    """Returns the behaviors of the runs. The last one applies to all further runs, and is usually a success."""
     seconds = random.uniform(60, 240) if random.random() < 0.1 else random.uniform(5, 60)
     invented = {"hold": random.choice(["hibernating", "PENDING_REVIEW", "?"]), "hold_seconds": random.uniform(5, 40)}
     hold = invented if random.random() < 0.1 else {}
     if slot.on_timeout is not None and random.random() < 0.5:
         yield Behavior(running_seconds=FOR_EVER if random.random() < 0.5 else BRIEF + 60)
     if random.random() < 0.12:
-        # Prophecy and RudderStack have no word for a canceled run: one of theirs is waited for until the timeout.
+        # Prophecy and RudderStack have no status for a canceled run, so it would time out.
         endings = ["fail", "fail", "cancel"] if slot.kind.run_class.can_cancel else ["fail"]
         yield Behavior(running_seconds=seconds / 2, outcome=random.choice(endings))  # type: ignore[arg-type]
     outcome = "fail" if random.random() < 0.04 else "succeed"
     if slot.has_gate and random.random() < _BAD_DATA:
         yield Behavior(running_seconds=seconds, **slot.kind.quality(is_bad=True))
-        if random.random() < 0.5:  # and the data stays bad
+        if random.random() < 0.5:  # the data stays bad
             return
     found = slot.kind.quality(is_bad=False) if slot.has_gate else {}
     yield Behavior(running_seconds=seconds, outcome=outcome, **hold, **found)  # type: ignore[arg-type]
 
 
 def finds_bad_data(behavior: Behavior, slot: Slot) -> bool:
-    """Whether the gate is to hold back what the run has brought."""
+    """Whether the gate must fail on the result of the run."""
     return slot.has_gate and slot.kind.quality(is_bad=True).items() <= behavior.options.items()
 
 
@@ -249,7 +249,7 @@ def _look_fault(random: Random, slot: Slot, target: str, *, may_be_missing: bool
 
 
 def weather(seed: int) -> Iterator[tuple[float, Fault]]:
-    """What goes wrong with a vendor as a whole, without end: each with the real seconds to wait before it."""
+    """Yields faults of whole vendors endlessly, each with the real seconds to wait before it."""
     random = Random(f"{seed}/weather")
     while True:
         vendor = random.choice(["rudderstack", "amperity", "segmentflow", "prophecy", "testgen"])

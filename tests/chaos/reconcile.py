@@ -1,4 +1,4 @@
-"""Compares what the vendors were made to do with what Dagster knows of it. Pure: facts in, findings out."""
+"""Compares what happened at the vendors with what Dagster knows about it. Pure: facts in, findings out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SLACK = 0.5
 
 @dataclass
 class Drill:
-    """How the starts of one kind ended whose process was killed before it could note the run."""
+    """Outcomes of the starts of one kind whose process was killed before it recorded the run."""
 
     starts: int = 0
     one_run: int = 0
@@ -38,12 +38,12 @@ class Drill:
 
 @dataclass
 class Account:
-    """The outcome.
+    """The result of the reconciliation.
 
     Attributes:
-        uncertain: How the starts ended whose outcome was uncertain at first, by the way.
-        endings: How the materializations that were asked for ended.
-        drills: By kind of run.
+        uncertain: Outcomes of the starts that were uncertain at first.
+        endings: Outcomes of the requested materializations.
+        drills: Drills by kind of run.
     """
 
     asked: int = 0
@@ -61,7 +61,7 @@ class Account:
 
 @dataclass(frozen=True)
 class _Chain:
-    """One asking for one materialization, with all its resumptions from failure; times are in order."""
+    """One request for a materialization, with all its re-executions from failure, in order of time."""
 
     asked: Asked
     is_last: bool
@@ -76,7 +76,7 @@ class _Chain:
         return {one.run_id for one in self.noted if one.run_id}
 
     def was_sent(self, starting: Noted) -> bool:
-        """Whether a start request has come between this entry and the next start's."""
+        """Whether a start request arrived between this entry and the next start."""
         later = (one.at for one in self.noted if one.entry == "starting" and one.at > starting.at)
         until = min(later, default=float("inf"))
         return any(starting.at - _SLACK <= at < until for at in self.sent)
@@ -85,7 +85,7 @@ class _Chain:
         return min((one.at for one in self.materialized if one.run_id == run.run_id), default=None)
 
     def is_told_of(self, run: RemoteRun) -> bool:
-        """Whether an error names the run, or says that it is unknown whether there is one."""
+        """Whether an error names the run, or says that it is unknown whether one was started."""
         return any(
             run.run_id in told.text or (told.kind in (_UNKNOWN, _TERMINATED) and run.target in told.text)
             for told in self.told
@@ -94,7 +94,7 @@ class _Chain:
 
 
 def reconcile(facts: Facts) -> Account:
-    """The account of a whole campaign."""
+    """Returns the account of a whole campaign."""
     account = Account(
         remote_runs=len(facts.remote_runs), dagster_runs=facts.dagster_runs, interrupted=dict(facts.interrupted)
     )
@@ -137,7 +137,7 @@ def _chains(facts: Facts) -> list[_Chain]:
 
 
 def _duplicates(chain: _Chain) -> Iterator[Finding]:
-    """Runs that were started while one was going, or had succeeded and was not reported yet."""
+    """Returns runs that were started while another was active, or had succeeded and was not reported yet."""
     for index, run in enumerate(chain.runs):
         for earlier in chain.runs[:index]:
             if earlier.forgotten_at is not None and earlier.forgotten_at <= run.created_at:
@@ -158,9 +158,9 @@ def _by(moment: float | None, limit: float) -> bool:
 
 
 def _lost(chain: _Chain) -> Iterator[Finding]:
-    """Runs that succeeded, and nobody hears of it."""
+    """Returns successful runs that are never reported."""
     if not chain.is_last:
-        return  # the user asked for another one
+        return  # the user requested another one
     for run in chain.runs:
         if run.outcome != "succeeded" or run.forgotten_at is not None or chain.reported_at(run) is not None:
             continue
@@ -169,7 +169,7 @@ def _lost(chain: _Chain) -> Iterator[Finding]:
 
 
 def _orphaned(chain: _Chain) -> Iterator[Finding]:
-    """Runs that nothing in Dagster names."""
+    """Returns runs that Dagster never names."""
     open_start = not chain.is_last and any(noted.entry == "starting" for noted in chain.noted[-1:])
     for run in chain.runs:
         if run.run_id not in chain.known_runs and not chain.is_told_of(run) and not open_start:
@@ -177,7 +177,7 @@ def _orphaned(chain: _Chain) -> Iterator[Finding]:
 
 
 def _unresolved(chain: _Chain, account: Account) -> Iterator[Finding]:
-    """Each start whose outcome was uncertain ends in one run, in none for certain, or in an error that says so."""
+    """Each uncertain start must end in one run, in certainty that there is none, or in an error that reports it."""
     for index, noted in enumerate(chain.noted):
         if noted.entry != "starting":
             continue
@@ -189,7 +189,7 @@ def _unresolved(chain: _Chain, account: Account) -> Iterator[Finding]:
                 account.uncertain["found again"] += 1
             elif first.dagster_run != noted.dagster_run:
                 account.uncertain["sent again with the same key"] += 1
-        elif first is not None:  # refused for certain, or looked for and not there: an orphan, if that is wrong
+        elif first is not None:  # rejected, or not found by the search; a run that exists anyway is an orphan
             continue
         elif not chain.was_sent(noted):
             account.uncertain["never sent: killed before"] += 1
@@ -248,7 +248,7 @@ def _wrongly_successful(facts: Facts) -> Iterator[Finding]:
 
 def _count_drills(chains: list[_Chain], account: Account) -> None:
     for chain in chains:
-        # Killed in time: the first start was not noted by the process that sent it.
+        # Killed in time: the process that sent the first start did not record it.
         starts = [one for one in chain.noted if one.entry == "starting"]
         if not chain.asked.drilled or not starts:
             continue

@@ -1,4 +1,4 @@
-"""The account for people."""
+"""Prints the account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_SHOWN = 100
 
 
 def show(account: Account, console: Console, *, title: str, replay: str) -> None:
-    """Print the account; `replay` is the command that executes one group again, but for its number."""
+    """Prints the account; `replay` is the command that replays one group, without the number of the group."""
     table = Table(title=title, show_header=False)
     table.add_row("materializations asked for", str(account.asked))
     table.add_row("remote runs started", str(account.remote_runs))

@@ -1,4 +1,4 @@
-"""Faults in the product itself, put in on purpose: the harness has to find each of them."""
+"""Deliberate faults in the package, each of which the harness must find."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ VARIABLE = "CHAOS_SABOTAGE"
 
 
 def _no_ledger() -> list[Any]:
-    """Nobody reads what earlier attempts did."""
+    """The ledger of earlier attempts is ignored."""
     return [mock.patch.object(LedgerState, "newest_start", None)]
 
 
 def _cancel_on_eviction() -> list[Any]:
-    """Each signal passes for a termination."""
+    """Each signal counts as a termination."""
     return [mock.patch.object(Step, "was_terminated", lambda step, after_signal=False: after_signal)]
 
 
 def _failed_is_good() -> list[Any]:
-    """A failed run is reported as a good one."""
+    """A failed run is reported as successful."""
     report = outcome.report_outcome
 
     def report_as_good(execution: RemoteRunExecution, handle: Any, status: RunStatus) -> Any:
@@ -43,7 +43,7 @@ def _failed_is_good() -> list[Any]:
 
 
 def _print_a_token() -> list[Any]:
-    """A debugging line that was forgotten."""
+    """A forgotten debugging line prints a token."""
     poll = polling.StepPoller.poll
 
     def poll_and_print(poller: Any) -> RunStatus | None:
@@ -54,7 +54,7 @@ def _print_a_token() -> list[Any]:
 
 
 def _swallow_errors() -> list[Any]:
-    """A start whose outcome is unknown ends without a word, and so does a run that an attempt left going."""
+    """Unknown outcomes of starts are not reported, nor are runs that an attempt left active."""
     run = assets.execute_remote_run
 
     def quietly(execution: RemoteRunExecution) -> Iterator[Any]:
@@ -67,12 +67,12 @@ def _swallow_errors() -> list[Any]:
 
 
 def _take_re_execution_for_fresh() -> list[Any]:
-    """A Dagster run that resumes another one does not know what that has started."""
+    """A re-execution ignores what the earlier Dagster run has started."""
     return [mock.patch.object(Step, "dagster_run_ids", property(lambda step: [step.dagster_run_id]))]
 
 
 def _without_targets() -> list[Any]:
-    """The check evaluations do not name the materialization that they judge."""
+    """Check evaluations do not name their target materialization."""
     make = dg.AssetCheckResult.to_asset_check_evaluation
     fields = ("asset_key", "check_name", "passed", "metadata", "severity", "description", "blocking", "partition")
 
@@ -104,11 +104,11 @@ CHOICES: dict[str, Callable[[], list[Any]]] = {
 
 @contextmanager
 def chosen() -> Iterator[None]:
-    """Inside the block, the sabotages that the environment names; usually none."""
+    """Applies the sabotages that the environment names during the block; usually none."""
     names = os.environ.get(VARIABLE, "").split(",")
     patches: list[Any] = []
     for name in filter(None, names):
-        # One after the other, as some wrap the same function.
+        # One after the other, because some wrap the same function.
         made = CHOICES[name]()
         patches += made
         for patch in made:

@@ -1,4 +1,4 @@
-"""A Dagster home on SQLite or on PostgreSQL, and all that is stored in it."""
+"""A Dagster home on SQLite or PostgreSQL, and everything that is stored in it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ run_coordinator:
 
 @dataclass(frozen=True)
 class Storage:
-    """Where Dagster keeps what it knows.
+    """The storage of Dagster.
 
     Attributes:
         home: The folder that `DAGSTER_HOME` names.
-        rows: What is kept elsewhere than in files.
+        rows: Returns the data that is not stored in files.
     """
 
     home: Path
@@ -36,7 +36,7 @@ class Storage:
 
 @contextmanager
 def dagster_home(kind: StorageKind, home: Path, settings: str = _CONFIG) -> Iterator[Storage]:
-    """A new Dagster home in the folder ``home``, with these settings beside its storage."""
+    """Creates a Dagster home in the folder ``home``, with these settings in addition to its storage."""
     home.mkdir(parents=True)
     config = home / "dagster.yaml"
     if kind == "sqlite":
@@ -49,7 +49,7 @@ def dagster_home(kind: StorageKind, home: Path, settings: str = _CONFIG) -> Iter
 
 
 def postgres_config(url: str, settings: str = _CONFIG) -> str:
-    """A `dagster.yaml` that keeps everything at this server."""
-    # SQLAlchemy 2.1 takes psycopg 3 for its default, which Dagster does not install.
+    """Returns a `dagster.yaml` that stores everything on this server."""
+    # SQLAlchemy 2.1 uses psycopg 3 by default, which Dagster does not install.
     for_dagster = url.replace("postgresql:", "postgresql+psycopg2:", 1)
     return f'{settings}storage:\n  postgres:\n    postgres_url: "{for_dagster}"\n'

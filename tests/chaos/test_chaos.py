@@ -1,4 +1,4 @@
-"""Short campaigns of a fixed seed: on both storages, and with the product broken on purpose."""
+"""Short campaigns with a fixed seed, on both storages and with sabotage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRILLS = ([0, 2, 4, 6], [1, 5])
 
 
 def counted(printed: str) -> dict[str, int]:
-    """The rows of the report's first table."""
+    """Returns the rows of the first table of the report."""
     return {name.strip(): int(count) for name, count in re.findall(r"│ ([^│]+?) +│ (\d+) +│", printed)}
 
 
@@ -28,7 +28,7 @@ def first_disturbance(group: Group) -> Disturbance | None:
 
 
 def seconds(group: Group) -> float:
-    """About how long its remote runs take."""
+    """Returns about how long the remote runs take."""
     every = (behavior for one in group.materializations for behavior in one.behaviors)
     return sum(behavior.core.get("running_seconds", 0) for behavior in every)
 
@@ -51,10 +51,10 @@ def ended_at_a_start(group: Group, how: How) -> bool:
 
 
 def short_campaign(part: int) -> list[Group]:
-    """Some of the drills; and one brief group each with an eviction, with a termination, with a lost answer.
+    """Returns some of the drills, and a short group each with an eviction, a termination and a lost response.
 
-    And one whose data fails its gate, in one partition or in several days; and one that dies while its remote run goes
-    on, and is executed again by the Python API.
+    Also one whose data fails its gate, in one partition or several days; and one that is killed while its remote run
+    is active, and is re-executed by the Python API.
     """
     groups = plan(SEED, MANY)
     in_process = [group for group in groups[len(DRILLED) :] if group.executor == "in_process"]
@@ -69,7 +69,7 @@ def short_campaign(part: int) -> list[Group]:
 
 
 def killed_at_a_start(group: Group) -> bool:
-    """A second run can begin at Prophecy, which has neither a list nor a conflict."""
+    """A second run can start at Prophecy, which has neither a list nor conflicts."""
     first = first_disturbance(group)
     return (
         first is not None and first.how == "kill" and first.at_start_of == [slot.kind for slot in SLOTS].index(PIPELINE)
@@ -83,7 +83,7 @@ def a_run_fails(group: Group) -> bool:
 
 
 def evicted_at_a_start(group: Group) -> bool:
-    """Of a run that can be canceled."""
+    """The run can be canceled."""
     first = first_disturbance(group)
     if first is None or first.at_start_of is None:
         return False
@@ -95,7 +95,7 @@ CAMPAIGNS: dict[str, Callable[[], list[object]]] = {
     "postgres": lambda: ["--storage", "postgres", *numbers(short_campaign(1))],
     "no ledger": lambda: ["--calm", "--sabotage", "no-ledger", *numbers(briefest(killed_at_a_start))],
     "fresh": lambda: ["--calm", "--sabotage", "re-execution-is-fresh", *numbers(briefest(killed_at_a_start))],
-    # What else is broken does not get in each other's way.
+    # The other sabotages do not affect each other.
     "broken": lambda: [
         "--calm",
         *(option for name in BROKEN for option in ("--sabotage", name)),
@@ -112,7 +112,7 @@ BROKEN = {
 
 
 def briefest(*kinds: Callable[[Group], bool]) -> list[Group]:
-    """Of each kind a group."""
+    """Returns the shortest group of each kind."""
     groups = plan(SEED, MANY)
     return [min((group for group in groups if suits(group)), key=seconds) for suits in kinds]
 
@@ -123,7 +123,7 @@ def numbers(groups: list[Group]) -> list[object]:
 
 @pytest.fixture(scope="module")
 def campaigns(chaos: Chaos) -> dict[str, Begun]:
-    """All begun at once, since they wait more than they work."""
+    """Starts all campaigns at once, because they mostly wait."""
     same = ("--materializations", MANY, "--seed", SEED)
     return {name: chaos(*same, *options()) for name, options in CAMPAIGNS.items()}
 
@@ -146,7 +146,7 @@ def test_campaign_without_the_ledger_finds_duplicates(campaigns: dict[str, Begun
     done = campaigns[broken].end()
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
     assert counted(done.stdout)["duplicate"] > 0, done.stdout[-5000:]
-    assert f"--seed {SEED}" in done.stdout, "it can be had again"
+    assert f"--seed {SEED}" in done.stdout, "it can be replayed"
 
 
 def test_sabotage_is_found(campaigns: dict[str, Begun]) -> None:

@@ -1,4 +1,4 @@
-"""The reconciliation of check evaluations: a run over two days, whose data is bad at first and good the second time."""
+"""Reconciliation of check evaluations over two days, with bad data in the first run and good data in the second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAYS = ("2026-01-01", "2026-01-02")
 
 
 def evaluations(first: int, by: str, run_id: str, *, passed: bool) -> list[Evaluated]:
-    """Both checks of both days, by a Dagster run that has materialized both."""
+    """Returns both checks of both days, from a Dagster run that materialized both."""
     return [
         Evaluated(NUMBER, name, 9, by, passed or name == RUN_STATUS, name == TESTS, known, day, Target(storage, by, 8))
         for storage, day in enumerate(DAYS, first)
@@ -119,7 +119,7 @@ def test_wrong_evaluations_are_found(break_it: Callable[[Facts], None], category
 
 def test_bad_data_must_fail_its_check() -> None:
     facts = as_it_should_be()
-    facts.remote_runs.pop(0)  # so that it is the first run, which finds bad data
+    facts.remote_runs.pop(0)  # the run becomes the first one, which finds bad data
     del facts.evaluated[4:]
     assert categories(facts) == {"judged wrongly"}
     facts.evaluated = evaluations(11, "d1", "r1", passed=False)
@@ -134,7 +134,7 @@ def test_killed_step_may_have_reported_some_checks_only() -> None:
 
 
 def test_failed_run_evaluation_may_name_an_earlier_materialization() -> None:
-    """Dagster lets the check of a step name the newest materialization, though the step has made none."""
+    """Dagster lets a check name the newest materialization even if its step materialized nothing."""
     facts = as_it_should_be()
     facts.remote_runs.append(RemoteRun("r2", "target-7", 20, "failed", 21))
     facts.evaluated.append(Evaluated(NUMBER, RUN_STATUS, 22, "d2", False, False, "r2", DAYS[0], Target(11, "d1", 8)))

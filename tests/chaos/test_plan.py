@@ -1,4 +1,4 @@
-"""A seed means the same every time, and everything that can go wrong is in a large plan."""
+"""A seed always gives the same plan, and a large plan contains all faults and interruptions."""
 
 from __future__ import annotations
 

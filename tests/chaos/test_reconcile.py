@@ -1,4 +1,4 @@
-"""The reconciliation, on logs made by hand: it finds what is wrong, and nothing else."""
+"""The reconciliation of handwritten facts finds each violation, and nothing else."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def only(category: str) -> list[tuple[str, int | None]]:
 
 
 def good() -> Facts:
-    """One start, one run, one materialization."""
+    """Returns facts with one start, one run and one materialization."""
     return Facts(
         asked=[asked()],
         remote_runs=[run("r1", 2, 10)],
@@ -83,7 +83,7 @@ class TestDuplicates:
         assert findings(facts) == [*only("duplicate"), *only("lost")]
 
     def test_second_run_after_a_reported_success(self) -> None:
-        """A quality gate may have held it back."""
+        """The first run may have failed its quality gate."""
         facts = good()
         facts.remote_runs.append(run("r2", 20, 29))
         facts.noted.append(noted("started", 21, "r2", key="c2"))
@@ -169,7 +169,7 @@ class TestUncertainStarts:
         assert (account.findings, dict(account.uncertain)) == ([], said)
 
     def test_never_sent(self) -> None:
-        """The process was killed while it noted that it was about to."""
+        """The process was killed while it recorded that it was about to start."""
         facts = good()
         facts.noted = [noted("starting", 0.1, key="c0"), *facts.noted]
         account = reconcile(facts)

@@ -1,4 +1,4 @@
-"""Time that runs faster, alike in the sandbox and in every process of Dagster's."""
+"""Accelerated time, shared by the sandbox and all Dagster processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLE = "CHAOS_TIME"
 
 @dataclass(frozen=True)
 class Anchor:
-    """Which simulated moment was which real one, and the simulated seconds in a real second since."""
+    """A simulated time with its real time, and the simulated seconds per real second since then."""
 
     real: float
     simulated: float
@@ -35,7 +35,7 @@ class Anchor:
 
 
 class FastClock(Clock):
-    """The sandbox's time; pauses take a fraction of theirs."""
+    """A clock with the sandbox's time, which shortens pauses accordingly."""
 
     def __init__(self, anchor: Anchor) -> None:
         self._anchor = anchor
@@ -52,6 +52,6 @@ class FastClock(Clock):
 
 @contextmanager
 def fast_time() -> Iterator[None]:
-    """Wait by the time that the harness has put into the environment."""
+    """Uses the time that the harness defines in the environment."""
     with use_clock(FastClock(Anchor(**json.loads(os.environ[VARIABLE])))):
         yield

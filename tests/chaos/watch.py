@@ -1,4 +1,4 @@
-"""Reads the sandbox's log while it grows, and tells who waits for it that a start has arrived."""
+"""Reads the sandbox's log while it grows, and detects that a start has arrived."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PAUSE = 0.2
 
 
 class Watch:
-    """What the sandbox was asked so far.
+    """The requests to the sandbox so far.
 
     Attributes:
-        requests: All of them, oldest first.
-        forgotten: The runs that the vendor was told to forget.
+        requests: All requests, oldest first.
+        forgotten: The runs that the vendor was configured to lose.
     """
 
     def __init__(self, sandbox: SandboxClient) -> None:
@@ -34,12 +34,12 @@ class Watch:
         return target in self._arrived
 
     def forget_first_run(self, target: str, after: int) -> None:
-        """Let the vendor forget the target's next run for good, after so many looks at it."""
+        """Makes the vendor lose the target's next run permanently, after this many status calls."""
         self._to_forget[target] = after
 
     @contextmanager
     def going(self) -> Iterator[Watch]:
-        """Inside the block the log is read."""
+        """Reads the log during the block."""
         thread = threading.Thread(target=self._run, name="watch", daemon=True)
         thread.start()
         try:
@@ -53,7 +53,7 @@ class Watch:
             self.read()
 
     def read(self) -> None:
-        """Read what is new."""
+        """Reads new requests."""
         after = self.requests[-1].seq if self.requests else 0
         for request in self._sandbox.requests(after=after):
             self.requests.append(request)

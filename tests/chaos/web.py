@@ -1,4 +1,4 @@
-"""Attempts that go through a Dagster web server: launched, terminated and executed again as a person does."""
+"""Attempts through a Dagster web server: launched, terminated and re-executed like in the UI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOTICES_WITHIN = 15.0
 
 
 class WebAttempt:
-    """A Dagster run that a person launched; its worker is a child of the code server."""
+    """A Dagster run launched through the web server; its worker is a child of the code server."""
 
     def __init__(self, order: Order, ui: DagsterUI) -> None:
         self._ui = ui
@@ -45,7 +45,7 @@ class WebAttempt:
             self._ui.terminate(self._run_id)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it ended in time."""
+        """Waits for the end of the attempt; returns whether it ended in time."""
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() > deadline:
@@ -54,7 +54,7 @@ class WebAttempt:
         return True
 
     def close(self) -> dg.DagsterRun | None:
-        """End it, if it goes on."""
+        """Ends the run if it is still active."""
         if self.is_alive():
             self.signal(signal.SIGKILL)
             if not self.wait(_NOTICES_WITHIN) and (run := self.run) is not None:
@@ -62,6 +62,6 @@ class WebAttempt:
         return self.run
 
     def kill_all(self) -> None:
-        """All its processes: there is one."""
+        """Kills its only process."""
         if self.is_alive():
             self.signal(signal.SIGKILL)

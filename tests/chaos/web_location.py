@@ -1,4 +1,4 @@
-"""The code location, as the web server loads it."""
+"""The code location that the web server loads."""
 
 from tests.chaos.code_location import definitions
 

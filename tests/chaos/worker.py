@@ -1,4 +1,4 @@
-"""A run worker of the harness: a process of its own that executes one Dagster run."""
+"""A run worker of the harness: a separate process that executes one Dagster run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ RESUME_TAG = "dagster/is_resume_retry"
 
 @dataclass(frozen=True)
 class Order:
-    """What a run worker is to execute.
+    """The task of a run worker.
 
     Attributes:
         job: A function of the code location.
-        partitions: One of the group; or its days.
-        assets: Keys of the assets, for a first attempt.
-        attempt: A name by which the Dagster run is found.
-        parent: The Dagster run that is executed again.
-        from_failure: Only what failed of it; else all its steps.
-        by_python: By the Python API as it is, which leaves out a tag that the UI and the daemon set.
-        log: What the processes print.
+        partitions: The partition of the group, or its days.
+        assets: Keys of the assets, for the first attempt.
+        attempt: A name to find the Dagster run by.
+        parent: The Dagster run to re-execute.
+        from_failure: Whether to re-execute only failed steps instead of all.
+        by_python: Whether to use the plain Python API, which omits a tag that the UI and the daemon set.
+        log: The file of their output.
     """
 
     job: str
@@ -39,7 +39,7 @@ class Order:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Of the Dagster run."""
+        """Returns the tags of the Dagster run."""
         first, last = self.partitions[0], self.partitions[-1]
         of_partition = {"dagster/partition": first}
         if first != last:
@@ -51,8 +51,8 @@ class Order:
 
 
 def work(order: Order) -> None:
-    """Execute the order; the exit code tells whether it succeeded."""
-    os.setsid()  # so that all its processes can be killed at once, as when a machine is lost
+    """Executes the order; the exit code is 0 if it succeeded."""
+    os.setsid()  # so that all its processes can be killed at once, like the loss of a machine
     with order.log.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -66,7 +66,7 @@ def work(order: Order) -> None:
             if order.from_failure:
                 options = dg.ReexecutionOptions.from_failure(order.parent, instance)
                 if not order.by_python:
-                    tags[RESUME_TAG] = "true"  # as the UI and the daemon do
+                    tags[RESUME_TAG] = "true"  # like the UI and the daemon
         assets = None if order.parent else [dg.AssetKey(asset) for asset in order.assets]
         job = dg.reconstructable(getattr(code_location, order.job))
         with dg.execute_job(
