@@ -1,4 +1,4 @@
-"""`python -m tests.endurance`: thousands of deferred runs, followed by one sensor, while it is killed."""
+"""`python -m tests.endurance`: thousands of deferred runs, polled by one sensor whose process is killed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main(
     sabotaged: str | None,
     keep: bool,
 ) -> None:
-    """Defer runs at all vendors, kill the code server and the daemon on the way, and reconcile both logs."""
+    """Defers runs at all vendors, kills the code server and the daemon meanwhile, and reconciles both logs."""
     console = Console(soft_wrap=True)
     seed = SystemRandom().randrange(10**6) if seed is None else seed
     os.environ.pop(sabotage.VARIABLE, None)
@@ -54,7 +54,7 @@ def main(
         console.print(f"{time.monotonic() - began:6.0f} s  {text}", markup=False)
 
     say(f"seed {seed}, {storage}, in {folder}")
-    for number in (signal.SIGINT, signal.SIGTERM):  # which a shell may have set to be ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have set it to be ignored
         signal.signal(number, signal.default_int_handler)
     try:
         outcome = conduct(
@@ -75,7 +75,7 @@ def main(
 
 
 def _memory() -> Path | None:
-    """A folder that is no disk, where there is one: nothing has to outlive the machine."""
+    """Returns an in-memory folder if there is one, because no data has to survive."""
     shared = Path("/dev/shm")
     return shared if shared.is_dir() and os.access(shared, os.W_OK) else None
 

@@ -1,4 +1,4 @@
-"""What the vendors were asked, counted while the sandbox's log grows: it keeps only the newest requests."""
+"""Counts requests to the vendors while the sandbox's log grows, because it keeps only the newest ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.endurance.repeating import repeated
 
 
 class Calls:
-    """Counts of requests, by vendor.
+    """Request counts by vendor.
 
     Attributes:
-        looks: Status calls: all that only reads.
-        most_looks: The most of them within one second of real time.
-        busiest: The most requests of any kind within one second, as the sandbox counts them.
+        looks: Status calls: all read-only requests.
+        most_looks: The maximum within one second of real time.
+        busiest: The maximum of requests of any kind within one second, as counted by the sandbox.
         starts: Requests that started a run.
     """
 
@@ -30,7 +30,7 @@ class Calls:
         self._last_second: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def read(self) -> None:
-        """Read what is new."""
+        """Reads new requests."""
         for request in self._sandbox.requests(after=self._read):
             if request.seq != self._read + 1:
                 raise RuntimeError("the sandbox's log was read too seldom: some of it is lost")
@@ -48,7 +48,7 @@ class Calls:
 
     @contextmanager
     def counted(self) -> Iterator[Calls]:
-        """Inside the block the log is read."""
+        """Reads the log during the block."""
         try:
             with repeated(self.read, every=1, name="calls"):
                 yield self

@@ -1,4 +1,4 @@
-"""A campaign: everything is deferred, then time runs fast until all has ended and is told, amid kills."""
+"""A campaign: defers all runs, then accelerates time until all have ended and are reported, despite kills."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ _WHILE_STARTING = 0.02
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a campaign has shown.
+    """The outcome of a campaign.
 
     Attributes:
-        in_flight: Deferred runs that had not ended when the last was started.
-        seconds: Real seconds for the starts, and for the rest.
+        in_flight: Deferred runs that were still active when the last one was started.
+        seconds: Real seconds of the starts, and of the rest.
     """
 
     facts: Facts
@@ -76,17 +76,17 @@ def conduct(
     say: Callable[[str], None],
     haste: float = 1.0,
 ) -> Outcome:
-    """Defer everything, and see it through to the end.
+    """Defers all runs and waits until all are reported.
 
     Args:
-        plan: What is deferred.
-        storage: Of Dagster's.
-        folder: For all files.
-        kills: How often code server and daemon are killed.
-        ends_per_second: Remote runs that end in a real second, on average, once all are started. Of 10,000 runs, 6 let
-            time run 13 times as fast: a tick of 40 s, or a killed code server, then takes less than the ten minutes of
-            time for which the sensor waits for the status of a run that is beyond its deadline.
-        say: Is told how it goes.
+        plan: The runs to defer.
+        storage: The storage of Dagster.
+        folder: The folder for all files.
+        kills: How often the code server and the daemon are killed.
+        ends_per_second: Remote runs that end per real second, on average, once all are started. For 10,000 runs, 6 lets
+            time run 13 times as fast: a tick of 40 s, or a killed code server, then takes less than the ten minutes
+            for which the sensor waits for the status of a run beyond its deadline.
+        say: Is called with progress messages.
         haste: A factor for the pauses around kills.
     """
     folder.mkdir(parents=True)
@@ -94,7 +94,7 @@ def conduct(
         dagster_home(storage, folder / "home", _SETTINGS) as kept,
         sandbox_process(folder / "sandbox.log", speed=_WHILE_STARTING) as (sandbox, anchor),
     ):
-        # Its limit is not enforced but measured: several processes share what one may have for itself.
+        # The rate limit is measured and not enforced, because several processes share the limit of one.
         time_file, alerts = folder / "time.json", folder / "alerts"
         time_file.write_text(anchor.as_text())
         os.environ.update(
@@ -115,7 +115,7 @@ def conduct(
         ):
             progress = Progress(plan, instance, alerts)
             killing = Kills(plan.seed, kills, haste=haste)
-            for deferred_run in plan.deferred_runs.values():  # while Dagster's processes come up
+            for deferred_run in plan.deferred_runs.values():  # while Dagster's processes start
                 kind = deferred_run.slot.kind
                 sandbox.add_target(kind.vendor, kind.target_kind, deferred_run.target, deferred_run.behavior)
             _until_first_tick(instance)
@@ -146,7 +146,7 @@ def _until_first_tick(instance: dg.DagsterInstance) -> None:
 
 
 def _until_told(progress: Progress, say: Callable[[str], None]) -> None:
-    """Wait until everything is told, or nothing is told any more."""
+    """Waits until everything is reported, or reports stop."""
     last, moved = -1, time.monotonic()
     while not progress.is_over:
         time.sleep(3)
@@ -160,10 +160,10 @@ def _until_told(progress: Progress, say: Callable[[str], None]) -> None:
 
 
 def _until_judged(known: Callable[[], Facts], instance: dg.DagsterInstance, say: Callable[[str], None]) -> Facts:
-    """Wait until each check is reported, which comes after the materialization; or some ticks have reported none.
+    """Waits until each check is reported, which happens after the materialization, or until several ticks report none.
 
     Returns:
-        All that is known then.
+        The facts at that time.
     """
     last, ticked = -1, 0
     while True:

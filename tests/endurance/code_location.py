@@ -1,4 +1,4 @@
-"""The code location: many deferred assets, the sensor that finishes their runs, and one that counts failures."""
+"""The code location: many deferred assets, the completion sensor, and a sensor that counts failures."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _asset(slot: Slot) -> dg.AssetsDefinition:
     name=names.ALERTING, default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=_INTERVAL
 )
 def alerting(context: dg.RunFailureSensorContext) -> None:
-    """One line for each time that it fires."""
+    """Writes one line each time the sensor fires."""
     with Path(os.environ[names.ALERTS]).open("a") as alerts:
         alerts.write(json.dumps([context.dagster_run.run_id, time.time()]) + "\n")
 
@@ -85,10 +85,10 @@ defs = dg.Definitions(
 
 
 def defer() -> dg.JobDefinition:
-    """The job that defers the runs of one partition of all assets that have such."""
+    """The job that defers one run for each asset with named partitions."""
     return defs.resolve_job_def("defer")
 
 
 def defer_days() -> dg.JobDefinition:
-    """The job that defers the runs of some days of all assets whose partitions are days."""
+    """The job that defers one run over several days for each asset with daily partitions."""
     return defs.resolve_job_def("defer_days")

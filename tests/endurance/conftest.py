@@ -1,4 +1,4 @@
-"""Short campaigns, as a command in a process of its own."""
+"""Short campaigns, as a command in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A code server and a daemon of Dagster's, as they are deployed; killed and started again at will."""
+"""A Dagster code server and daemon, as deployed, which can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PATIENCE = 120.0
 
 
 class Service:
-    """One long-lived process, which has a log.
+    """A long-lived process with a log.
 
     Args:
-        command: After ``python -m``.
-        log: Where it prints to.
+        command: The arguments after ``python -m``.
+        log: The file of its output.
     """
 
     def __init__(self, command: list[str], log: Path) -> None:
@@ -32,7 +32,7 @@ class Service:
 
     @property
     def pid(self) -> int | None:
-        """Its process, while there is one."""
+        """Returns the id of its process, if it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
@@ -48,13 +48,13 @@ class Service:
         self._leaders.append(self._process.pid)
 
     def kill(self) -> None:
-        """SIGKILL. What it had launched goes on."""
+        """Sends SIGKILL. The processes that it launched continue."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def end(self) -> None:
-        """Whatever is left of it, and of what it launched."""
+        """Kills its remaining processes, including those that it launched."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGTERM)
@@ -65,7 +65,7 @@ class Service:
 
 
 class Dagster:
-    """Both of them."""
+    """The code server and the daemon."""
 
     def __init__(self, folder: Path) -> None:
         self._port = _free_port()
@@ -97,7 +97,7 @@ class Dagster:
 
     @property
     def pids(self) -> list[int]:
-        """Of those that are there at the moment."""
+        """Returns the ids of the processes that currently run."""
         return [pid for pid in (self.code_server.pid, self.daemon.pid) if pid is not None]
 
     def _listens(self) -> bool:

@@ -1,4 +1,4 @@
-"""What was planned and what happened, in plain data: all that the reconciliation looks at. Times are real seconds."""
+"""Plain data about the plan and the events, which is all that the reconciliation reads. Times are real seconds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Planned:
-    """One run that was to be deferred.
+    """A planned deferred run.
 
     Attributes:
-        place: Its asset and partition, the first of several.
-        target: What only it runs.
-        expected: What its failure must say; empty if it is to succeed.
-        ends: Whether it does at all.
-        further: More partitions that it fills.
-        is_bad: Whether it succeeds, and its tests find bad data.
+        place: Its asset and first partition.
+        target: The target that only it runs.
+        expected: Text that its failure must contain; empty if it must succeed.
+        ends: Whether it ever ends.
+        further: The other partitions that it fills.
+        is_bad: Whether it succeeds and its tests find bad data.
     """
 
     place: Place
@@ -32,14 +32,14 @@ class Planned:
 
     @property
     def places(self) -> list[Place]:
-        """All that it fills."""
+        """Returns all assets and partitions that it fills."""
         asset, first = self.place
         return [(asset, partition) for partition in (first, *self.further)]
 
 
 @dataclass(frozen=True)
 class RemoteRun:
-    """A run that the sandbox really started."""
+    """A run that the sandbox actually started."""
 
     run_id: str
     target: str
@@ -51,8 +51,8 @@ class Materialized:
     """A materialization event.
 
     Attributes:
-        storage_id: In the event log.
-        dagster_run: That reported it; empty for the sensor.
+        storage_id: Its id in the event log.
+        dagster_run: The Dagster run that reported it; empty for the sensor.
     """
 
     place: Place
@@ -77,8 +77,8 @@ class Evaluated:
 
     Attributes:
         check: The asset and the check.
-        dagster_run: That reported it; empty for the sensor.
-        run_id: The remote run, where the check tells.
+        dagster_run: The Dagster run that reported it; empty for the sensor.
+        run_id: The remote run, if the check names it.
         partition: The partition that it says it judges.
         target: The materialization that it says it judges.
     """
@@ -98,8 +98,8 @@ class Declared:
 
     Attributes:
         check: The asset and the check.
-        is_blocking: Whether a failure holds back what is downstream.
-        judges_data: Whether it is the one that fails if the data is bad.
+        is_blocking: Whether a failure blocks downstream assets.
+        judges_data: Whether it is the check that fails on bad data.
     """
 
     check: tuple[str, str]
@@ -109,10 +109,10 @@ class Declared:
 
 @dataclass(frozen=True)
 class Publishing:
-    """A Dagster run that was to publish an end.
+    """A Dagster run that was requested to report an outcome.
 
     Attributes:
-        began: Whether Dagster has not given it up before, as it does when the code server is away just then.
+        began: Whether it started. Dagster fails it before that if the code server is unavailable.
     """
 
     dagster_run: str
@@ -125,7 +125,7 @@ class Publishing:
 
 @dataclass(frozen=True)
 class Alert:
-    """The failure sensor fired."""
+    """An event of the failure sensor."""
 
     dagster_run: str
     at: float
@@ -133,7 +133,7 @@ class Alert:
 
 @dataclass
 class Facts:
-    """Everything."""
+    """All facts."""
 
     planned: list[Planned] = field(default_factory=list)
     remote_runs: list[RemoteRun] = field(default_factory=list)

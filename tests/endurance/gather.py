@@ -1,4 +1,4 @@
-"""From Dagster's event log, the sandbox and the alerts to `Facts`."""
+"""Converts Dagster's event log, the sandbox's state and the alerts to `Facts`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RANGE_TAG = "dagster/asset_partition_range_start"
 
 
 def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, alerts: Path) -> Facts:
-    """All that is known in the end."""
+    """Returns all facts."""
     facts = Facts(
         planned=[
             Planned(
@@ -59,7 +59,7 @@ def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, ale
 
 
 def materialized(instance: dg.DagsterInstance, asset: str) -> Iterator[Materialized]:
-    """An asset's materializations."""
+    """Returns the materializations of an asset."""
     cursor: str | None = None
     while True:
         page = instance.fetch_materializations(dg.AssetKey(asset), limit=_PAGE, cursor=cursor)
@@ -86,7 +86,7 @@ def _evaluated(instance: dg.DagsterInstance, asset: str, name: str) -> Iterator[
         for record in page:
             event = record.event.dagster_event if record.event is not None else None
             if event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-                continue  # planned by a run that never got so far
+                continue  # planned by a run that failed earlier
             evaluation = event.asset_check_evaluation_data
             run_id, target = evaluation.metadata.get("run_id"), evaluation.target_materialization_data
             assert record.event is not None
@@ -105,12 +105,12 @@ def _evaluated(instance: dg.DagsterInstance, asset: str, name: str) -> Iterator[
 
 
 def is_publishing(run: dg.DagsterRun) -> bool:
-    """Whether the completion sensor has requested it, to tell the end of a remote run."""
+    """Whether the completion sensor requested it to report a remote run."""
     return FINISHES_TAG in run.tags
 
 
 def place_of(run: dg.DagsterRun) -> Place:
-    """The asset of such a run, and its partition, the first of several."""
+    """Returns the asset and the first partition of such a Dagster run."""
     [key] = run.asset_selection or [dg.AssetKey("")]
     return key.to_user_string(), run.tags.get("dagster/partition") or run.tags.get(_RANGE_TAG, "")
 

@@ -1,4 +1,4 @@
-"""SIGKILL to the code server and the daemon at random moments, and a new start of each."""
+"""Kills and restarts the code server and the daemon at random times."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _APART, _LATER, _AWAY = 15.0, 10.0, 3.0
 
 
 class Kills:
-    """When to kill: at shares of the work that are drawn by the seed.
+    """Decides when to kill, after shares of the work that depend on the seed.
 
     Attributes:
-        due: The shares of the work at which both are killed.
-        at: Epoch seconds of each kill of one of the two.
+        due: The shares of the work after which both are killed.
+        at: Epoch seconds of each kill.
         done: How often both were killed.
     """
 
@@ -23,16 +23,16 @@ class Kills:
         self.at: list[float] = []
         self.done = 0
         self._random = Random(f"{seed}/kills")
-        # One in each part of the work, so that they do not come all at once.
+        # One in each part of the work, so that they are spread out.
         self.due = [(number + self._random.uniform(0.1, 0.9)) / times for number in range(times)]
         self._haste = haste
 
     def consider(self, progress: float, dagster: Dagster) -> None:
-        """Kill both, if so much of the work is done."""
+        """Kills both if this share of the work is due."""
         if self.done == len(self.due) or progress < self.due[self.done]:
             return
         self.done += 1
-        self._sleep(_LATER)  # so that it hits any part of a tick
+        self._sleep(_LATER)  # so that it may hit any part of a tick
         both = [dagster.daemon, dagster.code_server]
         self._random.shuffle(both)
         for service in both:

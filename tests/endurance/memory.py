@@ -1,4 +1,4 @@
-"""How much memory the code server and the daemon take, read every second."""
+"""Measures the memory of the code server and the daemon every second."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.endurance.repeating import repeated
 
 @dataclass
 class Memory:
-    """Bytes that some processes take together.
+    """Memory of several processes in bytes.
 
     Attributes:
-        idle: Before there was anything to do, as (RSS, PSS).
-        most: The most so far of each.
+        idle: The memory without work, as (RSS, PSS).
+        most: The maximum of each so far.
     """
 
     processes: Callable[[], Sequence[int]]
@@ -24,24 +24,24 @@ class Memory:
     most: tuple[int, int] = (0, 0)
 
     def read(self) -> None:
-        """Look once."""
+        """Measures once."""
         taken = [_taken(pid) for pid in self.processes()]
         rss, pss = (sum(one[which] for one in taken) for which in (0, 1))
         self.most = (max(self.most[0], rss), max(self.most[1], pss))
 
     def set_idle(self) -> None:
-        """What was most until now is what they take without work."""
+        """Uses the current maximum as the memory without work."""
         self.read()
         self.idle = self.most
 
     @property
     def grown(self) -> tuple[int, int]:
-        """By how much they grew, as (RSS, PSS)."""
+        """Returns the growth, as (RSS, PSS)."""
         return self.most[0] - self.idle[0], self.most[1] - self.idle[1]
 
     @contextmanager
     def watched(self) -> Iterator[Memory]:
-        """Inside the block it is read every second."""
+        """Measures every second during the block."""
         with repeated(self.read, every=1, name="memory"):
             yield self
 

@@ -1,4 +1,4 @@
-"""What the campaign and the code location call things; the location itself is only imported where time runs fast."""
+"""Names shared by the campaign and the code location, which is imported only by processes with accelerated time."""
 
 PLAN = "ENDURANCE_PLAN"
 SANDBOX = "ENDURANCE_SANDBOX"

@@ -1,4 +1,4 @@
-"""What a campaign defers: assets and partitions, each with a run of its own and a fate that is drawn by the seed."""
+"""The plan of a campaign: assets and partitions, each with its own run and an outcome that depends on the seed."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Slot:
     """One asset of the code location.
 
     Attributes:
-        number: Its place among them.
-        kind: What it runs.
+        number: Its index.
+        kind: The kind of its runs.
     """
 
     number: int
@@ -54,33 +54,33 @@ class Slot:
 
     @property
     def asset(self) -> str:
-        """The asset's key."""
+        """The key of the asset."""
         return f"{self.kind.vendor}_{self.number:03d}"
 
     @property
     def is_daily(self) -> bool:
-        """Whether its partitions are days, of which one run may fill several. Each kind has assets of both sorts."""
+        """Whether it has daily partitions, several of which one run may fill. Each kind has assets of both types."""
         return (self.number + self.number // len(KINDS)) % 2 == 1
 
     @property
     def has_gate(self) -> bool:
-        """Whether bad data holds back what is downstream."""
+        """Whether bad data blocks downstream assets."""
         return bool(self.kind.judged_by)
 
     @property
     def on_timeout(self) -> Literal["leave", "cancel"]:
-        """Of every second one whose runs can be canceled, the runs are."""
+        """The timeout option: every second asset with cancelable runs cancels them."""
         return "cancel" if self.kind.run_class.can_cancel and self.number // len(KINDS) % 2 == 0 else "leave"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one Dagster run starts: a run of each asset that has such partitions.
+    """The remote runs of one Dagster run: one for each asset with these partitions.
 
     Attributes:
         is_daily: Whether the partitions are days.
-        partitions: One; or several days, which each asset fills by one remote run.
-        size: How many remote runs.
+        partitions: One partition, or several days that each asset fills with one remote run.
+        size: The number of remote runs.
     """
 
     is_daily: bool
@@ -93,11 +93,11 @@ class Flight:
     """One deferred run: an asset and a partition, or several.
 
     Attributes:
-        number: Names it in reports, and its target at the vendor.
+        number: Identifies it in reports, and in its target at the vendor.
         slot: The asset.
         partitions: The partitions that it fills.
-        fate: How its remote run ends; ``hang`` never does; ``bad data`` is a success whose tests fail.
-        seconds: How long it runs, simulated.
+        fate: The outcome of its remote run; ``hang`` never ends; ``bad data`` is a success whose tests fail.
+        seconds: Its duration in simulated time.
     """
 
     number: int
@@ -108,22 +108,22 @@ class Flight:
 
     @property
     def target(self) -> str:
-        """What only this run runs."""
+        """The target that only this run uses."""
         return self.slot.kind.target(self.number)
 
     @property
     def words(self) -> str:
-        """The vendor's, where it fails."""
+        """The error from the vendor, if it fails."""
         return f"the warehouse broke under {self.number}"
 
     @property
     def expected(self) -> str:
-        """What the failure must say; empty if it is to succeed."""
+        """Text that the failure must contain; empty if it must succeed."""
         return {"fail": self.words, "cancel": "RunCanceled", "hang": "RunTimedOut"}.get(self.fate, "")
 
     @property
     def behavior(self) -> Behavior:
-        """For the sandbox."""
+        """The behavior in the sandbox."""
         if self.fate == "hang":
             return Behavior(running_seconds=inf)
         if self.fate == "fail":
@@ -136,7 +136,7 @@ class Flight:
 
 @dataclass(frozen=True)
 class Plan:
-    """A campaign: at least ``runs`` deferred runs, of a seed."""
+    """The plan of a seed, with at least ``runs`` deferred runs."""
 
     seed: int
     runs: int
@@ -149,7 +149,7 @@ class Plan:
 
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
-        """The Dagster runs, in the order in which they start remote runs: named partitions and days in turn."""
+        """The Dagster runs, in the order of their starts; named partitions and days alternate."""
         daily = sum(slot.is_daily for slot in self.slots)
         batches, day = list[Batch](), 0
         for number in range(ceil(self.runs / len(self.slots))):
@@ -161,12 +161,12 @@ class Plan:
 
     @cached_property
     def partitions(self) -> tuple[str, ...]:
-        """The partitions that are no days."""
+        """The named partitions."""
         return tuple(batch.partitions[0] for batch in self.batches if not batch.is_daily)
 
     @cached_property
     def deferred_runs(self) -> dict[tuple[str, str], Flight]:
-        """The runs, by asset and first partition."""
+        """The deferred runs, by asset and first partition."""
         random = Random(f"{self.seed}/flights")
         pairs = [(batch, slot) for batch in self.batches for slot in self.slots if slot.is_daily == batch.is_daily]
         return {
@@ -187,7 +187,7 @@ def _deferred_run(random: Random, number: int, slot: Slot, partitions: tuple[str
             break
         draw -= share
     if fate == "cancel" and not slot.kind.run_class.can_cancel:
-        fate = "fail"  # Prophecy and RudderStack have no word for a canceled run
+        fate = "fail"  # Prophecy and RudderStack have no status for a canceled run
     seconds = random.uniform(*(_SHORT if random.random() < 0.1 else _LONG))
     if random.random() < _BAD_DATA and fate == "succeed" and slot.has_gate:
         fate = "bad data"

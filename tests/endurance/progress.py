@@ -1,4 +1,4 @@
-"""How far a campaign is, read while it goes on: only what is new, since the package under test needs the processors."""
+"""The progress of a campaign. It reads only new events, because the package under test needs the CPU."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _PAGE = 1000
 
 
 class Progress:
-    """Counts what was started and what was told.
+    """Counts started and reported runs.
 
     Attributes:
-        started: Remote runs.
+        started: Started remote runs.
         good: Materializations.
-        bad: Partitions whose end a Dagster run told by failing.
-        alerts: Times that the failure sensor fired.
+        bad: Partitions whose outcome was reported by a failed Dagster run.
+        alerts: How often the failure sensor fired.
     """
 
     def __init__(self, plan: Plan, instance: dg.DagsterInstance, alerts: Path) -> None:
@@ -43,16 +43,16 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Of the work that is done: half of it is to start."""
+        """Returns the share of the work that is done; starting the runs is half of it."""
         return (self.started / self._runs + (self.good + self.bad) / self._total) / 2
 
     @property
     def is_over(self) -> bool:
-        """Whether everything is told, but for the checks."""
+        """Whether everything except the checks is reported."""
         return self.good + self.bad >= self._total and self.alerts >= self._failed and not self._unfinished
 
     def read(self) -> int:
-        """Look; how much was told."""
+        """Reads new events, and returns how many outcomes are reported."""
         self._read_materializations()
         self._read_runs()
         self.alerts = len(self._alerts.read_text().splitlines()) if self._alerts.exists() else 0
@@ -83,7 +83,7 @@ class Progress:
             self._unfinished.discard(run.run_id)
             if run.status is dg.DagsterRunStatus.FAILURE:
                 self._failed += 1
-                # One that never began was given up by Dagster, and another one is requested.
+                # Dagster failed a run that never started, and another one is requested.
                 self.bad += self._partitions.get(place_of(run), 1) if record.start_time is not None else 0
 
     def __str__(self) -> str:

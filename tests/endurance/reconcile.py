@@ -1,4 +1,4 @@
-"""Whether each deferred run was started once, and its end told once and truly."""
+"""Checks that each deferred run was started once, and that its outcome was reported once and correctly."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _KILLED_MEANWHILE = 60.0
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that must not be."""
+    """A violation of an invariant."""
 
     category: str
     text: str
 
 
 def reconcile(facts: Facts) -> list[Finding]:
-    """All that must not be."""
+    """Returns all findings."""
     return [*_runs(facts), *_checks(facts), *_alerts(facts)]
 
 
@@ -86,13 +86,13 @@ def _told(planned: Planned, place: Place, run: RemoteRun, good: int, bad: list[P
 
 
 def _checks(facts: Facts) -> Iterator[Finding]:
-    """Each report of an end comes with one evaluation of each check, which names the materialization that it judges."""
+    """Each reported outcome must have one evaluation of each check, which names its target materialization."""
     by_id = {one.storage_id: one for one in facts.materialized}
     outcomes = {run.run_id: run.outcome for run in facts.remote_runs}
     declared: dict[str, list[str]] = defaultdict(list)
     for check in facts.checks:
         declared[check.check[0]].append(check.check[1])
-    # By the materialization that it names; or, as a failed run has none, and as somebody may have left it out, by the
+    # By the materialization that it names; or, if it names none, as for a failed run, by the
     # partition and the run that the check names.
     judging: Counter[tuple[str, int]] = Counter()
     untargeted: Counter[tuple[str, str, str | None]] = Counter()
@@ -101,7 +101,7 @@ def _checks(facts: Facts) -> Iterator[Finding]:
         is_of_failure = outcomes.get(evaluated.run_id or "") in ("failed", "canceled")
         if evaluated.target is not None:
             target = by_id.get(evaluated.target.storage_id)
-            # That of a run that failed may name what an earlier run has materialized.
+            # The evaluation of a failed run may name the materialization of an earlier run.
             is_of_earlier = is_of_failure and target is not None and target.run_id != evaluated.run_id
             judging[name, evaluated.target.storage_id] += not is_of_earlier
             why = _other_target(evaluated, target, of_failure=is_of_failure)
@@ -109,8 +109,8 @@ def _checks(facts: Facts) -> Iterator[Finding]:
                 yield Finding("check of another target", f"{name} of {asset}, {evaluated.partition}: {why}")
         else:
             untargeted[asset, name, evaluated.partition] += 1
-            # The other checks of a failed run do not name it; none of those of a success comes from a Dagster run that
-            # has not materialized the asset.
+            # The other checks of a failed run do not name it; checks of a success never come from a Dagster run that
+            # did not materialize the asset.
             if not is_of_failure and (name == RUN_STATUS or not evaluated.dagster_run):
                 yield Finding("check without its target", f"{name} of {asset}, {evaluated.partition}")
             if evaluated.partition is None:
@@ -124,7 +124,7 @@ def _checks(facts: Facts) -> Iterator[Finding]:
 
 
 def _other_target(evaluated: Evaluated, target: Materialized | None, *, of_failure: bool) -> str | None:
-    """What is wrong with the materialization that an evaluation names."""
+    """Returns what is wrong with the materialization that an evaluation names."""
     named = evaluated.target
     assert named is not None
     if target is None:
@@ -144,7 +144,7 @@ def _number(times: int, what: str) -> Iterator[Finding]:
 
 
 def _checks_of_failures(facts: Facts) -> Iterator[Finding]:
-    # What has not ended has no status to check.
+    # An active run has no status to check.
     ending = {planned.place: planned for planned in facts.planned if planned.ends}
     failed = {(one.place, one.run_id) for one in facts.publishing if one.failed and one.began and one.place in ending}
     told = Counter((one.check[0], one.partition, one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS)
@@ -153,7 +153,7 @@ def _checks_of_failures(facts: Facts) -> Iterator[Finding]:
     }
     for place, run_id in sorted(failed):
         if (place[0], run_id) in without_partition:
-            continue  # which is a finding of its own
+            continue  # which is a separate finding
         for asset, partition in ending[place].places:
             yield from _number(told[asset, partition, run_id], f"{RUN_STATUS} of {asset}, {partition}, {run_id}")
 

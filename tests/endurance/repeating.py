@@ -1,4 +1,4 @@
-"""Something that is done again and again while something else goes on."""
+"""Calls a function repeatedly in a background thread."""
 
 import threading
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from tests.chaos.beside import beside
 
 
 def repeated(does: Callable[[], object], *, every: float, name: str) -> AbstractContextManager[None]:
-    """Inside the block it is done in a thread.
+    """Calls the function repeatedly in a thread during the block.
 
     Args:
-        does: What.
-        every: Seconds of pause before each time.
-        name: The thread's.
+        does: The function.
+        every: Seconds to wait before each call.
+        name: The name of the thread.
     """
 
     def repeat(over: threading.Event) -> None:

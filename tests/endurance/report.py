@@ -1,4 +1,4 @@
-"""The figures of a campaign beside their limits, for people."""
+"""Prints the figures of a campaign with their limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PER_SECOND = {"amperity": 10}
 
 
 def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: str) -> bool:
-    """Print them; whether all are within their limits."""
+    """Prints the figures, and returns whether all are within their limits."""
     table = Table(title=title)
     for column in ("", "measured", "limit"):
         table.add_column(column)

@@ -1,4 +1,4 @@
-"""Faults in the product itself, put in on purpose: the campaign has to find each of them."""
+"""Deliberate faults in the package, each of which the campaign must find."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIABLE = "ENDURANCE_SABOTAGE"
 
 
 def _forget_what_was_reported() -> list[Any]:
-    """A new process takes what is published already for going."""
+    """A new process treats reported runs as active."""
     return [
         mock.patch.object(DeferredRunIndex, "_mark_reported", return_value=None),
         mock.patch.object(ReportedRuns, "unreported", lambda _, deferred_run: deferred_run.asset_partitions),
@@ -29,7 +29,7 @@ def _forget_what_was_reported() -> list[Any]:
 
 
 def _trust_the_memory() -> list[Any]:
-    """Nobody asks whether Dagster has stored what the last tick handed over."""
+    """The sensor does not check whether Dagster stored the output of the last tick."""
     refresh = Completion._refresh
 
     def trusting(self: Completion, cursor: Any, instance: Any, begun: float) -> DeferredRunIndex:
@@ -41,7 +41,7 @@ def _trust_the_memory() -> list[Any]:
 
 
 def _take_failed_for_good() -> list[Any]:
-    """What ended badly is reported as a success."""
+    """Failures are reported as successes."""
     apply_poll = DeferredRun.apply_poll
 
     def apply_as_good(self: DeferredRun, *given: Any) -> None:
@@ -53,7 +53,7 @@ def _take_failed_for_good() -> list[Any]:
 
 
 def _without_targets() -> list[Any]:
-    """The check evaluations do not name the materialization that they judge."""
+    """Check evaluations do not name their target materialization."""
     made = RunOutcome.evaluations
     fields = ("asset_key", "check_name", "passed", "metadata", "severity", "description", "blocking", "partition")
 
@@ -67,7 +67,7 @@ def _without_targets() -> list[Any]:
 
 
 def _forget_the_checks() -> list[Any]:
-    """The second phase of an end never comes: the materialization is all that is reported."""
+    """The second phase of a report is missing: only the materialization is reported."""
     return [mock.patch.object(RunOutcome, "evaluations", return_value=[])]
 
 
@@ -82,7 +82,7 @@ CHOICES: dict[str, Callable[[], list[Any]]] = {
 
 @contextmanager
 def chosen() -> Iterator[None]:
-    """Inside the block, the sabotage that the environment names; usually none."""
+    """Applies the sabotage that the environment names during the block; usually none."""
     patches = CHOICES[name]() if (name := os.environ.get(VARIABLE)) else []
     for patch in patches:
         patch.start()

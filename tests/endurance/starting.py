@@ -20,16 +20,16 @@ _context = multiprocessing.get_context("forkserver")
 
 
 def start_all(batches: Sequence[Batch], *, workers: int, log: Path, progress: Callable[[int], None]) -> None:
-    """Execute a Dagster run for each batch.
+    """Executes a Dagster run for each batch.
 
     Args:
-        batches: What to start.
-        workers: Processes that do so side by side.
-        log: What they print.
-        progress: Gets the number of remote runs that are started.
+        batches: The batches to start.
+        workers: The number of parallel processes.
+        log: The file of their output.
+        progress: Is called with the number of started remote runs.
 
     Raises:
-        RuntimeError: A Dagster run failed: its steps had nothing to do but to start.
+        RuntimeError: A Dagster run failed, although its steps only start remote runs.
     """
     _context.set_forkserver_preload(["dagster"])
     with ProcessPoolExecutor(workers, mp_context=_context, initializer=_prepare, initargs=(log,)) as pool:
@@ -50,10 +50,10 @@ def _prepare(log: Path) -> None:
 
 
 def _reuse_engines() -> None:
-    """Keep SQLAlchemy's engines, which Dagster makes anew for each query on SQLite, and with them the compiled SQL.
+    """Reuses SQLAlchemy's engines, which Dagster creates for each query on SQLite, and so their compiled SQL.
 
-    That is a third of what a start costs here. Only for these workers: what they start is what is tested, not how fast
-    Dagster stores events; the daemon and the code server are as they are deployed.
+    This saves a third of a start. Only these workers do so, because the test does not measure how fast
+    Dagster stores their events; the daemon and the code server run as deployed.
     """
     make, engines = sqlite_event_log.create_engine, dict[str, Any]()
 

@@ -1,4 +1,4 @@
-"""A short campaign, and campaigns with the product broken on purpose."""
+"""A short campaign, and campaigns with sabotage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEED = 7
 
 
 def counted(printed: str) -> dict[str, float]:
-    """The rows of the report."""
+    """Returns the rows of the report."""
     return {name.strip(): float(value) for name, value in re.findall(r"│ ([^│]+?) +│ (\d+(?:\.\d+)?) +│", printed)}
 
 
@@ -31,7 +31,7 @@ def test_short_campaign_stays_within_all_limits(endurance: Endurance) -> None:
 
 
 def seed_that_kills_late() -> int:
-    """When everything is started, and half of it is told."""
+    """Returns a seed whose kill happens when all runs are started and half of them are reported."""
     return next(seed for seed in range(100) if 0.7 < Kills(seed, 1).due[0] < 0.8)
 
 

@@ -1,4 +1,4 @@
-"""Each thing that must not be is found, and nothing else."""
+"""The reconciliation finds each violation, and nothing else."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FIRST, SECOND, THIRD = Target(11, "", 1.0), Target(12, "", 2.0), Target(13, "", 
 
 
 def evaluated(place: tuple[str, str], name: str, target: Target | None, **more: Any) -> Evaluated:
-    """By the sensor, unless it is said otherwise."""
+    """Returns an evaluation, by default one from the sensor."""
     return Evaluated((place[0], name), more.pop("by", ""), partition=place[1], target=target, **more)
 
 
 def as_it_should_be() -> Facts:
-    """One run that succeeded, one that failed, one that never ended, and one that found bad data in two partitions."""
+    """Returns facts of a successful run, a failed one, one that never ends, and one with bad data in two partitions."""
     return Facts(
         planned=[
             Planned(GOOD, "t1"),

@@ -1,4 +1,4 @@
-"""How long the sensors' ticks took, by Dagster's own records."""
+"""Durations of the sensors' ticks, from Dagster's tick records."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import dagster as dg
 
 @dataclass(frozen=True)
 class Tick:
-    """One tick that came to an end.
+    """A tick that ended.
 
     Attributes:
-        began: Epoch seconds.
-        seconds: How long it took, with all that Dagster did of it.
-        said: Why it requested nothing, or what was wrong with it.
+        began: Its start in epoch seconds.
+        seconds: Its duration, including Dagster's own work.
+        said: Its skip reason, or its error.
         failed: Whether it ended in an error.
     """
 
@@ -26,7 +26,7 @@ class Tick:
 
 
 def ticks(instance: dg.DagsterInstance, sensor: str) -> Iterator[Tick]:
-    """All that came to an end, newest first; one that was killed did not."""
+    """Returns all ticks that ended, newest first; killed ones are excluded."""
     for state in instance.all_instigator_state():
         if state.instigator_name != sensor:
             continue

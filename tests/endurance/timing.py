@@ -1,4 +1,4 @@
-"""The sandbox's time in every process of Dagster's, at a speed that the campaign changes on the way."""
+"""The sandbox's time in all Dagster processes, at a speed that the campaign changes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _READ_EVERY = 0.2
 
 
 class SandboxTime(Clock):
-    """The wall clock is the sandbox's; pauses and a tick's limits are real, as HTTP and storages are no faster here.
+    """A clock with the sandbox's wall time; pauses and tick limits use real time, like HTTP and the storage.
 
     Args:
-        file: Where the campaign writes how the time runs.
+        file: The file in which the campaign stores the speed.
     """
 
     def __init__(self, file: Path) -> None:
@@ -43,13 +43,13 @@ class SandboxTime(Clock):
 
 @contextmanager
 def sandbox_time() -> Iterator[None]:
-    """Inside the block, the time that the environment names."""
+    """Uses the time that the environment defines during the block."""
     with use_clock(SandboxTime(Path(os.environ[VARIABLE]))):
         yield
 
 
 def set_speed(sandbox: SandboxClient, speed: float, file: Path) -> None:
-    """Let time run faster or slower, everywhere."""
+    """Changes the speed of time in all processes."""
     sandbox.set_speed(speed)
     written = file.with_suffix(".new")
     written.write_text(anchor_of(sandbox, speed).as_text())
