@@ -122,8 +122,8 @@ def problem_with(code: str) -> str | None:
 
 @each_page
 def test_names_in_backticks_exist(page: Path) -> None:
-    said = _CODE.findall(_FENCE.sub("", page.read_text()))
-    problems = [problem_with(code) for code in said]
+    message = _CODE.findall(_FENCE.sub("", page.read_text()))
+    problems = [problem_with(code) for code in message]
     assert [problem for problem in problems if problem is not None] == []
 
 

@@ -62,14 +62,14 @@ def optional(context: Context, testgen: TestGenResource) -> None:
 
 
 @dg.multi_asset(specs=[dg.AssetSpec("mine"), dg.AssetSpec("other", skippable=True)])
-def beside_a_skippable_one(context: Context, testgen: TestGenResource) -> dg.MaterializeResult:
+def next_to_a_skippable_asset(context: Context, testgen: TestGenResource) -> dg.MaterializeResult:
     testgen.run(context, TESTS, assets=[dg.AssetKey("mine")])
 
 
 @fixes
 @pytest.mark.parametrize(
     "asset",
-    [statement, assigned, in_a_generator, asynchronous, with_a_value, optional, beside_a_skippable_one],
+    [statement, assigned, in_a_generator, asynchronous, with_a_value, optional, next_to_a_skippable_asset],
     ids=lambda asset: asset.op.compute_fn.decorated_fn.__name__,
 )
 @pytest.mark.covers("start.unused-events")
@@ -88,8 +88,8 @@ def test_unused_events_fail_the_step(
 
 @fixes
 def test_unused_events_error_shows_the_correct_call(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    said = failure(materialize([statement], sandbox, instance))
-    assert "`yield from testgen.run(context, ...)` or `return testgen.run(context, ...)`" in said
+    message = failure(materialize([statement], sandbox, instance))
+    assert "`yield from testgen.run(context, ...)` or `return testgen.run(context, ...)`" in message
 
 
 @fixes
@@ -223,7 +223,7 @@ def call(
 
 @fixes
 @pytest.mark.parametrize(
-    ("calls", "said"),
+    ("calls", "message"),
     [
         (lambda c, t, r: r.run(c, PROFILES, on_timeout="cancel"), "no way to cancel"),
         (lambda c, t, r: r.run(c, PROFILES, gate=QualityGate()), "does not support a QualityGate"),
@@ -247,10 +247,10 @@ def call(
 )
 @pytest.mark.covers("start.bad-arguments")
 def test_invalid_arguments_fail_the_step_without_a_start(
-    calls: Callable[..., Any], said: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    calls: Callable[..., Any], message: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     result = call(sandbox, instance, calls, retry_policy=dg.RetryPolicy(max_retries=2))
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         raise AssertionError(failure(result))
     assert "Nothing was started" in failure(result)
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
@@ -290,8 +290,8 @@ def test_run_rejects_an_asset_that_is_not_selected(sandbox: Sandbox, instance: d
     def both(context: Context, testgen: TestGenResource) -> Iterator[Any]:
         yield from testgen.run(context, TESTS, assets=[dg.AssetKey("one"), dg.AssetKey("two")])
 
-    said = failure(materialize([both], sandbox, instance, selection=["one"]))
-    assert "call `run()` only for keys in context.selected_asset_keys" in said
+    message = failure(materialize([both], sandbox, instance, selection=["one"]))
+    assert "call `run()` only for keys in context.selected_asset_keys" in message
     assert sandbox.starts("testgen") == 0
 
 
@@ -331,7 +331,7 @@ def test_check_specs_from_an_instance_and_from_other_vendors() -> None:
 
 @fixes
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((RudderStackProfilesRun, "a"), "TestGenResource cannot run a RudderStackProfilesRun"),
         (("8a4f", "a"), "must be a run"),
@@ -340,14 +340,14 @@ def test_check_specs_from_an_instance_and_from_other_vendors() -> None:
         ((TESTS, "a", 0.9), "must be a QualityGate"),
     ],
 )
-def test_check_specs_rejects_invalid_arguments(arguments: tuple[Any, ...], said: str) -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match=said):
+def test_check_specs_rejects_invalid_arguments(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=message):
         TestGenResource.check_specs(*arguments)
 
 
 @fixes
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "message"),
     [
         ([], "does not declare tests_passed, quality_score"),
         ([dg.AssetCheckSpec("tests_passed", asset="mine", blocking=True)], "does not declare quality_score"),
@@ -359,10 +359,10 @@ def test_check_specs_rejects_invalid_arguments(arguments: tuple[Any, ...], said:
 )
 @pytest.mark.covers("start.undeclared-gate")
 def test_gate_without_its_check_specs_is_rejected(
-    declared: list[dg.AssetCheckSpec], said: str, sandbox: Sandbox, instance: dg.DagsterInstance
+    declared: list[dg.AssetCheckSpec], message: str, sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     result = call(sandbox, instance, lambda c, t, r: t.run(c, BAD, gate=GATE), check_specs=declared)
-    assert said in failure(result)
+    assert message in failure(result)
     line = 'TestGenResource.check_specs(TestGenTestRun, "mine", QualityGate(min_score=0.95, blocking=True))'
     assert line in failure(result)
     assert sandbox.starts("testgen") == 0

@@ -60,7 +60,7 @@ class TestDefinition:
         assert blocking == {"run_status": False, "tests_passed": True, "quality_score": True}
 
     @pytest.mark.parametrize(
-        ("arguments", "said"),
+        ("arguments", "message"),
         [
             ({"run": PROFILES, "gate": QualityGate()}, "does not support a QualityGate"),
             ({"run": PROFILES, "on_timeout": "cancel"}, "no way to cancel"),
@@ -78,9 +78,9 @@ class TestDefinition:
             ({"run": PROFILES, "key": None, "specs": [dg.AssetSpec("b")], "deps": ["c"]}, "set deps on the specs"),
         ],
     )
-    def test_rejects_invalid_arguments(self, arguments: dict[str, Any], said: str) -> None:
+    def test_rejects_invalid_arguments(self, arguments: dict[str, Any], message: str) -> None:
         run = arguments.pop("run")
-        with pytest.raises(dg.DagsterInvalidDefinitionError, match=said):
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match=message):
             build_remote_run_asset(run, **{"key": "a", **arguments})
 
     def test_wrong_resource_type_is_named_in_the_error(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

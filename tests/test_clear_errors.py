@@ -27,40 +27,40 @@ def fails(sandbox: Sandbox, instance: dg.DagsterInstance, **fields: object) -> s
 
 
 def test_wrong_token_is_reported_without_the_token(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    said = fails(sandbox, instance, access_token="a-token-of-another-workspace")
-    assert "RudderStack POST /sources/2hkeBOp0lGJpMPyur0oXUxxIDhw/start returned 401" in said
-    assert "Check the resource's credentials" in said
-    assert "a-token-of-another-workspace" not in said
+    message = fails(sandbox, instance, access_token="a-token-of-another-workspace")
+    assert "RudderStack POST /sources/2hkeBOp0lGJpMPyur0oXUxxIDhw/start returned 401" in message
+    assert "Check the resource's credentials" in message
+    assert "a-token-of-another-workspace" not in message
 
 
 def test_unreachable_host_is_reported_with_a_hint(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    said = fails(sandbox, instance, base_url="http://127.0.0.1:9")
-    assert "could not connect" in said
-    assert "refused" in said.lower()
-    assert "Check the base URL" in said
+    message = fails(sandbox, instance, base_url="http://127.0.0.1:9")
+    assert "could not connect" in message
+    assert "refused" in message.lower()
+    assert "Check the base URL" in message
 
 
 def test_unknown_host_is_reported(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    said = fails(sandbox, instance, base_url="https://no-such-host.invalid")
-    assert "could not connect" in said
+    message = fails(sandbox, instance, base_url="https://no-such-host.invalid")
+    assert "could not connect" in message
 
 
 def test_html_instead_of_json_is_quoted(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("html", method="POST", body="<html><title>Sign in</title></html>"))
-    said = fails(sandbox, instance)
-    assert "HTML instead of JSON: '<html><title>Sign in</title></html>'" in said
+    message = fails(sandbox, instance)
+    assert "HTML instead of JSON: '<html><title>Sign in</title></html>'" in message
 
 
 def test_redirect_to_another_origin_is_reported_with_its_target(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.add_fault(Fault("redirect", method="POST", location="https://login.example.com/", status=307))
-    said = fails(sandbox, instance)
-    assert "a redirect that is not followed, because it leads to another origin" in said
-    assert "https://login.example.com/" in said
+    message = fails(sandbox, instance)
+    assert "a redirect that is not followed, because it leads to another origin" in message
+    assert "https://login.example.com/" in message
 
 
 def test_plain_http_to_another_machine_is_rejected(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    said = fails(sandbox, instance, base_url="http://api.example.com")
-    assert "plain http" in said
+    message = fails(sandbox, instance, base_url="http://api.example.com")
+    assert "plain http" in message
 
 
 @pytest.mark.parametrize("id", ["../x", "a/b", "?", "", "a b", "..", "%2e%2e", "a\nb"])
@@ -74,5 +74,7 @@ def test_malicious_id_is_rejected_before_any_request(sandbox: Sandbox, id: str) 
 
 def test_unknown_id_is_reported_with_call_and_status(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     run = TESTS.with_fields({"test_suite_id": "11111111-1111-4111-8111-111111111111"})
-    said = failure(materialize([build_remote_run_asset(run, key="a")], sandbox, instance))
-    assert "TestGen POST /test-suites/11111111-1111-4111-8111-111111111111/test-runs returned 404 [not_found]" in said
+    message = failure(materialize([build_remote_run_asset(run, key="a")], sandbox, instance))
+    assert (
+        "TestGen POST /test-suites/11111111-1111-4111-8111-111111111111/test-runs returned 404 [not_found]" in message
+    )

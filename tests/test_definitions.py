@@ -52,7 +52,7 @@ def test_amperity_base_url_can_be_set_for_azure_and_australia(loaded: Loaded) ->
 
 
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("variables", "expected"),
     [
         ({"AMPERITY_ACCESS_TOKEN": "t0ken", "AMPERITY_CONFIG_ID": "cg-1"}, "Set AMPERITY_TENANT"),
         ({"AMPERITY_ACCESS_TOKEN": "t0ken", "AMPERITY_TENANT": "socktown"}, "Set AMPERITY_CONFIG_ID"),
@@ -63,6 +63,6 @@ def test_amperity_base_url_can_be_set_for_azure_and_australia(loaded: Loaded) ->
         ),
     ],
 )
-def test_missing_or_invalid_variable_is_named(variables: dict[str, str], says: str, loaded: Loaded) -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match=says):
+def test_missing_or_invalid_variable_is_named(variables: dict[str, str], expected: str, loaded: Loaded) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=expected):
         loaded(**variables)

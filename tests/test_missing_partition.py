@@ -25,11 +25,11 @@ each_kind = pytest.mark.parametrize("partitions_def", PARTITIONS.values(), ids=P
 
 
 def assert_refused(result: dg.ExecuteInProcessResult, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    said = failure(result)
-    assert "marts/features is partitioned, but this Dagster run was launched without a partition" in said
-    assert "nothing was started" in said
-    assert "Launch it with a partition" in said
-    assert "on_missing_partition='start'" in said
+    message = failure(result)
+    assert "marts/features is partitioned, but this Dagster run was launched without a partition" in message
+    assert "nothing was started" in message
+    assert "Launch it with a partition" in message
+    assert "on_missing_partition='start'" in message
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
     assert sandbox.starts("rudderstack") == 0
     assert not instance.fetch_observations(dg.AssetKey(["marts", "features"]), limit=1).records
@@ -80,8 +80,8 @@ def test_missing_partition_is_rejected_when_specs_define_the_partitions(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
     specs = [dg.AssetSpec(["marts", "features"], partitions_def=DAYS), dg.AssetSpec("people", partitions_def=DAYS)]
-    said = failure(materialize([build_remote_run_asset(PROFILES, specs=specs)], sandbox, instance))
-    assert "marts/features, people are partitioned" in said
+    message = failure(materialize([build_remote_run_asset(PROFILES, specs=specs)], sandbox, instance))
+    assert "marts/features, people are partitioned" in message
     assert sandbox.starts("rudderstack") == 0
 
 

@@ -67,7 +67,7 @@ USES = pytest.mark.parametrize("use", [initialized, pytest.param(in_a_script, ma
 BOTH = pytest.mark.parametrize("use", [initialized, in_a_script])
 
 
-def told(error: BaseException) -> str:
+def full_message(error: BaseException) -> str:
     """Returns everything that an error reports, including its causes."""
     parts: list[str] = []
     todo: list[BaseException | None] = [error]
@@ -131,9 +131,9 @@ def test_invalid_variable_value_is_rejected_when_it_is_read(
     resource = vendor(**{**REQUIRED[vendor], name: EnvVar("A_SETTING")})
     with pytest.raises(Exception) as raised:  # noqa: PT011 - Dagster has its own exceptions for it
         use(resource)
-    said = told(raised.value)
-    assert name in said
-    assert f"the environment variable A_SETTING contains {text!r}" in said
+    message = full_message(raised.value)
+    assert name in message
+    assert f"the environment variable A_SETTING contains {text!r}" in message
 
 
 @pytest.mark.fixes("6.12")
@@ -165,9 +165,9 @@ def test_empty_variable_is_reported_as_empty(
     resource = vendor(**{**REQUIRED[vendor], name: EnvVar("A_SETTING")})
     with pytest.raises(Exception) as raised:  # noqa: PT011
         use(resource)
-    said = told(raised.value)
-    assert name in said
-    assert "the environment variable A_SETTING is empty; set a value" in said
+    message = full_message(raised.value)
+    assert name in message
+    assert "the environment variable A_SETTING is empty; set a value" in message
 
 
 @USES
@@ -178,10 +178,10 @@ def test_unset_variable_is_named(name: str, vendor: type[RemoteRunResource], use
     resource = vendor(**{**REQUIRED[vendor], name: EnvVar("NOT_SET")})
     with pytest.raises(Exception) as raised:  # noqa: PT011
         use(resource)
-    said = told(raised.value)
-    assert name in said
-    assert "NOT_SET" in said
-    assert "not set" in said
+    message = full_message(raised.value)
+    assert name in message
+    assert "NOT_SET" in message
+    assert "not set" in message
 
 
 @pytest.mark.fixes("6.12")
@@ -192,7 +192,7 @@ def test_errors_and_repr_never_contain_the_secret(monkeypatch: pytest.MonkeyPatc
     for use in (initialized, in_a_script):
         with pytest.raises(Exception) as raised:  # noqa: PT011
             use(resource)
-        assert TOKEN not in told(raised.value)
+        assert TOKEN not in full_message(raised.value)
     assert TOKEN not in repr(resource)
     assert TOKEN not in str(resource.__dict__)
 
@@ -300,7 +300,7 @@ def test_unset_secret_raises_in_a_script(sandbox: Sandbox) -> None:
     assert not sandbox.requests()
 
 
-class _Own(RemoteRunResource):
+class _UserDefinedResource(RemoteRunResource):
     """A user-defined vendor whose fields do not mention variables."""
 
     vendor = "Own"
@@ -324,7 +324,9 @@ class _Own(RemoteRunResource):
 def test_user_defined_vendor_accepts_variables(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SETTING", "https://there.example.com")
     monkeypatch.setenv("WORKERS", "8")
-    made = use(_Own(token=EnvVar("A_TOKEN"), base_url=EnvVar("A_SETTING"), workers=EnvVar.int("WORKERS")))
+    made = use(
+        _UserDefinedResource(token=EnvVar("A_TOKEN"), base_url=EnvVar("A_SETTING"), workers=EnvVar.int("WORKERS"))
+    )
     assert (made.http().base_url, made.workers, made.suffix) == ("https://there.example.com", 8, "")
     assert made.secret("token") == TOKEN
 

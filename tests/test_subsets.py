@@ -141,14 +141,14 @@ class ReportsTooLittle(TestGenTestRun):
 @fixes
 def test_unreported_check_fails_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = build_remote_run_asset(ReportsTooLittle(test_suite_id=TESTS.test_suite_id), key="one")
-    said = failure(materialize([asset], sandbox, instance))
-    assert "one_rows_counted" in said
-    assert "must report each of its checks: tests_passed, quality_score, rows_counted" in said
+    message = failure(materialize([asset], sandbox, instance))
+    assert "one_rows_counted" in message
+    assert "must report each of its checks: tests_passed, quality_score, rows_counted" in message
 
 
 @fixes
 @pytest.mark.parametrize(
-    ("positional", "named", "said"),
+    ("positional", "named", "message"),
     [
         (
             (TESTS, "orders"),
@@ -160,14 +160,16 @@ def test_unreported_check_fails_the_step(sandbox: Sandbox, instance: dg.DagsterI
         ((), {"key": "a"}, "missing a required argument: 'run'"),
     ],
 )
-def test_invalid_call_error_shows_the_signature(positional: tuple[Any, ...], named: dict[str, Any], said: str) -> None:
-    with pytest.raises(TypeError, match=said):
+def test_invalid_call_error_shows_the_signature(
+    positional: tuple[Any, ...], named: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
         build_remote_run_asset(*positional, **named)
 
 
 @fixes
 @pytest.mark.parametrize(
-    ("named", "said"),
+    ("named", "message"),
     [
         ({"key": ""}, "an asset key is a string"),
         ({"key": ["a", 1]}, "an asset key is a string"),
@@ -181,8 +183,8 @@ def test_invalid_call_error_shows_the_signature(positional: tuple[Any, ...], nam
         ({"key": "a", "resource_key": 5}, "resource_key is a int; it must be the key of a resource, such as 'testgen'"),
     ],
 )
-def test_invalid_arguments_are_rejected_with_a_clear_message(named: dict[str, Any], said: str) -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match=said):
+def test_invalid_arguments_are_rejected_with_a_clear_message(named: dict[str, Any], message: str) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=message):
         build_remote_run_asset(TESTS, **named)
 
 

@@ -32,10 +32,10 @@ class Acme:
     def __init__(self) -> None:
         self.forecasts: dict[str, dict[str, Any]] = {}
         self.starts: list[dict[str, Any]] = []
-        self.looks = 2
+        self.polls = 2
         self.outcome: dict[str, Any] = {"phase": "done", "rows": 365}
-        self.answers_to_lose = 0
-        self.looks_to_refuse = 0
+        self.responses_to_lose = 0
+        self.polls_to_reject = 0
         self.refusal: tuple[int, Any] = (503, {})
         acme = self
 
@@ -77,12 +77,12 @@ class Acme:
         if url.query:
             [note] = parse_qs(url.query)["note"]
             return 200, {"forecasts": [forecast for forecast in self.forecasts.values() if forecast["note"] == note]}
-        if self.looks_to_refuse:
-            self.looks_to_refuse -= 1
+        if self.polls_to_reject:
+            self.polls_to_reject -= 1
             return self.refusal
         forecast = self.forecasts[url.path.rpartition("/")[2]]
         forecast["looks"] += 1
-        if forecast["phase"] == "computing" and forecast["looks"] > self.looks:
+        if forecast["phase"] == "computing" and forecast["looks"] > self.polls:
             forecast.update(self.outcome, ended="2026-11-22T10:01:30Z")
         return 200, forecast
 
@@ -99,13 +99,13 @@ class Acme:
         forecast_id = f"f{len(self.starts)}"
         begun = "2026-11-22T10:00:00Z"
         self.forecasts[forecast_id] = {**body, "id": forecast_id, "phase": "computing", "looks": 0, "started": begun}
-        if self.answers_to_lose:
-            self.answers_to_lose -= 1
+        if self.responses_to_lose:
+            self.responses_to_lose -= 1
             return 0, None
         return 201, self.forecasts[forecast_id]
 
 
-class NoWaiting(Clock):
+class InstantClock(Clock):
     """A clock without real pauses; a callback may run during the second pause of a step."""
 
     def __init__(self, happens: Callable[[], None] | None = None) -> None:
@@ -128,7 +128,7 @@ class NoWaiting(Clock):
 
 @pytest.fixture
 def acme() -> Iterator[Acme]:
-    with Acme().serving() as acme, use_clock(NoWaiting()):
+    with Acme().serving() as acme, use_clock(InstantClock()):
         yield acme
 
 
@@ -205,8 +205,8 @@ def test_retry_attaches_to_the_active_run(acme: Acme, instance: dg.DagsterInstan
     def signalled() -> None:
         raise dg.DagsterExecutionInterruptedError
 
-    acme.looks = 6
-    with use_clock(NoWaiting(signalled)):
+    acme.polls = 6
+    with use_clock(InstantClock(signalled)):
         result = materialize(acme, instance, asset=with_retries())
     assert result.success
     assert len(acme.starts) == 1
@@ -218,8 +218,8 @@ def test_termination_cancels_the_run(acme: Acme, instance: dg.DagsterInstance) -
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         instance.report_run_canceling(run)
 
-    acme.looks = 1000
-    with use_clock(NoWaiting(terminated)):
+    acme.polls = 1000
+    with use_clock(InstantClock(terminated)):
         result = materialize(acme, instance, asset=with_retries())
     assert "the Dagster run was terminated" in failure(result)
     assert acme.forecasts["f1"]["phase"] == "aborted"
@@ -227,19 +227,19 @@ def test_termination_cancels_the_run(acme: Acme, instance: dg.DagsterInstance) -
 
 
 def test_lost_start_response_starts_no_second_run(acme: Acme, instance: dg.DagsterInstance) -> None:
-    acme.answers_to_lose = 1
+    acme.responses_to_lose = 1
     assert materialize(acme, instance).success
     assert len(acme.starts) == 1
 
 
 def test_outage_does_not_end_the_run(acme: Acme, instance: dg.DagsterInstance) -> None:
-    acme.looks_to_refuse = 5
+    acme.polls_to_reject = 5
     assert materialize(acme, instance).success
     assert len(acme.starts) == 1
 
 
 def test_proxy_404_page_does_not_count_as_a_lost_run(acme: Acme, instance: dg.DagsterInstance) -> None:
-    acme.looks_to_refuse, acme.refusal = 45, (404, "<html>Log in to go on</html>")
+    acme.polls_to_reject, acme.refusal = 45, (404, "<html>Log in to go on</html>")
     assert materialize(acme, instance, asset=with_retries()).success
     assert len(acme.starts) == 1
 
@@ -277,6 +277,6 @@ def test_launchpad_overrides_a_field(acme: Acme, instance: dg.DagsterInstance) -
 def test_wrong_token_is_reported_without_the_token(acme: Acme, instance: dg.DagsterInstance) -> None:
     result = materialize(acme, instance, token="another-token-5678")
     assert not result.success
-    said = "\n".join(str(event) for event in instance.all_logs(result.run_id))
-    assert "another-token-5678" not in said
-    assert "401" in said
+    message = "\n".join(str(event) for event in instance.all_logs(result.run_id))
+    assert "another-token-5678" not in message
+    assert "401" in message
