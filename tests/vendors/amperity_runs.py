@@ -22,5 +22,5 @@ def start(resource: AmperityResource, config_id: str = COURIERS, **fields: Any) 
     return run_of(config_id, **fields).start(resource, ATTEMPT)
 
 
-def look(resource: AmperityResource, run_id: str) -> RunStatus:
+def get_status(resource: AmperityResource, run_id: str) -> RunStatus:
     return run_of().fetch_status(resource, run_id)

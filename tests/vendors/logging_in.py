@@ -5,7 +5,7 @@ import dagster as dg
 from dagster_runs.sandbox import Fault
 
 
-def passing(path: str) -> list[Fault]:
+def transient_faults(path: str) -> list[Fault]:
     """Faults of the token endpoint that end at the third request."""
     return [
         Fault("status", status=503, times=2, path=path),
@@ -14,7 +14,7 @@ def passing(path: str) -> list[Fault]:
     ]
 
 
-def lasting(path: str) -> list[Fault]:
+def lasting_faults(path: str) -> list[Fault]:
     """Faults that last, so that no token is returned."""
     return [
         Fault("status", status=503, path=path),
@@ -25,14 +25,14 @@ def lasting(path: str) -> list[Fault]:
     ]
 
 
-def indiscreet(path: str, **said: str) -> list[Fault]:
+def leaking_faults(path: str, **message: str) -> list[Fault]:
     """Errors that repeat the secrets, or that are caused by a response with one."""
     return [
         Fault("echo_secret"),
         Fault("echo_secret", path=path),
         Fault("truncated", path=path),
         Fault("wrong_type", field="expires_in", value="soon", path=path),
-        Fault("status", status=400, body=said),
+        Fault("status", status=400, body=message),
     ]
 
 
@@ -40,11 +40,11 @@ def name(fault: Fault) -> str:
     return " ".join(str(part) for part in (fault.kind, fault.status, fault.field, fault.path) if part)
 
 
-def shown_by(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     return f"{error} {error!r} {vars(error)}"
 
 
-def kept_by_dagster(instance: dg.DagsterInstance, run_id: str) -> str:
+def stored_by_dagster(instance: dg.DagsterInstance, run_id: str) -> str:
     """Returns the events, the run and the snapshot of the job as text."""
     run = instance.get_run_by_id(run_id)
     assert run is not None

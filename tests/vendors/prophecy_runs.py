@@ -21,11 +21,11 @@ def start(resource: ProphecyResource, **fields: Any) -> str:
     return pipeline(**fields).start(resource, ATTEMPT)
 
 
-def look(resource: ProphecyResource, run_id: str) -> RunStatus:
+def get_status(resource: ProphecyResource, run_id: str) -> RunStatus:
     return pipeline().fetch_status(resource, run_id)
 
 
-def told(sandbox: Sandbox, resource: ProphecyResource, body: Any) -> RunStatus:
+def status_of(sandbox: Sandbox, resource: ProphecyResource, body: Any) -> RunStatus:
     """Returns the status that is parsed from the response ``body``."""
     sandbox.add_fault(Fault("status", status=200, body=body))
-    return look(resource, "r")
+    return get_status(resource, "r")

@@ -15,5 +15,5 @@ def start(resource: RudderStackResource, **fields: Any) -> str:
     return RudderStackProfilesRun(**{"profiles_id": PROJECT, **fields}).start(resource, ATTEMPT)
 
 
-def look(resource: RudderStackResource, run_id: str, profiles_id: str = PROJECT) -> RunStatus:
+def get_status(resource: RudderStackResource, run_id: str, profiles_id: str = PROJECT) -> RunStatus:
     return RudderStackProfilesRun(profiles_id=profiles_id).fetch_status(resource, run_id)

@@ -25,11 +25,11 @@ def start(resource: SegmentflowResource, **fields: Any) -> str:
     return journey(**fields).start(resource, ATTEMPT)
 
 
-def look(resource: SegmentflowResource, run_id: str, **fields: Any) -> RunStatus:
+def get_status(resource: SegmentflowResource, run_id: str, **fields: Any) -> RunStatus:
     return journey(**fields).fetch_status(resource, run_id)
 
 
-def told(sandbox: Sandbox, resource: SegmentflowResource, body: Any, **fields: Any) -> RunStatus:
+def status_of(sandbox: Sandbox, resource: SegmentflowResource, body: Any, **fields: Any) -> RunStatus:
     """Returns the status that is parsed from the response ``body``."""
     sandbox.add_fault(Fault("status", status=200, body=body))
-    return look(resource, "r", **fields)
+    return get_status(resource, "r", **fields)

@@ -57,11 +57,11 @@ def at_origin(origin: Origin) -> AmperityResource:
     )
 
 
-def answer(origin: Origin, body: Any, status: int = 200) -> None:
+def respond_with(origin: Origin, body: Any, status: int = 200) -> None:
     origin.replies = [Reply(status, json.dumps(body))]
 
 
-def tried(call: Callable[[], Any]) -> Any:
+def result_or_error(call: Callable[[], Any]) -> Any:
     """Returns the result of the call, or its error if the error is of the allowed type."""
     try:
         return call()
@@ -77,8 +77,8 @@ def tried(call: Callable[[], Any]) -> Any:
 @example(body={"id": "w", "state": "failed", "error": {"message": 7, "data": None}})
 @pytest.mark.covers("amperity.field.workflow-state")
 def test_any_workflow_body_gives_a_status_or_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
-    answer(origin, body)
-    status = tried(lambda: RUN.fetch_status(at_origin, "w"))
+    respond_with(origin, body)
+    status = result_or_error(lambda: RUN.fetch_status(at_origin, "w"))
     if isinstance(status, UnexpectedResponseError):
         # White space in quoted responses is collapsed.
         quoted = " ".join(json.dumps(body, ensure_ascii=False).split())
@@ -99,7 +99,7 @@ def test_any_workflow_body_gives_a_status_or_an_error(body: Any, origin: Origin,
 @pytest.mark.covers("amperity.field.task-state")
 def test_unreadable_task_does_not_hide_a_failed_task(odd: Any, origin: Origin, at_origin: AmperityResource) -> None:
     tasks = [{"state": "failed", "label": "load"}, odd]
-    answer(origin, {"id": "w", "state": "succeeded", "task_instances": tasks})
+    respond_with(origin, {"id": "w", "state": "succeeded", "task_instances": tasks})
     result = RUN.fetch_result(at_origin, "w", RUN.fetch_status(at_origin, "w"), None)
     [check] = result.checks
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
@@ -113,30 +113,30 @@ def test_unreadable_task_does_not_hide_a_failed_task(odd: Any, origin: Origin, a
     [Reply(200, "<html>"), Reply(413, {"message": "too large"}), huge(200, 20_000_000)],
     ids=["no JSON", "refused", "huge"],
 )
-@pytest.mark.parametrize(("word", "state"), [("succeeded", RunState.SUCCEEDED), ("failed", RunState.FAILED)])
+@pytest.mark.parametrize(("vendor_status", "state"), [("succeeded", RunState.SUCCEEDED), ("failed", RunState.FAILED)])
 @pytest.mark.covers("amperity.parameter.view")
 def test_final_state_is_reported_without_the_verbose_response(
-    word: str, state: RunState, verbose: Any, origin: Origin, at_origin: AmperityResource
+    vendor_status: str, state: RunState, verbose: Any, origin: Origin, at_origin: AmperityResource
 ) -> None:
-    origin.replies = [Reply(200, {"id": "w", "state": word}), verbose]
+    origin.replies = [Reply(200, {"id": "w", "state": vendor_status}), verbose]
     status = RUN.fetch_status(at_origin, "w")
-    assert (status.state, status.vendor_status) == (state, word)
+    assert (status.state, status.vendor_status) == (state, vendor_status)
     [check] = RUN.fetch_result(at_origin, "w", status, None).checks
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "returned no tasks" in (check.description or "")
 
 
 @few
-@given(word=st.text(min_size=1, max_size=12), ended=st.none() | times)
+@given(vendor_status=st.text(min_size=1, max_size=12), ended=st.none() | times)
 @pytest.mark.covers("amperity.state.any-other-word")
 def test_any_state_is_kept_and_only_succeeded_means_success(
-    word: str, ended: Any, origin: Origin, at_origin: AmperityResource
+    vendor_status: str, ended: Any, origin: Origin, at_origin: AmperityResource
 ) -> None:
-    answer(origin, {"id": "w", "state": word, "ended_at": ended})
+    respond_with(origin, {"id": "w", "state": vendor_status, "ended_at": ended})
     status = RUN.fetch_status(at_origin, "w")
-    assert status.vendor_status == word
+    assert status.vendor_status == vendor_status
     if status.state is RunState.SUCCEEDED:
-        assert "".join(c for c in word.casefold() if c.isalnum()) == "succeeded"
+        assert "".join(c for c in vendor_status.casefold() if c.isalnum()) == "succeeded"
 
 
 @few
@@ -146,7 +146,7 @@ def test_any_timestamp_gives_a_valid_result(
     created: Any, ended: Any, origin: Origin, at_origin: AmperityResource
 ) -> None:
     task = {"state": "succeeded", "started_at": created, "ended_at": ended}
-    answer(
+    respond_with(
         origin,
         {"id": "w", "state": "succeeded", "created_at": created, "ended_at": ended, "task_instances": [task]},
     )
@@ -161,8 +161,8 @@ def test_any_timestamp_gives_a_valid_result(
 def test_any_start_body_gives_an_id_or_an_uncertain_error(
     body: Any, origin: Origin, at_origin: AmperityResource
 ) -> None:
-    answer(origin, body, 201)
-    started = tried(lambda: RUN.start(at_origin, ATTEMPT))
+    respond_with(origin, body, 201)
+    started = result_or_error(lambda: RUN.start(at_origin, ATTEMPT))
     if isinstance(started, UnexpectedResponseError):
         assert started.may_have_been_accepted
     else:
@@ -179,7 +179,7 @@ def test_any_start_body_gives_an_id_or_an_uncertain_error(
 @pytest.mark.covers("amperity.field.list-data")
 def test_any_list_body_gives_candidates_or_an_error(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     # The next requests get the same body.
-    answer(origin, body)
+    respond_with(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         for found in RUN.find_started(at_origin, ATTEMPT) or []:
             assert not found.is_ours
@@ -204,8 +204,8 @@ def test_any_token_body_gives_a_header_or_a_redacted_error(body: Any, origin: Or
         token_url=f"{origin.url}/token",
         requests_per_second=None,
     )
-    answer(origin, body)
-    headers = tried(lambda: resource.auth().headers())
+    respond_with(origin, body)
+    headers = result_or_error(lambda: resource.auth().headers())
     if isinstance(headers, UnexpectedResponseError):
         assert "not shown" in headers.detail
     else:
@@ -215,7 +215,7 @@ def test_any_token_body_gives_a_header_or_a_redacted_error(body: Any, origin: Or
 @few
 @given(body=close_to({"status": anything, "message": texts, "request_id": texts, "trace_id": texts}))
 def test_any_error_body_raises_the_error_of_its_status(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
-    answer(origin, body, 409)
+    respond_with(origin, body, 409)
     with pytest.raises(ConflictError):
         RUN.start(at_origin, ATTEMPT)
 
@@ -224,6 +224,6 @@ def test_any_error_body_raises_the_error_of_its_status(body: Any, origin: Origin
 @given(body=anything)
 def test_any_stop_body_raises_only_vendor_errors(body: Any, origin: Origin, at_origin: AmperityResource) -> None:
     # The next status call returns the outcome.
-    answer(origin, body)
+    respond_with(origin, body)
     with contextlib.suppress(VendorError):
         RUN.cancel(at_origin, "w")

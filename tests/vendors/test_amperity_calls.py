@@ -19,7 +19,7 @@ from dagster_runs import (
 )
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
-from tests.vendors.amperity_runs import CAMPAIGN, COURIERS, DAY, FILES, ORCHESTRATION, look, run_of, start
+from tests.vendors.amperity_runs import CAMPAIGN, COURIERS, DAY, FILES, ORCHESTRATION, get_status, run_of, start
 from tests.vendors.conftest import AmperityMaker
 
 
@@ -64,7 +64,7 @@ class TestAddress:
         assert headers["amperity-tenant"] == tenant
 
 
-class TestWhatIsSent:
+class TestRequests:
     @pytest.mark.covers(
         "amperity.login.header-amperity-tenant", "amperity.login.header-api-version", "amperity.login.jwt"
     )
@@ -144,12 +144,12 @@ class TestWhatIsSent:
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         run_id = start(amperity)
-        look(amperity, run_id)
+        get_status(amperity, run_id)
         sandbox.advance(3600)
-        assert look(amperity, run_id).state is RunState.SUCCEEDED
-        looks = sandbox.requests("amperity")[1:]
-        assert [request.query for request in looks] == [{}, {}, {"view": "verbose"}]
-        assert {request.path for request in looks} == {f"/amperity/api/workflow/runs/{run_id}"}
+        assert get_status(amperity, run_id).state is RunState.SUCCEEDED
+        status_requests = sandbox.requests("amperity")[1:]
+        assert [request.query for request in status_requests] == [{}, {}, {"view": "verbose"}]
+        assert {request.path for request in status_requests} == {f"/amperity/api/workflow/runs/{run_id}"}
 
     @pytest.mark.covers("amperity.endpoint.stop", "amperity.state.canceled", "amperity.rule.stop-at-once")
     def test_stop_request_has_no_body(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
@@ -162,7 +162,7 @@ class TestWhatIsSent:
 
 class TestFields:
     @pytest.mark.parametrize(
-        ("fields", "says"),
+        ("fields", "expected"),
         [
             ({"config_id": None}, "config_id"),
             ({"config_id": ""}, "courier group .cg-., an orchestration group .og-. or a campaign .cc-."),
@@ -206,8 +206,8 @@ class TestFields:
         "amperity.parameter.range-to",
         "amperity.parameter.run-mode",
     )
-    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
-        with pytest.raises(ValidationError, match=says):
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], expected: str) -> None:
+        with pytest.raises(ValidationError, match=expected):
             run_of(**fields)
 
     @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ class TestFields:
         ],
     )
     def test_vendor_side_validation_errors_are_quoted(self, fields: dict[str, Any], amperity: AmperityResource) -> None:
-        says = "Can't find configuration" if fields["config_id"] != FILES else "range_from must be specified"
-        with pytest.raises(InvalidRequestError, match=says) as raised:
+        expected = "Can't find configuration" if fields["config_id"] != FILES else "range_from must be specified"
+        with pytest.raises(InvalidRequestError, match=expected) as raised:
             start(amperity, **fields)
         assert raised.value.is_permanent
 
@@ -261,7 +261,7 @@ class TestFields:
         assert ("cannot be stopped" in run_of(config_id).cancel_caveat) is has
 
 
-class TestRefusals:
+class TestRejections:
     @pytest.mark.covers("amperity.rule.stop-after-end")
     def test_stopping_an_ended_run_raises_conflict(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         run_id = start(amperity)
@@ -272,7 +272,7 @@ class TestRefusals:
     @pytest.mark.covers("amperity.error.400")
     def test_unknown_run_raises_not_found(self, amperity: AmperityResource) -> None:
         with pytest.raises(NotFoundError, match="Can't find workflow with ID 'wf-none'"):
-            look(amperity, "wf-none")
+            get_status(amperity, "wf-none")
 
     @pytest.mark.covers("amperity.login.jwt", "amperity.error.400")
     def test_wrong_token_raises_authentication_error(self, amperity_at: AmperityMaker) -> None:

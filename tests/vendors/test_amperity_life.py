@@ -26,7 +26,7 @@ def body(sandbox: Sandbox) -> Any:
     return start.body
 
 
-def looks(sandbox: Sandbox) -> list[dict[str, str]]:
+def status_queries(sandbox: Sandbox) -> list[dict[str, str]]:
     return [request.query for request in sandbox.requests("amperity") if request.method == "GET"]
 
 
@@ -42,18 +42,18 @@ class TestMaterializing:
             "tasks_succeeded": True,
         }
         [started] = sandbox.runs("amperity")
-        told = metadata(instance, "customers")
-        assert told["dagster_runs/run_id"] == started.id
-        assert told["dagster_runs/vendor"] == "Amperity"
-        assert told["dagster_runs/state"] == "SUCCEEDED"
-        assert told["dagster_runs/duration_seconds"] > 0
-        assert told["amperity/type"] == started.kind
-        assert len(told["amperity/tasks"].records) == 3
+        reported = metadata(instance, "customers")
+        assert reported["dagster_runs/run_id"] == started.id
+        assert reported["dagster_runs/vendor"] == "Amperity"
+        assert reported["dagster_runs/state"] == "SUCCEEDED"
+        assert reported["dagster_runs/duration_seconds"] > 0
+        assert reported["amperity/type"] == started.kind
+        assert len(reported["amperity/tasks"].records) == 3
         assert body(sandbox) == {"config_id": run.config_id}
 
     def test_verbose_status_is_fetched_once_at_the_end(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run_workflow(sandbox, instance)
-        *overviews, last = looks(sandbox)
+        *overviews, last = status_queries(sandbox)
         assert last == {"view": "verbose"}
         assert {"view": "verbose"} not in overviews
         assert len(overviews) > 2
@@ -109,8 +109,8 @@ class TestMaterializing:
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.add_fault(Fault("unknown_state", state="perhaps", ended=True, method="GET"))
-        said = failure(run_workflow(sandbox, instance))
-        assert "ended in an undocumented state: 'perhaps'" in said
+        message = failure(run_workflow(sandbox, instance))
+        assert "ended in an undocumented state: 'perhaps'" in message
 
     def test_quality_gate_is_rejected(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="does not support a QualityGate"):
@@ -136,7 +136,7 @@ class TestFailing:
         rows = [row.data for row in ended.asset_observation.metadata["amperity/tasks"].value.records]
         assert [row["state"] for row in rows] == ["succeeded", "failed", "skipped"]
         assert rows[1]["error"] == "<b>table</b> is gone"
-        assert looks(sandbox).count({"view": "verbose"}) == 1
+        assert status_queries(sandbox).count({"view": "verbose"}) == 1
 
     def test_failed_workflow_is_started_again_by_a_retry_policy(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
@@ -170,9 +170,9 @@ class TestStopping:
 
         with at_pause(sandbox, lambda: terminate(instance)):
             result = run_workflow(sandbox, instance, run, retry_policy=RETRIES)
-        said = failure(result)
-        assert f"ended with status {stopped_state}" in said
-        assert ("Orchestration tasks that have already started cannot be stopped" in said) is (run is ORCHESTRATION)
+        message = failure(result)
+        assert f"ended with status {stopped_state}" in message
+        assert ("Orchestration tasks that have already started cannot be stopped" in message) is (run is ORCHESTRATION)
         assert [one.state for one in sandbox.runs("amperity")] == [stopped_state]
         assert sandbox.starts("amperity") == 1
 
@@ -203,9 +203,9 @@ class TestStopping:
     ) -> None:
         # A task that has started keeps the workflow from ending.
         sandbox.set_behavior(ORCHESTRATION.target, Behavior(running_seconds=3600, cancel_seconds=600))
-        said = failure(run_workflow(sandbox, instance, ORCHESTRATION, timeout=60, on_timeout="cancel"))
-        assert "did not confirm within 60 s" in said
-        assert "Orchestration tasks that have already started cannot be stopped" in said
+        message = failure(run_workflow(sandbox, instance, ORCHESTRATION, timeout=60, on_timeout="cancel"))
+        assert "did not confirm within 60 s" in message
+        assert "Orchestration tasks that have already started cannot be stopped" in message
 
     def test_eviction_does_not_stop_the_workflow(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         with at_pause(sandbox, signalled):
@@ -353,7 +353,7 @@ class TestLaunchpad:
         assert body(sandbox) == {"config_id": COURIERS.config_id, **sent}
 
     @pytest.mark.parametrize(
-        ("launch", "says"),
+        ("launch", "expected"),
         [
             ({"config_id": CAMPAIGN.config_id, "run_mode": "full"}, "run_mode can only be used with courier groups"),
             ({"range_to": "2026-01-02"}, "range_from is required when range_to is set"),
@@ -361,9 +361,9 @@ class TestLaunchpad:
         ],
     )
     def test_rejects_invalid_fields(
-        self, launch: dict[str, Any], says: str, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, launch: dict[str, Any], expected: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = run_workflow(sandbox, instance, launch=launch, retry_policy=RETRIES)
-        assert says in failure(result)
+        assert expected in failure(result)
         assert "Nothing was started" in failure(result)
         assert sandbox.requests("amperity") == []

@@ -28,7 +28,7 @@ from dagster_runs.transport import call_budget
 from tests.remote_run.materializing import entries, failure, materialize
 from tests.transport.scripted import Origin, Reply, send
 from tests.vendors.conftest import AmperityMaker
-from tests.vendors.logging_in import indiscreet, kept_by_dagster, lasting, name, passing, shown_by
+from tests.vendors.logging_in import lasting_faults, leaking_faults, name, stored_by_dagster, text_of, transient_faults
 
 pytestmark = pytest.mark.usefixtures("clock", "nobody_has_logged_in")
 
@@ -62,12 +62,12 @@ def start(resource: AmperityResource) -> str:
     return RUN.start(resource, ATTEMPT)
 
 
-def look(resource: AmperityResource, run_id: str) -> str:
+def get_workflow_id(resource: AmperityResource, run_id: str) -> str:
     return resource.get_workflow(run_id, verbose=False).id
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "expected"),
     [
         ({}, "needs access_token, or client_id and client_secret"),
         ({"client_id": "a"}, "needs access_token, or client_id and client_secret"),
@@ -77,8 +77,8 @@ def look(resource: AmperityResource, run_id: str) -> str:
         ({"access_token": "a", "client_id": "b", "client_secret": "c"}, "but not both"),
     ],
 )
-def test_exactly_one_login_method_is_required(fields: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValidationError, match=says):
+def test_exactly_one_login_method_is_required(fields: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
         AmperityResource(tenant="t", **fields)
 
 
@@ -147,10 +147,10 @@ def test_concurrent_threads_log_in_once(sandbox: Sandbox, login: AmperityMaker) 
 def test_token_is_renewed_before_it_expires(sandbox: Sandbox, amperity: AmperityResource, clock: SandboxClock) -> None:
     run_id = start(amperity)
     clock.sleep(3600 - 120)
-    look(amperity, run_id)
+    get_workflow_id(amperity, run_id)
     assert len(logins(sandbox)) == 1
     clock.sleep(90)
-    look(amperity, run_id)
+    get_workflow_id(amperity, run_id)
     assert len(logins(sandbox)) == 2
     assert 401 not in [request.status for request in sandbox.requests("amperity")]
 
@@ -159,13 +159,13 @@ def test_token_is_renewed_before_it_expires(sandbox: Sandbox, amperity: Amperity
 def test_rejected_token_is_renewed_once_and_the_call_succeeds(sandbox: Sandbox, amperity: AmperityResource) -> None:
     run_id = start(amperity)
     sandbox.add_fault(Fault("expired_token", path="/workflow/runs/", times=1))
-    assert look(amperity, run_id) == run_id
+    assert get_workflow_id(amperity, run_id) == run_id
     assert len(logins(sandbox)) == 2
 
 
 @pytest.mark.covers("amperity.login.expired-token-401")
 def test_start_with_a_rejected_token_starts_one_run(sandbox: Sandbox, amperity: AmperityResource) -> None:
-    look(amperity, start(amperity))
+    get_workflow_id(amperity, start(amperity))
     sandbox.add_fault(Fault("expired_token", method="POST", path="/workflow/runs$", times=1))
     start(amperity)
     assert sandbox.starts("amperity") == 2
@@ -176,7 +176,7 @@ def test_start_with_a_rejected_token_starts_one_run(sandbox: Sandbox, amperity: 
 def test_token_is_renewed_only_once_per_call(sandbox: Sandbox, amperity: AmperityResource) -> None:
     sandbox.add_fault(Fault("expired_token", path="/workflow/"))
     with pytest.raises(AuthenticationError):
-        look(amperity, "x")
+        get_workflow_id(amperity, "x")
     assert len(logins(sandbox)) == 2
     assert len(sandbox.requests("amperity")) == 4
 
@@ -210,7 +210,7 @@ def test_client_of_another_tenant_is_rejected(login: AmperityMaker) -> None:
     assert (raised.value.status, raised.value.is_permanent) == (403, True)
 
 
-@pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
+@pytest.mark.parametrize("fault", transient_faults(TOKEN), ids=name)
 def test_transient_token_endpoint_errors_are_retried(
     fault: Fault, sandbox: Sandbox, amperity: AmperityResource
 ) -> None:
@@ -222,7 +222,7 @@ def test_transient_token_endpoint_errors_are_retried(
 def test_call_budget_limits_the_wait_for_a_token(sandbox: Sandbox, amperity: AmperityResource) -> None:
     sandbox.add_fault(Fault("status", status=503, path=TOKEN))
     with pytest.raises(VendorError, match="503"), amperity.http().with_call_budget():
-        look(amperity, "x")
+        get_workflow_id(amperity, "x")
     assert len(logins(sandbox)) <= 4  # two API calls with two token requests each
 
 
@@ -240,14 +240,14 @@ def test_call_budget_does_not_wait_for_another_threads_login(
     origin.replies = [hold, Reply(200, {"id": "wf-1", "state": "scheduled"})]
     resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
     with ThreadPoolExecutor(1) as pool:
-        patient = pool.submit(look, resource, "wf-1")
+        patient = pool.submit(get_workflow_id, resource, "wf-1")
         try:
             assert asked.wait(10)
             with (
                 pytest.raises(ConnectionFailedError, match="waiting for an access token"),
                 resource.http().with_call_budget(),
             ):
-                look(resource, "wf-1")
+                get_workflow_id(resource, "wf-1")
             assert not patient.done()
         finally:
             go_on.set()
@@ -268,10 +268,10 @@ def test_missing_token_endpoint_does_not_count_as_a_lost_run(
     assert entries(instance, "customers") == ["starting", "started"]
 
 
-TROUBLE = [*lasting(TOKEN), Fault("wrong_type", field="expires_in", value="soon", path=TOKEN)]
+LOGIN_FAULTS = [*lasting_faults(TOKEN), Fault("wrong_type", field="expires_in", value="soon", path=TOKEN)]
 
 
-@pytest.mark.parametrize("fault", TROUBLE, ids=name)
+@pytest.mark.parametrize("fault", LOGIN_FAULTS, ids=name)
 def test_failed_login_means_that_nothing_was_started(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: AmperityMaker
 ) -> None:
@@ -286,7 +286,7 @@ def test_failed_login_means_that_nothing_was_started(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"access_token": "t"},
         {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"},
@@ -297,11 +297,11 @@ def test_failed_login_means_that_nothing_was_started(
         {"access_token": "t", "expires_in": -1},
     ],
 )
-def test_token_response_needs_only_the_access_token(answer: Any, origin: Origin, login: AmperityMaker) -> None:
-    origin.replies = [Reply(200, json.dumps(answer)), Reply(200, {"id": "wf-1", "state": "scheduled"})]
+def test_token_response_needs_only_the_access_token(response: Any, origin: Origin, login: AmperityMaker) -> None:
+    origin.replies = [Reply(200, json.dumps(response)), Reply(200, {"id": "wf-1", "state": "scheduled"})]
     origin.seen.clear()
     resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
-    assert look(resource, "wf-1") == "wf-1"
+    assert get_workflow_id(resource, "wf-1") == "wf-1"
     assert [seen.headers.get("authorization") for seen in origin.seen] == [None, "Bearer t"]
 
 
@@ -313,10 +313,10 @@ def test_short_lived_token_is_renewed_after_half_its_lifetime(
     origin.replies = [token, Reply(200, workflow), Reply(200, workflow), token, Reply(200, workflow)]
     origin.seen.clear()
     resource = login(base_url=origin.url, token_url=f"{origin.url}/token")
-    look(resource, "wf-1")
-    look(resource, "wf-1")
+    get_workflow_id(resource, "wf-1")
+    get_workflow_id(resource, "wf-1")
     clock.sleep(16)
-    look(resource, "wf-1")
+    get_workflow_id(resource, "wf-1")
     assert [seen.method for seen in origin.seen] == ["POST", "GET", "GET", "POST", "GET"]
 
 
@@ -334,13 +334,13 @@ class TestSecrets:
         yield caplog
         assert not [secret for secret in SECRETS if secret in caplog.text]
 
-    @pytest.mark.parametrize("fault", indiscreet(TOKEN, error=SECRET, message=SECRET), ids=name)
+    @pytest.mark.parametrize("fault", leaking_faults(TOKEN, error=SECRET, message=SECRET), ids=name)
     @pytest.mark.usefixtures("logged")
     def test_are_not_in_errors(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.add_fault(fault)
         with pytest.raises(VendorError) as raised:
             start(amperity)
-        assert not [secret for secret in SECRETS if secret in shown_by(raised.value)]
+        assert not [secret for secret in SECRETS if secret in text_of(raised.value)]
 
     def test_are_not_in_reprs(self, amperity: AmperityResource, amperity_at: AmperityMaker) -> None:
         start(amperity)
@@ -356,7 +356,7 @@ class TestSecrets:
         asset = build_remote_run_asset(RUN, key="customers")
         result = materialize([asset], sandbox, instance, resources={"amperity": login()})
         assert result.success
-        kept = kept_by_dagster(instance, result.run_id)
+        kept = stored_by_dagster(instance, result.run_id)
         assert not [secret for secret in SECRETS if secret in kept]
 
     def test_may_come_from_the_environment(

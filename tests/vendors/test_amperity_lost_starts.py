@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 COURIERS, ORCHESTRATION = well_known.AMPERITY_COURIERS, well_known.AMPERITY_ORCHESTRATION
 CAMPAIGN = well_known.AMPERITY_CAMPAIGN
 LOST = Fault("lost_response", method="POST", times=1)
-ANSWERLESS = [
+RESPONSE_LOST = [
     LOST,
     Fault("truncated", method="POST", times=1),
     Fault("status_after", method="POST", times=1),
@@ -43,24 +43,26 @@ def run_of(config_id: str = COURIERS) -> AmperityWorkflowRun:
     return AmperityWorkflowRun(config_id=config_id)
 
 
-def lose(
+def lose_start(
     sandbox: Sandbox, resource: AmperityResource, fault: Fault = LOST, *, config_id: str = COURIERS, **changes: Any
 ) -> StartAttempt:
     """Starts the run and loses the response."""
     sandbox.add_fault(fault)
-    tried = attempt(**changes)
+    lost_attempt = attempt(**changes)
     with pytest.raises(VendorError) as raised:
-        run_of(config_id).start(resource, tried)
+        run_of(config_id).start(resource, lost_attempt)
     assert raised.value.may_have_been_accepted
-    return tried
+    return lost_attempt
 
 
-def lose_before_it_arrives(sandbox: Sandbox, resource: AmperityResource, **changes: Any) -> StartAttempt:
-    return lose(sandbox, resource, Fault("reset", method="POST", times=1), **changes)
+def lose_start_request(sandbox: Sandbox, resource: AmperityResource, **changes: Any) -> StartAttempt:
+    return lose_start(sandbox, resource, Fault("reset", method="POST", times=1), **changes)
 
 
-def found(resource: AmperityResource, tried: StartAttempt, config_id: str = COURIERS) -> list[StartCandidate]:
-    return list(run_of(config_id).find_started(resource, tried) or [])
+def find_candidates(
+    resource: AmperityResource, lost_attempt: StartAttempt, config_id: str = COURIERS
+) -> list[StartCandidate]:
+    return list(run_of(config_id).find_started(resource, lost_attempt) or [])
 
 
 @pytest.fixture(params=[False, True], ids=["all are listed", "successes are listed by default"])
@@ -71,8 +73,8 @@ def listing(request: pytest.FixtureRequest, sandbox: Sandbox, amperity: Amperity
 
 
 @pytest.mark.usefixtures("listing")
-class TestInBothKindsOfList:
-    @pytest.mark.parametrize("fault", ANSWERLESS, ids=lambda fault: fault.kind)
+class TestBothListDefaults:
+    @pytest.mark.parametrize("fault", RESPONSE_LOST, ids=lambda fault: fault.kind)
     @pytest.mark.covers(
         "amperity.endpoint.list",
         "amperity.parameter.state",
@@ -81,9 +83,9 @@ class TestInBothKindsOfList:
         "amperity.rule.idempotency-key",
     )
     def test_lost_start_has_one_candidate(self, fault: Fault, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        tried = lose(sandbox, amperity, fault)
+        lost_attempt = lose_start(sandbox, amperity, fault)
         [ours] = sandbox.runs("amperity")
-        assert found(amperity, tried) == [StartCandidate(ours.id, is_ours=False)]
+        assert find_candidates(amperity, lost_attempt) == [StartCandidate(ours.id, is_ours=False)]
 
     @pytest.mark.parametrize("config_id", [COURIERS, ORCHESTRATION, CAMPAIGN])
     @pytest.mark.covers(
@@ -96,21 +98,23 @@ class TestInBothKindsOfList:
     ) -> None:
         for other in {COURIERS, ORCHESTRATION, CAMPAIGN} - {config_id}:
             sandbox.start_run(other)
-        tried = lose(sandbox, amperity, config_id=config_id)
-        assert [one.run_id for one in found(amperity, tried, config_id)] == [sandbox.runs("amperity")[-1].id]
+        lost_attempt = lose_start(sandbox, amperity, config_id=config_id)
+        assert [one.run_id for one in find_candidates(amperity, lost_attempt, config_id)] == [
+            sandbox.runs("amperity")[-1].id
+        ]
 
     @pytest.mark.covers("amperity.field.workflow-types-campaign-send")
     def test_campaign_fetch_run_is_a_candidate(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         # The type of a started campaign is undocumented, and a second campaign would contact customers.
-        tried = lose_before_it_arrives(sandbox, amperity, config_id=CAMPAIGN)
+        lost_attempt = lose_start_request(sandbox, amperity, config_id=CAMPAIGN)
         run = sandbox.start_run(CAMPAIGN, kind="campaign.fetch")
-        assert [one.run_id for one in found(amperity, tried, CAMPAIGN)] == [run.id]
+        assert [one.run_id for one in find_candidates(amperity, lost_attempt, CAMPAIGN)] == [run.id]
 
     @pytest.mark.parametrize("after", [0, 2.5, 8, 60, 3600])
     def test_run_is_found_at_any_age(self, after: float, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        tried = lose(sandbox, amperity)
+        lost_attempt = lose_start(sandbox, amperity)
         current_clock().sleep(after)
-        assert len(found(amperity, tried)) == 1
+        assert len(find_candidates(amperity, lost_attempt)) == 1
 
     @pytest.mark.parametrize("state_case", ["lower", "title", "kebab", "snake"])
     @pytest.mark.parametrize(("state_names", "outcome"), [("fetch", "fail"), ("stop", "cancel")])
@@ -121,45 +125,49 @@ class TestInBothKindsOfList:
         sandbox.set_behavior(
             COURIERS, Behavior(state_case=state_case, state_names=state_names, outcome=outcome, running_seconds=12)
         )
-        tried = lose(sandbox, amperity)
+        lost_attempt = lose_start(sandbox, amperity)
         for _ in range(5):
-            assert len(found(amperity, tried)) == 1
+            assert len(find_candidates(amperity, lost_attempt)) == 1
             current_clock().sleep(4)
 
     @pytest.mark.parametrize("hold", ["paused", "Running with failures", "running_with_failures"])
     def test_paused_run_is_found(self, hold: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
         sandbox.set_behavior(COURIERS, Behavior(hold=hold, hold_when="queued"))
-        tried = lose(sandbox, amperity)
+        lost_attempt = lose_start(sandbox, amperity)
         current_clock().sleep(30)
-        assert len(found(amperity, tried)) == 1
+        assert len(find_candidates(amperity, lost_attempt)) == 1
 
     def test_run_of_another_configuration_is_also_a_candidate(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        tried = lose(sandbox, amperity)
+        lost_attempt = lose_start(sandbox, amperity)
         sandbox.start_run(well_known.AMPERITY_SLOW)
         # The list contains no configuration, so a run of any courier group is a candidate.
-        assert {one.run_id for one in found(amperity, tried)} == {one.id for one in sandbox.runs("amperity")}
+        assert {one.run_id for one in find_candidates(amperity, lost_attempt)} == {
+            one.id for one in sandbox.runs("amperity")
+        }
 
     def test_workflow_name_excludes_other_runs(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        tried = lose(sandbox, amperity)
+        lost_attempt = lose_start(sandbox, amperity)
         [ours] = sandbox.runs("amperity")
         other = sandbox.start_run(well_known.AMPERITY_SLOW)
         name = amperity.get_workflow(ours.id, verbose=False).name
         assert amperity.get_workflow(other.id, verbose=False).name != name
         named = run_of().with_fields({"workflow_name": name})
-        assert named.find_started(amperity, tried) == [StartCandidate(ours.id, is_ours=False)]
+        assert named.find_started(amperity, lost_attempt) == [StartCandidate(ours.id, is_ours=False)]
 
     def test_run_with_another_name_is_ambiguous(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
         # It is external or was renamed, so it is not attached to, and nothing is started again.
-        tried = lose(sandbox, amperity)
+        lost_attempt = lose_start(sandbox, amperity)
         [one] = sandbox.runs("amperity")
         renamed = run_of().with_fields({"workflow_name": "As it was called before"})
-        assert renamed.find_started(amperity, tried) == [StartCandidate(one.id, is_ours=False, is_ambiguous=True)]
+        assert renamed.find_started(amperity, lost_attempt) == [
+            StartCandidate(one.id, is_ours=False, is_ambiguous=True)
+        ]
 
     def test_unsent_start_has_no_candidates(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        tried = lose_before_it_arrives(sandbox, amperity)
-        assert found(amperity, tried) == []
+        lost_attempt = lose_start_request(sandbox, amperity)
+        assert find_candidates(amperity, lost_attempt) == []
 
     @pytest.mark.covers("amperity.parameter.created-from", "amperity.parameter.type")
     def test_runs_from_before_and_long_after_the_start_are_not_candidates(
@@ -167,18 +175,18 @@ class TestInBothKindsOfList:
     ) -> None:
         sandbox.start_run(COURIERS)
         current_clock().sleep(60)
-        tried = lose_before_it_arrives(sandbox, amperity)
+        lost_attempt = lose_start_request(sandbox, amperity)
         current_clock().sleep(86_400)
         sandbox.start_run(COURIERS)
-        assert found(amperity, tried) == []
+        assert find_candidates(amperity, lost_attempt) == []
 
     def test_nearby_run_is_ambiguous_when_another_machine_sent_the_start(
         self, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         sandbox.start_run(COURIERS)
         current_clock().sleep(60)
-        tried = lose_before_it_arrives(sandbox, amperity, by_this_process=False)
-        assert [one.is_ambiguous for one in found(amperity, tried)] == [True]
+        lost_attempt = lose_start_request(sandbox, amperity, by_this_process=False)
+        assert [one.is_ambiguous for one in find_candidates(amperity, lost_attempt)] == [True]
 
     @pytest.mark.parametrize("last_token", ["absent", "empty"])
     @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
@@ -186,10 +194,10 @@ class TestInBothKindsOfList:
         self, last_token: str, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
         sandbox.configure("amperity", last_token=last_token)
-        tried = lose(sandbox, amperity)
+        lost_attempt = lose_start(sandbox, amperity)
         for _ in range(45):
             sandbox.start_run(COURIERS)
-        assert len(found(amperity, tried)) == 46
+        assert len(find_candidates(amperity, lost_attempt)) == 46
         tokens = [request.query.get("next_token") for request in sandbox.requests("amperity")[1:]]
         assert tokens[0] is None
         assert "" not in tokens
@@ -197,8 +205,8 @@ class TestInBothKindsOfList:
 
 @pytest.mark.covers("amperity.parameter.created-from", "amperity.parameter.type", "amperity.parameter.state")
 def test_complete_list_is_requested_without_a_state_filter(sandbox: Sandbox, amperity: AmperityResource) -> None:
-    tried = lose(sandbox, amperity)
-    assert len(found(amperity, tried)) == 1
+    lost_attempt = lose_start(sandbox, amperity)
+    assert len(find_candidates(amperity, lost_attempt)) == 1
     [listed] = sandbox.requests("amperity")[1:]
     assert set(listed.query) == {"type", "created_from", "created_to"}
 
@@ -220,13 +228,13 @@ def test_search_continues_when_the_server_rejects_a_state(origin: Origin, amperi
         Reply(200, {"data": [running]}),
         Reply(400, {"status": 400, "message": "unknown state"}),
     ]
-    tried = attempt(starting_at=1_767_225_600.0)
-    assert found(amperity_at(base_url=origin.url), tried) == [StartCandidate("wf-1", is_ours=False)]
+    lost_attempt = attempt(starting_at=1_767_225_600.0)
+    assert find_candidates(amperity_at(base_url=origin.url), lost_attempt) == [StartCandidate("wf-1", is_ours=False)]
 
 
 @pytest.mark.usefixtures("real_time")
 @pytest.mark.parametrize(
-    "word",
+    "vendor_status",
     [
         *("scheduled", "started", "in progress", "in-progress", "in_progress", "running", "paused"),
         *("running with failures", "running-with-failures", "running_with_failures", "stopping", "canceling"),
@@ -234,18 +242,18 @@ def test_search_continues_when_the_server_rejects_a_state(origin: Origin, amperi
     ],
 )
 def test_run_is_found_when_the_filter_accepts_one_spelling_only(
-    word: str, origin: Origin, amperity_at: AmperityMaker
+    vendor_status: str, origin: Origin, amperity_at: AmperityMaker
 ) -> None:
-    running = {"id": "wf-1", "state": word, "created_at": "2026-01-01T00:00:01.000Z"}
+    running = {"id": "wf-1", "state": vendor_status, "created_at": "2026-01-01T00:00:01.000Z"}
 
     def listed(handler: BaseHTTPRequestHandler) -> None:
         # Only successes, unless the request filters by another state.
         asked = parse_qs(urlsplit(handler.path).query).get("state", ["succeeded"])
-        send(handler, Reply(200, {"data": [running] if asked == [word] else []}))
+        send(handler, Reply(200, {"data": [running] if asked == [vendor_status] else []}))
 
     origin.replies = [listed]
-    tried = attempt(starting_at=1_767_225_600.0)
-    assert found(amperity_at(base_url=origin.url), tried) == [StartCandidate("wf-1", is_ours=False)]
+    lost_attempt = attempt(starting_at=1_767_225_600.0)
+    assert find_candidates(amperity_at(base_url=origin.url), lost_attempt) == [StartCandidate("wf-1", is_ours=False)]
 
 
 @pytest.mark.covers("amperity.parameter.next-token", "amperity.field.list-next-token")
@@ -254,7 +262,7 @@ def test_endless_list_raises(origin: Origin, amperity_at: AmperityMaker) -> None
     origin.replies = [Reply(200, {"data": [], "next_token": "again"})]
     origin.seen.clear()
     with pytest.raises(UnexpectedResponseError, match=f"after {_MAX_PAGES} pages"):
-        found(amperity_at(base_url=origin.url), attempt())
+        find_candidates(amperity_at(base_url=origin.url), attempt())
     assert len(origin.seen) == _MAX_PAGES
 
 
@@ -271,10 +279,10 @@ def test_endless_list_raises(origin: Origin, amperity_at: AmperityMaker) -> None
 )
 def test_failed_list_call_raises(fault: Fault, sandbox: Sandbox, amperity_at: AmperityMaker) -> None:
     resource = amperity_at(max_retries=0)
-    tried = lose(sandbox, resource)
+    lost_attempt = lose_start(sandbox, resource)
     sandbox.add_fault(fault)
     with pytest.raises(VendorError):
-        found(resource, tried)
+        find_candidates(resource, lost_attempt)
 
 
 class TestInAStep:
@@ -306,9 +314,9 @@ class TestInAStep:
     ) -> None:
         sandbox.start_run(well_known.AMPERITY_SLOW)
         sandbox.add_fault(LOST)
-        said = failure(run_workflow(sandbox, instance))
-        assert all(run.id in said for run in sandbox.runs("amperity"))
-        assert "unknown whether one of these runs is ours" in said
+        message = failure(run_workflow(sandbox, instance))
+        assert all(run.id in message for run in sandbox.runs("amperity"))
+        assert "unknown whether one of these runs is ours" in message
         assert sandbox.starts("amperity") == 1
 
     @pytest.mark.covers("lost-start.not-found")
@@ -341,8 +349,8 @@ class TestInAStep:
             handler.wfile.write(body)
 
         origin.replies = [listed]
-        tried = attempt(starting_at=1_767_225_600.0)
-        assert found(amperity_at(base_url=origin.url), tried) == [
+        lost_attempt = attempt(starting_at=1_767_225_600.0)
+        assert find_candidates(amperity_at(base_url=origin.url), lost_attempt) == [
             StartCandidate("wf-1", is_ours=False, is_ambiguous=True)
         ]
 
@@ -350,6 +358,6 @@ class TestInAStep:
     def test_failed_search_starts_no_second_run(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.add_fault(LOST)
         sandbox.add_fault(Fault("status", status=403, method="GET"))
-        said = failure(run_workflow(sandbox, instance))
-        assert "The search for the run failed" in said
+        message = failure(run_workflow(sandbox, instance))
+        assert "The search for the run failed" in message
         assert sandbox.starts("amperity") == 1

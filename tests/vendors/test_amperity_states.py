@@ -11,10 +11,10 @@ from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.vendors.amperity.models import Task
 from dagster_runs.vendors.amperity.run import tasks_succeeded
-from tests.vendors.amperity_runs import COURIERS, look, run_of, start
+from tests.vendors.amperity_runs import COURIERS, get_status, run_of, start
 
 
-def answer(sandbox: Sandbox, body: Any) -> None:
+def respond_with(sandbox: Sandbox, body: Any) -> None:
     # A fault sends a string body as plain text.
     sandbox.add_fault(Fault("status", status=200, body=json.dumps(body) if isinstance(body, str) else body))
 
@@ -56,7 +56,7 @@ SPELLINGS = [
 
 
 class TestStates:
-    @pytest.mark.parametrize(("word", "state"), SPELLINGS)
+    @pytest.mark.parametrize(("vendor_status", "state"), SPELLINGS)
     @pytest.mark.covers(
         "amperity.field.workflow-state",
         "amperity.state.scheduled",
@@ -75,17 +75,19 @@ class TestStates:
         "amperity.state.stopped",
     )
     def test_documented_states_are_parsed_in_every_spelling(
-        self, word: str, state: RunState, sandbox: Sandbox, amperity: AmperityResource
+        self, vendor_status: str, state: RunState, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        answer(sandbox, {"id": "wf-1", "state": word})
-        status = look(amperity, "wf-1")
-        assert (status.state, status.vendor_status) == (state, word)
+        respond_with(sandbox, {"id": "wf-1", "state": vendor_status})
+        status = get_status(amperity, "wf-1")
+        assert (status.state, status.vendor_status) == (state, vendor_status)
 
-    @pytest.mark.parametrize("word", ["done", "success", "not succeeded", "skipped", "🎉", " ", "succeeded2", "完了"])
+    @pytest.mark.parametrize(
+        "vendor_status", ["done", "success", "not succeeded", "skipped", "🎉", " ", "succeeded2", "完了"]
+    )
     @pytest.mark.covers("amperity.state.any-other-word")
-    def test_other_states_are_unknown(self, word: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        answer(sandbox, {"id": "wf-1", "state": word})
-        assert look(amperity, "wf-1").state is RunState.UNKNOWN
+    def test_other_states_are_unknown(self, vendor_status: str, sandbox: Sandbox, amperity: AmperityResource) -> None:
+        respond_with(sandbox, {"id": "wf-1", "state": vendor_status})
+        assert get_status(amperity, "wf-1").state is RunState.UNKNOWN
 
     @pytest.mark.parametrize("state_case", ["lower", "title", "kebab", "snake"])
     @pytest.mark.parametrize("state_names", ["fetch", "stop"])
@@ -97,11 +99,11 @@ class TestStates:
         run_id = start(amperity)
         seen = []
         for _ in range(5):
-            seen.append(look(amperity, run_id).state)
+            seen.append(get_status(amperity, run_id).state)
             sandbox.advance(2.9)
         assert seen == [RunState.QUEUED, *[RunState.RUNNING] * 4]
         sandbox.advance(60)
-        status = look(amperity, run_id)
+        status = get_status(amperity, run_id)
         assert status.state is RunState.SUCCEEDED
         assert status.duration_seconds == pytest.approx(12, abs=0.01)
 
@@ -110,7 +112,7 @@ class TestStates:
     ) -> None:
         run_id = start(amperity)
         sandbox.add_fault(Fault("unknown_state", state="failed", times=1))
-        assert look(amperity, run_id).state is RunState.QUEUED
+        assert get_status(amperity, run_id).state is RunState.QUEUED
 
     @pytest.mark.parametrize("attribution", ["customer", "platform", None])
     @pytest.mark.parametrize("data", [{}, {"error_data": None}, {"error_data": {"table": "x"}}])
@@ -121,7 +123,7 @@ class TestStates:
         sandbox.set_behavior(COURIERS, Behavior(outcome="fail", error="boom <b>", attribution=attribution, **data))
         run_id = start(amperity)
         sandbox.advance(3600)
-        status = look(amperity, run_id)
+        status = get_status(amperity, run_id)
         assert (status.state, status.error) == (RunState.FAILED, "boom <b>")
 
     @pytest.mark.parametrize("stopped_state", ["canceled", "stopped"])
@@ -136,7 +138,7 @@ class TestStates:
         run_id = start(amperity)
         run_of().cancel(amperity, run_id)
         sandbox.advance(60)
-        status = look(amperity, run_id)
+        status = get_status(amperity, run_id)
         assert (status.state, status.vendor_status) == (RunState.CANCELED, stopped_state)
         assert status.error == "Workflow manually stopped"
 
@@ -157,9 +159,9 @@ class TestStates:
         ],
     )
     def test_body_without_id_or_state_is_quoted(self, body: Any, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        answer(sandbox, body)
+        respond_with(sandbox, body)
         with pytest.raises(UnexpectedResponseError) as raised:
-            look(amperity, "w")
+            get_status(amperity, "w")
         assert json.dumps(body) in str(raised.value)
 
     @pytest.mark.parametrize(
@@ -168,14 +170,14 @@ class TestStates:
     def test_start_response_without_an_id_may_have_been_accepted(
         self, body: Any, sandbox: Sandbox, amperity: AmperityResource
     ) -> None:
-        answer(sandbox, body)
+        respond_with(sandbox, body)
         with pytest.raises(UnexpectedResponseError) as raised:
             start(amperity)
         assert raised.value.may_have_been_accepted
 
     @pytest.mark.covers("amperity.field.workflow-id")
     def test_start_response_needs_only_an_id(self, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        answer(sandbox, {"id": "wf-7"})
+        respond_with(sandbox, {"id": "wf-7"})
         assert start(amperity) == "wf-7"
 
 
@@ -188,7 +190,7 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 class TestTasks:
     @pytest.mark.parametrize(
-        ("states", "passed", "severity", "said"),
+        ("states", "passed", "severity", "message"),
         [
             (["succeeded", "Succeeded"], True, None, "2 of 2 tasks succeeded"),
             (["succeeded", "failed"], False, ERROR, "1 of 2 tasks succeeded, 1 failed"),
@@ -203,10 +205,10 @@ class TestTasks:
     )
     @pytest.mark.covers("amperity.field.task-state", "amperity.state.skipped")
     def test_check_counts_succeeded_failed_and_skipped_tasks(
-        self, states: list[str], passed: bool, severity: Any, said: str
+        self, states: list[str], passed: bool, severity: Any, message: str
     ) -> None:
         outcome = tasks_succeeded(tasks(*states))
-        assert (outcome.passed, outcome.description) == (passed, said)
+        assert (outcome.passed, outcome.description) == (passed, message)
         if not passed:
             assert outcome.severity == severity
 
@@ -253,7 +255,7 @@ class TestTasks:
         sandbox.set_behavior(COURIERS, behavior)
         run_id = start(amperity)
         sandbox.advance(60)
-        result = run_of().fetch_result(amperity, run_id, look(amperity, run_id), None)
+        result = run_of().fetch_result(amperity, run_id, get_status(amperity, run_id), None)
         assert result.metadata["amperity/name"] == "Daily"
         assert result.metadata["amperity/type"] == "courier.group/run"
         rows = [record.data for record in result.metadata["amperity/tasks"].records]
@@ -261,10 +263,14 @@ class TestTasks:
         assert [row["task"] for row in rows] == ["Updating domain tables", "Generating database"]
         assert all(row["started_at"] and row["finished_at"] for row in rows)
 
-    @pytest.mark.parametrize("told", [None, "x", 7, {}, [None], ["a"], [[]], [{}], [{"id": "t"}], [{"state": 7}]])
-    def test_invalid_tasks_do_not_hide_the_state(self, told: Any, sandbox: Sandbox, amperity: AmperityResource) -> None:
-        answer(sandbox, {"id": "wf-1", "state": "succeeded", "task_instances": told})
-        status = look(amperity, "wf-1")
+    @pytest.mark.parametrize(
+        "task_instances", [None, "x", 7, {}, [None], ["a"], [[]], [{}], [{"id": "t"}], [{"state": 7}]]
+    )
+    def test_invalid_tasks_do_not_hide_the_state(
+        self, task_instances: Any, sandbox: Sandbox, amperity: AmperityResource
+    ) -> None:
+        respond_with(sandbox, {"id": "wf-1", "state": "succeeded", "task_instances": task_instances})
+        status = get_status(amperity, "wf-1")
         assert status.state is RunState.SUCCEEDED
         result = run_of().fetch_result(amperity, "wf-1", status, None)
         assert not [outcome for outcome in result.checks if outcome.passed]

@@ -15,12 +15,12 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.sandbox import Behavior, Sandbox
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.any_json import anything, close_to, few, times
-from tests.vendors.prophecy_runs import FABRIC, PIPELINE, PROJECT, look, pipeline, start, told
+from tests.vendors.prophecy_runs import FABRIC, PIPELINE, PROJECT, get_status, pipeline, start, status_of
 
 
 class TestStates:
     @pytest.mark.parametrize(
-        ("word", "state"),
+        ("vendor_status", "state"),
         [
             ("RUNNING", RunState.RUNNING),
             ("Running", RunState.RUNNING),
@@ -44,10 +44,12 @@ class TestStates:
         "prophecy.state.any-other-word",
     )
     def test_are_parsed_from_run_status(
-        self, word: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource
+        self, vendor_status: str, state: RunState, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
-        status = told(sandbox, prophecy, {"success": True, "runStatus": word, "updatedAt": "2026-01-01T00:00:00"})
-        assert (status.state, status.vendor_status) == (state, word)
+        status = status_of(
+            sandbox, prophecy, {"success": True, "runStatus": vendor_status, "updatedAt": "2026-01-01T00:00:00"}
+        )
+        assert (status.state, status.vendor_status) == (state, vendor_status)
         # `updatedAt` is always set, so it is the end time only if the status is final.
         assert (status.finished_at is not None) is state.is_final
 
@@ -59,7 +61,7 @@ class TestStates:
         sandbox.set_behavior(PIPELINE, Behavior(time_format=time_format, running_seconds=12))
         run_id = start(prophecy)
         sandbox.advance(60)
-        status = look(prophecy, run_id)
+        status = get_status(prophecy, run_id)
         [run] = sandbox.runs("prophecy")
         assert status.started_at is not None
         assert status.started_at.tzinfo is timezone.utc
@@ -78,19 +80,19 @@ class TestStates:
             "fabricId": "33290",
             "runStatus": "SUCCEEDED",
         }
-        status = told(sandbox, prophecy, body)
+        status = status_of(sandbox, prophecy, body)
         assert status.started_at == datetime(2025, 6, 17, 18, 1, 49, 275359, tzinfo=timezone.utc)
         assert status.duration_seconds == 60
 
     @pytest.mark.covers("prophecy.field.run-error-message", "prophecy.state.error")
     def test_error_keeps_its_line_breaks(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n  second\nthird"}
-        assert told(sandbox, prophecy, body).error == "first\n  second\nthird"
+        assert status_of(sandbox, prophecy, body).error == "first\n  second\nthird"
 
     def test_very_long_error_is_truncated(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         # It is stored with each event of the run.
         body = {"success": True, "runStatus": "ERROR", "errorMessage": "first\n" + "x" * 5_000_000}
-        error = told(sandbox, prophecy, body).error or ""
+        error = status_of(sandbox, prophecy, body).error or ""
         assert error.startswith("first\nxx")
         assert error.endswith("x…")
         assert len(error) < 50_000
@@ -101,7 +103,7 @@ class TestStates:
         self, time: Any, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         body = {"success": True, "runStatus": "SUCCEEDED", "createdAt": time, "updatedAt": time}
-        status = told(sandbox, prophecy, body)
+        status = status_of(sandbox, prophecy, body)
         assert (status.state, status.started_at, status.finished_at) == (RunState.SUCCEEDED, None, None)
 
     @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ class TestStates:
     @pytest.mark.covers("prophecy.field.run-run-status")
     def test_body_without_a_state_is_quoted(self, body: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         with pytest.raises(UnexpectedResponseError) as raised:
-            told(sandbox, prophecy, body)
+            status_of(sandbox, prophecy, body)
         assert json.dumps(body) in str(raised.value)
 
 
@@ -129,7 +131,7 @@ class TestLinks:
     @pytest.mark.covers("prophecy.rule.page-pipeline")
     def test_pipeline_link_opens_the_pipeline(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
-        result = pipeline().fetch_result(prophecy, run_id, look(prophecy, run_id), None)
+        result = pipeline().fetch_result(prophecy, run_id, get_status(prophecy, run_id), None)
         url = result.metadata["prophecy/pipeline_url"].value
         assert url == f"{sandbox.url}/prophecy/metadata/sql/{PROJECT}?entity=pipeline&name={PIPELINE}"
         page = requests.get(url, timeout=10)
@@ -187,7 +189,7 @@ class TestAnyBody:
         origin.replies = [Reply(200, json.dumps(body))]
         status, error = None, None
         try:
-            status = look(at_origin, "r")
+            status = get_status(at_origin, "r")
         except VendorError as raised:
             error = raised
         if status is None:
@@ -195,8 +197,8 @@ class TestAnyBody:
             assert isinstance(error, UnexpectedResponseError) is (type(error) not in (VendorError, NotFoundError))
             assert not isinstance(error, UnexpectedResponseError) or "the response was" in error.detail
             return
-        word = "".join(character for character in body["runStatus"].casefold() if character.isalnum())
-        assert (status.state is RunState.SUCCEEDED) is (word == "succeeded")
+        vendor_status = "".join(character for character in body["runStatus"].casefold() if character.isalnum())
+        assert (status.state is RunState.SUCCEEDED) is (vendor_status == "succeeded")
         dg.AssetMaterialization("a", metadata=dict(pipeline().fetch_result(at_origin, "r", status, None).metadata))
 
     @few

@@ -115,14 +115,14 @@ class TestOutcome:
         assert sandbox.starts("prophecy") == 1
 
 
-class TestRefusedStarts:
+class TestRejectedStarts:
     def test_success_false_is_a_rejection_with_a_readable_message(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = start(NOWHERE, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
-        said = failure(result)
-        assert "returned 200: error in triggering pipeline: Fabric with uid `7` not found" in said
-        assert "scala" not in said
+        message = failure(result)
+        assert "returned 200: error in triggering pipeline: Fabric with uid `7` not found" in message
+        assert "scala" not in message
         assert not [event for event in result.all_events if event.is_step_up_for_retry]
         assert entries(instance, KEY) == ["starting", "not_started"]
         assert len(sandbox.requests("prophecy")) == 1
@@ -155,7 +155,7 @@ class TestRefusedStarts:
         assert sandbox.starts("prophecy") == 0
 
 
-class TestAWrongFabric:
+class TestWrongFabric:
     @pytest.mark.covers("prophecy.rule.wrong-fabric-200")
     def test_lost_run_error_mentions_the_fabric(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.configure("prophecy", unknown_fabric="lost")
@@ -172,7 +172,7 @@ class TestAWrongFabric:
         assert "the last status from the vendor was 'RUNNING'" in failure(result)
 
 
-class TestLostAnswers:
+class TestLostStarts:
     @pytest.mark.parametrize(
         "fault",
         [
@@ -249,10 +249,10 @@ class TestTermination:
         with at_pause(sandbox, lambda: terminate(instance)):
             result = start(RUN, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("prophecy")
-        said = failure(result)
-        assert f"Prophecy cannot cancel pipeline run {remote.id}" in said
-        assert "use Prophecy's run history" in said
-        assert f"See {sandbox.url}/prophecy/metadata/ide/observation?" in said
+        message = failure(result)
+        assert f"Prophecy cannot cancel pipeline run {remote.id}" in message
+        assert "use Prophecy's run history" in message
+        assert f"See {sandbox.url}/prophecy/metadata/ide/observation?" in message
         assert remote.ended_at is None
         assert sandbox.starts("prophecy") == 1
 
@@ -326,7 +326,7 @@ class TestLaunchpad:
         assert "Fabric with uid `7` not found" in failure(result)
 
     @pytest.mark.parametrize(
-        ("config", "said"),
+        ("config", "message"),
         [
             ({"parameters": {"a": [1]}}, "strings or numbers, not [1]"),
             ({"parameters": {"a": None}}, "strings or numbers, not None"),
@@ -335,9 +335,9 @@ class TestLaunchpad:
         ],
     )
     def test_rejects_invalid_fields_before_the_start(
-        self, config: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, config: Any, message: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = self.launch(sandbox, instance, **config)
-        assert said in failure(result)
+        assert message in failure(result)
         assert "Nothing was started" in failure(result)
         assert not sandbox.requests("prophecy")

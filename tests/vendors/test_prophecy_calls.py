@@ -17,7 +17,7 @@ from dagster_runs import (
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import Sandbox, well_known
 from tests.vendors.any_json import anything, few
-from tests.vendors.prophecy_runs import ATTEMPT, FABRIC, PIPELINE, PROJECT, REQUIRED, look, pipeline, start
+from tests.vendors.prophecy_runs import ATTEMPT, FABRIC, PIPELINE, PROJECT, REQUIRED, get_status, pipeline, start
 
 
 class TestConnection:
@@ -37,7 +37,7 @@ class TestConnection:
         assert "pat-secret" not in repr(ProphecyResource(access_token="pat-secret"))
 
 
-class TestWhatIsSent:
+class TestRequests:
     @pytest.mark.covers(
         "prophecy.endpoint.start",
         "prophecy.parameter.fabric-id",
@@ -103,9 +103,9 @@ class TestWhatIsSent:
     def test_fabric_id_returned_as_text_is_accepted(self, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         run_id = start(prophecy)
         path = f"{sandbox.url}/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
-        answer = requests.get(path, headers={"X-AUTH-TOKEN": well_known.PROPHECY_TOKEN}, timeout=10).json()
-        assert answer["fabricId"] == str(FABRIC)
-        assert look(prophecy, run_id).state is RunState.RUNNING
+        response = requests.get(path, headers={"X-AUTH-TOKEN": well_known.PROPHECY_TOKEN}, timeout=10).json()
+        assert response["fabricId"] == str(FABRIC)
+        assert get_status(prophecy, run_id).state is RunState.RUNNING
 
     @pytest.mark.parametrize("id_format", ["dashes", "base64"])
     @pytest.mark.covers("prophecy.endpoint.status", "prophecy.parameter.run-id")
@@ -113,14 +113,14 @@ class TestWhatIsSent:
         sandbox.configure("prophecy", id_format=id_format)
         run_id = start(prophecy)
         assert set("==" if id_format == "dashes" else "/+") <= set(run_id)
-        assert look(prophecy, run_id).state is RunState.RUNNING
+        assert get_status(prophecy, run_id).state is RunState.RUNNING
         path = sandbox.requests("prophecy")[-1].path
         assert path == f"/prophecy/api/trigger/pipeline/{quote(run_id, safe='')}"
 
 
 class TestFields:
     @pytest.mark.parametrize(
-        ("fields", "says"),
+        ("fields", "expected"),
         [
             ({"fabric_id": 0}, "fabric_id"),
             ({"fabric_id": -1}, "fabric_id"),
@@ -146,8 +146,8 @@ class TestFields:
         ],
     )
     @pytest.mark.covers("prophecy.parameter.parameters")
-    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
-        with pytest.raises(ValidationError, match=says):
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], expected: str) -> None:
+        with pytest.raises(ValidationError, match=expected):
             pipeline(**fields)
 
     @few

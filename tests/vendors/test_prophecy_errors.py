@@ -19,7 +19,7 @@ from dagster_runs import (
 from dagster_runs.sandbox import Fault, Sandbox
 from dagster_runs.vendors.prophecy.messages import is_permanent, readable, says_run_not_found
 from tests.vendors.any_json import few
-from tests.vendors.prophecy_runs import PROJECT, look, start, told
+from tests.vendors.prophecy_runs import PROJECT, get_status, start, status_of
 
 SCALA = (
     "error in triggering pipeline: "
@@ -103,9 +103,9 @@ class TestMessages:
         assert not says_run_not_found(msg, "MDAw==")
 
 
-class TestRefusals:
+class TestRejections:
     @pytest.mark.parametrize(
-        ("fields", "says"),
+        ("fields", "expected"),
         [
             ({"fabric_id": 7}, "Fabric with uid `7` not found"),
             ({"project_id": "7"}, "Project with uid `7` not found"),
@@ -114,12 +114,12 @@ class TestRefusals:
     )
     @pytest.mark.covers("prophecy.field.start-success", "prophecy.field.start-msg", "prophecy.error.success")
     def test_success_false_with_200_raises_with_the_vendor_message(
-        self, fields: Any, says: str, sandbox: Sandbox, prophecy: ProphecyResource
+        self, fields: Any, expected: str, sandbox: Sandbox, prophecy: ProphecyResource
     ) -> None:
         with pytest.raises(InvalidRequestError) as raised:
             start(prophecy, **fields)
         error = raised.value
-        assert error.detail == f"error in triggering pipeline: {says}"
+        assert error.detail == f"error in triggering pipeline: {expected}"
         assert (error.status, error.is_permanent, error.may_have_been_accepted) == (200, True, False)
         assert sandbox.starts("prophecy") == 0
 
@@ -217,11 +217,11 @@ class TestRefusals:
         assert raised.value.detail == detail
 
 
-class TestRefusedLooks:
+class TestFailedStatusCalls:
     @pytest.mark.covers("prophecy.field.run-success", "prophecy.field.run-msg")
     def test_unknown_run_raises_not_found(self, prophecy: ProphecyResource) -> None:
         with pytest.raises(NotFoundError) as raised:
-            look(prophecy, "MDAw==")
+            get_status(prophecy, "MDAw==")
         assert raised.value.detail.startswith("error in fetching pipeline run status: Pipeline run not found (")
 
     @pytest.mark.parametrize(
@@ -237,6 +237,6 @@ class TestRefusedLooks:
     @pytest.mark.covers("prophecy.field.run-success", "prophecy.field.run-msg")
     def test_other_errors_do_not_mean_a_lost_run(self, msg: Any, sandbox: Sandbox, prophecy: ProphecyResource) -> None:
         with pytest.raises(VendorError) as raised:
-            told(sandbox, prophecy, {"success": False, "msg": msg})
+            status_of(sandbox, prophecy, {"success": False, "msg": msg})
         assert not isinstance(raised.value, NotFoundError)
         assert not raised.value.is_permanent

@@ -15,12 +15,12 @@ from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.any_json import anything, close_to, few, times
-from tests.vendors.rudderstack_runs import PROJECT, look, start
+from tests.vendors.rudderstack_runs import PROJECT, get_status, start
 
 
 class TestStates:
     @pytest.mark.parametrize(
-        ("word", "error", "state"),
+        ("vendor_status", "error", "state"),
         [
             ("running", None, RunState.RUNNING),
             ("processing", None, RunState.RUNNING),
@@ -55,12 +55,12 @@ class TestStates:
         "rudderstack.state.any-other-word",
     )
     def test_are_parsed_from_status_and_error(
-        self, word: str, error: Any, state: RunState, sandbox: Sandbox, rudderstack: RudderStackResource
+        self, vendor_status: str, error: Any, state: RunState, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
-        body = {"status": word} if error is None else {"status": word, "error": error}
+        body = {"status": vendor_status} if error is None else {"status": vendor_status, "error": error}
         sandbox.add_fault(Fault("status", status=200, body=body))
-        status = look(rudderstack, "r")
-        assert (status.state, status.vendor_status) == (state, word)
+        status = get_status(rudderstack, "r")
+        assert (status.state, status.vendor_status) == (state, vendor_status)
 
     @pytest.mark.parametrize(
         ("error", "text"),
@@ -76,7 +76,7 @@ class TestStates:
         self, error: Any, text: str, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body={"status": "failed", "error": error}))
-        assert look(rudderstack, "r").error == text
+        assert get_status(rudderstack, "r").error == text
 
     @pytest.mark.parametrize("field_case", ["camel", "snake"])
     @pytest.mark.covers(
@@ -91,14 +91,14 @@ class TestStates:
         sandbox.set_behavior(PROJECT, Behavior(field_case=field_case, tasks=["a", "b"], running_seconds=10))
         run_id = start(rudderstack)
         sandbox.advance(7)
-        going = look(rudderstack, run_id)
-        assert going.state is RunState.RUNNING
-        assert going.started_at is not None
-        assert going.finished_at is None
-        assert [task.task_id for task in going.raw.tasks] == ["a", "b"]
-        assert [task.finished_at is not None for task in going.raw.tasks] == [True, False]
+        active = get_status(rudderstack, run_id)
+        assert active.state is RunState.RUNNING
+        assert active.started_at is not None
+        assert active.finished_at is None
+        assert [task.task_id for task in active.raw.tasks] == ["a", "b"]
+        assert [task.finished_at is not None for task in active.raw.tasks] == [True, False]
         sandbox.advance(60)
-        ended = look(rudderstack, run_id)
+        ended = get_status(rudderstack, run_id)
         assert ended.state is RunState.SUCCEEDED
         assert ended.duration_seconds == pytest.approx(10, abs=0.01)
 
@@ -117,7 +117,7 @@ class TestStates:
         }
         extra = {"newField": {"a": 1}, "started_at": "2020-01-01T00:00:00Z"} if mixed else {}
         sandbox.add_fault(Fault("status", status=200, body={**camel, **extra}))
-        status = look(rudderstack, "r")
+        status = get_status(rudderstack, "r")
         assert status.started_at == datetime(2024, 5, 31, 6, 48, 8, 228000, tzinfo=timezone.utc)
         assert status.duration_seconds == 60
 
@@ -129,7 +129,7 @@ class TestStates:
         self, time: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body={"status": "running", "finishedAt": time}))
-        status = look(rudderstack, "r")
+        status = get_status(rudderstack, "r")
         assert status.state is RunState.RUNNING
         assert status.finished_at is None
 
@@ -138,7 +138,7 @@ class TestStates:
     ) -> None:
         body = {"status": "running", "finishedAt": "9999-12-31T23:59:59-05:00"}
         sandbox.add_fault(Fault("status", status=200, body=body))
-        assert look(rudderstack, "r").state is RunState.RUNNING
+        assert get_status(rudderstack, "r").state is RunState.RUNNING
 
     @pytest.mark.parametrize(
         "tasks", [None, "wht", 7, {}, {"taskId": "a"}, [None], ["a"], [[]], [{"taskId": 7, "startedAt": "x"}], [{}]]
@@ -148,7 +148,7 @@ class TestStates:
         self, tasks: Any, sandbox: Sandbox, rudderstack: RudderStackResource
     ) -> None:
         sandbox.add_fault(Fault("status", status=200, body={"status": "finished", "tasks": tasks}))
-        status = look(rudderstack, "r")
+        status = get_status(rudderstack, "r")
         assert status.state is RunState.SUCCEEDED
         run = RudderStackProfilesRun(profiles_id=PROJECT)
         assert set(run.fetch_result(rudderstack, "r", status, None).metadata) <= {"rudderstack/tasks"}
@@ -175,7 +175,7 @@ class TestStates:
         given = json.dumps(body) if isinstance(body, str) else body
         sandbox.add_fault(Fault("status", status=200, body=given))
         with pytest.raises(UnexpectedResponseError) as raised:
-            look(rudderstack, "r")
+            get_status(rudderstack, "r")
         assert json.dumps(body) in str(raised.value)
 
     @pytest.mark.parametrize(

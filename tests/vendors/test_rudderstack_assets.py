@@ -9,7 +9,7 @@ from tests.vendors.rudderstack_runs import PROJECT
 
 
 @pytest.mark.usefixtures("clock")
-class TestAsAnAsset:
+class TestAsset:
     @pytest.mark.covers("rudderstack.field.tasks", "rudderstack.field.tasks-started-at")
     def test_successful_run_reports_its_tasks(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(PROJECT, Behavior(tasks=["wht", "features"], running_seconds=8))

@@ -19,7 +19,7 @@ from dagster_runs import (
     __version__,
 )
 from dagster_runs.sandbox import Fault, Sandbox, well_known
-from tests.vendors.rudderstack_runs import PROJECT, look, start
+from tests.vendors.rudderstack_runs import PROJECT, get_status, start
 
 
 class TestAddress:
@@ -59,7 +59,7 @@ class TestAddress:
         assert sandbox.starts("rudderstack") == 1
 
 
-class TestWhatIsSent:
+class TestRequests:
     @pytest.mark.covers(
         "rudderstack.endpoint.start",
         "rudderstack.parameter.parameters",
@@ -79,7 +79,7 @@ class TestWhatIsSent:
     @pytest.mark.covers("rudderstack.endpoint.status")
     def test_status_path_contains_project_and_run(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
         run_id = start(rudderstack)
-        look(rudderstack, run_id)
+        get_status(rudderstack, run_id)
         path = sandbox.requests("rudderstack")[-1].path
         assert path == f"/rudderstack/v2/sources/{PROJECT}/runs/{run_id}/status"
 
@@ -135,7 +135,7 @@ class TestWhatIsSent:
 
 class TestFields:
     @pytest.mark.parametrize(
-        ("fields", "says"),
+        ("fields", "expected"),
         [
             ({"profiles_id": ""}, "profiles_id"),
             ({"profiles_id": "a/b"}, "profiles_id"),
@@ -167,8 +167,8 @@ class TestFields:
         ],
     )
     @pytest.mark.covers("rudderstack.parameter.profiles-id")
-    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
-        with pytest.raises(ValidationError, match=says):
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], expected: str) -> None:
+        with pytest.raises(ValidationError, match=expected):
             RudderStackProfilesRun(**{"profiles_id": PROJECT, **fields})
 
     def test_fields_are_immutable(self) -> None:
@@ -204,7 +204,7 @@ class TestFields:
             run.cancel(rudderstack, "r")
 
 
-class TestRefusals:
+class TestRejections:
     @pytest.mark.covers("rudderstack.error.409-project-already-running")
     def test_409_is_a_conflict_with_an_active_run(self, sandbox: Sandbox, rudderstack: RudderStackResource) -> None:
         start(rudderstack)

@@ -15,12 +15,12 @@ from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from tests.transport.scripted import Origin, Reply
 from tests.vendors.any_json import anything, close_to, few, times
-from tests.vendors.segmentflow_runs import BOTH, BY_ID, BY_KEY, JOURNEY, journey, look, start, told
+from tests.vendors.segmentflow_runs import BOTH, BY_ID, BY_KEY, JOURNEY, get_status, journey, start, status_of
 
 
 class TestStates:
     @pytest.mark.parametrize(
-        ("word", "state"),
+        ("vendor_status", "state"),
         [
             ("queued", RunState.QUEUED),
             ("running", RunState.RUNNING),
@@ -47,10 +47,10 @@ class TestStates:
         "segmentflow.state.any-other-word",
     )
     def test_are_parsed_from_status(
-        self, word: str, state: RunState, sandbox: Sandbox, segmentflow: SegmentflowResource
+        self, vendor_status: str, state: RunState, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
-        status = told(sandbox, segmentflow, {"status": word})
-        assert (status.state, status.vendor_status) == (state, word)
+        status = status_of(sandbox, segmentflow, {"status": vendor_status})
+        assert (status.state, status.vendor_status) == (state, vendor_status)
 
     @pytest.mark.parametrize(
         ("on_exited", "state", "error"),
@@ -65,7 +65,7 @@ class TestStates:
         sandbox: Sandbox,
         segmentflow: SegmentflowResource,
     ) -> None:
-        status = told(sandbox, segmentflow, {"status": "exited", "error": None}, on_exited=on_exited)
+        status = status_of(sandbox, segmentflow, {"status": "exited", "error": None}, on_exited=on_exited)
         assert status.state is state
         assert status.error is None if error is None else error in (status.error or "")
 
@@ -73,17 +73,17 @@ class TestStates:
         assert journey().on_exited == "fail"
 
     def test_exited_run_keeps_the_vendor_error(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
-        assert told(sandbox, segmentflow, {"status": "exited", "error": "unsubscribed"}).error == "unsubscribed"
+        assert status_of(sandbox, segmentflow, {"status": "exited", "error": "unsubscribed"}).error == "unsubscribed"
 
     @pytest.mark.parametrize("on_exited", ["fail", "succeed"])
     def test_failed_run_fails_for_every_on_exited(
         self, on_exited: str, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
-        status = told(sandbox, segmentflow, {"status": "failed", "error": "no sender"}, on_exited=on_exited)
+        status = status_of(sandbox, segmentflow, {"status": "failed", "error": "no sender"}, on_exited=on_exited)
         assert (status.state, status.error) == (RunState.FAILED, "no sender")
 
     def test_failed_run_without_an_error_has_none(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
-        assert told(sandbox, segmentflow, {"status": "failed", "error": None}).error is None
+        assert status_of(sandbox, segmentflow, {"status": "failed", "error": None}).error is None
 
     @pytest.mark.parametrize("shape", ["A", "B"])
     @pytest.mark.parametrize("completed_at", ["null", "absent", "present"])
@@ -101,13 +101,13 @@ class TestStates:
         behavior = Behavior(shape=shape, completed_at=completed_at, queued_seconds=1, running_seconds=9)
         sandbox.set_behavior(JOURNEY, behavior)
         run_id = start(segmentflow)
-        states = [look(segmentflow, run_id).state]
+        states = [get_status(segmentflow, run_id).state]
         sandbox.advance(5)
-        going = look(segmentflow, run_id)
-        assert (going.finished_at is None) is (completed_at != "present")
+        active = get_status(segmentflow, run_id)
+        assert (active.finished_at is None) is (completed_at != "present")
         sandbox.advance(60)
-        ended = look(segmentflow, run_id)
-        assert [*states, going.state, ended.state] == [RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED]
+        ended = get_status(segmentflow, run_id)
+        assert [*states, active.state, ended.state] == [RunState.QUEUED, RunState.RUNNING, RunState.SUCCEEDED]
         assert ended.duration_seconds == pytest.approx(10, abs=0.01)
         shown = journey().fetch_result(segmentflow, run_id, ended, None).metadata
         assert ("segmentflow/workflow_id" in shown) is (shape == "B")
@@ -117,7 +117,7 @@ class TestStates:
     def test_workflow_id_may_be_null(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         sandbox.set_behavior(JOURNEY, Behavior(workflow_id="null"))
         run_id = start(segmentflow)
-        shown = journey().fetch_result(segmentflow, run_id, look(segmentflow, run_id), None).metadata
+        shown = journey().fetch_result(segmentflow, run_id, get_status(segmentflow, run_id), None).metadata
         assert set(shown) == {"segmentflow/journey_id", "segmentflow/profile_id"}
 
     @pytest.mark.covers("segmentflow.field.run-triggered-at", "segmentflow.field.run-completed-at")
@@ -131,7 +131,7 @@ class TestStates:
             "completedAt": "2023-11-07T05:32:56.5Z",
             "error": None,
         }
-        status = told(sandbox, segmentflow, body)
+        status = status_of(sandbox, segmentflow, body)
         assert status.created_at == datetime(2023, 11, 7, 5, 31, 56, tzinfo=timezone.utc)
         assert status.duration_seconds == 60.5
 
@@ -140,7 +140,7 @@ class TestStates:
     def test_invalid_time_does_not_hide_the_state(
         self, time: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
-        status = told(sandbox, segmentflow, {"status": "running", "completedAt": time, "triggeredAt": time})
+        status = status_of(sandbox, segmentflow, {"status": "running", "completedAt": time, "triggeredAt": time})
         assert (status.state, status.finished_at, status.created_at) == (RunState.RUNNING, None, None)
 
     @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ class TestStates:
         self, body: Any, sandbox: Sandbox, segmentflow: SegmentflowResource
     ) -> None:
         with pytest.raises(UnexpectedResponseError) as raised:
-            told(sandbox, segmentflow, body)
+            status_of(sandbox, segmentflow, body)
         assert json.dumps(body) in str(raised.value)
 
     @pytest.mark.parametrize(
@@ -208,9 +208,9 @@ class TestAnyBody:
         if status is None:
             assert "the response was" in problem
             return
-        word = "".join(character for character in body["status"].casefold() if character.isalnum())
+        vendor_status = "".join(character for character in body["status"].casefold() if character.isalnum())
         good = {"completed"} | ({"exited"} if on_exited == "succeed" else set())
-        assert (status.state is RunState.SUCCEEDED) is (word in good)
+        assert (status.state is RunState.SUCCEEDED) is (vendor_status in good)
         dg.AssetMaterialization("a", metadata=dict(run.fetch_result(at_origin, "r", status, None).metadata))
 
     @few

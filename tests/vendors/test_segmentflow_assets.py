@@ -97,15 +97,15 @@ class TestOutcome:
         assert sandbox.starts("segmentflow") == 1
 
 
-class TestDays:
+class TestLongRuns:
     @pytest.mark.covers("segmentflow.state.running")
     def test_run_of_hours_needs_few_polls_and_few_observations(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.set_behavior(JOURNEY, Behavior(running_seconds=4 * 3600))
         assert start(BY_KEY, sandbox, instance).success
-        looks = [request for request in sandbox.requests("segmentflow") if request.method == "GET"]
-        assert len(looks) < 4 * 3600 / 10 / 3  # a third of the requests of a fixed interval
+        status_requests = [request for request in sandbox.requests("segmentflow") if request.method == "GET"]
+        assert len(status_requests) < 4 * 3600 / 10 / 3  # a third of the requests of a fixed interval
         observed = instance.fetch_observations(dg.AssetKey(KEY), limit=1000).records
         assert len(observed) <= 4
         assert metadata(instance, KEY)["dagster_runs/duration_seconds"] == pytest.approx(4 * 3600, rel=0.01)
@@ -131,9 +131,9 @@ class TestTermination:
         with at_pause(sandbox, lambda: terminate(instance)):
             result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
         [remote] = sandbox.runs("segmentflow")
-        said = failure(result)
-        assert f"Segmentflow cannot cancel journey run {remote.id}" in said
-        assert "stop the journey at https://dashboard.segmentflow.ai" in said
+        message = failure(result)
+        assert f"Segmentflow cannot cancel journey run {remote.id}" in message
+        assert "stop the journey at https://dashboard.segmentflow.ai" in message
         assert remote.ended_at is None
         assert sandbox.starts("segmentflow") == 1
 
@@ -174,20 +174,20 @@ class TestAttaching:
         assert len(set(keys_sent(sandbox))) == 2
 
 
-class TestRefusedStarts:
+class TestRejectedStarts:
     @pytest.mark.parametrize(
-        ("settings", "said"),
+        ("settings", "message"),
         [
             ({"scopes": []}, r"[insufficient_scope]: The API key lacks a required scope. {'required': ['journeys:tr"),
             ({"allow_sends": False}, "[send_not_allowed]: The API key lacks the allowSends flag"),
         ],
     )
     def test_rejected_start_reports_the_reason_and_is_not_retried(
-        self, settings: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, settings: Any, message: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.configure("segmentflow", **settings)
         result = start(BY_KEY, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=2))
-        assert said in failure(result)
+        assert message in failure(result)
         assert entries(instance, KEY) == ["starting", "not_started"]
         assert len(sandbox.requests("segmentflow")) == 1
 
@@ -200,7 +200,7 @@ class TestRefusedStarts:
         assert sandbox.starts("segmentflow") == 1
 
 
-class TestOnePartitionForEachRecipient:
+class TestPartitionPerRecipient:
     @BOTH
     def test_static_partition_selects_the_recipient(
         self, run: SegmentflowJourneyRun, sandbox: Sandbox, instance: dg.DagsterInstance
@@ -342,7 +342,7 @@ class TestLaunchpad:
         assert len(keys_sent(sandbox)) == 1
 
     @pytest.mark.parametrize(
-        ("config", "said"),
+        ("config", "message"),
         [
             ({"recipient": {"user_id": "7"}}, "recipient has no field 'user_id'"),
             ({"recipient": {"userId": 7}}, "recipient.userId must be a string, not 7"),
@@ -350,9 +350,9 @@ class TestLaunchpad:
         ],
     )
     def test_rejects_invalid_fields_before_the_start(
-        self, config: Any, said: str, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, config: Any, message: str, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         result = self.launch(BY_KEY, sandbox, instance, **config)
-        assert said in failure(result)
+        assert message in failure(result)
         assert "Nothing was started" in failure(result)
         assert not sandbox.requests("segmentflow")

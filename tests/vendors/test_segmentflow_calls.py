@@ -24,7 +24,7 @@ from dagster_runs import (
 from dagster_runs.remote_run.types import DAY
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from tests.vendors.any_json import anything, close_to, few
-from tests.vendors.segmentflow_runs import ANNA, ATTEMPT, BOTH, BY_ID, BY_KEY, JOURNEY, KEY, journey, look, start
+from tests.vendors.segmentflow_runs import ANNA, ATTEMPT, BOTH, BY_ID, BY_KEY, JOURNEY, KEY, get_status, journey, start
 
 
 class TestConnection:
@@ -47,7 +47,7 @@ class TestConnection:
         assert SegmentflowJourneyRun.default_timeout == 30 * DAY
 
 
-class TestWhatIsSent:
+class TestRequests:
     @pytest.mark.covers(
         "segmentflow.endpoint.start-by-id",
         "segmentflow.parameter.id",
@@ -108,7 +108,7 @@ class TestWhatIsSent:
     @pytest.mark.covers("segmentflow.endpoint.status")
     def test_status_path_contains_the_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         run_id = start(segmentflow)
-        look(segmentflow, run_id)
+        get_status(segmentflow, run_id)
         request = sandbox.requests("segmentflow")[-1]
         assert request.path == f"/segmentflow/api/v1/public/journeys/runs/{run_id}"
 
@@ -122,7 +122,7 @@ class TestWhatIsSent:
         assert start(segmentflow, **by) == sandbox.runs("segmentflow")[-1].id
 
 
-class TestTheIdempotencyKey:
+class TestIdempotencyKey:
     def test_repeated_key_returns_the_same_run(self, sandbox: Sandbox, segmentflow: SegmentflowResource) -> None:
         assert start(segmentflow, **BY_KEY) == start(segmentflow, **BY_KEY)
         assert sandbox.starts("segmentflow") == 1
@@ -162,7 +162,7 @@ class TestTheIdempotencyKey:
 
 class TestFields:
     @pytest.mark.parametrize(
-        ("fields", "says"),
+        ("fields", "expected"),
         [
             ({"journey_id": None}, "exactly one of journey_id and journey_key"),
             ({**BY_ID, **BY_KEY}, "exactly one of journey_id and journey_key"),
@@ -198,8 +198,8 @@ class TestFields:
         "segmentflow.parameter.recipient",
         "segmentflow.parameter.profile",
     )
-    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], says: str) -> None:
-        with pytest.raises(ValidationError, match=says):
+    def test_invalid_fields_are_rejected(self, fields: dict[str, Any], expected: str) -> None:
+        with pytest.raises(ValidationError, match=expected):
             journey(**fields)
 
     @few
@@ -239,7 +239,7 @@ class TestFields:
 
 
 @BOTH
-class TestRefusals:
+class TestRejections:
     @pytest.mark.covers("segmentflow.login.header-x-api-key", "segmentflow.error.401-unauthorized")
     def test_wrong_key_raises_authentication_error(self, by: dict[str, str], sandbox: Sandbox) -> None:
         resource = SegmentflowResource(api_key="sk_live_wrong", base_url=f"{sandbox.url}/segmentflow")
@@ -330,7 +330,7 @@ class TestRefusals:
         assert (raised.value.code, raised.value.detail) == (code, detail)
 
 
-class TestRefusedLooks:
+class TestFailedStatusCalls:
     @pytest.mark.covers("segmentflow.login.scopes-journeys-trigger", "segmentflow.error.403-insufficient-scope")
     def test_key_without_read_scope_raises_permission_denied(
         self, sandbox: Sandbox, segmentflow: SegmentflowResource
@@ -338,9 +338,9 @@ class TestRefusedLooks:
         run_id = start(segmentflow)
         sandbox.configure("segmentflow", scopes=["journeys:trigger"])
         with pytest.raises(PermissionDeniedError, match="journeys:read"):
-            look(segmentflow, run_id)
+            get_status(segmentflow, run_id)
 
     @pytest.mark.covers("segmentflow.error.404-not-found")
     def test_unknown_run_raises_not_found(self, segmentflow: SegmentflowResource) -> None:
         with pytest.raises(NotFoundError):
-            look(segmentflow, "5e9f1c00-0000-4000-8000-00000000ffff")
+            get_status(segmentflow, "5e9f1c00-0000-4000-8000-00000000ffff")

@@ -21,7 +21,7 @@ LOST = [
 ]
 
 
-class TestLostAnswers:
+class TestLostStarts:
     @pytest.mark.parametrize("fault", LOST, ids=lambda fault: fault.kind)
     @pytest.mark.covers("segmentflow.parameter.header-idempotency-key", "lost-start.segmentflow-key")
     def test_newer_trigger_returns_the_run_of_the_lost_start(

@@ -65,11 +65,11 @@ def at_origin(origin: Origin) -> TestGenResource:
     return TestGenResource(base_url=origin.url, access_token="t0ken", project_code="P", max_retries=0)
 
 
-def answer(origin: Origin, body: Any, status: int = 200) -> None:
+def respond_with(origin: Origin, body: Any, status: int = 200) -> None:
     origin.replies = [Reply(status, json.dumps(body))]
 
 
-def kept(result: RunResult) -> None:
+def assert_dagster_accepts(result: RunResult) -> None:
     """Checks that Dagster accepts the result."""
     dg.AssetMaterialization("a", metadata=dict(result.metadata))
     for outcome in result.checks:
@@ -83,7 +83,7 @@ def kept(result: RunResult) -> None:
 @example(body={"id": "a", "status": "running", "completed_at": "9999-12-31T23:59:59-05:00"})
 @pytest.mark.covers("testgen.field.job-job-key")
 def test_any_job_body_gives_a_status_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
-    answer(origin, body)
+    respond_with(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         status = suite_run().fetch_status(at_origin, "j")
         assert status.vendor_status == body["status"]
@@ -96,10 +96,10 @@ def test_any_job_body_gives_a_status_or_an_error(body: Any, origin: Origin, at_o
 def test_any_test_run_body_gives_a_valid_result_or_an_error(
     body: Any, origin: Origin, at_origin: TestGenResource
 ) -> None:
-    answer(origin, body)
+    respond_with(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         result = suite_run().fetch_result(at_origin, "j", RunStatus(RunState.FAILED, "error"), GATE)
-        kept(result)
+        assert_dagster_accepts(result)
         if check(result, "quality_score").passed:
             assert float(body["result"]["score"]) >= 0.5
         if check(result, "tests_passed").passed:
@@ -113,10 +113,10 @@ def test_any_test_run_body_gives_a_valid_result_or_an_error(
 def test_any_profiling_run_body_gives_a_valid_result_or_an_error(
     body: Any, origin: Origin, at_origin: TestGenResource
 ) -> None:
-    answer(origin, body)
+    respond_with(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         result = group_run().fetch_result(at_origin, "j", RunStatus(RunState.FAILED, "error"), GATE)
-        kept(result)
+        assert_dagster_accepts(result)
         if check(result, "hygiene_issues").passed:
             assert body["result"]["table_ct"] != 0
 
@@ -126,7 +126,7 @@ def test_any_profiling_run_body_gives_a_valid_result_or_an_error(
 @pytest.mark.covers("testgen.field.list-items", "testgen.field.list-page")
 def test_any_job_list_gives_candidates_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     # The next requests get the same body.
-    answer(origin, body)
+    respond_with(origin, body)
     with contextlib.suppress(VendorError):
         for found in suite_run().find_started(at_origin, attempt()) or []:
             assert not found.is_ours
@@ -146,7 +146,7 @@ def test_any_job_list_gives_candidates_or_an_error(body: Any, origin: Origin, at
 )
 @pytest.mark.covers("testgen.field.results-items")
 def test_any_result_list_gives_a_table_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
-    answer(origin, body)
+    respond_with(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
         from dagster_runs.vendors.testgen.outcomes import failing_tests_table
 
@@ -157,7 +157,7 @@ def test_any_result_list_gives_a_table_or_an_error(body: Any, origin: Origin, at
 @given(body=close_to({"id": st.text(max_size=5)}))
 @pytest.mark.covers("testgen.field.id")
 def test_any_submission_body_gives_an_id_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
-    answer(origin, body, 202)
+    respond_with(origin, body, 202)
     with contextlib.suppress(UnexpectedResponseError):
         assert suite_run().start(at_origin, attempt())
 
@@ -177,6 +177,6 @@ def test_any_submission_body_gives_an_id_or_an_error(body: Any, origin: Origin, 
 @example(body={"detail": {"errors": [{"code": 5, "detail": {}}]}})
 @example(body={"error": {"code": 503, "message": "upstream"}})
 def test_any_error_body_raises_the_error_of_its_status(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
-    answer(origin, body, 409)
+    respond_with(origin, body, 409)
     with pytest.raises(ConflictError):
         suite_run().start(at_origin, attempt())

@@ -62,7 +62,7 @@ class TestAddress:
             TestGenResource(base_url="https://tg.example.com", **fields)
 
 
-class TestWhatIsSent:
+class TestRequests:
     __test__ = True
 
     @pytest.mark.parametrize("mount", ["testgen", "testgen-old"])

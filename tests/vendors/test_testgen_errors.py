@@ -114,7 +114,7 @@ class TestErrors:
             run.start(testgen, attempt())
 
 
-class TestAJobThatIsGone:
+class TestLostJob:
     """A 404 means that the job is lost only if TestGen itself says so; a lost job is started again."""
 
     __test__ = True

@@ -16,7 +16,7 @@ from dagster_runs.testing import SandboxClock
 from dagster_runs.transport import auth as auth_module
 from tests.remote_run.materializing import PROFILING, TESTS, failure, materialize
 from tests.vendors.conftest import TestGenMaker
-from tests.vendors.logging_in import indiscreet, kept_by_dagster, lasting, name, passing, shown_by
+from tests.vendors.logging_in import lasting_faults, leaking_faults, name, stored_by_dagster, text_of, transient_faults
 from tests.vendors.testgen_runs import attempt, suite_run
 
 from dagster_runs import build_remote_run_asset  # isort: skip
@@ -98,12 +98,12 @@ def test_concurrent_401_responses_renew_the_token_once(sandbox: Sandbox, testgen
     before = len(logins(sandbox))
     together = threading.Barrier(6)
 
-    def look(_: int) -> str:
+    def get_job_id(_: int) -> str:
         together.wait()
         return testgen.get_job(run_id).id
 
     with ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(look, range(6))) == {run_id}
+        assert set(pool.map(get_job_id, range(6))) == {run_id}
     assert len(logins(sandbox)) == before + 1
 
 
@@ -115,11 +115,11 @@ def test_processes_sharing_a_refresh_token_both_succeed(
     monkeypatch.setattr(auth_module, "_shared", {})
     other = login()
 
-    def look(resource: TestGenResource) -> list[str]:
+    def get_job_id(resource: TestGenResource) -> list[str]:
         return [resource.get_job(run_id).id for _ in range(5)]
 
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(look, [testgen, other])) == [[run_id] * 5] * 2
+        assert list(pool.map(get_job_id, [testgen, other])) == [[run_id] * 5] * 2
 
 
 def test_token_renewals_per_call_are_limited(sandbox: Sandbox, testgen: TestGenResource) -> None:
@@ -167,7 +167,7 @@ def test_expired_refresh_token_raises_authentication_error(
         testgen.get_job(run_id)
 
 
-@pytest.mark.parametrize("fault", passing(TOKEN), ids=name)
+@pytest.mark.parametrize("fault", transient_faults(TOKEN), ids=name)
 @pytest.mark.covers("testgen.login.invalid-grant")
 def test_transient_token_endpoint_errors_are_retried(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(fault)
@@ -182,10 +182,10 @@ def test_call_budget_limits_the_wait_for_a_token(sandbox: Sandbox, testgen: Test
     assert len(logins(sandbox)) <= 4  # two API calls with two token requests each
 
 
-TROUBLE = lasting(TOKEN)
+LOGIN_FAULTS = lasting_faults(TOKEN)
 
 
-@pytest.mark.parametrize("fault", TROUBLE, ids=name)
+@pytest.mark.parametrize("fault", LOGIN_FAULTS, ids=name)
 def test_failed_login_means_that_nothing_was_started(fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.add_fault(fault)
     with pytest.raises(VendorError) as raised:
@@ -193,7 +193,7 @@ def test_failed_login_means_that_nothing_was_started(fault: Fault, sandbox: Sand
     assert not raised.value.may_have_been_accepted
 
 
-@pytest.mark.parametrize("fault", TROUBLE, ids=name)
+@pytest.mark.parametrize("fault", LOGIN_FAULTS, ids=name)
 def test_failed_login_of_a_step_does_not_make_the_start_uncertain(
     fault: Fault, sandbox: Sandbox, instance: dg.DagsterInstance, login: TestGenMaker
 ) -> None:
@@ -214,13 +214,13 @@ class TestSecrets:
         yield caplog
         assert not [secret for secret in SECRETS if secret in caplog.text]
 
-    @pytest.mark.parametrize("fault", indiscreet(TOKEN, error=SECRETS[1], error_description=SECRETS[0]), ids=name)
+    @pytest.mark.parametrize("fault", leaking_faults(TOKEN, error=SECRETS[1], error_description=SECRETS[0]), ids=name)
     @pytest.mark.usefixtures("logged")
     def test_are_not_in_errors(self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(fault)
         with pytest.raises(VendorError) as raised:
             suite_run().start(testgen, attempt())
-        assert not [secret for secret in SECRETS if secret in shown_by(raised.value)]
+        assert not [secret for secret in SECRETS if secret in text_of(raised.value)]
 
     def test_echoed_access_token_is_redacted(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         suite_run().start(testgen, attempt())
@@ -243,7 +243,7 @@ class TestSecrets:
         asset = build_remote_run_asset(TESTS, key="quality")
         result = materialize([asset], sandbox, instance, resources={"testgen": login()})
         assert result.success
-        kept = kept_by_dagster(instance, result.run_id)
+        kept = stored_by_dagster(instance, result.run_id)
         assert not [secret for secret in SECRETS if secret in kept]
 
     def test_may_come_from_the_environment(

@@ -12,7 +12,7 @@ from tests.vendors.conftest import TestGenMaker
 from tests.vendors.testgen_runs import attempt, group_run, suite_run
 
 SUITE, GROUP = well_known.SUITE_CLEAN, well_known.TABLE_GROUP
-ANSWERLESS = [
+RESPONSE_LOST = [
     Fault("lost_response", method="POST", times=1),
     Fault("truncated", method="POST", times=1),
     Fault("status_after", method="POST", times=1),
@@ -28,43 +28,45 @@ def pass_time(seconds: float) -> None:
     current_clock().sleep(seconds)
 
 
-def lose(sandbox: Sandbox, resource: TestGenResource, run: object, fault: Fault = ANSWERLESS[0]) -> StartAttempt:
+def lose_start(
+    sandbox: Sandbox, resource: TestGenResource, run: object, fault: Fault = RESPONSE_LOST[0]
+) -> StartAttempt:
     """Starts the run and loses the response."""
     sandbox.add_fault(fault)
-    tried = attempt()
+    lost_attempt = attempt()
     with pytest.raises(VendorError) as raised:
-        run.start(resource, tried)  # type: ignore[attr-defined]
+        run.start(resource, lost_attempt)  # type: ignore[attr-defined]
     assert raised.value.may_have_been_accepted
-    return tried
+    return lost_attempt
 
 
-def colleague_runs(sandbox: Sandbox, target: str, mount: str, *, times: int = 1, source: str = "api") -> list[str]:
+def start_external_runs(sandbox: Sandbox, target: str, mount: str, *, times: int = 1, source: str = "api") -> list[str]:
     return [sandbox.start_run(target, vendor=mount, source=source).id for _ in range(times)]
 
 
-def found(resource: TestGenResource, run: object, tried: StartAttempt) -> list[StartCandidate] | None:
-    listed = run.find_started(resource, tried)  # type: ignore[attr-defined]
+def find_candidates(resource: TestGenResource, run: object, lost_attempt: StartAttempt) -> list[StartCandidate] | None:
+    listed = run.find_started(resource, lost_attempt)  # type: ignore[attr-defined]
     return None if listed is None else list(listed)
 
 
-class TestByOurMark:
+class TestByCorrelationId:
     """Test runs on 5.134 and later: the server stores the correlation id."""
 
     __test__ = True
 
-    @pytest.mark.parametrize("fault", ANSWERLESS, ids=lambda fault: fault.kind)
+    @pytest.mark.parametrize("fault", RESPONSE_LOST, ids=lambda fault: fault.kind)
     @pytest.mark.covers("testgen.parameter.metadata", "testgen.field.test-run-metadata", "testgen.rule.idempotency-key")
     def test_run_is_found_among_external_runs_of_the_same_suite(
         self, fault: Fault, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
-        colleague_runs(sandbox, SUITE, "testgen", times=2)
-        tried = lose(sandbox, testgen, suite_run(), fault)
-        colleague_runs(sandbox, SUITE, "testgen", times=2)
+        start_external_runs(sandbox, SUITE, "testgen", times=2)
+        lost_attempt = lose_start(sandbox, testgen, suite_run(), fault)
+        start_external_runs(sandbox, SUITE, "testgen", times=2)
         # An earlier run with another correlation id.
         suite_run().start(testgen, attempt())
         ours = sandbox.runs("testgen")[2].id
         url = suite_run().run_url(testgen, ours)
-        assert found(testgen, suite_run(), tried) == [StartCandidate(ours, is_ours=True, url=url)]
+        assert find_candidates(testgen, suite_run(), lost_attempt) == [StartCandidate(ours, is_ours=True, url=url)]
 
     @pytest.mark.covers(
         "testgen.endpoint.list",
@@ -75,18 +77,18 @@ class TestByOurMark:
         "testgen.field.list-total",
     )
     def test_run_beyond_the_first_page_is_found(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
-        tried = lose(sandbox, testgen, suite_run())
-        colleague_runs(sandbox, SUITE, "testgen", times=101)
-        [only] = found(testgen, suite_run(), tried) or []
+        lost_attempt = lose_start(sandbox, testgen, suite_run())
+        start_external_runs(sandbox, SUITE, "testgen", times=101)
+        [only] = find_candidates(testgen, suite_run(), lost_attempt) or []
         assert only.is_ours
         pages = [request.query["page"] for request in sandbox.requests("testgen") if request.path.endswith("/jobs")]
         assert pages == ["1", "2"]
 
     def test_unsent_start_has_no_candidates(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
-        colleague_runs(sandbox, SUITE, "testgen")
-        tried = lose(sandbox, testgen, suite_run(), Fault("reset", method="POST", times=1))
-        colleague_runs(sandbox, SUITE, "testgen")
-        assert found(testgen, suite_run(), tried) == []
+        start_external_runs(sandbox, SUITE, "testgen")
+        lost_attempt = lose_start(sandbox, testgen, suite_run(), Fault("reset", method="POST", times=1))
+        start_external_runs(sandbox, SUITE, "testgen")
+        assert find_candidates(testgen, suite_run(), lost_attempt) == []
 
 
 class TestBySuiteAndTime:
@@ -103,9 +105,9 @@ class TestBySuiteAndTime:
     @pytest.mark.covers("testgen.field.profiling-run-table-group-id")
     def test_lost_start_has_one_candidate(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
         mount, resource, run = place
-        tried = lose(sandbox, resource, run)
+        lost_attempt = lose_start(sandbox, resource, run)
         pass_time(5)
-        [only] = found(resource, run, tried) or []
+        [only] = find_candidates(resource, run, lost_attempt) or []
         assert only.run_id == sandbox.runs(mount)[0].id
         assert not only.is_ours
         assert not only.is_ambiguous
@@ -115,24 +117,26 @@ class TestBySuiteAndTime:
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         mount, resource, run = place
-        tried = lose(sandbox, resource, run)
-        colleague_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
+        lost_attempt = lose_start(sandbox, resource, run)
+        start_external_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
         pass_time(5)
-        assert {one.run_id for one in found(resource, run, tried) or []} == {one.id for one in sandbox.runs(mount)}
+        assert {one.run_id for one in find_candidates(resource, run, lost_attempt) or []} == {
+            one.id for one in sandbox.runs(mount)
+        }
 
     @pytest.mark.covers("testgen.endpoint.suite")
     def test_unsent_start_has_no_candidates(self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]) -> None:
         _, resource, run = place
-        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
-        assert found(resource, run, tried) == []
+        lost_attempt = lose_start(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        assert find_candidates(resource, run, lost_attempt) == []
 
     @pytest.mark.covers("testgen.field.test-run-test-suite-id")
     def test_queued_run_without_a_target_is_ambiguous(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         _, resource, run = place
-        tried = lose(sandbox, resource, run)
-        [only] = found(resource, run, tried) or []
+        lost_attempt = lose_start(sandbox, resource, run)
+        [only] = find_candidates(resource, run, lost_attempt) or []
         assert only.is_ambiguous
 
     @pytest.mark.covers("testgen.field.profiling-run-table-group-id")
@@ -140,11 +144,11 @@ class TestBySuiteAndTime:
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         mount, resource, run = place
-        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
-        colleague_runs(sandbox, well_known.SUITE_ORDERS, mount)
-        colleague_runs(sandbox, well_known.TABLE_GROUP_NO_SCHEMA, mount)
+        lost_attempt = lose_start(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        start_external_runs(sandbox, well_known.SUITE_ORDERS, mount)
+        start_external_runs(sandbox, well_known.TABLE_GROUP_NO_SCHEMA, mount)
         pass_time(7)
-        assert found(resource, run, tried) == []
+        assert find_candidates(resource, run, lost_attempt) == []
 
     @pytest.mark.parametrize("source", ["scheduler", "ui", "cli", "mcp"])
     @pytest.mark.covers("testgen.field.job-source")
@@ -153,10 +157,10 @@ class TestBySuiteAndTime:
     ) -> None:
         # The server cannot filter by source, but the list contains the source of each job.
         mount, resource, run = place
-        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
-        colleague_runs(sandbox, run.target, mount, source=source)  # type: ignore[attr-defined]
+        lost_attempt = lose_start(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        start_external_runs(sandbox, run.target, mount, source=source)  # type: ignore[attr-defined]
         pass_time(7)
-        assert found(resource, run, tried) == []
+        assert find_candidates(resource, run, lost_attempt) == []
 
     @pytest.mark.parametrize("earlier", [60, 3600, 86_400])
     @pytest.mark.covers("testgen.field.job-created-at")
@@ -164,28 +168,28 @@ class TestBySuiteAndTime:
         self, earlier: float, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         mount, resource, run = place
-        colleague_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
+        start_external_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
         pass_time(earlier)
-        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
-        assert found(resource, run, tried) == []
+        lost_attempt = lose_start(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        assert find_candidates(resource, run, lost_attempt) == []
 
     def test_run_from_long_after_the_start_is_not_a_candidate(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, object]
     ) -> None:
         # The search happens a day later, when the step is re-executed.
         mount, resource, run = place
-        tried = lose(sandbox, resource, run, Fault("reset", method="POST", times=1))
+        lost_attempt = lose_start(sandbox, resource, run, Fault("reset", method="POST", times=1))
         pass_time(86_400)
-        colleague_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
+        start_external_runs(sandbox, run.target, mount)  # type: ignore[attr-defined]
         pass_time(7)
-        assert found(resource, run, tried) == []
+        assert find_candidates(resource, run, lost_attempt) == []
 
     @pytest.mark.covers("testgen.parameter.job-key")
     def test_run_of_another_kind_is_not_a_candidate(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
-        tried = lose(sandbox, testgen_old, suite_run(), Fault("reset", method="POST", times=1))
+        lost_attempt = lose_start(sandbox, testgen_old, suite_run(), Fault("reset", method="POST", times=1))
         group_run().start(testgen_old, attempt())
         pass_time(7)
-        assert found(testgen_old, suite_run(), tried) == []
+        assert find_candidates(testgen_old, suite_run(), lost_attempt) == []
 
 
 @pytest.mark.parametrize("ahead", [-7200, 7200], ids=["behind", "ahead"])
@@ -202,16 +206,16 @@ def test_lost_run_is_found_despite_a_wrong_server_clock(
 
     resource = testgen_at(mount)
     with use_clock(OurClock()) as ours:
-        colleague_runs(sandbox, SUITE, mount)
+        start_external_runs(sandbox, SUITE, mount)
         sandbox.advance(60)
         offset += 60
-        sandbox.add_fault(ANSWERLESS[0])
-        tried = attempt(starting_at=ours.wall())
+        sandbox.add_fault(RESPONSE_LOST[0])
+        lost_attempt = attempt(starting_at=ours.wall())
         with pytest.raises(VendorError):
-            suite_run().start(resource, tried)
+            suite_run().start(resource, lost_attempt)
         sandbox.advance(5)
         offset += 5
-        [only] = found(resource, suite_run(), tried) or []
+        [only] = find_candidates(resource, suite_run(), lost_attempt) or []
     assert only.run_id == sandbox.runs(mount)[1].id
 
 
@@ -222,8 +226,8 @@ def test_search_is_unsupported_without_a_project(
     mount: str, run: object, sandbox: Sandbox, testgen_at: TestGenMaker
 ) -> None:
     resource = testgen_at(mount, project_code=None)
-    tried = lose(sandbox, resource, run)
-    assert found(resource, run, tried) is None
+    lost_attempt = lose_start(sandbox, resource, run)
+    assert find_candidates(resource, run, lost_attempt) is None
     assert not [request for request in sandbox.requests(mount) if "/projects/" in request.path]
 
 
@@ -232,9 +236,9 @@ def test_search_is_unsupported_without_a_project(
 def test_search_in_another_project_raises(code: str, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
     # Finding nothing would mean that nothing was started.
     resource = testgen_at("testgen", project_code=code)
-    tried = lose(sandbox, resource, suite_run())
+    lost_attempt = lose_start(sandbox, resource, suite_run())
     with pytest.raises(VendorError, match=code):
-        found(resource, suite_run(), tried)
+        find_candidates(resource, suite_run(), lost_attempt)
 
 
 @pytest.mark.parametrize(
@@ -250,15 +254,15 @@ def test_search_in_another_project_raises(code: str, sandbox: Sandbox, testgen_a
 )
 def test_failed_search_raises(fault: Fault, sandbox: Sandbox, testgen_at: TestGenMaker) -> None:
     resource = testgen_at("testgen", max_retries=0)
-    tried = lose(sandbox, resource, suite_run())
+    lost_attempt = lose_start(sandbox, resource, suite_run())
     sandbox.add_fault(fault)
     with pytest.raises(VendorError):
-        found(resource, suite_run(), tried)
+        find_candidates(resource, suite_run(), lost_attempt)
 
 
 def test_lost_run_is_found_while_it_is_still_queued(sandbox: Sandbox, testgen: TestGenResource) -> None:
     sandbox.set_behavior(SUITE, Behavior(queued_seconds=3600), vendor="testgen")
-    tried = lose(sandbox, testgen, suite_run())
+    lost_attempt = lose_start(sandbox, testgen, suite_run())
     pass_time(120)
-    [only] = found(testgen, suite_run(), tried) or []
+    [only] = find_candidates(testgen, suite_run(), lost_attempt) or []
     assert only.is_ours

@@ -127,7 +127,7 @@ def older_server(sandbox: Sandbox, **fields: Any) -> dict[str, TestGenResource]:
     return {"testgen": TestGenResource(**given)}
 
 
-def begin_and_cancel_while_pending(sandbox: Sandbox, resource: TestGenResource, run: Any, mount: str) -> str:
+def start_and_cancel_while_pending(sandbox: Sandbox, resource: TestGenResource, run: Any, mount: str) -> str:
     """Starts an external job, which never gets a record with its suite or table group."""
     sandbox.set_behavior(run.target, [Behavior(queued_seconds=3600, cancel_seconds=2), Behavior()], vendor=mount)
     job_id = sandbox.start_run(run.target, vendor=mount, source="api").id
@@ -139,7 +139,7 @@ def begin_and_cancel_while_pending(sandbox: Sandbox, resource: TestGenResource, 
 
 
 @pytest.mark.parametrize("case", ["tests on old", "profiling on old", "profiling on new"])
-class TestAJobThatWasCanceledWhilePending:
+class TestJobCanceledWhilePending:
     @pytest.fixture
     def place(self, case: str, testgen_at: TestGenMaker) -> tuple[str, TestGenResource, Any]:
         kind, _, age = case.split()
@@ -151,30 +151,30 @@ class TestAJobThatWasCanceledWhilePending:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, place: tuple[str, TestGenResource, Any]
     ) -> None:
         mount, resource, run = place
-        tried = attempt()
-        begin_and_cancel_while_pending(sandbox, resource, run, mount)
-        lose(sandbox, resource, run)
+        lost_attempt = attempt()
+        start_and_cancel_while_pending(sandbox, resource, run, mount)
+        lose_start(sandbox, resource, run)
         current_clock().sleep(60)
         ours = sandbox.runs(mount)[-1].id
-        [only] = run.find_started(resource, tried)
+        [only] = run.find_started(resource, lost_attempt)
         assert (only.run_id, only.is_ambiguous) == (ours, False)
 
     def test_is_ambiguous_while_it_is_pending(self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]) -> None:
         mount, resource, run = place
         sandbox.set_behavior(run.target, Behavior(queued_seconds=3600), vendor=mount)
-        tried = attempt()
-        lose(sandbox, resource, run)
-        assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [True]
+        lost_attempt = attempt()
+        lose_start(sandbox, resource, run)
+        assert [one.is_ambiguous for one in run.find_started(resource, lost_attempt)] == [True]
 
     def test_is_ambiguous_while_it_is_being_canceled(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]
     ) -> None:
         mount, resource, run = place
         sandbox.set_behavior(run.target, Behavior(queued_seconds=3600, cancel_seconds=600), vendor=mount)
-        tried = attempt()
-        lose(sandbox, resource, run)
+        lost_attempt = attempt()
+        lose_start(sandbox, resource, run)
         resource.cancel_job(sandbox.runs(mount)[0].id)
-        assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [True]
+        assert [one.is_ambiguous for one in run.find_started(resource, lost_attempt)] == [True]
 
     def test_is_a_candidate_once_it_has_a_record(
         self, sandbox: Sandbox, place: tuple[str, TestGenResource, Any]
@@ -182,20 +182,20 @@ class TestAJobThatWasCanceledWhilePending:
         # Canceled while running: it may be our run, so its outcome must be reported.
         mount, resource, run = place
         sandbox.set_behavior(run.target, Behavior(running_seconds=600, cancel_seconds=2), vendor=mount)
-        tried = attempt()
-        lose(sandbox, resource, run)
+        lost_attempt = attempt()
+        lose_start(sandbox, resource, run)
         current_clock().sleep(120)
         resource.cancel_job(sandbox.runs(mount)[0].id)
         current_clock().sleep(10)
-        assert [one.is_ambiguous for one in run.find_started(resource, tried)] == [False]
+        assert [one.is_ambiguous for one in run.find_started(resource, lost_attempt)] == [False]
 
 
-def lose(sandbox: Sandbox, resource: TestGenResource, run: Any) -> StartAttempt:
+def lose_start(sandbox: Sandbox, resource: TestGenResource, run: Any) -> StartAttempt:
     sandbox.add_fault(Fault("lost_response", method="POST", path="-runs$", times=1))
-    tried = attempt()
+    lost_attempt = attempt()
     with pytest.raises(VendorError):
-        run.start(resource, tried)
-    return tried
+        run.start(resource, lost_attempt)
+    return lost_attempt
 
 
 @pytest.mark.fixes("6.9")
@@ -203,7 +203,7 @@ def lose(sandbox: Sandbox, resource: TestGenResource, run: Any) -> StartAttempt:
 def test_lost_start_is_attached_to_despite_a_canceled_job(
     sandbox: Sandbox, instance: dg.DagsterInstance, testgen_old: TestGenResource
 ) -> None:
-    begin_and_cancel_while_pending(sandbox, testgen_old, suite_run(), "testgen-old")
+    start_and_cancel_while_pending(sandbox, testgen_old, suite_run(), "testgen-old")
     sandbox.add_fault(Fault("lost_response", method="POST", times=1))
     asset = build_remote_run_asset(suite_run(), key="quality")
     assert materialize([asset], sandbox, instance, resources=older_server(sandbox)).success

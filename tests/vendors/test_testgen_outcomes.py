@@ -15,7 +15,7 @@ from dagster_runs.vendors.testgen.models import FailingTest, IssueCounts, Profil
 ERROR, WARN = "ERROR", "WARN"
 
 
-def judged(outcome: CheckOutcome) -> str:
+def verdict_of(outcome: CheckOutcome) -> str:
     return "pass" if outcome.passed else outcome.severity.value
 
 
@@ -56,7 +56,7 @@ class TestTestsPassed:
     )
     @pytest.mark.covers("testgen.field.counts-passed", "testgen.field.counts-failed", "testgen.field.counts-warning")
     def test_depends_on_counts_and_gate(self, given: dict[str, int], gate: dict[str, Any], verdict: str) -> None:
-        assert judged(outcomes.tests_passed(counts(**given), QualityGate(**gate))) == verdict
+        assert verdict_of(outcomes.tests_passed(counts(**given), QualityGate(**gate))) == verdict
 
     @pytest.mark.covers("testgen.field.counts-log")
     def test_fails_without_tests_and_says_so(self) -> None:
@@ -64,7 +64,7 @@ class TestTestsPassed:
 
     def test_fails_without_counts_and_says_so(self) -> None:
         outcome = outcomes.tests_passed(None, QualityGate(max_failures=99))
-        assert judged(outcome) == ERROR
+        assert verdict_of(outcome) == ERROR
         assert "no counts" in str(outcome.description)
 
     def test_reports_the_counts(self) -> None:
@@ -100,13 +100,13 @@ class TestQualityScore:
     def test_depends_on_the_gate(self, score: float | None, gate: dict[str, Any], verdict: str) -> None:
         # Through the model, like a score from the server.
         got = TestResult.model_validate({"score": score}).score
-        assert judged(outcomes.quality_score(got, QualityGate(**gate), nothing_examined=None)) == verdict
+        assert verdict_of(outcomes.quality_score(got, QualityGate(**gate), nothing_examined=None)) == verdict
 
     @pytest.mark.covers("testgen.rule.score-without-tests")
     def test_fails_if_nothing_was_examined(self) -> None:
         why = outcomes.why_no_tests(counts())
         outcome = outcomes.quality_score(1.0, QualityGate(min_score=0.5), nothing_examined=why)
-        assert judged(outcome) == ERROR
+        assert verdict_of(outcome) == ERROR
         assert outcome.description == why
 
     @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ class TestHygieneIssues:
     def test_depends_on_counts_and_gate(
         self, result: ProfilingResult | None, gate: dict[str, Any], verdict: str
     ) -> None:
-        assert judged(outcomes.hygiene_issues(result, QualityGate(**gate))) == verdict
+        assert verdict_of(outcomes.hygiene_issues(result, QualityGate(**gate))) == verdict
 
     def test_fails_without_tables_and_says_so(self) -> None:
         assert "No tables" in str(outcomes.hygiene_issues(profile(tables=0), QualityGate()).description)
@@ -230,7 +230,7 @@ class TestGates:
     __test__ = True
 
     @pytest.mark.parametrize(
-        ("fields", "says"),
+        ("fields", "expected"),
         [
             ({"min_score": 1.1}, "min_score"),
             ({"min_score": 95}, "min_score"),
@@ -243,6 +243,6 @@ class TestGates:
             ({"minimum": 0.9}, "minimum"),
         ],
     )
-    def test_invalid_gates_are_rejected(self, fields: dict[str, Any], says: str) -> None:
-        with pytest.raises(ValidationError, match=says):
+    def test_invalid_gates_are_rejected(self, fields: dict[str, Any], expected: str) -> None:
+        with pytest.raises(ValidationError, match=expected):
             QualityGate(**fields)

@@ -10,7 +10,7 @@ from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from dagster_runs.vendors.testgen.runs import SCORE_WITHIN
 from tests.vendors.conftest import TestGenMaker
-from tests.vendors.testgen_runs import attempt, check, group_run, numbers, run_to_its_end, suite_run
+from tests.vendors.testgen_runs import attempt, check, group_run, numbers, run_to_completion, suite_run
 
 MOUNTS = ["testgen", "testgen-old"]
 
@@ -36,7 +36,7 @@ class TestTestRuns:
         "testgen.field.counts-dismissed",
     )
     def test_report_score_and_counts_in_both_formats(self, sandbox: Sandbox, either: TestGenResource) -> None:
-        result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_ORDERS))
+        result = run_to_completion(sandbox, either, suite_run(well_known.SUITE_ORDERS))
         assert numbers(result) == {
             "testgen/score": 0.8713,
             "testgen/tests_passed": 41,
@@ -62,7 +62,7 @@ class TestTestRuns:
     def test_are_judged_by_their_counts(
         self, suite: str, passed: bool, severity: str | None, sandbox: Sandbox, either: TestGenResource
     ) -> None:
-        outcome = check(run_to_its_end(sandbox, either, suite_run(suite)), "tests_passed")
+        outcome = check(run_to_completion(sandbox, either, suite_run(suite)), "tests_passed")
         assert outcome.passed is passed
         if severity:
             assert outcome.severity.value == severity
@@ -71,7 +71,7 @@ class TestTestRuns:
     def test_empty_suite_fails_all_checks_despite_a_perfect_score(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
-        result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_EMPTY), QualityGate(min_score=0.5))
+        result = run_to_completion(sandbox, either, suite_run(well_known.SUITE_EMPTY), QualityGate(min_score=0.5))
         assert numbers(result)["testgen/score"] == 1.0
         assert [outcome.passed for outcome in result.checks] == [False, False]
 
@@ -79,7 +79,7 @@ class TestTestRuns:
     def test_broken_test_fails_tests_passed_despite_a_perfect_score(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
-        result = run_to_its_end(sandbox, either, suite_run(well_known.SUITE_BAD_SQL))
+        result = run_to_completion(sandbox, either, suite_run(well_known.SUITE_BAD_SQL))
         assert numbers(result)["testgen/score"] == 1.0
         assert not check(result, "tests_passed").passed
 
@@ -100,7 +100,7 @@ class TestTestRuns:
     @pytest.mark.covers("testgen.field.test-run-result-result-counts")
     def test_invalid_counts_fail_tests_passed(self, value: Any, sandbox: Sandbox, testgen: TestGenResource) -> None:
         sandbox.add_fault(Fault("wrong_type", field="result.result_counts.failed", value=value, path="/test-runs/"))
-        result = run_to_its_end(sandbox, testgen, suite_run())
+        result = run_to_completion(sandbox, testgen, suite_run())
         assert not check(result, "tests_passed").passed
 
 
@@ -120,18 +120,18 @@ class TestFailingTests:
             Behavior(counts={"passed": 3, "failed": 2, "error": 1, "warning": 1, "log": 1}),
             vendor="testgen",
         )
-        table = run_to_its_end(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
+        table = run_to_completion(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
         assert [record.data["status"] for record in table.records] == ["failed", "failed", "error", "warning"]
         assert all(record.data["message"] for record in table.records)
 
     def test_are_not_requested_if_no_test_failed(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
-        result = run_to_its_end(sandbox, testgen, suite_run(well_known.SUITE_FEATURES))
+        result = run_to_completion(sandbox, testgen, suite_run(well_known.SUITE_FEATURES))
         assert "testgen/failing_tests" not in result.metadata
         assert not [request for request in sandbox.requests("testgen") if request.path.endswith("/results")]
 
     @pytest.mark.covers("testgen.endpoint.test-results")
     def test_are_omitted_if_the_server_cannot_list_them(self, sandbox: Sandbox, testgen_old: TestGenResource) -> None:
-        result = run_to_its_end(sandbox, testgen_old, suite_run(well_known.SUITE_ORDERS))
+        result = run_to_completion(sandbox, testgen_old, suite_run(well_known.SUITE_ORDERS))
         assert "testgen/failing_tests" not in result.metadata
         assert numbers(result)["testgen/tests_failed"] == 5
         asked = [request for request in sandbox.requests("testgen-old") if request.path.endswith("/results")]
@@ -152,7 +152,7 @@ class TestFailingTests:
         self, fault: Fault, sandbox: Sandbox, testgen_at: TestGenMaker
     ) -> None:
         sandbox.add_fault(fault)
-        result = run_to_its_end(sandbox, testgen_at("testgen", max_retries=1), suite_run(well_known.SUITE_ORDERS))
+        result = run_to_completion(sandbox, testgen_at("testgen", max_retries=1), suite_run(well_known.SUITE_ORDERS))
         assert numbers(result)["testgen/tests_failed"] == 5
 
     @pytest.mark.covers("testgen.parameter.page")
@@ -160,7 +160,7 @@ class TestFailingTests:
         sandbox.set_behavior(
             well_known.SUITE_CLEAN, Behavior(counts={"failed": 60, "error": 130, "warning": 9}), vendor="testgen"
         )
-        table = run_to_its_end(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
+        table = run_to_completion(sandbox, testgen, suite_run()).metadata["testgen/failing_tests"]
         statuses = [record.data["status"] for record in table.records]
         assert (len(statuses), statuses.count("failed"), statuses.count("error")) == (100, 60, 40)
 
@@ -184,7 +184,7 @@ class TestProfilingRuns:
         "testgen.field.issues-dismissed",
     )
     def test_report_score_sizes_and_issues_of_the_new_format(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
-        assert numbers(run_to_its_end(sandbox, testgen, group_run())) == {
+        assert numbers(run_to_completion(sandbox, testgen, group_run())) == {
             "testgen/score": 0.9921,
             "testgen/table_count": 4,
             "testgen/column_count": 37,
@@ -214,7 +214,7 @@ class TestProfilingRuns:
         self, sandbox: Sandbox, testgen_old: TestGenResource
     ) -> None:
         # On older servers, potential PII counts as possible issues.
-        assert numbers(run_to_its_end(sandbox, testgen_old, group_run())) == {
+        assert numbers(run_to_completion(sandbox, testgen_old, group_run())) == {
             "testgen/score": 0.9921,
             "testgen/table_count": 4,
             "testgen/column_count": 37,
@@ -229,17 +229,17 @@ class TestProfilingRuns:
     def test_run_without_tables_fails_all_checks_despite_a_perfect_score(
         self, sandbox: Sandbox, either: TestGenResource
     ) -> None:
-        result = run_to_its_end(sandbox, either, group_run(well_known.TABLE_GROUP_NO_SCHEMA))
+        result = run_to_completion(sandbox, either, group_run(well_known.TABLE_GROUP_NO_SCHEMA))
         assert numbers(result)["testgen/score"] == 1.0
         assert numbers(result)["testgen/table_count"] == 0
         assert [outcome.passed for outcome in result.checks] == [False, False]
 
     @pytest.mark.covers("testgen.field.issues-definite", "testgen.field.issues-likely")
     def test_are_judged_by_definite_and_likely_issues(self, sandbox: Sandbox, either: TestGenResource) -> None:
-        outcome = check(run_to_its_end(sandbox, either, group_run()), "hygiene_issues")
+        outcome = check(run_to_completion(sandbox, either, group_run()), "hygiene_issues")
         assert (outcome.passed, outcome.severity.value) == (False, "ERROR")
         gate = QualityGate(max_failures=2, max_warnings=1)
-        assert check(run_to_its_end(sandbox, either, group_run(), gate), "hygiene_issues").passed
+        assert check(run_to_completion(sandbox, either, group_run(), gate), "hygiene_issues").passed
 
 
 class TestLateScores:

@@ -49,16 +49,18 @@ WITHOUT_AN_ID = [("id", None), ("id", "absent"), ("id", True), ("id", {"a": 1}),
 ODD = WITH_AN_ID + WITHOUT_AN_ID
 
 
-def lose(sandbox: Sandbox, resource: Any, run: RemoteRun[Any], fault: Fault = LOST) -> StartAttempt:
+def lose_start(sandbox: Sandbox, resource: Any, run: RemoteRun[Any], fault: Fault = LOST) -> StartAttempt:
     sandbox.add_fault(fault)
-    tried = attempt()
+    lost_attempt = attempt()
     with pytest.raises(VendorError):
-        run.start(resource, tried)
-    return tried
+        run.start(resource, lost_attempt)
+    return lost_attempt
 
 
-def found(resource: RemoteRunResource, run: RemoteRun[Any], tried: StartAttempt) -> list[StartCandidate]:
-    return list(run.find_started(resource, tried) or [])
+def find_candidates(
+    resource: RemoteRunResource, run: RemoteRun[Any], lost_attempt: StartAttempt
+) -> list[StartCandidate]:
+    return list(run.find_started(resource, lost_attempt) or [])
 
 
 def places(
@@ -69,26 +71,26 @@ def places(
 
 
 @fixes
-class TestAnotherPersonsEntry:
+class TestExternalEntry:
     @pytest.mark.parametrize(("field", "value"), ODD)
     @pytest.mark.covers("lost-start.unreadable-entry")
     def test_does_not_hide_the_job_with_our_correlation_id(
         self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
-        tried = lose(sandbox, testgen, suite_run())
+        lost_attempt = lose_start(sandbox, testgen, suite_run())
         sandbox.start_run(SUITE, vendor="testgen", source="api")
         sandbox.add_fault(odd("testgen", field, value))
-        one = next(one for one in found(testgen, suite_run(), tried) if one.is_ours)
+        one = next(one for one in find_candidates(testgen, suite_run(), lost_attempt) if one.is_ours)
         assert one.run_id == sandbox.runs("testgen")[0].id
 
     @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
     def test_is_not_a_candidate_if_the_server_record_excludes_it(
         self, field: str, value: Any, sandbox: Sandbox, testgen: TestGenResource
     ) -> None:
-        tried = lose(sandbox, testgen, suite_run(), NEVER_ARRIVED)
+        lost_attempt = lose_start(sandbox, testgen, suite_run(), NEVER_ARRIVED)
         sandbox.start_run(SUITE, vendor="testgen", source="api")
         sandbox.add_fault(odd("testgen", field, value))
-        assert found(testgen, suite_run(), tried) == []
+        assert find_candidates(testgen, suite_run(), lost_attempt) == []
 
     @pytest.mark.parametrize(("field", "value"), ODD)
     def test_is_ambiguous_if_it_may_be_our_run(
@@ -96,11 +98,11 @@ class TestAnotherPersonsEntry:
     ) -> None:
         for mount, resource, run in places(testgen_old, amperity):
             sandbox.clear_faults()
-            tried = lose(sandbox, resource, run, NEVER_ARRIVED)
+            lost_attempt = lose_start(sandbox, resource, run, NEVER_ARRIVED)
             sandbox.start_run(run.target, vendor=mount, source="api")
             sandbox.add_fault(odd(mount.partition("-")[0], field, value))
             current_clock().sleep(5)
-            [only] = found(resource, run, tried)
+            [only] = find_candidates(resource, run, lost_attempt)
             assert only.is_ambiguous
             assert not only.is_ours
 
@@ -112,13 +114,13 @@ class TestAnotherPersonsEntry:
             sandbox.clear_faults()
             sandbox.start_run(run.target, vendor=mount, source="api")
             current_clock().sleep(60)
-            tried = lose(sandbox, resource, run, NEVER_ARRIVED)
+            lost_attempt = lose_start(sandbox, resource, run, NEVER_ARRIVED)
             sandbox.add_fault(odd(mount.partition("-")[0], field, value))
-            assert found(resource, run, tried) == []
+            assert find_candidates(resource, run, lost_attempt) == []
 
 
 @fixes
-class TestOurOwnEntry:
+class TestOwnEntry:
     """Concluding "no such run" would start a second one."""
 
     @pytest.mark.parametrize(("field", "value"), WITH_AN_ID)
@@ -169,8 +171,8 @@ class TestOurOwnEntry:
         page = {"items": [entry], "page": 1, "limit": 100, "total": 1}
         origin.replies = [Reply(200, page), Reply(200, {"test_suite_id": SUITE})]
         resource = testgen_at("testgen", base_url=origin.url, max_retries=0)
-        tried = attempt(starting_at=current_clock().wall() - 86_400)
-        [only] = found(resource, suite_run(), tried)
+        lost_attempt = attempt(starting_at=current_clock().wall() - 86_400)
+        [only] = find_candidates(resource, suite_run(), lost_attempt)
         assert only.is_ambiguous
 
     def test_is_found_after_an_unreadable_entry_with_an_old_time(
@@ -185,7 +187,7 @@ class TestOurOwnEntry:
             page = {"items": [strange, ours], "page": 1, "limit": 100, "total": 2}
             origin.replies = [Reply(200, page), Reply(200, {"test_suite_id": SUITE})]
             resource = testgen_at("testgen", base_url=origin.url, max_retries=0)
-            assert [one.run_id for one in found(resource, suite_run(), attempt(starting_at=now))] == ["j"]
+            assert [one.run_id for one in find_candidates(resource, suite_run(), attempt(starting_at=now))] == ["j"]
 
 
 @fixes

@@ -43,7 +43,7 @@ def segmentflow(url: str) -> SegmentflowResource:
     return SegmentflowResource(api_key=TOKEN, base_url=url, max_retries=0)
 
 
-ANSWERS: dict[str, tuple[Any, Any]] = {
+RESPONSES: dict[str, tuple[Any, Any]] = {
     "rudderstack start": ({"runId": 7}, lambda url: rudderstack(url).start_profiles_run("p", [])),
     "amperity start": ({"id": 7}, lambda url: amperity(url).start_workflow({"config_id": "cg-1"})),
     "segmentflow start": ({"runId": 7}, lambda url: segmentflow(url).trigger_journey("j", {})),
@@ -68,17 +68,17 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.fixes("6.14")
-@pytest.mark.parametrize("which", ANSWERS)
+@pytest.mark.parametrize("which", RESPONSES)
 def test_integer_run_id_becomes_its_digits(which: str, origin: Origin) -> None:
-    body, ask = ANSWERS[which]
+    body, ask = RESPONSES[which]
     origin.replies = [Reply(200, json.dumps(body))]
     assert ask(origin.url) == "7"
 
 
-@pytest.mark.parametrize("which", [which for which in ANSWERS if "start" in which])
+@pytest.mark.parametrize("which", [which for which in RESPONSES if "start" in which])
 @pytest.mark.parametrize("value", ["7.0", "true", "null", '""'])
 def test_other_types_are_not_run_ids(value: str, which: str, origin: Origin) -> None:
-    body, ask = ANSWERS[which]
+    body, ask = RESPONSES[which]
     origin.replies = [Reply(200, json.dumps(body).replace("7", value))]
     with pytest.raises(VendorError) as raised:
         ask(origin.url)

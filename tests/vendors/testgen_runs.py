@@ -29,7 +29,7 @@ def group_run(group: str = well_known.TABLE_GROUP) -> TestGenProfilingRun:
     return TestGenProfilingRun(table_group_id=group)
 
 
-def run_to_its_end(
+def run_to_completion(
     sandbox: Sandbox,
     resource: TestGenResource,
     run: TestGenTestRun | TestGenProfilingRun,
