@@ -65,7 +65,7 @@ def test_html_is_recognized_by_its_first_characters(beginning: str, origin: Orig
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "expected"),
     [
         ("OK", "text that is not JSON: 'OK'"),
         ("", "an empty body"),
@@ -78,11 +78,11 @@ def test_html_is_recognized_by_its_first_characters(beginning: str, origin: Orig
         ("9" * 5000, "text that is not JSON"),
     ],
 )
-def test_non_json_body_is_reported(body: str | bytes, says: str, origin: Origin, client: HttpClient) -> None:
+def test_non_json_body_is_reported(body: str | bytes, expected: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, body)]
     with pytest.raises(UnexpectedResponseError) as raised:
         client.get(["x"])
-    assert says in str(raised.value)
+    assert expected in str(raised.value)
     assert len(str(raised.value)) < 700
     assert "\n" not in str(raised.value)
 

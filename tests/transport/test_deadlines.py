@@ -21,7 +21,7 @@ STATUS = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = STATUS + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def ends_soon(client: HttpClient) -> VendorError:
+def error_in_time(client: HttpClient) -> VendorError:
     began = time.monotonic()
     with use_clock(Clock()), pytest.raises(VendorError) as raised:
         client.post_once(["start"], json={})
@@ -31,7 +31,7 @@ def ends_soon(client: HttpClient) -> VendorError:
     return raised.value
 
 
-SLOW_ANSWERS = [
+SLOW_RESPONSES = [
     pytest.param(dripping(b"X-Still-Here: yes\r\n", STATUS), id="slow headers"),
     pytest.param(dripping(b"y", STATUS + b"X-Still-Here: "), id="one header byte by byte"),
     pytest.param(dripping(b" ", b"HTTP/1.1"), id="status line byte by byte"),
@@ -44,24 +44,27 @@ SLOW_ANSWERS = [
 
 
 @pytest.mark.fixes("6.14")
-@pytest.mark.parametrize("script", SLOW_ANSWERS)
+@pytest.mark.parametrize("script", SLOW_RESPONSES)
 def test_slow_server_times_out(script: Script, client_of: ClientMaker) -> None:
     with listening(script) as port:
-        error = ends_soon(client_of(f"http://127.0.0.1:{port}", **TIMEOUTS))
+        error = error_in_time(client_of(f"http://127.0.0.1:{port}", **TIMEOUTS))
     assert error.may_have_been_accepted
     assert f"127.0.0.1:{port}" in str(error)
 
 
 @pytest.mark.parametrize(
     "script",
-    [pytest.param(*one.values, id=one.id, marks=FIXES if "100" not in str(one.id) else ()) for one in SLOW_ANSWERS[:4]],
+    [
+        pytest.param(*one.values, id=one.id, marks=FIXES if "100" not in str(one.id) else ())
+        for one in SLOW_RESPONSES[:4]
+    ],
 )
 def test_slow_tunneling_proxy_times_out(
     script: Script, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with listening(script) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        error = ends_soon(client_of("https://api.example.com", **TIMEOUTS))
+        error = error_in_time(client_of("https://api.example.com", **TIMEOUTS))
     assert not error.may_have_been_accepted
 
 
@@ -69,7 +72,7 @@ def test_slow_tunneling_proxy_times_out(
 def test_slow_forwarding_proxy_times_out(client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(dripping(b"X-Still-Here: yes\r\n", STATUS)) as port:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
-        error = ends_soon(client_of("http://api.example.com", allow_plain_http=True, **TIMEOUTS))
+        error = error_in_time(client_of("http://api.example.com", allow_plain_http=True, **TIMEOUTS))
     assert error.may_have_been_accepted
 
 
@@ -83,7 +86,7 @@ def test_slow_tls_handshake_times_out(client_of: ClientMaker) -> None:
             time.sleep(0.05)
 
     with listening(script) as port:
-        error = ends_soon(client_of(f"https://127.0.0.1:{port}", **TIMEOUTS))
+        error = error_in_time(client_of(f"https://127.0.0.1:{port}", **TIMEOUTS))
     assert not error.may_have_been_accepted
 
 
@@ -97,7 +100,7 @@ def test_slow_tls_server_times_out(client_of: ClientMaker, tmp_path: Path) -> No
             dripping(b"X-Still-Here: yes\r\n", STATUS)(secured)
 
     with listening(script) as port:
-        error = ends_soon(client_of(f"https://127.0.0.1:{port}", ca_bundle=str(authority.bundle), **TIMEOUTS))
+        error = error_in_time(client_of(f"https://127.0.0.1:{port}", ca_bundle=str(authority.bundle), **TIMEOUTS))
     assert error.may_have_been_accepted
 
 

@@ -105,10 +105,10 @@ def test_unknown_status_code_raises(origin: Origin, client: HttpClient) -> None:
 @pytest.mark.parametrize("field", ["code", "message"])
 def test_error_fields_are_shortened_to_one_line(field: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(400, {field: "a\nb" + "x" * 100_000}, {"X-Request-Id": "r" * 10_000})]
-    said = str(refused(client))
-    assert "a b" in said
-    assert "\n" not in said
-    assert len(said) < 1200
+    message = str(refused(client))
+    assert "a b" in message
+    assert "\n" not in message
+    assert len(message) < 1200
 
 
 def test_error_without_a_response_has_no_status(client_of: ClientMaker) -> None:

@@ -139,20 +139,23 @@ class TestTls:
         assert origin.seen == []
 
 
-def answered(status: int, *, html: bool = False) -> Reply:
+def error_response(status: int, *, html: bool = False) -> Reply:
     return Reply(status, "<html><body>Bad gateway</body></html>" if html else {"message": "no"})
 
 
 @pytest.mark.parametrize(
-    ("answer", "accepted"),
+    ("response", "accepted"),
     [
         pytest.param(hang_up, True, id="closed before the response"),
         pytest.param(silent, True, id="no response in time"),
-        *(pytest.param(answered(status), True, id=str(status)) for status in (500, 501, 502, 503, 504, 524)),
-        *(pytest.param(answered(status), True, id=str(status)) for status in (408, 425)),
-        *(pytest.param(answered(s), False, id=str(s)) for s in (400, 401, 402, 403, 404, 405, 409, 413, 422, 429)),
-        pytest.param(answered(502, html=True), True, id="502 as HTML"),
-        pytest.param(answered(404, html=True), False, id="404 as HTML"),
+        *(pytest.param(error_response(status), True, id=str(status)) for status in (500, 501, 502, 503, 504, 524)),
+        *(pytest.param(error_response(status), True, id=str(status)) for status in (408, 425)),
+        *(
+            pytest.param(error_response(s), False, id=str(s))
+            for s in (400, 401, 402, 403, 404, 405, 409, 413, 422, 429)
+        ),
+        pytest.param(error_response(502, html=True), True, id="502 as HTML"),
+        pytest.param(error_response(404, html=True), False, id="404 as HTML"),
         pytest.param(cut_off(200), True, id="200 truncated"),
         pytest.param(cut_off(500), True, id="500 truncated"),
         pytest.param(cut_off(408), True, id="408 truncated"),
@@ -174,9 +177,9 @@ def answered(status: int, *, html: bool = False) -> Reply:
     ],
 )
 def test_response_determines_whether_a_start_may_have_been_accepted(
-    answer: Script, accepted: bool, origin: Origin, client_of: ClientMaker
+    response: Script, accepted: bool, origin: Origin, client_of: ClientMaker
 ) -> None:
-    origin.replies = [answer]
+    origin.replies = [response]
     error = start(client_of(origin.url, request_timeout=0.3))
     assert error.may_have_been_accepted is accepted
     assert len(origin.seen) == 1

@@ -34,7 +34,7 @@ SPELLINGS = {
 }
 
 
-def said(error: BaseException) -> str:
+def message(error: BaseException) -> str:
     """Returns everything that a log or an event could show of an error."""
     parts = [str(error), repr(error), repr(error.args), repr(vars(error))]
     return "\n".join([*parts, *traceback.format_exception(error)])
@@ -43,7 +43,7 @@ def said(error: BaseException) -> str:
 def refused(client: HttpClient) -> str:
     with pytest.raises(VendorError) as raised:
         client.post_once(["x"], json={})
-    return said(raised.value)
+    return message(raised.value)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -118,7 +118,7 @@ def test_token_invalid_in_a_header_is_reported_without_the_token(
     # A token read from a file, including the end of the line.
     with pytest.raises(VendorError) as raised:
         client_of(origin.url, token=TOKEN + end).get(["x"])
-    assert TOKEN not in said(raised.value)
+    assert TOKEN not in message(raised.value)
     assert origin.seen == []
 
 
@@ -166,4 +166,4 @@ def test_keep_secrets_response_is_not_quoted_in_errors(body: str, origin: Origin
     origin.replies = [Reply(200, body)]
     with pytest.raises(VendorError) as raised:
         client.post(["oauth", "token"], form={}, keep_secrets=True)
-    assert "a-brand-new-one" not in said(raised.value)
+    assert "a-brand-new-one" not in message(raised.value)

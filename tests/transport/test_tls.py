@@ -45,24 +45,24 @@ def private(certified: ssl.SSLContext, requests: list[bytes]) -> Iterator[int]:
         yield port
 
 
-def never_came_up(error: VendorError, port: int) -> str:
+def connection_error_message(error: VendorError, port: int) -> str:
     assert isinstance(error, ConnectionFailedError)
     assert not error.may_have_been_accepted
-    said = str(error)
-    assert f"127.0.0.1:{port}" in said
-    assert TOKEN not in said
-    return said
+    message = str(error)
+    assert f"127.0.0.1:{port}" in message
+    assert TOKEN not in message
+    return message
 
 
 @pytest.mark.fixes("6.10")
 class TestNothingWasSent:
     @pytest.mark.covers("start.tls")
     def test_unknown_certificate_authority(self, private: int, requests: list[bytes], client_of: ClientMaker) -> None:
-        said = never_came_up(start(client_of(f"https://127.0.0.1:{private}")), private)
-        assert "CERTIFICATE_VERIFY_FAILED" in said
-        assert "nothing was sent" in said
-        assert "`ca_bundle`" in said
-        assert "PEM" in said
+        message = connection_error_message(start(client_of(f"https://127.0.0.1:{private}")), private)
+        assert "CERTIFICATE_VERIFY_FAILED" in message
+        assert "nothing was sent" in message
+        assert "`ca_bundle`" in message
+        assert "PEM" in message
         assert not any(requests)
 
     def test_self_signed_certificate(
@@ -72,8 +72,8 @@ class TestNothingWasSent:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(alone.bundle, tmp_path / "ca.key")
         with listening(answering(context, requests)) as port:
-            said = never_came_up(start(client_of(f"https://127.0.0.1:{port}")), port)
-        assert "`ca_bundle`" in said
+            message = connection_error_message(start(client_of(f"https://127.0.0.1:{port}")), port)
+        assert "`ca_bundle`" in message
 
     def test_certificate_of_another_host(
         self, authority: Authority, client_of: ClientMaker, requests: list[bytes]
@@ -81,25 +81,25 @@ class TestNothingWasSent:
         context = authority.issue("elsewhere", names="DNS:elsewhere.example")
         with listening(answering(context, requests)) as port:
             client = client_of(f"https://127.0.0.1:{port}", ca_bundle=str(authority.bundle))
-            said = never_came_up(start(client), port)
-        assert "the certificate is for another host" in said.casefold()
+            message = connection_error_message(start(client), port)
+        assert "the certificate is for another host" in message.casefold()
 
     def test_expired_certificate(self, authority: Authority, client_of: ClientMaker, requests: list[bytes]) -> None:
         context = authority.issue("old", days=-1)
         with listening(answering(context, requests)) as port:
             client = client_of(f"https://127.0.0.1:{port}", ca_bundle=str(authority.bundle))
-            said = never_came_up(start(client), port)
-        assert "Renew the server's certificate" in said
+            message = connection_error_message(start(client), port)
+        assert "Renew the server's certificate" in message
 
     @pytest.mark.covers("start.tls")
     def test_https_to_a_plain_http_port(self, origin: Origin, client_of: ClientMaker) -> None:
         error = start(client_of(origin.url.replace("http:", "https:")))
-        assert "plain HTTP on this port" in never_came_up(error, origin.port)
+        assert "plain HTTP on this port" in connection_error_message(error, origin.port)
         assert origin.seen == []
 
     def test_server_that_responds_in_plain_text(self, client_of: ClientMaker) -> None:
         with listening(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")) as port:
-            never_came_up(start(client_of(f"https://127.0.0.1:{port}")), port)
+            connection_error_message(start(client_of(f"https://127.0.0.1:{port}")), port)
 
     @pytest.mark.parametrize("how", ["closed", "reset"])
     def test_interrupted_handshake(self, how: str, client_of: ClientMaker) -> None:
@@ -109,13 +109,13 @@ class TestNothingWasSent:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
         with listening(script) as port:
-            said = never_came_up(start(client_of(f"https://127.0.0.1:{port}")), port)
-        assert "could not " in said
+            message = connection_error_message(start(client_of(f"https://127.0.0.1:{port}")), port)
+        assert "could not " in message
 
     def test_handshake_timeout(self, client_of: ClientMaker) -> None:
         with listening(lambda connection: connection.recv(1) and None) as _, listening(_silent) as port:
             error = start(client_of(f"https://127.0.0.1:{port}", **TIMEOUTS))
-        assert "within 0.5 s" in never_came_up(error, port)
+        assert "within 0.5 s" in connection_error_message(error, port)
 
     def test_start_is_retried_until_tls_works(
         self, authority: Authority, certified: ssl.SSLContext, client_of: ClientMaker, requests: list[bytes]
@@ -130,8 +130,8 @@ class TestNothingWasSent:
 
         with listening(script) as port:
             client = client_of(f"https://127.0.0.1:{port}", ca_bundle=str(authority.bundle))
-            answer = client.retrying(repeatable=False)(client.post_once, ["start"], json={})
-        assert answer.json == {"runId": "r1"}
+            response = client.retrying(repeatable=False)(client.post_once, ["start"], json={})
+        assert response.json == {"runId": "r1"}
         assert len([one for one in requests if one]) == 1
 
 
@@ -141,19 +141,19 @@ def _silent(connection: socket.socket) -> None:
         pass
 
 
-class TestSent:
+class TestRequestWasSent:
     """After a failure that follows the handshake, the start may have been accepted."""
 
-    @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 2"])
+    @pytest.mark.parametrize("response", [b"", b"HTTP/1.1 2"])
     def test_connection_closed_after_the_request(
         self,
-        answer: bytes,
+        response: bytes,
         authority: Authority,
         certified: ssl.SSLContext,
         client_of: ClientMaker,
         requests: list[bytes],
     ) -> None:
-        with listening(answering(certified, requests, answer)) as port:
+        with listening(answering(certified, requests, response)) as port:
             error = start(client_of(f"https://127.0.0.1:{port}", ca_bundle=str(authority.bundle)))
         assert error.may_have_been_accepted
         assert f"127.0.0.1:{port}" in str(error)
@@ -204,7 +204,7 @@ class TestCaBundles:
     @pytest.mark.fixes("6.10")
     @pytest.mark.parametrize("named", ["ca_bundle", "REQUESTS_CA_BUNDLE"])
     @pytest.mark.parametrize(
-        ("make", "says"),
+        ("make", "expected"),
         [
             (lambda path: None, "cannot be read (No such file or directory)"),
             (lambda path: path.write_text("no certificate"), "contains no readable certificate"),
@@ -213,7 +213,7 @@ class TestCaBundles:
     def test_unusable_ca_bundle_is_reported_before_sending(
         self,
         make: Callable[[Path], object],
-        says: str,
+        expected: str,
         named: str,
         private: int,
         requests: list[bytes],
@@ -232,7 +232,7 @@ class TestCaBundles:
         assert isinstance(error, InvalidRequestError)
         assert not error.may_have_been_accepted
         assert f"the CA bundle {path} ({named}" in str(error)
-        assert says in str(error)
+        assert expected in str(error)
         assert requests == []
 
     @pytest.mark.fixes("6.10")
@@ -246,12 +246,12 @@ class TestCaBundles:
 
 
 @pytest.mark.fixes("6.10")
-class TestServersThatAreDown:
+class TestUnreachableServers:
     def test_host_and_port_are_named_in_the_error(self, client_of: ClientMaker) -> None:
         port = free_port()
         for scheme in ("http", "https"):
-            said = never_came_up(start(client_of(f"{scheme}://127.0.0.1:{port}")), port)
-            assert "could not connect" in said
+            message = connection_error_message(start(client_of(f"{scheme}://127.0.0.1:{port}")), port)
+            assert "could not connect" in message
 
     def test_proxy_is_named_in_the_error(self, client_of: ClientMaker, monkeypatch: pytest.MonkeyPatch) -> None:
         port = free_port()
