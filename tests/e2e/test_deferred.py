@@ -28,7 +28,7 @@ def defer(demo: RunningDemo, behavior: Behavior) -> str:
 def test_deferred_run_is_reported_and_downstream_assets_materialize(demo: RunningDemo, page: Page) -> None:
     remote = defer(demo, Behavior(running_seconds=HOURS))
     assert demo.only_remote(PROPHECY).state == "RUNNING"
-    assert demo.going() == [], "no Dagster run waits"
+    assert demo.active_runs() == [], "no Dagster run waits"
     open_until_shown(page, demo.asset_url(MODEL, view="events"), metadata_row(page, "dagster_runs/run_id"))
     expect(page.get_by_text(remote).first).to_be_visible()
 
@@ -48,8 +48,8 @@ def test_failed_deferred_run_fails_a_dagster_run_with_the_vendor_error(demo: Run
         lambda: next(iter(demo.runs_with("dagster_runs/finishes", remote)), None), seconds=REPORTED_WITHIN
     )
     assert demo.wait_until_ended(run_id) == "FAILURE"
-    said = page.get_by_text("no column o.amount")
-    open_until_shown(page, demo.asset_url(MODEL, view="checks") + "&checkDetail=run_status", said)
+    message = page.get_by_text("no column o.amount")
+    open_until_shown(page, demo.asset_url(MODEL, view="checks") + "&checkDetail=run_status", message)
     assert demo.sandbox.starts("prophecy") == 1
 
 

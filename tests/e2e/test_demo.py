@@ -50,7 +50,7 @@ def test_stopping_the_demo_during_a_run_leaves_no_processes(tmp_path: Path) -> N
 
     # The run that was active has no process left, so it must not appear active.
     with running_demo(tmp_path) as again:
-        assert again.going() == []
+        assert again.active_runs() == []
 
 
 def test_port_in_use_is_rejected_with_a_hint(tmp_path: Path) -> None:
@@ -71,5 +71,5 @@ def test_home_in_use_is_rejected(session_demo: RunningDemo, session_home: Path) 
 def test_materialize_prints_the_outcome_of_every_asset() -> None:
     done = run("demo.materialize", "--speed", "30")
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ("blocked by", "0.8713", "✗ tests_passed (ERROR, blocking)", "✓ run_status", "10 of 12 assets"):
-        assert said in done.stdout
+    for message in ("blocked by", "0.8713", "✗ tests_passed (ERROR, blocking)", "✓ run_status", "10 of 12 assets"):
+        assert message in done.stdout

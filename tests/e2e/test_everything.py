@@ -59,8 +59,8 @@ def test_asset_page_shows_the_result_of_its_run(
 
 
 def test_check_page_shows_the_error_of_a_failed_pipeline(demo: RunningDemo, page: Page, run_id: str) -> None:
-    said = page.get_by_text("cannot be resolved")
-    open_until_shown(page, demo.asset_url("churn_report", view="checks") + "&checkDetail=run_status", said)
+    message = page.get_by_text("cannot be resolved")
+    open_until_shown(page, demo.asset_url("churn_report", view="checks") + "&checkDetail=run_status", message)
     expect(page.get_by_text("The Prophecy pipeline run ended with status ERROR").first).to_be_visible()
 
 
@@ -76,9 +76,9 @@ def test_run_link_opens_the_vendor_page_of_the_run(
     open_until_shown(page, demo.asset_url(asset.key), link)
     address = link.get_attribute("href")
     assert address is not None
-    answer = page.goto(address)
-    assert answer is not None
-    assert answer.ok
+    response = page.goto(address)
+    assert response is not None
+    assert response.ok
     (remote,) = [run for run in demo.sandbox.runs(asset.vendor) if run.target_id == asset.target_id]
     expect(page.get_by_text(remote.id).first).to_be_visible()
 
@@ -90,7 +90,7 @@ def test_check_page_shows_scores_and_counts(demo: RunningDemo, page: Page, run_i
     expect(metadata(page, "min_score", "0.95")).to_be_visible()
     expect(metadata(page, "score", "0.8713")).to_be_visible()
 
-    said = page.get_by_text("41 passed, 5 failed, 0 broken, 2 with a warning")
-    open_until_shown(page, f"{url}&checkDetail=tests_passed", said)
+    message = page.get_by_text("41 passed, 5 failed, 0 broken, 2 with a warning")
+    open_until_shown(page, f"{url}&checkDetail=tests_passed", message)
     for name, count in (("passed", 41), ("failed", 5), ("warning", 2)):
         expect(metadata(page, name, count)).to_be_visible()

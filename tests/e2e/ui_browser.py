@@ -81,7 +81,7 @@ def press_terminate(page: Page, run_url: str) -> None:
 def press_reexecute_from_failure(page: Page, run_url: str) -> None:
     """Uses the menu next to *Re-execute*, because the button itself differs between runs."""
     page.goto(run_url)
-    _press_arrow_beside(page, "Re-execute")
+    _press_arrow_next_to(page, "Re-execute")
     page.get_by_role("menuitem", name="From failure").click()
 
 
@@ -95,7 +95,7 @@ def press_materialize(page: Page, asset_url: str) -> Locator:
 def open_launchpad(page: Page, asset_url: str) -> Locator:
     """Opens the launchpad and waits for its editor."""
     page.goto(asset_url)
-    _press_arrow_beside(page, "Materialize")
+    _press_arrow_next_to(page, "Materialize")
     page.get_by_role("menuitem", name="Open launchpad").click()
     launchpad = page.get_by_role("dialog")
     # Text entered before the editor is initialized would be lost.
@@ -123,7 +123,7 @@ def _button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name).locator("visible=true").first
 
 
-def _press_arrow_beside(page: Page, name: str) -> None:
+def _press_arrow_next_to(page: Page, name: str) -> None:
     """Clicks the arrow next to a button, which has no name."""
     button = _button(page, name)
     button.locator("xpath=following::button[1]").click()

@@ -41,7 +41,7 @@ query Tagged($tag: String!, $value: String!) { runsOrError(filter: {tags: [{key:
     ... on Runs { results { runId } }
 } }
 """
-_GOING = """
+_ACTIVE = """
 { runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}) {
     ... on Runs { results { runId } }
 } }
@@ -180,33 +180,35 @@ class RunningDemo:
         events = self._ask(_LOG, run=run_id)["logsForRun"]["events"]
         return "\n".join(f"{event['level']} {event['message']}" for event in events if event)
 
-    def wait_until_logged(self, run_id: str, said: str, seconds: float = 120) -> str:
+    def wait_until_logged(self, run_id: str, message: str, seconds: float = 120) -> str:
         """Waits for a line in the log of the run that contains this text, and returns the first one."""
-        return wait_for(lambda: next((line for line in self.log(run_id).splitlines() if said in line), None), seconds)
+        return wait_for(
+            lambda: next((line for line in self.log(run_id).splitlines() if message in line), None), seconds
+        )
 
     def pid_of(self, run_id: str, which: Literal["run", "step"]) -> int:
         """Returns the process of the run worker, or of the only step."""
-        said = {"run": "Started process for run", "step": "Capturing logs for process"}[which]
-        found = re.search(r"pid: (\d+)", self.wait_until_logged(run_id, said))
+        message = {"run": "Started process for run", "step": "Capturing logs for process"}[which]
+        found = re.search(r"pid: (\d+)", self.wait_until_logged(run_id, message))
         assert found is not None
         return int(found[1])
 
-    def going(self) -> list[str]:
+    def active_runs(self) -> list[str]:
         """Returns the Dagster runs that have not ended."""
-        return [run["runId"] for run in self._ask(_GOING)["runsOrError"]["results"]]
+        return [run["runId"] for run in self._ask(_ACTIVE)["runsOrError"]["results"]]
 
     def end_all_runs(self) -> None:
         """Terminates active runs without waiting for their steps."""
-        for run_id in self.going():
+        for run_id in self.active_runs():
             self._ask(_TERMINATE, run=run_id)
 
     def _run_ids(self) -> set[str]:
         return {run["runId"] for run in self._ask(_RUNS)["runsOrError"]["results"]}
 
     def _ask(self, query: str, **variables: Any) -> Any:
-        answer = ask(f"{self.url}/graphql", {"query": query, "variables": variables}, timeout=60)
-        assert "errors" not in answer, answer
-        return answer["data"]
+        response = ask(f"{self.url}/graphql", {"query": query, "variables": variables}, timeout=60)
+        assert "errors" not in response, response
+        return response["data"]
 
 
 @contextmanager
@@ -223,9 +225,9 @@ def running_demo(home: Path, *, speed: float = 1.0) -> Iterator[RunningDemo]:
         text=True,
     )
     try:
-        said = _said_until_up(process)
-        found = re.search(r"^Sandbox +(http://\S+?)/", said, re.MULTILINE)
-        assert found is not None, said
+        message = _output_until_ready(process)
+        found = re.search(r"^Sandbox +(http://\S+?)/", message, re.MULTILINE)
+        assert found is not None, message
         yield RunningDemo(f"http://127.0.0.1:{port}", SandboxClient(found[1]), process)
     finally:
         process.terminate()
@@ -243,15 +245,15 @@ def wait_for(look: Callable[[], _T | None], seconds: float = 60, pause: float = 
         time.sleep(pause)
 
 
-def _said_until_up(process: subprocess.Popen[str]) -> str:
+def _output_until_ready(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    said, deadline = "", time.monotonic() + _UP_WITHIN
+    message, deadline = "", time.monotonic() + _UP_WITHIN
     for line in process.stdout:  # ends with the process, which has its own timeout
-        said += line
+        message += line
         if "Press Ctrl-C to stop everything" in line:
             assert time.monotonic() < deadline, f"the demo took longer than {_UP_WITHIN} s"
-            return said
-    raise AssertionError(f"the demo did not start:\n{said}")
+            return message
+    raise AssertionError(f"the demo did not start:\n{message}")
 
 
 def demo_environment() -> dict[str, str]:
