@@ -37,8 +37,8 @@ def lossy_proxy(target: str) -> Iterator[LossyProxy]:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
             connection.request(self.command, self.path, body, dict(self.headers.items()))
-            answer = connection.getresponse()
-            content = answer.read()
+            response = connection.getresponse()
+            content = response.read()
             connection.close()
             if self.command == "POST" and proxy.hold_posts:
                 proxy.hold_posts -= 1
@@ -50,8 +50,8 @@ def lossy_proxy(target: str) -> Iterator[LossyProxy]:
                 proxy.lose_posts -= 1
                 self.close_connection = True
                 return
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
+            self.send_response(response.status)
+            for name, value in response.getheaders():
                 if name.lower() not in ("content-length", "transfer-encoding", "connection"):
                     self.send_header(name, value)
             self.send_header("content-length", str(len(content)))

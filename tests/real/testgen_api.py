@@ -58,17 +58,17 @@ def login(base_url: str, username: str, password: str) -> Grant:
     form = {"content-type": "application/x-www-form-urlencoded"}
 
     def call(path: str, body: str, headers: dict[str, str], expected: int) -> tuple[dict[str, str], str]:
-        status, answer, text = send(base_url, "POST", path, body.encode(), headers)
+        status, reply, text = send(base_url, "POST", path, body.encode(), headers)
         if status != expected:
             raise ApiError("POST", path, status, text)
-        return answer, text
+        return reply, text
 
     registration = {"client_name": "dagster-runs tests", "redirect_uris": [_REDIRECT]}
     _, text = call("/oauth/register", json.dumps(registration), {"content-type": "application/json"}, 201)
     client = json.loads(text)
     verifier = secrets.token_urlsafe(48)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    answer, _ = call(
+    reply, _ = call(
         "/oauth/authorize",
         urlencode(
             {
@@ -85,7 +85,7 @@ def login(base_url: str, username: str, password: str) -> Grant:
         form,
         302,
     )
-    code = parse_qs(urlsplit(answer["location"]).query)["code"][0]
+    code = parse_qs(urlsplit(reply["location"]).query)["code"][0]
     basic = base64.b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
     _, text = call(
         "/oauth/token",
@@ -124,9 +124,9 @@ class Api:
         jobs: list[dict[str, Any]] = []
         page = 1
         while True:
-            answer = self.get(f"/projects/{project_code}/jobs?limit=100&page={page}")
-            jobs += answer["items"]
-            if not answer["items"] or len(jobs) >= answer["total"]:
+            reply = self.get(f"/projects/{project_code}/jobs?limit=100&page={page}")
+            jobs += reply["items"]
+            if not reply["items"] or len(jobs) >= reply["total"]:
                 return jobs
             page += 1
 
