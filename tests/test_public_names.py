@@ -137,7 +137,7 @@ def test_using_the_classes_loads_no_http_library() -> None:
 
 
 # The folders and modules that each one may import, apart from itself and `version`.
-ROOMS = {
+ALLOWED_IMPORTS = {
     "transport": set[str](),
     "remote_run": {"transport", "dagster_private"},
     "vendors": {"transport", "remote_run"},
