@@ -11,7 +11,7 @@ import pytest
 from dagster_runs.transport.errors import ConnectionFailedError, InvalidRequestError, VendorError
 from tests.transport.conftest import TOKEN, ClientMaker
 from tests.transport.scripted import Origin, Reply
-from tests.transport.test_lost_answers import free_port, start
+from tests.transport.test_lost_responses import free_port, start
 from tests.transport.tls import Authority, answering, listening, read_request
 
 TIMEOUTS = {"connect_timeout": 0.5, "request_timeout": 1.0}
