@@ -17,22 +17,26 @@ from rich.console import Console
 
 from tests.chaos import sabotage
 from tests.chaos.campaign import Campaign, conduct
-from tests.chaos.plan import plan, weather
+from tests.chaos.plan import plan, vendor_faults
 from tests.chaos.reconcile import reconcile
 from tests.chaos.report import show
 
 
 @click.command()
-@click.option("--materializations", default=100, show_default=True, help="At least so many.")
-@click.option("--seed", type=int, help="Of an earlier campaign, to have the same again; by default a new one.")
+@click.option("--materializations", default=100, show_default=True, help="The minimum number of materializations.")
+@click.option("--seed", type=int, help="The seed of a campaign to replay; by default a new one.")
 @click.option("--storage", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
-@click.option("--minutes", type=float, help="Begin no group after so many.")
-@click.option("--web-groups", default=0, show_default=True, help="Groups that go through a Dagster web server.")
-@click.option("--at-once", default=10, show_default=True, help="Groups that are executed at the same time.")
+@click.option("--minutes", type=float, help="Start no group after this many minutes.")
+@click.option("--web-groups", default=0, show_default=True, help="Groups that run through a Dagster web server.")
+@click.option("--at-once", default=10, show_default=True, help="Groups that run in parallel.")
 @click.option("--group", "only", type=int, multiple=True, help="Only this group of the campaign.")
-@click.option("--calm", is_flag=True, help="No troubles of whole vendors.")
+@click.option("--calm", is_flag=True, help="No faults of whole vendors.")
 @click.option(
-    "--sabotage", "sabotaged", type=click.Choice(sorted(sabotage.CHOICES)), multiple=True, help="Break the product."
+    "--sabotage",
+    "sabotaged",
+    type=click.Choice(sorted(sabotage.CHOICES)),
+    multiple=True,
+    help="Break the package deliberately.",
 )
 @click.option("--keep", is_flag=True, help="Keep the folder with the storage and the logs.")
 def main(
@@ -52,7 +56,7 @@ def main(
     seed = SystemRandom().randrange(10**6) if seed is None else seed
     replay = f"python -m tests.chaos --seed {seed} --materializations {materializations} --storage {storage}"
     replay += f" --web-groups {web_groups}" if web_groups else ""
-    console.print(f"seed {seed}; again: {replay}", markup=False)
+    console.print(f"seed {seed}; replay: {replay}", markup=False)
     os.environ.pop(sabotage.VARIABLE, None)
     if sabotaged:
         os.environ[sabotage.VARIABLE] = ",".join(sabotaged)
@@ -60,12 +64,12 @@ def main(
         group for group in plan(seed, materializations, web_groups=web_groups) if not only or group.number in only
     ]
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    began, told = time.monotonic(), [0]
+    began, reported = time.monotonic(), [0]
 
     def progress(campaign: Campaign) -> None:
-        if campaign.done // 50 == told[0]:
+        if campaign.done // 50 == reported[0]:
             return
-        told[0] = campaign.done // 50
+        reported[0] = campaign.done // 50
         console.print(f"{time.monotonic() - began:6.0f} s  {campaign.done} materializations", markup=False)
 
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have set it to be ignored
@@ -76,7 +80,7 @@ def main(
             storage=storage,
             folder=folder / "campaign",
             at_once=at_once,
-            forecast=None if calm else weather(seed),
+            forecast=None if calm else vendor_faults(seed),
             seconds=minutes * 60 if minutes else float("inf"),
             progress=progress,
         )
@@ -88,8 +92,8 @@ def main(
     account = reconcile(campaign.facts)
     took = time.monotonic() - began
     show(account, console, title=f"seed {seed}, {storage}, {took:.0f} s", replay=replay)
-    for trouble in campaign.problems_text:
-        console.print(trouble, style="red", markup=False)
+    for error in campaign.problems_text:
+        console.print(error, style="red", markup=False)
     sys.exit(1 if account.findings or campaign.problems_text else 0)
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def beside(does: Callable[[threading.Event], None], *, name: str) -> Iterator[None]:
+def in_background(does: Callable[[threading.Event], None], *, name: str) -> Iterator[None]:
     """Runs the function in a thread during the block.
 
     Args:

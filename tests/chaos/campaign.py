@@ -17,9 +17,9 @@ import dagster as dg
 from dagster_runs.sandbox import Fault, SandboxClient
 from tests.chaos import gather, leaks
 from tests.chaos.attempts import MAX_ATTEMPT_SECONDS, AnyAttempt, Attempt, HarnessError, disturb, prepare_processes
-from tests.chaos.beside import beside
+from tests.chaos.beside import in_background
 from tests.chaos.checks import RUN_STATUS
-from tests.chaos.facts import Asked, Facts
+from tests.chaos.facts import Facts, RequestedMaterialization
 from tests.chaos.kinds import BRIEF
 from tests.chaos.plan import FOR_EVER, Disturbance, Group, Materialization, finds_bad_data
 from tests.chaos.processes import sandbox_process
@@ -39,7 +39,7 @@ class Campaign:
     """An active campaign.
 
     Attributes:
-        troubles: Errors of the harness itself.
+        errors: Errors of the harness itself.
     """
 
     instance: dg.DagsterInstance
@@ -95,9 +95,9 @@ class _Execution:
         for one in self._group.materializations:
             _set_up(one, self._campaign.sandbox, self._campaign.watch)
         try:
-            self._to_the_end(list(self._group.disturbances))
-            if self._group.anew:
-                self._to_the_end([None], anew=True)
+            self._run_to_completion(list(self._group.disturbances))
+            if self._group.rerun_all_steps:
+                self._run_to_completion([None], rerun_all_steps=True)
         finally:
             for attempt in self._attempts:
                 attempt.kill_all()
@@ -107,8 +107,8 @@ class _Execution:
         facts = gather.from_dagster(self._campaign.instance, self._group, self._dagster_runs)
         facts.interrupted = self._interrupted
         drilled = {one.at_start_of for one in self._group.disturbances if one and one.how.startswith("kill")}
-        facts.asked = [
-            Asked(
+        facts.requested = [
+            RequestedMaterialization(
                 one.number,
                 one.slot.kind.name,
                 one.target,
@@ -124,12 +124,12 @@ class _Execution:
         ]
         return facts
 
-    def _to_the_end(self, disturbances: Sequence[Disturbance | None], *, anew: bool = False) -> None:
+    def _run_to_completion(self, disturbances: Sequence[Disturbance | None], *, rerun_all_steps: bool = False) -> None:
         self._chains.append(time.time())
         plan = [*disturbances, *[None] * _CALM_ATTEMPTS]
         parent = self._dagster_runs[-1] if self._dagster_runs else None
         for index, disturbance in enumerate(plan):
-            run = self._attempt(disturbance, parent, from_failure=not (anew and index == 0))
+            run = self._attempt(disturbance, parent, from_failure=not (rerun_all_steps and index == 0))
             if run is None:
                 continue  # killed before the Dagster run was created
             parent = run.run_id
@@ -176,14 +176,14 @@ class _Execution:
     def _is_final(self, run: dg.DagsterRun) -> bool:
         """Whether another attempt would end the same way."""
         facts = gather.from_dagster(self._campaign.instance, self._group, [run.run_id])
-        last = {told.number: told.kind for told in facts.told}
+        last = {step_error.number: step_error.kind for step_error in facts.step_errors}
         wanted = {one.number: one for one in self._group.materializations}
         reported = {materialized.number for materialized in facts.materialized}
         return bool(last) and all(
             # A step that materialized and failed was blocked by its gate.
             finds_bad_data(wanted[number].behaviors[-1], wanted[number].slot)
             if number in reported
-            else _stays(kind, wanted[number])
+            else _recurs(kind, wanted[number])
             for number, kind in last.items()
         )
 
@@ -192,7 +192,7 @@ def _data_checks(one: Materialization) -> Iterable[str]:
     return one.slot.kind.run_class.data_checks
 
 
-def _stays(error: str, one: Materialization) -> bool:
+def _recurs(error: str, one: Materialization) -> bool:
     """Whether another re-execution from failure ends in the same error."""
     if error == "RunTimedOut":
         never_ends = any(behavior.core.get("running_seconds") == FOR_EVER for behavior in one.behaviors)
@@ -213,7 +213,9 @@ def _set_up(one: Materialization, sandbox: SandboxClient, watch: Watch) -> None:
         watch.forget_first_run(one.target, one.forgotten_after)
 
 
-def _weather(forecast: Iterator[tuple[float, Fault]] | None, sandbox: SandboxClient) -> AbstractContextManager[None]:
+def _vendor_faults(
+    forecast: Iterator[tuple[float, Fault]] | None, sandbox: SandboxClient
+) -> AbstractContextManager[None]:
     """Applies faults to whole vendors during the block."""
 
     def make(over: threading.Event) -> None:
@@ -222,7 +224,7 @@ def _weather(forecast: Iterator[tuple[float, Fault]] | None, sandbox: SandboxCli
                 return
             sandbox.add_fault(fault)
 
-    return beside(make, name="weather")
+    return in_background(make, name="weather")
 
 
 def conduct(
@@ -250,7 +252,7 @@ def conduct(
                 location = Path(__file__).with_name("web_location.py")
                 server = stack.enter_context(dagster_ui(location, kept.home, {}))
             campaign = Campaign(instance, sandbox, watch, folder, server, time.time() + seconds)
-            with watch.going(), _weather(forecast, sandbox), ThreadPoolExecutor(at_once) as pool:
+            with watch.going(), _vendor_faults(forecast, sandbox), ThreadPoolExecutor(at_once) as pool:
                 try:
                     for _ in pool.map(campaign.execute, groups):
                         progress(campaign)
@@ -259,7 +261,7 @@ def conduct(
                     raise
         watch.read()
         runs = sandbox.runs()
-        targets = {asked.target for asked in campaign.facts.asked}
+        targets = {requested.target for requested in campaign.facts.requested}
         done = gather.from_sandbox(runs, watch.requests, watch.forgotten, anchor, targets)
         gather.merge(campaign.facts, done)
         campaign.facts.leaks += [*leaks.in_files(kept.home), *leaks.in_files(folder / "logs")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from tests.chaos.facts import Asked, Evaluated, Facts, Materialized, RemoteRun
+from tests.chaos.facts import Evaluated, Facts, Materialized, RemoteRun, RequestedMaterialization
 from tests.chaos.findings import (
     CHECK_MISSING,
     CHECK_TWICE,
@@ -32,9 +32,11 @@ def reconcile_checks(facts: Facts) -> Iterator[Finding]:
     runs: dict[str, list[RemoteRun]] = defaultdict(list)
     for run in sorted(facts.remote_runs, key=lambda one: one.created_at):
         runs[run.target].append(run)
-    for asked in facts.asked:
-        if asked.checks:
-            of_one = _Checks(asked, evaluated[asked.number], materialized[asked.number], runs[asked.target])
+    for requested in facts.requested:
+        if requested.checks:
+            of_one = _Checks(
+                requested, evaluated[requested.number], materialized[requested.number], runs[requested.target]
+            )
             yield from of_one.findings()
 
 
@@ -43,18 +45,18 @@ class _Checks:
 
     def __init__(
         self,
-        asked: Asked,
+        requested: RequestedMaterialization,
         evaluated: Sequence[Evaluated],
         materialized: Sequence[Materialized],
         runs: Sequence[RemoteRun],
     ) -> None:
-        self._asked = asked
+        self._requested = requested
         self._evaluated = evaluated
         self._materialized = materialized
         self._by_id = {one.storage_id: one for one in materialized}
         self._outcomes = {run.run_id: run.outcome for run in runs}
-        last = len(asked.finds_bad_data) - 1
-        self._is_bad = {run.run_id: asked.finds_bad_data[min(index, last)] for index, run in enumerate(runs)}
+        last = len(requested.finds_bad_data) - 1
+        self._is_bad = {run.run_id: requested.finds_bad_data[min(index, last)] for index, run in enumerate(runs)}
 
     def findings(self) -> Iterator[Finding]:
         failures = {one.dagster_run for one in self._evaluated if self._is_of_failure(one)}
@@ -66,7 +68,7 @@ class _Checks:
                 # Only `run_status` names the run; the other checks of a failed run are reported with it.
                 if not self._is_of_failure(one) and (one.name == RUN_STATUS or one.dagster_run not in failures):
                     yield self._finding(UNTARGETED, f"{one.name} of {one.partition}")
-                if one.partition not in self._asked.partitions:
+                if one.partition not in self._requested.partitions:
                     yield self._finding(MISTARGETED, f"{one.name}: its partition is {one.partition}")
                 continue
             target = self._by_id.get(one.target.storage_id)
@@ -77,7 +79,7 @@ class _Checks:
                 own[one.name, target.storage_id] += 1
                 yield from self._misjudged(one, target)
         for materialized in self._materialized:
-            for name, _ in self._asked.checks:
+            for name, _ in self._requested.checks:
                 times = own[name, materialized.storage_id]
                 times = times or untargeted[name, materialized.dagster_run, materialized.partition]
                 what = f"{name} of {materialized.partition} for run {materialized.run_id}: {times} evaluations"
@@ -85,15 +87,15 @@ class _Checks:
                     yield self._finding(CHECK_TWICE, what)
                 elif times == 0 and materialized.is_complete:
                     yield self._finding(CHECK_MISSING, what)
-        yield from self._lost_partitions()
+        yield from self._missing_partitions()
 
-    def _lost_partitions(self) -> Iterator[Finding]:
+    def _missing_partitions(self) -> Iterator[Finding]:
         reported: dict[tuple[str, str | None], set[str | None]] = defaultdict(set)
         for one in self._materialized:
             if one.is_complete:
                 reported[one.dagster_run, one.run_id].add(one.partition)
         for (_, run_id), partitions in reported.items():
-            lost = set(self._asked.partitions) - partitions
+            lost = set(self._requested.partitions) - partitions
             if lost:
                 yield self._finding(
                     LOST, f"run {run_id} is reported for {sorted(map(str, partitions))}, not for {lost}"
@@ -119,12 +121,12 @@ class _Checks:
     def _misjudged(self, one: Evaluated, target: Materialized) -> Iterator[Finding]:
         if one.run_id not in (None, target.run_id):
             return
-        is_bad = one.name == self._asked.judged_by and self._is_bad.get(target.run_id or "", False)
-        if one.name in (RUN_STATUS, self._asked.judged_by) and one.passed == is_bad:
+        is_bad = one.name == self._requested.judged_by and self._is_bad.get(target.run_id or "", False)
+        if one.name in (RUN_STATUS, self._requested.judged_by) and one.passed == is_bad:
             text = f"{one.name} of {one.partition} {'passed' if one.passed else 'failed'} for run {target.run_id}"
             yield self._finding(MISJUDGED, text)
-        if (one.name, one.is_blocking) not in self._asked.checks:
+        if (one.name, one.is_blocking) not in self._requested.checks:
             yield self._finding(MISJUDGED, f"{one.name} is {'' if one.is_blocking else 'not '}blocking")
 
     def _finding(self, category: str, text: str) -> Finding:
-        return Finding(category, self._asked.number, f"{self._asked.target}: {text}")
+        return Finding(category, self._requested.number, f"{self._requested.target}: {text}")

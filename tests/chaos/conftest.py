@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-Chaos = Callable[..., "Begun"]
+Chaos = Callable[..., "ActiveCampaign"]
 
 
-class Begun:
+class ActiveCampaign:
     """An active campaign."""
 
     def __init__(self, *arguments: object) -> None:
@@ -32,10 +32,10 @@ class Begun:
 
 @pytest.fixture(scope="module")
 def chaos() -> Iterator[Chaos]:
-    begun: list[Begun] = []
+    begun: list[ActiveCampaign] = []
 
-    def begin(*arguments: object) -> Begun:
-        begun.append(Begun(*arguments))
+    def begin(*arguments: object) -> ActiveCampaign:
+        begun.append(ActiveCampaign(*arguments))
         return begun[-1]
 
     yield begin

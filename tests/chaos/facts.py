@@ -9,7 +9,7 @@ Outcome = Literal["succeeded", "failed", "canceled", "going"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedMaterialization:
     """One requested materialization.
 
     Attributes:
@@ -66,7 +66,7 @@ class Cancellation:
 
 
 @dataclass(frozen=True)
-class Noted:
+class LedgerRecord:
     """A ledger entry. `entry` is its kind: ``starting``, ``started``, ``not_started`` and so on."""
 
     number: int
@@ -128,7 +128,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Told:
+class StepError:
     """The error of a failed step."""
 
     number: int
@@ -151,14 +151,14 @@ class Termination:
 class Facts:
     """All facts."""
 
-    asked: list[Asked] = field(default_factory=list)
+    requested: list[RequestedMaterialization] = field(default_factory=list)
     remote_runs: list[RemoteRun] = field(default_factory=list)
     start_requests: list[StartRequest] = field(default_factory=list)
     cancellations: list[Cancellation] = field(default_factory=list)
-    noted: list[Noted] = field(default_factory=list)
+    ledger_records: list[LedgerRecord] = field(default_factory=list)
     materialized: list[Materialized] = field(default_factory=list)
     evaluated: list[Evaluated] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    step_errors: list[StepError] = field(default_factory=list)
     terminations: list[Termination] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     dagster_runs: int = 0

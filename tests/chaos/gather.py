@@ -16,14 +16,14 @@ from tests.chaos.facts import (
     Cancellation,
     Evaluated,
     Facts,
+    LedgerRecord,
     Materialized,
-    Noted,
     Outcome,
     RemoteRun,
     StartRequest,
+    StepError,
     Target,
     Termination,
-    Told,
 )
 from tests.chaos.kinds import SLOTS
 from tests.chaos.plan import Group
@@ -91,8 +91,8 @@ def _read(
     elif kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY):
         slot = _SLOT_OF_ASSET.get(event.step_key or "")
         if slot in numbers:
-            facts.told.append(_told(event, numbers[slot], at, run_id))
-            if facts.told[-1].kind not in _INTERRUPTED:
+            facts.step_errors.append(_step_errors(event, numbers[slot], at, run_id))
+            if facts.step_errors[-1].kind not in _INTERRUPTED:
                 ended[run_id, numbers[slot]] = at
     elif kind is dg.DagsterEventType.STEP_SUCCESS:
         slot = _SLOT_OF_ASSET.get(event.step_key or "")
@@ -106,8 +106,8 @@ def _read(
         if entry is None or entry.kind is EntryKind.PROGRESS:
             return
         attached = observation.metadata.get("dagster_runs/attached")
-        facts.noted.append(
-            Noted(
+        facts.ledger_records.append(
+            LedgerRecord(
                 number=numbers[_SLOT_OF_ASSET[observation.asset_key.path[-1]]],
                 entry=entry.kind.value,
                 at=at,
@@ -135,7 +135,7 @@ def _evaluated(event: dg.DagsterEvent, numbers: Mapping[int, int], at: float, ru
     )
 
 
-def _told(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> Told:
+def _step_errors(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> StepError:
     texts, kinds = [], []
     error = event.event_specific_data.error  # type: ignore[union-attr]
     while error is not None:
@@ -143,7 +143,7 @@ def _told(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> Told:
         kinds.append(error.cls_name or "")
         error = error.cause
     kind = next((kind for kind in kinds if not kind.startswith(_WRAPPINGS)), kinds[0] if kinds else "")
-    return Told(number, kind, "\n".join(texts), at, run_id)
+    return StepError(number, kind, "\n".join(texts), at, run_id)
 
 
 def from_sandbox(

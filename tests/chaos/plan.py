@@ -73,7 +73,7 @@ class Group:
 
     Attributes:
         disturbances: One for each of the first attempts; later ones are not interrupted.
-        anew: Whether all steps are re-executed at the end, which requests new starts.
+        rerun_all_steps: Whether all steps are re-executed at the end, which requests new starts.
         days: How many days each materialization fills with one remote run; 0 if the partition is not a day.
         by_python: Whether it is re-executed by Dagster's Python API, whose runs do not have the tag that the UI and
             the daemon set; otherwise, re-executed like the UI does.
@@ -83,7 +83,7 @@ class Group:
     executor: Executor
     materializations: tuple[Materialization, ...]
     disturbances: tuple[Disturbance | None, ...]
-    anew: bool = False
+    rerun_all_steps: bool = False
     days: int = 0
     by_python: bool = False
 
@@ -149,7 +149,7 @@ def _group(seed: int, number: int, executor: Executor | None) -> Group:
         executor,
         tuple(_materialization(random, number, SLOTS[slot], drilled=slot == drilled) for slot in slots),
         tuple(disturbances),
-        anew=random.random() < 0.06,
+        rerun_all_steps=random.random() < 0.06,
         days=days,
         by_python=executor != "web" and random.random() < 0.4,
     )
@@ -203,7 +203,7 @@ def _faults(random: Random, slot: Slot, target: str, *, may_be_missing: bool, dr
     elif random.random() < 0.4:
         yield _start_fault(random, target)
     for _ in range(random.choice([0, 0, 1, 1, 2, 3])):
-        yield _look_fault(random, slot, target, may_be_missing=may_be_missing)
+        yield _status_fault(random, slot, target, may_be_missing=may_be_missing)
 
 
 def _start_fault(random: Random, target: str) -> Fault:
@@ -225,7 +225,7 @@ def _start_fault(random: Random, target: str) -> Fault:
     return Fault(**random.choice(kinds), method="POST", target=target, times=1)  # type: ignore[arg-type]
 
 
-def _look_fault(random: Random, slot: Slot, target: str, *, may_be_missing: bool) -> Fault:
+def _status_fault(random: Random, slot: Slot, target: str, *, may_be_missing: bool) -> Fault:
     field = slot.kind.state_field
     kinds: list[dict[str, object]] = [
         {"kind": "lost_response"},
@@ -248,7 +248,7 @@ def _look_fault(random: Random, slot: Slot, target: str, *, may_be_missing: bool
     return Fault(method="GET", target=target, **chosen)  # type: ignore[arg-type]
 
 
-def weather(seed: int) -> Iterator[tuple[float, Fault]]:
+def vendor_faults(seed: int) -> Iterator[tuple[float, Fault]]:
     """Yields faults of whole vendors endlessly, each with the real seconds to wait before it."""
     random = Random(f"{seed}/weather")
     while True:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tests.chaos.checks import reconcile_checks
-from tests.chaos.facts import Asked, Facts, Materialized, Noted, RemoteRun, Told
+from tests.chaos.facts import Facts, LedgerRecord, Materialized, RemoteRun, RequestedMaterialization, StepError
 from tests.chaos.findings import (
     DUPLICATE,
     LOST,
@@ -46,7 +46,7 @@ class Account:
         drills: Drills by kind of run.
     """
 
-    asked: int = 0
+    requested: int = 0
     remote_runs: int = 0
     dagster_runs: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -63,33 +63,33 @@ class Account:
 class _Chain:
     """One request for a materialization, with all its re-executions from failure, in order of time."""
 
-    asked: Asked
+    requested: RequestedMaterialization
     is_last: bool
     runs: list[RemoteRun] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
-    noted: list[Noted] = field(default_factory=list)
+    ledger_records: list[LedgerRecord] = field(default_factory=list)
     materialized: list[Materialized] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    step_errors: list[StepError] = field(default_factory=list)
 
     @cached_property
     def known_runs(self) -> set[str]:
-        return {one.run_id for one in self.noted if one.run_id}
+        return {one.run_id for one in self.ledger_records if one.run_id}
 
-    def was_sent(self, starting: Noted) -> bool:
+    def was_sent(self, starting: LedgerRecord) -> bool:
         """Whether a start request arrived between this entry and the next start."""
-        later = (one.at for one in self.noted if one.entry == "starting" and one.at > starting.at)
+        later = (one.at for one in self.ledger_records if one.entry == "starting" and one.at > starting.at)
         until = min(later, default=float("inf"))
         return any(starting.at - _SLACK <= at < until for at in self.sent)
 
     def reported_at(self, run: RemoteRun) -> float | None:
         return min((one.at for one in self.materialized if one.run_id == run.run_id), default=None)
 
-    def is_told_of(self, run: RemoteRun) -> bool:
+    def is_named_in_an_error(self, run: RemoteRun) -> bool:
         """Whether an error names the run, or says that it is unknown whether one was started."""
         return any(
-            run.run_id in told.text or (told.kind in (_UNKNOWN, _TERMINATED) and run.target in told.text)
-            for told in self.told
-            if told.at >= run.created_at - _SLACK
+            run.run_id in error.text or (error.kind in (_UNKNOWN, _TERMINATED) and run.target in error.text)
+            for error in self.step_errors
+            if error.at >= run.created_at - _SLACK
         )
 
 
@@ -99,7 +99,7 @@ def reconcile(facts: Facts) -> Account:
         remote_runs=len(facts.remote_runs), dagster_runs=facts.dagster_runs, interrupted=dict(facts.interrupted)
     )
     chains = _chains(facts)
-    account.asked = len(chains)
+    account.requested = len(chains)
     for chain in chains:
         account.findings += [*_duplicates(chain), *_lost(chain), *_orphaned(chain), *_unresolved(chain, account)]
         account.endings[_ending(chain)] += 1
@@ -112,14 +112,14 @@ def reconcile(facts: Facts) -> Account:
 def _chains(facts: Facts) -> list[_Chain]:
     found: dict[int, list[_Chain]] = {}
     number_of_target: dict[str, int] = {}
-    for asked in facts.asked:
-        number_of_target[asked.target] = asked.number
-        last = len(asked.chains) - 1
-        found[asked.number] = [_Chain(asked, index == last) for index in range(len(asked.chains))]
+    for requested in facts.requested:
+        number_of_target[requested.target] = requested.number
+        last = len(requested.chains) - 1
+        found[requested.number] = [_Chain(requested, index == last) for index in range(len(requested.chains))]
 
     def chain(number: int, at: float) -> _Chain:
         of_number = found[number]
-        return of_number[max(0, bisect_right(of_number[0].asked.chains, at) - 1)]
+        return of_number[max(0, bisect_right(of_number[0].requested.chains, at) - 1)]
 
     for run in sorted(facts.remote_runs, key=lambda one: one.created_at):
         if run.target in number_of_target:
@@ -127,12 +127,12 @@ def _chains(facts: Facts) -> list[_Chain]:
     for request in facts.start_requests:
         if request.target in number_of_target:
             chain(number_of_target[request.target], request.at).sent.append(request.at)
-    for noted in sorted(facts.noted, key=lambda one: one.at):
-        chain(noted.number, noted.at).noted.append(noted)
+    for record in sorted(facts.ledger_records, key=lambda one: one.at):
+        chain(record.number, record.at).ledger_records.append(record)
     for materialized in sorted(facts.materialized, key=lambda one: one.at):
         chain(materialized.number, materialized.at).materialized.append(materialized)
-    for told in sorted(facts.told, key=lambda one: one.at):
-        chain(told.number, told.at).told.append(told)
+    for error in sorted(facts.step_errors, key=lambda one: one.at):
+        chain(error.number, error.at).step_errors.append(error)
     return [one for of_number in found.values() for one in of_number]
 
 
@@ -143,13 +143,13 @@ def _duplicates(chain: _Chain) -> Iterator[Finding]:
             if earlier.forgotten_at is not None and earlier.forgotten_at <= run.created_at:
                 continue
             if earlier.ended_at is None or earlier.ended_at > run.created_at:
-                why = "was going"
+                why = "was active"
             elif earlier.outcome == "succeeded" and not _by(chain.reported_at(earlier), run.created_at):
-                why = "had succeeded, and was not reported"
+                why = "had succeeded without being reported"
             else:
                 continue
             text = f"{run.run_id} was started while {earlier.run_id} of the same target {run.target} {why}"
-            yield Finding(DUPLICATE, chain.asked.number, text)
+            yield Finding(DUPLICATE, chain.requested.number, text)
             break
 
 
@@ -164,34 +164,36 @@ def _lost(chain: _Chain) -> Iterator[Finding]:
     for run in chain.runs:
         if run.outcome != "succeeded" or run.forgotten_at is not None or chain.reported_at(run) is not None:
             continue
-        if not chain.is_told_of(run):
-            yield Finding(LOST, chain.asked.number, f"{run.run_id} of {run.target} succeeded; nothing reports it")
+        if not chain.is_named_in_an_error(run):
+            yield Finding(LOST, chain.requested.number, f"{run.run_id} of {run.target} succeeded, but is not reported")
 
 
 def _orphaned(chain: _Chain) -> Iterator[Finding]:
     """Returns runs that Dagster never names."""
-    open_start = not chain.is_last and any(noted.entry == "starting" for noted in chain.noted[-1:])
+    open_start = not chain.is_last and any(record.entry == "starting" for record in chain.ledger_records[-1:])
     for run in chain.runs:
-        if run.run_id not in chain.known_runs and not chain.is_told_of(run) and not open_start:
-            yield Finding(ORPHANED, chain.asked.number, f"neither ledger nor error names {run.run_id} of {run.target}")
+        if run.run_id not in chain.known_runs and not chain.is_named_in_an_error(run) and not open_start:
+            yield Finding(
+                ORPHANED, chain.requested.number, f"neither ledger nor error names {run.run_id} of {run.target}"
+            )
 
 
 def _unresolved(chain: _Chain, account: Account) -> Iterator[Finding]:
     """Each uncertain start must end in one run, in certainty that there is none, or in an error that reports it."""
-    for index, noted in enumerate(chain.noted):
-        if noted.entry != "starting":
+    for index, record in enumerate(chain.ledger_records):
+        if record.entry != "starting":
             continue
-        after = [one for one in chain.noted[index + 1 :] if one.correlation_id == noted.correlation_id]
+        after = [one for one in chain.ledger_records[index + 1 :] if one.correlation_id == record.correlation_id]
         first = after[0] if after else None
-        errors = {one.kind for one in chain.told if one.at >= noted.at}
+        errors = {one.kind for one in chain.step_errors if one.at >= record.at}
         if first is not None and first.entry == "started":
             if first.attached:
                 account.uncertain["found again"] += 1
-            elif first.dagster_run != noted.dagster_run:
+            elif first.dagster_run != record.dagster_run:
                 account.uncertain["sent again with the same key"] += 1
         elif first is not None:  # rejected, or not found by the search; a run that exists anyway is an orphan
             continue
-        elif not chain.was_sent(noted):
+        elif not chain.was_sent(record):
             account.uncertain["never sent: killed before"] += 1
         elif _UNKNOWN in errors:
             account.uncertain[_UNKNOWN] += 1
@@ -200,45 +202,45 @@ def _unresolved(chain: _Chain, account: Account) -> Iterator[Finding]:
         elif not chain.is_last:
             account.uncertain["left by asking anew"] += 1
         else:
-            text = f"nothing tells what became of the start {noted.correlation_id} of {chain.asked.target}"
-            yield Finding(UNRESOLVED, chain.asked.number, text)
+            text = f"no record of the outcome of start {record.correlation_id} of {chain.requested.target}"
+            yield Finding(UNRESOLVED, chain.requested.number, text)
 
 
 def _ending(chain: _Chain) -> str:
     if chain.materialized:
         return "materialized"
-    return f"ended by {chain.told[-1].kind}" if chain.told else "ended without an error of its step"
+    return f"ended by {chain.step_errors[-1].kind}" if chain.step_errors else "ended without an error of its step"
 
 
 def _wrongly_canceled(facts: Facts) -> Iterator[Finding]:
-    asked = {one.target: one for one in facts.asked}
+    requested = {one.target: one for one in facts.requested}
     runs = {one.run_id: one for one in facts.remote_runs}
     for cancellation in facts.cancellations:
         run = runs.get(cancellation.run_id)
-        if run is None or run.target not in asked:
-            yield Finding(WRONGLY_CANCELED, None, f"{cancellation.run_id} is none of ours")
+        if run is None or run.target not in requested:
+            yield Finding(WRONGLY_CANCELED, None, f"{cancellation.run_id} is not a run of this campaign")
             continue
-        owner = asked[run.target]
+        owner = requested[run.target]
         terminated = any(
             owner.number in one.numbers and one.at <= cancellation.at + _SLACK for one in facts.terminations
         )
         overdue = owner.cancel_after is not None and cancellation.at >= run.created_at + owner.cancel_after - _SLACK
         if not terminated and not overdue:
-            text = f"{run.run_id} of {run.target} was canceled, though nobody had terminated the Dagster run"
+            text = f"{run.run_id} of {run.target} was canceled, although the Dagster run was not terminated"
             yield Finding(WRONGLY_CANCELED, owner.number, text)
 
 
 def _wrongly_successful(facts: Facts) -> Iterator[Finding]:
-    targets = {one.number: one.target for one in facts.asked}
+    targets = {one.number: one.target for one in facts.requested}
     runs = {one.run_id: one for one in facts.remote_runs}
     for one in facts.materialized:
         run = runs.get(one.run_id or "")
         if run is None:
-            why = "which the vendor never had"
+            why = "which does not exist at the vendor"
         elif run.target != targets[one.number]:
             why = f"which is a run of {run.target}, not of {targets[one.number]}"
         elif run.outcome != "succeeded":
-            why = f"which ended {run.outcome}"
+            why = f"which ended with status {run.outcome}"
         elif run.ended_at is None or run.ended_at > one.at + _SLACK:
             why = "which had not ended yet"
         else:
@@ -249,19 +251,23 @@ def _wrongly_successful(facts: Facts) -> Iterator[Finding]:
 def _count_drills(chains: list[_Chain], account: Account) -> None:
     for chain in chains:
         # Killed in time: the process that sent the first start did not record it.
-        starts = [one for one in chain.noted if one.entry == "starting"]
-        if not chain.asked.drilled or not starts:
+        starts = [one for one in chain.ledger_records if one.entry == "starting"]
+        if not chain.requested.drilled or not starts:
             continue
         first = starts[0]
-        answer = next((one for one in chain.noted if one.correlation_id == first.correlation_id and one != first), None)
-        if answer is not None and answer.entry == "started" and not answer.attached:
-            again = any(told.at < answer.at for told in chain.told) or answer.dagster_run != first.dagster_run
+        response = next(
+            (one for one in chain.ledger_records if one.correlation_id == first.correlation_id and one != first), None
+        )
+        if response is not None and response.entry == "started" and not response.attached:
+            again = (
+                any(error.at < response.at for error in chain.step_errors) or response.dagster_run != first.dagster_run
+            )
             if not again:
                 continue
-        drill = account.drills[chain.asked.kind]
+        drill = account.drills[chain.requested.kind]
         drill.starts += 1
         another = next((one.at for one in starts if one.correlation_id != first.correlation_id), float("inf"))
-        if any(told.kind == _UNKNOWN for told in chain.told if told.at <= another):
+        if any(error.kind == _UNKNOWN for error in chain.step_errors if error.at <= another):
             drill.unknown += 1
         elif sum(run.created_at <= another for run in chain.runs) == 1:
             drill.one_run += 1

@@ -15,7 +15,7 @@ _MAX_SHOWN = 100
 def show(account: Account, console: Console, *, title: str, replay: str) -> None:
     """Prints the account; `replay` is the command that replays one group, without the number of the group."""
     table = Table(title=title, show_header=False)
-    table.add_row("materializations asked for", str(account.asked))
+    table.add_row("materializations asked for", str(account.requested))
     table.add_row("remote runs started", str(account.remote_runs))
     table.add_row("Dagster runs", str(account.dagster_runs))
     for how, times in sorted(account.interrupted.items()):

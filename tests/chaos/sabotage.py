@@ -31,15 +31,15 @@ def _cancel_on_eviction() -> list[Any]:
     return [mock.patch.object(Step, "was_terminated", lambda step, after_signal=False: after_signal)]
 
 
-def _failed_is_good() -> list[Any]:
+def _report_failures_as_success() -> list[Any]:
     """A failed run is reported as successful."""
     report = outcome.report_outcome
 
-    def report_as_good(execution: RemoteRunExecution, handle: Any, status: RunStatus) -> Any:
+    def report_as_success(execution: RemoteRunExecution, handle: Any, status: RunStatus) -> Any:
         state = RunState.SUCCEEDED if status.state is RunState.FAILED else status.state
         return report(execution, handle, RunStatus(state, status.vendor_status, raw=status.raw))
 
-    return [mock.patch.object(outcome, "report_outcome", report_as_good)]
+    return [mock.patch.object(outcome, "report_outcome", report_as_success)]
 
 
 def _print_a_token() -> list[Any]:
@@ -94,7 +94,7 @@ def _without_targets() -> list[Any]:
 CHOICES: dict[str, Callable[[], list[Any]]] = {
     "no-ledger": _no_ledger,
     "cancel-on-eviction": _cancel_on_eviction,
-    "failed-is-good": _failed_is_good,
+    "failed-is-good": _report_failures_as_success,
     "print-a-token": _print_a_token,
     "swallow-errors": _swallow_errors,
     "re-execution-is-fresh": _take_re_execution_for_fresh,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos.conftest import Begun, Chaos
+from tests.chaos.conftest import ActiveCampaign, Chaos
 from tests.chaos.kinds import DRILLED, PIPELINE, SLOTS
 from tests.chaos.plan import Disturbance, Group, How, finds_bad_data, plan
 
@@ -33,7 +33,7 @@ def seconds(group: Group) -> float:
     return sum(behavior.core.get("running_seconds", 0) for behavior in every)
 
 
-def loses_an_answer(group: Group) -> bool:
+def loses_a_response(group: Group) -> bool:
     return any(
         fault.kind == "lost_response" and fault.method == "POST"
         for one in group.materializations
@@ -63,7 +63,7 @@ def short_campaign(part: int) -> list[Group]:
     by_python = [group for group in in_process if group.by_python and ended_at_a_start(group, "kill")]
     evicted = [group for group in in_process if ended_at_a_start(group, "evict")]
     terminated = [group for group in in_process if ended_at_a_start(group, "terminate")]
-    lost = [group for group in in_process if group.disturbances == () and loses_an_answer(group)]
+    lost = [group for group in in_process if group.disturbances == () and loses_a_response(group)]
     drills = [groups[number] for number in DRILLS[part]]
     return drills + [sorted(brief, key=seconds)[part] for brief in (evicted, terminated, lost, held_back, by_python)]
 
@@ -122,14 +122,14 @@ def numbers(groups: list[Group]) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def campaigns(chaos: Chaos) -> dict[str, Begun]:
+def campaigns(chaos: Chaos) -> dict[str, ActiveCampaign]:
     """Starts all campaigns at once, because they mostly wait."""
     same = ("--materializations", MANY, "--seed", SEED)
     return {name: chaos(*same, *options()) for name, options in CAMPAIGNS.items()}
 
 
 @pytest.mark.parametrize(("storage", "part"), [("sqlite", 0), ("postgres", 1)])
-def test_short_campaign_has_no_findings(campaigns: dict[str, Begun], storage: str, part: int) -> None:
+def test_short_campaign_has_no_findings(campaigns: dict[str, ActiveCampaign], storage: str, part: int) -> None:
     done = campaigns[storage].end()
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     count = counted(done.stdout)
@@ -142,14 +142,14 @@ def test_short_campaign_has_no_findings(campaigns: dict[str, Begun], storage: st
 
 
 @pytest.mark.parametrize("broken", ["no ledger", "fresh"])
-def test_campaign_without_the_ledger_finds_duplicates(campaigns: dict[str, Begun], broken: str) -> None:
+def test_campaign_without_the_ledger_finds_duplicates(campaigns: dict[str, ActiveCampaign], broken: str) -> None:
     done = campaigns[broken].end()
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
     assert counted(done.stdout)["duplicate"] > 0, done.stdout[-5000:]
     assert f"--seed {SEED}" in done.stdout, "it can be replayed"
 
 
-def test_sabotage_is_found(campaigns: dict[str, Begun]) -> None:
+def test_sabotage_is_found(campaigns: dict[str, ActiveCampaign]) -> None:
     done = campaigns["broken"].end()
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
     for found in BROKEN.values():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.checks import RUN_STATUS, reconcile_checks
-from tests.chaos.facts import Asked, Evaluated, Facts, Materialized, RemoteRun, Target
+from tests.chaos.facts import Evaluated, Facts, Materialized, RemoteRun, RequestedMaterialization, Target
 
 NUMBER, TESTS = 7, "tests_passed"
 DAYS = ("2026-01-01", "2026-01-02")
@@ -26,8 +26,8 @@ def evaluations(first: int, by: str, run_id: str, *, passed: bool) -> list[Evalu
 
 def as_it_should_be() -> Facts:
     return Facts(
-        asked=[
-            Asked(
+        requested=[
+            RequestedMaterialization(
                 NUMBER,
                 "Kind",
                 "target-7",
@@ -79,7 +79,7 @@ def twice(facts: Facts) -> None:
     facts.evaluated.append(facts.evaluated[0])
 
 
-def lose_a_day(facts: Facts) -> None:
+def remove_a_day(facts: Facts) -> None:
     facts.materialized.pop()
     facts.evaluated = [one for one in facts.evaluated if one.partition == DAYS[0]]
 
@@ -97,7 +97,7 @@ def of_another_run(facts: Facts) -> None:
         (leave_out, "check missing"),
         (second_phase_forgotten, "check missing"),
         (twice, "check twice"),
-        (lose_a_day, "lost"),
+        (remove_a_day, "lost"),
         (of_another_run, "check of another target"),
         (change(0, target=None), "check without its target"),
         (change(1, target=None), "check without its target"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import islice
 
 from tests.chaos.kinds import DRILLED, SLOTS
-from tests.chaos.plan import MAX_DAYS, finds_bad_data, group_of_day, plan, weather
+from tests.chaos.plan import MAX_DAYS, finds_bad_data, group_of_day, plan, vendor_faults
 
 
 def test_same_seed_gives_the_same_plan() -> None:
     assert plan(5, 200) == plan(5, 200)
     assert plan(5, 200) != plan(6, 200)
-    assert list(islice(weather(5), 20)) == list(islice(weather(5), 20))
+    assert list(islice(vendor_faults(5), 20)) == list(islice(vendor_faults(5), 20))
 
 
 def test_groups_do_not_depend_on_the_size_of_the_plan() -> None:
@@ -50,7 +50,7 @@ def test_large_plan_contains_every_disturbance_and_fault() -> None:
     disturbances = {one.how for group in groups for one in group.disturbances if one is not None}
     assert disturbances == {"kill", "kill machine", "kill step", "evict", "terminate"}
     assert {group.executor for group in groups} == {"in_process", "in_processes", "web"}
-    assert any(group.anew for group in groups)
+    assert any(group.rerun_all_steps for group in groups)
     assert {group.days for group in groups} == {0, 1, 2, MAX_DAYS}
     assert {(group.executor, group.by_python) for group in groups} == {
         *((executor, by_python) for executor in ("in_process", "in_processes") for by_python in (True, False)),
@@ -65,7 +65,7 @@ def test_large_plan_contains_every_disturbance_and_fault() -> None:
         assert 5 < sum(found) < len(found) - 5
     assert any(finds_bad_data(one.behaviors[0], one.slot) and len(one.behaviors) > 1 for one in gated)
     faults = {fault.kind for one in materializations for fault in one.faults}
-    faults |= {fault.kind for _, fault in islice(weather(5), 300)}
+    faults |= {fault.kind for _, fault in islice(vendor_faults(5), 300)}
     assert faults >= {
         *("lost_response", "reset", "status", "status_after", "html", "not_json", "truncated", "hang", "slow_body"),
         *("unknown_state", "not_found", "expired_token", "echo_secret", "redirect", "missing_field", "down"),

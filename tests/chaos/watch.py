@@ -66,10 +66,10 @@ class Watch:
         if request.started_run is None:
             return
         for target in named & self._to_forget.keys():
-            looks = self._to_forget.pop(target)
+            status_calls = self._to_forget.pop(target)
             self.forgotten.add(request.started_run)
             path = re.escape(quote(request.started_run, safe=""))
-            self._sandbox.add_fault(Fault("not_found", method="GET", path=path, skip=looks))
+            self._sandbox.add_fault(Fault("not_found", method="GET", path=path, skip=status_calls))
 
 
 def _texts(body: object) -> Iterator[str]:
