@@ -23,13 +23,15 @@ from tests.endurance.report import show
 
 
 @click.command()
-@click.option("--runs", default=10_000, show_default=True, help="Deferred runs, at least.")
-@click.option("--seed", type=int, help="Of an earlier campaign; by default a new one.")
+@click.option("--runs", default=10_000, show_default=True, help="The minimum number of deferred runs.")
+@click.option("--seed", type=int, help="The seed of a campaign to replay; by default a new one.")
 @click.option("--storage", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
-@click.option("--kills", default=5, show_default=True, help="Of both the code server and the daemon.")
-@click.option("--ends-per-second", default=6.0, show_default=True, help="Remote runs that end in a real second.")
+@click.option("--kills", default=5, show_default=True, help="Kills of both the code server and the daemon.")
+@click.option("--ends-per-second", default=6.0, show_default=True, help="Remote runs that end per real second.")
 @click.option("--haste", default=1.0, show_default=True, help="A factor for the pauses around kills.")
-@click.option("--sabotage", "sabotaged", type=click.Choice(sorted(sabotage.CHOICES)), help="Break the product.")
+@click.option(
+    "--sabotage", "sabotaged", type=click.Choice(sorted(sabotage.CHOICES)), help="Break the package deliberately."
+)
 @click.option("--keep", is_flag=True, help="Keep the folder with the storage and the logs.")
 def main(
     runs: int,

@@ -14,15 +14,15 @@ class Calls:
     """Request counts by vendor.
 
     Attributes:
-        looks: Status calls: all read-only requests.
-        most_looks: The maximum within one second of real time.
+        status_calls: All read-only requests.
+        max_status_calls: The maximum of them within one second of real time.
         busiest: The maximum of requests of any kind within one second, as counted by the sandbox.
         starts: Requests that started a run.
     """
 
     def __init__(self, sandbox: SandboxClient) -> None:
-        self.looks: Counter[str] = Counter()
-        self.most_looks: Counter[str] = Counter()
+        self.status_calls: Counter[str] = Counter()
+        self.max_status_calls: Counter[str] = Counter()
         self.busiest: Counter[str] = Counter()
         self.starts: Counter[str] = Counter()
         self._sandbox = sandbox
@@ -37,12 +37,12 @@ class Calls:
             self._read = request.seq
             vendor = request.vendor or ""
             if request.method == "GET":
-                self.looks[vendor] += 1
+                self.status_calls[vendor] += 1
                 last_second = self._last_second[vendor]
                 last_second.append(request.wall_received_at)
                 while last_second[0] <= request.wall_received_at - 1:
                     last_second.popleft()
-                self.most_looks[vendor] = max(self.most_looks[vendor], len(last_second))
+                self.max_status_calls[vendor] = max(self.max_status_calls[vendor], len(last_second))
             elif request.started_run is not None:
                 self.starts[vendor] += 1
 
@@ -54,5 +54,5 @@ class Calls:
                 yield self
         finally:
             self.read()
-            for vendor in self.looks:
+            for vendor in self.status_calls:
                 self.busiest[vendor] = self._sandbox.peak_requests_per_second(vendor)

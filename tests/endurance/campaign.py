@@ -41,11 +41,11 @@ run_monitoring:
   poll_interval_seconds: 10
 """
 _PATIENCE = 300.0
-"""Real seconds without any progress after which what is missing counts as lost."""
+"""Real seconds without any progress after which missing reports count as lost."""
 _TICKS_WITHOUT_CHECKS = 6
-"""Ticks of the sensor without any check evaluation after which what is missing counts as forgotten."""
+"""Ticks of the sensor without any check evaluation after which missing evaluations count as lost."""
 _WHILE_STARTING = 0.02
-"""How fast time runs until all are started: so slowly that even the shortest are still going then."""
+"""The speed of time until all runs are started: so slow that even the shortest are still active then."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,12 @@ def conduct(
                 speed = max(1.0, TIMEOUT * ends_per_second / len(plan.deferred_runs))
                 timing.set_speed(sandbox, speed, time_file)
                 say(f"time runs {speed:.0f} times as fast")
-                _until_told(progress, say)
+                _until_reported(progress, say)
                 facts = _until_judged(lambda: gather(plan, instance, sandbox, alerts), instance, say)
             seconds = (started - began, time.monotonic() - started)
             facts.kills = killing.at
-            told = list(ticks(instance, names.COMPLETION))
-    return Outcome(facts, memory, calls, told, killing, in_flight, seconds)
+            finished_ticks = list(ticks(instance, names.COMPLETION))
+    return Outcome(facts, memory, calls, finished_ticks, killing, in_flight, seconds)
 
 
 def _until_first_tick(instance: dg.DagsterInstance) -> None:
@@ -145,18 +145,18 @@ def _until_first_tick(instance: dg.DagsterInstance) -> None:
         time.sleep(0.5)
 
 
-def _until_told(progress: Progress, say: Callable[[str], None]) -> None:
+def _until_reported(progress: Progress, say: Callable[[str], None]) -> None:
     """Waits until everything is reported, or reports stop."""
     last, moved = -1, time.monotonic()
     while not progress.is_over:
         time.sleep(3)
-        told = progress.read()
-        if told != last:
-            last, moved = told, time.monotonic()
+        reported = progress.read()
+        if reported != last:
+            last, moved = reported, time.monotonic()
         elif time.monotonic() > moved + _PATIENCE:
-            say(f"nothing more is told; {progress}")
+            say(f"no more reports; {progress}")
             return
-    say(f"over; {progress}")
+    say(f"done; {progress}")
 
 
 def _until_judged(known: Callable[[], Facts], instance: dg.DagsterInstance, say: Callable[[str], None]) -> Facts:
@@ -175,6 +175,6 @@ def _until_judged(known: Callable[[], Facts], instance: dg.DagsterInstance, say:
         if len(facts.evaluated) != last:
             last, ticked = len(facts.evaluated), done
         elif done >= ticked + _TICKS_WITHOUT_CHECKS:
-            say(f"no more checks are told; {missing} are missing")
+            say(f"no more checks are reported; {missing} are missing")
             return facts
         time.sleep(5)

@@ -119,7 +119,7 @@ class Publishing:
     place: Place
     run_id: str
     failed: bool
-    said: str
+    message: str
     began: bool = True
 
 

@@ -120,18 +120,20 @@ def _publishing(instance: dg.DagsterInstance) -> Iterator[Publishing]:
         run = record.dagster_run
         if not is_publishing(run):
             continue
-        said = [_said(entry.dagster_event) for entry in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE)]
+        message = [
+            _message(entry.dagster_event) for entry in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE)
+        ]
         yield Publishing(
             run.run_id,
             place_of(run),
             run.tags[FINISHES_TAG],
             run.status is dg.DagsterRunStatus.FAILURE,
-            "\n".join(said) or f"the run is {run.status.value}, and no step of it failed",
+            "\n".join(message) or f"the run is {run.status.value}, and no step of it failed",
             record.start_time is not None,
         )
 
 
-def _said(event: dg.DagsterEvent | None) -> str:
+def _message(event: dg.DagsterEvent | None) -> str:
     assert event is not None
     failure = event.step_failure_data
     parts = []

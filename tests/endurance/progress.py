@@ -87,5 +87,5 @@ class Progress:
                 self.bad += self._partitions.get(place_of(run), 1) if record.start_time is not None else 0
 
     def __str__(self) -> str:
-        said = f"{self.good} materialized, {self.bad} failed, {self.alerts} alerts"
-        return f"{said}, {len(self._unfinished)} runs under way"
+        message = f"{self.good} materialized, {self.bad} failed, {self.alerts} alerts"
+        return f"{message}, {len(self._unfinished)} active runs"

@@ -65,10 +65,10 @@ def _runs(facts: Facts) -> Iterator[Finding]:
             good = materialized[place, run.run_id]
             if of_place[place] > good:
                 yield Finding("told wrongly", f"{place}: a materialization reports another run than {run.run_id}")
-            yield from _told(planned, place, run, good, publishing[run.run_id])
+            yield from _reports(planned, place, run, good, publishing[run.run_id])
 
 
-def _told(planned: Planned, place: Place, run: RemoteRun, good: int, bad: list[Publishing]) -> Iterator[Finding]:
+def _reports(planned: Planned, place: Place, run: RemoteRun, good: int, bad: list[Publishing]) -> Iterator[Finding]:
     what = f"{place}, {run.run_id} ({run.outcome})"
     bad = [one for one in bad if one.began]
     failed = [one for one in bad if one.failed]
@@ -81,8 +81,10 @@ def _told(planned: Planned, place: Place, run: RemoteRun, good: int, bad: list[P
         yield Finding("told wrongly", f"{what}: {good} materializations, {len(bad)} Dagster runs")
         return
     for one in failed:
-        if planned.expected not in one.said:
-            yield Finding("without the vendor's words", f"{what}: {planned.expected!r} is not in {one.said[-300:]!r}")
+        if planned.expected not in one.message:
+            yield Finding(
+                "without the vendor's words", f"{what}: {planned.expected!r} is not in {one.message[-300:]!r}"
+            )
 
 
 def _checks(facts: Facts) -> Iterator[Finding]:
@@ -147,7 +149,9 @@ def _checks_of_failures(facts: Facts) -> Iterator[Finding]:
     # An active run has no status to check.
     ending = {planned.place: planned for planned in facts.planned if planned.ends}
     failed = {(one.place, one.run_id) for one in facts.publishing if one.failed and one.began and one.place in ending}
-    told = Counter((one.check[0], one.partition, one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS)
+    reported = Counter(
+        (one.check[0], one.partition, one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS
+    )
     without_partition = {
         (one.check[0], one.run_id) for one in facts.evaluated if one.check[1] == RUN_STATUS and one.partition is None
     }
@@ -155,7 +159,7 @@ def _checks_of_failures(facts: Facts) -> Iterator[Finding]:
         if (place[0], run_id) in without_partition:
             continue  # which is a separate finding
         for asset, partition in ending[place].places:
-            yield from _number(told[asset, partition, run_id], f"{RUN_STATUS} of {asset}, {partition}, {run_id}")
+            yield from _number(reported[asset, partition, run_id], f"{RUN_STATUS} of {asset}, {partition}, {run_id}")
 
 
 def _judgements(facts: Facts, by_id: dict[int, Materialized]) -> Iterator[Finding]:

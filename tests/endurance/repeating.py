@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from tests.chaos.beside import beside
+from tests.chaos.beside import in_background
 
 
 def repeated(does: Callable[[], object], *, every: float, name: str) -> AbstractContextManager[None]:
@@ -20,4 +20,4 @@ def repeated(does: Callable[[], object], *, every: float, name: str) -> Abstract
         while not over.wait(every):
             does()
 
-    return beside(repeat, name=name)
+    return in_background(repeat, name=name)

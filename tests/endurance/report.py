@@ -13,7 +13,7 @@ from tests.endurance.reconcile import CATEGORIES, Finding
 MAX_GROWTH = 300e6
 MAX_TICK = 40.0
 PER_SECOND = {"amperity": 10}
-"""Requests, where a vendor names a limit."""
+"""Maximum requests per second of vendors with a documented limit."""
 
 
 def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: str) -> bool:
@@ -32,15 +32,15 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
 
     facts, ticks = outcome.facts, outcome.ticks
     add("deferred runs", len(facts.planned))
-    add("in flight when all were started", outcome.in_flight)
-    add("ended while others were still started", len(facts.planned) - outcome.in_flight, 0)
+    add("in flight after the last start", outcome.in_flight)
+    add("ended before the last start", len(facts.planned) - outcome.in_flight, 0)
     add("seconds until all were started", outcome.seconds[0])
-    add("seconds until all was told", outcome.seconds[1])
+    add("seconds until all were reported", outcome.seconds[1])
     add("kills of code server and daemon", outcome.kills.done)
     add("materializations", len(facts.materialized))
     add("check evaluations", len(facts.evaluated))
     add("failed Dagster runs", sum(one.failed and one.began for one in facts.publishing))
-    add("Dagster runs that Dagster gave up", sum(not one.began for one in facts.publishing))
+    add("Dagster runs that never started", sum(not one.began for one in facts.publishing))
     add("alerts", len(facts.alerts))
     table.add_section()
     count = Counter(finding.category for finding in findings)
@@ -56,15 +56,15 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
     add("tick, s: median", seconds[len(seconds) // 2], form="{:.1f}")
     add("tick, s: longest", seconds[-1], MAX_TICK, form="{:.1f}")
     table.add_section()
-    for vendor in sorted(outcome.calls.looks):
-        add(f"{vendor}: status calls", outcome.calls.looks[vendor])
-        at_most = "within a second, at most"
-        add(f"{vendor}: status calls {at_most}", outcome.calls.most_looks[vendor], PER_SECOND.get(vendor))
+    for vendor in sorted(outcome.calls.status_calls):
+        add(f"{vendor}: status calls", outcome.calls.status_calls[vendor])
+        at_most = "within one second, maximum"
+        add(f"{vendor}: status calls {at_most}", outcome.calls.max_status_calls[vendor], PER_SECOND.get(vendor))
         add(f"{vendor}: all requests {at_most}", outcome.calls.busiest[vendor])
     console.print(table)
     for finding in findings[:50]:
         console.print(f"{finding.category}: {finding.text}", style="red", markup=False)
     for tick in ticks:
         if tick.failed:
-            console.print(f"a tick failed: {tick.said[:300]}", markup=False)
+            console.print(f"a tick failed: {tick.message[:300]}", markup=False)
     return is_good

@@ -40,16 +40,16 @@ def _trust_the_memory() -> list[Any]:
     return [mock.patch.object(Completion, "_refresh", trusting)]
 
 
-def _take_failed_for_good() -> list[Any]:
+def _report_failures_as_success() -> list[Any]:
     """Failures are reported as successes."""
     apply_poll = DeferredRun.apply_poll
 
-    def apply_as_good(self: DeferredRun, *given: Any) -> None:
+    def apply_as_success(self: DeferredRun, *given: Any) -> None:
         apply_poll(self, *given)
         if self.phase is Phase.NEEDS_DAGSTER_RUN:
             self.phase = Phase.SUCCEEDED
 
-    return [mock.patch.object(DeferredRun, "apply_poll", apply_as_good)]
+    return [mock.patch.object(DeferredRun, "apply_poll", apply_as_success)]
 
 
 def _without_targets() -> list[Any]:
@@ -74,7 +74,7 @@ def _forget_the_checks() -> list[Any]:
 CHOICES: dict[str, Callable[[], list[Any]]] = {
     "forget-what-was-reported": _forget_what_was_reported,
     "trust-the-memory": _trust_the_memory,
-    "take-failed-for-good": _take_failed_for_good,
+    "take-failed-for-good": _report_failures_as_success,
     "without-targets": _without_targets,
     "forget-the-checks": _forget_the_checks,
 }

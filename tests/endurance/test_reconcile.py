@@ -107,18 +107,18 @@ def _twice(facts: Facts) -> None:
     facts.evaluated += [replace(one, target=replace(FIRST, storage_id=14)) for one in facts.evaluated[:2]]
 
 
-def _failed_twice(facts: Facts) -> None:
+def _failure_reported_twice(facts: Facts) -> None:
     facts.publishing.append(replace(facts.publishing[0], dagster_run="d3"))
 
 
-def _failed_for_good(facts: Facts) -> None:
+def _failure_reported_as_success(facts: Facts) -> None:
     facts.publishing.pop(0)
     facts.materialized.append(Materialized(BAD, "r2", 14, "", 3.0))
     target = Target(14, "", 3.0)
     facts.evaluated[-1:] = [evaluated(BAD, RUN_STATUS, target, run_id="r2"), evaluated(BAD, TESTS, target)]
 
 
-def _stranger(facts: Facts) -> None:
+def _external_run(facts: Facts) -> None:
     facts.materialized.append(Materialized(GOOD, None, 14, "", 3.0))
     target = Target(14, "", 3.0)
     facts.evaluated += [evaluated(GOOD, RUN_STATUS, target), evaluated(GOOD, TESTS, target)]
@@ -159,15 +159,15 @@ def _one_partition_of_a_failure(facts: Facts) -> None:
     facts.planned[1] = replace(facts.planned[1], further=("p3",))
 
 
-def _other_words(facts: Facts) -> None:
-    facts.publishing[0] = replace(facts.publishing[0], said="something went wrong")
+def _other_error(facts: Facts) -> None:
+    facts.publishing[0] = replace(facts.publishing[0], message="something went wrong")
 
 
 def _no_alert(facts: Facts) -> None:
     facts.alerts.pop()
 
 
-def _alert_again(facts: Facts) -> None:
+def _duplicate_alert(facts: Facts) -> None:
     facts.alerts.append(Alert("d2", 12.0))
 
 
@@ -180,9 +180,9 @@ def _alert_again(facts: Facts) -> None:
         (_one_of_two_partitions_lost, "lost"),
         (_failure_lost, "lost"),
         (_twice, "told twice"),
-        (_failed_twice, "told twice"),
-        (_failed_for_good, "told wrongly"),
-        (_stranger, "told wrongly"),
+        (_failure_reported_twice, "told twice"),
+        (_failure_reported_as_success, "told wrongly"),
+        (_external_run, "told wrongly"),
         (_no_status, "check missing"),
         (_no_status_of_a_failure, "check missing"),
         (_no_tests, "check missing"),
@@ -202,9 +202,9 @@ def _alert_again(facts: Facts) -> None:
         (_change(2, passed=False), "judged wrongly"),
         (_change(4, passed=True), "judged wrongly"),
         (_change(5, is_blocking=False), "judged wrongly"),
-        (_other_words, "without the vendor's words"),
+        (_other_error, "without the vendor's words"),
         (_no_alert, "alert missing"),
-        (_alert_again, "alert twice"),
+        (_duplicate_alert, "alert twice"),
     ],
 )
 def test_wrong_facts_are_found(break_it: Callable[[Facts], None], category: str) -> None:

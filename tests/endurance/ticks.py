@@ -15,13 +15,13 @@ class Tick:
     Attributes:
         began: Its start in epoch seconds.
         seconds: Its duration, including Dagster's own work.
-        said: Its skip reason, or its error.
+        message: Its skip reason, or its error.
         failed: Whether it ended in an error.
     """
 
     began: float
     seconds: float
-    said: str
+    message: str
     failed: bool
 
 
@@ -32,5 +32,5 @@ def ticks(instance: dg.DagsterInstance, sensor: str) -> Iterator[Tick]:
             continue
         for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id):
             if tick.end_timestamp is not None:
-                said = tick.tick_data.skip_reason or (tick.error.message if tick.error else "")
-                yield Tick(tick.timestamp, tick.end_timestamp - tick.timestamp, said, tick.error is not None)
+                message = tick.tick_data.skip_reason or (tick.error.message if tick.error else "")
+                yield Tick(tick.timestamp, tick.end_timestamp - tick.timestamp, message, tick.error is not None)
