@@ -144,7 +144,7 @@ class TestRejectedStarts:
         assert "pat-expired" not in failure(result)
         assert entries(instance, KEY) == ["starting", "not_started"]
 
-    def test_expired_token_answered_by_a_login_page_is_reported(
+    def test_expired_token_with_a_login_page_response_is_reported(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
         sandbox.configure("prophecy", invalid_token_response="login_page")

@@ -216,7 +216,7 @@ def test_lost_start_is_attached_to_despite_a_canceled_job(
 def test_job_that_never_existed_counts_as_lost_after_one_minute(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    # 5.92.2 answered one start in eight with 202 for a job that it never created.
+    # 5.92.2 accepted one start in eight with 202 for a job that it never created.
     sandbox.add_fault(Fault("status", method="POST", status=202, body={"id": str(SUITE)}, times=1))
     asset = build_remote_run_asset(suite_run(), key="quality")
     begun = clock.monotonic()
