@@ -29,7 +29,9 @@ def test_check_page_shows_the_error(demo: RunningDemo, page: Page, failed: dict[
     open_until_shown(page, url, metadata(page, "error", _ERROR))
     expect(metadata(page, "vendor_status", vendor_status)).to_be_visible()
     expect(metadata(page, "run_id", demo.only_remote(asset).id)).to_be_visible()
-    expect(page.get_by_text(f"{asset.vendor.capitalize()} {label} ended with status {vendor_status}").first).to_be_visible()
+    expect(
+        page.get_by_text(f"{asset.vendor.capitalize()} {label} ended with status {vendor_status}").first
+    ).to_be_visible()
 
 
 @pytest.mark.parametrize("asset", list(_EXPECTED), ids=str)

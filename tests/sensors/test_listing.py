@@ -11,8 +11,31 @@ from dagster_runs.remote_run.state import RunState
 from dagster_runs.remote_run.types import DAY, ListedRun
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.listing import ListReader
-from dagster_runs.testing import SandboxClock
+from dagster_runs.transport.clock import Clock, use_clock
 from dagster_runs.transport.errors import UnexpectedResponseError
+
+
+class ManualClock(Clock):
+    """A clock that only moves when something sleeps."""
+
+    def __init__(self) -> None:
+        self._now = 1_000_000.0
+
+    def wall(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """Replaces the sandbox's clock, which would need a request for each run that is read."""
+    with use_clock(ManualClock()) as clock:
+        yield clock
 
 
 class VendorList:
@@ -24,7 +47,7 @@ class VendorList:
         max_runs: The number of runs after which the vendor's pages end with an error.
     """
 
-    def __init__(self, clock: SandboxClock, times: list[float], *, max_runs: int = 1_000) -> None:
+    def __init__(self, clock: Clock, times: list[float], *, max_runs: int = 1_000) -> None:
         self.requests: list[tuple[float, float | None]] = []
         self._clock = clock
         self._times = times
@@ -40,7 +63,7 @@ class VendorList:
             yield ListedRun(str(time), time, RunState.SUCCEEDED, None)
 
 
-def test_deadline_is_checked_after_each_run(clock: SandboxClock) -> None:
+def test_deadline_is_checked_after_each_run(clock: Clock) -> None:
     now = clock.wall()
     shown: list[ListedRun] = []
     runs = VendorList(clock, [now - number for number in range(50)])
@@ -48,7 +71,7 @@ def test_deadline_is_checked_after_each_run(clock: SandboxClock) -> None:
     assert len(shown) == 1
 
 
-def test_minimum_number_of_runs_is_read_regardless_of_the_deadline(clock: SandboxClock) -> None:
+def test_minimum_number_of_runs_is_read_regardless_of_the_deadline(clock: Clock) -> None:
     now = clock.wall()
     shown: list[ListedRun] = []
     runs = VendorList(clock, [now - number for number in range(50)])
@@ -56,7 +79,7 @@ def test_minimum_number_of_runs_is_read_regardless_of_the_deadline(clock: Sandbo
     assert len(shown) == 20
 
 
-def test_runs_are_listed_after_a_clock_that_was_ahead_is_corrected(clock: SandboxClock) -> None:
+def test_runs_are_listed_after_a_clock_that_was_ahead_is_corrected(clock: Clock) -> None:
     now = clock.wall()
     shown: list[ListedRun] = []
     runs = VendorList(clock, [now - 10])
@@ -65,7 +88,7 @@ def test_runs_are_listed_after_a_clock_that_was_ahead_is_corrected(clock: Sandbo
     assert [run.created_at for run in shown] == [now - 10]
 
 
-def test_list_with_too_many_pages_is_read_in_parts_in_one_tick(clock: SandboxClock) -> None:
+def test_list_with_too_many_pages_is_read_in_parts_in_one_tick(clock: Clock) -> None:
     now = clock.wall()
     times = [now - 100 * number for number in range(100)]
     shown: set[str] = set()
@@ -78,7 +101,7 @@ def test_list_with_too_many_pages_is_read_in_parts_in_one_tick(clock: SandboxClo
     assert max(late - early for early, late in pairwise(starts)) < 10_000, "nothing is skipped"
 
 
-def test_slow_list_continues_in_the_next_tick(clock: SandboxClock) -> None:
+def test_slow_list_continues_in_the_next_tick(clock: Clock) -> None:
     now = clock.wall()
     times = [now - 100 * number for number in range(100)]
     shown: set[str] = set()
@@ -96,14 +119,14 @@ def test_slow_list_continues_in_the_next_tick(clock: SandboxClock) -> None:
     assert shown == {str(time) for time in times}
 
 
-def test_response_that_is_not_a_list_raises_an_error_after_one_request(clock: SandboxClock) -> None:
+def test_response_that_is_not_a_list_raises_an_error_after_one_request(clock: Clock) -> None:
     runs = VendorList(clock, [clock.wall() - 10], max_runs=0)
     with pytest.raises(UnexpectedResponseError):
         list(ListReader().read(runs, clock.wall() - DAY, lambda _: None, lambda: True))
     assert len(runs.requests) == 1
 
 
-def test_run_that_the_vendor_lists_late_is_found(clock: SandboxClock) -> None:
+def test_run_that_the_vendor_lists_late_is_found(clock: Clock) -> None:
     now = clock.wall()
     late = now - limits.LISTED_LATE + 1
     shown: list[ListedRun] = []
