@@ -180,7 +180,9 @@ def build_remote_run_asset(
     )
     def remote_run(context: dg.AssetExecutionContext) -> Iterator[Any]:
         step = Step(context)
-        require_partition(step, on_missing_partition)  # before calling `run`, which may read the partition
+        require_partition(
+            step, on_missing_partition, waits=wait == "poll"
+        )  # before calling `run`, which may read the partition
         _warn_about_unselected(step)
         if wait == "poll" and step.finishes is None:
             # Because of `can_subset`, Dagster would otherwise accept a missing check result.

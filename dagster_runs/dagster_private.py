@@ -18,6 +18,8 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 
 HAS_PARTITIONED_CHECKS = "partitions_def" in inspect.signature(dg.AssetCheckSpec.__new__).parameters
 """Whether Dagster has checks with partitions, so that a bad partition does not block good ones. 1.12.0 does not."""
+STORES_WITHOUT_PARTITION = "asset_partitions_subset" in inspect.signature(dg.OutputContext.__init__).parameters
+"""Whether a step of a partitioned asset can store its output in a run without a partition. In 1.12.0, it cannot."""
 _PAGE = 100
 
 

@@ -7,6 +7,8 @@ import dagster as dg
 import pytest
 
 from dagster_runs import RudderStackResource, TestGenTestRun, build_completion_sensor, build_remote_run_asset
+from dagster_runs.dagster_private import STORES_WITHOUT_PARTITION
+from dagster_runs.remote_run.execution import partitions
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize, resources_at
@@ -85,6 +87,7 @@ def test_missing_partition_is_rejected_when_specs_define_the_partitions(
     assert sandbox.starts("rudderstack") == 0
 
 
+@pytest.mark.skipif(not STORES_WITHOUT_PARTITION, reason="this version of Dagster stores no such output")
 @pytest.mark.covers("start.missing-partition")
 def test_on_missing_partition_start_allows_a_run_without_a_partition(
     sandbox: Sandbox, instance: dg.DagsterInstance
@@ -97,6 +100,7 @@ def test_on_missing_partition_start_allows_a_run_without_a_partition(
     assert instance.get_materialized_partitions(dg.AssetKey("features")) == {"2026-11-03"}
 
 
+@pytest.mark.skipif(not STORES_WITHOUT_PARTITION, reason="this version of Dagster stores no such output")
 def test_on_missing_partition_start_works_in_a_user_defined_asset(
     sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> None:
@@ -106,6 +110,17 @@ def test_on_missing_partition_start_works_in_a_user_defined_asset(
 
     assert materialize([features], sandbox, instance).success
     assert sandbox.starts("rudderstack") == 1
+
+
+def test_on_missing_partition_start_is_rejected_where_dagster_cannot_store_the_result(
+    sandbox: Sandbox, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "STORES_WITHOUT_PARTITION", False)
+    asset = build_remote_run_asset(PROFILES, key="features", partitions_def=DAYS, on_missing_partition="start")
+    result = materialize([asset], sandbox, instance)
+    assert "needs a later version of Dagster" in failure(result)
+    assert sandbox.starts("rudderstack") == 0
+    assert materialize([asset], sandbox, instance, partition_key="2026-11-03").success
 
 
 @pytest.mark.parametrize("suite", [well_known.SUITE_CLEAN, well_known.SUITE_DOWN], ids=["succeeds", "fails"])

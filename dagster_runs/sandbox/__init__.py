@@ -22,6 +22,7 @@ try:
     from dagster_runs.sandbox import well_known
     from dagster_runs.sandbox.behavior import Behavior
     from dagster_runs.sandbox.client import SandboxClient
+    from dagster_runs.sandbox.earlier_names import Behaviour as Behaviour
     from dagster_runs.sandbox.faults import Fault
     from dagster_runs.sandbox.log import RecordedRequest
     from dagster_runs.sandbox.runs import SandboxRun

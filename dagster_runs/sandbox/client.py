@@ -10,6 +10,7 @@ from typing import Any
 from requests import Session
 
 from dagster_runs.sandbox.behavior import Behavior
+from dagster_runs.sandbox.earlier_names import EarlierClientNames
 from dagster_runs.sandbox.faults import Fault
 from dagster_runs.sandbox.log import RecordedRequest
 from dagster_runs.sandbox.runs import SandboxRun
@@ -17,7 +18,7 @@ from dagster_runs.sandbox.runs import SandboxRun
 _TIMEOUT = 30.0
 
 
-class SandboxClient:
+class SandboxClient(EarlierClientNames):
     """The controls of a sandbox.
 
     `vendor` is `rudderstack`, `amperity`, `segmentflow`, `prophecy`, `testgen` or `testgen-old`; None means all.
@@ -130,6 +131,7 @@ class SandboxClient:
             behavior: The behavior of its runs.
             **fields: The fields that the vendor's lists show, such as `name` and `table_group_id`.
         """
+        behavior = fields.pop("behaviour", behavior)  # the earlier spelling
         payload = {"vendor": vendor, "kind": kind, "id": id, "behaviors": _to_dicts(behavior), "fields": fields}
         self._request("POST", "targets", payload)
 

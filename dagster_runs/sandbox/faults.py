@@ -7,6 +7,8 @@ from collections.abc import Callable, Set
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from dagster_runs.sandbox.earlier_names import FAULT_KINDS, EarlierFaultNames
+
 FaultKind = Literal[
     "lost_response",
     "reset",
@@ -52,7 +54,7 @@ _PROCESSED: dict[str, bool] = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class Fault(EarlierFaultNames):
     """A fault in the requests that match.
 
     | Kind | Effect | Arguments |
@@ -107,7 +109,9 @@ class Fault:
     field: str | None = None
     value: Any = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, word: str | None) -> None:
+        object.__setattr__(self, "kind", FAULT_KINDS.get(self.kind, self.kind))
+        object.__setattr__(self, "state", self.state if word is None else word)
         if self.kind not in _PROCESSED:
             raise ValueError(f"unknown kind of fault {self.kind!r}; the kinds are {', '.join(_PROCESSED)}")
         for argument, kinds in (("location", ("redirect",)), ("state", ("unknown_state",)), ("field", _FIELD_KINDS)):

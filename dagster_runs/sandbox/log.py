@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from dagster_runs.sandbox.earlier_names import EarlierRequestNames
 from dagster_runs.sandbox.http_types import ApiRequest
 
 Credentials = Literal["valid", "invalid", "missing"]
@@ -36,7 +37,7 @@ _SECRET_FIELDS = frozenset(
 
 
 @dataclass
-class RecordedRequest:
+class RecordedRequest(EarlierRequestNames):
     """One request.
 
     Attributes:

@@ -95,3 +95,7 @@ SUITE_DOWN = "c0ffee00-0000-4000-8000-000000000007"
 """Its database refuses connections: ends in `error`."""
 SUITE_GENERATED = "c0ffee00-0000-4000-8000-000000000009"
 """Empty, for test generation."""
+
+# Earlier names of two of them.
+PROFILES_SNAKE = PROFILES_SNAKE_CASE
+TABLE_GROUP_NOWHERE = TABLE_GROUP_NO_SCHEMA

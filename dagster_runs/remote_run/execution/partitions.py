@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from dagster_runs.dagster_private import STORES_WITHOUT_PARTITION
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.options import OnMissingPartition
@@ -15,7 +16,7 @@ RunT = TypeVar("RunT", bound=RemoteRun[Any])
 _PLACEHOLDER = re.compile(r"\{(partition_key(?:\.[^{}]+)?|window_start|window_end)\}")
 
 
-def require_partition(step: Step, on_missing: OnMissingPartition) -> None:
+def require_partition(step: Step, on_missing: OnMissingPartition, *, waits: bool) -> None:
     """Rejects a partitioned asset in a Dagster run without a partition, unless the user allows it.
 
     Dagster permits such a run. The remote run would then have no window and cover everything, but its materialization
@@ -24,17 +25,25 @@ def require_partition(step: Step, on_missing: OnMissingPartition) -> None:
     Args:
         step: The step.
         on_missing: The user's choice.
+        waits: Whether the step waits for the run, and stores its materialization.
 
     Raises:
         dagster.Failure: The Dagster run has no partition. It is not retried.
     """
-    if on_missing == "start" or step.partition is not None:
+    if step.partition is not None or (on_missing == "start" and (STORES_WITHOUT_PARTITION or not waits)):
         return
     definition = step.context.assets_def
     partitioned = [key for key in step.asset_keys if definition.get_asset_spec(key).partitions_def is not None]
     if not partitioned:
         return
     names = ", ".join(key.to_user_string() for key in partitioned)
+    if on_missing == "start":
+        raise dg.Failure(
+            description="on_missing_partition='start' needs a later version of Dagster: this one cannot store the result of "
+            f"{names} in a Dagster run without a partition, so nothing was started. Upgrade Dagster to 1.13, launch the "
+            "asset with a partition, or set wait='defer'",
+            allow_retries=False,
+        )
     raise dg.Failure(
         description=f"{names} {'is' if len(partitioned) == 1 else 'are'} partitioned, but this Dagster run was "
         "launched without a partition. The remote run would not be limited to a partition, and no partition would be "

@@ -52,7 +52,7 @@ def run_in_asset(
         dagster.Failure: An argument is invalid. The message says which one and why.
     """
     step = check_call(context, run, options, resource=resource, assets=assets, name=name)
-    require_partition(step, options.on_missing_partition)
+    require_partition(step, options.on_missing_partition, waits=True)
     filled = fill_from_partition(run, step)
     return events_of(step, filled, lambda: execute_remote_run(RemoteRunExecution(step, resource, filled, options)))
 
