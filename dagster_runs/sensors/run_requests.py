@@ -35,7 +35,7 @@ class CannotRequestRun(Exception):
     """A Dagster run that reports an outcome cannot be requested. The message says why."""
 
 
-def check_step(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
+def check_partitions(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
     """Checks that the partitions of the deferred run still exist, because the asset's partitions may have been changed.
 
     Raises:

@@ -27,7 +27,7 @@ _SEARCH_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 _MIN_SEARCH_SECONDS = 7.0
-"""Seconds to search before a run without our mark is accepted, since our run or another step's entry may be late."""
+"""Seconds to search before a run without our correlation id is accepted. Our run, or an entry about it, may be late."""
 
 
 def recover(
@@ -58,7 +58,7 @@ def recover(
     if found is not None and len(found) == 1 and not found[0].is_ambiguous:
         [one] = found
         assumed = "it is the only run of its kind and time, so it is assumed to be ours"
-        how = "it has our mark" if one.is_ours else assumed
+        how = "it has our correlation id" if one.is_ours else assumed
         log.warning("The response to the start was lost (%s); found run %s: %s", why, one.run_id, how)
         with hold_interrupts():
             return record_started(execution, attempt, one.run_id, found=how)
@@ -79,7 +79,7 @@ def recover(
 
 
 def find_ours(execution: RemoteRunExecution, attempt: StartAttempt) -> StartCandidate | None:
-    """Returns the run of a lost start, if a single search finds one that has our mark."""
+    """Returns the run of a lost start, if a single search finds one that has our correlation id."""
     try:
         found = execution.run.find_started(execution.resource, attempt) or []
     except VendorError:

@@ -39,9 +39,9 @@ def require_partition(step: Step, on_missing: OnMissingPartition, *, waits: bool
     names = ", ".join(key.to_user_string() for key in partitioned)
     if on_missing == "start":
         raise dg.Failure(
-            description="on_missing_partition='start' needs a later version of Dagster: this one cannot store the result of "
-            f"{names} in a Dagster run without a partition, so nothing was started. Upgrade Dagster to 1.13, launch the "
-            "asset with a partition, or set wait='defer'",
+            description="on_missing_partition='start' needs a later version of Dagster: this one cannot store the "
+            f"result of {names} without a partition, so nothing was started. Upgrade Dagster to 1.13, launch the asset "
+            "with a partition, or set wait='defer'",
             allow_retries=False,
         )
     raise dg.Failure(

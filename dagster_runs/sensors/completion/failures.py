@@ -140,7 +140,7 @@ class Failures:
         for deferred_run in sorted(candidates, key=lambda deferred_run: deferred_run in self._unprepared):
             self._unprepared.pop(deferred_run, None)
             try:
-                run_requests.check_step(deferred_run, tick.context.instance)
+                run_requests.check_partitions(deferred_run, tick.context.instance)
                 reportable.append(deferred_run)
             except RequestPreparationError as error:
                 self._unprepared[deferred_run] = error
