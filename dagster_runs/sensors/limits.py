@@ -14,9 +14,9 @@ TICK_POLL_UNTIL = 18.0
 """Status calls begin until then."""
 TICK_REPORT_UNTIL = 24.0
 """Outcomes are reported until then. The rest of the 60 seconds is left for Dagster to store them."""
-MAX_TICK_EVENTS = 600
+MAX_TICK_EVENTS = 400
 """The maximum number of events that a tick reports. The daemon stores them one by one after the tick, without a time
-limit, but evaluates no other sensor meanwhile. It needs 5 to 10 ms for each."""
+limit, but evaluates no other sensor meanwhile. It needs 5 to 60 ms for each."""
 MAX_TICK_REQUESTS = 25
 """The maximum number of Dagster runs that a tick requests. Dagster launches them one by one."""
 EVENTS_PER_REQUEST = 40
