@@ -79,7 +79,8 @@ ALLOWED = {
     # As earlier versions wrote them: a kind of ledger entry, and a field of the observation sensor's cursor.
     ("dagster_runs/remote_run/execution/ledger_entry.py", "cancelling"),
     ("dagster_runs/sensors/observation/cursor.py", "awaited"),
-    # A metadata key of the check `run_status`: users' own code may read it.
+    # The earlier spelling of an argument, which still works.
+    ("dagster_runs/sandbox/client.py", "behaviour"),
 }
 
 NOT_PROSE = re.compile(

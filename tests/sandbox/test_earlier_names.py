@@ -12,14 +12,14 @@ def test_behavior_has_its_earlier_name(sandbox: Sandbox) -> None:
     sandbox.set_behaviour(well_known.SUITE_CLEAN, Behaviour(outcome="fail", running_seconds=1))
     run = sandbox.begin_run(well_known.SUITE_CLEAN)
     sandbox.advance(100)
-    assert [(one.id, one.state) for one in sandbox.runs("testgen")] == [(run.id, "failed")]
+    assert [(one.id, one.state) for one in sandbox.runs("testgen")] == [(run.id, "error")]
 
 
 def test_add_target_takes_the_earlier_spelling(sandbox: Sandbox) -> None:
     sandbox.add_target("testgen", "test_suite", SUITE, behaviour=Behaviour(outcome="fail", running_seconds=1))
     sandbox.begin_run(SUITE, vendor="testgen")
     sandbox.advance(100)
-    assert [run.state for run in sandbox.runs("testgen")] == ["failed"]
+    assert [run.state for run in sandbox.runs("testgen")] == ["error"]
 
 
 def test_faults_have_their_earlier_names(sandbox: Sandbox) -> None:
