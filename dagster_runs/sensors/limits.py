@@ -37,7 +37,7 @@ SLOW_LIST_RETRY_SECONDS = 120.0
 """How long a list is skipped that took too long, or showed nothing in its time: individual polls need the time."""
 FILTER_RETRY_SECONDS = 3600.0
 """How long the list of finished runs is skipped after the vendor has refused its filter."""
-MIN_LIST_PART = 60.0
+MIN_LIST_PART = 30.0
 """The minimum length of a part, for a list that is too long for a tick and is read in parts."""
 MIN_LISTED = 20
 """The entries of a part that the observation sensor reads no matter how long it takes, so that it makes progress."""

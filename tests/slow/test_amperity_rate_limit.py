@@ -22,7 +22,7 @@ from tests.vendors.conftest import AmperityMaker
 def accounts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The rate limiter's accounts, empty at first."""
     accounts: dict[str, Any] = {}
-    monkeypatch.setattr(rate_limit, "_turns", accounts)
+    monkeypatch.setattr(rate_limit, "_windows", accounts)
     return accounts
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from dagster_runs.transport.rate_limit import turn
+from dagster_runs.transport.rate_limit import rate_limited
 
 # One request per half second: the shortest window of the limiter.
 RATE, WINDOW = 1.99, 1 / 1.99
@@ -20,7 +20,7 @@ def account() -> str:
 
 def send(account: str, rate: float | None, *, delivery_seconds: float = 0.0) -> float:
     """Send a request that takes this long to arrive, and return its arrival time."""
-    with turn(account, rate):
+    with rate_limited(account, rate):
         time.sleep(delivery_seconds)
         return time.monotonic()
 
@@ -105,7 +105,7 @@ def test_request_without_a_response_does_not_block_others_forever(account: str) 
     released, started_at = threading.Event(), time.monotonic()
 
     def hang() -> None:
-        with turn(account, RATE):
+        with rate_limited(account, RATE):
             released.wait(10)
 
     with ThreadPoolExecutor(1) as pool:
