@@ -25,14 +25,14 @@ def rate_limited(account: str, requests_per_second: float | None) -> Iterator[No
         yield
         return
     with _lock:
-        turns = _windows.setdefault(account, _RequestWindow())
+        window = _windows.setdefault(account, _RequestWindow())
     # For a limit below one request per second, the window is longer and allows one request.
     limit = max(1, int(requests_per_second))
-    number = turns.begin(limit, limit / requests_per_second)
+    number = window.begin(limit, limit / requests_per_second)
     try:
         yield
     finally:
-        turns.end(number)
+        window.end(number)
 
 
 class _RequestWindow:

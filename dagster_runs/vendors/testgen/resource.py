@@ -196,14 +196,14 @@ class TestGenResource(RemoteRunResource):
         # The API has no time filter, so this is a binary search. Jobs that are created in the meantime only move
         # older jobs to later pages, which are read next.
         too_new, page = 0, 1
-        while page < _MAX_JOBS // _PAGE and not self._window_half_widths(until, page, of_kind):
+        while page < _MAX_JOBS // _PAGE and not self._reaches(until, page, of_kind):
             too_new, page = page, 2 * page
         while page - too_new > 1:
             middle = (too_new + page) // 2
-            too_new, page = (too_new, middle) if self._window_half_widths(until, middle, of_kind) else (middle, page)
+            too_new, page = (too_new, middle) if self._reaches(until, middle, of_kind) else (middle, page)
         return page
 
-    def _window_half_widths(self, until: float, page: int, of_kind: Mapping[str, str]) -> bool:
+    def _reaches(self, until: float, page: int, of_kind: Mapping[str, str]) -> bool:
         jobs, is_last = self._page_of_jobs(page, of_kind)
         return is_last or min(created_at for _, created_at in jobs) < until
 
