@@ -7,6 +7,7 @@ import dagster as dg
 
 from dagster_runs.sensors import run_requests
 from dagster_runs.sensors.completion.sensor import Completion
+from dagster_runs.sensors.grouping import group_by
 from dagster_runs.sensors.observation.sensor import Observation
 from dagster_runs.sensors.registry import WatchedAsset, claim_for_sensor, resolve_assets, resolve_observable
 from dagster_runs.sensors.run_requests import FollowUp, Job
@@ -126,9 +127,7 @@ def build_observation_sensor(
 
 def _reporting_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:
     """Returns the jobs that report outcomes, with their assets, which share partitions and backfill policy."""
-    by_group: dict[Any, list[WatchedAsset]] = {}
-    for asset in assets:
-        by_group.setdefault((asset.definition.partitions_def, asset.definition.backfill_policy), []).append(asset)
+    by_group = group_by(assets, lambda asset: (asset.definition.partitions_def, asset.definition.backfill_policy))
     jobs: list[tuple[Any, list[WatchedAsset]]] = []
     for group in by_group.values():
         # Named after its first asset, so that its name stays the same while other assets are added or removed.

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from dagster_runs.dagster_private import CheckError
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.sensors.grouping import group_by
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.errors import VendorError
 
@@ -51,11 +52,8 @@ def initialized(assets: Iterable[WatchedAsset], context: Any) -> Iterator[Vendor
         context: A sensor's or an op's context.
     """
     found = VendorResources()
-    by_key: dict[str, list[WatchedAsset]] = {}
-    for asset in assets:
-        by_key.setdefault(asset.remote.resource_key, []).append(asset)
     with ExitStack() as stack:
-        for key, some in by_key.items():
+        for key, some in group_by(assets, lambda asset: asset.remote.resource_key).items():
             try:
                 made = SimpleNamespace(**{key: _initialize(key, some[0], context, stack)})
                 for asset in some:

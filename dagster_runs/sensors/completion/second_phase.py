@@ -27,6 +27,7 @@ from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.grouping import group_by
 from dagster_runs.sensors.registry import WatchedAsset
 
 _NO_RUN = ""
@@ -44,12 +45,10 @@ class SecondPhase:
 
     def __init__(self, deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance) -> None:
         self._instance = instance
-        self._by_asset: dict[WatchedAsset, list[DeferredRun]] = {}
+        self._by_asset = group_by(deferred_runs, lambda one: one.asset)
         self._materialized: dict[dg.AssetKey, dict[RunAndPartition, dg.EventLogRecord]] = {}
         self._evaluated: dict[WatchedAsset, StoredEvaluations] = {}
         self._by_run: dict[str, StoredEvaluations] = {}
-        for deferred_run in deferred_runs:
-            self._by_asset.setdefault(deferred_run.asset, []).append(deferred_run)
 
     def judged(self, deferred_run: DeferredRun) -> Mapping[AssetPartition, dg.EventLogRecord]:
         """Returns the stored materializations of a run, without those that were wiped."""
