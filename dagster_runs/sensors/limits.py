@@ -13,7 +13,7 @@ TICK_SCHEDULES_UNTIL = 14.0
 TICK_POLL_UNTIL = 18.0
 """Status calls begin until then."""
 TICK_REPORT_UNTIL = 24.0
-"""Outcomes are reported until then. The rest of the 60 seconds is left for Dagster to store them."""
+"""Outcomes are reported until then. The rest of the 60 seconds is for the last of them, which may take long."""
 MAX_TICK_EVENTS = 400
 """The maximum number of events that a tick reports. The daemon stores them one by one after the tick, without a time
 limit, but evaluates no other sensor meanwhile. It needs 5 to 60 ms for each."""

@@ -136,12 +136,12 @@ class OutageTracker:
         return [self.problem] if self.problem is not None else list(self._list_problems.values())
 
     @property
-    def credential_problem(self) -> str | None:
-        """Why the vendor refuses our credentials, if it has responded with 401 or 403 for a while."""
+    def credential_problems(self) -> list[str]:
+        """Why the vendor refuses our credentials, if it has responded with 401 or 403 for a while; otherwise empty."""
         is_refusal = isinstance(self.last_error, (AuthenticationError, PermissionDeniedError))
-        if not is_refusal or self._failing_since is None:
-            return None
-        return self.problem if current_clock().wall() - self._failing_since >= limits.REFUSED_GRACE else None
+        if not is_refusal or self._failing_since is None or self.problem is None:
+            return []
+        return [self.problem] if current_clock().wall() - self._failing_since >= limits.REFUSED_GRACE else []
 
     @property
     def _list_problems(self) -> dict[str, str]:

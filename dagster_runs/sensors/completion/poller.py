@@ -138,7 +138,7 @@ class ResourcePoller:
         if len(wanted) > 1:
             shown = self._read_lists(this, wanted, active)
             wanted = [deferred_run for deferred_run in wanted if deferred_run not in shown]
-        for deferred_run in wanted:
+        for deferred_run in wanted if this.has_time() else ():
             self._begin(this, deferred_run)
         wait(self._calls.values(), timeout=max(0.0, until - clock.monotonic()))
         for call in self._calls.values():

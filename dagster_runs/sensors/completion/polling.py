@@ -144,8 +144,7 @@ class Polling:
     @property
     def credential_problems(self) -> list[str]:
         """The errors of vendors that have been refusing our credentials for a while."""
-        found = [polled.outages.credential_problem for polled in self._resources.values()]
-        return [credential_problem for credential_problem in found if credential_problem is not None]
+        return [problem for polled in self._resources.values() for problem in polled.outages.credential_problems]
 
     def _finish_rounds(self) -> None:
         for polled in self._resources.values():

@@ -81,7 +81,11 @@ class ObservedOutcomes:
             Whether nothing is left to report.
         """
         asset, state = observed.asset, observed.status.state
-        is_complete = self._report_success(observed) if state is RunState.SUCCEEDED else self._report_failure(observed)
+        is_complete = True
+        if state is RunState.SUCCEEDED:
+            is_complete = self._report_success(observed)
+        else:
+            self._report_failure(observed)
         if is_complete and self.follow_up is not None:
             finished = FinishedRun(observed.run_id, asset.fixed_run.vendor, state, asset.keys)
             self.output.requests += run_requests.follow_up_requests(self.follow_up, finished, self.context)
@@ -123,8 +127,8 @@ class ObservedOutcomes:
         newest = newest_materializations(self.context.instance, [(key, None) for key in observed.asset.keys])
         return any(reported_run(record) in others for record in newest.values())
 
-    def _report_failure(self, observed: ObservedRun) -> bool:
-        """Reports a run that did not succeed, unless it is reported already. Returns that everything is reported."""
+    def _report_failure(self, observed: ObservedRun) -> None:
+        """Reports a run that did not succeed, unless it is reported already."""
         instance = self.context.instance
         asset_partitions: list[AssetPartition] = [
             (key, None) for key in observed.asset.keys if not _is_reported(instance, key, observed)
@@ -133,7 +137,6 @@ class ObservedOutcomes:
             newest = newest_materializations(instance, asset_partitions)
             self.output.events += self._outcome(observed, asset_partitions, newest=newest).as_failure()
             self.output.runs += 1
-        return True
 
     def _outcome(
         self,

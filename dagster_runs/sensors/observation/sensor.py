@@ -36,15 +36,14 @@ class Observation(SensorTicks):
         self._follow_up = follow_up
         self._ticks = 0
         self._memories: dict[str, ResourceMemory] = {}
-        self._failed_cursors: tuple[str | None, str | None] | None = None
+        self._failed_cursors: tuple[str | None, str] | None = None
         """If the last tick failed: the cursor that Dagster has kept, and the new one that it did not receive."""
 
     def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
         self._alarm.check_before_reporting(self._problems(vendors))
         clock = current_clock()
-        stored, unstored = self._failed_cursors or (None, None)
-        is_unstored = self._failed_cursors is not None and stored == context.cursor
-        cursors = from_text(unstored if is_unstored else context.cursor)
+        failed = self._failed_cursors
+        cursors = from_text(failed[1] if failed is not None and failed[0] == context.cursor else context.cursor)
         output = ObservationOutput(clock.monotonic() + limits.OBSERVE_UNTIL)
         # Each resource comes first in turn, so that a slow one does not take the others' time in each tick.
         turn = self._ticks % len(self._by_resource)
@@ -64,20 +63,18 @@ class Observation(SensorTicks):
             ResourceObserver(key, by_name, resource, cursor, memory, ownership, outcomes, output, context.log).observe()
         waiting = sum(len(cursor.pending) for cursor in cursors.values())
         summary = f"{output.runs} reported, {waiting} pending"
-        self._failed_cursors = (context.cursor, as_text(cursors))
+        cursor_text = as_text(cursors)
+        self._failed_cursors = (context.cursor, cursor_text)
         self._alarm.check_after_reporting(self._problems(vendors), is_idle=output.is_empty)
         self._failed_cursors = None
         return dg.SensorResult(
             asset_events=output.all_events,
             run_requests=output.requests,
             skip_reason=None if output.requests else ". ".join([summary, *output.problems]),
-            cursor=as_text(cursors),
+            cursor=cursor_text,
         )
 
     def _problems(self, vendors: VendorResources) -> list[str]:
         """Returns what a user must solve: unusable resources, and credentials that a vendor refuses."""
-        credential_problems = [memory.outages.credential_problem for memory in self._memories.values()]
-        return [
-            *vendors.problems.values(),
-            *(credential_problem for credential_problem in credential_problems if credential_problem is not None),
-        ]
+        memories = self._memories.values()
+        return [*vendors.problems.values(), *(one for memory in memories for one in memory.outages.credential_problems)]
