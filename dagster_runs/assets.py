@@ -19,6 +19,7 @@ from dagster_runs.remote_run.execution.partitions import fill_from_partition, re
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.options import (
     OnConflict,
+    OnInFlight,
     OnMissingPartition,
     OnTimeout,
     OnUncertainStart,
@@ -27,7 +28,7 @@ from dagster_runs.remote_run.options import (
 )
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.wording import with_article
-from dagster_runs.sensors.registry import RemoteAsset, register
+from dagster_runs.sensors.registry import RemoteAsset, queue_problem, register
 
 RunOrFunction = RemoteRun[Any] | Callable[[dg.AssetExecutionContext], RemoteRun[Any]]
 Parameters = ParamSpec("Parameters")
@@ -80,6 +81,10 @@ def build_remote_run_asset(
     metadata: Mapping[str, Any] | None = None,
     resource_key: str | None = None,
     wait: Wait = "poll",
+    backfill_wait: Wait = "poll",
+    on_in_flight: OnInFlight | None = None,
+    max_in_flight: int | None = None,
+    rerun_if_upstream_newer: bool = True,
     pool: str | None = None,
     timeout: float | None = None,
     on_timeout: OnTimeout = "leave",
@@ -114,10 +119,19 @@ def build_remote_run_asset(
         wait: With ``"poll"``, the step polls the run until it finishes. With ``"defer"``, the step finishes once it has
             started the run. A sensor from `build_completion_sensor` then polls the run, reports its success without a
             Dagster run, and reports any other outcome with a short Dagster run of the asset. Downstream assets do not
-            run in the same Dagster run; they need automation conditions. A backfill from the UI counts only what its
-            own runs materialize, so it shows deferred partitions as failed, although they are materialized when
-            their remote runs succeed.
-        pool: The Dagster pool that limits the number of concurrent steps.
+            run in the same Dagster run; they need automation conditions.
+        backfill_wait: The same for the steps of a backfill, which counts only what its own runs materialize. With
+            ``"defer"``, Dagster shows the backfill as failed, although the partitions are materialized when their
+            remote runs succeed, and it does not continue with downstream assets.
+        on_in_flight: What a deferred step does while a run of the same asset and partition is in flight. With
+            ``"queue"``, the default, it starts nothing, and the completion sensor starts one more run for all equal
+            requests when that run has ended. With ``"start"``, it starts a second run at once.
+        max_in_flight: The maximum number of the asset's deferred runs in flight; ``None`` for no limit. Then each
+            request is queued, and the completion sensor admits it. See also the resource's ``max_in_flight``.
+        rerun_if_upstream_newer: Whether the completion sensor requests one more run if an upstream asset was
+            materialized while a run was in flight. Only for an asset with an automation condition.
+        pool: The Dagster pool that limits the number of concurrent steps. It does not limit deferred runs, which
+            continue after their step; for these, see ``max_in_flight``.
         timeout: The timeout in seconds after the start. Defaults to the run's own ``default_timeout``.
         on_timeout: After a timeout, ``"leave"`` the remote run running, or ``"cancel"`` it.
         on_uncertain_start: If the response to a start is lost and the run cannot be found, ``"fail"``, or
@@ -147,6 +161,10 @@ def build_remote_run_asset(
         on_conflict=on_conflict,
         on_missing_partition=on_missing_partition,
         wait=wait,
+        backfill_wait=backfill_wait,
+        on_in_flight=on_in_flight,
+        max_in_flight=max_in_flight,
+        rerun_if_upstream_newer=rerun_if_upstream_newer,
     )
     options.check_for(run_class)
     described = {
@@ -180,11 +198,11 @@ def build_remote_run_asset(
     )
     def remote_run(context: dg.AssetExecutionContext) -> Iterator[Any]:
         step = Step(context)
-        require_partition(
-            step, on_missing_partition, waits=wait == "poll"
-        )  # before calling `run`, which may read the partition
+        here = options.in_backfill() if step.is_in_backfill and step.finishes is None else options
+        waits = here.wait == "poll"
+        require_partition(step, on_missing_partition, waits=waits)  # before calling `run`, which may read it
         _warn_about_unselected(step)
-        if wait == "poll" and step.finishes is None:
+        if waits and step.finishes is None:
             # Because of `can_subset`, Dagster would otherwise accept a missing check result.
             context.set_requires_typed_event_stream(
                 error_message=f"A {run_class.__name__} must report each of its checks: "
@@ -199,7 +217,14 @@ def build_remote_run_asset(
         filled = fill_from_partition(wanted, step)
         vendor_resource = remote.resource_in(context.resources)
         yield from execute_remote_run(
-            RemoteRunExecution(step, vendor_resource, filled, options, is_fixed=isinstance(run, RemoteRun))
+            RemoteRunExecution(
+                step,
+                vendor_resource,
+                filled,
+                here,
+                is_fixed=isinstance(run, RemoteRun),
+                sensor_problem=lambda: queue_problem(remote_run, step.instance),
+            )
         )
 
     register(remote_run, remote)

@@ -194,3 +194,23 @@ def has_succeeded(instance: dg.DagsterInstance, run_id: str, step: str) -> bool:
     """
     stats = instance.get_run_step_stats(run_id, [step])
     return any(getattr(one.status, "value", None) == "SUCCESS" for one in stats)
+
+
+def is_sensor_on(instance: dg.DagsterInstance, name: str, *, default: bool) -> bool:
+    """Whether a sensor of this name is on, in any code location. `dagster` does not export the classes for this.
+
+    Args:
+        instance: The Dagster instance.
+        name: The sensor's name.
+        default: Whether it is on unless a user turns it off.
+    """
+    from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
+
+    if instance.schedule_storage is None:
+        return True  # of an ephemeral instance, whose sensors are evaluated by a test
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+    found = [state.status for state in states if state.instigator_name == name]
+    if not found:
+        return default
+    on_by_default = default and InstigatorStatus.DECLARED_IN_CODE in found
+    return InstigatorStatus.RUNNING in found or on_by_default

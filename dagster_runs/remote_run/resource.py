@@ -22,7 +22,7 @@ from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key, run_in_asset
 from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.quality import QualityGate
-from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, WholeNumber
+from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, OptionalWholeNumber, WholeNumber
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.client import ErrorReader, HttpClient, HttpSettings
@@ -43,6 +43,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         allow_plain_http: Allow sending credentials over plain HTTP to another machine. Loopback is always allowed.
         ca_bundle: Path of a PEM file with trusted CA certificates, for a vendor or proxy that uses a private CA.
             Defaults to those that ``REQUESTS_CA_BUNDLE`` names, or else the public ones.
+        max_in_flight: The maximum number of deferred runs in flight with this resource, among the assets of one
+            completion sensor; ``None`` for no limit. Runs with ``wait="poll"`` are not limited; use a pool for them.
         dagster_url: The URL of your Dagster UI. Vendors that show a link back get the URL of the run's page there.
 
     Each setting can be a `dagster.EnvVar` (numbers also a `dagster.EnvVar.int`). The variable's value is validated when
@@ -62,6 +64,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     requests_per_second: OptionalNumber = Field(default=None, gt=0)
     allow_plain_http: Flag = False
     ca_bundle: str | None = None
+    max_in_flight: OptionalWholeNumber = Field(default=None, ge=1)
     dagster_url: str | None = None
 
     _client: HttpClient | None = PrivateAttr(default=None)

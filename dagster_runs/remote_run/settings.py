@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Number = float
     OptionalNumber = float | None
     WholeNumber = int
+    OptionalWholeNumber = int | None
     Flag = bool
 else:
     Number = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(float))]
@@ -29,6 +30,8 @@ else:
     """A number or ``None``."""
     WholeNumber = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(int))]
     """An integer."""
+    OptionalWholeNumber = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(int | None))]
+    """An integer or ``None``."""
     Flag = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(bool))]
     """A boolean."""
 

@@ -71,7 +71,7 @@ def build_completion_sensor(
     def complete(context: dg.SensorEvaluationContext) -> Any:
         return completion.tick(context)
 
-    claim_for_sensor(assets_watched, name)
+    claim_for_sensor(assets_watched, name, is_on_by_default=default_status is dg.DefaultSensorStatus.RUNNING)
     return complete
 
 

@@ -74,6 +74,11 @@ RUNS_PER_QUERY = 200
 LATE_FOLLOW_UP = 600.0
 """How far back, before the last stored cursor, follow-up jobs are requested again after a lost tick."""
 
+# The queue.
+QUEUE_PAUSE = 15.0
+"""The pause before a request is admitted again whose step found that it was not its turn. Doubled each time."""
+MAX_QUEUE_PAUSE = 900.0
+
 # Reading the event log.
 RECORDS_PER_PAGE = 500
 PARTITIONS_PER_QUERY = 500

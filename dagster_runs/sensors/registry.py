@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
+from dagster_runs import dagster_private
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -52,6 +53,9 @@ _remote_assets: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDiction
 
 # The completion sensor of each op's assets. Copies of a definition may have other keys, and their own runs.
 _completion_sensors: WeakKeyDictionary[dg.OpDefinition, dict[dg.AssetKey, str]] = WeakKeyDictionary()
+
+_on_by_default: set[str] = set()
+"""The completion sensors that are on unless a user turns them off."""
 
 
 def register(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
@@ -166,8 +170,23 @@ def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefin
         )
 
 
-def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str) -> None:
+def queue_problem(definition: dg.AssetsDefinition, instance: dg.DagsterInstance) -> str | None:
+    """Returns why no completion sensor would start a queued request of these assets; ``None`` if one would."""
+    sensors = sorted(set(_completion_sensors.get(definition.op, {}).values()))
+    if not sensors:
+        return "this code location has no completion sensor for the asset. Add one with build_completion_sensor"
+    if any(dagster_private.is_sensor_on(instance, name, default=name in _on_by_default) for name in sensors):
+        return None
+    return f"the completion sensor {sensors[0]} is off. Turn it on in the UI under Automation"
+
+
+def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str, *, is_on_by_default: bool = False) -> None:
     """Records which completion sensor reports the assets' runs. Two sensors would report each outcome twice.
+
+    Args:
+        assets: The assets.
+        sensor: The sensor's name.
+        is_on_by_default: Whether the sensor is on unless a user turns it off.
 
     Raises:
         DagsterInvalidDefinitionError: Another sensor already reports them.
@@ -180,6 +199,8 @@ def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str) -> None:
                 f"{_names(asset.definition)} already belongs to the completion sensor {other!r}, so {sensor!r} would "
                 "report each outcome twice. Pass it to only one of them."
             )
+    if is_on_by_default:
+        _on_by_default.add(sensor)
     for asset in assets:
         _completion_sensors[asset.definition.op].update(dict.fromkeys(asset.keys, sensor))
 

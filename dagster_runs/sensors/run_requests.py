@@ -7,7 +7,8 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, REPLACES_TAG
 from dagster_runs.remote_run.execution.reexecution import DEFERRED_BY_TAG
-from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.remote_run.execution.request_queue import ADMISSION_TAG as ADMISSION_TAG  # noqa: PLC0414
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, QueuedRun, RecordedRun
 from dagster_runs.sensors.launch_validation import REFUSALS, RequestPreparationError, is_partition, launch_error
 from dagster_runs.sensors.run_outcome import FinishedRun
 
@@ -18,6 +19,8 @@ FollowUp = Any
 
 STATE_TAG = "dagster_runs/state"
 RUN_ID_TAG = "dagster_runs/run_id"
+RERUN_TAG = "dagster_runs/rerun_after"
+"""Tag of a Dagster run that was requested because an input had changed: the remote run that has not seen the change."""
 _MAX_RETRIES_TAG = "dagster/max_retries"
 _RETRY_NUMBER_TAG = "dagster/retry_number"
 _RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -35,7 +38,7 @@ class CannotRequestRun(Exception):
     """A Dagster run that reports an outcome cannot be requested. The message says why."""
 
 
-def check_partitions(deferred_run: DeferredRun, instance: dg.DagsterInstance) -> None:
+def check_partitions(deferred_run: RecordedRun, instance: dg.DagsterInstance) -> None:
     """Checks that the partitions of the deferred run still exist, because the asset's partitions may have been changed.
 
     Raises:
@@ -87,33 +90,120 @@ def report_request(
         RequestPreparationError: It could not be prepared because of an error in code.
     """
     instance = context.instance
-    deferred_by = instance.get_run_by_id(deferred_run.record.dagster_run_id)
-    if deferred_by is None:
-        # Its ledger was deleted with it, so a step would not know the run and would start another one.
-        raise CannotRequestRun(f"Dagster run {deferred_run.record.dagster_run_id}, which started it, was deleted")
-    before = deferred_by.tags
-    tags = {
-        name: value
-        for name, value in before.items()
-        if name in _INHERITED_TAGS or not name.startswith(_RESERVED_PREFIXES)
-    }
-    tags |= _range_tags(deferred_run.partitions)
+    deferred_by = _starter(deferred_run, instance)
+    tags: dict[str, str] = {FINISHES_TAG: deferred_run.run_id}
     if instance.run_retries_enabled:
         # Each failure has its own Dagster run, so Dagster would count the retries from 0 each time, without end.
-        remaining = _retries_left(before, instance.run_retries_max_retries)
+        remaining = _retries_left(deferred_by.tags, instance.run_retries_max_retries)
         tags[_MAX_RETRIES_TAG] = "0" if deferred_run.is_cancel_requested or replaces else remaining
     if replaces:
         tags[REPLACES_TAG] = ",".join(replaces)
-    request = dg.RunRequest(
+    return _request_again(
+        deferred_run,
+        deferred_by,
+        context,
+        jobs,
+        default,
         run_key=f"finish {_run_identity(deferred_run.run_id, deferred_run.keys)} {deferred_run.record.dagster_run_id}"
         + (f" again {attempt}" if attempt else ""),
-        run_config=_launch_config(deferred_run, deferred_by, context),
+        tags=tags,
+    )
+
+
+def start_request(
+    queued: QueuedRun,
+    context: dg.SensorEvaluationContext,
+    jobs: Mapping[str, Job],
+    default: str,
+    *,
+    tags: Mapping[str, str],
+    attempt: int = 0,
+) -> dg.RunRequest:
+    """Returns a request for the Dagster run that starts a queued request.
+
+    It has the job, tags and config of the Dagster run that queued the request, like `report_request`.
+
+    Args:
+        queued: The queued request.
+        context: The sensor's context.
+        jobs: The jobs that the sensor may request, by name.
+        default: The job for requests of other jobs.
+        tags: Further tags.
+        attempt: The number of such Dagster runs so far.
+
+    Raises:
+        CannotRequestRun: Such a run cannot be requested.
+        RequestPreparationError: It could not be prepared because of an error in code.
+    """
+    run_key = f"start {queued.request_id}" + (f" again {attempt}" if attempt else "")
+    requester = _starter(queued, context.instance)
+    return _request_again(queued, requester, context, jobs, default, run_key=run_key, tags=tags)
+
+
+def rerun_request(deferred_run: DeferredRun, context: dg.SensorEvaluationContext, default: str) -> dg.RunRequest | None:
+    """Returns a request for one more Dagster run of the assets of a run; ``None`` if Dagster would reject it.
+
+    Args:
+        deferred_run: The run.
+        context: The sensor's context.
+        default: The job.
+    """
+    request = dg.RunRequest(
+        run_key=f"rerun {_run_identity(deferred_run.run_id, deferred_run.keys)}",
+        job_name=default,
         asset_selection=deferred_run.keys,
         partition_key=deferred_run.partition,
-        tags={**tags, FINISHES_TAG: deferred_run.run_id, DEFERRED_BY_TAG: deferred_run.record.dagster_run_id},
+        tags={**_range_tags(deferred_run.partitions), RERUN_TAG: deferred_run.run_id},
+    )
+    try:
+        check_partitions(deferred_run, context.instance)
+        why = launch_error(request, context)
+    except (CannotRequestRun, RequestPreparationError) as error:
+        why = str(error)
+    if why is not None:
+        context.log.warning("An input of %s has changed, but no further run can be requested: %s", deferred_run, why)
+        return None
+    return request
+
+
+def _starter(recorded: RecordedRun, instance: dg.DagsterInstance) -> dg.DagsterRun:
+    """Returns the Dagster run that wrote the entry of a run."""
+    found: dg.DagsterRun | None = instance.get_run_by_id(recorded.record.dagster_run_id)
+    if found is None:
+        # Its ledger was deleted with it, so a step would not know the run and would start another one.
+        raise CannotRequestRun(f"Dagster run {recorded.record.dagster_run_id}, which started it, was deleted")
+    return found
+
+
+def _request_again(
+    recorded: RecordedRun,
+    starter: dg.DagsterRun,
+    context: dg.SensorEvaluationContext,
+    jobs: Mapping[str, Job],
+    default: str,
+    *,
+    run_key: str,
+    tags: Mapping[str, str],
+) -> dg.RunRequest:
+    inherited = {
+        name: value
+        for name, value in starter.tags.items()
+        if name in _INHERITED_TAGS or not name.startswith(_RESERVED_PREFIXES)
+    }
+    request = dg.RunRequest(
+        run_key=run_key,
+        run_config=_launch_config(recorded, starter, context),
+        asset_selection=recorded.keys,
+        partition_key=recorded.partition,
+        tags={
+            **inherited,
+            **_range_tags(recorded.partitions),
+            **tags,
+            DEFERRED_BY_TAG: recorded.record.dagster_run_id,
+        },
     )
     why = None
-    for name in (deferred_by.job_name, default):
+    for name in (starter.job_name, default):
         if name in jobs or name == default:
             request = request._replace(job_name=name)
             # The sensor's own job accepts any run without config. The check takes 0.1 s in a job of a thousand assets.
@@ -124,7 +214,7 @@ def report_request(
 
 
 def _launch_config(
-    deferred_run: DeferredRun, deferred_by: dg.DagsterRun, context: dg.SensorEvaluationContext
+    recorded: RecordedRun, deferred_by: dg.DagsterRun, context: dg.SensorEvaluationContext
 ) -> dict[str, Any]:
     """Returns the config of the step that deferred the run, as it was launched. Other steps' config may not fit."""
     name, repository = deferred_by.job_name, context.repository_def
@@ -140,7 +230,7 @@ def _launch_config(
             raise RequestPreparationError(
                 f"The config of job {name} cannot be read: {type(error).__name__}: {error}"
             ) from error
-    op = deferred_run.asset.definition.op.name
+    op = recorded.asset.definition.op.name
     config = job_config.get("ops", {}).get(op, {}).get("config")
     return {"ops": {op: {"config": config or {}}}} if config or is_jobs_own else {}
 

@@ -86,7 +86,7 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
     is_repeated = execution.step.ancestry.is_repeated(record.dagster_run_id)
     if has_failed or (status.state.is_final and is_repeated):
         log.info("%s ended with status %s; starting a new run", execution.describe_run(run_id), status.vendor_status)
-        if execution.options.wait == "defer" and has_failed:
+        if has_failed and (execution.options.wait == "defer" or record.deferred_payload is not None):
             # Recorded so that the completion sensor requests no Dagster run to report a run that is retried here.
             message = f"The {execution.description} {status.outcome_text}; starting a new run"
             execution.record(EntryKind.ENDED, message, execution.handle_of(record, run_id), status=status)

@@ -12,7 +12,13 @@ from uuid import uuid4
 import dagster as dg
 
 from dagster_runs import dagster_private
-from dagster_runs.remote_run.execution.reexecution import ASSET_RESUME_TAG, Ancestry
+from dagster_runs.remote_run.execution.reexecution import ASSET_RESUME_TAG, BACKFILL_TAG, Ancestry
+from dagster_runs.remote_run.execution.request_queue import (
+    ADMISSION_TAG,
+    REQUEST_TAG,
+    SEVERAL_PARTITIONS,
+    Admission,
+)
 from dagster_runs.transport.clock import current_clock
 
 FINISHES_TAG = "dagster_runs/finishes"
@@ -182,6 +188,22 @@ class Step:
         run = self.context.run
         return run.tags.get(FINISHES_TAG) if run.parent_run_id is None else None
 
+    @property
+    def is_in_backfill(self) -> bool:
+        """Whether the Dagster run belongs to a backfill, which counts only what its own runs materialize."""
+        return BACKFILL_TAG in self.context.run.tags
+
+    @property
+    def request_id(self) -> str | None:
+        """The queued request that this Dagster run must start, if the completion sensor requested it."""
+        run = self.context.run
+        return run.tags.get(REQUEST_TAG) if run.parent_run_id is None else None
+
+    @property
+    def admission(self) -> Admission | None:
+        """The admission of this request."""
+        return Admission.from_text(self.context.run.tags.get(ADMISSION_TAG, ""))
+
     @cached_property
     def replaces(self) -> Sequence[str]:
         """The Dagster runs that should have reported the same outcome but never finished, as their workers died."""
@@ -248,12 +270,13 @@ class Step:
         self, keys: Sequence[dg.AssetKey], metadata: Mapping[str, Any], description: str, tags: Mapping[str, str]
     ) -> None:
         """Writes an observation of each asset to the event log immediately, so that it survives this process."""
+        has_several = self.single_partition is None and self.partition is not None
         for key in keys:
             self.context.log_event(
                 dg.AssetObservation(
                     asset_key=key,
                     description=description,
-                    partition=self.single_partition,
+                    partition=SEVERAL_PARTITIONS if has_several else self.single_partition,
                     metadata=dict(metadata),
                     tags=dict(tags),
                 )

@@ -14,7 +14,8 @@ from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunH
 from dagster_runs.remote_run.execution.interrupts import hold_interrupts
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.polling import wait_until_final
-from dagster_runs.remote_run.execution.start import start, start_or_attach
+from dagster_runs.remote_run.execution.start import start
+from dagster_runs.remote_run.execution.start_or_attach import start_or_attach
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.errors import VendorError
@@ -49,6 +50,8 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
             execution = execution.for_deferred_run(handle.run_id)
         else:
             handle = start_or_attach(execution)
+            if handle is None:
+                return  # the request is queued
             if execution.options.wait == "defer":
                 if handle.status is None:
                     execution.step.log.info(

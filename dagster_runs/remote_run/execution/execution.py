@@ -3,7 +3,7 @@
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -24,6 +24,7 @@ from dagster_runs.remote_run.execution.storage_outage import StorageOutage
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import StartAttempt
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock, is_same_clock
 
 if TYPE_CHECKING:
@@ -38,6 +39,22 @@ _MAX_PARTITIONS = 4000
 
 class Terminated(BaseException):
     """Our own Dagster run was terminated, although no signal arrived. Not an `Exception`, so no handler swallows it."""
+
+
+class NotItsTurn(Exception):
+    """A request has to be queued. Nothing was started.
+
+    Args:
+        attempt: The start attempt.
+        reason: Why it has to be queued.
+        conflicts: The number of times in a row that the vendor has refused it because another run was active.
+    """
+
+    def __init__(self, attempt: StartAttempt, reason: str, conflicts: int = 0) -> None:
+        super().__init__(reason)
+        self.attempt = attempt
+        self.reason = reason
+        self.conflicts = conflicts
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,8 @@ class RemoteRunExecution:
         is_fixed: Whether each attempt has the same fields, unless the definition or the launch config is changed. False
             for a run that user code creates at each attempt, because its fields may contain, for example, the current
             time.
+        request_id: The id of the queued request that is started now; ``None`` if it was not queued.
+        sensor_problem: Returns why the completion sensor would not start a queued request; ``None`` if it would.
     """
 
     step: Step
@@ -80,6 +99,8 @@ class RemoteRunExecution:
     run: RemoteRun[Any]
     options: RunOptions
     is_fixed: bool = False
+    request_id: str | None = None
+    sensor_problem: Callable[[], str | None] | None = None
     _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Provenance by the correlation id of each start of this step."""
 
@@ -102,11 +123,39 @@ class RemoteRunExecution:
         sent_fields = self.run.model_dump(mode="json", exclude_defaults=True, exclude=set(self.run.local_fields))
         return sha256(json.dumps(sent_fields, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the number of runs in flight is limited, so that the completion sensor has to admit each request."""
+        limits = (self.options.max_in_flight, self.resource.max_in_flight)
+        return self.options.is_deferred and any(limit is not None for limit in limits)
+
+    @property
+    def equality_key(self) -> tuple[object, ...]:
+        """The `request_queue.equality_key` of this request."""
+        return self.step.partition, self.step.name, self.target, self._request_digest
+
     @cached_property
-    def deferred_payload(self) -> dict[str, Any] | None:
-        """The data that the completion sensor needs to poll the run; ``None`` if the run is not deferred."""
-        if self.options.wait != "defer":
+    def _request_digest(self) -> str:
+        """The digest of everything that makes two requests equal: one run satisfies both."""
+        fields = self.run.model_dump(mode="json", exclude_defaults=True)
+        assets = [key.to_user_string() for key in self.step.asset_keys]
+        text = json.dumps([type(self.run).__name__, fields, assets, self.step.partitions], sort_keys=True)
+        return sha256(text.encode()).hexdigest()[:16]
+
+    def _queue_fields(self, kind: EntryKind) -> dict[str, Any] | None:
+        """Returns the field ``queue`` of an entry; see `request_queue`."""
+        if kind not in (EntryKind.STARTING, EntryKind.STARTED, EntryKind.QUEUED) or not self.options.is_deferred:
             return None
+        about = {
+            "digest": self._request_digest,
+            "request": self.request_id if kind is not EntryKind.QUEUED else None,
+            "waits": kind is EntryKind.QUEUED and self.options.waits_in_backfill,
+        }
+        return {name: value for name, value in about.items() if value}
+
+    @cached_property
+    def payload(self) -> dict[str, Any]:
+        """The data that the completion sensor needs to poll the run, or to start a queued request."""
         keys = self.step.partitions
         is_long = len(zlib.compress(json.dumps(keys).encode())) > _MAX_PARTITIONS
         return {
@@ -128,6 +177,11 @@ class RemoteRunExecution:
     def describe_run(self, run_id: str) -> str:
         """Returns the description of one run for users: ``Profiles run cqf7pvv8 of 2hkeBOp``."""
         return f"{self.run.label} {run_id} of {self.run.target}"
+
+    @property
+    def with_article(self) -> str:
+        """The description of the run with its article: ``a RudderStack Profiles run of 2hkeBOp``."""
+        return with_article(self.description)
 
     def url(self, run_id: str) -> str | None:
         """Returns the URL of the vendor's page for a run."""
@@ -311,14 +365,18 @@ class RemoteRunExecution:
             run_id=handle.run_id if handle is not None else None,
             deadline=handle.deadline if handle is not None else None,
             fields_digest=self.fields_digest,
-            deferred_payload=self.deferred_payload if kind is EntryKind.STARTED else None,
+            deferred_payload=self.payload if self._needs_payload(kind) else None,
             provenance=self.provenance_of(start.correlation_id) if is_start else None,
             step_key=self.step.step_key,
             host=current_clock().host(),
             execution_id=self.step.execution_id,
+            queue=self._queue_fields(kind),
             description=description,
             metadata=shown,
         )
+
+    def _needs_payload(self, kind: EntryKind) -> bool:
+        return kind is EntryKind.QUEUED or (kind is EntryKind.STARTED and self.options.wait == "defer")
 
     def check_entry_fits(self, attempt: StartAttempt) -> None:
         """Checks that the run can be recorded once it has started.

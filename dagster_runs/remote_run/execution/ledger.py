@@ -16,7 +16,9 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntr
 _CLOCK_MARGIN = 3600.0
 """The margin in seconds: entries are read from this long before the Dagster run's start, because the clocks of several
 machines may differ."""
-_KINDS_NOT_ABOUT_STARTS = frozenset({EntryKind.PROGRESS, EntryKind.STEP_CANCELS, EntryKind.STEP_KEEPS})
+_KINDS_NOT_ABOUT_STARTS = frozenset(
+    {EntryKind.PROGRESS, EntryKind.STEP_CANCELS, EntryKind.STEP_KEEPS, EntryKind.ADMITTED}
+)
 """Entries that say nothing about the outcome of a start."""
 
 
@@ -46,7 +48,7 @@ class LedgerState:
         newest: dict[str, LedgerEntry] = {}
         for entry in self._of_this_step():
             newest.setdefault(entry.correlation_id, entry)
-            if entry.kind is EntryKind.STARTING:
+            if entry.kind in (EntryKind.STARTING, EntryKind.QUEUED):
                 return newest[entry.correlation_id]
         return next(iter(newest.values()), None)
 
@@ -79,6 +81,10 @@ class LedgerState:
         kinds = (entry.kind for entry in self._of_this_step())
         newest = next((kind for kind in kinds if kind in (EntryKind.ABANDONED, EntryKind.STARTED)), None)
         return newest is EntryKind.ABANDONED
+
+    def about_request(self, request_id: str) -> Sequence[LedgerEntry]:
+        """Returns all entries about a queued request, newest first, of any Dagster run."""
+        return [entry for entry in self._of_all(also=(EntryKind.ADMITTED,)) if entry.correlation_id == request_id]
 
     def was_cancel_requested(self, run_id: str) -> bool:
         """Whether a user requested the cancellation of a deferred run, even if it ended differently."""

@@ -48,6 +48,10 @@ class EntryKind(str, Enum):
     """A user wants the deferred run canceled. Its outcome is not reported as a failure, and it is not retried."""
     ENDED = "ended"
     """The run failed or was canceled. The outcome of a successful run is the materialization itself."""
+    QUEUED = "queued"
+    """Nothing was started yet. The completion sensor admits the request when its turn comes."""
+    ADMITTED = "admitted"
+    """The completion sensor has admitted queued requests."""
 
     @classmethod
     def _missing_(cls, value: object) -> "EntryKind | None":
@@ -73,6 +77,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "step_key": (str, NoneType),
     "host": (str, NoneType),
     "execution_id": (str, NoneType),
+    "queue": (dict, NoneType),
 }
 """The types of an entry's fields. An entry with other types is ignored."""
 _EARLIER_NAMES: Mapping[str, str] = {
@@ -105,6 +110,7 @@ class LedgerEntry:
         step_key: Dagster's key of the step; ``None`` in entries of earlier versions, which count for any step.
         host: The clock of ``at``, as returned by `Clock.host`; ``None`` in entries of earlier versions.
         execution_id: The execution of the step that wrote the entry; ``None`` in entries of earlier versions.
+        queue: What the entry says about the queue; see `request_queue`.
         description: What happened, for users. Not read back.
         metadata: The metadata of the run, for users. Not read back.
     """
@@ -124,6 +130,7 @@ class LedgerEntry:
     step_key: str | None = None
     host: str | None = None
     execution_id: str | None = None
+    queue: Mapping[str, Any] | None = None
     description: str = field(default="", compare=False)
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
 

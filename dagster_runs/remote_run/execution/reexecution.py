@@ -22,7 +22,7 @@ _PARENT_TAG = "dagster/parent_run_id"
 """Tag of each run that the UI, GraphQL, the daemon or a backfill re-executes. The Python API sets only the field."""
 _RETRY_NUMBER_TAG = "dagster/retry_number"
 """Tag of each run that the daemon retries. Its number differs from the one on the parent run."""
-_BACKFILL_TAG = "dagster/backfill"
+BACKFILL_TAG = "dagster/backfill"
 _PARENT_BACKFILL_TAG = "dagster/parent_backfill_id"
 """Tag of the runs of a backfill that re-executes another one. For asset backfills it is the only trace."""
 _PARTITION_TAGS = (
@@ -116,7 +116,7 @@ class Ancestry:
             return Reexecution.REPEAT if has_succeeded else Reexecution.RESUME
         is_by_daemon = tags.get(_RETRY_NUMBER_TAG) not in (None, parent.tags.get(_RETRY_NUMBER_TAG))
         is_by_python = tags.get(_PARENT_TAG) != run.parent_run_id
-        selects_steps_of_backfill = _BACKFILL_TAG in tags and run.step_keys_to_execute is not None
+        selects_steps_of_backfill = BACKFILL_TAG in tags and run.step_keys_to_execute is not None
         if is_by_daemon or is_by_python or selects_steps_of_backfill:
             return Reexecution.REPEAT
         return Reexecution.FRESH
@@ -127,5 +127,5 @@ class Ancestry:
         if backfill is None:
             return []
         partition = {name: run.tags[name] for name in _PARTITION_TAGS if name in run.tags}
-        wanted = dg.RunsFilter(tags={**partition, _BACKFILL_TAG: backfill})
+        wanted = dg.RunsFilter(tags={**partition, BACKFILL_TAG: backfill})
         return self._instance.get_runs(filters=wanted, limit=_MAX_ANCESTORS)

@@ -10,7 +10,7 @@ from dagster_runs.remote_run.execution.evaluations import AssetPartition
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.dedupe import ReportedRuns
-from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, RecordedRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.run_outcome import RunOutcome
 from dagster_runs.sensors.tick import TickOutput
@@ -34,7 +34,7 @@ class TickContext:
     output: TickOutput
     context: dg.SensorEvaluationContext
 
-    def has_resource(self, deferred_run: DeferredRun) -> bool:
+    def has_resource(self, deferred_run: RecordedRun) -> bool:
         """Whether the run's resource can be used."""
         return deferred_run.asset.remote.resource_key in self.resources
 

@@ -1,4 +1,4 @@
-"""A deferred run: the payload in its ledger entry, and what polling has shown so far."""
+"""A deferred run: the payload in its ledger entry, and what polling has shown so far. Also a queued one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule, RunAge
 from dagster_runs.remote_run.execution.provenance import Provenance, read_provenance
+from dagster_runs.remote_run.execution.request_queue import QueuedRequest
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.sensors import limits
@@ -19,8 +20,46 @@ from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.errors import NotFoundError
 
 
+class RecordedRun:
+    """A run as its ledger entry describes it.
+
+    Attributes:
+        asset: The definition whose assets it materializes.
+        record: Its ledger entry.
+    """
+
+    __slots__ = ()
+
+    asset: WatchedAsset
+    record: LedgerEntry
+
+    @property
+    def keys(self) -> list[dg.AssetKey]:
+        """The assets that the run materializes, without those that are no longer defined."""
+        filled = [dg.AssetKey(path) for path in (self.record.deferred_payload or {}).get("assets", ())]
+        return [key for key in filled if key in self.asset.keys]
+
+    @property
+    def partitions(self) -> Sequence[str]:
+        """The partitions that it materializes; empty for assets without partitions."""
+        stored = (self.record.deferred_payload or {}).get("partitions") or ()
+        if not isinstance(stored, Mapping):
+            return stored
+        return _keys_between(self.asset.definition.partitions_def, str(stored["first"]), str(stored["last"]))
+
+    @property
+    def asset_partitions(self) -> list[tuple[dg.AssetKey, str | None]]:
+        """The assets and partitions that it materializes, in the order in which they are reported."""
+        return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
+
+    @property
+    def partition(self) -> str | None:
+        """The partition that it materializes, if there is exactly one."""
+        return self.partitions[0] if len(self.partitions) == 1 else None
+
+
 @dataclass(slots=True, eq=False)
-class DeferredRun:
+class DeferredRun(RecordedRun):
     """One deferred run. Only the tick's thread changes it.
 
     Attributes:
@@ -83,25 +122,6 @@ class DeferredRun:
         return self.record.run_class_name == self.asset.remote.run_class.__name__
 
     @property
-    def keys(self) -> list[dg.AssetKey]:
-        """The assets that the run materializes, without those that are no longer defined."""
-        filled = [dg.AssetKey(path) for path in (self.record.deferred_payload or {}).get("assets", ())]
-        return [key for key in filled if key in self.asset.keys]
-
-    @property
-    def partitions(self) -> Sequence[str]:
-        """The partitions that it materializes; empty for assets without partitions."""
-        stored = (self.record.deferred_payload or {}).get("partitions") or ()
-        if not isinstance(stored, Mapping):
-            return stored
-        return _keys_between(self.asset.definition.partitions_def, str(stored["first"]), str(stored["last"]))
-
-    @property
-    def asset_partitions(self) -> list[tuple[dg.AssetKey, str | None]]:
-        """The assets and partitions that it materializes, in the order in which they are reported."""
-        return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
-
-    @property
     def is_unevaluated(self) -> bool:
         """Whether its materializations are reported, but its evaluations are not."""
         return self.is_materialized and self.phase is not Phase.DONE
@@ -110,11 +130,6 @@ class DeferredRun:
     def provenance(self) -> Mapping[str, Provenance]:
         """What each asset was made from, by key in the UI's spelling; empty for runs of earlier versions."""
         return read_provenance(self.record.provenance)
-
-    @property
-    def partition(self) -> str | None:
-        """The partition that it materializes, if there is exactly one."""
-        return self.partitions[0] if len(self.partitions) == 1 else None
 
     @property
     def last_status(self) -> RunStatus:
@@ -170,6 +185,32 @@ class DeferredRun:
         """Whether it is time to poll it."""
         due_at = self.polled_at + self.age.pause(schedule, self.polled_at)
         return self.phase is Phase.ACTIVE and now >= min(self.deadline, due_at)
+
+
+@dataclass(frozen=True, eq=False)
+class QueuedRun(RecordedRun):
+    """A queued request: nothing has been started for it.
+
+    Attributes:
+        asset: The definition whose assets it materializes.
+        request: The request.
+    """
+
+    asset: WatchedAsset
+    request: QueuedRequest
+
+    def __str__(self) -> str:
+        return f"request {self.request.request_id}"
+
+    @property
+    def record(self) -> LedgerEntry:  # type: ignore[override]
+        """Its ledger entry."""
+        return self.request.entry
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request."""
+        return self.request.request_id
 
 
 @lru_cache(maxsize=64)

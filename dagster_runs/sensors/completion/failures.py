@@ -193,7 +193,7 @@ class Failures:
                 deferred_run,
             )
         if not attempt:
-            self._follow_ups.request(deferred_run, tick.output, tick.context)
+            self._follow_ups.request(deferred_run, tick)
 
     def _state_of(
         self, run: dg.RunRecord, deferred_run: DeferredRun, reported: ReportedEnd | None, now: float
@@ -235,4 +235,4 @@ class Failures:
         ended = f"ended with status {status}" if status else "exceeded its deadline"
         tick.context.log.warning("%s %s. %s, so no Dagster run reports it", deferred_run, ended, why)
         deferred_run.phase = Phase.DONE
-        self._follow_ups.request(deferred_run, tick.output, tick.context)
+        self._follow_ups.request(deferred_run, tick)

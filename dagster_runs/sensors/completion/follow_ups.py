@@ -1,13 +1,14 @@
 """Requests what the user wants after each finished run of the completion sensor, once per run."""
 
+from collections.abc import Mapping
 from typing import Any
-
-import dagster as dg
 
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors import limits, run_requests
+from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
-from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.completion.reruns import rerun_of
+from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.run_outcome import FinishedRun
 from dagster_runs.sensors.tick import TickOutput
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -18,10 +19,12 @@ class FollowUps:
 
     Args:
         follow_up: What the user wants after each finished run; ``None`` for nothing.
+        default_jobs: For each asset, the job that requests one more run of it.
     """
 
-    def __init__(self, follow_up: Any) -> None:
+    def __init__(self, follow_up: Any, default_jobs: Mapping[WatchedAsset, str]) -> None:
         self._follow_up = follow_up
+        self._default_jobs = default_jobs
         self._since = 0.0
 
     def reset(self, written_at: float) -> None:
@@ -37,25 +40,20 @@ class FollowUps:
         """Whether the tick can report another run together with its follow-up."""
         return self._follow_up is None or output.has_room_for_requests
 
-    def request(
-        self,
-        deferred_run: DeferredRun,
-        output: TickOutput,
-        context: dg.SensorEvaluationContext,
-        *,
-        state: RunState | None = None,
-    ) -> None:
-        """Requests the follow-up of a run.
+    def request(self, deferred_run: DeferredRun, tick: TickContext, *, state: RunState | None = None) -> None:
+        """Requests the follow-up of a run, and one more run of its assets if an input has changed since its start.
 
         Args:
             deferred_run: The run.
-            output: The output of the tick.
-            context: The sensor's context.
+            tick: The tick.
             state: The final state of the run; ``None`` for the state of the last poll.
         """
+        state = state or deferred_run.last_status.state
+        if state is RunState.SUCCEEDED:
+            rerun = rerun_of(deferred_run, tick, self._default_jobs[deferred_run.asset])
+            tick.output.requests += [rerun] if rerun is not None else []
         if self._follow_up is None:
             return
-        state = state or deferred_run.last_status.state
         finished = FinishedRun(
             run_id=deferred_run.run_id,
             vendor=deferred_run.run.vendor,
@@ -63,12 +61,11 @@ class FollowUps:
             asset_keys=tuple(deferred_run.keys),
             partitions=tuple(deferred_run.partitions),
         )
-        output.requests += run_requests.follow_up_requests(self._follow_up, finished, context)
+        tick.output.requests += run_requests.follow_up_requests(self._follow_up, finished, tick.context)
 
-    def request_again(
-        self, deferred_runs: DeferredRunIndex, output: TickOutput, context: dg.SensorEvaluationContext
-    ) -> None:
+    def request_again(self, tick: TickContext) -> None:
         """Requests the follow-ups of runs that a lost tick may have reported. Dagster drops duplicate requests."""
+        deferred_runs = tick.deferred_runs
         unverified = set(deferred_runs.to_verify)
         for _ in range(len(deferred_runs.reported)):
             deferred_run, at, state = deferred_runs.reported.popleft()
@@ -78,6 +75,6 @@ class FollowUps:
                 continue
             # The follow-up of a run whose evaluations are missing is requested together with them.
             if at >= self._since and not deferred_run.is_unevaluated:
-                self.request(deferred_run, output, context, state=state)
-                if output.is_late or not output.has_room_for_requests:
+                self.request(deferred_run, tick, state=state)
+                if tick.output.is_late or not tick.output.has_room_for_requests:
                     return

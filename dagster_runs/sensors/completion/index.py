@@ -17,10 +17,11 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.event_log import events, is_attached, observed_run, reported_run
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
+from dagster_runs.remote_run.execution.request_queue import RequestQueue, in_order
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.decisions import Phase
-from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, QueuedRun
 from dagster_runs.sensors.completion.requested_runs import ReportedEnd
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -44,12 +45,17 @@ class DeferredRunIndex:
         reported: The runs that the first reading found to be reported already, each with the time in epoch seconds and
             its final state.
         to_verify: The runs in `reported` whose evaluations are not verified yet.
+        queues: The queued requests and the starts in progress of each definition.
+        polled: The ledger entries of runs that a step waits for, with their ids in the event log. Such steps belong to
+            backfills.
     """
 
     def __init__(self, assets: Sequence[WatchedAsset], instance: dg.DagsterInstance, low_watermark: int = 0) -> None:
         self.is_complete = False
         self.reported: deque[tuple[DeferredRun, float, RunState]] = deque()
         self.to_verify: list[DeferredRun] = []
+        self.queues: dict[WatchedAsset, RequestQueue] = {asset: RequestQueue() for asset in assets}
+        self.polled: dict[Key, tuple[WatchedAsset, LedgerEntry, int]] = {}
         self._assets = assets
         self._instance = instance
         oldest = current_clock().wall() - _longest_timeout(assets) - limits.LOOKBACK_MARGIN
@@ -98,7 +104,28 @@ class DeferredRunIndex:
             *(deferred_run for deferred_run, _, _ in self.reported),
             *(end.deferred_run for end in self._reported_ends.values()),
         ]
-        return min([self._from, *(deferred_run.storage_id - 1 for deferred_run in undone)])
+        queues = self.queues.values()
+        storage_ids = [
+            *(one.storage_id for one in undone),
+            *(one.storage_id for queue in queues for one in (*queue.pending.values(), *queue.starting.values())),
+            *(storage_id for _, _, storage_id in self.polled.values()),
+        ]
+        return min([self._from, *(storage_id - 1 for storage_id in storage_ids)])
+
+    @property
+    def queued(self) -> list[QueuedRun]:
+        """The queued requests in the order of the event log, one for all equal ones."""
+        found = [
+            QueuedRun(asset, request)
+            for asset, queue in self.queues.items()
+            if queue.pending
+            for request in in_order(queue.pending.values())
+        ]
+        return sorted(found, key=lambda one: one.request.storage_id)
+
+    def drop_request(self, queued: QueuedRun) -> None:
+        """Removes a queued request that will not be started."""
+        self.queues[queued.asset].pending.pop(queued.request_id, None)
 
     def catch_up(self, until: float) -> None:
         """Reads what was written since the last call.
@@ -179,16 +206,25 @@ class DeferredRunIndex:
             self._reported_ends.pop(reported_key, None)
             if ended is not None and not self.is_complete:
                 self.reported.append((ended, event.timestamp, _state_in(event)))
+        if record is not None:
+            self.queues[asset].apply(record, event.storage_id)
         if record is None or record.run_id is None:
             return
         key = (asset.keys[0], record.run_id)
         known = self._active.get(key)
         if record.kind in (EntryKind.ENDED, EntryKind.GONE):
             self._record_end(key, record)
+            self.polled.pop(key, None)
         elif record.kind is EntryKind.CANCEL_REQUESTED and known is not None:
             known.is_cancel_requested = True
+        elif record.kind is EntryKind.STARTED and record.deferred_payload is None:
+            # A step waits for the run now, and reports it.
+            if known is None or not known.is_materialized:
+                self._active.pop(key, None)
+            self.polled[key] = (asset, record, event.storage_id)
         elif record.kind is EntryKind.STARTED and record.deferred_payload is not None and not _is_same(known, record):
             self._active[key] = self._deferred_run(asset, record, event)
+            self.polled.pop(key, None)
             self._reported_ends.pop(key, None)
 
     def _record_end(self, key: Key, record: LedgerEntry) -> None:

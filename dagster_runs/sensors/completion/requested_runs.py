@@ -66,9 +66,9 @@ def drop_timed_out(deferred_runs: Iterable[DeferredRun], instance: dg.DagsterIns
     ]
     for first in range(0, len(late), limits.RUNS_PER_QUERY):
         for deferred_run, runs in requested_runs(late[first : first + limits.RUNS_PER_QUERY], instance).items():
-            if any(_is_over(run) for run in runs):
+            if any(is_over(run) for run in runs):
                 deferred_run.phase = Phase.DONE
-            elif any(_has_begun(run) for run in runs):
+            elif any(has_begun(run) for run in runs):
                 deferred_run.phase = Phase.RUN_REQUESTED
 
 
@@ -84,9 +84,9 @@ def requested_run_state(
         now: Epoch seconds.
         begun_for: Seconds for which this process has known that it has begun.
     """
-    if _is_over(record):
+    if is_over(record):
         return RequestedRun.ENDED
-    if record.dagster_run.status is _FAILURE and not _has_begun(record):
+    if record.dagster_run.status is _FAILURE and not has_begun(record):
         return RequestedRun.NEVER_BEGAN
     if record.start_time is None:
         return RequestedRun.ACTIVE
@@ -98,7 +98,7 @@ def requested_run_state(
     return RequestedRun.DIED if has_died else RequestedRun.ACTIVE
 
 
-def _has_begun(record: dg.RunRecord) -> bool:
+def has_begun(record: dg.RunRecord) -> bool:
     """Whether it has begun, was terminated by a user, or is retried by Dagster."""
     status, tags = record.dagster_run.status, record.dagster_run.tags
     if status is _FAILURE:
@@ -106,9 +106,9 @@ def _has_begun(record: dg.RunRecord) -> bool:
     return record.start_time is not None or status in (_CANCELING, _CANCELED)
 
 
-def _is_over(record: dg.RunRecord) -> bool:
+def is_over(record: dg.RunRecord) -> bool:
     """Whether it has finished, was terminated by a user, or is retried by Dagster."""
-    return _has_begun(record) and (record.dagster_run.is_finished or record.dagster_run.status is _CANCELING)
+    return has_begun(record) and (record.dagster_run.is_finished or record.dagster_run.status is _CANCELING)
 
 
 def _max_retry_delay(deferred_run: DeferredRun) -> float:

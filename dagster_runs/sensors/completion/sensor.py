@@ -26,6 +26,7 @@ from dagster_runs.sensors.completion.failures import Failures
 from dagster_runs.sensors.completion.follow_ups import FollowUps
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.completion.polling import Polling
+from dagster_runs.sensors.completion.queue import Queue
 from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
 from dagster_runs.sensors.completion.second_phase import drop_evaluated
 from dagster_runs.sensors.completion.successes import Successes
@@ -64,9 +65,10 @@ class Completion(SensorTicks):
         self._wiped = WipedRuns()
         schedules = PollScheduleCache()
         self._polling = Polling(dict.fromkeys(asset.remote.resource_key for asset in assets), interval, schedules)
-        self._follow_ups = FollowUps(follow_up)
+        self._follow_ups = FollowUps(follow_up, default_jobs)
         self._successes = Successes(schedules, self._follow_ups)
         self._failures = Failures(jobs, default_jobs, self._follow_ups)
+        self._queue = Queue(assets, jobs, default_jobs)
 
     def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
         was_stored = self._was_stored
@@ -99,14 +101,17 @@ class Completion(SensorTicks):
         self._failures.request(tick)
         self._successes.evaluate(tick)
         self._successes.materialize(tick)
+        next_tick_id = uuid4().hex
+        self._queue.admit(tick, next_tick_id)
         problems += self._failures.log_problems(context.log).values()
         self._alarm.check_after_reporting(problems, is_idle=output.is_empty)
-        return self._sensor_result(tick, cursor, vendors)
+        return self._sensor_result(tick, cursor, vendors, next_tick_id)
 
     def _refresh(self, cursor: Cursor, instance: dg.DagsterInstance, begun: float) -> DeferredRunIndex:
         """Updates the index. Rebuilds it unless this process's last tick is the last one that Dagster stored."""
         is_last = cursor.tick_id == self._tick_id
         index = self._index
+        self._queue.begin_tick(instance, is_new_index=index is None or not is_last)
         if is_last and self._was_stored is not None and not self._was_stored(instance):
             # A user has tested the sensor in the UI and kept the cursor. Dagster then stores no events.
             index, self._was_stored = self._rebuild(cursor, instance, 0), None
@@ -131,16 +136,18 @@ class Completion(SensorTicks):
     def _decide(self, tick: TickContext, vendors: VendorResources) -> None:
         """Decides what the last polls did not: which runs are overdue, and which another process has reported."""
         self._was_stored = None
-        self._follow_ups.request_again(tick.deferred_runs, tick.output, tick.context)
+        self._follow_ups.request_again(tick)
         self._polling.escalate_overdue(tick.deferred_runs, vendors.problems)
         self._drop_lost_results(tick)
         requested_runs.drop_timed_out(tick.deferred_runs, tick.context.instance, current_clock().wall())
 
-    def _sensor_result(self, tick: TickContext, before: Cursor, vendors: VendorResources) -> dg.SensorResult:
+    def _sensor_result(
+        self, tick: TickContext, before: Cursor, vendors: VendorResources, tick_id: str
+    ) -> dg.SensorResult:
         """Returns the tick's output for Dagster, with the cursor."""
         output, index = tick.output, tick.deferred_runs
         self._was_stored = output.was_stored
-        self._tick_id = uuid4().hex
+        self._tick_id = tick_id
         # Work that a lost tick has left undone dates from the time of its cursor.
         written_at = (before.written_at if index.reported else 0.0) or current_clock().wall()
         return dg.SensorResult(
@@ -164,9 +171,11 @@ class Completion(SensorTicks):
                     "fetched. Its materialization has no check results",
                     deferred_run,
                 )
-                self._follow_ups.request(deferred_run, tick.output, tick.context, state=RunState.SUCCEEDED)
+                self._follow_ups.request(deferred_run, tick, state=RunState.SUCCEEDED)
 
     def _summary(self, index: DeferredRunIndex, vendors: VendorResources) -> str:
         done = sum(deferred_run.phase is Phase.DONE for deferred_run in index)
         summary = f"{done} reported, {len(index) - done} in flight"
+        if self._queue.summary:
+            summary += f", {self._queue.summary}"
         return ". ".join([summary, *vendors.problems.values(), *self._polling.problems])

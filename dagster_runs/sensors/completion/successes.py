@@ -51,7 +51,7 @@ class Successes:
                 deferred_run.may_be_evaluated = True  # the next tick reads which of them are stored
                 break
             deferred_run.phase = Phase.DONE
-            self._follow_ups.request(deferred_run, output, tick.context)
+            self._follow_ups.request(deferred_run, tick)
 
     def materialize(self, tick: TickContext) -> None:
         """Reports the materializations of runs that have succeeded.

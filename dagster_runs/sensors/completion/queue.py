@@ -1,0 +1,308 @@
+"""Starts queued requests when their turn comes. Only the tick's thread of one process at a time does so.
+
+A tick admits requests by requesting a Dagster run for each, whose step starts the remote run; or, if the step of a
+backfill waits for its turn, by an entry in that step's ledger. Before these take effect, Dagster stores an observation
+that records the admission. A tick that has missed an earlier admission is recognized by it (see `Admission`).
+
+Which requests were admitted is never stored by the sensor: it follows from the ledger and from Dagster's runs. So a
+killed process or a lost tick loses nothing, and starts nothing twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.request_queue import (
+    ADMISSIONS,
+    REQUEST_TAG,
+    SEVERAL_PARTITIONS,
+    Admission,
+    newest_admission,
+    overlap,
+    partitions_of,
+    queue_field,
+)
+from dagster_runs.sensors import limits, run_requests
+from dagster_runs.sensors.completion.admission import InFlight, Limited, admit
+from dagster_runs.sensors.completion.context import TickContext
+from dagster_runs.sensors.completion.decisions import Phase
+from dagster_runs.sensors.completion.deferred_run import QueuedRun
+from dagster_runs.sensors.completion.index import DeferredRunIndex
+from dagster_runs.sensors.completion.requested_runs import has_begun, is_over
+from dagster_runs.sensors.launch_validation import RequestPreparationError
+from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.transport.clock import current_clock
+
+_ENDED_PHASES = (Phase.SUCCEEDED, Phase.MATERIALIZED, Phase.DONE)
+
+
+class Queue:
+    """The queue of one completion sensor, from tick to tick.
+
+    Args:
+        assets: The assets of the sensor.
+        jobs: The jobs that the sensor may request, by name.
+        default_jobs: For each asset, the job that starts requests of other jobs.
+    """
+
+    def __init__(
+        self, assets: Sequence[WatchedAsset], jobs: Mapping[str, Any], default_jobs: Mapping[WatchedAsset, str]
+    ) -> None:
+        self._jobs = jobs
+        self._default_jobs = default_jobs
+        self._key = min((key for asset in assets for key in asset.keys), key=lambda key: list(key.path))
+        self._known_admission = 0
+        self._unrequested: set[str] = set()
+        self._logged: set[str] = set()
+        self.summary = ""
+
+    def begin_tick(self, instance: dg.DagsterInstance, *, is_new_index: bool) -> None:
+        """Notes which admissions this tick knows about. Must be called before the event log is read.
+
+        Args:
+            instance: The Dagster instance.
+            is_new_index: Whether the index was rebuilt, so that the requests of the last tick may have been lost.
+        """
+        self._known_admission = newest_admission(instance, self._key)
+        if is_new_index:
+            self._unrequested.clear()
+
+    def admit(self, tick: TickContext, tick_id: str) -> None:
+        """Admits the requests whose turn it is.
+
+        Args:
+            tick: The tick.
+            tick_id: The id that the tick's cursor will have.
+        """
+        index, output = tick.deferred_runs, tick.output
+        self._forget_ended_steps(index, tick.context.instance)
+        queued = index.queued
+        self.summary = f"{len(queued)} queued" if queued else ""
+        if not queued or output.is_late:
+            return
+        waiting, attempts, in_progress = self._sort(queued, tick)
+        admission = Admission(tick_id, self._known_admission, self._key)
+        in_flight = self._in_flight(tick, in_progress)
+        room = limits.MAX_TICK_REQUESTS - len(output.requests)
+        admitted = admit(
+            waiting,
+            in_flight,
+            _limits_of(tick),
+            has_to_wait=lambda one: self._has_to_wait(one, tick, attempts[one.request_id]),
+            most=max(0, room),
+        )
+        started = [one for one in admitted if self._start(one, tick, admission, attempts[one.request_id])]
+        if started:
+            output.events.append(self._admission_event(admission, started))
+        self.summary = f"{len(queued) - len(started)} queued, {len(started)} admitted"
+
+    def _forget_ended_steps(self, index: DeferredRunIndex, instance: dg.DagsterInstance) -> None:
+        """Forgets the starts and polled runs of Dagster runs that have ended.
+
+        A start whose outcome is unknown counts until its timeout, because its run may be in flight.
+        """
+        now = current_clock().wall()
+        starting = [(asset, one) for asset, queue in index.queues.items() for one in queue.starting.values()]
+        run_ids = {one.entry.dagster_run_id for _, one in starting}
+        run_ids |= {entry.dagster_run_id for _, entry, _ in index.polled.values()}
+        running = _running(run_ids, instance)
+        for key, (_, entry, _) in list(index.polled.items()):
+            if entry.dagster_run_id not in running:
+                del index.polled[key]
+        for asset, one in starting:
+            timeout = asset.remote.options.timeout or asset.remote.run_class.default_timeout
+            is_over = one.entry.dagster_run_id not in running and now >= one.entry.at + timeout
+            if is_over or (one.entry.dagster_run_id not in running and _is_repeated(one.entry, index, asset)):
+                del index.queues[asset].starting[one.entry.correlation_id]
+
+    def _sort(
+        self, queued: Sequence[QueuedRun], tick: TickContext
+    ) -> tuple[list[QueuedRun], dict[str, int], list[QueuedRun]]:
+        """Returns the requests that wait, the number of Dagster runs so far for each, and those being started."""
+        index, log, instance = tick.deferred_runs, tick.context.log, tick.context.instance
+        waiting: list[QueuedRun] = []
+        in_progress: list[QueuedRun] = []
+        runs = _runs_for([one.request_id for one in queued if one.request_id not in self._unrequested], instance)
+        requesters = _running({one.record.dagster_run_id for one in queued if one.request.waits}, instance)
+        attempts = {one.request_id: len(runs.get(one.request_id, ())) for one in queued}
+        for one in queued:
+            records = runs.get(one.request_id, ())
+            if one.request.waits and one.record.dagster_run_id not in requesters:
+                log.info("The step that waited for the turn of %s has ended", one)
+                index.drop_request(one)
+            elif one.request.waits:
+                admission = index.queues[one.asset].admitted.get(one.request_id)
+                is_admitted = admission is not None and admission.counts(instance)
+                (in_progress if is_admitted else waiting).append(one)
+            elif not records:
+                self._unrequested.add(one.request_id)
+                waiting.append(one)
+            elif not all(is_over(record) or _never_began(record) for record in records):
+                in_progress.append(one)
+            else:
+                newest = records[0]
+                if _never_began(newest) and len(records) >= limits.MAX_REPORT_ATTEMPTS:
+                    log.error("%s is not started: %d Dagster runs for it failed before they began", one, len(records))
+                    index.drop_request(one)
+                elif _never_began(newest) or newest.dagster_run.is_success:
+                    waiting.append(one)  # its step found that it was not its turn
+                else:
+                    log.warning(
+                        "Dagster run %s was to start %s but ended with status %s, so the request is no longer queued",
+                        newest.dagster_run.run_id,
+                        one,
+                        newest.dagster_run.status.value,
+                    )
+                    index.drop_request(one)
+        return waiting, attempts, in_progress
+
+    def _in_flight(self, tick: TickContext, in_progress: Iterable[QueuedRun]) -> InFlight:
+        index, found = tick.deferred_runs, InFlight()
+        for one in index:
+            if not one.last_status.state.is_final and one.phase not in _ENDED_PHASES:
+                found.count(one.asset)
+                found.targets.add(one.record.target)
+            if one.phase is not Phase.DONE and not one.is_materialized:
+                found.asset_partitions.update(one.asset_partitions)
+        for asset, entry, _ in index.polled.values():
+            self._add(found, asset, entry)
+        for asset, queue in index.queues.items():
+            running = _running({one.entry.dagster_run_id for one in queue.starting.values()}, tick.context.instance)
+            for start in queue.starting.values():
+                self._add(found, asset, start.entry, is_running=start.entry.dagster_run_id in running)
+        for request in in_progress:
+            found.count(request.asset)
+            found.targets.add(request.record.target)
+            found.asset_partitions.update(request.asset_partitions)
+        return found
+
+    def _add(self, found: InFlight, asset: WatchedAsset, entry: LedgerEntry, *, is_running: bool = True) -> None:
+        found.count(asset)
+        found.targets.add(entry.target)
+        if is_running:  # otherwise its outcome is unknown, and the user decides whether to start another one
+            partitions = partitions_of(entry, asset.definition.partitions_def)
+            found.asset_partitions.update((key, one) for key in asset.keys for one in partitions or [None])
+
+    def _has_to_wait(self, one: QueuedRun, tick: TickContext, attempts: int) -> bool:
+        if not tick.has_resource(one) or not one.keys:
+            return True
+        conflicts = int(queue_field(one.record, "conflict") or 0)
+        repeated = max(attempts, conflicts)
+        pause = min(limits.QUEUE_PAUSE * 2 ** min(repeated, 10), limits.MAX_QUEUE_PAUSE) if repeated else 0.0
+        return current_clock().wall() < one.record.at + pause
+
+    def _start(self, one: QueuedRun, tick: TickContext, admission: Admission, attempts: int) -> bool:
+        """Admits a request. Returns whether it was admitted."""
+        output, log = tick.output, tick.context.log
+        if one.request.waits:
+            output.events.append(_admitted_event(one, admission))
+            return True
+        try:
+            run_requests.check_partitions(one, tick.context.instance)
+            request = run_requests.start_request(
+                one,
+                tick.context,
+                self._jobs,
+                self._default_jobs[one.asset],
+                attempt=attempts,
+                tags={REQUEST_TAG: one.request_id, run_requests.ADMISSION_TAG: admission.as_text()},
+            )
+        except RequestPreparationError as error:
+            if one.request_id not in self._logged:
+                self._logged.add(one.request_id)
+                log.warning("%s is not started yet: its Dagster run cannot be prepared: %s", one, error)
+            return False
+        except run_requests.CannotRequestRun as why:
+            log.error("%s is not started: %s", one, why)  # noqa: TRY400 - the message says everything
+            tick.deferred_runs.drop_request(one)
+            return False
+        self._unrequested.discard(one.request_id)
+        output.requests.append(request)
+        return True
+
+    def _admission_event(self, admission: Admission, started: Sequence[QueuedRun]) -> dg.AssetObservation:
+        names = ", ".join(one.request_id for one in started)
+        entry = LedgerEntry(
+            EntryKind.ADMITTED,
+            at=current_clock().wall(),
+            correlation_id=admission.tick_id,
+            dagster_run_id="",
+            target="",
+            name="",
+        )
+        return dg.AssetObservation(
+            self._key,
+            description=f"The completion sensor admits {len(started)} queued requests",
+            metadata={"dagster_runs/requests": dg.MetadataValue.text(names)},
+            partition=ADMISSIONS,
+            tags=entry.to_tags(),
+        )
+
+
+def _admitted_event(one: QueuedRun, admission: Admission) -> dg.AssetObservation:
+    record = one.record
+    entry = LedgerEntry(
+        EntryKind.ADMITTED,
+        at=current_clock().wall(),
+        correlation_id=record.correlation_id,
+        dagster_run_id=record.dagster_run_id,
+        target=record.target,
+        name=record.name,
+        partition=record.partition,
+        step_key=record.step_key,
+        queue={"admission": admission.as_text()},
+    )
+    return dg.AssetObservation(
+        one.keys[0],
+        description="The queued request is admitted; its step starts the run",
+        partition=SEVERAL_PARTITIONS if len(one.partitions) > 1 else one.partition,
+        tags=entry.to_tags(),
+    )
+
+
+def _limits_of(tick: TickContext) -> dict[Limited, int]:
+    found: dict[Limited, int] = {}
+    for asset in tick.deferred_runs.queues:
+        if asset.remote.options.max_in_flight is not None:
+            found[asset] = asset.remote.options.max_in_flight
+    for key, resource in tick.resources.items():
+        if resource.max_in_flight is not None:
+            found[key] = resource.max_in_flight
+    return found
+
+
+def _is_repeated(entry: LedgerEntry, index: DeferredRunIndex, asset: WatchedAsset) -> bool:
+    """Whether a newer start of the same partitions exists, so that the outcome of this one is no longer of interest."""
+    definition = asset.definition.partitions_def
+    mine = partitions_of(entry, definition)
+    newer = [one.entry for one in index.queues[asset].starting.values() if one.entry.at > entry.at]
+    newer += [one.record for one in index if one.asset is asset and one.record.at > entry.at]
+    return any(overlap(mine, partitions_of(one, definition)) for one in newer)
+
+
+def _running(run_ids: Iterable[str], instance: dg.DagsterInstance) -> set[str]:
+    """Returns those of some Dagster runs that have not finished."""
+    wanted = sorted(run_ids)
+    found: set[str] = set()
+    for first in range(0, len(wanted), limits.RUNS_PER_QUERY):
+        part = wanted[first : first + limits.RUNS_PER_QUERY]
+        runs = instance.get_runs(dg.RunsFilter(run_ids=part))
+        found.update(run.run_id for run in runs if not run.is_finished)
+    return found
+
+
+def _runs_for(request_ids: Sequence[str], instance: dg.DagsterInstance) -> dict[str, list[dg.RunRecord]]:
+    """Returns the Dagster runs that were requested to start each request, newest first."""
+    found: dict[str, list[dg.RunRecord]] = {}
+    for first in range(0, len(request_ids), limits.RUNS_PER_QUERY):
+        part = request_ids[first : first + limits.RUNS_PER_QUERY]
+        for record in instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: list(part)})):
+            found.setdefault(record.dagster_run.tags[REQUEST_TAG], []).append(record)
+    return found
+
+
+def _never_began(record: dg.RunRecord) -> bool:
+    """Whether Dagster marked a run as failed before it began."""
+    return record.dagster_run.is_finished and not has_begun(record)
