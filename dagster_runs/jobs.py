@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from dagster_runs.sensors.completion.cancellation import Cancellation, active_runs
+from dagster_runs.sensors.completion.cancellation import Cancellation, active_runs, cancel_request
 from dagster_runs.sensors.registry import check_defined, resolve_assets
 from dagster_runs.sensors.vendor_resources import code_location_of, initialized
 
@@ -15,13 +15,15 @@ class CancelRemoteRuns(dg.Config):
 
     asset: str = Field(description="The key of the asset, as shown in the UI: testgen/orders_quality.")
     partition: str | None = Field(default=None, description="Cancel only the run of this partition.")
-    run_id: str | None = Field(default=None, description="Cancel only the run with this id at the vendor.")
+    run_id: str | None = Field(
+        default=None, description="Cancel only the run with this id at the vendor, or the queued request with this id."
+    )
 
 
 def build_cancel_job(
     assets: Sequence[dg.AssetsDefinition], *, name: str = "cancel_remote_runs", description: str | None = None
 ) -> dg.JobDefinition:
-    """Builds a job that cancels deferred runs of an asset, because such runs have no step that a user could terminate.
+    """Builds a job that cancels deferred runs and queued requests of an asset, which have no step to terminate.
 
     Launch the job from the launchpad with the asset's key. To cancel only some of the asset's runs, also set the
     partition or the vendor's run id. The completion sensor neither reports nor retries runs that end canceled after
@@ -53,15 +55,27 @@ def build_cancel_job(
                 allow_retries=False,
             )
         check_defined([asset], code_location_of(context))
-        active = active_runs(asset, context.instance)
+        active, queued = active_runs(asset, context.instance)
         wanted = [
             deferred_run
             for deferred_run in active
             if config.partition in (None, *deferred_run.partitions) and config.run_id in (None, deferred_run.run_id)
         ]
-        if not wanted:
+        unwanted = [
+            request
+            for request in queued
+            if config.partition in (None, *request.partitions) and config.run_id in (None, request.request_id)
+        ]
+        if not wanted and not unwanted:
             ids = ", ".join(deferred_run.run_id for deferred_run in active) or "none"
-            raise dg.Failure(f"No matching run of {config.asset} is active. Active runs: {ids}", allow_retries=False)
+            waiting = f". Queued requests: {', '.join(one.request_id for one in queued)}" if queued else ""
+            message = f"No matching run of {config.asset} is active. Active runs: {ids}{waiting}"
+            raise dg.Failure(message, allow_retries=False)
+        # Before the active runs, so that none of the requests starts when these have ended.
+        for request in unwanted:
+            context.log.info(cancel_request(context, request))
+        if not wanted:
+            return
         failures: list[str] = []
         with initialized([asset], context) as vendors:
             if vendors.problems:

@@ -27,7 +27,8 @@ def test_reports_of_an_asset_are_read_once_regardless_of_the_number_of_finished_
 ) -> None:
     monkeypatch.setattr(limits, "PARTITIONS_PER_QUERY", RUNS // 2)
     keys = [f"p{number}" for number in range(RUNS)] if is_partitioned else [None] * RUNS
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(keys) if is_partitioned else None)
+    partitions_def = dg.StaticPartitionsDefinition(keys) if is_partitioned else None
+    asset = deferred(TESTS, partitions_def=partitions_def, on_in_flight="start")
     for key in keys:
         materialize([asset], sandbox, instance, partition_key=key)
     clock.sleep(120)
@@ -55,7 +56,7 @@ def test_reports_of_an_asset_are_read_once_regardless_of_the_number_of_finished_
 def test_run_reported_by_another_process_between_two_ticks_is_not_reported_again(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
-    asset = deferred(TESTS)
+    asset = deferred(TESTS, on_in_flight="start")
     for _ in range(2):
         materialize([asset], sandbox, instance)
     [reported_id, other_id] = [run.id for run in sandbox.runs()]

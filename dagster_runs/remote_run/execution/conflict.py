@@ -59,7 +59,8 @@ class Conflict:
         is_queued = execution.options.wait == "defer"
         if found is not None and found[1].deferred_payload is not None and is_queued:
             raise NotItsTurn(attempt, f"{self._describe(found)} is active", self._conflicts_so_far() + 1)
-        execution.step.log.info("%s is active; waiting until it has finished", self._describe(found))
+        described = self._describe(found)
+        execution.step.log.info("%s is active; waiting until it has finished", described[:1].upper() + described[1:])
         if found is not None and found[1].run_id is not None:
             self._wait_for(found)
         else:
@@ -96,13 +97,11 @@ class Conflict:
     def _describe(self, found: tuple[dg.AssetKey, LedgerEntry] | None) -> str:
         run = self._execution.run
         if found is None:
-            return f"Another run of {run.target}, which Dagster did not start,"
+            return f"another run of {run.target}"
         key, entry = found
-        partition = f", partition {entry.partition}," if entry.partition is not None else ""
-        return (
-            f"Run {entry.run_id} of {run.target}, which Dagster run {entry.dagster_run_id} started for "
-            f"{key.to_user_string()}{partition or ','}"
-        )
+        partition = f" (partition {entry.partition})" if entry.partition is not None else ""
+        started_by = f"started by Dagster run {entry.dagster_run_id} for {key.to_user_string()}{partition}"
+        return f"run {entry.run_id} of {run.target}, {started_by},"
 
     def _conflicts_so_far(self) -> int:
         request_id = self._execution.request_id

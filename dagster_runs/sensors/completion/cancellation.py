@@ -10,10 +10,10 @@ import dagster as dg
 from dagster_runs.remote_run.execution.cancellation import CANCEL_CONFIRMED_WITHIN, request_cancel, wait_for_cancel
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.ledger_entry import EntryKind
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors.completion.decisions import Phase
-from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.completion.deferred_run import DeferredRun, QueuedRun, RecordedRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.vendor_resources import VendorResources
@@ -27,10 +27,10 @@ class _CancelingStep(Step):
     """A step of a cancel job. It writes to the ledger of the run that it cancels.
 
     Attributes:
-        deferred_run: The run that is canceled.
+        deferred_run: The run, or the queued request, that is canceled.
     """
 
-    deferred_run: DeferredRun | None = None
+    deferred_run: RecordedRun | None = None
 
     @cached_property
     def asset_keys(self) -> Sequence[dg.AssetKey]:
@@ -53,11 +53,34 @@ class _CancelingStep(Step):
         return self.deferred_run.partition if self.deferred_run is not None else None
 
 
-def active_runs(asset: WatchedAsset, instance: dg.DagsterInstance) -> list[DeferredRun]:
-    """Returns the deferred runs of an asset that are active, according to Dagster's event log."""
-    deferred_runs = DeferredRunIndex([asset], instance)
-    deferred_runs.catch_up(float("inf"))
-    return [deferred_run for deferred_run in deferred_runs if deferred_run.phase is Phase.ACTIVE]
+def active_runs(asset: WatchedAsset, instance: dg.DagsterInstance) -> tuple[list[DeferredRun], list[QueuedRun]]:
+    """Returns the deferred runs of an asset that are active, and all queued requests, according to the event log."""
+    index = DeferredRunIndex([asset], instance)
+    index.catch_up(float("inf"))
+    active = [deferred_run for deferred_run in index if deferred_run.phase is Phase.ACTIVE]
+    return active, [QueuedRun(asset, request) for request in index.queues[asset].pending.values()]
+
+
+def cancel_request(context: Any, queued: QueuedRun) -> str:
+    """Cancels a queued request, for which nothing has been started yet.
+
+    Returns:
+        A sentence for users that says what was done.
+    """
+    record, message = queued.record, f"Canceled the queued request {queued.request_id}; nothing was started"
+    entry = LedgerEntry(
+        EntryKind.CANCEL_REQUESTED,
+        at=current_clock().wall(),
+        correlation_id=record.correlation_id,
+        dagster_run_id=context.run_id,
+        target=record.target,
+        name=record.name,
+        partition=record.partition,
+        step_key=record.step_key,
+    )
+    step = _CancelingStep(context, name=record.name, deferred_run=queued)
+    step.observe(step.asset_keys[:1], {}, message, entry.to_tags())
+    return message
 
 
 class Cancellation:
