@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import dagster as dg
 
+from dagster_runs import dagster_private
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.dagster_step import Step
@@ -202,6 +203,8 @@ def build_remote_run_asset(
         waits = here.wait == "poll"
         require_partition(step, on_missing_partition, waits=waits)  # before calling `run`, which may read it
         _warn_about_unselected(step)
+        if not waits:
+            _warn_about_downstream(step)
         if waits and step.finishes is None:
             # Because of `can_subset`, Dagster would otherwise accept a missing check result.
             context.set_requires_typed_event_stream(
@@ -243,6 +246,20 @@ def _warn_about_unselected(step: Step) -> None:
         names = ", ".join(sorted(key.to_user_string() for key in left_out))
         step.log.warning(
             "The remote run also materializes %s, which this step does not select and therefore does not report", names
+        )
+
+
+def _warn_about_downstream(step: Step) -> None:
+    context = step.context
+    skipped = dagster_private.downstream_in_job(context.job_def, step.asset_keys, context.run.asset_selection)
+    if skipped and step.finishes is None:
+        step.log.warning(
+            "The remote run continues after this step, so this Dagster run skips %s, which %s downstream. Give %s "
+            "automation conditions; or put the assets in a job, and pass it to build_completion_sensor as jobs=[...] "
+            "with continue_run=True",
+            ", ".join(key.to_user_string() for key in skipped),
+            "are" if len(skipped) > 1 else "is",
+            "them" if len(skipped) > 1 else "it",
         )
 
 

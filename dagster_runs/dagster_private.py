@@ -5,7 +5,7 @@ Every function here checks for the feature, not for Dagster's version, and works
 
 import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import dagster as dg
@@ -214,3 +214,25 @@ def is_sensor_on(instance: dg.DagsterInstance, name: str, *, default: bool) -> b
         return default
     on_by_default = default and InstigatorStatus.DECLARED_IN_CODE in found
     return InstigatorStatus.RUNNING in found or on_by_default
+
+
+def downstream_in_job(
+    job: dg.JobDefinition, keys: Collection[dg.AssetKey], selected: Collection[dg.AssetKey] | None
+) -> list[dg.AssetKey]:
+    """Returns the assets of a job that are downstream of others. A job has no public property with its assets.
+
+    Args:
+        job: The job.
+        keys: The upstream assets.
+        selected: The assets that a Dagster run of the job selects; ``None`` or empty for all.
+    """
+    graph = job.asset_layer.asset_graph
+    wanted = set(selected or job.asset_layer.selected_asset_keys)
+    found: set[dg.AssetKey] = set()
+    remaining = list(keys)
+    while remaining:
+        key = remaining.pop()
+        children = {child for child in graph.get(key).child_keys if child in wanted} if graph.has(key) else set()
+        remaining += children - found
+        found |= children
+    return sorted(found - set(keys), key=lambda key: list(key.path))

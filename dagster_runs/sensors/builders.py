@@ -19,6 +19,7 @@ def build_completion_sensor(
     name: str = "remote_run_completion",
     job: FollowUp | None = None,
     jobs: Sequence[Job] = (),
+    continue_run: bool = False,
     minimum_interval_seconds: int = 10,
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
     description: str | None = None,
@@ -38,6 +39,9 @@ def build_completion_sensor(
             ``dagster_runs/state``); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
         jobs: Jobs that such a function may request by ``job_name``. Also jobs whose runs defer these assets: a failure
             is then reported by a run of the same job, with its hooks.
+        continue_run: Whether to continue the Dagster runs of ``jobs`` in which downstream assets were skipped, because
+            a deferred asset's step ends before its remote run does. When that has succeeded, another Dagster run of the
+            same job materializes the skipped assets.
         minimum_interval_seconds: The minimum number of seconds between two ticks.
         default_status: Whether the sensor is on by default. As in Dagster, a user must turn it on unless this is set.
         description: Overrides the default description.
@@ -45,8 +49,13 @@ def build_completion_sensor(
 
     Raises:
         DagsterInvalidDefinitionError: An asset is not deferred, is given twice, or belongs to another completion
-            sensor; or `job` or an item of `jobs` is not a job.
+            sensor; `job` or an item of `jobs` is not a job; or `continue_run` is set without `jobs`.
     """
+    if continue_run and not jobs:
+        raise dg.DagsterInvalidDefinitionError(
+            "continue_run needs jobs: a sensor can only request runs of the jobs that it names. Pass the jobs whose "
+            "runs are to be continued, or give the downstream assets automation conditions."
+        )
     assets_watched = resolve_assets(assets, deferred=True)
     reporting_jobs = _reporting_jobs(name, assets_watched)
     requested = run_requests.jobs_by_name([*jobs, *([job] if run_requests.is_job(job) else [])])
@@ -56,6 +65,7 @@ def build_completion_sensor(
         jobs=requested,
         default_jobs={asset: job.name for job, group in reporting_jobs for asset in group},
         interval=minimum_interval_seconds,
+        continue_run=continue_run,
     )
 
     @dg.sensor(

@@ -1,6 +1,6 @@
 """Creates requests for Dagster runs: to report the outcome of a deferred run, and to follow a finished one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,10 @@ FollowUp = Any
 
 STATE_TAG = "dagster_runs/state"
 RUN_ID_TAG = "dagster_runs/run_id"
+REQUESTERS_TAG = "dagster_runs/queued_by"
+"""Tag of a Dagster run that starts queued requests: the Dagster runs that queued them, comma-separated."""
+CONTINUES_TAG = "dagster_runs/continues"
+"""Tag of a Dagster run that continues another one after a deferred run: the other Dagster run."""
 RERUN_TAG = "dagster_runs/rerun_after"
 """Tag of a Dagster run that was requested because an input had changed: the remote run that has not seen the change."""
 _MAX_RETRIES_TAG = "dagster/max_retries"
@@ -166,6 +170,38 @@ def rerun_request(deferred_run: DeferredRun, context: dg.SensorEvaluationContext
     return request
 
 
+def continue_request(
+    deferred_run: DeferredRun, origin: dg.DagsterRun, rest: Sequence[dg.AssetKey], ops: Collection[str]
+) -> dg.RunRequest:
+    """Returns a request for the Dagster run that continues another one, with its tags and config.
+
+    Args:
+        deferred_run: The deferred run that has succeeded.
+        origin: The Dagster run that is continued.
+        rest: The assets that it skipped.
+        ops: The names of their ops. Config of other ops is left out.
+    """
+    config: dict[str, Any] = dict(origin.run_config)
+    if "ops" in config:
+        config["ops"] = {name: value for name, value in config["ops"].items() if name in ops}
+    return dg.RunRequest(
+        run_key=f"continue {origin.run_id} after {_run_identity(deferred_run.run_id, deferred_run.keys)}",
+        job_name=origin.job_name,
+        run_config=config,
+        asset_selection=list(rest),
+        partition_key=deferred_run.partition,
+        tags={**_inherited_tags(origin), **_range_tags(deferred_run.partitions), CONTINUES_TAG: origin.run_id},
+    )
+
+
+def _inherited_tags(run: dg.DagsterRun) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in run.tags.items()
+        if name in _INHERITED_TAGS or not name.startswith(_RESERVED_PREFIXES)
+    }
+
+
 def _starter(recorded: RecordedRun, instance: dg.DagsterInstance) -> dg.DagsterRun:
     """Returns the Dagster run that wrote the entry of a run."""
     found: dg.DagsterRun | None = instance.get_run_by_id(recorded.record.dagster_run_id)
@@ -185,18 +221,13 @@ def _request_again(
     run_key: str,
     tags: Mapping[str, str],
 ) -> dg.RunRequest:
-    inherited = {
-        name: value
-        for name, value in starter.tags.items()
-        if name in _INHERITED_TAGS or not name.startswith(_RESERVED_PREFIXES)
-    }
     request = dg.RunRequest(
         run_key=run_key,
         run_config=_launch_config(recorded, starter, context),
         asset_selection=recorded.keys,
         partition_key=recorded.partition,
         tags={
-            **inherited,
+            **_inherited_tags(starter),
             **_range_tags(recorded.partitions),
             **tags,
             DEFERRED_BY_TAG: recorded.record.dagster_run_id,

@@ -6,6 +6,7 @@ from typing import Any
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.completion.context import TickContext
+from dagster_runs.sensors.completion.continuations import continuations_of
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.reruns import rerun_of
 from dagster_runs.sensors.registry import WatchedAsset
@@ -20,10 +21,14 @@ class FollowUps:
     Args:
         follow_up: What the user wants after each finished run; ``None`` for nothing.
         default_jobs: For each asset, the job that requests one more run of it.
+        continued_jobs: The jobs whose Dagster runs are continued after a deferred run, by name.
     """
 
-    def __init__(self, follow_up: Any, default_jobs: Mapping[WatchedAsset, str]) -> None:
+    def __init__(
+        self, follow_up: Any, default_jobs: Mapping[WatchedAsset, str], continued_jobs: Mapping[str, Any]
+    ) -> None:
         self._follow_up = follow_up
+        self._continued_jobs = continued_jobs
         self._default_jobs = default_jobs
         self._since = 0.0
 
@@ -52,6 +57,7 @@ class FollowUps:
         if state is RunState.SUCCEEDED:
             rerun = rerun_of(deferred_run, tick, self._default_jobs[deferred_run.asset])
             tick.output.requests += [rerun] if rerun is not None else []
+            tick.output.requests += continuations_of(deferred_run, tick, self._continued_jobs)
         if self._follow_up is None:
             return
         finished = FinishedRun(

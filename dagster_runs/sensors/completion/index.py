@@ -17,7 +17,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.event_log import events, is_attached, observed_run, reported_run
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
-from dagster_runs.remote_run.execution.request_queue import RequestQueue, in_order
+from dagster_runs.remote_run.execution.request_queue import RequestQueue, equality_key, in_order
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.decisions import Phase
@@ -122,6 +122,12 @@ class DeferredRunIndex:
             for request in in_order(queue.pending.values())
         ]
         return sorted(found, key=lambda one: one.request.storage_id)
+
+    def requesters(self, queued: QueuedRun) -> list[str]:
+        """Returns the Dagster runs that queued a request or an equal one, oldest first."""
+        key = equality_key(queued.record)
+        pending = self.queues[queued.asset].pending.values()
+        return list(dict.fromkeys(one.entry.dagster_run_id for one in pending if equality_key(one.entry) == key))
 
     def drop_request(self, queued: QueuedRun) -> None:
         """Removes a queued request that will not be started."""

@@ -207,7 +207,11 @@ class Queue:
                 self._jobs,
                 self._default_jobs[one.asset],
                 attempt=attempts,
-                tags={REQUEST_TAG: one.request_id, run_requests.ADMISSION_TAG: admission.as_text()},
+                tags={
+                    REQUEST_TAG: one.request_id,
+                    run_requests.ADMISSION_TAG: admission.as_text(),
+                    run_requests.REQUESTERS_TAG: ",".join(tick.deferred_runs.requesters(one)),
+                },
             )
         except RequestPreparationError as error:
             if one.request_id not in self._logged:

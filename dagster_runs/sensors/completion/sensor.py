@@ -47,6 +47,7 @@ class Completion(SensorTicks):
         jobs: The jobs that the sensor may request, by name.
         default_jobs: For each asset, the job that reports the outcomes of runs which other jobs deferred.
         interval: Seconds between two ticks.
+        continue_run: Whether Dagster runs of ``jobs`` are continued after a deferred run.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Completion(SensorTicks):
         jobs: Mapping[str, Any],
         default_jobs: Mapping[WatchedAsset, str],
         interval: float,
+        continue_run: bool = False,
     ) -> None:
         super().__init__(assets)
         self._index: DeferredRunIndex | None = None
@@ -65,7 +67,7 @@ class Completion(SensorTicks):
         self._wiped = WipedRuns()
         schedules = PollScheduleCache()
         self._polling = Polling(dict.fromkeys(asset.remote.resource_key for asset in assets), interval, schedules)
-        self._follow_ups = FollowUps(follow_up, default_jobs)
+        self._follow_ups = FollowUps(follow_up, default_jobs, jobs if continue_run else {})
         self._successes = Successes(schedules, self._follow_ups)
         self._failures = Failures(jobs, default_jobs, self._follow_ups)
         self._queue = Queue(assets, jobs, default_jobs)
