@@ -20,7 +20,6 @@ from dagster_runs.remote_run.execution.request_queue import (
     SEVERAL_PARTITIONS,
     Admission,
     newest_admission,
-    overlap,
     partitions_of,
     queue_field,
 )
@@ -29,8 +28,8 @@ from dagster_runs.sensors.completion.admission import InFlight, Limited, admit
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import QueuedRun
-from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.completion.requested_runs import has_begun, is_over
+from dagster_runs.sensors.completion.step_runs import StepRuns, running
 from dagster_runs.sensors.launch_validation import RequestPreparationError
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock
@@ -56,6 +55,7 @@ class Queue:
         self._known_admission = 0
         self._unrequested: set[str] = set()
         self._logged: set[str] = set()
+        self._steps = StepRuns()
         self.summary = ""
 
     def begin_tick(self, instance: dg.DagsterInstance, *, is_new_index: bool) -> None:
@@ -77,7 +77,7 @@ class Queue:
             tick_id: The id that the tick's cursor will have.
         """
         index, output = tick.deferred_runs, tick.output
-        self._forget_ended_steps(index, tick.context.instance)
+        self._steps.forget_ended(tick)
         queued = index.queued
         self.summary = f"{len(queued)} queued" if queued else ""
         if not queued or output.is_late:
@@ -98,25 +98,6 @@ class Queue:
             output.events.append(self._admission_event(admission, started))
         self.summary = f"{len(queued) - len(started)} queued, {len(started)} admitted"
 
-    def _forget_ended_steps(self, index: DeferredRunIndex, instance: dg.DagsterInstance) -> None:
-        """Forgets the starts and polled runs of Dagster runs that have ended.
-
-        A start whose outcome is unknown counts until its timeout, because its run may be in flight.
-        """
-        now = current_clock().wall()
-        starting = [(asset, one) for asset, queue in index.queues.items() for one in queue.starting.values()]
-        run_ids = {one.entry.dagster_run_id for _, one in starting}
-        run_ids |= {entry.dagster_run_id for _, entry, _ in index.polled.values()}
-        running = _running(run_ids, instance)
-        for key, (_, entry, _) in list(index.polled.items()):
-            if entry.dagster_run_id not in running:
-                del index.polled[key]
-        for asset, one in starting:
-            timeout = asset.remote.options.timeout or asset.remote.run_class.default_timeout
-            is_over = one.entry.dagster_run_id not in running and now >= one.entry.at + timeout
-            if is_over or (one.entry.dagster_run_id not in running and _is_repeated(one.entry, index, asset)):
-                del index.queues[asset].starting[one.entry.correlation_id]
-
     def _sort(
         self, queued: Sequence[QueuedRun], tick: TickContext
     ) -> tuple[list[QueuedRun], dict[str, int], list[QueuedRun]]:
@@ -125,7 +106,7 @@ class Queue:
         waiting: list[QueuedRun] = []
         in_progress: list[QueuedRun] = []
         runs = _runs_for([one.request_id for one in queued if one.request_id not in self._unrequested], instance)
-        requesters = _running({one.record.dagster_run_id for one in queued if one.request.waits}, instance)
+        requesters = running({one.record.dagster_run_id for one in queued if one.request.waits}, instance)
         attempts = {one.request_id: len(runs.get(one.request_id, ())) for one in queued}
         for one in queued:
             records = runs.get(one.request_id, ())
@@ -169,9 +150,9 @@ class Queue:
         for asset, entry, _ in index.polled.values():
             self._add(found, asset, entry)
         for asset, queue in index.queues.items():
-            running = _running({one.entry.dagster_run_id for one in queue.starting.values()}, tick.context.instance)
+            active = running({one.entry.dagster_run_id for one in queue.starting.values()}, tick.context.instance)
             for start in queue.starting.values():
-                self._add(found, asset, start.entry, is_running=start.entry.dagster_run_id in running)
+                self._add(found, asset, start.entry, is_running=start.entry.dagster_run_id in active)
         for request in in_progress:
             found.count(request.asset)
             found.targets.add(request.record.target)
@@ -274,26 +255,6 @@ def _limits_of(tick: TickContext) -> dict[Limited, int]:
     for key, resource in tick.resources.items():
         if resource.max_in_flight is not None:
             found[key] = resource.max_in_flight
-    return found
-
-
-def _is_repeated(entry: LedgerEntry, index: DeferredRunIndex, asset: WatchedAsset) -> bool:
-    """Whether a newer start of the same partitions exists, so that the outcome of this one is no longer of interest."""
-    definition = asset.definition.partitions_def
-    mine = partitions_of(entry, definition)
-    newer = [one.entry for one in index.queues[asset].starting.values() if one.entry.at > entry.at]
-    newer += [one.record for one in index if one.asset is asset and one.record.at > entry.at]
-    return any(overlap(mine, partitions_of(one, definition)) for one in newer)
-
-
-def _running(run_ids: Iterable[str], instance: dg.DagsterInstance) -> set[str]:
-    """Returns those of some Dagster runs that have not finished."""
-    wanted = sorted(run_ids)
-    found: set[str] = set()
-    for first in range(0, len(wanted), limits.RUNS_PER_QUERY):
-        part = wanted[first : first + limits.RUNS_PER_QUERY]
-        runs = instance.get_runs(dg.RunsFilter(run_ids=part))
-        found.update(run.run_id for run in runs if not run.is_finished)
     return found
 
 
