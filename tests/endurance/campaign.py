@@ -11,19 +11,23 @@ from pathlib import Path
 
 import dagster as dg
 
+from tests.chaos import kinds
 from tests.chaos.processes import sandbox_process
 from tests.chaos.storage import StorageKind, dagster_home
 from tests.endurance import names, timing
 from tests.endurance.calls import Calls
 from tests.endurance.dagster_processes import Dagster
 from tests.endurance.facts import Facts
-from tests.endurance.gather import gather
+from tests.endurance.gather import gather, gather_queue
 from tests.endurance.kills import Kills
 from tests.endurance.memory import Memory
 from tests.endurance.plan import TIMEOUT, Plan
 from tests.endurance.progress import Progress
+from tests.endurance.queue_facts import QueueFacts, unserved
+from tests.endurance.queue_plan import QueuePlan
 from tests.endurance.reconcile import MISSING, reconcile
 from tests.endurance.repeating import repeated
+from tests.endurance.requesting import Requesting
 from tests.endurance.starting import start_all
 from tests.endurance.ticks import Tick, ticks
 
@@ -42,6 +46,8 @@ run_monitoring:
 """
 _PATIENCE = 300.0
 """Real seconds without any progress after which missing reports count as lost."""
+REQUEST_PAUSE = 6.0
+"""Real seconds between two requests that have to queue."""
 _TICKS_WITHOUT_CHECKS = 6
 """Ticks of the sensor without any check evaluation after which missing evaluations count as lost."""
 _WHILE_STARTING = 0.02
@@ -58,6 +64,7 @@ class Outcome:
     """
 
     facts: Facts
+    queue: QueueFacts
     memory: Memory
     calls: Calls
     ticks: Sequence[Tick]
@@ -115,6 +122,11 @@ def conduct(
         ):
             progress = Progress(plan, instance, alerts)
             killing = Kills(plan.seed, kills, haste=haste)
+            speed = max(1.0, TIMEOUT * ends_per_second / len(plan.deferred_runs))
+            queue_plan = QueuePlan(plan.seed, plan.queued, speed)
+            for target, behavior in queue_plan.behaviors.items():
+                sandbox.add_target(kinds.PIPELINE.vendor, kinds.PIPELINE.target_kind, target, behavior)
+            requesting = Requesting(queue_plan, sandbox, folder / "requests.log", pause=REQUEST_PAUSE * haste)
             for deferred_run in plan.deferred_runs.values():  # while Dagster's processes start
                 kind = deferred_run.slot.kind
                 sandbox.add_target(kind.vendor, kind.target_kind, deferred_run.target, deferred_run.behavior)
@@ -126,15 +138,16 @@ def conduct(
                 started = time.monotonic()
                 in_flight = sum(run.ended_at is None for run in sandbox.runs())
                 say(f"all started after {started - began:.0f} s; {in_flight} in flight")
-                speed = max(1.0, TIMEOUT * ends_per_second / len(plan.deferred_runs))
                 timing.set_speed(sandbox, speed, time_file)
                 say(f"time runs {speed:.0f} times as fast")
-                _until_reported(progress, say)
-                facts = _until_judged(lambda: gather(plan, instance, sandbox, alerts), instance, say)
+                with requesting.going():
+                    _until_reported(progress, say)
+                    facts = _until_judged(lambda: gather(plan, instance, sandbox, alerts), instance, say)
+                    queue = _until_served(lambda: gather_queue(requesting, instance, sandbox), requesting, say)
             seconds = (started - began, time.monotonic() - started)
             facts.kills = killing.at
             finished_ticks = list(ticks(instance, names.COMPLETION))
-    return Outcome(facts, memory, calls, finished_ticks, killing, in_flight, seconds)
+    return Outcome(facts, queue, memory, calls, finished_ticks, killing, in_flight, seconds)
 
 
 def _until_first_tick(instance: dg.DagsterInstance) -> None:
@@ -157,6 +170,24 @@ def _until_reported(progress: Progress, say: Callable[[str], None]) -> None:
             say(f"no more reports; {progress}")
             return
     say(f"done; {progress}")
+
+
+def _until_served(known: Callable[[], QueueFacts], requesting: Requesting, say: Callable[[str], None]) -> QueueFacts:
+    """Waits until each request is made and served, or nothing changes anymore."""
+    last, moved = -1, time.monotonic()
+    while True:
+        facts = known()
+        missing = unserved(facts) + (0 if requesting.is_over else 1)
+        if not missing:
+            say(f"all {len(facts.requested)} requests are served, by {len(facts.starts)} runs")
+            return facts
+        state = len(facts.requested) + len(facts.starts) + len(facts.reported)
+        if state != last:
+            last, moved = state, time.monotonic()
+        elif time.monotonic() > moved + _PATIENCE:
+            say(f"no more requests are served; {missing} are missing")
+            return facts
+        time.sleep(5)
 
 
 def _until_judged(known: Callable[[], Facts], instance: dg.DagsterInstance, say: Callable[[str], None]) -> Facts:

@@ -13,8 +13,10 @@ import dagster as dg
 
 from dagster_runs import QualityGate, build_completion_sensor, build_remote_run_asset
 from dagster_runs.testing import sandbox_resources
-from tests.endurance import names, sabotage
+from tests.chaos import kinds
+from tests.endurance import names, queue_plan, sabotage
 from tests.endurance.plan import FIRST_DAY, TIMEOUT, Plan, Slot
+from tests.endurance.queue_plan import QueueSlot
 from tests.endurance.timing import sandbox_time
 
 _INTERVAL = 5
@@ -60,16 +62,36 @@ def _keys(*, is_daily: bool) -> list[dg.AssetKey]:
     return [dg.AssetKey(slot.asset) for slot in _plan.slots if slot.is_daily == is_daily]
 
 
+def _queue_asset(slot: QueueSlot) -> dg.AssetsDefinition:
+    def run(context: dg.AssetExecutionContext) -> Any:
+        return kinds.PIPELINE.of(slot.target(context.partition_key))
+
+    run.__annotations__["return"] = kinds.PIPELINE.run_class
+    return build_remote_run_asset(
+        run,
+        key=slot.asset,
+        partitions_def=dg.StaticPartitionsDefinition(slot.partitions),
+        wait="defer",
+        timeout=queue_plan.TIMEOUT,
+        max_in_flight=slot.limit,
+    )
+
+
+_queue_assets = [_queue_asset(slot) for slot in queue_plan.SLOTS]
 _assets = [_asset(slot) for slot in _plan.slots]
 defs = dg.Definitions(
-    assets=_assets,
+    assets=[*_assets, *_queue_assets],
     jobs=[
         dg.define_asset_job("defer", _keys(is_daily=False)),
         dg.define_asset_job("defer_days", _keys(is_daily=True)),
+        *(
+            dg.define_asset_job(f"request_{slot.asset}", dg.AssetSelection.assets(slot.asset))
+            for slot in queue_plan.SLOTS
+        ),
     ],
     sensors=[
         build_completion_sensor(
-            _assets,
+            [*_assets, *_queue_assets],
             name=names.COMPLETION,
             minimum_interval_seconds=_INTERVAL,
             default_status=dg.DefaultSensorStatus.RUNNING,
@@ -92,3 +114,18 @@ def defer() -> dg.JobDefinition:
 def defer_days() -> dg.JobDefinition:
     """The job that defers one run over several days for each asset with daily partitions."""
     return defs.resolve_job_def("defer_days")
+
+
+def request_queue_0() -> dg.JobDefinition:
+    """The job of a queue asset; each has partitions of its own."""
+    return defs.resolve_job_def("request_queue_0")
+
+
+def request_queue_1() -> dg.JobDefinition:
+    """See `request_queue_0`."""
+    return defs.resolve_job_def("request_queue_1")
+
+
+def request_queue_2() -> dg.JobDefinition:
+    """See `request_queue_0`."""
+    return defs.resolve_job_def("request_queue_2")

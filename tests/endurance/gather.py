@@ -25,10 +25,37 @@ from tests.endurance.facts import (
     Target,
 )
 from tests.endurance.plan import Plan
+from tests.endurance.queue_facts import QueuedStart, QueueFacts
+from tests.endurance.queue_plan import SLOTS
 from tests.endurance.reconcile import RUN_STATUS
+from tests.endurance.requesting import Requesting
 
 _PAGE = 1000
 _RANGE_TAG = "dagster/asset_partition_range_start"
+
+
+def gather_queue(requesting: Requesting, instance: dg.DagsterInstance, sandbox: SandboxClient) -> QueueFacts:
+    """Returns all facts about the queued requests."""
+    places = {slot.target(partition): (slot.asset, partition) for slot in SLOTS for partition in slot.partitions}
+    starts = [
+        QueuedStart(
+            run.id,
+            *places[run.target_id.rpartition("/")[2]],
+            variant=str((run.body or {}).get("parameters", {}).get("variant")),
+            started_at=run.created_at,
+            ended_at=run.ended_at,
+        )
+        for run in sandbox.runs("prophecy")
+        if run.target_id.rpartition("/")[2] in places
+    ]
+    reported = [
+        (slot.asset, str(record.partition_key), str(record.asset_materialization.metadata[RUN_ID_KEY].value))
+        for slot in SLOTS
+        for record in instance.fetch_materializations(dg.AssetKey(slot.asset), limit=_PAGE).records
+        if record.asset_materialization is not None
+    ]
+    limits = {slot.asset: slot.limit for slot in SLOTS if slot.limit is not None}
+    return QueueFacts(list(requesting.made), starts, limits, reported, list(requesting.failed))
 
 
 def gather(plan: Plan, instance: dg.DagsterInstance, sandbox: SandboxClient, alerts: Path) -> Facts:

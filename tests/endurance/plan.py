@@ -141,6 +141,11 @@ class Plan:
     seed: int
     runs: int
 
+    @property
+    def queued(self) -> int:
+        """The number of requests that have to queue."""
+        return max(14, self.runs // 100)
+
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
         """The assets."""

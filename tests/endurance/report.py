@@ -7,6 +7,7 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
+from tests.endurance import queue_facts
 from tests.endurance.campaign import Outcome
 from tests.endurance.reconcile import CATEGORIES, Finding
 
@@ -47,6 +48,12 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
     for category in CATEGORIES:
         add(category, count[category], 0)
     table.add_section()
+    add("requests that had to queue", len(outcome.queue.requested))
+    add("runs for them", len(outcome.queue.starts))
+    queued = list(queue_facts.findings(outcome.queue))
+    for category in queue_facts.CATEGORIES:
+        add(category, queue_facts.total(queued)[category], 0)
+    table.add_section()
     for name, grown, idle in zip(("RSS", "PSS"), outcome.memory.grown, outcome.memory.idle, strict=True):
         add(f"{name}, MB, code server and daemon: idle", idle / 1e6)
         add(f"{name}, MB, code server and daemon: growth", grown / 1e6, MAX_GROWTH / 1e6)
@@ -64,6 +71,8 @@ def show(outcome: Outcome, findings: list[Finding], console: Console, *, title: 
     console.print(table)
     for finding in findings[:50]:
         console.print(f"{finding.category}: {finding.text}", style="red", markup=False)
+    for category, text in queued[:50]:
+        console.print(f"{category}: {text}", style="red", markup=False)
     for tick in ticks:
         if tick.failed:
             console.print(f"a tick failed: {tick.message[:300]}", markup=False)

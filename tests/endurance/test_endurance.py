@@ -48,6 +48,11 @@ def seed_with_failures(runs: int) -> int:
         ("take-failed-for-good", ("--kills", 0, "--seed", seed_with_failures(40)), "told wrongly"),
         ("without-targets", ("--kills", 0, "--seed", SEED), "check without its target"),
         ("forget-the-checks", ("--kills", 0, "--seed", SEED), "check missing"),
+        ("exceed-the-limit", ("--kills", 0, "--seed", SEED), "limit exceeded"),
+        ("drop-requests", ("--kills", 0, "--seed", SEED), "request dropped"),
+        ("admit-twice", ("--kills", 0, "--seed", SEED), "two at once"),
+        ("merge-different-requests", ("--kills", 0, "--seed", SEED), "request dropped"),
+        ("admit-by-stale-facts", ("--kills", 0, "--seed", SEED), "limit exceeded"),
     ],
 )
 def test_sabotage_is_found(endurance: Endurance, sabotage: str, arguments: tuple[object, ...], found: str) -> None:

@@ -84,6 +84,19 @@ def test_equal_requests_are_one_in_the_order_of_the_log() -> None:
     assert [one.request_id for one in in_order(reversed(queue.pending.values()))] == ["one", "two"]
 
 
+def test_request_whose_step_waits_needs_a_run_of_its_own() -> None:
+    waits = {"waits": True}
+    queue = folded(
+        entry(EntryKind.QUEUED, "one"),
+        entry(EntryKind.QUEUED, "waiting", queue=waits),
+        entry(EntryKind.QUEUED, "waiting too", queue=waits),
+    )
+    assert [one.request_id for one in in_order(queue.pending.values())] == ["one", "waiting", "waiting too"]
+    queue.apply(entry(EntryKind.STARTING, "start", queue={"request": "one"}), 4)
+    queue.apply(entry(EntryKind.STARTED, "start", run_id="run"), 5)
+    assert list(queue.pending) == ["waiting", "waiting too"]
+
+
 def test_admission_survives_its_tag() -> None:
     admission = Admission("tick", 12, KEY)
     assert Admission.from_text(admission.as_text()) == admission

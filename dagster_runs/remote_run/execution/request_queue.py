@@ -152,11 +152,14 @@ class RequestQueue:
             self.pending.pop(entry.correlation_id, None)
 
     def _remove_equal(self, entry: LedgerEntry, before: int) -> None:
-        """Removes the requests that a start satisfies: equal ones that were queued before it."""
+        """Removes the requests that a start satisfies: equal ones that were queued before it.
+
+        A request whose step waits is satisfied only by a run of that step.
+        """
         satisfied = [
             request_id
             for request_id, one in self.pending.items()
-            if one.storage_id < before and equality_key(one.entry) == equality_key(entry)
+            if one.storage_id < before and not one.waits and equality_key(one.entry) == equality_key(entry)
         ]
         for request_id in satisfied:
             del self.pending[request_id]
@@ -190,9 +193,14 @@ def overlap(one: Iterable[str | None] | None, other: Iterable[str | None] | None
 
 
 def in_order(requests: Iterable[QueuedRequest]) -> Iterator[QueuedRequest]:
-    """Yields the requests in the order of the event log, one for all equal ones: the first."""
+    """Yields the requests in the order of the event log, one for all equal ones: the first.
+
+    A request whose step waits needs a run of its own.
+    """
     seen: set[tuple[object, ...]] = set()
     for one in sorted(requests, key=lambda request: request.storage_id):
-        if (key := equality_key(one.entry)) not in seen:
+        if one.waits:
+            yield one
+        elif (key := equality_key(one.entry)) not in seen:
             seen.add(key)
             yield one
