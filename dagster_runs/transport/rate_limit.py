@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from dagster_runs.transport import machine_rate_limit
+
 _MAX_ARRIVAL_DELAY = 1.0
 """Seconds after which a request without a response has certainly arrived at the vendor."""
 
@@ -14,12 +16,14 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def rate_limited(account: str, requests_per_second: float | None) -> Iterator[None]:
+def rate_limited(account: str, requests_per_second: float | None, *, on_machine: str | None = None) -> Iterator[None]:
     """Waits until the rate limit allows another request, which must be sent inside the block.
 
     Args:
         account: The account that the limit applies to.
         requests_per_second: The limit; ``None`` for no limit.
+        on_machine: The name of the account for the processes on this machine that share the limit; ``None`` to share it
+            only within this process.
     """
     if requests_per_second is None:
         yield
@@ -28,6 +32,8 @@ def rate_limited(account: str, requests_per_second: float | None) -> Iterator[No
         window = _windows.setdefault(account, _RequestWindow())
     # For a limit below one request per second, the window is longer and allows one request.
     limit = max(1, int(requests_per_second))
+    if on_machine is not None:
+        time.sleep(machine_rate_limit.reserve(on_machine, limit, limit / requests_per_second))
     number = window.begin(limit, limit / requests_per_second)
     try:
         yield
