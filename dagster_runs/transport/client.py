@@ -1,5 +1,6 @@
 """The HTTP client for one vendor's API: sends calls, retries safe ones, and raises every failure as a `VendorError`."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -10,9 +11,10 @@ from urllib.parse import urljoin, urlsplit
 
 from dagster_runs.transport import call_budget, failures, responses
 from dagster_runs.transport.auth import Auth
+from dagster_runs.transport.backoff import Backoff, backoff_of
 from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, VendorError
+from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, RateLimitedError, VendorError
 from dagster_runs.transport.rate_limit import rate_limited
 from dagster_runs.transport.url import check_base_url, host_and_port, is_loopback, join_path, origin
 
@@ -85,6 +87,11 @@ class HttpClient:
         self.vendor = vendor
         self.base_url = check_base_url(base_url, vendor=vendor, allow_plain_http=settings.allow_plain_http)
         self._account = f"{vendor} {account or self.base_url}"
+        server = host_and_port(self.base_url)
+        # A server on this machine is a simulated one, and each of these has accounts of its own.
+        self._account_on_machine = (
+            f"{self._account} {server if is_loopback(urlsplit(self.base_url).hostname or '') else ''}"
+        )
         self.clock_ahead: float | None = None
         """Seconds by which the vendor's clock is ahead of ours, by the ``Date`` of the last response."""
         self._auth = auth
@@ -138,6 +145,18 @@ class HttpClient:
         """
         return call_budget.with_call_budget()
 
+    def without_rate_limit_retries(self) -> AbstractContextManager[None]:
+        """Does not retry calls that are refused with 429 inside the block. The caller waits for `backoff` instead.
+
+        This applies to the whole thread, so it also covers calls that fetch a token with another client.
+        """
+        return call_budget.without_rate_limit_retries()
+
+    @property
+    def backoff(self) -> Backoff:
+        """How long callers that can wait should wait, because the account's rate limit is exhausted."""
+        return backoff_of(self._account)
+
     @property
     def _settings(self) -> HttpSettings:
         configured = self._configured_settings
@@ -168,6 +187,8 @@ class HttpClient:
             return is_too_late or state.attempt_number > self._settings.max_retries
 
         def should_retry(error: BaseException) -> bool:
+            if isinstance(error, RateLimitedError) and not call_budget.retries_rate_limited():
+                return False
             return isinstance(error, VendorError) and retry.may_send_again(error, repeatable=repeatable)
 
         return Retrying(
@@ -233,9 +254,15 @@ class HttpClient:
         )
         try:
             prepared = session.prepare_request(request)
-            with rate_limited(self._account, self._settings.requests_per_second):
+            self._wait_for_retry_after(call)
+            begun = time.monotonic()
+            limit = self._settings.requests_per_second
+            with rate_limited(self._account, limit, on_machine=self._account_on_machine):
+                delayed, sent_at = time.monotonic() - begun, current_clock().monotonic()
                 response = self._follow(session, prepared, call)
             with response:
+                retry_after = response.headers.get("retry-after")
+                self.backoff.observe(response.status_code, retry_after, sent_at=sent_at, delayed=delayed)
                 self._update_clock_difference(response.headers)
                 return responses.read(
                     response,
@@ -253,6 +280,28 @@ class HttpClient:
         finally:
             if fresh:
                 session.close()
+
+    def _wait_for_retry_after(self, call: responses.Call) -> None:
+        """Waits until the vendor allows another request, according to the ``Retry-After`` of an earlier response.
+
+        With a call budget there is no time to wait. A POST is sent then, because it cancels a run.
+
+        Raises:
+            RateLimitedError: With a call budget, a GET is not sent.
+        """
+        seconds = self.backoff.retry_after
+        if seconds <= 0:
+            return
+        if not call_budget.has_call_budget():
+            current_clock().sleep(seconds)
+        elif call.method == "GET":
+            error = call.error(
+                RateLimitedError,
+                f"not sent, because the vendor refused an earlier request and asked to wait {seconds:.0f} s longer",
+                retry_after=f"{seconds:.3f}",
+            )
+            error.is_transient = True
+            raise error
 
     def _follow(self, session: "Session", prepared: "PreparedRequest", call: responses.Call) -> "Response":
         """Sends the request. Follows redirects only within the origin, because our credentials are sent along."""

@@ -3,9 +3,13 @@
 These tests take real time, since the sandbox counts requests in real time.
 """
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +130,20 @@ def test_start_refused_with_429_starts_no_run(
     assert not raised.value.is_permanent
     assert not raised.value.may_have_been_accepted
     assert sandbox.starts("amperity") == 1
+
+
+def test_processes_on_one_machine_share_the_limit(tmp_path: Path, sandbox: Sandbox) -> None:
+    workflow = sandbox.start_run(well_known.AMPERITY_SLOW)
+    code = f"""
+from dagster_runs import AmperityResource
+resource = AmperityResource(tenant={well_known.AMPERITY_TENANT!r}, access_token={well_known.AMPERITY_TOKEN!r},
+    base_url="{sandbox.url}/amperity")
+for _ in range(15):
+    resource.get_workflow({workflow.id!r}, verbose=False)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
+    assert [process.wait(120) for process in processes] == [0] * 4
+    statuses = [request.status for request in sandbox.requests("amperity")]
+    assert statuses.count(200) == 60
+    assert statuses.count(429) <= 6, "only requests that a busy machine delays may exceed the limit"

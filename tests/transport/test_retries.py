@@ -1,5 +1,6 @@
 """Which requests are retried, and after which pauses."""
 
+import socket
 from email.utils import format_datetime, formatdate
 
 import pytest
@@ -204,6 +205,16 @@ class TestAStart:
         with pytest.raises(VendorError):
             client.retrying(repeatable=False)(client.post_once, ["start"], json={})
         assert len(origin.seen) == sent
+
+    @pytest.mark.covers("start.no-connection")
+    def test_is_retried_if_no_connection_can_be_opened(self, client_of: ClientMaker, clock: InstantClock) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))  # does not listen, so connections are refused
+            client = client_of(f"http://127.0.0.1:{unused.getsockname()[1]}", max_retries=2)
+            with pytest.raises(ConnectionFailedError) as raised:
+                client.retrying(repeatable=False)(client.post_once, ["start"], json={})
+        assert not raised.value.may_have_been_accepted
+        assert len(clock.pauses) == 2
 
     def test_is_retried_with_an_idempotency_key(self, origin: Origin, client: HttpClient) -> None:
         origin.replies = [hang_up, Reply(503), Reply(200, {"runId": "r"})]
