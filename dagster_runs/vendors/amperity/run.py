@@ -138,7 +138,16 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         return resource.start_workflow(body)
 
     def fetch_status(self, resource: AmperityResource, run_id: str) -> RunStatus:
-        """Fetches the workflow. Once it has finished, a second GET fetches its error and its tasks."""
+        """Fetches the workflow. Once it has finished, a second GET fetches its error and its tasks.
+
+        While the tenant's rate limit is exhausted, a single GET fetches everything.
+        """
+        if resource.http().backoff.is_slowed_down:
+            try:
+                return _status_of(resource.get_workflow(run_id, verbose=True))
+            except VendorError as error:
+                if is_transient(error):
+                    raise
         return self._status_with_details(resource, resource.get_workflow(run_id, verbose=False))
 
     def status_of_listed(self, resource: AmperityResource, listed: ListedRun) -> RunStatus:
@@ -167,15 +176,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
             except VendorError as error:
                 if is_transient(error):
                     raise  # the next poll may get the details
-        return RunStatus(
-            # From the second response: a user may have resolved a failure in between, so that the workflow continues.
-            state=workflow.run_state,
-            vendor_status=workflow.state,
-            error=workflow.error,
-            created_at=workflow.created_at,
-            finished_at=workflow.ended_at,
-            raw=workflow,
-        )
+        # From the second response: a user may have resolved a failure in between, so that the workflow continues.
+        return _status_of(workflow)
 
     def fetch_result(
         self, resource: AmperityResource, run_id: str, status: RunStatus, gate: QualityGate | None
@@ -224,6 +226,17 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
                     if run_id not in found or found[run_id].is_ambiguous:
                         found[run_id] = StartCandidate(run_id, is_ours=False, is_ambiguous=is_ambiguous)
         return [one for one in found.values() if one.run_id in name_matches or not name_matches]
+
+
+def _status_of(workflow: Workflow) -> RunStatus:
+    return RunStatus(
+        state=workflow.run_state,
+        vendor_status=workflow.state,
+        error=workflow.error,
+        created_at=workflow.created_at,
+        finished_at=workflow.ended_at,
+        raw=workflow,
+    )
 
 
 def _fits(workflow: PartOfWorkflow, attempt: StartAttempt, ahead: float | None) -> bool | None:
