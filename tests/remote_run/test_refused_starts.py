@@ -92,7 +92,7 @@ class TestRefusedStarts:
         sandbox.add_fault(Fault("status", method="POST", status=429, retry_after="7", times=2))
         assert run_profiles(sandbox, instance).success
         assert sandbox.starts("rudderstack") == 1
-        assert [pause for pause in clock.pauses if pause >= 7][:2] == [7, 7]
+        assert all(pause >= 7 for pause in clock.pauses[:2])
 
     @pytest.mark.covers("start.refused")
     def test_next_attempt_starts_after_a_refusal(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

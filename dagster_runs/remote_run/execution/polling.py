@@ -12,7 +12,7 @@ from dagster_runs.remote_run.execution.poll_schedule import PollSchedule, RunAge
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.tables import as_progress
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
+from dagster_runs.transport.errors import NotFoundError, RateLimitedError, UnexpectedResponseError, VendorError
 
 REFUSED_GRACE = 600.0
 """Seconds for which refusals such as 401 and 403 are tolerated, so that a user can fix the token's permissions."""
@@ -73,6 +73,7 @@ class StepPoller:
         self.vendor_status = "(none)"
         self._seen = False
         self._outage_since: float | None = None
+        self._was_rate_limited = False
         self._refused_since: tuple[type[VendorError], float] | None = None
         self._unknown_statuses: set[str] = set()
         self._recorded: tuple[RunState, Mapping[str, Any]] | None = None
@@ -81,13 +82,15 @@ class StepPoller:
         self._age = RunAge(handle.started_at)
 
     def pause(self, schedule: PollSchedule) -> float:
-        """Returns the seconds until the next poll."""
-        return self._age.pause(schedule, current_clock().wall())
+        """Returns the seconds until the next poll: more than scheduled while the account's rate limit is exhausted."""
+        scheduled = self._age.pause(schedule, current_clock().wall())
+        return max(scheduled, self._execution.resource.http().backoff.pause())
 
     def poll(self) -> RunStatus | None:
         """Returns the current status of the run; ``None`` if the status check failed."""
         try:
-            status = self._execution.get_status(self._handle.run_id)
+            with self._execution.resource.http().without_rate_limit_retries():
+                status = self._execution.get_status(self._handle.run_id)
         except VendorError as error:
             self._handle_poll_error(error)
             return None
@@ -98,6 +101,7 @@ class StepPoller:
             )
             self._outage_since = None
         self._refused_since = None
+        self._was_rate_limited = False
         self._seen = True
         self.vendor_status = status.vendor_status
         self._age.update(status, now)
@@ -110,6 +114,11 @@ class StepPoller:
     def _handle_poll_error(self, error: VendorError) -> None:
         """Tolerates a failed status check. Logs one line when an outage begins and none while it lasts."""
         now = current_clock().wall()
+        if isinstance(error, RateLimitedError) and not self._was_rate_limited and self._outage_since is None:
+            # Normal if many processes share an account. Only the second refusal in a row is logged.
+            self._was_rate_limited = True
+            self._refused_since = None
+            return
         # A 404 just after the start is not logged, but it counts: a run that never existed gets one grace period, not
         # two.
         is_new = not self._seen and now - self._handle.started_at < NOT_FOUND_GRACE
@@ -182,7 +191,8 @@ class StepPoller:
 
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:
         try:
-            progress = self._execution.run.fetch_progress(self._execution.resource, self._handle.run_id, status)
+            with self._execution.resource.http().without_rate_limit_retries():
+                progress = self._execution.run.fetch_progress(self._execution.resource, self._handle.run_id, status)
             return as_progress(progress)
         except VendorError as error:
             self._log.debug("Could not fetch the progress of the active run: %s", error)

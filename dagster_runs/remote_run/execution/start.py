@@ -12,7 +12,8 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import recover
 from dagster_runs.remote_run.execution.submit import record_not_started, recording_unsent, send
 from dagster_runs.remote_run.types import StartAttempt
-from dagster_runs.transport.errors import VendorError
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import RateLimitedError, VendorError
 
 _MAX_LOST_STARTS = 3
 """The maximum number of consecutive lost starts that created no run. After that, the vendor has a longer outage."""
@@ -36,8 +37,9 @@ def start(
     Raises:
         NotItsTurn: The request has to be queued.
     """
-    run = execution.run
+    run, clock = execution.run, current_clock()
     conflict = Conflict(execution)
+    began_at = clock.wall()
     lost_starts = 0
     while True:
         if own_run_state is OwnRunState.TERMINATED:
@@ -67,9 +69,12 @@ def start(
                 # Not in the description, because Dagster renders that as markdown.
                 error_metadata = {"dagster_runs/error": dg.MetadataValue.text(str(error))}
                 record_not_started(execution, attempt, "The start was refused", metadata=error_metadata)
-                if not run.is_conflict_with_active_run(error):
+                if isinstance(error, RateLimitedError) and clock.wall() - began_at < execution.timeout:
+                    execution.sleep(execution.resource.http().backoff.pause())
+                elif run.is_conflict_with_active_run(error):
+                    conflict.wait_until_free(error, attempt)
+                else:
                     raise
-                conflict.wait_until_free(error, attempt)
         else:
             raise NotItsTurn(attempt, reason)
         own_run_state = execution.wait_for_own_run_state()

@@ -12,12 +12,16 @@ from dagster_runs.remote_run.execution.interrupts import hold_interrupts
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import VendorError
+from dagster_runs.transport.errors import RateLimitedError, VendorError
+from dagster_runs.transport.retry import may_send_again
 
 _STORAGE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts to record a run that has started. A database that fails over recovers within this time."""
 _SHORT_STORAGE_PAUSES = _STORAGE_PAUSES[:3]
 """The same pauses for a process that was asked to stop and may soon be killed."""
+_RATE_LIMITED_FOR = 300.0
+"""The maximum seconds for which one start is sent again after 429. A ledger entry is followed by its request within
+`MAX_START_LATENCY`, so after this time the start needs a new entry."""
 _known_unsent: set[str] = set()
 """Correlation ids of starts that created no run, known to this process even if the ledger does not say so. Either the
 request was not sent, or the vendor refused it."""
@@ -91,6 +95,8 @@ def record_not_started(
 def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = False) -> RunHandle:
     """Sends the start until the vendor accepts or refuses it. Repeats it only if that cannot start a second run.
 
+    A start that is refused with 429 is repeated for five minutes, and any other one at most ``max_retries`` times.
+
     Args:
         execution: The execution of the run.
         attempt: The start.
@@ -121,7 +127,28 @@ def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = F
                 raise
             return record_started(execution, attempt, run_id)
 
-    return execution.resource.http().retrying(repeatable=run.start_is_idempotent)(send_once)
+    client, clock = execution.resource.http(), current_clock()
+    until, is_logged = clock.monotonic() + min(_RATE_LIMITED_FOR, execution.timeout), False
+    while True:
+        try:
+            with client.without_rate_limit_retries():
+                return client.retrying(repeatable=run.start_is_idempotent)(send_once)
+        except RateLimitedError as error:
+            pause = client.backoff.pause()
+            if not may_send_again(error, repeatable=run.start_is_idempotent) or clock.monotonic() + pause > until:
+                raise
+            if not is_logged:
+                is_logged = True
+                execution.step.log.info("The start of %s was refused; trying again: %s", execution.description, error)
+        _sleep(execution, pause, lost=lost)
+
+
+def _sleep(execution: RemoteRunExecution, seconds: float, *, lost: bool) -> None:
+    try:
+        execution.sleep(seconds)
+    except RunTerminated as error:
+        error.may_have_been_accepted = lost
+        raise
 
 
 def _check_own_run(execution: RemoteRunExecution, *, lost: bool) -> None:
