@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import ends, figures, in_flight, loading, plots, poll_simulation, ticking
+from benchmarks import ends, figures, in_flight, loading, many_processes, plots, poll_simulation, ticking
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_markdown
 from dagster_runs.sensors import limits
@@ -63,6 +63,13 @@ Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {l
   a tick in which no run is due. With thousands of runs of a vendor that cannot list them, some run is always due. "Tick
   that reports" is the longest of the ticks that report the outcomes after all runs have ended, for up to
   {reporting:.0f} s. There are {assets} assets, unless each run has its own.
+- **{processes} processes**: Each one executes the real step with a remote run of {seconds:.0f} s ± {spread:.0f}%, and
+  the time is real. To save memory, the processes are forked from one that has imported Dagster; real run workers and
+  step processes would need the memory of {processes} waiting runs. Each process has its own event log in memory, with
+  {kept} earlier runs. All processes of a round begin at once, as fast as the machine allows. The sandbox refuses a
+  request if there were {per_second} others in the second before it; refused requests count too. Each value is the
+  median of one round. "As on as many machines" means that each process has its own temporary directory, so that it
+  shares no rate limit with the others.
 - **Loading**: {loading:,} assets are defined and resolved in a new process. Imports are not included.
 
 ## Ticks in detail
@@ -132,6 +139,10 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             reporting=ticking.MAX_REPORT_SECONDS,
             assets=in_flight.ASSETS,
             loading=loading.ASSETS,
+            processes=many_processes.PROCESSES,
+            seconds=many_processes.SECONDS,
+            spread=100 * many_processes.SPREAD,
+            per_second=many_processes.PER_SECOND,
             ticks=as_markdown([_ticks(one) for one in found], _TICKS),
             runs=poll_simulation.ASSETS[0].runs,
             delay=poll_simulation.share_of_delay(poll_simulation.ASSETS),

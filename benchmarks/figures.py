@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks import amperity_burst, ends, in_flight, ledger, loading, poll_simulation, waiting
+from benchmarks import amperity_burst, ends, in_flight, ledger, loading, many_processes, poll_simulation, waiting
 from benchmarks.in_flight import Case, InFlight
 from benchmarks.processes import MEGABYTE
 from benchmarks.table import Figure
@@ -29,9 +29,10 @@ class Size:
     loads: int = 3
     ledger: int = 20
     in_flight: Sequence[int] = (100, 1_000, 10_000)
+    rounds: int = 3
 
 
-QUICK = Size(waiting=1, ends=3, loads=2, ledger=3, in_flight=(10, 100))
+QUICK = Size(waiting=1, ends=3, loads=2, ledger=3, in_flight=(10, 100), rounds=1)
 
 
 def small(size: Size) -> Iterator[Figure]:
@@ -53,6 +54,7 @@ def small(size: Size) -> Iterator[Figure]:
         yield Figure(f"all reads and writes of the ledger ({storage})", "ms", ledger.in_ledger(kind, size.ledger))
         yield Figure(f"for comparison: one Dagster event ({storage})", "ms", ledger.bare(kind, size.ledger))
     yield from _burst()
+    yield from _many_processes(size)
     yield from _poll_schedule()
 
 
@@ -60,6 +62,24 @@ def _burst() -> Iterator[Figure]:
     busiest = amperity_burst.calls_in_busiest_second()
     yield Figure("100 status calls to Amperity at once: busiest second", "calls", busiest, limit=10)
     yield Figure("the same calls: time beyond what the rate limit requires", "%", amperity_burst.time_lost(), limit=5)
+
+
+def _many_processes(size: Size) -> Iterator[Figure]:
+    count, limit = many_processes.PROCESSES, many_processes.PER_SECOND
+    for where, has_limits, rounds in (
+        ("one machine", True, many_processes.measure(size.rounds)),
+        ("as on as many machines", False, many_processes.measure(size.rounds, on_one_machine=False)),
+    ):
+        name = f"{count} processes, {where}, Amperity refuses more than {limit} requests per second"
+        delays = [statistics.median(one.delays) for one in rounds]
+        yield Figure(
+            f"{name}: time from the run's end to Dagster's event", "s", delays, limit=5 if has_limits else None
+        )
+        refused = [one.refused_percent for one in rounds]
+        yield Figure("the same: refused requests", "%", refused, limit=20 if has_limits else None)
+        yield Figure("the same: failed steps", "", [float(one.failed) for one in rounds], limit=0)
+    unlimited = [statistics.median(one.delays) for one in many_processes.measure(size.rounds, limited=False)]
+    yield Figure(f"for comparison: {count} processes without a rate limit, the same time", "s", unlimited)
 
 
 def _poll_schedule() -> Iterator[Figure]:
