@@ -20,8 +20,6 @@ from tests.endurance.queue_plan import QueueSlot
 from tests.endurance.timing import sandbox_time
 
 _INTERVAL = 5
-_AMPERITY_PER_SECOND = 7
-"""Several processes use the account, each with a limit of its own: what is left of ten is for those that start."""
 
 _for_ever = ExitStack()
 _for_ever.enter_context(sandbox_time())
@@ -99,10 +97,7 @@ defs = dg.Definitions(
         alerting,
     ],
     executor=dg.in_process_executor,
-    resources={
-        **sandbox_resources(os.environ[names.SANDBOX]),
-        "amperity": sandbox_resources(os.environ[names.SANDBOX], requests_per_second=_AMPERITY_PER_SECOND)["amperity"],
-    },
+    resources=sandbox_resources(os.environ[names.SANDBOX]),
 )
 
 
