@@ -38,8 +38,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         connect_timeout: Seconds to wait for a connection.
         max_retries: The maximum number of retries of a call that may be repeated.
         poll_interval: The longest pause between two polls of a run, in seconds.
-        requests_per_second: The client-side rate limit for everything in this process that uses the same account;
-            ``None`` for no limit.
+        requests_per_second: The client-side rate limit for all processes of one user on this machine that use the same
+            account; ``None`` for no limit.
         allow_plain_http: Allow sending credentials over plain HTTP to another machine. Loopback is always allowed.
         ca_bundle: Path of a PEM file with trusted CA certificates, for a vendor or proxy that uses a private CA.
             Defaults to those that ``REQUESTS_CA_BUNDLE`` names, or else the public ones.
