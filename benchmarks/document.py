@@ -100,7 +100,7 @@ twice as many calls, if it ends late in the period in which runs are likely to e
 
 ```
 make bench              # measure everything, print the table, and write this page and its chart: {minutes}
-make bench QUICK=1      # measure fewer runs and only print the table, in a few minutes
+make bench QUICK=1      # measure fewer runs and only print the table, in less than 10 minutes
 ```
 
 `TMPDIR` determines where the Dagster homes are stored. With SQLite, each event waits for that disk.
