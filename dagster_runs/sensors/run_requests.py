@@ -1,6 +1,7 @@
-"""Creates requests for Dagster runs: to report the outcome of a deferred run, and to follow a finished one."""
+"""Creates requests for Dagster runs that report a deferred run, or that follow a finished run or a failed check."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,8 @@ from dagster_runs.sensors.run_outcome import FinishedRun
 Job = Any
 """A `JobDefinition`, or what `define_asset_job` returns, which has no public name."""
 FollowUp = Any
-"""A job for each finished run; or a function from the `FinishedRun` to a `RunRequest`, or to ``None``."""
+"""A job for each finished run or failed check; or a function from the `FinishedRun` or `FailedCheck` to a `RunRequest`,
+or to ``None``."""
 
 STATE_TAG = "dagster_runs/state"
 RUN_ID_TAG = "dagster_runs/run_id"
@@ -278,6 +280,25 @@ def _retries_left(tags: Mapping[str, str], default_retries: int) -> str:
     return str(max(0, int(allowed) - int(number)))
 
 
+@dataclass(frozen=True)
+class Occasion:
+    """What a requested run follows: a finished run, or a failed check.
+
+    Attributes:
+        subject: The argument of the user's function.
+        name: What it is, for messages, such as "run 4711".
+        run_key: Identifies it, so that Dagster launches only one run for it.
+        partitions: Its partitions.
+        tags: The tags of a run that a job is requested for.
+    """
+
+    subject: Any
+    name: str
+    run_key: str
+    partitions: Sequence[str]
+    tags: Mapping[str, str]
+
+
 def follow_up_requests(
     job: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext
 ) -> list[dg.RunRequest]:
@@ -285,24 +306,41 @@ def follow_up_requests(
 
     Its run key has the remote run's id and asset, so that it is launched only once.
     """
+    occasion = Occasion(
+        subject=finished,
+        name=f"run {finished.run_id}",
+        run_key=f"after {_run_identity(finished.run_id, finished.asset_keys)}",
+        partitions=finished.partitions,
+        tags={RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
+    )
+    return requests_after(job, occasion, context)
+
+
+def requests_after(job: FollowUp, occasion: Occasion, context: dg.SensorEvaluationContext) -> list[dg.RunRequest]:
+    """Returns the run that the user wants after something, unless Dagster would reject it.
+
+    Args:
+        job: A job, or a function from the occasion's subject to a request.
+        occasion: What the run follows.
+        context: The sensor's context.
+    """
     try:
-        request = _of_job(job, finished, context) if is_job(job) else _of_function(job, finished, context)
+        request = _of_job(job, occasion, context) if is_job(job) else _of_function(job, occasion, context)
         why = launch_error(request, context) if request is not None else None
     except RequestPreparationError:  # an error in code must not delay the outcomes of other runs
-        context.log.exception("Could not prepare the follow-up run for run %s; no run is requested", finished.run_id)
+        context.log.exception("Could not prepare the run that should follow %s; no run is requested", occasion.name)
         return []
     if request is None:
         return []
     if why is not None:
         context.log.warning(
-            "Dagster would reject the run of job %s that should follow run %s (%s); no run is requested",
+            "Dagster would reject the run of job %s that should follow %s (%s); no run is requested",
             request.job_name,
-            finished.run_id,
+            occasion.name,
             why,
         )
         return []
-    run_key = request.run_key or f"after {_run_identity(finished.run_id, finished.asset_keys)}"
-    return [request._replace(run_key=run_key)]
+    return [request._replace(run_key=request.run_key or occasion.run_key)]
 
 
 def _run_identity(run_id: str, keys: Sequence[dg.AssetKey]) -> str:
@@ -310,31 +348,29 @@ def _run_identity(run_id: str, keys: Sequence[dg.AssetKey]) -> str:
     return f"{run_id} of {keys[0].to_user_string()}"
 
 
-def _of_function(
-    function: FollowUp, finished: FinishedRun, context: dg.SensorEvaluationContext
-) -> dg.RunRequest | None:
+def _of_function(function: FollowUp, occasion: Occasion, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:
     try:
-        request: dg.RunRequest | None = function(finished)
+        request: dg.RunRequest | None = function(occasion.subject)
     except Exception:  # of the user's code; the outcomes of other runs must still be reported
-        context.log.exception("The function passed as job failed for run %s; no run is requested", finished.run_id)
+        context.log.exception("The function passed as job failed for %s; no run is requested", occasion.name)
         return None
     return request
 
 
-def _of_job(job: Job, finished: FinishedRun, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:
-    partitions = finished.partitions if (partitions_def := _partitions_of(job, context)) is not None else ()
+def _of_job(job: Job, occasion: Occasion, context: dg.SensorEvaluationContext) -> dg.RunRequest | None:
+    partitions = occasion.partitions if (partitions_def := _partitions_of(job, context)) is not None else ()
     if partitions_def is not None and partitions and not _has(partitions_def, partitions, context.instance):
         context.log.warning(
-            "Run %s materialized %s, which is not a partition of job %s; no run is requested",
-            finished.run_id,
+            "%s, the partition of %s, is not a partition of job %s; no run is requested",
             partitions[0],
+            occasion.name,
             job.name,
         )
         return None
     return dg.RunRequest(
         job_name=job.name,
         partition_key=partitions[0] if len(partitions) == 1 else None,
-        tags={**_range_tags(partitions), RUN_ID_TAG: finished.run_id, STATE_TAG: finished.state.value},
+        tags={**_range_tags(partitions), **occasion.tags},
     )
 
 
@@ -349,8 +385,8 @@ def restrict_to_jobs(follow_up: FollowUp | None, jobs: Iterable[Job]) -> FollowU
         return follow_up
     names = [job.name for job in jobs]
 
-    def checked(finished: FinishedRun) -> dg.RunRequest | None:
-        request = follow_up(finished)
+    def checked(subject: Any) -> dg.RunRequest | None:
+        request = follow_up(subject)
         if request is None:
             return None
         if not isinstance(request, dg.RunRequest):
