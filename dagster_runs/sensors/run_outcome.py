@@ -1,7 +1,7 @@
 """The outcome of a finished remote run, as it is reported to Dagster without a step."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,8 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.sensors.registry import WatchedAsset
 
+PRELIMINARY_KEY = "dagster_runs/preliminary"
+"""Metadata of an evaluation that is reported again as soon as the materialization that it judges is stored."""
 AssetEvent = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
@@ -76,7 +78,11 @@ class RunOutcome:
 
     @cached_property
     def _preliminary_evaluations(self) -> Sequence[dg.AssetCheckEvaluation]:
-        return list(evaluations(self._specs, self.asset_partitions, self._outcomes, {}))
+        marked = [
+            replace(outcome, metadata={**outcome.metadata, PRELIMINARY_KEY: dg.MetadataValue.bool(True)})
+            for outcome in self._outcomes
+        ]
+        return list(evaluations(self._specs, self.asset_partitions, marked, {}))
 
     def materializations(self, instance: dg.DagsterInstance, reported: Iterable[AssetEvent] = ()) -> list[AssetEvent]:
         """Returns a materialization of each asset and partition. Its `evaluations` follow once these are stored.
