@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from dagster_runs.remote_run.errors import StartOutcomeUnknown as StartOutcomeUnknown
     from dagster_runs.remote_run.quality import QualityGate as QualityGate
     from dagster_runs.remote_run.resource import RemoteRunResource as RemoteRunResource
+    from dagster_runs.sensors.builders import build_check_failure_sensor as build_check_failure_sensor
     from dagster_runs.sensors.builders import build_completion_sensor as build_completion_sensor
     from dagster_runs.sensors.builders import build_observation_sensor as build_observation_sensor
+    from dagster_runs.sensors.check_failures.failed_check import FailedCheck as FailedCheck
     from dagster_runs.sensors.run_outcome import FinishedRun as FinishedRun
     from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
     from dagster_runs.transport.errors import ConflictError as ConflictError
@@ -66,7 +68,12 @@ _HOMES = {
     "dagster_runs.remote_run.quality": ("QualityGate",),
     "dagster_runs.remote_run.resource": ("RemoteRunResource",),
     "dagster_runs.jobs": ("build_cancel_job",),
-    "dagster_runs.sensors.builders": ("build_completion_sensor", "build_observation_sensor"),
+    "dagster_runs.sensors.builders": (
+        "build_check_failure_sensor",
+        "build_completion_sensor",
+        "build_observation_sensor",
+    ),
+    "dagster_runs.sensors.check_failures.failed_check": ("FailedCheck",),
     "dagster_runs.transport.errors": (
         "AuthenticationError",
         "ConflictError",
@@ -102,6 +109,7 @@ __all__ = [
     "AuthenticationError",
     "ConflictError",
     "ConnectionFailedError",
+    "FailedCheck",
     "FinishedRun",
     "InvalidRequestError",
     "NotFoundError",
@@ -131,6 +139,7 @@ __all__ = [
     "UnexpectedResponseError",
     "VendorError",
     "build_cancel_job",
+    "build_check_failure_sensor",
     "build_completion_sensor",
     "build_observation_sensor",
     "build_remote_run_asset",

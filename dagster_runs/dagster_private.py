@@ -5,8 +5,8 @@ Every function here checks for the feature, not for Dagster's version, and works
 
 import inspect
 import warnings
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -21,6 +21,40 @@ HAS_PARTITIONED_CHECKS = "partitions_def" in inspect.signature(dg.AssetCheckSpec
 STORES_WITHOUT_PARTITION = "asset_partitions_subset" in inspect.signature(dg.OutputContext.__init__).parameters
 """Whether a step of a partitioned asset can store its output in a run without a partition. In 1.12.0, it cannot."""
 _PAGE = 100
+_FIRST_PAGE = 5
+"""The number of records to read first where few are new. Each record has a whole event."""
+
+
+class StoredEvaluation(NamedTuple):
+    """A check evaluation in the event log.
+
+    Attributes:
+        evaluation: The evaluation.
+        dagster_run_id: The Dagster run that it belongs to; empty for an evaluation without a run.
+        timestamp: Epoch seconds of the event by the machine's clock.
+    """
+
+    evaluation: dg.AssetCheckEvaluation
+    dagster_run_id: str
+    timestamp: float
+
+
+class CheckRecord(NamedTuple):
+    """Dagster's record of one execution of a check, which is planned or evaluated.
+
+    Attributes:
+        id: The record's id. A record that a Dagster run has planned keeps it when the check is evaluated.
+        check: The check.
+        partition: The partition; ``None`` for a check without partitions.
+        dagster_run_id: The Dagster run that planned or evaluated it; empty for an evaluation without a run.
+        evaluated: The evaluation; ``None`` while it is only planned.
+    """
+
+    id: int
+    check: dg.AssetCheckKey
+    partition: str | None
+    dagster_run_id: str
+    evaluated: StoredEvaluation | None
 
 
 def check_spec(name: str, *, partitions_def: dg.PartitionsDefinition[Any] | None, **named: Any) -> dg.AssetCheckSpec:
@@ -114,16 +148,86 @@ def newest_evaluations(
             yield found
 
 
-def _records(instance: dg.DagsterInstance, check: dg.AssetCheckKey, **wanted: Any) -> Iterator[Any]:
+def _records(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, *, first_page: int = _PAGE, **wanted: Any
+) -> Iterator[Any]:
     cursor: int | None = None
+    limit = first_page
     while True:
         records = instance.event_log_storage.get_asset_check_execution_history(
-            check, limit=_PAGE, cursor=cursor, **wanted
+            check, limit=limit, cursor=cursor, **wanted
         )
         yield from records
-        if len(records) < _PAGE:
+        if len(records) < limit:
             return
-        cursor = records[-1].id
+        cursor, limit = records[-1].id, _PAGE
+
+
+def newest_check_records(
+    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, CheckRecord]:
+    """Returns the newest record of each check that has one, with one query.
+
+    The public API has no query for evaluations. The event log cannot be read by the type of event either: SQLite would
+    open the file of each Dagster run. A check with partitions has a record for each of them; this is the newest of all.
+    """
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+    return {key: _check_record(found[key]) for key in checks if key in found}
+
+
+def check_records_after(instance: dg.DagsterInstance, check: dg.AssetCheckKey, after: int) -> Iterator[CheckRecord]:
+    """Yields the records of a check whose ids are larger than ``after``, newest first."""
+    for record in _records(instance, check, first_page=_FIRST_PAGE):
+        if record.id <= after:
+            return
+        yield _check_record(record)
+
+
+def _check_record(record: Any) -> CheckRecord:
+    evaluated = _stored_evaluation(record.event) if record.event is not None else None
+    partition: str | None = getattr(record, "partition", None)  # absent where checks have no partitions
+    return CheckRecord(record.id, record.key, partition, record.run_id or "", evaluated)
+
+
+def _stored_evaluation(event: dg.EventLogEntry) -> StoredEvaluation | None:
+    found = event.dagster_event.event_specific_data if event.dagster_event is not None else None
+    return (
+        StoredEvaluation(found, event.run_id, event.timestamp) if isinstance(found, dg.AssetCheckEvaluation) else None
+    )
+
+
+def evaluations_of_run(
+    instance: dg.DagsterInstance, dagster_run_id: str, cursor: str | None
+) -> tuple[list[StoredEvaluation], str]:
+    """Returns the check evaluations among the events of a Dagster run, and the cursor after them.
+
+    A check that a run evaluates twice, because a step is retried, has only one record. The events have both
+    evaluations. `get_records_for_run` is a method of the instance, but not part of the documented API.
+
+    Args:
+        instance: The Dagster instance.
+        dagster_run_id: The Dagster run.
+        cursor: Where an earlier reading ended; ``None`` to begin with the first event.
+    """
+    page = instance.get_records_for_run(
+        dagster_run_id, cursor=cursor, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    found = [_stored_evaluation(record.event_log_entry) for record in page.records]
+    return [one for one in found if one is not None], page.cursor
+
+
+def planned_partitions(instance: dg.DagsterInstance, dagster_run_id: str) -> set[tuple[dg.AssetCheckKey, str]]:
+    """Returns the checks and partitions that a Dagster run planned to evaluate, without unpartitioned checks."""
+    page = instance.get_records_for_run(dagster_run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+    found: set[tuple[dg.AssetCheckKey, str]] = set()
+    for record in page.records:
+        event = record.event_log_entry.dagster_event
+        planned: Any = event.event_specific_data if event is not None else None
+        partitions = getattr(planned, "partitions_subset", None)  # absent where checks have no partitions
+        if partitions is not None:
+            key = dg.AssetCheckKey(planned.asset_key, planned.check_name)
+            found |= {(key, partition) for partition in partitions.get_partition_keys()}
+    return found
 
 
 def run_evaluations(instance: dg.DagsterInstance, dagster_run_id: str) -> Iterator[dg.AssetCheckEvaluation]:

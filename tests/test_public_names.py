@@ -43,9 +43,11 @@ NAMES = {
     "SegmentflowResource",
     "SegmentflowJourneyRun",
     "build_cancel_job",
+    "build_check_failure_sensor",
     "build_completion_sensor",
     "build_observation_sensor",
     "FinishedRun",
+    "FailedCheck",
 }
 HTTP = {"requests", "urllib3", "tenacity", "aiohttp", "httpx"}
 VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())

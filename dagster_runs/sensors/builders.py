@@ -1,4 +1,8 @@
-"""Builds the sensors: the completion sensor reports deferred runs, the observation sensor runs started elsewhere."""
+"""Builds the sensors.
+
+The completion sensor reports deferred runs. The observation sensor reports runs that were started elsewhere. The check
+failure sensor requests a job for each failed check.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.sensors import run_requests
+from dagster_runs.sensors.check_failures.sensor import CheckFailures, check_keys
 from dagster_runs.sensors.completion.sensor import Completion
 from dagster_runs.sensors.grouping import group_by
 from dagster_runs.sensors.observation.sensor import Observation
@@ -133,6 +138,73 @@ def build_observation_sensor(
         return observation.tick(context)
 
     return observe
+
+
+def build_check_failure_sensor(
+    checks: Sequence[dg.AssetCheckKey | dg.AssetCheckSpec | dg.AssetsDefinition],
+    *,
+    job: FollowUp,
+    jobs: Sequence[Job] = (),
+    min_severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+    name: str = "check_failures",
+    minimum_interval_seconds: int = 30,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    description: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> dg.SensorDefinition:
+    """Builds a sensor that requests a job for each failed evaluation of asset checks, such as to send a message.
+
+    It works for all checks, not only for those of this package, and also for evaluations that a sensor or an API call
+    reports without a Dagster run. Dagster itself has no alert for these.
+
+    Evaluations from before the sensor's first tick are ignored. A check that raises an exception has no evaluation: its
+    Dagster run fails, and a `run_failure_sensor` covers that.
+
+    Args:
+        checks: The checks: as keys, specs or definitions, or the assets that they are part of.
+        job: A job to request for each failure (see the tags ``dagster_runs/failed_check`` and ``dagster_runs/severity``
+            of its run); or a function from the `FailedCheck` to a `RunRequest`, or to ``None``.
+        jobs: Jobs that such a function may request by ``job_name``.
+        min_severity: With ``AssetCheckSeverity.ERROR``, failures with the severity ``WARN`` are ignored.
+        name: The sensor's name.
+        minimum_interval_seconds: The minimum number of seconds between two ticks.
+        default_status: Whether the sensor is on by default. As in Dagster, a user must turn it on unless this is set.
+        description: Overrides the default description.
+        tags: Tags for the sensor.
+
+    Raises:
+        DagsterInvalidDefinitionError: An item of `checks` has no checks, `job` or an item of `jobs` is not a job, or a
+            function has no job to request.
+    """
+    keys = check_keys(checks)
+    if not isinstance(min_severity, dg.AssetCheckSeverity):
+        raise dg.DagsterInvalidDefinitionError(
+            f"min_severity is {min_severity!r}; it must be AssetCheckSeverity.WARN or AssetCheckSeverity.ERROR"
+        )
+    if not run_requests.is_job(job):
+        if not callable(job):
+            raise dg.DagsterInvalidDefinitionError(f"job is {job!r}, which is neither a job nor a function")
+        if not jobs:
+            raise dg.DagsterInvalidDefinitionError(
+                "job is a function, so jobs must contain the jobs that it may request"
+            )
+    requested = run_requests.jobs_by_name([*jobs, *([job] if run_requests.is_job(job) else [])])
+    severities = set(dg.AssetCheckSeverity) if min_severity is dg.AssetCheckSeverity.WARN else {min_severity}
+    follow_up = run_requests.restrict_to_jobs(job, requested.values())
+    failures = CheckFailures(keys, frozenset(severities), follow_up)
+
+    @dg.sensor(
+        name=name,
+        jobs=list(requested.values()),
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        description=description or f"Requests a run of {', '.join(requested)} for each failed check.",
+        tags=tags,
+    )
+    def request(context: dg.SensorEvaluationContext) -> Any:
+        return failures.tick(context)
+
+    return request
 
 
 def _reporting_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:

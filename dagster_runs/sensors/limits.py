@@ -108,3 +108,15 @@ START_RECORDED_WITHIN = 3600.0
 """Ledgers are searched for the start of a run from this long before its creation."""
 START_DECIDED_WITHIN = MAX_START_LATENCY + 600.0
 """How long a start of ours with an unknown outcome delays other runs."""
+
+# A tick of the check failure sensor, in seconds since its beginning.
+CHECKS_READ_UNTIL = 14.0
+"""Check records and the events of Dagster runs are read until then. The next tick continues."""
+CHECKS_PER_QUERY = 500
+MAX_RECHECKED_RUNS = 50
+"""The number of ended Dagster runs with open plans that a tick reads."""
+PLAN_MAX_AGE = 7 * DAY
+"""How long after a Dagster run has ended one of its planned evaluations may still be reported."""
+MAX_PLANS = 1000
+"""The number of ended Dagster runs whose planned evaluations may still be reported. Beyond that, those that ended first
+are left out."""

@@ -1,0 +1,1 @@
+"""The check failure sensor, which requests a job for each failed check."""
