@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dagster_runs.sensors.builders import build_completion_sensor as build_completion_sensor
     from dagster_runs.sensors.builders import build_observation_sensor as build_observation_sensor
     from dagster_runs.sensors.check_failures.failed_check import FailedCheck as FailedCheck
+    from dagster_runs.sensors.observation.observed_asset import ObservedAsset as ObservedAsset
     from dagster_runs.sensors.run_outcome import FinishedRun as FinishedRun
     from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
     from dagster_runs.transport.errors import ConflictError as ConflictError
@@ -74,6 +75,7 @@ _HOMES = {
         "build_observation_sensor",
     ),
     "dagster_runs.sensors.check_failures.failed_check": ("FailedCheck",),
+    "dagster_runs.sensors.observation.observed_asset": ("ObservedAsset",),
     "dagster_runs.transport.errors": (
         "AuthenticationError",
         "ConflictError",
@@ -113,6 +115,7 @@ __all__ = [
     "FinishedRun",
     "InvalidRequestError",
     "NotFoundError",
+    "ObservedAsset",
     "PermissionDeniedError",
     "ProphecyPipelineRun",
     "ProphecyResource",

@@ -48,6 +48,7 @@ NAMES = {
     "build_observation_sensor",
     "FinishedRun",
     "FailedCheck",
+    "ObservedAsset",
 }
 HTTP = {"requests", "urllib3", "tenacity", "aiohttp", "httpx"}
 VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())

@@ -9,13 +9,17 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.sensors import run_requests
 from dagster_runs.sensors.check_failures.sensor import CheckFailures, check_keys
 from dagster_runs.sensors.completion.sensor import Completion
 from dagster_runs.sensors.grouping import group_by
+from dagster_runs.sensors.observation.observed_asset import ObservedAsset, resolve_observable
 from dagster_runs.sensors.observation.sensor import Observation
-from dagster_runs.sensors.registry import WatchedAsset, claim_for_sensor, resolve_assets, resolve_observable
+from dagster_runs.sensors.registry import WatchedAsset, claim_for_sensor, resolve_assets
 from dagster_runs.sensors.run_requests import FollowUp, Job
+
+Observable = dg.AssetsDefinition | ObservedAsset | tuple[dg.AssetSpec, RemoteRun[Any]]
 
 
 def build_completion_sensor(
@@ -91,7 +95,7 @@ def build_completion_sensor(
 
 
 def build_observation_sensor(
-    assets: Sequence[dg.AssetsDefinition],
+    assets: Sequence[Observable],
     *,
     name: str = "remote_run_observation",
     job: FollowUp | None = None,
@@ -108,8 +112,9 @@ def build_observation_sensor(
     more than 15 minutes before the sensor's first tick.
 
     Args:
-        assets: Assets from `build_remote_run_asset`, of vendors that list runs: Amperity (whose runs need a
-            ``workflow_name``) and TestGen (whose resource needs a ``project_code``).
+        assets: Assets from `build_remote_run_asset`; or pairs of an `AssetSpec` and its run, for assets that only the
+            vendor materializes, or `ObservedAsset`s for those with a gate or another resource. The vendor must list
+            runs: Amperity (whose runs need a ``workflow_name``) and TestGen (whose resource needs a ``project_code``).
         name: The sensor's name.
         job: A job to request once for each finished run, whether it succeeded or not (see the run's tag
             ``dagster_runs/state``); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
@@ -226,7 +231,11 @@ def _targeting(name: str, assets: Sequence[WatchedAsset], requested: Sequence[Jo
     gave the assets a ``key_prefix`` and the sensor still has the assets without it. Passing the definitions themselves
     as ``target`` would not help: Dagster adds a missing target to the code location.
     """
-    selection = dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys))
+    # Dagster refuses a target without an asset that it can materialize. The tick checks that the others are defined.
+    keys = [key for asset in assets if asset.definition.is_executable for key in asset.keys]
+    if not keys:
+        return {"jobs": requested} if requested else {}
+    selection = dg.AssetSelection.assets(*keys)
     if not requested:
         return {"target": selection}
     # Dagster accepts one target or several jobs.

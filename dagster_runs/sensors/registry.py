@@ -65,20 +65,37 @@ def register(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
 
 @dataclass(frozen=True, eq=False)
 class WatchedAsset:
-    """One definition whose runs a sensor reports."""
+    """One definition whose runs a sensor reports.
+
+    Attributes:
+        definition: The definition. It is not executable if only the vendor starts the runs.
+        remote: How it is run.
+        separate_check_specs: Checks of the assets that are not part of the definition.
+    """
 
     definition: dg.AssetsDefinition
     remote: RemoteAsset
+    separate_check_specs: tuple[dg.AssetCheckSpec, ...] = ()
 
     @cached_property
     def keys(self) -> tuple[dg.AssetKey, ...]:
         """The assets that a run materializes, in a fixed order."""
         return tuple(sorted(self.definition.keys, key=lambda key: tuple(key.path)))
 
+    @property
+    def name(self) -> str:
+        """The assets, for messages."""
+        return _names(self.definition)
+
+    @property
+    def check_specs(self) -> list[dg.AssetCheckSpec]:
+        """The checks that a run reports."""
+        return [*self.definition.check_specs, *self.separate_check_specs]
+
     @cached_property
     def check_keys(self) -> frozenset[dg.AssetCheckKey]:
-        """The checks that a run reports."""
-        return frozenset(self.definition.check_keys)
+        """The keys of the checks that a run reports."""
+        return frozenset([*self.definition.check_keys, *(spec.key for spec in self.separate_check_specs)])
 
     @property
     def fixed_run(self) -> RemoteRun[Any]:
@@ -89,27 +106,6 @@ class WatchedAsset:
                 "elsewhere cannot be matched to it"
             )
         return self.remote.run
-
-
-def resolve_observable(assets: Iterable[Any]) -> list[WatchedAsset]:
-    """Returns the definitions, after checking that runs started elsewhere can be matched to each of them.
-
-    Raises:
-        DagsterInvalidDefinitionError: Runs of a definition cannot be recognized. The message says why.
-    """
-    found = resolve_assets(assets, deferred=False)
-    for asset in found:
-        name = _names(asset.definition)
-        if asset.fixed_run.observation_unsupported_reason:
-            raise dg.DagsterInvalidDefinitionError(
-                f"{name} cannot be observed: {asset.fixed_run.observation_unsupported_reason}"
-            )
-        if asset.definition.partitions_def is not None:
-            raise dg.DagsterInvalidDefinitionError(
-                f"{name} cannot be observed: it has partitions, and it is unknown which of them a run started "
-                "elsewhere materializes"
-            )
-    return found
 
 
 def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsset]:
@@ -137,11 +133,20 @@ def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsse
         found.append(WatchedAsset(definition, remote))
     if not found:
         raise dg.DagsterInvalidDefinitionError("assets is empty, so there are no runs to report")
-    times = Counter(key.to_user_string() for asset in found for key in asset.keys)
+    check_unique(found)
+    return found
+
+
+def check_unique(assets: Iterable[WatchedAsset]) -> None:
+    """Raises if two definitions have the same asset.
+
+    Raises:
+        DagsterInvalidDefinitionError: They do.
+    """
+    times = Counter(key.to_user_string() for asset in assets for key in asset.keys)
     duplicates = [key for key, count in times.items() if count > 1]
     if duplicates:
         raise dg.DagsterInvalidDefinitionError(f"{', '.join(sorted(duplicates))} is given twice")
-    return found
 
 
 def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefinition | None) -> None:

@@ -153,7 +153,7 @@ class RunOutcome:
 
     @property
     def _specs(self) -> list[dg.AssetCheckSpec]:
-        return list(self.asset.definition.check_specs)
+        return self.asset.check_specs
 
     @property
     def _run_status(self) -> CheckOutcome:

@@ -138,14 +138,20 @@ def completion(
 
 
 def observing(
-    assets: Sequence[dg.AssetsDefinition],
+    assets: Sequence[Any],
     sandbox: Sandbox,
     instance: dg.DagsterInstance,
     *,
     resources: dict[str, Any] | None = None,
+    defined: Sequence[Any] | None = None,
 ) -> Driver:
-    """Build the observation sensor of these assets, and run a first tick: earlier runs are not reported."""
-    driver = Driver(build_observation_sensor(assets), assets, sandbox, instance, resources=resources)
+    """Build the observation sensor of these assets, and run a first tick: earlier runs are not reported.
+
+    Args:
+        defined: The assets and checks of the code location, if they are others.
+    """
+    in_location = assets if defined is None else defined
+    driver = Driver(build_observation_sensor(assets), in_location, sandbox, instance, resources=resources)
     driver.tick()
     return driver
 

@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.grouping import group_by
 from dagster_runs.sensors.observation.cursor import ResourceCursor, as_text, from_text
+from dagster_runs.sensors.observation.observed_asset import with_declared_checks
 from dagster_runs.sensors.observation.observer import ResourceMemory, ResourceObserver
 from dagster_runs.sensors.observation.outcomes import ObservationOutput, ObservedOutcomes
 from dagster_runs.sensors.observation.ownership import Ownership
@@ -57,7 +58,8 @@ class Observation(SensorTicks):
                 continue
             resource = vendors.ready[key]
             memory = self._memories.setdefault(key, ResourceMemory(OutageTracker(key)))
-            by_name = {asset.keys[0].to_user_string(): asset for asset in assets}
+            declared = (with_declared_checks(asset, context.repository_def) for asset in assets)
+            by_name = {asset.keys[0].to_user_string(): asset for asset in declared}
             ownership = Ownership(by_name, resource, context.instance)
             outcomes = ObservedOutcomes(resource, cursor.pending, output, context, self._follow_up)
             ResourceObserver(key, by_name, resource, cursor, memory, ownership, outcomes, output, context.log).observe()
