@@ -178,7 +178,9 @@ class EvaluationReader:
             # Other Dagster runs, of other partitions, may have planned the check too.
             if record.evaluated is None or record.partition is not None or record.dagster_run_id in active:
                 records = islice(check_records_after(self._instance, key, 0), _RECORDS_AT_BEGINNING)
-                runs.update({one.dagster_run_id: OpenRun() for one in records if one.dagster_run_id})
+                for one in records:
+                    if one.dagster_run_id and (one.evaluated is None or one.dagster_run_id in active):
+                        runs[one.dagster_run_id] = OpenRun()
                 yield
         now = current_clock().wall()
         self._cursor = CheckFailureCursor(machine_time(now), read_to, (now, read_to), runs)
