@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
+from dagster_runs.remote_run.metadata_size import limited_result
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import DAY, ListedRun, RunResult, StartAttempt, StartCandidate
@@ -152,6 +153,10 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
         """Returns the result of a finished run. For a failed run, only metadata and ``checks_on_failure`` count."""
         return RunResult()
+
+    def get_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
+        """Like `fetch_result`, but cuts metadata that is too large for a Dagster event."""
+        return limited_result(self.fetch_result(resource, run_id, status, gate))
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
         """Asks the vendor to cancel the run. Called only if ``can_cancel``."""

@@ -43,6 +43,8 @@ def _normalized(text: str) -> str:
 _SOUND_LIKE_SUCCESS = frozenset({"complete", "completed", "done", "ended", "finished", "ok", "success", "succeeded"})
 """Statuses for which "ended ..." reads like a success. RudderStack's failed runs are ``finished`` with an error."""
 
+_MAX_PLAIN_STATUS = 200
+
 
 def _as_utc(time: datetime) -> datetime:
     if time.tzinfo is None:
@@ -89,7 +91,7 @@ class RunStatus:
     @property
     def plain_status(self) -> str:
         """The vendor's status without markdown characters, because Dagster renders descriptions as markdown."""
-        kept = (c if c.isalnum() or c in " _-" else " " for c in self.vendor_status)
+        kept = (c if c.isalnum() or c in " _-" else " " for c in self.vendor_status[:_MAX_PLAIN_STATUS])
         return " ".join("".join(kept).split())
 
     @property

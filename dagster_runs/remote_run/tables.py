@@ -6,8 +6,12 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_runs.remote_run.metadata_size import rows_left_out
+
 Cell = str | int | float | bool | datetime | None
 MAX_CELL = 500
+MAX_ROWS = 100
+"""The maximum number of rows of a table. Each row has several hundred bytes, and each run has a table of its own."""
 
 
 def numbers(prefix: str, values: Mapping[str, float | None]) -> dict[str, Any]:
@@ -30,6 +34,21 @@ def as_progress(metadata: Mapping[str, Any]) -> dict[str, Any]:
         prefix, slash, rest = name.partition("/")
         renamed[f"{prefix}/progress/{rest}" if slash else f"progress/{name}"] = value
     return renamed
+
+
+def table_entries(name: str, rows: Sequence[Mapping[str, Cell]], *, total: int | None = None) -> dict[str, Any]:
+    """Returns a table as metadata. If it is too long, it has the first rows, and a second entry says how many are left.
+
+    Args:
+        name: The key of the table.
+        rows: The rows, worst first.
+        total: The number of rows that the vendor has; ``None`` for those that are given.
+    """
+    shown, total = rows[:MAX_ROWS], max(len(rows), total or 0)
+    entries: dict[str, Any] = {name: table(shown)}
+    if total > len(shown):
+        entries[f"{name}_left_out"] = rows_left_out(len(shown), total)
+    return entries
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:

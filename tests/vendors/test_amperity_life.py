@@ -134,8 +134,8 @@ class TestFailing:
         assert tasks.metadata["failed"].value
         [ended] = instance.fetch_observations(dg.AssetKey("customers"), limit=1).records
         rows = [row.data for row in ended.asset_observation.metadata["amperity/tasks"].value.records]
-        assert [row["state"] for row in rows] == ["succeeded", "failed", "skipped"]
-        assert rows[1]["error"] == "<b>table</b> is gone"
+        assert [row["state"] for row in rows] == ["failed", "skipped", "succeeded"]
+        assert rows[0]["error"] == "<b>table</b> is gone"
         assert status_queries(sandbox).count({"view": "verbose"}) == 1
 
     def test_failed_workflow_is_started_again_by_a_retry_policy(

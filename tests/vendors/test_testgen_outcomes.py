@@ -215,7 +215,7 @@ class TestMetadata:
             ),
             FailingTest(test_type="CUSTOM", result_status="error"),
         ]
-        shown = outcomes.failing_tests_table(tests)
+        shown = outcomes.failing_tests("failing", tests, None)["failing"]
         first, second = (record.data for record in shown.records)
         assert list(first) == ["status", "where", "message", "test", "measure", "threshold"]
         assert (first["status"], first["where"], first["test"]) == ("failed", "orders.total", "Minimum Value")
@@ -223,7 +223,7 @@ class TestMetadata:
         assert (second["test"], second["where"]) == ("CUSTOM", "")
 
     def test_failing_tests_table_may_be_empty(self) -> None:
-        assert outcomes.failing_tests_table([]).records == []
+        assert outcomes.failing_tests("failing", [], None)["failing"].records == []
 
 
 class TestGates:

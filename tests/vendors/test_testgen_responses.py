@@ -148,9 +148,9 @@ def test_any_job_list_gives_candidates_or_an_error(body: Any, origin: Origin, at
 def test_any_result_list_gives_a_table_or_an_error(body: Any, origin: Origin, at_origin: TestGenResource) -> None:
     respond_with(origin, body)
     with contextlib.suppress(UnexpectedResponseError):
-        from dagster_runs.vendors.testgen.outcomes import failing_tests_table
+        from dagster_runs.vendors.testgen.outcomes import failing_tests
 
-        failing_tests_table(at_origin.list_failing_tests("j", "failed", 5))
+        failing_tests("failing", at_origin.list_failing_tests("j", "failed", 5), None)
 
 
 @few

@@ -158,6 +158,11 @@ class Step:
         return [] if self.partition is None else list(self.context.partition_keys)
 
     @property
+    def last_of_range(self) -> str | None:
+        """The last partition, if the step materializes several."""
+        return self.partitions[-1] if self.partition is not None and self.single_partition is None else None
+
+    @property
     def fills_whole_range(self) -> bool:
         """Whether the step fills all partitions from the first to the last, and none can be added in between later."""
         definition = self.context.assets_def.partitions_def

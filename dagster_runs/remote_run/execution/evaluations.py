@@ -1,11 +1,13 @@
 """Converts check outcomes to Dagster check evaluations, each for the right partition and materialization."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
 from dagster_runs.dagster_private import evaluation, is_partitioned, newest_evaluations
 from dagster_runs.remote_run.execution.event_log import events, reported_run
+from dagster_runs.remote_run.metadata_size import once_for_partitions
 from dagster_runs.remote_run.types import CheckOutcome
 
 AssetPartition = tuple[dg.AssetKey, str | None]
@@ -22,8 +24,11 @@ def evaluations(
     asset_partitions: Sequence[AssetPartition],
     outcomes: Sequence[CheckOutcome],
     judged: Mapping[AssetPartition, dg.EventLogRecord],
+    last_of: Mapping[dg.AssetKey, str | None] | None = None,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Yields an evaluation of each declared check, and one for each partition if the check has partitions.
+
+    Big metadata, such as a table, is only in the evaluation of the last partition.
 
     Args:
         specs: The declared checks.
@@ -31,15 +36,24 @@ def evaluations(
         outcomes: The check outcomes of the run.
         judged: The materialization that each evaluation is about, by asset and partition. Pairs without a
             materialization are missing.
+        last_of: The last partition of the run, by asset; ``None`` if ``asset_partitions`` has all of its partitions.
     """
     declared = {spec.key: spec for spec in specs}
     # An unpartitioned check of a partitioned asset is evaluated once, for the last partition.
-    last_of = dict(asset_partitions)
+    last_of = dict(asset_partitions) if last_of is None else last_of
+    of_others: dict[tuple[str, str | None], dict[str, Any]] = {}
     for key, partition in asset_partitions:
         for outcome in outcomes:
             spec = declared.get(dg.AssetCheckKey(key, outcome.name))
             if spec is None or (not is_partitioned(spec) and partition != last_of[key]):
                 continue
+            last = last_of[key]
+            if partition == last:
+                metadata = dict(outcome.metadata)
+            else:
+                if (outcome.name, last) not in of_others:
+                    of_others[outcome.name, last] = once_for_partitions(outcome.metadata, last)
+                metadata = of_others[outcome.name, last]
             yield evaluation(
                 spec,
                 judged=judged.get((key, partition)),
@@ -47,7 +61,7 @@ def evaluations(
                 passed=outcome.passed,
                 severity=outcome.severity,
                 description=outcome.description,
-                metadata=dict(outcome.metadata),
+                metadata=metadata,
             )
 
 

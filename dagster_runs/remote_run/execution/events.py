@@ -18,6 +18,7 @@ from dagster_runs.remote_run.execution.evaluations import (
 )
 from dagster_runs.remote_run.execution.event_log import ATTACHED_KEY, RUN_ID_KEY
 from dagster_runs.remote_run.execution.provenance import Provenance
+from dagster_runs.remote_run.metadata_size import big_entries, limited, once_for_partitions
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import CheckOutcome
@@ -102,7 +103,7 @@ def run_status_outcome(run: RemoteRun[Any], run_id: str, status: RunStatus) -> C
         RUN_STATUS,
         passed=status.state is RunState.SUCCEEDED,
         description=f"The {run.vendor} {run.label} {status.outcome_text}",
-        metadata={name: dg.MetadataValue.text(text) for name, text in texts.items() if text is not None},
+        metadata=limited({name: dg.MetadataValue.text(text) for name, text in texts.items() if text is not None}),
     )
 
 
@@ -149,11 +150,16 @@ def materializations(
         outcomes: The checks' outcomes.
     """
     checks = [] if step.fills_a_range else list(_check_results(step, outcomes))
+    shown, last = metadata, step.last_of_range
+    if last is not None:  # Dagster repeats the metadata for each partition of the range
+        shown = once_for_partitions(metadata, last)
     for key in step.asset_keys_upstream_first:
         known = provenance.get(key.to_user_string())
+        if last is not None and (big := big_entries(metadata)):
+            step.context.add_asset_metadata(big, asset_key=key, partition_key=last)
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata=metadata,
+            metadata=shown,
             data_version=dg.DataVersion(run_id),
             tags=known.tags() if known is not None else None,
             check_results=[check for check in checks if check.asset_key == key],

@@ -41,7 +41,7 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
         run, handle.run_id, url=execution.url(handle.run_id), attached=handle.attached, status=status
     )
     if status.state is RunState.SUCCEEDED:
-        result = run.fetch_result(execution.resource, handle.run_id, status, execution.options.gate)
+        result = run.get_result(execution.resource, handle.run_id, status, execution.options.gate)
         if _is_ours_to_report(execution, handle):
             shown = {**result.metadata, **metadata}
             provenance = read_provenance(execution.provenance_of(handle.correlation_id))
@@ -107,7 +107,7 @@ def _reported_by(execution: RemoteRunExecution, handle: RunHandle) -> LedgerEntr
 def _fetch_known(execution: RemoteRunExecution, handle: RunHandle, status: RunStatus) -> RunResult:
     """Fetches the result of a run that did not succeed. An error here must not hide the failure of the run."""
     try:
-        return execution.run.fetch_result(execution.resource, handle.run_id, status, execution.options.gate)
+        return execution.run.get_result(execution.resource, handle.run_id, status, execution.options.gate)
     except VendorError as error:
         execution.step.log.warning("Could not fetch the result of run %s: %s", handle.run_id, error)
         return RunResult()

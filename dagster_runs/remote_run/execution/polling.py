@@ -9,6 +9,7 @@ from dagster_runs.remote_run.execution.event_log import earlier_durations
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule, RunAge
+from dagster_runs.remote_run.metadata_size import limited
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.tables import as_progress
 from dagster_runs.transport.clock import current_clock
@@ -193,7 +194,7 @@ class StepPoller:
         try:
             with self._execution.resource.http().without_rate_limit_retries():
                 progress = self._execution.run.fetch_progress(self._execution.resource, self._handle.run_id, status)
-            return as_progress(progress)
+            return limited(as_progress(progress))
         except VendorError as error:
             self._log.debug("Could not fetch the progress of the active run: %s", error)
             return {}

@@ -269,7 +269,7 @@ def poll_run(deferred_run: DeferredRun, get_status: Callable[[], RunStatus], res
             status = get_status()
             if status.state is RunState.SUCCEEDED:
                 gate = deferred_run.asset.remote.options.gate
-                result = deferred_run.run.fetch_result(resource, deferred_run.run_id, status, gate)
+                result = deferred_run.run.get_result(resource, deferred_run.run_id, status, gate)
     except Exception as error:  # noqa: BLE001 - of the vendor or of its code; the tick's thread decides what follows
         return PollResult(deferred_run, polled_at, status, error=error)
     return PollResult(deferred_run, polled_at, status, result)

@@ -170,7 +170,7 @@ class ObservedOutcomes:
     def _result(self, observed: ObservedRun, *, is_materialized: bool) -> RunResult:
         run, gate = observed.asset.fixed_run, observed.asset.remote.options.gate
         try:
-            return run.fetch_result(self.resource, observed.run_id, observed.status, gate)
+            return run.get_result(self.resource, observed.run_id, observed.status, gate)
         except VendorError as error:
             if observed.status.state is not RunState.SUCCEEDED:
                 return RunResult()  # it is already known that the run did not succeed

@@ -12,9 +12,10 @@ from typing_extensions import Self
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.partitions import iso
 from dagster_runs.remote_run.field_types import Time, id_in_address, is_address
+from dagster_runs.remote_run.metadata_size import cut_names
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, seconds_between
-from dagster_runs.remote_run.tables import Cell, table
+from dagster_runs.remote_run.tables import Cell, table_entries
 from dagster_runs.remote_run.types import (
     MAX_HOST_CLOCK_SKEW,
     UNREADABLE_ID,
@@ -36,6 +37,7 @@ _TYPES = {
     "cc": ("campaign.send", "campaign.fetch"),
 }
 _SKIPPED = "skipped"
+_WORST_FIRST = ("failed", "unclear", "skipped", "succeeded")
 _CONFIG_ID = re.compile(f"({'|'.join(_KINDS)})-[A-Za-z0-9_-]+")
 _ID_IN_ADDRESS = f"(?<![A-Za-z0-9_-])(?:{'|'.join(_KINDS)})-[A-Za-z0-9_-]+"
 
@@ -186,7 +188,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         workflow: Workflow = status.raw
         metadata: dict[str, Any] = {"amperity/name": workflow.name, "amperity/type": workflow.type}
         if workflow.tasks:
-            metadata["amperity/tasks"] = table([_task_row(task) for task in workflow.tasks])
+            worst_first = sorted(workflow.tasks, key=lambda task: _WORST_FIRST.index(_outcome(task)))
+            metadata |= table_entries("amperity/tasks", [_task_row(task) for task in worst_first])
         known = {name: value for name, value in metadata.items() if value is not None}
         return RunResult(known, (tasks_succeeded(workflow.tasks),))
 
@@ -269,7 +272,7 @@ def tasks_succeeded(tasks: Sequence[Task] | None) -> CheckOutcome:
         passed=len(succeeded) == len(tasks),
         severity=dg.AssetCheckSeverity.ERROR if failed else warn,
         description=", ".join([f"{len(succeeded)} of {len(tasks)} tasks succeeded", *counts]),
-        metadata={outcome: dg.MetadataValue.text(", ".join(names)) for outcome, names in by_outcome.items() if names},
+        metadata={outcome: dg.MetadataValue.text(cut_names(names)) for outcome, names in by_outcome.items() if names},
     )
 
 

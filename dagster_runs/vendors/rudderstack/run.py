@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-import dagster as dg
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from typing_extensions import Self
 
@@ -12,7 +11,7 @@ from dagster_runs.remote_run.execution.partitions import iso
 from dagster_runs.remote_run.field_types import Time, id_in_address, is_address
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, parse_state, seconds_between
-from dagster_runs.remote_run.tables import Cell, table
+from dagster_runs.remote_run.tables import Cell, table_entries
 from dagster_runs.remote_run.types import RunResult, StartAttempt
 from dagster_runs.transport.errors import ConflictError
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
@@ -127,10 +126,11 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         return RunResult(metadata=_metadata(status.raw))
 
 
-def _metadata(response: ProfilesRunStatus) -> dict[str, dg.MetadataValue[Any]]:
+def _metadata(response: ProfilesRunStatus) -> dict[str, Any]:
     if not response.tasks:
         return {}
-    return {"rudderstack/tasks": table([_task_row(task) for task in response.tasks])}
+    unfinished_first = sorted(response.tasks, key=lambda task: task.finished_at is not None)
+    return table_entries("rudderstack/tasks", [_task_row(task) for task in unfinished_first])
 
 
 def _task_row(task: Task) -> dict[str, Cell]:

@@ -7,10 +7,8 @@ The score and the job's status are not enough to judge a result. TestGen reports
 from collections.abc import Sequence
 from typing import Any
 
-import dagster as dg
-
 from dagster_runs.remote_run.quality import QualityGate, check_counts, check_score
-from dagster_runs.remote_run.tables import numbers, table
+from dagster_runs.remote_run.tables import Cell, numbers, table_entries
 from dagster_runs.remote_run.types import CheckOutcome
 from dagster_runs.vendors.testgen.models import FailingTest, ProfilingResult, TestCounts, TestResult
 
@@ -65,7 +63,7 @@ def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence
     name = "tests_passed"
     shown: dict[str, Any] = counts.model_dump(exclude={"log", "dismissed"}) if counts is not None else {}
     if failing:
-        shown["failing_tests"] = failing_tests_table(failing)
+        shown |= failing_tests("failing_tests", failing, counts)
     why = why_no_tests(counts)
     if counts is None or why is not None:
         return CheckOutcome(name, passed=False, description=why, metadata=shown)
@@ -121,18 +119,24 @@ def why_no_profile(result: ProfilingResult | None) -> str | None:
     return _NO_TABLES if result.tables == 0 else None
 
 
-def failing_tests_table(tests: Sequence[FailingTest]) -> dg.TableMetadataValue:
-    """Returns a table of the tests that did not pass, with one row per test."""
-    return table(
-        [
-            {
-                "status": test.result_status,
-                "where": ".".join(part for part in (test.table_name, test.column_names) if part),
-                "message": test.result_message,
-                "test": test.test_type_name or test.test_type,
-                "measure": test.result_measure,
-                "threshold": test.threshold_value,
-            }
-            for test in tests
-        ]
-    )
+def failing_tests(name: str, tests: Sequence[FailingTest], counts: TestCounts | None) -> dict[str, Any]:
+    """Returns a table of the tests that did not pass as metadata, with one row per test.
+
+    Args:
+        name: The key of the table.
+        tests: The tests, worst first. They may be only the first ones.
+        counts: The number of tests by result.
+    """
+    total = counts.failed + counts.error + counts.warning if counts is not None else None
+    rows: list[dict[str, Cell]] = [
+        {
+            "status": test.result_status,
+            "where": ".".join(part for part in (test.table_name, test.column_names) if part),
+            "message": test.result_message,
+            "test": test.test_type_name or test.test_type,
+            "measure": test.result_measure,
+            "threshold": test.threshold_value,
+        }
+        for test in tests
+    ]
+    return table_entries(name, rows, total=total)

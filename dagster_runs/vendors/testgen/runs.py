@@ -10,6 +10,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.field_types import Uuid
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.tables import MAX_ROWS
 from dagster_runs.remote_run.types import UNREADABLE_ID, ListedRun, RunResult, StartAttempt, StartCandidate
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
@@ -24,7 +25,7 @@ SCORE_WITHIN = 30.0
 """Seconds to wait for the score, which is set after the run has ended: 0.1 s later in 5.134, 5 s or more before."""
 _SCORE_PAUSE = 1.0
 _MAX_EXTERNAL_URL = 2048
-_MAX_FAILING_TESTS = 100
+_MAX_FAILING_TESTS = MAX_ROWS
 _LOOKBACK = 3600.0
 
 
@@ -205,7 +206,7 @@ class TestGenTestRun(TestGenRun):
         ran_no_tests = status.state is not RunState.SUCCEEDED and not (counts and counts.examined + counts.error)
         metadata = {} if ran_no_tests else outcomes.test_run_metadata(run.result)
         if failing:
-            metadata["testgen/failing_tests"] = outcomes.failing_tests_table(failing)
+            metadata |= outcomes.failing_tests("testgen/failing_tests", failing, counts)
         judge = gate or QualityGate()
         score = run.result.score if run.result else None
         checks = (
