@@ -17,12 +17,17 @@ TICK_REPORT_UNTIL = 24.0
 MAX_TICK_EVENTS = 400
 """The maximum number of events that a tick reports. The daemon stores them one by one after the tick, without a time
 limit, but evaluates no other sensor meanwhile. It needs 5 to 60 ms for each."""
+MAX_TICK_BYTES = 3_000_000
+"""The maximum size of what a tick returns, as Dagster serializes it. A hosted Dagster accepts 4 MB in a request. Other
+installations send it by gRPC, up to 100 MB."""
+MAX_EVENT_BYTES = 600_000
+"""More than the size of the largest event: its metadata has at most `MAX_METADATA_BYTES`."""
 MAX_TICK_REQUESTS = 25
 """The maximum number of Dagster runs that a tick requests. Dagster launches them one by one."""
 EVENTS_PER_REQUEST = 40
 """The number of events that Dagster stores in the time that it takes to launch a run."""
 MIN_STORED_EVALUATIONS = 20
-"""The number of check evaluations that a tick stores no matter how late it is, so that each tick makes progress."""
+"""The number of check evaluations that a tick reports no matter how late it is, so that each tick makes progress."""
 
 # Polling.
 MAX_CONCURRENT_POLLS = 8

@@ -1,6 +1,6 @@
 """The outcome of a finished remote run, as it is reported to Dagster without a step."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluation_target, evaluations
 from dagster_runs.remote_run.execution.events import run_metadata, run_status_outcome
 from dagster_runs.remote_run.execution.provenance import Provenance, version_tags
+from dagster_runs.remote_run.metadata_size import once_for_partitions
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
@@ -61,7 +62,8 @@ class RunOutcome:
         more: Further metadata.
         provenance: What each asset was made from, by key in the UI's spelling.
         newest: The newest materialization of each asset and partition, for a run that did not succeed.
-        is_of_kind: Whether its run class is the asset's current one, so that ``run`` describes it.
+        last_of: The last partition that the run materializes, by asset; ``None`` if ``asset_partitions`` has them all.
+        has_current_run_class: Whether its run class is the asset's current one, so that ``run`` describes it.
     """
 
     asset: WatchedAsset
@@ -74,6 +76,7 @@ class RunOutcome:
     more: Mapping[str, Any]
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
     newest: Mapping[AssetPartition, dg.EventLogRecord] = field(default_factory=dict)
+    last_of: Mapping[dg.AssetKey, str | None] | None = None
     has_current_run_class: bool = True
 
     @cached_property
@@ -82,10 +85,12 @@ class RunOutcome:
             replace(outcome, metadata={**outcome.metadata, PRELIMINARY_KEY: dg.MetadataValue.bool(True)})
             for outcome in self._outcomes
         ]
-        return list(evaluations(self._specs, self.asset_partitions, marked, {}))
+        return list(evaluations(self._specs, self.asset_partitions, marked, {}, self.last_of))
 
-    def materializations(self, instance: dg.DagsterInstance, reported: Iterable[AssetEvent] = ()) -> list[AssetEvent]:
-        """Returns a materialization of each asset and partition. Its `evaluations` follow once these are stored.
+    def materializations(
+        self, instance: dg.DagsterInstance, reported: Iterable[AssetEvent] = ()
+    ) -> Iterator[AssetEvent]:
+        """Yields a materialization of each asset and partition. Its `evaluations` follow once these are stored.
 
         Until then, Dagster assigns the newest evaluation of an asset without partitions to the new materialization, if
         neither has a run (measured on 1.13.27; 1.12.0 has the same code). If that evaluation passed and the check fails
@@ -96,22 +101,18 @@ class RunOutcome:
             reported: Events that this tick already has.
         """
         is_partitioned = self.asset.definition.partitions_def is not None
-        failed = [one for one in self._preliminary_evaluations if not one.passed and not is_partitioned]
-        return [
-            *(one for one in failed if _shows_success(one.asset_check_key, reported, instance)),
-            *(
-                dg.AssetMaterialization(
-                    key,
-                    metadata=self._metadata(),
-                    partition=partition,
-                    tags={
-                        **version_tags(self.run_id, key, self.provenance, self.asset.definition),
-                        **self._dimension_tags(partition),
-                    },
-                )
-                for key, partition in self.asset_partitions
-            ),
-        ]
+        failed = () if is_partitioned else [one for one in self._preliminary_evaluations if not one.passed]
+        yield from (one for one in failed if _shows_success(one.asset_check_key, reported, instance))
+        for key, partition in self.asset_partitions:
+            yield dg.AssetMaterialization(
+                key,
+                metadata=self._metadata_for(key, partition),
+                partition=partition,
+                tags={
+                    **version_tags(self.run_id, key, self.provenance, self.asset.definition),
+                    **self._dimension_tags(partition),
+                },
+            )
 
     def evaluations(
         self,
@@ -126,7 +127,13 @@ class RunOutcome:
             stored: The evaluations that are already stored, as checks and storage ids of the materializations.
         """
         asset_partitions = [asset_partition for asset_partition in self.asset_partitions if asset_partition in judged]
-        found = evaluations(self._specs, asset_partitions, self._outcomes, judged)
+        # If the materialization of the last partition was wiped, the last one that still exists replaces it.
+        remaining, listed = dict(asset_partitions), set(self.asset_partitions)
+        last_of = {
+            key: remaining.get(key, last) if (key, last) in listed else last
+            for key, last in (self.last_of or dict(self.asset_partitions)).items()
+        }
+        found = evaluations(self._specs, asset_partitions, self._outcomes, judged, last_of)
         return [one for one in found if evaluation_target(one) not in stored]
 
     def as_failure(self) -> list[AssetEvent]:
@@ -139,12 +146,12 @@ class RunOutcome:
         )
         return [
             # For the newest materialization, although an earlier run made it. Dagster does the same if a step fails.
-            *evaluations(self._specs, self.asset_partitions, [self._run_status, *reported], self.newest),
+            *evaluations(self._specs, self.asset_partitions, [self._run_status, *reported], self.newest, self.last_of),
             *(
                 dg.AssetObservation(
                     key,
                     description=f"The {run_name} {self.status.outcome_text}",
-                    metadata=self._metadata(),
+                    metadata=self._metadata_for(key, partition),
                     partition=partition,
                 )
                 for key, partition in self.asset_partitions
@@ -163,10 +170,24 @@ class RunOutcome:
     def _outcomes(self) -> list[CheckOutcome]:
         return [self._run_status, *self.result.checks]
 
+    def _metadata_for(self, key: dg.AssetKey, partition: str | None) -> dict[str, Any]:
+        """Returns the metadata for a partition. Big entries, such as tables, are only in that of the last one."""
+        last = (self.last_of or dict(self.asset_partitions)).get(key)
+        if partition == last:
+            return self._metadata
+        if last not in self._metadata_of_others:
+            self._metadata_of_others[last] = once_for_partitions(self._metadata, last)
+        return self._metadata_of_others[last]
+
+    @cached_property
     def _metadata(self) -> dict[str, Any]:
         url = self.run.run_url(self.resource, self.run_id) if self.has_current_run_class else None
         known = run_metadata(self.run, self.run_id, url=url, attached=False, status=self.status)
         return {**self.result.metadata, **known, **self.more}
+
+    @cached_property
+    def _metadata_of_others(self) -> dict[str | None, dict[str, Any]]:
+        return {}
 
     def _dimension_tags(self, partition: str | None) -> dict[str, str]:
         """Returns the tags that Dagster sets on the materialization of a partition with several dimensions."""

@@ -4,6 +4,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -70,6 +71,7 @@ class TickOutput:
     requests: list[dg.RunRequest] = field(default_factory=list)
     runless_evaluations: set[tuple[dg.AssetCheckKey, str | None]] = field(default_factory=set)
     was_stored: Callable[[dg.DagsterInstance], bool] | None = None
+    _sizes: dict[str, list[int]] = field(default_factory=dict)
 
     def evaluate(self, evaluation: dg.AssetCheckEvaluation) -> None:
         """Adds a check evaluation."""
@@ -92,12 +94,37 @@ class TickOutput:
         return current_clock().monotonic() > self.until
 
     @property
+    def size(self) -> int:
+        """The number of bytes of the events and requests, as Dagster sends them to the daemon."""
+        lists: dict[str, Sequence[Any]] = {
+            "evaluations": self.evaluations,
+            "events": self.events,
+            "requests": self.requests,
+        }
+        for name, items in lists.items():
+            sizes = self._sizes.setdefault(name, [])
+            sizes += map(_size_of, items[len(sizes) :])
+        return sum(map(sum, self._sizes.values()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the largest possible event would make the output larger than Dagster can send to the daemon."""
+        return self.size > limits.MAX_TICK_BYTES - limits.MAX_EVENT_BYTES
+
+    @property
     def has_room_for_events(self) -> bool:
         """Whether further successes may be reported in this tick."""
         taken = min(len(self.requests) * limits.EVENTS_PER_REQUEST, limits.MAX_TICK_EVENTS // 2)
-        return len(self.evaluations) + len(self.events) + taken < limits.MAX_TICK_EVENTS
+        return len(self.evaluations) + len(self.events) + taken < limits.MAX_TICK_EVENTS and not self.is_full
 
     @property
     def has_room_for_requests(self) -> bool:
         """Whether further Dagster runs may be requested in this tick."""
-        return len(self.requests) < limits.MAX_TICK_REQUESTS
+        return len(self.requests) < limits.MAX_TICK_REQUESTS and not self.is_full
+
+
+def _size_of(item: Any) -> int:
+    try:
+        return len(dg.serialize_value(item))
+    except Exception:  # noqa: BLE001 - of any type: Dagster rejects the tick's output, with a better message
+        return 0

@@ -89,6 +89,21 @@ def test_checks_are_limited_like_metadata() -> None:
     assert size_of(check.metadata["big"]) < MAX_METADATA_BYTES + 1000
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        dg.MetadataValue.text("ü" * 500),
+        dg.MetadataValue.json({"it": ["x"] * 500}),
+        dg.MetadataValue.float(0.5),
+        dg.MetadataValue.timestamp(1.0),
+        table(rows(100, 'a text with a " in it')),
+    ],
+    ids=["text", "JSON", "number", "time", "table"],
+)
+def test_size_is_close_to_that_of_dagsters_serialization(entry: Any) -> None:
+    assert size_of(entry) == pytest.approx(len(dg.serialize_value(entry)), rel=0.2, abs=60)
+
+
 def test_names_are_cut() -> None:
     assert cut_names(["a", "b"]) == "a, b"
     assert cut_names([str(number) for number in range(1000)], 2) == "0, 1 and 998 more"

@@ -66,5 +66,6 @@ class TickContext:
             more={"dagster_runs/deferred_by": dg.MetadataValue.dagster_run(deferred_run.record.dagster_run_id)},
             provenance=deferred_run.provenance,
             newest=newest,
+            last_of=dict(deferred_run.asset_partitions),
             has_current_run_class=deferred_run.has_current_run_class,
         )

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.execution.evaluations import AssetPartition
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import PollSchedule, RunAge
 from dagster_runs.remote_run.execution.provenance import Provenance, read_provenance
@@ -48,7 +49,7 @@ class RecordedRun:
         return _keys_between(self.asset.definition.partitions_def, str(stored["first"]), str(stored["last"]))
 
     @property
-    def asset_partitions(self) -> list[tuple[dg.AssetKey, str | None]]:
+    def asset_partitions(self) -> list[AssetPartition]:
         """The assets and partitions that it materializes, in the order in which they are reported."""
         return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
 
@@ -77,6 +78,9 @@ class DeferredRun(RecordedRun):
         phase: What to do about it.
         may_be_reported: Whether another process may have reported it already.
         is_materialized: Whether its materializations are reported.
+        unmaterialized: The assets and partitions whose materializations this process has not reported yet; ``None``
+            before it has reported any.
+        evaluated: The number of assets and partitions whose evaluations this process has reported.
         may_be_evaluated: Whether some evaluations may already be stored, by an earlier process or an earlier tick.
         is_superseded: Whether a Dagster run must report its success, if one can be requested.
         is_cancel_requested: Whether a user requested its cancellation with the cancel job.
@@ -99,6 +103,8 @@ class DeferredRun(RecordedRun):
     last_individual_update: float = 0.0
     last_response_at: float = 0.0
     is_materialized: bool = False
+    unmaterialized: Sequence[AssetPartition] | None = None
+    evaluated: int = 0
     may_be_evaluated: bool = False
     is_superseded: bool = False
     is_cancel_requested: bool = False
@@ -123,8 +129,13 @@ class DeferredRun(RecordedRun):
 
     @property
     def is_unevaluated(self) -> bool:
-        """Whether its materializations are reported, but its evaluations are not."""
-        return self.is_materialized and self.phase is not Phase.DONE
+        """Whether some of its materializations are reported, but not all of its evaluations."""
+        return (self.is_materialized or self.unmaterialized is not None) and self.phase is not Phase.DONE
+
+    @property
+    def next_to_evaluate(self) -> Sequence[AssetPartition]:
+        """The assets and partitions whose evaluations are reported next: no more than a tick can report."""
+        return self.asset_partitions[self.evaluated :][: limits.MAX_TICK_EVENTS]
 
     @property
     def provenance(self) -> Mapping[str, Provenance]:

@@ -229,7 +229,7 @@ class Failures:
             )
             events = replace(outcome, result=RunResult(), has_current_run_class=False).as_failure()
         evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation)]
-        report_evaluations(evaluated, deferred_run, tick, lambda: True)
+        report_evaluations(evaluated, deferred_run, tick)
         tick.output.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
         status = deferred_run.last_status.vendor_status
         ended = f"ended with status {status}" if status else "exceeded its deadline"

@@ -23,7 +23,6 @@ from dagster_runs.remote_run.execution.evaluations import (
 )
 from dagster_runs.remote_run.execution.provenance import predates_two_phases
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
-from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
@@ -41,10 +40,17 @@ class SecondPhase:
     Args:
         deferred_runs: Runs whose materializations are stored.
         instance: The Dagster instance.
+        asset_partitions_of: Returns the assets and partitions of a run that matter; all of them by default.
     """
 
-    def __init__(self, deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance) -> None:
+    def __init__(
+        self,
+        deferred_runs: Iterable[DeferredRun],
+        instance: dg.DagsterInstance,
+        asset_partitions_of: Callable[[DeferredRun], Sequence[AssetPartition]] = lambda one: one.asset_partitions,
+    ) -> None:
         self._instance = instance
+        self._asset_partitions_of = asset_partitions_of
         self._by_asset = group_by(deferred_runs, lambda one: one.asset)
         self._materialized: dict[dg.AssetKey, dict[RunAndPartition, dg.EventLogRecord]] = {}
         self._evaluated: dict[WatchedAsset, StoredEvaluations] = {}
@@ -54,9 +60,14 @@ class SecondPhase:
         """Returns the stored materializations of a run, without those that were wiped."""
         found = {
             (key, partition): self._materializations(deferred_run.asset, key).get((deferred_run.run_id, partition))
-            for key, partition in deferred_run.asset_partitions
+            for key, partition in self._asset_partitions_of(deferred_run)
         }
         return {asset_partition: record for asset_partition, record in found.items() if record is not None}
+
+    def forget(self, deferred_run: DeferredRun) -> None:
+        """Forgets the materializations of a run's assets, because others matter now."""
+        for key in deferred_run.keys:
+            self._materialized.pop(key, None)
 
     def stored(self, deferred_run: DeferredRun) -> StoredEvaluations:
         """Returns the evaluations that are already stored; empty if this process has reported the run's first phase."""
@@ -100,7 +111,10 @@ class SecondPhase:
         if key not in self._materialized:
             same_asset = self._by_asset[asset]
             wanted = {
-                (one.run_id, partition) for one in same_asset for of, partition in one.asset_partitions if of == key
+                (one.run_id, partition)
+                for one in same_asset
+                for of, partition in self._asset_partitions_of(one)
+                if of == key
             }
             self._materialized[key] = materializations_of(self._instance, key, wanted)
         return self._materialized[key]
@@ -136,8 +150,8 @@ def report_evaluations(
     evaluations: Sequence[dg.AssetCheckEvaluation],
     deferred_run: DeferredRun,
     tick: TickContext,
-    has_time: Callable[[], bool],
-) -> bool:
+    has_room: Callable[[int], bool] = lambda reported: True,
+) -> dg.AssetCheckEvaluation | None:
     """Reports evaluations, together with the events that the tick returns if Dagster stores them that way.
 
     For each partition, Dagster stores only one evaluation without a run and never a second one (see
@@ -148,14 +162,18 @@ def report_evaluations(
         evaluations: The evaluations.
         deferred_run: The run.
         tick: The tick.
-        has_time: Whether there is time to store another one. Some are always stored, so that each tick makes progress.
+        has_room: Whether there is room for another materialization's evaluations, after this number of evaluations.
+            Those of the first materialization are always reported, so that each tick makes progress.
 
     Returns:
-        Whether all were reported.
+        The first evaluation for which there was no room; ``None`` if all were reported.
     """
-    instance, output, stored = tick.context.instance, tick.output, 0
+    instance, output = tick.context.instance, tick.output
     dagster_run: dg.DagsterRun | None = None
-    for one in evaluations:
+    for reported, one in enumerate(evaluations):
+        is_next = reported > 0 and evaluation_target(one)[1] != evaluation_target(evaluations[reported - 1])[1]
+        if is_next and not has_room(reported):
+            return one
         check, partition = one.asset_check_key, partition_of(one)
         is_first = partition is None or (
             (check, partition) not in output.runless_evaluations
@@ -166,8 +184,6 @@ def report_evaluations(
             if one.target_materialization_data is not None:
                 output.was_stored = partial(is_evaluated, one)
             continue
-        if stored >= limits.MIN_STORED_EVALUATIONS and not has_time():
-            return False
         dagster_run = dagster_run or instance.get_run_by_id(deferred_run.record.dagster_run_id)
         if dagster_run is None:
             tick.context.log.warning(
@@ -176,10 +192,14 @@ def report_evaluations(
                 partition,
                 deferred_run.record.dagster_run_id,
             )
-            return True
+            return None
         report_evaluation(instance, one, dagster_run)
-        stored += 1
-    return True
+    return None
+
+
+def is_about(evaluation: dg.AssetCheckEvaluation, record: dg.EventLogRecord) -> bool:
+    """Whether an evaluation judges this materialization."""
+    return evaluation_target(evaluation)[1] == record.storage_id
 
 
 def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool:
