@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.sensors import run_requests
+from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.check_failures.sensor import CheckFailures, check_keys
 from dagster_runs.sensors.completion.sensor import Completion
 from dagster_runs.sensors.grouping import group_by
@@ -30,6 +30,7 @@ def build_completion_sensor(
     jobs: Sequence[Job] = (),
     continue_run: bool = False,
     minimum_interval_seconds: int = 10,
+    tick_seconds: float = limits.TICK_SECONDS,
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
     description: str | None = None,
     tags: dict[str, str] | None = None,
@@ -52,13 +53,16 @@ def build_completion_sensor(
             a deferred asset's step ends before its remote run does. When that has succeeded, another Dagster run of the
             same job materializes the skipped assets.
         minimum_interval_seconds: The minimum number of seconds between two ticks.
+        tick_seconds: The maximum number of seconds that a tick takes, from 5 to 50, also if a vendor does not respond.
+            Reduce it if a proxy between the daemon and the code server closes connections earlier.
         default_status: Whether the sensor is on by default. As in Dagster, a user must turn it on unless this is set.
         description: Overrides the default description.
         tags: Tags for the sensor.
 
     Raises:
         DagsterInvalidDefinitionError: An asset is not deferred, is given twice, or belongs to another completion
-            sensor; `job` or an item of `jobs` is not a job; or `continue_run` is set without `jobs`.
+            sensor; `job` or an item of `jobs` is not a job; `continue_run` is set without `jobs`; or `tick_seconds` is
+            not from 5 to 50.
     """
     if continue_run and not jobs:
         raise dg.DagsterInvalidDefinitionError(
@@ -75,6 +79,7 @@ def build_completion_sensor(
         default_jobs={asset: job.name for job, group in reporting_jobs for asset in group},
         interval=minimum_interval_seconds,
         continue_run=continue_run,
+        tick_seconds=_checked_tick_seconds(tick_seconds),
     )
 
     @dg.sensor(
@@ -101,6 +106,7 @@ def build_observation_sensor(
     job: FollowUp | None = None,
     jobs: Sequence[Job] = (),
     minimum_interval_seconds: int = 60,
+    tick_seconds: float = limits.TICK_SECONDS,
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
     description: str | None = None,
     tags: dict[str, str] | None = None,
@@ -120,16 +126,23 @@ def build_observation_sensor(
             ``dagster_runs/state``); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
         jobs: Jobs that such a function may request by ``job_name``.
         minimum_interval_seconds: The minimum number of seconds between two ticks.
+        tick_seconds: The maximum number of seconds that a tick takes, from 5 to 50, also if a vendor does not respond.
+            Reduce it if a proxy between the daemon and the code server closes connections earlier.
         default_status: Whether the sensor is on by default. As in Dagster, a user must turn it on unless this is set.
         description: Overrides the default description.
         tags: Tags for the sensor.
 
     Raises:
-        DagsterInvalidDefinitionError: An asset's runs cannot be observed. The message says why.
+        DagsterInvalidDefinitionError: An asset's runs cannot be observed, or `tick_seconds` is not from 5 to 50. The
+            message says why.
     """
     assets_watched = resolve_observable(assets)
     requested = run_requests.jobs_by_name([*jobs, *([job] if run_requests.is_job(job) else [])])
-    observation = Observation(assets_watched, follow_up=run_requests.restrict_to_jobs(job, requested.values()))
+    observation = Observation(
+        assets_watched,
+        follow_up=run_requests.restrict_to_jobs(job, requested.values()),
+        tick_seconds=_checked_tick_seconds(tick_seconds),
+    )
 
     @dg.sensor(
         name=name,
@@ -210,6 +223,16 @@ def build_check_failure_sensor(
         return failures.tick(context)
 
     return request
+
+
+def _checked_tick_seconds(tick_seconds: Any) -> float:
+    is_number = isinstance(tick_seconds, (int, float)) and not isinstance(tick_seconds, bool)
+    if not is_number or not limits.MIN_TICK_SECONDS <= tick_seconds <= limits.MAX_TICK_SECONDS:
+        raise dg.DagsterInvalidDefinitionError(
+            f"tick_seconds must be a number from {limits.MIN_TICK_SECONDS:g} to {limits.MAX_TICK_SECONDS:g}, not "
+            f"{tick_seconds!r}. Dagster ends a tick after 60 s."
+        )
+    return float(tick_seconds)
 
 
 def _reporting_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:

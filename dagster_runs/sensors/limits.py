@@ -5,15 +5,25 @@ All times are in seconds. Code reads them as ``limits.NAME``, so that a test can
 
 from dagster_runs.remote_run.types import DAY, MAX_HOST_CLOCK_SKEW, MAX_START_LATENCY
 
-# A tick of the completion sensor, in seconds since its beginning.
-TICK_READ_UNTIL = 12.0
+# The time of a tick: a user chooses its seconds, and each part ends at a share of them. See `TickTimes`.
+TICK_SECONDS = 24.0
+"""The default. The rest of the 60 seconds is for a report that takes long."""
+MIN_TICK_SECONDS = 5.0
+MAX_TICK_SECONDS = 50.0
+
+# A tick of the completion sensor, as shares of its time since its beginning.
+TICK_READ_SHARE = 12 / 24
 """The event log is read until then."""
-TICK_SCHEDULES_UNTIL = 14.0
+TICK_SCHEDULES_SHARE = 14 / 24
 """The durations of earlier runs are read until then."""
-TICK_POLL_UNTIL = 18.0
+TICK_POLL_SHARE = 18 / 24
 """Status calls begin until then."""
-TICK_REPORT_UNTIL = 24.0
-"""Outcomes are reported until then. The rest of the 60 seconds is for the last of them, which may take long."""
+TICK_WAIT_SHARE = 19 / 24
+"""The tick waits until then for status calls in progress. Later ticks apply the results of the others."""
+TICK_REPORT_SHARE = 23 / 24
+"""Outcomes are reported until then."""
+MIN_WAIT_SECONDS = 1.0
+"""How long a tick waits for status calls no matter how late it is, so that each tick makes progress."""
 MAX_TICK_EVENTS = 400
 """The maximum number of events that a tick reports. The daemon stores them one by one after the tick, without a time
 limit, but evaluates no other sensor meanwhile. It needs 5 to 60 ms for each."""
@@ -98,12 +108,16 @@ WIPE_CHECK_ASSETS = 20
 """The number of assets that one check for wiped runs covers, with one query each."""
 WIPE_CHECK_RUNS = 200
 
-# A tick of the observation sensor.
-OBSERVE_UNTIL = 20.0
-"""Calls begin until then, except for those in `OBSERVE_POLL_RESERVE`."""
-OBSERVE_LIST_SECONDS = 10.0
+# A tick of the observation sensor, as shares of its time.
+OBSERVE_BEGIN_SHARE = 16 / 24
+"""The runs of a further resource are observed only if that can begin until then."""
+OBSERVE_LIST_END_SHARE = 19 / 24
+"""A call for a list that is still in progress then is aborted."""
+OBSERVE_SHARE = 20 / 24
+"""Other calls begin until then, except for those in `OBSERVE_RESERVE_SHARE`. They are aborted at the tick's end."""
+OBSERVE_LIST_SHARE = 10 / 24
 """The time in which one resource's list is read."""
-OBSERVE_POLL_RESERVE = 5.0
+OBSERVE_RESERVE_SHARE = 3 / 24
 """The time that is left for status calls after a list that took all the time."""
 OBSERVE_MAX_AGE = 30 * DAY
 """A run that does not finish within this time is no longer polled."""

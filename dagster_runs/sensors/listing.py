@@ -6,7 +6,7 @@ from math import inf
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.sensors import limits
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import UnexpectedResponseError
+from dagster_runs.transport.errors import ConnectionFailedError, UnexpectedResponseError
 
 ListRuns = Callable[[float, float | None], Iterator[ListedRun] | None]
 """Lists the runs between two times in epoch seconds; the second one is ``None`` for now. Returns ``None`` if the vendor
@@ -63,8 +63,10 @@ class ListReader:
                         break
                 else:
                     is_read = True
-            except UnexpectedResponseError:  # the part may have too many pages
-                if not has_shown or end - begin <= limits.MIN_LIST_PART:
+            except (UnexpectedResponseError, ConnectionFailedError) as error:
+                # The part may have too many pages, or there was no time for the next one.
+                has_failed = isinstance(error, ConnectionFailedError) and has_time()
+                if has_failed or not has_shown or end - begin <= limits.MIN_LIST_PART:
                     raise
             if is_read:
                 yield end

@@ -20,15 +20,43 @@ _STILL_RUNNING = "The last tick of this sensor is still running"
 """Dagster begins the next tick when one has taken too long, and ignores the result of the slow one."""
 
 
+@dataclass(frozen=True)
+class TickTimes:
+    """Until when each part of a tick may take, in monotonic seconds.
+
+    Attributes:
+        begun: When the tick began.
+        seconds: The maximum number of seconds that the tick takes.
+    """
+
+    begun: float
+    seconds: float = limits.TICK_SECONDS
+
+    def until(self, share: float) -> float:
+        """Returns when this share of the tick's time has passed.
+
+        Args:
+            share: One of the limits whose names end in ``_SHARE``.
+        """
+        return self.begun + share * self.seconds
+
+    @property
+    def ends_at(self) -> float:
+        """When the tick must have ended."""
+        return self.until(1.0)
+
+
 class SensorTicks(ABC):
     """The ticks of one sensor in this process.
 
     Args:
         assets: The assets whose runs the sensor reports.
+        tick_seconds: The maximum number of seconds that a tick takes.
     """
 
-    def __init__(self, assets: Sequence[WatchedAsset]) -> None:
+    def __init__(self, assets: Sequence[WatchedAsset], tick_seconds: float) -> None:
         self._assets = assets
+        self._tick_seconds = tick_seconds
         self._alarm = Alarm()
         self._busy = threading.Lock()
         self._resource_log = OutageLog()
@@ -37,17 +65,18 @@ class SensorTicks(ABC):
         """Evaluates the sensor once."""
         if not self._busy.acquire(blocking=False):
             return dg.SkipReason(_STILL_RUNNING)
+        times = TickTimes(current_clock().monotonic(), self._tick_seconds)
         try:
             check_defined(self._assets, context.repository_def)
             with initialized(self._assets, context) as vendors:
                 over = "The resource %r can be used again, after %.0f s"
                 self._resource_log.update(context.log, vendors.problems, over=over, errors=vendors.errors)
-                return self._tick(context, vendors)
+                return self._tick(context, vendors, times)
         finally:
             self._busy.release()
 
     @abstractmethod
-    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
+    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources, times: TickTimes) -> dg.SensorResult:
         """Evaluates the sensor with the resources that can be used."""
 
 

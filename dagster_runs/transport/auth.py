@@ -133,7 +133,8 @@ class RenewedToken:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=call_budget.RESPONSE_WITHIN if call_budget.has_call_budget() else -1):
+        seconds = min(call_budget.RESPONSE_WITHIN, max(0.0, call_budget.seconds_left()))
+        if not self._lock.acquire(timeout=seconds if call_budget.has_call_budget() else -1):
             raise ConnectionFailedError("another thread is still waiting for an access token", vendor=self._vendor)
         try:
             yield

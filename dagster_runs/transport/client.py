@@ -1,5 +1,6 @@
 """The HTTP client for one vendor's API: sends calls, retries safe ones, and raises every failure as a `VendorError`."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +15,13 @@ from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.backoff import Backoff, backoff_of
 from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import AuthenticationError, InvalidRequestError, RateLimitedError, VendorError
+from dagster_runs.transport.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    InvalidRequestError,
+    RateLimitedError,
+    VendorError,
+)
 from dagster_runs.transport.rate_limit import rate_limited
 from dagster_runs.transport.url import check_base_url, host_and_port, is_loopback, join_path, origin
 
@@ -28,6 +35,8 @@ ErrorReader = Callable[[Any], tuple[str | None, str | None]]
 """Maps a vendor's decoded error body to its (code, message)."""
 
 MAX_REDIRECTS = 3
+_MIN_TIMEOUT = 0.05
+"""Seconds. The HTTP library does not accept 0."""
 _MAX_PLAUSIBLE_TIME = 32_503_680_000.0
 """Epoch seconds of the year 3000. A vendor's clock that is beyond it, or before 1970, is ignored."""
 
@@ -138,12 +147,15 @@ class HttpClient:
         path = join_path(segments, vendor=self.vendor, method="POST")
         return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
 
-    def with_call_budget(self) -> AbstractContextManager[None]:
+    def with_call_budget(self, until: float = math.inf) -> AbstractContextManager[None]:
         """Limits this thread's calls inside the block to one retry and to 10 s of waiting for a response.
 
         The limits apply to the whole thread, so they also cover calls that fetch a token with another client.
+
+        Args:
+            until: Monotonic seconds at which all calls end, including those in progress.
         """
-        return call_budget.with_call_budget()
+        return call_budget.with_call_budget(until)
 
     def without_rate_limit_retries(self) -> AbstractContextManager[None]:
         """Does not retry calls that are refused with 429 inside the block. The caller waits for `backoff` instead.
@@ -162,11 +174,13 @@ class HttpClient:
         configured = self._configured_settings
         if not call_budget.has_call_budget():
             return configured
+        left = max(_MIN_TIMEOUT, call_budget.seconds_left())
         return replace(
             configured,
+            connect_timeout=min(configured.connect_timeout, left),
             max_retries=min(configured.max_retries, call_budget.MAX_RETRIES),
-            request_timeout=min(configured.request_timeout, call_budget.RESPONSE_WITHIN),
-            overall_timeout=min(configured.overall_timeout, call_budget.ALL_WITHIN),
+            request_timeout=min(configured.request_timeout, call_budget.RESPONSE_WITHIN, left),
+            overall_timeout=min(configured.overall_timeout, call_budget.ALL_WITHIN, left),
         )
 
     def retrying(self, *, repeatable: bool) -> "Retrying":
@@ -241,6 +255,8 @@ class HttpClient:
 
         call = responses.Call(self.vendor, method, path, self._auth.redactor(), server=host_and_port(self.base_url))
         _check_headers(credentials, call)
+        if call_budget.seconds_left() <= 0:
+            raise call.error(ConnectionFailedError, "no time was left for this call; nothing was sent")
         session = self._new_session() if fresh else self._session
         request = requests.Request(
             method,
@@ -309,6 +325,7 @@ class HttpClient:
 
         from dagster_runs.transport import connection
 
+        settings = self._settings
         for _ in range(MAX_REDIRECTS + 1):
             url = str(prepared.url)
             environment = self._environment_settings(session, url, call)
@@ -318,13 +335,13 @@ class HttpClient:
                     # `allow_redirects=False`.
                     response = session.get_adapter(url).send(
                         prepared,
-                        timeout=(self._settings.connect_timeout, self._settings.request_timeout),
+                        timeout=(settings.connect_timeout, settings.request_timeout),
                         **environment,
                     )
                 except requests.RequestException as error:
                     proxy = requests.utils.select_proxy(url, environment["proxies"])
                     raise failures.connection_failed(
-                        error, call, self._settings, was_sent=exchange.was_sent, proxy=proxy
+                        error, call, settings, was_sent=exchange.was_sent, proxy=proxy
                     ) from None
             if not response.is_redirect:
                 return response

@@ -20,6 +20,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from dagster_runs.transport import call_budget
+
 
 @dataclass
 class Exchange:
@@ -142,7 +144,10 @@ class _DeadlineReader(io.RawIOBase):
         self.restart()
 
     def restart(self) -> None:
-        self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
+        if self._seconds is None:
+            self._deadline = None
+        else:
+            self._deadline = time.monotonic() + min(self._seconds, call_budget.seconds_left())
 
     def readable(self) -> bool:
         return True

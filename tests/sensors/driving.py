@@ -144,6 +144,7 @@ def observing(
     *,
     resources: dict[str, Any] | None = None,
     defined: Sequence[Any] | None = None,
+    **options: Any,
 ) -> Driver:
     """Build the observation sensor of these assets, and run a first tick: earlier runs are not reported.
 
@@ -151,7 +152,7 @@ def observing(
         defined: The assets and checks of the code location, if they are others.
     """
     in_location = assets if defined is None else defined
-    driver = Driver(build_observation_sensor(assets), in_location, sandbox, instance, resources=resources)
+    driver = Driver(build_observation_sensor(assets, **options), in_location, sandbox, instance, resources=resources)
     driver.tick()
     return driver
 

@@ -21,7 +21,7 @@ HOUR = 3600.0
 @pytest.fixture(autouse=True)
 def late_ticks(clock: SandboxClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """All ticks are too late for reports, but have time for reading and polling."""
-    monkeypatch.setattr(limits, "TICK_REPORT_UNTIL", 0.0)
+    monkeypatch.setattr(limits, "TICK_REPORT_SHARE", 0.0)
 
 
 def finish_runs(
@@ -38,7 +38,7 @@ def reported_by_a_lost_tick(sandbox: Sandbox, instance: dg.DagsterInstance, cloc
     asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(SHOPS))
     finish_runs(asset, sandbox, instance, clock)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(limits, "TICK_REPORT_UNTIL", 60.0)
+        patched.setattr(limits, "TICK_REPORT_SHARE", 2.5)
         with pytest.raises(DaemonKilled):
             completion([asset], sandbox, instance, job=after_it).tick(lost_after=100)
     return asset
@@ -124,7 +124,7 @@ def test_durations_of_earlier_runs_are_read_only_by_a_tick_that_has_time(
     fetch = instance.fetch_materializations
     monkeypatch.setattr(instance, "fetch_materializations", recording_fetch)
     with monkeypatch.context() as patched:
-        patched.setattr(limits, "TICK_SCHEDULES_UNTIL", 0.0)
+        patched.setattr(limits, "TICK_SCHEDULES_SHARE", 0.0)
         driver.tick()
     assert sandbox.requests("testgen")[-1].method == "GET", "the run is still polled"
     assert read == []

@@ -17,12 +17,18 @@ from tests.vendors.prophecy_runs import pipeline
 pytestmark = pytest.mark.usefixtures("clock")
 
 
+def polls_until(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each tick begin status calls until this second, and wait for one second more."""
+    monkeypatch.setattr(limits, "TICK_POLL_SHARE", seconds / limits.TICK_SECONDS)
+    monkeypatch.setattr(limits, "TICK_WAIT_SHARE", (seconds + 1) / limits.TICK_SECONDS)
+
+
 @pytest.mark.covers("defer.outage")
 def test_vendor_that_hangs_delays_only_one_tick(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hanging vendor uses up one tick's time for polling; later ticks report other vendors' runs without it."""
-    monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 1.5)
+    polls_until(1.5, monkeypatch)
     ill, well = deferred(PROFILES, key="ill"), deferred(TESTS, key="well")
     materialize([ill], sandbox, instance)
     clock.sleep(60)
@@ -56,7 +62,7 @@ def test_overdue_successes_beyond_one_tick_are_reported_by_later_ticks(
         materialize([asset], sandbox, instance, partition_key=key)
     clock.sleep(7200)
     sandbox.add_fault(Fault("hang", method="GET", seconds=0.5))
-    monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 1.2)
+    polls_until(1.2, monkeypatch)
     driver = completion([asset], sandbox, instance)
     driver.tick()
     assert len(reported(instance, "it")) < 30, "one tick had time for all runs"
@@ -72,7 +78,7 @@ def test_poll_that_outlasts_its_tick_is_used_by_the_next(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run is past its timeout, and the poll that is still in progress finds that it succeeded."""
-    monkeypatch.setattr(limits, "TICK_POLL_UNTIL", 0.1)
+    polls_until(0.1, monkeypatch)
     sandbox.set_behavior(PROFILES.target, Behavior(running_seconds=50))
     asset = deferred(PROFILES, timeout=100)
     driver = completion([asset], sandbox, instance)

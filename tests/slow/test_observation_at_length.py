@@ -84,7 +84,7 @@ class TestAfterAnOutage:
                 runs.append(sandbox.start_run(TESTS.target, source="ui").id)
             sandbox.start_run(well_known.SUITE_ORDERS, source="ui")
             clock.sleep(120)
-        monkeypatch.setattr(limits, "OBSERVE_LIST_SECONDS", 0.04)
+        monkeypatch.setattr(limits, "OBSERVE_LIST_SHARE", 0.04 / limits.TICK_SECONDS)
         sandbox.add_fault(Fault("hang", path="/jobs$", seconds=0.04))
         driver.ticks(clock, 1, every=60)
         assert "too long for one tick; the next tick continues" in str(driver.skipped[-1])
@@ -97,7 +97,7 @@ class TestAfterAnOutage:
         driver = observing([suite()], sandbox, instance)
         runs = [sandbox.start_run(TESTS.target, source="ui") for _ in range(3)]
         with monkeypatch.context() as patched:
-            patched.setattr(limits, "OBSERVE_LIST_SECONDS", 0.0)
+            patched.setattr(limits, "OBSERVE_LIST_SHARE", 0.0)
             patched.setattr(limits, "MIN_LISTED", 1)
             driver.ticks(clock, 3, every=3600)
         assert "too long for one tick; the next tick continues" in str(driver.skipped[-1])
@@ -148,8 +148,8 @@ class TestPolling:
         driver.ticks(clock, 2, every=4000)  # by then the runs are no longer listed
         # Each tick has time for a few polls.
         sandbox.add_fault(Fault("hang", method="GET", path="/jobs/", seconds=0.1))
-        monkeypatch.setattr(limits, "OBSERVE_UNTIL", 0.5)
-        monkeypatch.setattr(limits, "OBSERVE_POLL_RESERVE", 0.0)
+        monkeypatch.setattr(limits, "OBSERVE_SHARE", 0.5 / limits.TICK_SECONDS)
+        monkeypatch.setattr(limits, "OBSERVE_RESERVE_SHARE", 0.0)
         driver.ticks(clock, 8, every=60)
         assert reported(instance, "it") == [last_run.id]
 

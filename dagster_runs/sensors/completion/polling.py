@@ -16,6 +16,7 @@ from dagster_runs.sensors.completion.poller import ResourcePoller
 from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
 from dagster_runs.sensors.grouping import group_by
 from dagster_runs.sensors.outages import OutageTracker
+from dagster_runs.sensors.tick import TickTimes
 from dagster_runs.transport.clock import current_clock
 
 
@@ -72,7 +73,7 @@ class Polling:
         deferred_runs: Iterable[DeferredRun],
         resources: Mapping[str, RemoteRunResource],
         instance: dg.DagsterInstance,
-        begun: float,
+        times: TickTimes,
     ) -> None:
         """Polls the runs that are due.
 
@@ -80,10 +81,10 @@ class Polling:
             deferred_runs: All deferred runs.
             resources: The usable resources, by key.
             instance: The Dagster instance.
-            begun: Monotonic seconds at which the tick began.
+            times: Until when the parts of the tick may take.
         """
         clock = current_clock()
-        until = begun + limits.TICK_POLL_UNTIL
+        until = times.until(limits.TICK_POLL_SHARE)
         self._finish_rounds()
         self._apply_updates()
         soon = clock.wall() + self._interval / 2
@@ -96,7 +97,7 @@ class Polling:
             if polled.is_busy:
                 continue  # the vendor is slower than a tick
             some = active.get(key, [])
-            due = [one for one in some if one.is_due(self._schedule(one, resource, instance, begun), soon)]
+            due = [one for one in some if one.is_due(self._schedule(one, resource, instance, times), soon)]
             # Runs that are past their deadline come first: missing a success now would cost a Dagster run.
             due.sort(key=lambda one: (soon < one.deadline, one.polled_at))
             if not some:
@@ -105,7 +106,7 @@ class Polling:
                 polled.round = self._rounds.submit(polled.poller.poll, due, some, resource, until)
                 if not polled.outages.is_unresponsive:  # an unresponsive vendor must not delay the others in each tick
                     pending.append(polled.round)
-        wait(pending, timeout=max(1.0, until - clock.monotonic() + 1))
+        wait(pending, timeout=max(limits.MIN_WAIT_SECONDS, times.until(limits.TICK_WAIT_SHARE) - clock.monotonic()))
         self._finish_rounds()
         self._apply_updates()
 
@@ -155,6 +156,6 @@ class Polling:
             polled.apply_updates()
 
     def _schedule(
-        self, deferred_run: DeferredRun, resource: RemoteRunResource, instance: dg.DagsterInstance, begun: float
+        self, deferred_run: DeferredRun, resource: RemoteRunResource, instance: dg.DagsterInstance, times: TickTimes
     ) -> PollSchedule:
-        return self._schedules.of(deferred_run, resource, instance, begun + limits.TICK_SCHEDULES_UNTIL)
+        return self._schedules.of(deferred_run, resource, instance, times.until(limits.TICK_SCHEDULES_SHARE))

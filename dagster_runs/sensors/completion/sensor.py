@@ -33,7 +33,7 @@ from dagster_runs.sensors.completion.successes import Successes
 from dagster_runs.sensors.completion.wiped import WipedRuns
 from dagster_runs.sensors.outages import LastingProblem
 from dagster_runs.sensors.registry import WatchedAsset
-from dagster_runs.sensors.tick import SensorTicks, TickOutput
+from dagster_runs.sensors.tick import SensorTicks, TickOutput, TickTimes
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
@@ -48,6 +48,7 @@ class Completion(SensorTicks):
         default_jobs: For each asset, the job that reports the outcomes of runs which other jobs deferred.
         interval: Seconds between two ticks.
         continue_run: Whether Dagster runs of ``jobs`` are continued after a deferred run.
+        tick_seconds: The maximum number of seconds that a tick takes.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class Completion(SensorTicks):
         default_jobs: Mapping[WatchedAsset, str],
         interval: float,
         continue_run: bool = False,
+        tick_seconds: float = limits.TICK_SECONDS,
     ) -> None:
-        super().__init__(assets)
+        super().__init__(assets, tick_seconds)
         self._index: DeferredRunIndex | None = None
         self._tick_id = ""
         self._was_stored: Callable[[dg.DagsterInstance], bool] | None = None
@@ -72,10 +74,10 @@ class Completion(SensorTicks):
         self._failures = Failures(jobs, default_jobs, self._follow_ups)
         self._queue = Queue(assets, jobs, default_jobs)
 
-    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
+    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources, times: TickTimes) -> dg.SensorResult:
         was_stored = self._was_stored
         try:
-            return self._refresh_poll_and_report(context, vendors)
+            return self._refresh_poll_and_report(context, vendors, times)
         except LastingProblem:
             raise  # nothing was returned to Dagster, and the index is up to date
         except BaseException:
@@ -83,21 +85,20 @@ class Completion(SensorTicks):
             raise
 
     def _refresh_poll_and_report(
-        self, context: dg.SensorEvaluationContext, vendors: VendorResources
+        self, context: dg.SensorEvaluationContext, vendors: VendorResources, times: TickTimes
     ) -> dg.SensorResult:
-        begun = current_clock().monotonic()
         cursor = Cursor.from_text(context.cursor)
-        index = self._refresh(cursor, context.instance, begun)
+        index = self._refresh(cursor, context.instance, times.until(limits.TICK_READ_SHARE))
         if not index.is_complete:
             return dg.SensorResult(
                 skip_reason="Reading which deferred runs are active; the next tick continues", cursor=context.cursor
             )
-        self._polling.poll(index, vendors.ready, context.instance, begun)
+        self._polling.poll(index, vendors.ready, context.instance, times)
         self._polling.log_outages(context.log)
         self._wiped.warn(index, context.instance, context.log)
         problems = [*vendors.problems.values(), *self._polling.credential_problems]
         self._alarm.check_before_reporting([*problems, *self._failures.problems().values()])
-        output = TickOutput(begun + limits.TICK_REPORT_UNTIL)
+        output = TickOutput(times.until(limits.TICK_REPORT_SHARE))
         tick = TickContext(index, ReportedRuns(index, context.instance), vendors.ready, output, context)
         self._decide(tick, vendors)
         self._failures.request(tick)
@@ -109,7 +110,7 @@ class Completion(SensorTicks):
         self._alarm.check_after_reporting(problems, is_idle=output.is_empty)
         return self._sensor_result(tick, cursor, vendors, next_tick_id)
 
-    def _refresh(self, cursor: Cursor, instance: dg.DagsterInstance, begun: float) -> DeferredRunIndex:
+    def _refresh(self, cursor: Cursor, instance: dg.DagsterInstance, until: float) -> DeferredRunIndex:
         """Updates the index. Rebuilds it unless this process's last tick is the last one that Dagster stored."""
         is_last = cursor.tick_id == self._tick_id
         index = self._index
@@ -124,7 +125,6 @@ class Completion(SensorTicks):
             # Dagster has the last tick's cursor, so it has stored the last tick's events.
             index.drop([deferred_run for deferred_run in index if deferred_run.phase is Phase.DONE])
         self._index = index
-        until = begun + limits.TICK_READ_UNTIL
         index.catch_up(until)
         if index.is_complete:
             clock = current_clock()

@@ -18,6 +18,7 @@ from dagster_runs.sensors.observation.outcomes import ObservationOutput, Observe
 from dagster_runs.sensors.observation.ownership import NO_ASSET, Ownership
 from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.sensors.tick import TickTimes
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, VendorError
 
@@ -67,6 +68,7 @@ class ResourceObserver:
         ownership: Determines which asset a run materializes, and who started it.
         outcomes: Reports finished runs.
         output: The output of the tick.
+        times: Until when the parts of the tick may take.
         log: The tick's logger.
         listed: The runs that the list has shown in this tick.
         listed_to: Epoch seconds up to which the list was read.
@@ -80,6 +82,7 @@ class ResourceObserver:
     ownership: Ownership
     outcomes: ObservedOutcomes
     output: ObservationOutput
+    times: TickTimes
     log: logging.Logger
     listed: dict[str, ListedRun] = field(default_factory=dict)
     listed_to: float = 0.0
@@ -88,11 +91,14 @@ class ResourceObserver:
         """Lists the runs, determines their assets, and reports finished runs that were started elsewhere."""
         clock = current_clock()
         now = clock.wall()
-        with self.resource.http().with_call_budget():
-            # Runs can be polled even if the list is unavailable or too long.
+        client, times = self.resource.http(), self.times
+        # Runs can be polled even if the list is unavailable or too long.
+        with client.with_call_budget(times.until(limits.OBSERVE_LIST_END_SHARE)):
             self.memory.outages.list_read(f"The runs of {self.name}", self._tolerate_errors(self._list))
+        with client.with_call_budget(times.ends_at):
             # A vendor may take seconds for each of the many calls that a list needs.
-            until = max(self.output.until, min(clock.monotonic(), self.output.until) + limits.OBSERVE_POLL_RESERVE)
+            reserve = limits.OBSERVE_RESERVE_SHARE * times.seconds
+            until = max(self.output.until, min(clock.monotonic(), self.output.until) + reserve)
             pending = self.cursor.pending
             unknown = {run_id: one for run_id, one in pending.items() if one.asset is None}
             self._each(unknown, self._recognize, (clock.monotonic() + until) / 2)
@@ -144,7 +150,7 @@ class ResourceObserver:
     def _list(self) -> None:
         """Reads the list up to now, or as far as there is time for."""
         clock = current_clock()
-        now, until = clock.wall(), clock.monotonic() + limits.OBSERVE_LIST_SECONDS
+        now, until = clock.wall(), clock.monotonic() + limits.OBSERVE_LIST_SHARE * self.times.seconds
 
         def show(run: ListedRun) -> None:
             self.listed[run.run_id] = run

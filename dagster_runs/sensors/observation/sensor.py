@@ -18,7 +18,7 @@ from dagster_runs.sensors.observation.ownership import Ownership
 from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.run_requests import FollowUp
-from dagster_runs.sensors.tick import SensorTicks
+from dagster_runs.sensors.tick import SensorTicks, TickTimes
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
@@ -29,10 +29,13 @@ class Observation(SensorTicks):
     Args:
         assets: The assets that runs started elsewhere materialize.
         follow_up: What the user wants after each finished run; ``None`` for nothing.
+        tick_seconds: The maximum number of seconds that a tick takes.
     """
 
-    def __init__(self, assets: Sequence[WatchedAsset], *, follow_up: FollowUp | None) -> None:
-        super().__init__(assets)
+    def __init__(
+        self, assets: Sequence[WatchedAsset], *, follow_up: FollowUp | None, tick_seconds: float = limits.TICK_SECONDS
+    ) -> None:
+        super().__init__(assets, tick_seconds)
         self._by_resource = list(group_by(assets, lambda asset: asset.remote.resource_key).items())
         self._follow_up = follow_up
         self._ticks = 0
@@ -40,18 +43,18 @@ class Observation(SensorTicks):
         self._failed_cursors: tuple[str | None, str] | None = None
         """If the last tick failed: the cursor that Dagster has kept, and the new one that it did not receive."""
 
-    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources) -> dg.SensorResult:
+    def _tick(self, context: dg.SensorEvaluationContext, vendors: VendorResources, times: TickTimes) -> dg.SensorResult:
         self._alarm.check_before_reporting(self._problems(vendors))
         clock = current_clock()
         failed = self._failed_cursors
         cursors = from_text(failed[1] if failed is not None and failed[0] == context.cursor else context.cursor)
-        output = ObservationOutput(clock.monotonic() + limits.OBSERVE_UNTIL)
+        output = ObservationOutput(times.until(limits.OBSERVE_SHARE))
         # Each resource comes first in turn, so that a slow one does not take the others' time in each tick.
         turn = self._ticks % len(self._by_resource)
         self._ticks += 1
         for key, assets in self._by_resource[turn:] + self._by_resource[:turn]:
             cursor = cursors.setdefault(key, ResourceCursor(clock.wall()))
-            if output.is_late:
+            if clock.monotonic() > times.until(limits.OBSERVE_BEGIN_SHARE):
                 continue
             if key not in vendors.ready:
                 output.problems.append(vendors.problems[key])
@@ -62,7 +65,8 @@ class Observation(SensorTicks):
             by_name = {asset.keys[0].to_user_string(): asset for asset in declared}
             ownership = Ownership(by_name, resource, context.instance)
             outcomes = ObservedOutcomes(resource, cursor.pending, output, context, self._follow_up)
-            ResourceObserver(key, by_name, resource, cursor, memory, ownership, outcomes, output, context.log).observe()
+            log = context.log
+            ResourceObserver(key, by_name, resource, cursor, memory, ownership, outcomes, output, times, log).observe()
         waiting = sum(len(cursor.pending) for cursor in cursors.values())
         summary = f"{output.runs} reported, {waiting} pending"
         cursor_text = as_text(cursors)

@@ -1,6 +1,7 @@
 """TestGen's two kinds of runs: profiling runs of a table group and test runs of a test suite."""
 
 import logging
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +13,9 @@ from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.tables import MAX_ROWS
 from dagster_runs.remote_run.types import UNREADABLE_ID, ListedRun, RunResult, StartAttempt, StartCandidate
+from dagster_runs.transport import call_budget
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
+from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, UnexpectedResponseError, VendorError
 from dagster_runs.vendors.testgen import outcomes
 from dagster_runs.vendors.testgen.models import FailingTest, Job, PartOfJob, ProfilingRun, TestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
@@ -199,7 +201,7 @@ class TestGenTestRun(TestGenRun):
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """Returns the counts, the score, and the tests that did not pass."""
-        run = _with_score(lambda: self._record(resource, run_id), wait=status.state is RunState.SUCCEEDED)
+        run = _with_score(lambda: self._record(resource, run_id), status, resource)
         counts = run.result.counts if run.result else None
         failing = _failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
         # The zeros of an unsuccessful run that executed no tests are not a result.
@@ -263,7 +265,7 @@ class TestGenProfilingRun(TestGenRun):
     ) -> RunResult:
         """Returns the sizes, the score and the issue counts."""
         has_succeeded = status.state is RunState.SUCCEEDED
-        run = _with_score(lambda: self._record(resource, run_id), wait=has_succeeded)
+        run = _with_score(lambda: self._record(resource, run_id), status, resource)
         # The partial counts of an unsuccessful run are shown, except zeros: they do not mean that there are no issues.
         result = run.result if has_succeeded else outcomes.drop_zero_counts(run.result)
         judge = gate or QualityGate()
@@ -290,14 +292,28 @@ def _status(job: Job) -> RunStatus:
     )
 
 
-def _with_score(fetch: Callable[[], RunRecordT], *, wait: bool) -> RunRecordT:
-    """Fetches the run's record; with ``wait``, fetches it again until it has a score or the time is up."""
+def _with_score(fetch: Callable[[], RunRecordT], status: RunStatus, resource: TestGenResource) -> RunRecordT:
+    """Fetches the run's record; for a run that succeeded, again until it has a score or the time is up.
+
+    Raises:
+        UnexpectedResponseError: The score of a run that has just ended is missing, and this thread's calls must end
+            before it can be expected.
+    """
     clock = current_clock()
     until = clock.monotonic() + SCORE_WITHIN
     while True:
         run = fetch()
-        if not wait or (run.result is not None and run.result.score is not None) or clock.monotonic() >= until:
+        if status.state is not RunState.SUCCEEDED or (run.result is not None and run.result.score is not None):
             return run
+        if clock.monotonic() >= until:
+            return run
+        if call_budget.seconds_left() < math.inf and status.finished_at is not None:
+            ended_ago = clock.wall() + (resource.http().clock_ahead or 0.0) - status.finished_at.timestamp()
+            if ended_ago >= SCORE_WITHIN:
+                return run
+            error = UnexpectedResponseError("TestGen has not reported the score yet", vendor=resource.vendor)
+            error.is_transient = True
+            raise error
         clock.sleep(_SCORE_PAUSE)
 
 
