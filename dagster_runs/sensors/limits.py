@@ -36,6 +36,8 @@ MAX_TICK_REQUESTS = 25
 """The maximum number of Dagster runs that a tick requests. Dagster launches them one by one."""
 EVENTS_PER_REQUEST = 40
 """The number of events that Dagster stores in the time that it takes to launch a run."""
+EVALUATED_AT_ONCE = 100
+"""The number of materializations of one run that are read at once, to report their evaluations."""
 MIN_STORED_EVALUATIONS = 20
 """The number of check evaluations that a tick reports no matter how late it is, so that each tick makes progress."""
 

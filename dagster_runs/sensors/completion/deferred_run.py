@@ -80,6 +80,7 @@ class DeferredRun(RecordedRun):
         is_materialized: Whether its materializations are reported.
         unmaterialized: The assets and partitions whose materializations this process has not reported yet; ``None``
             before it has reported any.
+        not_superseded: The number of assets and partitions for which its evaluations are known not to be superseded.
         evaluated: The number of assets and partitions whose evaluations this process has reported.
         may_be_evaluated: Whether some evaluations may already be stored, by an earlier process or an earlier tick.
         is_superseded: Whether a Dagster run must report its success, if one can be requested.
@@ -104,6 +105,7 @@ class DeferredRun(RecordedRun):
     last_response_at: float = 0.0
     is_materialized: bool = False
     unmaterialized: Sequence[AssetPartition] | None = None
+    not_superseded: int = 0
     evaluated: int = 0
     may_be_evaluated: bool = False
     is_superseded: bool = False
@@ -134,8 +136,8 @@ class DeferredRun(RecordedRun):
 
     @property
     def next_to_evaluate(self) -> Sequence[AssetPartition]:
-        """The assets and partitions whose evaluations are reported next: no more than a tick can report."""
-        return self.asset_partitions[self.evaluated :][: limits.MAX_TICK_EVENTS]
+        """The assets and partitions whose evaluations are reported next. Their materializations are read at once."""
+        return self.asset_partitions[self.evaluated :][: limits.EVALUATED_AT_ONCE]
 
     @property
     def provenance(self) -> Mapping[str, Provenance]:

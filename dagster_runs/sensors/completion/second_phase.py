@@ -13,7 +13,14 @@ from functools import partial
 
 import dagster as dg
 
-from dagster_runs.dagster_private import is_partitioned, partition_of, report_evaluation, run_evaluations, runs_of_check
+from dagster_runs.dagster_private import (
+    is_partitioned,
+    newest_evaluations,
+    partition_of,
+    report_evaluation,
+    run_evaluations,
+    runs_of_check,
+)
 from dagster_runs.remote_run.execution.evaluations import (
     AssetPartition,
     RunAndPartition,
@@ -63,11 +70,6 @@ class SecondPhase:
             for key, partition in self._asset_partitions_of(deferred_run)
         }
         return {asset_partition: record for asset_partition, record in found.items() if record is not None}
-
-    def forget(self, deferred_run: DeferredRun) -> None:
-        """Forgets the materializations of a run's assets, because others matter now."""
-        for key in deferred_run.keys:
-            self._materialized.pop(key, None)
 
     def stored(self, deferred_run: DeferredRun) -> StoredEvaluations:
         """Returns the evaluations that are already stored; empty if this process has reported the run's first phase."""
@@ -202,15 +204,22 @@ def is_about(evaluation: dg.AssetCheckEvaluation, record: dg.EventLogRecord) -> 
     return evaluation_target(evaluation)[1] == record.storage_id
 
 
-def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool:
+def is_superseded(deferred_run: DeferredRun, tick: TickContext) -> bool | None:
     """Whether Dagster would ignore the run's evaluation of a partition, so that a Dagster run must report the outcome.
 
     If a partition already has an evaluation without a run, a further one replaces the plan of its Dagster run. Dagster
     uses the newest plan. If that belongs to a later Dagster run, the requested one plans the checks again.
+
+    Returns:
+        ``None`` if there was no time for all partitions. The next tick continues there.
     """
     specs = [spec for spec in deferred_run.asset.definition.check_specs if is_partitioned(spec)]
     first = {spec.asset_key: spec.key for spec in reversed(specs)}
-    for key, partition in deferred_run.asset_partitions:
+    done = deferred_run.not_superseded
+    for number, (key, partition) in enumerate(deferred_run.asset_partitions[done:], done):
+        if number > done and tick.output.is_late:
+            deferred_run.not_superseded = number
+            return None
         if key in first and partition is not None:
             if (first[key], partition) in tick.output.runless_evaluations:
                 return True
@@ -229,7 +238,8 @@ def is_evaluated(last: dg.AssetCheckEvaluation, instance: dg.DagsterInstance) ->
     check, storage_id = evaluation_target(last)
     target = last.target_materialization_data
     since = target.timestamp - MAX_HOST_CLOCK_SKEW if target is not None else 0.0
-    if (check, storage_id) in stored_evaluations(instance, [check], since):
+    # The last tick reported it last, so it is one of the newest.
+    if any(evaluation_target(one) == (check, storage_id) for one in newest_evaluations(instance, check, since)):
         return True
     wanted = dg.AssetRecordsFilter(check.asset_key, storage_ids=[storage_id])
     return not instance.fetch_materializations(wanted, limit=1).records

@@ -6,6 +6,7 @@ a lost tick, the event log shows which of them are stored.
 
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 
 import dagster as dg
 
@@ -39,7 +40,8 @@ class Successes:
         waiting = [one for one in tick.deferred_runs if _awaits_evaluation(one) and tick.has_resource(one)]
         waiting.sort(key=lambda one: one.evaluated > 0)  # a run with many partitions delays no others
         waiting = waiting[: limits.MAX_TICK_EVENTS]  # each of them needs a record of its materialization
-        phase = SecondPhase(waiting, tick.context.instance, lambda one: one.next_to_evaluate)
+        next_to_evaluate = attrgetter("next_to_evaluate")
+        phase = SecondPhase(waiting, tick.context.instance, next_to_evaluate)
         clock = current_clock()
         half = (clock.monotonic() + output.until) / 2
 
@@ -55,9 +57,9 @@ class Successes:
             ):
                 break
             is_evaluated = self._evaluate(deferred_run, tick, phase, has_room)
-            while is_evaluated is None and has_time():  # an earlier process has reported these
-                phase.forget(deferred_run)
-                is_evaluated = self._evaluate(deferred_run, tick, phase, has_room)
+            while is_evaluated is None and has_time() and output.has_room_for_events:
+                of_run = SecondPhase([deferred_run], tick.context.instance, next_to_evaluate)
+                is_evaluated = self._evaluate(deferred_run, tick, of_run, has_room)
             if is_evaluated:
                 deferred_run.phase = Phase.DONE
                 self._follow_ups.request(deferred_run, tick)
@@ -65,10 +67,10 @@ class Successes:
     def _evaluate(
         self, deferred_run: DeferredRun, tick: TickContext, phase: SecondPhase, has_room: Callable[[int], bool]
     ) -> bool | None:
-        """Reports the evaluations of a run, or as many of them as this tick has room for.
+        """Reports the evaluations of a run's next partitions, or as many of them as this tick has room for.
 
         Returns:
-            Whether all are reported; ``None`` if not, but if nothing of what was read had to be reported.
+            Whether all evaluations of the run are reported; ``None`` if not, but those of the next partitions are.
         """
         wanted, judged, log = deferred_run.next_to_evaluate, phase.judged(deferred_run), tick.context.log
         if len(judged) < len(wanted):
@@ -85,9 +87,7 @@ class Successes:
             deferred_run.evaluated += wanted.index(first)
             return False
         deferred_run.evaluated += len(wanted)
-        if not deferred_run.next_to_evaluate:
-            return True
-        return False if found else None
+        return None if deferred_run.next_to_evaluate else True
 
     def materialize(self, tick: TickContext) -> None:
         """Reports the materializations of runs that have succeeded.
@@ -105,7 +105,10 @@ class Successes:
             if deferred_run.unmaterialized is None:
                 if not unevaluated.isdisjoint(deferred_run.asset_partitions):
                     continue
-                if not deferred_run.is_superseded and is_superseded(deferred_run, tick):
+                superseded = False if deferred_run.is_superseded else is_superseded(deferred_run, tick)
+                if superseded is None:
+                    break
+                if superseded:
                     deferred_run.is_superseded, deferred_run.phase = True, Phase.NEEDS_DAGSTER_RUN
                     continue
             try:
