@@ -176,6 +176,38 @@ def test_a_run_with_many_partitions_does_not_delay_others(
     assert partitions_reported(instance) == KEYS
 
 
+@pytest.mark.parametrize("lost_tick", [None, 0, 1, 2])
+def test_failure_that_no_dagster_run_can_report_is_reported_by_several_ticks(
+    sandbox: Sandbox,
+    instance: dg.DagsterInstance,
+    clock: SandboxClock,
+    monkeypatch: pytest.MonkeyPatch,
+    lost_tick: int | None,
+) -> None:
+    monkeypatch.setattr(limits, "MAX_TICK_EVENTS", 4)
+    monkeypatch.setattr(limits, "EVALUATED_AT_ONCE", 3)
+    sandbox.set_behavior(PROFILES.target, Behavior(outcome="fail"))
+    keys = [f"p{number}" for number in range(10)]
+    single = dg.BackfillPolicy.single_run()
+    asset = deferred(PROFILES, partitions_def=dg.StaticPartitionsDefinition(keys), backfill_policy=single)
+    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    assert materialize([asset], sandbox, instance, tags=tags).success
+    clock.sleep(60)
+    changed = deferred(PROFILES, partitions_def=dg.StaticPartitionsDefinition(keys[:-1]), backfill_policy=single)
+    driver = completion([changed], sandbox, instance)
+    for number in range(8):
+        if number == lost_tick:
+            with pytest.raises(DaemonKilled):
+                driver.tick(lost_after=5)
+        else:
+            assert len(driver.tick().asset_events or []) < len(keys)
+        clock.sleep(10)
+    observed = instance.fetch_observations(dg.AssetKey("it"), limit=100, ascending=True).records
+    assert [record.partition_key for record in observed if record.run_id == ""] == keys
+    assert driver.runs == []
+    assert driver.skipped[-1] == "0 reported, 0 in flight"
+
+
 def test_size_covers_events_evaluations_and_requests() -> None:
     output = TickOutput(until=0.0)
     assert output.size == 0

@@ -54,6 +54,12 @@ class RecordedRun:
         return [(key, partition) for key in self.keys for partition in self.partitions or (None,)]
 
     @property
+    def last_asset_partition(self) -> AssetPartition | None:
+        """The one that is reported last; ``None`` if none of its assets is defined any longer."""
+        keys = self.keys
+        return (keys[-1], (self.partitions or (None,))[-1]) if keys else None
+
+    @property
     def partition(self) -> str | None:
         """The partition that it materializes, if there is exactly one."""
         return self.partitions[0] if len(self.partitions) == 1 else None
@@ -80,6 +86,7 @@ class DeferredRun(RecordedRun):
         is_materialized: Whether its materializations are reported.
         unmaterialized: The assets and partitions whose materializations this process has not reported yet; ``None``
             before it has reported any.
+        observed: The assets and partitions for which a failure is reported without a Dagster run.
         not_superseded: The number of assets and partitions for which its evaluations are known not to be superseded.
         evaluated: The number of assets and partitions whose evaluations this process has reported.
         may_be_evaluated: Whether some evaluations may already be stored, by an earlier process or an earlier tick.
@@ -105,6 +112,7 @@ class DeferredRun(RecordedRun):
     last_response_at: float = 0.0
     is_materialized: bool = False
     unmaterialized: Sequence[AssetPartition] | None = None
+    observed: set[AssetPartition] = field(default_factory=set)
     not_superseded: int = 0
     evaluated: int = 0
     may_be_evaluated: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.execution.evaluations import newest_materializations
+from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.completion.context import TickContext
@@ -218,7 +218,23 @@ class Failures:
             return
         if not tick.has_resource(deferred_run):
             return  # the run's URL is part of what is reported; the next tick tries again
-        asset_partitions = tick.reported.unreported(deferred_run)
+        remaining = [pair for pair in tick.reported.unreported(deferred_run) if pair not in deferred_run.observed]
+        while remaining:
+            part, remaining = remaining[: limits.EVALUATED_AT_ONCE], remaining[limits.EVALUATED_AT_ONCE :]
+            self._report_part(tick, deferred_run, part)
+            deferred_run.observed.update(part)
+            if remaining and (tick.output.is_late or not tick.output.has_room_for_events):
+                return  # the next tick continues
+        status = deferred_run.last_status.vendor_status
+        ended = f"ended with status {status}" if status else "exceeded its deadline"
+        tick.context.log.warning("%s %s. %s, so no Dagster run reports it", deferred_run, ended, why)
+        deferred_run.phase = Phase.DONE
+        self._follow_ups.request(deferred_run, tick)
+
+    def _report_part(
+        self, tick: TickContext, deferred_run: DeferredRun, asset_partitions: Sequence[AssetPartition]
+    ) -> None:
+        """Reports the failure of a run for some of its assets and partitions."""
         newest = newest_materializations(tick.context.instance, asset_partitions)
         outcome = tick.outcome_of(deferred_run, asset_partitions, newest)
         try:
@@ -231,8 +247,3 @@ class Failures:
         evaluated = [one for one in events if isinstance(one, dg.AssetCheckEvaluation)]
         report_evaluations(evaluated, deferred_run, tick)
         tick.output.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
-        status = deferred_run.last_status.vendor_status
-        ended = f"ended with status {status}" if status else "exceeded its deadline"
-        tick.context.log.warning("%s %s. %s, so no Dagster run reports it", deferred_run, ended, why)
-        deferred_run.phase = Phase.DONE
-        self._follow_ups.request(deferred_run, tick)

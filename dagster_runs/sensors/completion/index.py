@@ -208,6 +208,10 @@ class DeferredRunIndex:
         record = LedgerEntry.from_event(event)
         if record is None and not event.run_id:
             reported_key = (asset.keys[0], observed_run(event) or "")  # its outcome was reported without a step
+            known = self._active.get(reported_key)
+            if known is not None and not _is_last(event, known):
+                known.observed.add((event.asset_key or known.keys[0], event.partition_key))
+                return
             ended = self._active.pop(reported_key, None)
             self._reported_ends.pop(reported_key, None)
             if ended is not None and not self.is_complete:
@@ -271,12 +275,17 @@ class DeferredRunIndex:
     def _mark_reported(self, asset: WatchedAsset, event: dg.EventLogRecord) -> None:
         run_id = reported_run(event)
         deferred_run = self._active.get((asset.keys[0], run_id or ""))
-        # If a run materializes several, the last of them is reported last.
-        if deferred_run is not None and (event.asset_key, event.partition_key) == deferred_run.asset_partitions[-1]:
+        if deferred_run is not None and _is_last(event, deferred_run):
             if not deferred_run.is_materialized:
                 self.to_verify.append(deferred_run)
             deferred_run.is_materialized = deferred_run.may_be_evaluated = True
             self.reported.append((deferred_run, event.timestamp, RunState.SUCCEEDED))
+
+
+def _is_last(event: dg.EventLogRecord, deferred_run: DeferredRun) -> bool:
+    """Whether an event reports the asset and partition of a run that are reported last."""
+    last = deferred_run.last_asset_partition
+    return last is None or (event.asset_key, event.partition_key) == last
 
 
 def _state_in(event: dg.EventLogRecord) -> RunState:
