@@ -20,6 +20,8 @@ TICK_POLL_SHARE = 18 / 24
 """Status calls begin until then."""
 TICK_WAIT_SHARE = 19 / 24
 """The tick waits until then for status calls in progress. Later ticks apply the results of the others."""
+TICK_WIPE_CHECK_SHARE = 20 / 24
+"""Runs whose asset may have been wiped are searched until then."""
 TICK_REPORT_SHARE = 23 / 24
 """Outcomes are reported until then."""
 MIN_WAIT_SECONDS = 1.0

@@ -83,6 +83,7 @@ class DeferredRun(RecordedRun):
             of its start. 0 if the list of finished runs may not show it: the run was found, or its last poll failed.
         phase: What to do about it.
         may_be_reported: Whether another process may have reported it already.
+        is_timeout_checked: Whether it is known that no other process has reported its timeout, for one that succeeded.
         is_materialized: Whether its materializations are reported.
         unmaterialized: The assets and partitions whose materializations this process has not reported yet; ``None``
             before it has reported any.
@@ -110,6 +111,7 @@ class DeferredRun(RecordedRun):
     known_active_until: float
     last_individual_update: float = 0.0
     last_response_at: float = 0.0
+    is_timeout_checked: bool = False
     is_materialized: bool = False
     unmaterialized: Sequence[AssetPartition] | None = None
     observed: set[AssetPartition] = field(default_factory=set)
@@ -136,6 +138,11 @@ class DeferredRun(RecordedRun):
     def has_current_run_class(self) -> bool:
         """Whether its run class is the asset's current one. Otherwise, the vendor's responses cannot be interpreted."""
         return self.record.run_class_name == self.asset.remote.run_class.__name__
+
+    def may_be_timed_out(self, now: float) -> bool:
+        """Whether it succeeded, but another process may have reported its timeout before."""
+        is_late = self.may_be_reported and now >= self.deadline
+        return self.phase is Phase.SUCCEEDED and is_late and not self.is_timeout_checked
 
     @property
     def is_unevaluated(self) -> bool:

@@ -6,7 +6,7 @@ fail. Without run monitoring, Dagster never finishes such a run, so no alert fir
 it has finished.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -57,15 +57,23 @@ def requested_runs(
     return found
 
 
-def drop_timed_out(deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance, now: float) -> None:
-    """Drops the success of a run whose timeout is already reported, which another process may have requested."""
-    late = [
-        deferred_run
-        for deferred_run in deferred_runs
-        if deferred_run.phase is Phase.SUCCEEDED and deferred_run.may_be_reported and now >= deferred_run.deadline
-    ]
+def drop_timed_out(
+    deferred_runs: Iterable[DeferredRun], instance: dg.DagsterInstance, now: float, has_time: Callable[[], bool]
+) -> None:
+    """Drops the success of a run whose timeout is already reported, which another process may have requested.
+
+    Args:
+        deferred_runs: The deferred runs. Each success is checked once.
+        instance: The Dagster instance.
+        now: Epoch seconds.
+        has_time: Whether there is time for another query. The next tick checks the others.
+    """
+    late = [deferred_run for deferred_run in deferred_runs if deferred_run.may_be_timed_out(now)]
     for first in range(0, len(late), limits.RUNS_PER_QUERY):
+        if first and not has_time():
+            return
         for deferred_run, runs in requested_runs(late[first : first + limits.RUNS_PER_QUERY], instance).items():
+            deferred_run.is_timeout_checked = True
             if any(is_over(run) for run in runs):
                 deferred_run.phase = Phase.DONE
             elif any(has_begun(run) for run in runs):

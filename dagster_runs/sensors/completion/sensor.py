@@ -95,7 +95,7 @@ class Completion(SensorTicks):
             )
         self._polling.poll(index, vendors.ready, context.instance, times)
         self._polling.log_outages(context.log)
-        self._wiped.warn(index, context.instance, context.log)
+        self._wiped.warn(index, context.instance, context.log, times.until(limits.TICK_WIPE_CHECK_SHARE))
         problems = [*vendors.problems.values(), *self._polling.credential_problems]
         self._alarm.check_before_reporting([*problems, *self._failures.problems().values()])
         output = TickOutput(times.until(limits.TICK_REPORT_SHARE))
@@ -141,7 +141,8 @@ class Completion(SensorTicks):
         self._follow_ups.request_again(tick)
         self._polling.escalate_overdue(tick.deferred_runs, vendors.problems)
         self._drop_lost_results(tick)
-        requested_runs.drop_timed_out(tick.deferred_runs, tick.context.instance, current_clock().wall())
+        now, output = current_clock().wall(), tick.output
+        requested_runs.drop_timed_out(tick.deferred_runs, tick.context.instance, now, lambda: not output.is_late)
 
     def _sensor_result(
         self, tick: TickContext, before: Cursor, vendors: VendorResources, tick_id: str

@@ -97,7 +97,9 @@ class Successes:
         """
         output = tick.output
         unevaluated = {pair for one in tick.deferred_runs if one.is_unevaluated for pair in one.asset_partitions}
+        now = current_clock().wall()
         succeeded = [one for one in tick.in_phase(Phase.SUCCEEDED) if not one.is_materialized]
+        succeeded = [one for one in succeeded if not one.may_be_timed_out(now)]  # the next tick checks these
         succeeded.sort(key=lambda one: one.unmaterialized is not None)  # a run with many partitions delays no others
         for count, deferred_run in enumerate(succeeded):
             if output.is_full or (count and not output.has_room_for_events):

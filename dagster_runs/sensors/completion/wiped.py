@@ -20,8 +20,17 @@ class WipedRuns:
         self._turn = 0
         self._warned: set[DeferredRun] = set()
 
-    def warn(self, deferred_runs: DeferredRunIndex, instance: dg.DagsterInstance, log: logging.Logger) -> None:
-        """Logs a warning once for each wiped run. These runs are polled and reported like all others."""
+    def warn(
+        self, deferred_runs: DeferredRunIndex, instance: dg.DagsterInstance, log: logging.Logger, until: float
+    ) -> None:
+        """Logs a warning once for each wiped run. These runs are polled and reported like all others.
+
+        Args:
+            deferred_runs: All deferred runs.
+            instance: The Dagster instance.
+            log: The tick's logger.
+            until: Monotonic seconds after which no further asset is checked. A later check continues there.
+        """
         now = current_clock().wall()
         if now - self._checked_at < limits.WIPE_CHECK_INTERVAL:
             return
@@ -29,8 +38,10 @@ class WipedRuns:
         unwarned = (one for one in deferred_runs if one.phase is Phase.ACTIVE and one not in self._warned)
         active = list(group_by(unwarned, lambda one: one.asset).values())
         first = self._turn % len(active) if active else 0
-        self._turn += limits.WIPE_CHECK_ASSETS
-        for same_asset in (active[first:] + active[:first])[: limits.WIPE_CHECK_ASSETS]:
+        for count, same_asset in enumerate((active[first:] + active[:first])[: limits.WIPE_CHECK_ASSETS]):
+            if count and current_clock().monotonic() > until:
+                break
+            self._turn += 1
             candidates = same_asset[-limits.WIPE_CHECK_RUNS :]
             existing_ids = _entries(candidates, instance)
             for deferred_run in candidates:
