@@ -58,6 +58,7 @@ def size(data: Any) -> int:
     return sum(len(dg.serialize_value(one)) for one in [*(data.asset_events or []), *(data.run_requests or [])])
 
 
+@pytest.mark.covers("defer.many-partitions")
 def test_partitions_of_a_run_are_reported_by_several_ticks(
     backfill: dg.AssetsDefinition,
     sandbox: Sandbox,

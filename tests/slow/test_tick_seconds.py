@@ -42,6 +42,7 @@ def seconds_of(driver: Driver) -> float:
 
 
 @HANGS
+@pytest.mark.covers("defer.tick-seconds")
 def test_completion_tick_with_a_vendor_that_hangs(
     hanging: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kind: str
 ) -> None:
@@ -61,6 +62,7 @@ def test_completion_tick_with_a_vendor_that_hangs(
 
 @HANGS
 @pytest.mark.parametrize("path", ["/projects/.*/jobs", "/test-runs/"], ids=["list", "result"])
+@pytest.mark.covers("defer.tick-seconds")
 def test_observation_tick_with_a_vendor_that_hangs(
     hanging: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, kind: str, path: str
 ) -> None:
