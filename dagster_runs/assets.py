@@ -9,7 +9,6 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import dagster as dg
 
-from dagster_runs import dagster_private
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.dagster_step import Step
@@ -250,8 +249,7 @@ def _warn_about_unselected(step: Step) -> None:
 
 
 def _warn_about_downstream(step: Step) -> None:
-    context = step.context
-    skipped = dagster_private.downstream_in_job(context.job_def, step.asset_keys, context.run.asset_selection)
+    skipped = step.downstream_in_run
     if skipped and step.finishes is None:
         step.log.warning(
             "The remote run continues after this step, so this Dagster run skips %s, which %s downstream. Give %s "

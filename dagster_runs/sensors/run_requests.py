@@ -173,14 +173,14 @@ def rerun_request(deferred_run: DeferredRun, context: dg.SensorEvaluationContext
 
 
 def continue_request(
-    deferred_run: DeferredRun, origin: dg.DagsterRun, rest: Sequence[dg.AssetKey], ops: Collection[str]
+    deferred_run: DeferredRun, origin: dg.DagsterRun, skipped: Sequence[dg.AssetKey], ops: Collection[str]
 ) -> dg.RunRequest:
     """Returns a request for the Dagster run that continues another one, with its tags and config.
 
     Args:
         deferred_run: The deferred run that has succeeded.
         origin: The Dagster run that is continued.
-        rest: The assets that it skipped.
+        skipped: The assets that it skipped.
         ops: The names of their ops. Config of other ops is left out.
     """
     config: dict[str, Any] = dict(origin.run_config)
@@ -190,7 +190,7 @@ def continue_request(
         run_key=f"continue {origin.run_id} after {_run_identity(deferred_run.run_id, deferred_run.keys)}",
         job_name=origin.job_name,
         run_config=config,
-        asset_selection=list(rest),
+        asset_selection=list(skipped),
         partition_key=deferred_run.partition,
         tags={**_inherited_tags(origin), **_range_tags(deferred_run.partitions), CONTINUES_TAG: origin.run_id},
     )

@@ -1,7 +1,5 @@
 """Handles a start that the vendor refuses because another run of the same target is active."""
 
-from typing import NoReturn
-
 import dagster as dg
 
 from dagster_runs.remote_run.errors import RunConflict, RunTimedOut
@@ -34,6 +32,11 @@ class Conflict:
         self._execution = execution
         self._began_at = current_clock().wall()
         self._pause = _FIRST_PAUSE
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the first attempt to start."""
+        return current_clock().wall() - self._began_at
 
     def wait_until_free(self, error: VendorError, attempt: StartAttempt) -> None:
         """Waits until the start may be sent again.
@@ -69,11 +72,10 @@ class Conflict:
 
     def _wait_for(self, found: tuple[dg.AssetKey, LedgerEntry]) -> None:
         """Polls one of our own runs until it has finished."""
-        execution, clock = self._execution, current_clock()
+        execution = self._execution
         run_id = found[1].run_id or ""
         while True:
-            waited = clock.wall() - self._began_at
-            execution.sleep(growing_pause(waited, longest=execution.resource.poll_interval))
+            execution.sleep(growing_pause(self.waited, longest=execution.resource.poll_interval))
             try:
                 if execution.get_status(run_id).state.is_final:
                     return
@@ -84,15 +86,12 @@ class Conflict:
             self._check_timeout(found)
 
     def _check_timeout(self, found: tuple[dg.AssetKey, LedgerEntry] | None) -> None:
-        waited = current_clock().wall() - self._began_at
-        if waited > self._execution.timeout:
-            self._raise_timeout(found, waited)
-
-    def _raise_timeout(self, found: tuple[dg.AssetKey, LedgerEntry] | None, waited: float) -> NoReturn:
-        raise RunTimedOut(
-            f"{self._describe(found)} was active for {waited:.0f} s, so this one could not start; nothing was started",
-            vendor=self._execution.run.vendor,
-        ) from None
+        if self.waited > self._execution.timeout:
+            raise RunTimedOut(
+                f"{self._describe(found)} was active for {self.waited:.0f} s, so this one could not start; nothing was "
+                "started",
+                vendor=self._execution.run.vendor,
+            ) from None
 
     def _describe(self, found: tuple[dg.AssetKey, LedgerEntry] | None) -> str:
         run = self._execution.run

@@ -194,6 +194,12 @@ class Step:
         return run.tags.get(FINISHES_TAG) if run.parent_run_id is None else None
 
     @property
+    def downstream_in_run(self) -> Sequence[dg.AssetKey]:
+        """The assets downstream of this step in its Dagster run."""
+        context = self.context
+        return dagster_private.downstream_in_job(context.job_def, self.asset_keys, context.run.asset_selection)
+
+    @property
     def is_in_backfill(self) -> bool:
         """Whether the Dagster run belongs to a backfill, which counts only what its own runs materialize."""
         return BACKFILL_TAG in self.context.run.tags

@@ -4,8 +4,8 @@ A request of a deferred asset has to wait while a run of the same asset and part
 completion sensor's admission if the number of runs in flight is limited. A deferred step then ends. The step of a
 backfill waits, because a backfill counts only what its own runs materialize.
 
-No lock is needed: a step records its start, and then reads the log. Of two steps that start at the same time, at least
-one sees the other's entry, and queues its request. If both do, the completion sensor admits one of them.
+No lock is needed: a step records its start, and then reads the log. If two steps start at the same time, at least one
+of them sees the other's entry, and queues its request. If both do, the completion sensor admits one of them.
 """
 
 from collections.abc import Iterable

@@ -12,7 +12,6 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import recover
 from dagster_runs.remote_run.execution.submit import record_not_started, recording_unsent, send
 from dagster_runs.remote_run.types import StartAttempt
-from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import RateLimitedError, VendorError
 
 _MAX_LOST_STARTS = 3
@@ -37,9 +36,8 @@ def start(
     Raises:
         NotItsTurn: The request has to be queued.
     """
-    run, clock = execution.run, current_clock()
+    run = execution.run
     conflict = Conflict(execution)
-    began_at = clock.wall()
     lost_starts = 0
     while True:
         if own_run_state is OwnRunState.TERMINATED:
@@ -69,12 +67,21 @@ def start(
                 # Not in the description, because Dagster renders that as markdown.
                 error_metadata = {"dagster_runs/error": dg.MetadataValue.text(str(error))}
                 record_not_started(execution, attempt, "The start was refused", metadata=error_metadata)
-                if isinstance(error, RateLimitedError) and clock.wall() - began_at < execution.timeout:
-                    execution.sleep(execution.resource.http().backoff.pause())
-                elif run.is_conflict_with_active_run(error):
-                    conflict.wait_until_free(error, attempt)
-                else:
+                if not _wait_after_refusal(execution, error, attempt, conflict):
                     raise
         else:
             raise NotItsTurn(attempt, reason)
         own_run_state = execution.wait_for_own_run_state()
+
+
+def _wait_after_refusal(
+    execution: RemoteRunExecution, error: VendorError, attempt: StartAttempt, conflict: Conflict
+) -> bool:
+    """Waits until a refused start may be sent again. Returns whether it may be sent again at all."""
+    if isinstance(error, RateLimitedError) and conflict.waited < execution.timeout:
+        execution.sleep(execution.resource.http().backoff.pause())
+        return True
+    if execution.run.is_conflict_with_active_run(error):
+        conflict.wait_until_free(error, attempt)
+        return True
+    return False

@@ -66,7 +66,7 @@ class CheckFailures:
             return dg.SensorResult(
                 skip_reason="Reading the evaluations; the next tick continues", cursor=context.cursor
             )
-        requests = self._requests(reader, begun + limits.TICK_REPORT_UNTIL, context)
+        requests = self._requests(reader, begun + limits.TICK_SECONDS, context)
         text = reader.cursor.as_text() if reader.cursor is not None else None
         waiting = len(reader.unreported)
         self._stored_text = text

@@ -34,11 +34,11 @@ def continuations_of(deferred_run: DeferredRun, tick: TickContext, jobs: Mapping
     context, repository = tick.context, tick.context.repository_def
     for origin in _origins(deferred_run, context.instance):
         job = repository.get_job(origin.job_name) if repository is not None and origin.job_name in jobs else None
-        rest = downstream_in_job(job, deferred_run.keys, origin.asset_selection) if job is not None else []
-        if job is None or not rest:
+        skipped = downstream_in_job(job, deferred_run.keys, origin.asset_selection) if job is not None else []
+        if job is None or not skipped:
             continue
-        ops = {node.name for key in rest for node in [job.asset_layer.get(key).assets_def.node_def]}
-        request = continue_request(deferred_run, origin, rest, ops)
+        ops = {node.name for key in skipped for node in [job.asset_layer.get(key).assets_def.node_def]}
+        request = continue_request(deferred_run, origin, skipped, ops)
         try:
             why = launch_error(request, context)
         except RequestPreparationError as error:

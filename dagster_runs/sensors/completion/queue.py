@@ -56,10 +56,11 @@ class Queue:
         self._unrequested: set[str] = set()
         self._logged: set[str] = set()
         self._steps = StepRuns()
+        self._was_late = False
         self.summary = ""
 
     def begin_tick(self, instance: dg.DagsterInstance, *, is_new_index: bool) -> None:
-        """Notes which admissions this tick knows about. Must be called before the event log is read.
+        """Reads which admissions this tick knows about. Must be called before the event log is read.
 
         Args:
             instance: The Dagster instance.
@@ -80,8 +81,10 @@ class Queue:
         self._steps.forget_ended(tick)
         queued = index.queued
         self.summary = f"{len(queued)} queued" if queued else ""
-        if not queued or output.is_late:
+        if not queued or (output.is_late and not self._was_late):
+            self._was_late = bool(queued)  # the next tick admits requests no matter how late it is
             return
+        self._was_late = False
         waiting, attempts, in_progress = self._sort(queued, tick)
         admission = Admission(tick_id, self._known_admission, self._key)
         in_flight = self._in_flight(tick, in_progress)

@@ -55,7 +55,7 @@ def _newest_input(key: dg.AssetKey, deferred_run: DeferredRun, tick: TickContext
 def _newer(key: dg.AssetKey, seen: InputVersion, deferred_run: DeferredRun, tick: TickContext) -> int:
     partitions: list[str] | None = None
     if _is_partitioned(key, tick):
-        # Of a partitioned asset, the partition of the same name is its input. Other mappings are left to automation.
+        # Its input is the partition of the same name. Other partition mappings are left to Dagster's automation.
         if deferred_run.partition is None:
             return 0
         partitions = [deferred_run.partition]
