@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -11,7 +12,7 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.types import MAX_START_LATENCY
 from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock, sandbox_resources
-from dagster_runs.transport import auth
+from dagster_runs.transport import auth, backoff
 from tests.remote_run.materializing import PROFILES, entries, entry_of, failure, materialize, run_profiles
 from tests.remote_run.reexecuting import at_pause, mark_as_failed, mark_as_terminated, signalled
 
@@ -24,6 +25,12 @@ def refuse(sandbox: Sandbox, method: str, *, times: int | None = None, **how: st
 
 def run_workflow(sandbox: Sandbox, instance: dg.DagsterInstance, **options: object) -> dg.ExecuteInProcessResult:
     return materialize([build_remote_run_asset(WORKFLOW, key="groups", **options)], sandbox, instance)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def mean_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pause has its mean length, so that the tests do not depend on chance."""
+    monkeypatch.setattr(backoff, "random", SimpleNamespace(uniform=lambda low, high: (low + high) / 2))
 
 
 @pytest.mark.usefixtures("clock")
@@ -100,7 +107,7 @@ class TestStart:
         self, sandbox: Sandbox, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(auth, "_shared", {})
-        refuse(sandbox, "POST", path="oauth2/token", times=8)
+        refuse(sandbox, "POST", path="oauth2/token", times=4)
         resource = AmperityResource(
             tenant=well_known.AMPERITY_TENANT,
             client_id=well_known.AMPERITY_CLIENT_ID,

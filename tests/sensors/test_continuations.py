@@ -60,6 +60,7 @@ def launch(job: dg.JobDefinition, instance: dg.DagsterInstance, keys: Sequence[s
     return result.run_id
 
 
+@pytest.mark.covers("defer.downstream-in-job")
 def test_skipped_assets_are_materialized_once_with_the_tags_and_config_of_the_run(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -37,6 +37,7 @@ def runs_of_a_minute(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("is_updated", [True, False])
+@pytest.mark.covers("defer.upstream-newer")
 def test_input_that_was_updated_during_the_run_leads_to_one_more_run(
     is_updated: bool, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 BACKFILL = {"dagster/backfill": "abcdefgh"}
 
 
+@pytest.mark.covers("defer.backfill")
 def test_step_of_a_backfill_waits_for_its_run_and_reports_it(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
@@ -42,6 +45,7 @@ def test_failed_step_of_a_backfill_is_reported_by_itself_alone(
     assert entries(instance, "it").count("ended") == 1
 
 
+@pytest.mark.covers("defer.orphan")
 def test_orphan_is_named(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,3 +77,21 @@ def test_uncertain_start_is_named_and_counts_until_its_timeout(
     clock.sleep(3600)
     driver.ticks(clock, 3)
     assert sandbox.starts(None) == 2
+
+
+@pytest.mark.covers("defer.queue-sensor-off")
+def test_step_that_queues_says_if_the_completion_sensor_is_off(
+    sandbox: Sandbox, clock: SandboxClock, tmp_path: Path
+) -> None:
+    sandbox.set_behavior(TESTS.target, Behavior(running_seconds=7200))
+    asset = deferred(TESTS)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+
+        def logged() -> str:
+            run_id = materialize([asset], sandbox, instance).run_id
+            return "\n".join(entry.user_message for entry in instance.all_logs(run_id))
+
+        assert "The request will not start" not in logged()  # it is not queued
+        assert "this code location has no completion sensor for the asset" in logged()
+        completion([asset], sandbox, instance)
+        assert "the completion sensor remote_run_completion is off" in logged()

@@ -51,6 +51,7 @@ def launched(asset: dg.AssetsDefinition, sandbox: Sandbox, instance: dg.DagsterI
 
 class TestOneAtATime:
     @pytest.mark.parametrize("run", [TESTS, PROFILES], ids=lambda run: run.vendor)
+    @pytest.mark.covers("defer.queued")
     def test_equal_requests_get_one_more_run_after_the_one_in_flight(
         self, run: Any, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -78,6 +79,7 @@ class TestOneAtATime:
         assert sandbox.starts(None) == 4
         assert len(materializations(instance, "it")) == 4
 
+    @pytest.mark.covers("defer.queued-other-fields")
     def test_requests_with_other_fields_are_started_apart_and_in_order(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -120,6 +122,7 @@ class TestOneAtATime:
         partitions = [record.partition_key for record in materializations(instance, "it")]
         assert sorted(partitions) == ["a", "b", "b", "c", "d"]
 
+    @pytest.mark.covers("defer.queued-same-time")
     def test_steps_that_start_at_the_same_time_start_one_run(
         self, sandbox: Sandbox, clock: SandboxClock, tmp_path: Any
     ) -> None:
@@ -178,6 +181,7 @@ class TestOneAtATime:
 
 class TestNothingIsLost:
     @pytest.mark.parametrize("lost_after", [0, 1, 2])
+    @pytest.mark.covers("defer.queue-lost-tick")
     def test_tick_that_is_lost_while_it_admits_a_request(
         self, lost_after: int, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -194,6 +198,7 @@ class TestNothingIsLost:
         assert sandbox.starts(None) == 2
         assert len(materializations(instance, "it")) == 2
 
+    @pytest.mark.covers("defer.queue-lost-tick")
     def test_new_process_starts_what_was_queued_before(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -210,6 +215,7 @@ class TestNothingIsLost:
         assert sandbox.starts(None) == 2
         assert len(materializations(instance, "it")) == 2
 
+    @pytest.mark.covers("defer.queue-never-began")
     def test_dagster_run_that_never_begins_is_requested_again(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -228,6 +234,7 @@ class TestNothingIsLost:
         assert sandbox.starts(None) == 2
         assert len(materializations(instance, "it")) == 2
 
+    @pytest.mark.covers("defer.queue-refused")
     def test_dagster_run_that_fails_ends_the_request_visibly(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -252,6 +259,7 @@ class TestNothingIsLost:
         assert materialize([asset], sandbox, instance, tags=tags).success
         assert self.queued(instance) == [request_id]
 
+    @pytest.mark.covers("defer.queue-cancel")
     def test_canceled_request_is_not_started(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -271,6 +279,7 @@ class TestNothingIsLost:
         assert sandbox.starts(None) == 3
         assert [record.partition_key for record in materializations(instance, "it")].count("a") == 1
 
+    @pytest.mark.covers("defer.queue-cancel")
     def test_cancel_job_without_an_id_cancels_the_requests_too(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -290,6 +299,7 @@ class TestNothingIsLost:
         assert sandbox.starts(None) == 1
         assert [run.state for run in sandbox.runs()] == ["canceled"]
 
+    @pytest.mark.covers("defer.queue-changed")
     def test_request_for_a_changed_definition_starts_what_it_says_now(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -301,6 +311,7 @@ class TestNothingIsLost:
         assert [run.target_id for run in sandbox.runs()] == [TESTS.target, OTHER.target]
         assert len(materializations(instance, "it")) == 2
 
+    @pytest.mark.covers("defer.queue-changed")
     def test_request_for_a_partition_that_no_longer_exists_is_dropped_with_an_error(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -322,6 +333,7 @@ class TestNothingIsLost:
 
 class TestLimits:
     @pytest.mark.parametrize("limit", [1, 3])
+    @pytest.mark.covers("defer.limit")
     def test_asset_has_at_most_this_many_runs_in_flight(
         self, limit: int, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -338,6 +350,7 @@ class TestLimits:
         if limit == 1:
             assert order == partitions.get_partition_keys()
 
+    @pytest.mark.covers("defer.limit")
     def test_resource_has_at_most_this_many_runs_of_all_assets(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -361,6 +374,7 @@ class TestLimits:
         assert most == 2
         assert sandbox.starts("testgen") == 5
 
+    @pytest.mark.covers("defer.limit-uncertain")
     def test_uncertain_start_takes_a_slot(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -377,6 +391,7 @@ class TestLimits:
         driver.ticks(clock, 5)
         assert sandbox.starts(None) == 2
 
+    @pytest.mark.covers("defer.limit-overlap")
     def test_of_two_overlapping_ticks_the_second_admits_nothing(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -417,6 +432,7 @@ class TestLimits:
 
 
 class TestConflict:
+    @pytest.mark.covers("defer.conflict-own")
     def test_own_run_of_another_partition_is_waited_for_in_the_queue(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
@@ -445,6 +461,7 @@ class TestConflict:
         assert len(entries(instance, "it")) <= 16
         assert entries(instance, "it")[-1] == "started"
 
+    @pytest.mark.covers("defer.conflict-own")
     def test_own_polled_run_is_polled_instead_of_starting_again_and_again(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
