@@ -9,7 +9,7 @@ The field ``queue`` of a ledger entry says what the entry means for the queue:
 * ``digest``, of ``QUEUED``, ``STARTING`` and ``STARTED``: the digest of everything that makes two requests equal.
 * ``request``, of ``STARTING`` and ``STARTED``: the id of the queued request that is started.
 * ``waits``, of ``QUEUED``: whether the step waits for its turn, because it belongs to a backfill.
-* ``conflict``, of ``QUEUED``: whether the vendor has refused the start because another run of the target was active.
+* ``conflict``, of ``QUEUED``: how often the vendor has refused the start, because another run of the target was active.
 * ``attempt``, of ``QUEUED``: the correlation id of the start attempt that became the request.
 * ``admission``, of ``ADMITTED``: the `Admission` of a request whose step waits.
 """
@@ -30,6 +30,9 @@ ADMISSIONS = "(admissions)"
 """The partition of the observations that record admissions, so that one query finds them."""
 SEVERAL_PARTITIONS = "(several partitions)"
 """The partition of the entries of a run that materializes several, so that a query for one partition finds them."""
+
+_MAX_DIGITS = 18
+"""The maximum number of digits of a storage id that fits in a database's integer."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Admission:
         """Reads the result of `as_text`; ``None`` for any other text."""
         tick_id, _, rest = text.partition(" ")
         after, _, key = rest.partition(" ")
-        return cls(tick_id, int(after), dg.AssetKey.from_user_string(key)) if after.isdecimal() and key else None
+        is_valid = after.isdecimal() and after.isascii() and len(after) <= _MAX_DIGITS and key
+        return cls(tick_id, int(after), dg.AssetKey.from_user_string(key)) if is_valid else None
 
     def counts(self, instance: dg.DagsterInstance) -> bool:
         """Whether the tick knew about all earlier admissions. True if the event log no longer has them."""
@@ -97,14 +101,16 @@ class QueuedRequest:
         return bool(queue_field(self.entry, "waits"))
 
     @property
-    def has_conflict(self) -> bool:
-        """Whether the vendor has refused its start because another run of the target was active."""
-        return bool(queue_field(self.entry, "conflict"))
+    def conflicts(self) -> int:
+        """The number of times in a row that the vendor has refused its start because another run was active."""
+        number = queue_field(self.entry, "conflict")
+        return number if isinstance(number, int) else 0
 
 
-def queue_field(entry: LedgerEntry, name: str) -> Any:
-    """Returns one value of an entry's field ``queue``; ``None`` if it has none."""
-    return (entry.queue or {}).get(name)
+def queue_field(entry: LedgerEntry, name: str) -> str | int | None:
+    """Returns one value of an entry's field ``queue``; ``None`` if it has none, or one of a later version."""
+    value = (entry.queue or {}).get(name)
+    return value if isinstance(value, (str, int)) else None
 
 
 def equality_key(entry: LedgerEntry) -> tuple[object, ...]:
@@ -130,7 +136,7 @@ class RequestQueue:
         """Applies the next entry of the event log."""
         if entry.kind is EntryKind.QUEUED:
             for attempt in (entry.correlation_id, queue_field(entry, "attempt")):
-                self.starting.pop(attempt or "", None)
+                self.starting.pop(str(attempt), None)
             self.admitted.pop(entry.correlation_id, None)
             self.pending[entry.correlation_id] = QueuedRequest(entry, storage_id)
         elif entry.kind is EntryKind.ADMITTED and entry.correlation_id in self.pending:
@@ -139,7 +145,7 @@ class RequestQueue:
                 self.admitted[entry.correlation_id] = admission
         elif entry.kind is EntryKind.STARTING:
             self.starting[entry.correlation_id] = QueuedRequest(entry, storage_id)
-            head = self.pending.pop(queue_field(entry, "request") or "", None)
+            head = self.pending.pop(str(queue_field(entry, "request")), None)
             if head is not None:
                 self._remove_equal(head.entry, storage_id)
         elif entry.kind is EntryKind.STARTED:

@@ -58,7 +58,7 @@ def admit(
         asset, mine = request.asset, request.asset_partitions
         is_overlapping = asset.remote.options.queues and not in_flight.asset_partitions.isdisjoint(mine)
         in_flight.asset_partitions.update(mine)  # a later request must not overtake this one
-        has_conflict = request.request.has_conflict and request.record.target in in_flight.targets
+        has_conflict = request.request.conflicts > 0 and request.record.target in in_flight.targets
         is_full = any(in_flight.runs[one] >= limits[one] for one in (asset, asset.remote.resource_key) if one in limits)
         if is_overlapping or has_conflict or is_full or has_to_wait(request):
             continue

@@ -12,10 +12,10 @@ import dagster as dg
 from dagster_runs.dagster_private import downstream_in_job
 from dagster_runs.remote_run.execution.reexecution import DEFERRED_BY_TAG
 from dagster_runs.remote_run.execution.request_queue import REQUEST_TAG
+from dagster_runs.sensors.completion.asset_requests import REQUESTERS_TAG, continue_request
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.launch_validation import RequestPreparationError, launch_error
-from dagster_runs.sensors.run_requests import REQUESTERS_TAG, continue_request
 
 
 def continuations_of(deferred_run: DeferredRun, tick: TickContext, jobs: Mapping[str, Any]) -> Iterator[dg.RunRequest]:

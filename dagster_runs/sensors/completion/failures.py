@@ -12,7 +12,8 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations
 from dagster_runs.remote_run.types import RunResult
-from dagster_runs.sensors import limits, run_requests
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.completion import asset_requests
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.decisions import Action, Phase, RequestedRun, action_for_requested_runs
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
@@ -140,11 +141,11 @@ class Failures:
         for deferred_run in sorted(candidates, key=lambda deferred_run: deferred_run in self._unprepared):
             self._unprepared.pop(deferred_run, None)
             try:
-                run_requests.check_partitions(deferred_run, tick.context.instance)
+                asset_requests.check_partitions(deferred_run, tick.context.instance)
                 reportable.append(deferred_run)
             except RequestPreparationError as error:
                 self._unprepared[deferred_run] = error
-            except run_requests.CannotRequestRun as why:
+            except asset_requests.CannotRequestRun as why:
                 self._report_without_step(tick, deferred_run, why=why)
             is_full = len(reportable) >= most or len(output.requests) - before >= most
             if is_full or len(output.all_events) >= max_reported or output.is_late:
@@ -164,7 +165,7 @@ class Failures:
             is_reported: Whether one of these has recorded the outcome.
         """
         try:
-            request = run_requests.report_request(
+            request = asset_requests.report_request(
                 deferred_run,
                 tick.context,
                 self._jobs,
@@ -175,7 +176,7 @@ class Failures:
         except RequestPreparationError as error:
             self._unprepared[deferred_run] = error
             return
-        except run_requests.CannotRequestRun as why:
+        except asset_requests.CannotRequestRun as why:
             if not is_reported:
                 self._report_without_step(tick, deferred_run, why=why)
                 return
@@ -210,7 +211,7 @@ class Failures:
         return (requested[first:] + requested[:first])[: limits.RUNS_PER_QUERY]
 
     def _report_without_step(
-        self, tick: TickContext, deferred_run: DeferredRun, *, why: run_requests.CannotRequestRun
+        self, tick: TickContext, deferred_run: DeferredRun, *, why: asset_requests.CannotRequestRun
     ) -> None:
         """Reports a run that no Dagster run can report. Requesting one would fail the tick."""
         if deferred_run.is_superseded:

@@ -15,15 +15,16 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.request_queue import (
+    ADMISSION_TAG,
     ADMISSIONS,
     REQUEST_TAG,
     SEVERAL_PARTITIONS,
     Admission,
     newest_admission,
     partitions_of,
-    queue_field,
 )
-from dagster_runs.sensors import limits, run_requests
+from dagster_runs.sensors import limits
+from dagster_runs.sensors.completion import asset_requests
 from dagster_runs.sensors.completion.admission import InFlight, Limited, admit
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.decisions import Phase
@@ -172,7 +173,7 @@ class Queue:
     def _has_to_wait(self, one: QueuedRun, tick: TickContext, attempts: int) -> bool:
         if not tick.has_resource(one) or not one.keys:
             return True
-        conflicts = int(queue_field(one.record, "conflict") or 0)
+        conflicts = one.request.conflicts
         repeated = max(attempts, conflicts)
         pause = min(limits.QUEUE_PAUSE * 2 ** min(repeated, 10), limits.MAX_QUEUE_PAUSE) if repeated else 0.0
         return current_clock().wall() < one.record.at + pause
@@ -184,8 +185,8 @@ class Queue:
             output.events.append(_admitted_event(one, admission))
             return True
         try:
-            run_requests.check_partitions(one, tick.context.instance)
-            request = run_requests.start_request(
+            asset_requests.check_partitions(one, tick.context.instance)
+            request = asset_requests.start_request(
                 one,
                 tick.context,
                 self._jobs,
@@ -193,8 +194,8 @@ class Queue:
                 attempt=attempts,
                 tags={
                     REQUEST_TAG: one.request_id,
-                    run_requests.ADMISSION_TAG: admission.as_text(),
-                    run_requests.REQUESTERS_TAG: ",".join(tick.deferred_runs.requesters(one)),
+                    ADMISSION_TAG: admission.as_text(),
+                    asset_requests.REQUESTERS_TAG: ",".join(tick.deferred_runs.requesters(one)),
                 },
             )
         except RequestPreparationError as error:
@@ -202,7 +203,7 @@ class Queue:
                 self._logged.add(one.request_id)
                 log.warning("%s is not started yet: its Dagster run cannot be prepared: %s", one, error)
             return False
-        except run_requests.CannotRequestRun as why:
+        except asset_requests.CannotRequestRun as why:
             log.error("%s is not started: %s", one, why)  # noqa: TRY400 - the message says everything
             tick.deferred_runs.drop_request(one)
             return False

@@ -8,9 +8,9 @@ takes the asset for up to date, although the run has not seen the update (measur
 import dagster as dg
 
 from dagster_runs.remote_run.execution.provenance import InputVersion
+from dagster_runs.sensors.completion.asset_requests import rerun_request
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
-from dagster_runs.sensors.run_requests import rerun_request
 
 _UNFINISHED = [
     status
