@@ -22,6 +22,7 @@ from dagster_runs.transport.errors import (
     RateLimitedError,
     VendorError,
 )
+from dagster_runs.transport.headers import check_headers, with_headers
 from dagster_runs.transport.rate_limit import rate_limited
 from dagster_runs.transport.url import check_base_url, host_and_port, is_loopback, join_path, origin
 
@@ -254,7 +255,7 @@ class HttpClient:
         from urllib3.exceptions import LocationParseError
 
         call = responses.Call(self.vendor, method, path, self._auth.redactor(), server=host_and_port(self.base_url))
-        _check_headers(credentials, call)
+        check_headers(credentials, call)
         if call_budget.seconds_left() <= 0:
             raise call.error(ConnectionFailedError, "no time was left for this call; nothing was sent")
         session = self._new_session() if fresh else self._session
@@ -266,7 +267,7 @@ class HttpClient:
             data=form,
             headers=headers,
             # An auth callable also prevents requests from reading ~/.netrc, which would replace our header.
-            auth=lambda ready: _with_headers(ready, credentials),
+            auth=lambda ready: with_headers(ready, credentials),
         )
         try:
             prepared = session.prepare_request(request)
@@ -394,19 +395,3 @@ class HttpClient:
         from dagster_runs.transport.connection import new_session
 
         return new_session({"User-Agent": self._user_agent, "Accept": "application/json"})
-
-
-def _check_headers(headers: Mapping[str, str], call: responses.Call) -> None:
-    """Refuses header values with invalid characters, because the HTTP library's error would show the whole value."""
-    for name, value in headers.items():
-        if not (value.isascii() and value.isprintable()):
-            raise call.error(
-                InvalidRequestError,
-                f"the {name} header would contain an invalid character, such as a line break; nothing was sent",
-                hint="Check the resource's credentials.",
-            )
-
-
-def _with_headers(request: "PreparedRequest", headers: Mapping[str, str]) -> "PreparedRequest":
-    request.headers.update(headers)
-    return request

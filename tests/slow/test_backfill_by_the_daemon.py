@@ -20,7 +20,7 @@ from dagster_runs.sandbox import Behavior, Sandbox, well_known
 from tests.chaos.processes import end_group
 from tests.kills.worker import REPOSITORY
 
-PARTITIONS = os.environ.get("BACKFILL_PARTITIONS", "4")
+PARTITIONS = os.environ.get("BACKFILL_PARTITIONS", "2")
 """The number of partitions. Each is a Dagster run with a process, and so is its downstream asset."""
 MAX_WAIT_SECONDS = 60.0 + 25.0 * int(PARTITIONS)
 pytestmark = pytest.mark.timeout(MAX_WAIT_SECONDS + 120)
@@ -81,7 +81,7 @@ def query(url: str, text: str, **variables: Any) -> Any:
 
 
 @pytest.mark.covers("defer.backfill")
-@pytest.mark.parametrize("limit", [None, "2"], ids=["unlimited", "two in flight"])
+@pytest.mark.parametrize("limit", [None, "1"], ids=["unlimited", "one in flight"])
 def test_backfill_succeeds_and_continues_downstream(sandbox: Sandbox, tmp_path: Path, limit: str | None) -> None:
     sandbox.set_speed(10)
     sandbox.set_behavior(well_known.SUITE_CLEAN, Behavior(running_seconds=100))
