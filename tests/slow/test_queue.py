@@ -299,6 +299,32 @@ class TestNothingIsLost:
         assert sandbox.starts(None) == 1
         assert [run.state for run in sandbox.runs()] == ["canceled"]
 
+    def test_request_of_a_wiped_asset_is_started_by_the_process_that_knows_it(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        asset = deferred(TESTS)
+        for _ in range(2):
+            materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.tick()
+        instance.wipe_assets([dg.AssetKey("it")])
+        driver.ticks(clock, 50, every=PAUSE)
+        assert sandbox.starts(None) == 2
+        assert len(materializations(instance, "it")) == 2
+
+    def test_request_whose_dagster_run_was_deleted_is_dropped(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+    ) -> None:
+        asset = deferred(TESTS)
+        materialize([asset], sandbox, instance)
+        queued = materialize([asset], sandbox, instance)
+        driver = completion([asset], sandbox, instance)
+        driver.tick()
+        instance.delete_run(queued.run_id)
+        driver.ticks(clock, 30, every=PAUSE)
+        assert sandbox.starts(None) == 1
+        assert "queued" not in str(driver.skipped[-1])
+
     @pytest.mark.covers("defer.queue-changed")
     def test_request_for_a_changed_definition_starts_what_it_says_now(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock

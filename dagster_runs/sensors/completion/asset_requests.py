@@ -128,6 +128,10 @@ def start_request(
     """
     run_key = f"start {queued.request_id}" + (f" again {attempt}" if attempt else "")
     requester = _starter(queued, context.instance)
+    if context.instance.run_retries_enabled:
+        # The requester has succeeded, so its retries are for this run.
+        remaining = _retries_left(requester.tags, context.instance.run_retries_max_retries)
+        tags = {**tags, _MAX_RETRIES_TAG: remaining}
     return _request_again(queued, requester, context, jobs, default, run_key=run_key, tags=tags)
 
 
