@@ -71,11 +71,11 @@ def start_in_turn(execution: RemoteRunExecution, own_run_state: OwnRunState | No
             return None
         execution = replace(execution, request_id=execution.step.request_id)
     while True:
-        attempt = execution.new_attempt()
         try:
-            reason = in_flight.reason_to_wait(execution, attempt)
+            # Usually, nothing is in flight, and it is enough to read the log once, after the start is recorded.
+            reason = in_flight.reason_to_wait(execution) if _may_have_to_wait(execution) else None
             if reason is not None:
-                raise NotItsTurn(attempt, reason)
+                raise NotItsTurn(execution.new_attempt(), reason)
             return start(execution, own_run_state, reason_to_wait=partial(in_flight.reason_to_wait, execution))
         except NotItsTurn as waiting:
             request_id = _enqueue(execution, waiting)
@@ -83,6 +83,12 @@ def start_in_turn(execution: RemoteRunExecution, own_run_state: OwnRunState | No
             return None
         execution = _wait_for_turn(execution, request_id)
         own_run_state = execution.wait_for_own_run_state()
+
+
+def _may_have_to_wait(execution: RemoteRunExecution) -> bool:
+    """Whether the part of the ledger that is known already suggests that it is not this request's turn."""
+    kinds = (EntryKind.STARTING, EntryKind.STARTED, EntryKind.QUEUED)
+    return execution.is_limited or any(entry.kind in kinds for entry in execution.ledger.state.entries)
 
 
 def _queued_by_this_step(execution: RemoteRunExecution) -> LedgerEntry | None:
@@ -170,13 +176,14 @@ class InFlight:
         """Whether the log has the entry of a queued request."""
         return request_id in self._queued
 
-    def reason_to_wait(self, execution: RemoteRunExecution, attempt: StartAttempt) -> str | None:
+    def reason_to_wait(self, execution: RemoteRunExecution, own_start: StartAttempt | None = None) -> str | None:
         """Returns why a request has to be queued; ``None`` if its run may start now.
 
         Args:
             execution: The execution of the run.
-            attempt: This step's own start, which may be recorded already.
+            own_start: This step's own start, if it is recorded already.
         """
+        own_id = own_start.correlation_id if own_start is not None else None
         if execution.is_limited and execution.request_id is None:
             return "the number of runs in flight is limited"
         if not execution.options.queues:
@@ -189,11 +196,8 @@ class InFlight:
                 return f"{execution.run.label} {run_id} of the same asset is in flight, {by}"
         for correlation_id, start_of in self.queue.starting.items():
             entry = start_of.entry
-            if (
-                correlation_id != attempt.correlation_id
-                and self._overlaps(entry, mine)
-                and self._is_running(entry.dagster_run_id)
-            ):
+            is_other = correlation_id != own_id and self._overlaps(entry, mine)
+            if is_other and self._is_running(entry.dagster_run_id):
                 return f"Dagster run {entry.dagster_run_id} is starting a run of the same asset"
         if execution.request_id is None:
             for request in self.queue.pending.values():
