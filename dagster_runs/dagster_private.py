@@ -340,3 +340,45 @@ def downstream_in_job(
         remaining += children - found
         found |= children
     return sorted(found - set(keys), key=lambda key: list(key.path))
+
+
+def has_one_partitions_definition(job: dg.JobDefinition, keys: Collection[dg.AssetKey]) -> bool:
+    """Whether the assets of a job that have partitions all have the same, and at least one has some.
+
+    Otherwise, Dagster fails a tick that requests a run of these assets for a partition (measured on 1.13.27).
+
+    Args:
+        job: The job.
+        keys: The assets; empty for all.
+    """
+    graph = job.asset_layer.asset_graph
+    wanted = [key for key in keys or job.asset_layer.selected_asset_keys if graph.has(key)]
+    return len({one for key in wanted if (one := graph.get(key).partitions_def) is not None}) == 1 or not wanted
+
+
+def has_failed_blocking_check(instance: dg.DagsterInstance, definition: dg.AssetsDefinition, key: dg.AssetKey) -> bool:
+    """Whether the newest evaluation of one of an asset's blocking checks is a failure.
+
+    Args:
+        instance: The Dagster instance.
+        definition: The asset's definition.
+        key: The asset.
+    """
+    blocking = [spec.key for spec in definition.check_specs if spec.blocking and spec.asset_key == key]
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(blocking) if blocking else {}
+    return any(record.status.value == "FAILED" for record in found.values())
+
+
+def assets_of_job(job: dg.JobDefinition) -> frozenset[dg.AssetKey]:
+    """Returns the assets of a job, which no public property contains."""
+    return frozenset(job.asset_layer.selected_asset_keys)
+
+
+def ops_of(job: dg.JobDefinition, keys: Collection[dg.AssetKey]) -> set[str]:
+    """Returns the names of the ops that materialize some assets of a job."""
+    return {job.asset_layer.get(key).assets_def.node_def.name for key in keys}
+
+
+def are_partitioned(job: dg.JobDefinition, keys: Collection[dg.AssetKey]) -> bool:
+    """Whether at least one of some assets of a job has partitions."""
+    return any(job.asset_layer.get(key).partitions_def is not None for key in keys)

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.dagster_private import CheckError
+from dagster_runs.dagster_private import CheckError, has_one_partitions_definition
 
 REFUSALS = (
     CheckError,  # a partition of a job without partitions, or partitions other than those of its config
@@ -59,6 +59,8 @@ def launch_error(request: dg.RunRequest, context: dg.SensorEvaluationContext) ->
         job = repository.get_job(name)
         selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
         if request.partition_key is not None:
+            if not has_one_partitions_definition(job, request.asset_selection or ()):
+                raise _Missing(f"The assets that it selects in job {name} do not have the same partitions")
             job.validate_partition_key(
                 request.partition_key, selected_asset_keys=request.asset_selection, context=loading
             )

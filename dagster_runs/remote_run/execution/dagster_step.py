@@ -135,8 +135,15 @@ class Step:
         return frozenset(spec.name for spec in self.check_specs if spec.blocking)
 
     @cached_property
+    def _is_partitioned(self) -> bool:
+        """Whether the step's assets have partitions. A job may have partitions although its asset has none."""
+        return self.context.assets_def.partitions_def is not None
+
+    @cached_property
     def partition(self) -> str | None:
         """The partition: ``first...last`` for a range, ``None`` for an asset without partitions."""
+        if not self._is_partitioned:
+            return None
         if self.single_partition is not None or not self.context.has_partition_key_range:
             return self.single_partition
         keys = self.context.partition_key_range
@@ -145,6 +152,8 @@ class Step:
     @cached_property
     def single_partition(self) -> str | None:
         """The partition, if the step has exactly one. A backfill may request it as a range of one partition."""
+        if not self._is_partitioned:
+            return None
         if self.context.has_partition_key:
             return str(self.context.partition_key)
         if not self.context.has_partition_key_range:

@@ -385,8 +385,16 @@ class RemoteRunExecution:
             dagster.Failure: Its entry would be too large. Nothing was started.
         """
         longest = RunHandle(token_hex(MAX_RUN_ID // 2), attempt.correlation_id, 0.0, current_clock().wall(), False)
+        self.check_fits(self.new_entry(EntryKind.STARTED, "", longest))
+
+    def check_fits(self, entry: LedgerEntry) -> None:
+        """Checks that an entry can be written.
+
+        Raises:
+            dagster.Failure: It is too large. Nothing was started.
+        """
         try:
-            self.new_entry(EntryKind.STARTED, "", longest).to_tags()
+            entry.to_tags()
         except EntryTooLarge as error:
             raise dg.Failure(
                 description=f"The {self.description} cannot be recorded in Dagster's event log: {error}. It has too "

@@ -179,8 +179,29 @@ class LedgerEntry:
             kind = EntryKind(stored.get("kind"))
         except ValueError:
             return None  # written by a later version too
+        if not _is_payload(stored.get("deferred_payload")):
+            return None
         known = {one.name for one in fields(cls)} - {"kind"}
         return cls(kind, **{name: value for name, value in stored.items() if name in known})
+
+
+def _is_payload(payload: Mapping[str, Any] | None) -> bool:
+    """Whether a payload has the shape that this version reads."""
+    if payload is None:
+        return True
+    assets, partitions = payload.get("assets", []), payload.get("partitions") or []
+    if isinstance(partitions, dict) and set(partitions) == {"first", "last"}:
+        partitions = list(partitions.values())
+    return (
+        isinstance(assets, list)
+        and all(_is_list_of_texts(path) for path in assets)
+        and _is_list_of_texts(partitions)
+        and isinstance(payload.get("run", {}), dict)
+    )
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def pack(stored: Mapping[str, Any]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dagster_runs.remote_run.execution.event_log import events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.interrupts import hold_interrupts
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.request_queue import queue_field
 from dagster_runs.remote_run.execution.submit import record_not_started, record_started, send
 from dagster_runs.remote_run.types import (
     MAX_HOST_CLOCK_SKEW,
@@ -169,6 +170,8 @@ def other_starts_of(execution: RemoteRunExecution, attempt: StartAttempt) -> Oth
             if record.correlation_id in ours or record.run_class_name != kind:
                 continue
             newest[record.correlation_id] = record.kind
+            if record.kind is EntryKind.QUEUED:
+                newest[str(queue_field(record, "attempt"))] = EntryKind.NOT_STARTED
             if record.run_id is not None:
                 run_ids.add(record.run_id)
             if abs(record.at - attempt.starting_at) > MAX_START_LATENCY + _max_clock_difference(record, attempt):

@@ -14,11 +14,12 @@ from functools import partial
 
 import dagster as dg
 
-from dagster_runs.remote_run.errors import RunCanceled, RunTimedOut
+from dagster_runs.remote_run.errors import RunCanceled
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState
 from dagster_runs.remote_run.execution.event_log import events, reports_of_run
 from dagster_runs.remote_run.execution.execution import NotItsTurn, RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.reexecution import WILL_RETRY_TAG
 from dagster_runs.remote_run.execution.request_queue import (
     SEVERAL_PARTITIONS,
     Admission,
@@ -52,16 +53,19 @@ def start_in_turn(execution: RemoteRunExecution, own_run_state: OwnRunState | No
         has.
 
     Raises:
-        RunCanceled, RunTimedOut: Only for a step that waits for its turn. Nothing was started.
+        RunCanceled: Only for a step that waits for its turn. Nothing was started.
         VendorError, RunConflict, StartOutcomeUnknown: See `start`.
     """
     if not execution.options.is_deferred:
         return start(execution, own_run_state)
+    in_flight = InFlight(execution)
     queued = _queued_by_this_step(execution)
     if queued is not None and not execution.options.waits_in_backfill:
-        execution.step.log.info("This request is already queued; the completion sensor starts it when its turn comes")
+        in_flight.refresh()
+        is_pending = queued.correlation_id in in_flight.queue.pending
+        outcome = "the completion sensor starts it when its turn comes" if is_pending else "it is handled already"
+        execution.step.log.info("This step has already queued its request; %s", outcome)
         return None
-    in_flight = InFlight(execution)
     if queued is not None:
         execution = _wait_for_turn(execution, queued.correlation_id)
     elif execution.step.request_id is not None:
@@ -92,15 +96,23 @@ def _may_have_to_wait(execution: RemoteRunExecution) -> bool:
 
 
 def _queued_by_this_step(execution: RemoteRunExecution) -> LedgerEntry | None:
-    """Returns the entry with which an earlier attempt of this step queued the request; ``None`` if there is none."""
+    """Returns the entry with which an earlier attempt in this Dagster run queued the request; ``None`` without one.
+
+    The request of an earlier Dagster run does not count: a user who executes it again makes a new request.
+    """
     newest = execution.ledger.state.newest_start
     is_queued = newest is not None and newest.kind is EntryKind.QUEUED
-    return newest if is_queued and execution.step.request_id is None else None
+    is_own = newest is not None and newest.dagster_run_id == execution.step.dagster_run_id
+    return newest if is_queued and is_own and execution.step.request_id is None else None
 
 
 def _reason_to_start_nothing(execution: RemoteRunExecution, in_flight: "InFlight") -> str | None:
     """Returns why the Dagster run that starts a queued request must not start it anymore; ``None`` if it must."""
     request_id, admission = execution.step.request_id or "", execution.step.admission
+    mine = execution.step.dagster_run_id
+    for entry in execution.ledger.state.entries:
+        if entry.dagster_run_id == mine and queue_field(entry, "request") == request_id:
+            return None  # an earlier attempt in this Dagster run has begun to start it
     in_flight.refresh()
     if in_flight.was_queued(request_id) and request_id not in in_flight.queue.pending:
         return "The queued request was canceled, or another Dagster run has started it"
@@ -117,6 +129,7 @@ def _enqueue(execution: RemoteRunExecution, waiting: NotItsTurn) -> str:
     entry = execution.new_entry(EntryKind.QUEUED, message, attempt)
     about = {**(entry.queue or {}), "attempt": waiting.attempt.correlation_id, "conflict": waiting.conflicts}
     entry = replace(entry, queue={name: value for name, value in about.items() if value})
+    execution.check_fits(entry)
     execution.storage.wait_for(lambda: execution.ledger.record(entry))
     ends = (
         "The step waits for its turn" if execution.options.waits_in_backfill else "This step ends; nothing was started"
@@ -132,8 +145,6 @@ def _enqueue(execution: RemoteRunExecution, waiting: NotItsTurn) -> str:
 
 def _wait_for_turn(execution: RemoteRunExecution, request_id: str) -> RemoteRunExecution:
     """Waits until the completion sensor admits the request. Returns the execution that starts it."""
-    clock = current_clock()
-    until = clock.wall() + execution.timeout
     while True:
         entries = execution.storage.wait_for(lambda: execution.ledger.read().about_request(request_id))
         newest = next((one for one in entries if one.kind is not EntryKind.STARTING), None)
@@ -146,11 +157,6 @@ def _wait_for_turn(execution: RemoteRunExecution, request_id: str) -> RemoteRunE
                 f"The queued request {request_id} was canceled; nothing was started",
                 vendor=execution.run.vendor,
                 is_retryable=False,
-            )
-        if clock.wall() > until:
-            raise RunTimedOut(
-                f"the {execution.description} was queued for {execution.timeout:.0f} s; nothing was started",
-                vendor=execution.run.vendor,
             )
         execution.sleep(_TURN_PAUSE)
 
@@ -165,7 +171,9 @@ class InFlight:
     def __init__(self, execution: RemoteRunExecution) -> None:
         self.queue = RequestQueue()
         self._step = execution.step
-        self._definition = execution.step.context.assets_def
+        definition = execution.step.context.assets_def
+        self._keys = tuple(definition.node_keys_by_output_name.values())  # not only those that this step selects
+        self._partitions_def = definition.partitions_def
         self._active: dict[str, LedgerEntry] = {}
         self._queued: set[str] = set()
         self._seen: set[int] = set()
@@ -190,8 +198,8 @@ class InFlight:
             return None
         self.refresh()
         mine: list[str | None] = [*self._step.partitions] or [None]
-        for run_id, entry in self._active.items():
-            if self._is_in_flight(entry) and self._overlaps(entry, mine):
+        for run_id, entry in list(self._active.items()):
+            if self._overlaps(entry, mine) and self._is_in_flight(entry):
                 by = f"started by Dagster run {entry.dagster_run_id}"
                 return f"{execution.run.label} {run_id} of the same asset is in flight, {by}"
         for correlation_id, start_of in self.queue.starting.items():
@@ -211,7 +219,7 @@ class InFlight:
         found: dict[int, LedgerEntry] = {}
         step, now = self._step, current_clock().wall()
         partitions = [step.single_partition, SEVERAL_PARTITIONS] if step.single_partition is not None else None
-        for key in self._definition.keys:
+        for key in self._keys:
             wanted = dg.AssetRecordsFilter(key, partitions, after_timestamp=self._since)
             for event in events(step.instance.fetch_observations, wanted, ascending=True, page_size=_PAGE):
                 entry = LedgerEntry.from_event(event) if event.storage_id not in self._seen else None
@@ -234,17 +242,20 @@ class InFlight:
             self._active.pop(entry.run_id, None)
 
     def _overlaps(self, entry: LedgerEntry, mine: Iterable[str | None]) -> bool:
-        return overlap(partitions_of(entry, self._definition.partitions_def), mine)
+        return overlap(partitions_of(entry, self._partitions_def, self._step.instance), mine)
 
     def _is_in_flight(self, entry: LedgerEntry) -> bool:
         if entry.deadline is not None and current_clock().wall() >= entry.deadline:
             return False
         if entry.deferred_payload is None and not self._is_running(entry.dagster_run_id):
             return False  # no step waits for it anymore
-        return not self._is_materialized(entry)
+        if self._is_materialized(entry):
+            self._active.pop(entry.run_id or "")
+            return False
+        return True
 
     def _is_materialized(self, entry: LedgerEntry) -> bool:
-        partitions = partitions_of(entry, self._definition.partitions_def)
+        partitions = partitions_of(entry, self._partitions_def, self._step.instance)
         last = partitions[-1] if partitions else None
         stored = (entry.deferred_payload or {}).get("assets") or [self._step.asset_keys[0].path]
         wanted = dg.AssetRecordsFilter(
@@ -256,4 +267,4 @@ class InFlight:
 
     def _is_running(self, dagster_run_id: str) -> bool:
         run = self._step.instance.get_run_by_id(dagster_run_id)
-        return run is not None and not run.is_finished
+        return run is not None and (not run.is_finished or run.tags.get(WILL_RETRY_TAG) == "true")

@@ -23,6 +23,8 @@ _PARENT_TAG = "dagster/parent_run_id"
 _RETRY_NUMBER_TAG = "dagster/retry_number"
 """Tag of each run that the daemon retries. Its number differs from the one on the parent run."""
 BACKFILL_TAG = "dagster/backfill"
+WILL_RETRY_TAG = "dagster/will_retry"
+"""Tag of a failed run that the daemon will retry."""
 _PARENT_BACKFILL_TAG = "dagster/parent_backfill_id"
 """Tag of the runs of a backfill that re-executes another one. For asset backfills it is the only trace."""
 _PARTITION_TAGS = (

@@ -20,6 +20,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_runs.dagster_private import CheckError
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 
 REQUEST_TAG = "dagster_runs/starts"
@@ -126,11 +127,13 @@ class RequestQueue:
         pending: The requests by id, in the order of the event log.
         starting: The starts by correlation id.
         admitted: The admissions of requests whose step waits for its turn, by the request's id.
+        satisfied: The Dagster runs whose requests a start has satisfied, by the start's correlation id.
     """
 
     pending: dict[str, QueuedRequest] = field(default_factory=dict)
     starting: dict[str, QueuedRequest] = field(default_factory=dict)
     admitted: dict[str, Admission] = field(default_factory=dict)
+    satisfied: dict[str, list[str]] = field(default_factory=dict)
 
     def apply(self, entry: LedgerEntry, storage_id: int) -> None:
         """Applies the next entry of the event log."""
@@ -147,17 +150,17 @@ class RequestQueue:
             self.starting[entry.correlation_id] = QueuedRequest(entry, storage_id)
             head = self.pending.pop(str(queue_field(entry, "request")), None)
             if head is not None:
-                self._remove_equal(head.entry, storage_id)
+                self._remove_equal(head.entry, storage_id, entry.correlation_id)
         elif entry.kind is EntryKind.STARTED:
             start = self.starting.pop(entry.correlation_id, None)
             if start is not None:
-                self._remove_equal(start.entry, start.storage_id)
+                self._remove_equal(start.entry, start.storage_id, entry.correlation_id)
         elif entry.kind in (EntryKind.NOT_STARTED, EntryKind.ABANDONED, EntryKind.ENDED, EntryKind.GONE):
             self.starting.pop(entry.correlation_id, None)
         elif entry.kind is EntryKind.CANCEL_REQUESTED and entry.run_id is None:
             self.pending.pop(entry.correlation_id, None)
 
-    def _remove_equal(self, entry: LedgerEntry, before: int) -> None:
+    def _remove_equal(self, entry: LedgerEntry, before: int, start_id: str) -> None:
         """Removes the requests that a start satisfies: equal ones that were queued before it.
 
         A request whose step waits is satisfied only by a run of that step.
@@ -168,11 +171,18 @@ class RequestQueue:
             if one.storage_id < before and not one.waits and equality_key(one.entry) == equality_key(entry)
         ]
         for request_id in satisfied:
-            del self.pending[request_id]
+            self.satisfied.setdefault(start_id, []).append(self.pending.pop(request_id).entry.dagster_run_id)
 
 
-def partitions_of(entry: LedgerEntry, definition: dg.PartitionsDefinition[Any] | None) -> list[str | None] | None:
+def partitions_of(
+    entry: LedgerEntry, definition: dg.PartitionsDefinition[Any] | None, instance: dg.DagsterInstance
+) -> list[str | None] | None:
     """Returns the partitions that an entry's run materializes; ``[None]`` without partitions.
+
+    Args:
+        entry: The entry.
+        definition: The asset's partitions.
+        instance: The Dagster instance, which has the dynamic partitions.
 
     Returns:
         ``None`` if they are not known: the entry only has the ends of a range, and the definition has changed.
@@ -187,9 +197,10 @@ def partitions_of(entry: LedgerEntry, definition: dg.PartitionsDefinition[Any] |
         return [entry.partition]
     try:
         if definition is not None:
-            return list(definition.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
-    except (dg.DagsterInvalidInvocationError, dg.DagsterUnknownPartitionError, KeyError, ValueError):
-        pass
+            with dg.partition_loading_context(dynamic_partitions_store=instance):
+                return list(definition.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
+    except (dg.DagsterError, CheckError, LookupError, ValueError):
+        pass  # the definition has changed
     return None
 
 

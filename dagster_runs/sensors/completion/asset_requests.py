@@ -43,13 +43,13 @@ def check_partitions(deferred_run: RecordedRun, instance: dg.DagsterInstance) ->
     partitions_def, partitions = deferred_run.asset.definition.partitions_def, deferred_run.partitions
     asset = deferred_run.keys[0].to_user_string()
     if partitions_def is None and partitions:
-        raise CannotRequestRun(f"It materialized partition {partitions[0]}, but {asset} no longer has partitions")
+        raise CannotRequestRun(f"It is for partition {partitions[0]}, but {asset} no longer has partitions")
     if partitions_def is None or (not partitions and deferred_run.asset.remote.options.on_missing_partition == "start"):
         return
     if not partitions:
-        raise CannotRequestRun(f"It was started without a partition, but {asset} has partitions")
+        raise CannotRequestRun(f"It is for no partition, but {asset} has partitions")
     if not has_partitions(partitions_def, partitions, instance):
-        raise CannotRequestRun(f"It materialized {partitions[0]}, which is no longer a partition of {asset}")
+        raise CannotRequestRun(f"It is for {partitions[0]}, which is no longer a partition of {asset}")
 
 
 def report_request(
@@ -162,7 +162,12 @@ def rerun_request(deferred_run: DeferredRun, context: dg.SensorEvaluationContext
 
 
 def continue_request(
-    deferred_run: DeferredRun, origin: dg.DagsterRun, skipped: Sequence[dg.AssetKey], ops: Collection[str]
+    deferred_run: DeferredRun,
+    origin: dg.DagsterRun,
+    skipped: Sequence[dg.AssetKey],
+    ops: Collection[str],
+    *,
+    partition: str | None,
 ) -> dg.RunRequest:
     """Returns a request for the Dagster run that continues another one, with its tags and config.
 
@@ -171,6 +176,7 @@ def continue_request(
         origin: The Dagster run that is continued.
         skipped: The assets that it skipped.
         ops: The names of their ops. Config of other ops is left out.
+        partition: The partition, if one of the assets has partitions.
     """
     config: dict[str, Any] = dict(origin.run_config)
     if "ops" in config:
@@ -180,7 +186,7 @@ def continue_request(
         job_name=origin.job_name,
         run_config=config,
         asset_selection=list(skipped),
-        partition_key=deferred_run.partition,
+        partition_key=partition,
         tags={**_inherited_tags(origin), **range_tags(deferred_run.partitions), CONTINUES_TAG: origin.run_id},
     )
 
@@ -198,7 +204,7 @@ def _starter(recorded: RecordedRun, instance: dg.DagsterInstance) -> dg.DagsterR
     found: dg.DagsterRun | None = instance.get_run_by_id(recorded.record.dagster_run_id)
     if found is None:
         # Its ledger was deleted with it, so a step would not know the run and would start another one.
-        raise CannotRequestRun(f"Dagster run {recorded.record.dagster_run_id}, which started it, was deleted")
+        raise CannotRequestRun(f"Dagster run {recorded.record.dagster_run_id}, which requested it, was deleted")
     return found
 
 

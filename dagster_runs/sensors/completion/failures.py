@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations
+from dagster_runs.remote_run.state import RunState
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion import asset_requests
@@ -91,6 +92,9 @@ class Failures:
         )
         if action is Action.FINISH:
             self._finish(tick, deferred_run)
+            has_succeeded = deferred_run.last_status.state is RunState.SUCCEEDED
+            if has_succeeded and any(run.dagster_run.is_success for run in runs):
+                self._follow_ups.proceed(deferred_run, tick)
             for run_id in states:
                 self._began_at.pop(run_id, None)
         elif action is Action.WAIT:
@@ -194,7 +198,7 @@ class Failures:
                 deferred_run,
             )
         if not attempt:
-            self._follow_ups.request(deferred_run, tick)
+            self._follow_ups.request(deferred_run, tick, is_reported=False)
 
     def _state_of(
         self, run: dg.RunRecord, deferred_run: DeferredRun, reported: ReportedEnd | None, now: float

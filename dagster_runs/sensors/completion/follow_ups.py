@@ -29,6 +29,11 @@ class FollowUps:
     ) -> None:
         self._follow_up = follow_up
         self._continued_jobs = continued_jobs
+        self._may_request = (
+            follow_up is not None
+            or bool(continued_jobs)
+            or any(any(asset.definition.automation_conditions_by_key.values()) for asset in default_jobs)
+        )
         self._default_jobs = default_jobs
         self._since = 0.0
 
@@ -43,21 +48,28 @@ class FollowUps:
 
     def has_room(self, output: TickOutput) -> bool:
         """Whether the tick can report another run together with its follow-up."""
-        return self._follow_up is None or output.has_room_for_requests
+        return output.has_room_for_requests or not self._may_request
 
-    def request(self, deferred_run: DeferredRun, tick: TickContext, *, state: RunState | None = None) -> None:
+    def request(
+        self,
+        deferred_run: DeferredRun,
+        tick: TickContext,
+        *,
+        state: RunState | None = None,
+        is_reported: bool = True,
+    ) -> None:
         """Requests the follow-up of a run, and one more run of its assets if an input has changed since its start.
 
         Args:
             deferred_run: The run.
             tick: The tick.
             state: The final state of the run; ``None`` for the state of the last poll.
+            is_reported: Whether its materializations and evaluations are reported, so that what depends on them may
+                run. Otherwise, a Dagster run will report them; see `proceed`.
         """
         state = state or deferred_run.last_status.state
-        if state is RunState.SUCCEEDED:
-            rerun = rerun_of(deferred_run, tick, self._default_jobs[deferred_run.asset])
-            tick.output.requests += [rerun] if rerun is not None else []
-            tick.output.requests += continuations_of(deferred_run, tick, self._continued_jobs)
+        if state is RunState.SUCCEEDED and is_reported:
+            self.proceed(deferred_run, tick)
         if self._follow_up is None:
             return
         finished = FinishedRun(
@@ -68,6 +80,12 @@ class FollowUps:
             partitions=tuple(deferred_run.partitions),
         )
         tick.output.requests += run_requests.follow_up_requests(self._follow_up, finished, tick.context)
+
+    def proceed(self, deferred_run: DeferredRun, tick: TickContext) -> None:
+        """Requests what depends on a run that has succeeded: skipped downstream assets, and a run for newer inputs."""
+        rerun = rerun_of(deferred_run, tick, self._default_jobs[deferred_run.asset])
+        tick.output.requests += [rerun] if rerun is not None else []
+        tick.output.requests += continuations_of(deferred_run, tick, self._continued_jobs)
 
     def request_again(self, tick: TickContext) -> None:
         """Requests the follow-ups of runs that a lost tick may have reported. Dagster drops duplicate requests."""

@@ -7,7 +7,7 @@ was written since, and it is rebuilt when it may be wrong: in a new process, or 
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -128,6 +128,16 @@ class DeferredRunIndex:
         key = equality_key(queued.record)
         pending = self.queues[queued.asset].pending.values()
         return list(dict.fromkeys(one.entry.dagster_run_id for one in pending if equality_key(one.entry) == key))
+
+    def equal_requests(self, queued: QueuedRun, dagster_run_ids: Collection[str]) -> list[QueuedRun]:
+        """Returns a request, and the equal ones that some Dagster runs have queued."""
+        key, pending = equality_key(queued.record), self.queues[queued.asset].pending.values()
+        equal = (one for one in pending if not one.waits and equality_key(one.entry) == key)
+        return [
+            QueuedRun(queued.asset, one)
+            for one in equal
+            if one.request_id == queued.request_id or one.entry.dagster_run_id in dagster_run_ids
+        ]
 
     def drop_request(self, queued: QueuedRun) -> None:
         """Removes a queued request that will not be started."""

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.reexecution import WILL_RETRY_TAG
 from dagster_runs.remote_run.execution.request_queue import (
     ADMISSION_TAG,
     ADMISSIONS,
@@ -33,7 +34,7 @@ from dagster_runs.sensors.completion.requested_runs import has_begun, is_over
 from dagster_runs.sensors.completion.step_runs import StepRuns, running
 from dagster_runs.sensors.launch_validation import RequestPreparationError
 from dagster_runs.sensors.registry import WatchedAsset
-from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.clock import current_clock, machine_time
 
 _ENDED_PHASES = (Phase.SUCCEEDED, Phase.MATERIALIZED, Phase.DONE)
 
@@ -55,6 +56,7 @@ class Queue:
         self._key = min((key for asset in assets for key in asset.keys), key=lambda key: list(key.path))
         self._known_admission = 0
         self._unrequested: set[str] = set()
+        self._ended: set[str] = set()
         self._logged: set[str] = set()
         self._steps = StepRuns()
         self._was_late = False
@@ -95,7 +97,7 @@ class Queue:
             in_flight,
             _limits_of(tick),
             has_to_wait=lambda one: self._has_to_wait(one, tick, attempts[one.request_id]),
-            most=max(0, room),
+            most=max(1, room),
         )
         started = [one for one in admitted if self._start(one, tick, admission, attempts[one.request_id])]
         if started:
@@ -116,7 +118,7 @@ class Queue:
             records = runs.get(one.request_id, ())
             if one.request.waits and one.record.dagster_run_id not in requesters:
                 log.info("The step that waited for the turn of %s has ended", one)
-                index.drop_request(one)
+                self._drop(one, tick, "the step that waited for its turn has ended")
             elif one.request.waits:
                 admission = index.queues[one.asset].admitted.get(one.request_id)
                 is_admitted = admission is not None and admission.counts(instance)
@@ -124,24 +126,61 @@ class Queue:
             elif not records:
                 self._unrequested.add(one.request_id)
                 waiting.append(one)
-            elif not all(is_over(record) or _never_began(record) for record in records):
+            elif not all(self._has_ended(one, record, tick) for record in records):
                 in_progress.append(one)
             else:
-                newest = records[0]
-                if _never_began(newest) and len(records) >= limits.MAX_REPORT_ATTEMPTS:
-                    log.error("%s is not started: %d Dagster runs for it failed before they began", one, len(records))
-                    index.drop_request(one)
-                elif _never_began(newest) or newest.dagster_run.is_success:
-                    waiting.append(one)  # its step found that it was not its turn
-                else:
-                    log.warning(
-                        "Dagster run %s was to start %s but ended with status %s, so the request is no longer queued",
-                        newest.dagster_run.run_id,
-                        one,
-                        newest.dagster_run.status.value,
-                    )
-                    index.drop_request(one)
+                self._handle_ended(one, records, waiting, tick)
         return waiting, attempts, in_progress
+
+    def _has_ended(self, one: QueuedRun, record: dg.RunRecord, tick: TickContext) -> bool:
+        """Whether a Dagster run that was to start a request has ended without starting it.
+
+        A run that was first seen to have ended in this tick may have started the request after this tick read the event
+        log. So it counts as ended from the next tick on.
+        """
+        run = record.dagster_run
+        is_ended = (is_over(record) or _never_began(record)) and run.tags.get(WILL_RETRY_TAG) != "true"
+        began_ago = machine_time(current_clock().wall()) - record.start_time if record.start_time is not None else 0.0
+        if not is_ended and began_ago > limits.DIED_UNRECORDED_AFTER:
+            self._warn_once(tick, run.run_id, f"Dagster run {run.run_id}, which was to start {one}, seems to have died")
+            is_ended = True
+        was_known, is_known = run.run_id in self._ended, is_ended
+        if is_known:
+            self._ended.add(run.run_id)
+        return was_known and is_known
+
+    def _handle_ended(
+        self, one: QueuedRun, records: Sequence[dg.RunRecord], waiting: list[QueuedRun], tick: TickContext
+    ) -> None:
+        """Decides what to do about a request whose Dagster runs have ended without starting it."""
+        newest, log = records[0], tick.context.log
+        run = newest.dagster_run
+        if _never_began(newest) and len(records) >= limits.MAX_REPORT_ATTEMPTS:
+            log.error("%s is not started: %d Dagster runs for it failed before they began", one, len(records))
+            self._drop(one, tick, "its Dagster runs failed before they began")
+        elif _never_began(newest) or run.is_success or not run.is_finished:
+            waiting.append(one)  # its step found that it was not its turn, or its worker has died
+        else:
+            log.warning(
+                "Dagster run %s was to start %s but ended with status %s, so the request is no longer queued",
+                run.run_id,
+                one,
+                run.status.value,
+            )
+            # The Dagster run stood for all equal requests that were queued when it was requested.
+            requesters = run.tags.get(asset_requests.REQUESTERS_TAG, "").split(",")
+            for equal in tick.deferred_runs.equal_requests(one, requesters):
+                self._drop(equal, tick, f"Dagster run {run.run_id} ended with status {run.status.value}")
+
+    def _drop(self, one: QueuedRun, tick: TickContext, why: str) -> None:
+        """Drops a request, and records it, so that steps know it too."""
+        tick.deferred_runs.drop_request(one)
+        tick.output.events.append(_event_about(one, EntryKind.CANCEL_REQUESTED, f"The request is not started: {why}"))
+
+    def _warn_once(self, tick: TickContext, subject: str, message: str) -> None:
+        if subject not in self._logged:
+            self._logged.add(subject)
+            tick.context.log.warning("%s", message)
 
     def _in_flight(self, tick: TickContext, in_progress: Iterable[QueuedRun]) -> InFlight:
         index, found = tick.deferred_runs, InFlight()
@@ -150,28 +189,37 @@ class Queue:
                 found.count(one.asset)
                 found.targets.add(one.record.target)
             if one.phase is not Phase.DONE and not one.is_materialized:
-                found.asset_partitions.update(one.asset_partitions)
+                found.occupy(one.asset, one.partitions or [None])
+        instance = tick.context.instance
+        polling = running({entry.dagster_run_id for _, entry, _ in index.polled.values()}, instance)
         for asset, entry, _ in index.polled.values():
-            self._add(found, asset, entry)
+            self._add(found, asset, entry, instance, is_running=entry.dagster_run_id in polling)
         for asset, queue in index.queues.items():
-            active = running({one.entry.dagster_run_id for one in queue.starting.values()}, tick.context.instance)
+            active = running({one.entry.dagster_run_id for one in queue.starting.values()}, instance)
             for start in queue.starting.values():
-                self._add(found, asset, start.entry, is_running=start.entry.dagster_run_id in active)
+                self._add(found, asset, start.entry, instance, is_running=start.entry.dagster_run_id in active)
         for request in in_progress:
             found.count(request.asset)
             found.targets.add(request.record.target)
-            found.asset_partitions.update(request.asset_partitions)
+            found.occupy(request.asset, request.partitions or [None])
         return found
 
-    def _add(self, found: InFlight, asset: WatchedAsset, entry: LedgerEntry, *, is_running: bool = True) -> None:
+    def _add(
+        self,
+        found: InFlight,
+        asset: WatchedAsset,
+        entry: LedgerEntry,
+        instance: dg.DagsterInstance,
+        *,
+        is_running: bool,
+    ) -> None:
         found.count(asset)
         found.targets.add(entry.target)
-        if is_running:  # otherwise its outcome is unknown, and the user decides whether to start another one
-            partitions = partitions_of(entry, asset.definition.partitions_def)
-            found.asset_partitions.update((key, one) for key in asset.keys for one in partitions or [None])
+        if is_running:  # otherwise no step waits for it, and the user decides whether to start another one
+            found.occupy(asset, partitions_of(entry, asset.definition.partitions_def, instance))
 
     def _has_to_wait(self, one: QueuedRun, tick: TickContext, attempts: int) -> bool:
-        if not tick.has_resource(one) or not one.keys:
+        if not tick.has_resource(one):
             return True
         conflicts = one.request.conflicts
         repeated = max(attempts, conflicts)
@@ -182,8 +230,12 @@ class Queue:
         """Admits a request. Returns whether it was admitted."""
         output, log = tick.output, tick.context.log
         if one.request.waits:
-            output.events.append(_admitted_event(one, admission))
+            message = "The queued request is admitted; its step starts the run"
+            output.events.append(_event_about(one, EntryKind.ADMITTED, message, admission))
             return True
+        if not one.keys:
+            self._drop(one, tick, "its assets are no longer defined")
+            return False
         try:
             asset_requests.check_partitions(one, tick.context.instance)
             request = asset_requests.start_request(
@@ -199,13 +251,12 @@ class Queue:
                 },
             )
         except RequestPreparationError as error:
-            if one.request_id not in self._logged:
-                self._logged.add(one.request_id)
-                log.warning("%s is not started yet: its Dagster run cannot be prepared: %s", one, error)
+            message = f"{one} is not started yet: its Dagster run cannot be prepared: {error}"
+            self._warn_once(tick, one.request_id, message)
             return False
         except asset_requests.CannotRequestRun as why:
             log.error("%s is not started: %s", one, why)  # noqa: TRY400 - the message says everything
-            tick.deferred_runs.drop_request(one)
+            self._drop(one, tick, str(why))
             return False
         self._unrequested.discard(one.request_id)
         output.requests.append(request)
@@ -223,17 +274,20 @@ class Queue:
         )
         return dg.AssetObservation(
             self._key,
-            description=f"The completion sensor admits {len(started)} queued requests",
+            description=f"The completion sensor admits queued requests: {len(started)}",
             metadata={"dagster_runs/requests": dg.MetadataValue.text(names)},
             partition=ADMISSIONS,
             tags=entry.to_tags(),
         )
 
 
-def _admitted_event(one: QueuedRun, admission: Admission) -> dg.AssetObservation:
+def _event_about(
+    one: QueuedRun, kind: EntryKind, description: str, admission: Admission | None = None
+) -> dg.AssetObservation:
+    """Returns the ledger entry of a queued request, as an event for the tick to report."""
     record = one.record
     entry = LedgerEntry(
-        EntryKind.ADMITTED,
+        kind,
         at=current_clock().wall(),
         correlation_id=record.correlation_id,
         dagster_run_id=record.dagster_run_id,
@@ -241,11 +295,11 @@ def _admitted_event(one: QueuedRun, admission: Admission) -> dg.AssetObservation
         name=record.name,
         partition=record.partition,
         step_key=record.step_key,
-        queue={"admission": admission.as_text()},
+        queue={"admission": admission.as_text()} if admission is not None else None,
     )
     return dg.AssetObservation(
-        one.keys[0],
-        description="The queued request is admitted; its step starts the run",
+        (one.keys or one.asset.keys)[0],
+        description=description,
         partition=SEVERAL_PARTITIONS if len(one.partitions) > 1 else one.partition,
         tags=entry.to_tags(),
     )

@@ -7,6 +7,7 @@ takes the asset for up to date, although the run has not seen the update (measur
 
 import dagster as dg
 
+from dagster_runs.dagster_private import assets_of_job, has_failed_blocking_check
 from dagster_runs.remote_run.execution.provenance import InputVersion
 from dagster_runs.sensors.completion.asset_requests import rerun_request
 from dagster_runs.sensors.completion.context import TickContext
@@ -47,7 +48,7 @@ def _newest_input(key: dg.AssetKey, deferred_run: DeferredRun, tick: TickContext
     found = [0]
     for dep in deferred_run.asset.definition.get_asset_spec(key).deps:
         version = known.inputs.get(dep.asset_key.to_user_string())
-        if version is not None and dep.asset_key != key:
+        if version is not None and dep.asset_key != key and not _has_bad_data(dep.asset_key, tick):
             found.append(_newer(dep.asset_key, version, deferred_run, tick))
     return max(found)
 
@@ -62,6 +63,13 @@ def _newer(key: dg.AssetKey, seen: InputVersion, deferred_run: DeferredRun, tick
     wanted = dg.AssetRecordsFilter(key, partitions, after_storage_id=seen.storage_id)
     records = tick.context.instance.fetch_materializations(wanted, limit=1).records
     return records[0].storage_id if records else 0
+
+
+def _has_bad_data(key: dg.AssetKey, tick: TickContext) -> bool:
+    """Whether a blocking check of an input has failed. Dagster's automation would not run on it either."""
+    repository = tick.context.repository_def
+    definition = repository.assets_defs_by_key.get(key) if repository is not None else None
+    return definition is not None and has_failed_blocking_check(tick.context.instance, definition, key)
 
 
 def _is_partitioned(key: dg.AssetKey, tick: TickContext) -> bool:
@@ -80,7 +88,15 @@ def _is_covered(deferred_run: DeferredRun, tick: TickContext, newest: int) -> bo
     runs = tick.context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED), limit=_MAX_UNFINISHED)
     partition = deferred_run.partition
     return any(
-        not (run.asset_selection or frozenset()).isdisjoint(deferred_run.keys)
+        not _assets_of(run, tick).isdisjoint(deferred_run.keys)
         and partition in (None, run.tags.get("dagster/partition"))
         for run in runs
     )
+
+
+def _assets_of(run: dg.DagsterRun, tick: TickContext) -> frozenset[dg.AssetKey]:
+    """Returns the assets that a Dagster run materializes: those that it selects, or all of its job."""
+    repository = tick.context.repository_def
+    if run.asset_selection or repository is None or not repository.has_job(run.job_name):
+        return frozenset(run.asset_selection or ())
+    return assets_of_job(repository.get_job(run.job_name))

@@ -10,6 +10,7 @@ stored. So each outcome is reported once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ from dagster_runs.sensors.completion.polling import Polling
 from dagster_runs.sensors.completion.queue import Queue
 from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
 from dagster_runs.sensors.completion.second_phase import drop_evaluated
+from dagster_runs.sensors.completion.step_runs import unrecorded_ends
 from dagster_runs.sensors.completion.successes import Successes
 from dagster_runs.sensors.completion.wiped import WipedRuns
 from dagster_runs.sensors.outages import LastingProblem
@@ -106,6 +108,7 @@ class Completion(SensorTicks):
         self._successes.materialize(tick)
         next_tick_id = uuid4().hex
         self._queue.admit(tick, next_tick_id)
+        output.events += islice(unrecorded_ends(index), limits.MAX_TICK_EVENTS)
         problems += self._failures.log_problems(context.log).values()
         self._alarm.check_after_reporting(problems, is_idle=output.is_empty)
         return self._sensor_result(tick, cursor, vendors, next_tick_id)

@@ -4,21 +4,22 @@ The completion sensor does not poll these runs, but they count as in flight. If 
 without reporting the remote run, nothing waits for it anymore: it is an orphan, unless the Dagster run is re-executed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import dagster as dg
 
 from dagster_runs.remote_run.execution.event_log import reports_of_run
-from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
-from dagster_runs.remote_run.execution.request_queue import overlap, partitions_of
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.reexecution import WILL_RETRY_TAG
+from dagster_runs.remote_run.execution.request_queue import SEVERAL_PARTITIONS, overlap, partitions_of
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.context import TickContext
+from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.transport.clock import current_clock, machine_time
-
-_WILL_RETRY_TAG = "dagster/will_retry"
 
 
 class StepRuns:
@@ -45,8 +46,11 @@ class StepRuns:
         for key, (asset, entry, _) in list(index.polled.items()):
             run = runs.get(entry.dagster_run_id)
             if run is None or run.is_finished:
-                del index.polled[key]
-                if run is not None and _is_orphan(run, asset, entry, instance):
+                is_orphan = run is not None and _is_orphan(run, asset, entry, instance)
+                # An orphan takes its slot until its deadline: it may be active, and a re-execution may attach to it.
+                if not is_orphan or current_clock().wall() >= (entry.deadline or 0.0):
+                    del index.polled[key]
+                if run is not None and is_orphan and run.tags.get(WILL_RETRY_TAG) != "true":
                     self._warn(
                         tick,
                         entry,
@@ -58,7 +62,7 @@ class StepRuns:
             run = runs.get(entry.dagster_run_id)
             if run is None or run.is_finished:
                 until = entry.at + (asset.remote.options.timeout or asset.remote.run_class.default_timeout)
-                if current_clock().wall() >= until or _is_repeated(entry, index, asset):
+                if current_clock().wall() >= until or _is_repeated(entry, index, asset, instance):
                     index.queues[asset].starting.pop(entry.correlation_id, None)
                 else:
                     self._warn(
@@ -75,8 +79,12 @@ class StepRuns:
 
 
 def running(run_ids: Iterable[str], instance: dg.DagsterInstance) -> set[str]:
-    """Returns those of some Dagster runs that have not finished."""
-    return {run_id for run_id, run in _runs(run_ids, instance).items() if not run.is_finished}
+    """Returns those of some Dagster runs that have not finished, or that the daemon will retry."""
+    return {
+        run_id
+        for run_id, run in _runs(run_ids, instance).items()
+        if not run.is_finished or run.tags.get(WILL_RETRY_TAG) == "true"
+    }
 
 
 def _runs(run_ids: Iterable[str], instance: dg.DagsterInstance) -> Mapping[str, dg.DagsterRun]:
@@ -89,17 +97,44 @@ def _runs(run_ids: Iterable[str], instance: dg.DagsterInstance) -> Mapping[str, 
 
 
 def _is_orphan(run: dg.DagsterRun, asset: WatchedAsset, entry: LedgerEntry, instance: dg.DagsterInstance) -> bool:
-    if run.is_success or run.tags.get(_WILL_RETRY_TAG) == "true":
+    if run.is_success:
         return False
     since = machine_time(entry.at - MAX_HOST_CLOCK_SKEW)
     wanted = dg.AssetRecordsFilter(asset.keys[0], after_timestamp=since)
     return not any(reports_of_run(instance, wanted, entry.run_id or ""))
 
 
-def _is_repeated(entry: LedgerEntry, index: DeferredRunIndex, asset: WatchedAsset) -> bool:
+def _is_repeated(
+    entry: LedgerEntry, index: DeferredRunIndex, asset: WatchedAsset, instance: dg.DagsterInstance
+) -> bool:
     """Whether a newer start of the same partitions exists, so that the outcome of this one is no longer of interest."""
     definition = asset.definition.partitions_def
-    mine = partitions_of(entry, definition)
+    mine = partitions_of(entry, definition, instance)
     newer = [one.entry for one in index.queues[asset].starting.values() if one.entry.at > entry.at]
     newer += [one.record for one in index if one.asset is asset and one.record.at > entry.at]
-    return any(overlap(mine, partitions_of(one, definition)) for one in newer)
+    return any(overlap(mine, partitions_of(one, definition, instance)) for one in newer)
+
+
+def unrecorded_ends(index: DeferredRunIndex) -> Iterator[dg.AssetObservation]:
+    """Yields ledger entries for runs that need no further action, and whose end neither a step nor a result shows.
+
+    Their report was terminated or given up, or their cancellation was confirmed late. Without an entry, steps would
+    take them for runs in flight until their deadline.
+    """
+    for one in index:
+        if one.phase is Phase.DONE and not one.is_materialized:
+            entry = replace(
+                one.record,
+                kind=EntryKind.ENDED,
+                at=current_clock().wall(),
+                dagster_run_id="",
+                deferred_payload=None,
+                provenance=None,
+                queue=None,
+            )
+            yield dg.AssetObservation(
+                (one.keys or one.asset.keys)[0],
+                description=f"{one} is no longer polled",
+                partition=SEVERAL_PARTITIONS if len(one.partitions) > 1 else one.partition,
+                tags=entry.to_tags(),
+            )

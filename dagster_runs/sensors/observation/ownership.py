@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import records_of
+from dagster_runs.remote_run.execution.request_queue import queue_field
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.sensors import limits
@@ -88,6 +89,8 @@ class Ownership:
                     break
                 if record.kind is not EntryKind.PROGRESS and abs(record.at - created_at) <= limits.START_DECIDED_WITHIN:
                     newest[record.correlation_id] = record.kind
+                if record.kind is EntryKind.QUEUED:
+                    newest[str(queue_field(record, "attempt"))] = EntryKind.NOT_STARTED
         is_open = (
             EntryKind.STARTING in newest.values() and current_clock().wall() - created_at < limits.START_DECIDED_WITHIN
         )
