@@ -4,7 +4,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.errors import RunConflict, RunTimedOut
 from dagster_runs.remote_run.execution.event_log import events, reports_of_run
-from dagster_runs.remote_run.execution.execution import NotItsTurn, RemoteRunExecution
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import growing_pause
 from dagster_runs.remote_run.execution.request_queue import queue_field
@@ -15,6 +15,22 @@ from dagster_runs.transport.errors import VendorError
 _FIRST_PAUSE, _MAX_PAUSE = 15.0, 900.0
 """The first and the longest pause, in seconds, between attempts to start while a run that Dagster did not start is
 active. Each attempt stays in the event log, so the pause doubles each time."""
+
+
+class NotItsTurn(Exception):
+    """A request has to be queued. Nothing was started.
+
+    Args:
+        attempt: The start attempt.
+        reason: Why it has to be queued.
+        conflicts: The number of times in a row that the vendor has refused it because another run was active.
+    """
+
+    def __init__(self, attempt: StartAttempt, reason: str, conflicts: int = 0) -> None:
+        super().__init__(reason)
+        self.attempt = attempt
+        self.reason = reason
+        self.conflicts = conflicts
 
 
 class Conflict:

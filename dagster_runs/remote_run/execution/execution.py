@@ -41,22 +41,6 @@ class Terminated(BaseException):
     """Our own Dagster run was terminated, although no signal arrived. Not an `Exception`, so no handler swallows it."""
 
 
-class NotItsTurn(Exception):
-    """A request has to be queued. Nothing was started.
-
-    Args:
-        attempt: The start attempt.
-        reason: Why it has to be queued.
-        conflicts: The number of times in a row that the vendor has refused it because another run was active.
-    """
-
-    def __init__(self, attempt: StartAttempt, reason: str, conflicts: int = 0) -> None:
-        super().__init__(reason)
-        self.attempt = attempt
-        self.reason = reason
-        self.conflicts = conflicts
-
-
 @dataclass(frozen=True)
 class RunHandle:
     """A remote run that this step waits for.

@@ -15,9 +15,10 @@ from functools import partial
 import dagster as dg
 
 from dagster_runs.remote_run.errors import RunCanceled
+from dagster_runs.remote_run.execution.conflict import NotItsTurn
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState
 from dagster_runs.remote_run.execution.event_log import events, reports_of_run
-from dagster_runs.remote_run.execution.execution import NotItsTurn, RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.reexecution import WILL_RETRY_TAG
 from dagster_runs.remote_run.execution.request_queue import (

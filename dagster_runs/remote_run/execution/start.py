@@ -5,9 +5,9 @@ from collections.abc import Callable
 import dagster as dg
 
 from dagster_runs.remote_run.errors import RunTerminated
-from dagster_runs.remote_run.execution.conflict import Conflict
+from dagster_runs.remote_run.execution.conflict import Conflict, NotItsTurn
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState
-from dagster_runs.remote_run.execution.execution import NotItsTurn, RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import recover
 from dagster_runs.remote_run.execution.submit import record_not_started, recording_unsent, send
