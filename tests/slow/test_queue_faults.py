@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from unittest.mock import patch
 
 import dagster as dg
@@ -13,7 +14,7 @@ from dagster_runs import QualityGate, RudderStackProfilesRun, TestGenTestRun, bu
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.transport.errors import ConnectionFailedError
-from tests.remote_run.materializing import PROFILES, TESTS, failure, materialize, resources_at
+from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize, resources_at
 from tests.sensors.driving import completion, deferred, materializations
 
 pytestmark = pytest.mark.usefixtures("clock")
