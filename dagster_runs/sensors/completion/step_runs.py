@@ -119,7 +119,7 @@ def unrecorded_ends(index: DeferredRunIndex) -> Iterator[dg.AssetObservation]:
     """Yields ledger entries for runs that need no further action, and whose end neither a step nor a result shows.
 
     Their report was terminated or given up, or their cancellation was confirmed late. Without an entry, steps would
-    take them for runs in flight until their deadline.
+    treat them as runs in flight until their deadline.
     """
     for one in index:
         if one.phase is Phase.DONE and not one.is_materialized:
