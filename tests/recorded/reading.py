@@ -38,7 +38,7 @@ def events_since(instance: dg.DagsterInstance, last: int) -> Events:
         if materialization is not None:
             key = materialization.asset_key.to_user_string()
             found.materialized[key, materialization.partition, _run_id(materialization)] += 1
-        elif observation is not None and not entry.run_id:
+        elif observation is not None and not entry.run_id and observation.metadata:  # not a ledger entry
             found.failed[observation.asset_key.to_user_string(), _run_id(observation)] += 1
         elif isinstance(data, dg.AssetCheckEvaluation):
             found.evaluated[data.asset_key.to_user_string(), data.check_name, getattr(data, "partition", None)] += 1

@@ -171,7 +171,8 @@ def reported(instance: dg.DagsterInstance, key: str) -> list[str]:
 def observed_failures(instance: dg.DagsterInstance, key: str) -> list[str]:
     """Return the ids of the external runs that the asset's observations report."""
     records = instance.fetch_observations(dg.AssetKey(key), limit=100).records
-    found = [record.asset_observation.metadata for record in records if record.run_id == ""]
+    # Ledger entries of the sensor have no metadata.
+    found = [one for record in records if record.run_id == "" and (one := record.asset_observation.metadata)]
     return [str(one["dagster_runs/run_id"].value) for one in found]
 
 

@@ -22,7 +22,7 @@ from tests.kills.worker import REPOSITORY
 
 PARTITIONS = os.environ.get("BACKFILL_PARTITIONS", "2")
 """The number of partitions. Each is a Dagster run with a process, and so is its downstream asset."""
-MAX_WAIT_SECONDS = 60.0 + 25.0 * int(PARTITIONS)
+MAX_WAIT_SECONDS = 150.0 + 30.0 * int(PARTITIONS)
 pytestmark = pytest.mark.timeout(MAX_WAIT_SECONDS + 120)
 _CONFIG = """
 telemetry: {enabled: false}

@@ -248,16 +248,17 @@ class TestNothingIsLost:
         assert sandbox.starts(None) == 1
         assert "queued" not in str(driver.skipped[-1])
 
-    def test_step_that_is_resumed_after_it_queued_its_request_queues_nothing(
+    def test_dagster_run_that_repeats_one_that_queued_makes_an_equal_request(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
     ) -> None:
         asset = deferred(TESTS)
         materialize([asset], sandbox, instance)
         materialize([asset], sandbox, instance)
-        [request_id] = self.queued(instance)
         tags = {"dagster_runs/deferred_by": instance.get_runs()[0].run_id}  # as in a re-execution from failure
         assert materialize([asset], sandbox, instance, tags=tags).success
-        assert self.queued(instance) == [request_id]
+        assert len(self.queued(instance)) == 2
+        completion([asset], sandbox, instance).ticks(clock, 50, every=PAUSE)
+        assert sandbox.starts(None) == 2
 
     @pytest.mark.covers("defer.queue-cancel")
     def test_canceled_request_is_not_started(

@@ -111,7 +111,7 @@ def test_new_data_is_never_shown_with_the_evaluation_of_an_earlier_success(
     clock: SandboxClock,
 ) -> None:
     """Several runs of an unpartitioned asset finish together, and automation is evaluated after each stored event."""
-    asset = deferred(TESTS, gate=GATE)
+    asset = deferred(TESTS, gate=GATE, on_in_flight="start")
     driver = observing([asset], sandbox, instance) if is_observed else completion([asset], sandbox, instance)
     is_good: dict[str, bool] = {}
     for behavior in outcomes:

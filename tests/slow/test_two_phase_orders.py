@@ -61,7 +61,11 @@ def test_new_code_server_between_the_phases_keeps_the_order(
     sandbox.set_behavior(
         TESTS.target, [Behavior(running_seconds=300, counts=BAD), Behavior(running_seconds=30, counts={"passed": 5})]
     )
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]) if is_partitioned else None)
+    asset = deferred(
+        TESTS,
+        partitions_def=dg.StaticPartitionsDefinition(["p"]) if is_partitioned else None,
+        on_in_flight="start",
+    )
     for _ in range(2):
         materialize([asset], sandbox, instance, partition_key="p" if is_partitioned else None)
     bad, good = sandbox.runs()
@@ -83,7 +87,7 @@ def test_evaluations_beyond_the_tick_limit_keep_the_order(
     monkeypatch.setattr(limits, "MAX_TICK_REQUESTS", 1)
     short, long = Behavior(running_seconds=20), Behavior(running_seconds=70)
     sandbox.set_behavior(TESTS.target, [short] * 6 + [long, Behavior(running_seconds=20, counts=BAD)])
-    asset, other = deferred(TESTS), deferred(TESTS, "other")
+    asset, other = deferred(TESTS, on_in_flight="start"), deferred(TESTS, "other", on_in_flight="start")
     for one in [other] * 6 + [asset] * 2:
         materialize([one], sandbox, instance)
     good, bad = sandbox.runs()[-2:]
@@ -100,7 +104,7 @@ def test_checks_are_reported_after_an_attempt_attached_between_the_phases(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     """The sensor reports the run while an attempt attaches to it; then the code server is replaced."""
-    asset = deferred(TESTS)
+    asset = deferred(TESTS, on_in_flight="start")
     nightly = dg.define_asset_job("nightly", selection=[asset], executor_def=dg.in_process_executor)
     driver = completion([asset], sandbox, instance, jobs=[nightly])
     driver.tick()
@@ -127,7 +131,7 @@ def test_active_run_is_reported_when_its_asset_is_wiped_after_another_report(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=30), Behavior(running_seconds=300)])
-    asset = deferred(TESTS)
+    asset = deferred(TESTS, on_in_flight="start")
     for _ in range(2):
         materialize([asset], sandbox, instance)
     driver = completion([asset], sandbox, instance)
@@ -192,7 +196,7 @@ def test_partition_that_is_run_twice_is_reported_twice(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
 ) -> None:
     """A partition that is run again is reported again, with no other events in between."""
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]), on_in_flight="start")
     driver = completion([asset], sandbox, instance)
     driver.tick()
     for _ in range(2):
@@ -208,7 +212,7 @@ def test_runs_of_one_partition_that_finish_in_another_order_are_all_reported(
 ) -> None:
     """Dagster stores the evaluations of a Dagster run in the rows of its planned checks, and uses the newest row."""
     sandbox.set_behavior(TESTS.target, [Behavior(running_seconds=300), Behavior(running_seconds=30)])
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]), on_in_flight="start")
     for _ in range(2):
         materialize([asset], sandbox, instance, partition_key="p")
     slow, quick = sandbox.runs()
@@ -223,7 +227,7 @@ def test_new_code_server_does_not_evaluate_partitions_again(
 ) -> None:
     """The row of an evaluation has the time of its plan. For a long run, that is long before the materialization."""
     monkeypatch.setattr(second_phase_module, "MAX_HOST_CLOCK_SKEW", 0.0)  # the storage uses the machine's clock
-    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]))
+    asset = deferred(TESTS, partitions_def=dg.StaticPartitionsDefinition(["p"]), on_in_flight="start")
     for _ in range(2):  # the first is evaluated without a Dagster run, the second as part of its Dagster run
         materialize([asset], sandbox, instance, partition_key="p")
         completion([asset], sandbox, instance).ticks(clock, 12)
