@@ -126,8 +126,10 @@ def test_admission_counts_only_if_it_knew_all_earlier_ones(instance: dg.DagsterI
     ("partition", "expected"),
     [(None, [None]), ("b", ["b"]), ("b...d", ["b", "c", "d"]), ("b...gone", None), ("x...y...z", None)],
 )
-def test_partitions_of_an_entry(partition: str | None, expected: list[str | None] | None) -> None:
+def test_partitions_of_an_entry(
+    partition: str | None, expected: list[str | None] | None, instance: dg.DagsterInstance
+) -> None:
     definition = dg.StaticPartitionsDefinition(["a", "b", "c", "d"])
-    found = partitions_of(entry(EntryKind.STARTING, "start", partition=partition), definition)
+    found = partitions_of(entry(EntryKind.STARTING, "start", partition=partition), definition, instance)
     assert found == expected
     assert overlap(found, ["c"]) is (expected is None or "c" in expected)
