@@ -15,7 +15,7 @@ tested = build_remote_run_asset(
     key="tested",
     wait="defer",
     partitions_def=partitions_def,
-    max_in_flight=int(os.environ["BACKFILL_LIMIT"]) if "BACKFILL_LIMIT" in os.environ else None,
+    max_in_flight=int(os.environ.get("BACKFILL_LIMIT") or 0) or None,
 )
 
 
