@@ -82,9 +82,14 @@ def origins_of(recorded: RecordedRun, tick: TickContext) -> dict[str, dg.Dagster
 def _still_waits_for(origin: dg.DagsterRun, deferred_run: DeferredRun, tick: TickContext) -> list[dg.AssetKey]:
     """Returns the deferred assets of the same Dagster run whose runs have not ended. The last one continues the run."""
     others = [one for one in tick.deferred_runs if one is not deferred_run and one.phase is not Phase.DONE]
+    # All partitioned assets of one Dagster run have the same partitions. Finding the origins of a run takes queries, so
+    # the runs of other partitions are left out first: there may be thousands.
+    partition = deferred_run.record.partition
     return [
         key
         for one in [*others, *tick.deferred_runs.queued]
-        if one.asset is not deferred_run.asset and origin.run_id in origins_of(one, tick)
+        if one.asset is not deferred_run.asset
+        and (None in (one.record.partition, partition) or one.record.partition == partition)
+        and origin.run_id in origins_of(one, tick)
         for key in one.keys
     ]
