@@ -131,7 +131,7 @@ def own_active_run(execution: RemoteRunExecution) -> tuple[dg.AssetKey, LedgerEn
     This takes a query per asset, which only a refused start justifies. The step's own assets are searched first.
     """
     instance, own = execution.step.instance, execution.step.asset_keys
-    others = [key for key in instance.get_asset_keys() if key not in own] if instance is not None else []
+    others = [key for key in instance.get_asset_keys() if key not in own]
     for key in [*own, *others]:
         entry = _active_run(execution, key)
         if entry is not None:

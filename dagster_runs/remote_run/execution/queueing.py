@@ -20,7 +20,7 @@ from dagster_runs.remote_run.execution.dagster_step import OwnRunState
 from dagster_runs.remote_run.execution.event_log import events, reports_of_run
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
-from dagster_runs.remote_run.execution.reexecution import WILL_RETRY_TAG
+from dagster_runs.remote_run.execution.reexecution import is_active
 from dagster_runs.remote_run.execution.request_queue import (
     SEVERAL_PARTITIONS,
     Admission,
@@ -268,4 +268,4 @@ class InFlight:
 
     def _is_running(self, dagster_run_id: str) -> bool:
         run = self._step.instance.get_run_by_id(dagster_run_id)
-        return run is not None and (not run.is_finished or run.tags.get(WILL_RETRY_TAG) == "true")
+        return run is not None and is_active(run)

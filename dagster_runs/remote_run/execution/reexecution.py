@@ -35,6 +35,16 @@ _PARTITION_TAGS = (
 _MAX_ANCESTORS = 64
 
 
+def will_be_retried(run: dg.DagsterRun) -> bool:
+    """Whether the daemon will retry a failed run."""
+    return run.tags.get(WILL_RETRY_TAG) == "true"
+
+
+def is_active(run: dg.DagsterRun) -> bool:
+    """Whether a run has not finished, or will be retried."""
+    return not run.is_finished or will_be_retried(run)
+
+
 class Reexecution(Enum):
     """What a Dagster run does with the remote run of a Dagster run that it re-executes."""
 

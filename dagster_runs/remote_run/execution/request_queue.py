@@ -14,7 +14,7 @@ The field ``queue`` of a ledger entry says what the entry means for the queue:
 * ``admission``, of ``ADMITTED``: the `Admission` of a request whose step waits.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ import dagster as dg
 
 from dagster_runs.dagster_private import CheckError
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
+from dagster_runs.transport.clock import current_clock
 
 REQUEST_TAG = "dagster_runs/starts"
 """Tag of a Dagster run that the completion sensor requests: the id of the queued request that it starts."""
@@ -112,6 +113,23 @@ def queue_field(entry: LedgerEntry, name: str) -> str | int | None:
     """Returns one value of an entry's field ``queue``; ``None`` if it has none, or one of a later version."""
     value = (entry.queue or {}).get(name)
     return value if isinstance(value, (str, int)) else None
+
+
+def entry_about(
+    request: LedgerEntry, kind: EntryKind, *, dagster_run_id: str, queue: Mapping[str, Any] | None = None
+) -> LedgerEntry:
+    """Returns a new entry about a queued request: that it is admitted, canceled or dropped."""
+    return LedgerEntry(
+        kind,
+        at=current_clock().wall(),
+        correlation_id=request.correlation_id,
+        dagster_run_id=dagster_run_id,
+        target=request.target,
+        name=request.name,
+        partition=request.partition,
+        step_key=request.step_key,
+        queue=queue,
+    )
 
 
 def equality_key(entry: LedgerEntry) -> tuple[object, ...]:

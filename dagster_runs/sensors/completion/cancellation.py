@@ -10,7 +10,8 @@ import dagster as dg
 from dagster_runs.remote_run.execution.cancellation import CANCEL_CONFIRMED_WITHIN, request_cancel, wait_for_cancel
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind
+from dagster_runs.remote_run.execution.request_queue import entry_about
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.deferred_run import DeferredRun, QueuedRun, RecordedRun
@@ -68,16 +69,7 @@ def cancel_request(context: Any, queued: QueuedRun) -> str:
         A sentence for users that says what was done.
     """
     record, message = queued.record, f"Canceled the queued request {queued.request_id}; nothing was started"
-    entry = LedgerEntry(
-        EntryKind.CANCEL_REQUESTED,
-        at=current_clock().wall(),
-        correlation_id=record.correlation_id,
-        dagster_run_id=context.run_id,
-        target=record.target,
-        name=record.name,
-        partition=record.partition,
-        step_key=record.step_key,
-    )
+    entry = entry_about(record, EntryKind.CANCEL_REQUESTED, dagster_run_id=context.run_id)
     step = _CancelingStep(context, name=record.name, deferred_run=queued)
     step.observe(step.asset_keys[:1], {}, message, entry.to_tags())
     return message

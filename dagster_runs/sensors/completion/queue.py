@@ -8,19 +8,20 @@ Which requests were admitted is never stored by the sensor: it follows from the 
 killed process or a lost tick loses nothing, and starts nothing twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
-from dagster_runs.remote_run.execution.reexecution import WILL_RETRY_TAG
+from dagster_runs.remote_run.execution.reexecution import will_be_retried
 from dagster_runs.remote_run.execution.request_queue import (
     ADMISSION_TAG,
     ADMISSIONS,
     REQUEST_TAG,
     SEVERAL_PARTITIONS,
     Admission,
+    entry_about,
     newest_admission,
     partitions_of,
 )
@@ -81,7 +82,7 @@ class Queue:
             tick_id: The id that the tick's cursor will have.
         """
         index, output = tick.deferred_runs, tick.output
-        self._steps.forget_ended(tick)
+        active = self._steps.forget_ended(tick)
         queued = index.queued
         self.summary = f"{len(queued)} queued" if queued else ""
         if not queued or (output.is_late and not self._was_late):
@@ -90,7 +91,7 @@ class Queue:
         self._was_late = False
         waiting, attempts, in_progress = self._sort(queued, tick)
         admission = Admission(tick_id, self._known_admission, self._key)
-        in_flight = self._in_flight(tick, in_progress)
+        in_flight = self._in_flight(tick, in_progress, active)
         room = limits.MAX_TICK_REQUESTS - len(output.requests)
         admitted = admit(
             waiting,
@@ -139,15 +140,15 @@ class Queue:
         log. So it counts as ended from the next tick on.
         """
         run = record.dagster_run
-        is_ended = (is_over(record) or _never_began(record)) and run.tags.get(WILL_RETRY_TAG) != "true"
+        is_ended = (is_over(record) or _never_began(record)) and not will_be_retried(run)
         began_ago = machine_time(current_clock().wall()) - record.start_time if record.start_time is not None else 0.0
         if not is_ended and began_ago > limits.DIED_UNRECORDED_AFTER:
             self._warn_once(tick, run.run_id, f"Dagster run {run.run_id}, which was to start {one}, seems to have died")
             is_ended = True
-        was_known, is_known = run.run_id in self._ended, is_ended
-        if is_known:
+        was_ended = run.run_id in self._ended
+        if is_ended:
             self._ended.add(run.run_id)
-        return was_known and is_known
+        return was_ended and is_ended
 
     def _handle_ended(
         self, one: QueuedRun, records: Sequence[dg.RunRecord], waiting: list[QueuedRun], tick: TickContext
@@ -182,7 +183,14 @@ class Queue:
             self._logged.add(subject)
             tick.context.log.warning("%s", message)
 
-    def _in_flight(self, tick: TickContext, in_progress: Iterable[QueuedRun]) -> InFlight:
+    def _in_flight(self, tick: TickContext, in_progress: Iterable[QueuedRun], active: Container[str]) -> InFlight:
+        """Returns what is in flight.
+
+        Args:
+            tick: The tick.
+            in_progress: The requests that are being started.
+            active: The Dagster runs whose steps wait for a run or are starting one.
+        """
         index, found = tick.deferred_runs, InFlight()
         for one in index:
             if not one.last_status.state.is_final and one.phase not in _ENDED_PHASES:
@@ -191,11 +199,9 @@ class Queue:
             if one.phase is not Phase.DONE and not one.is_materialized:
                 found.occupy(one.asset, one.partitions or [None])
         instance = tick.context.instance
-        polling = running({entry.dagster_run_id for _, entry, _ in index.polled.values()}, instance)
         for asset, entry, _ in index.polled.values():
-            self._add(found, asset, entry, instance, is_running=entry.dagster_run_id in polling)
+            self._add(found, asset, entry, instance, is_running=entry.dagster_run_id in active)
         for asset, queue in index.queues.items():
-            active = running({one.entry.dagster_run_id for one in queue.starting.values()}, instance)
             for start in queue.starting.values():
                 self._add(found, asset, start.entry, instance, is_running=start.entry.dagster_run_id in active)
         for request in in_progress:
@@ -285,18 +291,8 @@ def _event_about(
     one: QueuedRun, kind: EntryKind, description: str, admission: Admission | None = None
 ) -> dg.AssetObservation:
     """Returns the ledger entry of a queued request, as an event for the tick to report."""
-    record = one.record
-    entry = LedgerEntry(
-        kind,
-        at=current_clock().wall(),
-        correlation_id=record.correlation_id,
-        dagster_run_id=record.dagster_run_id,
-        target=record.target,
-        name=record.name,
-        partition=record.partition,
-        step_key=record.step_key,
-        queue={"admission": admission.as_text()} if admission is not None else None,
-    )
+    queue = {"admission": admission.as_text()} if admission is not None else None
+    entry = entry_about(one.record, kind, dagster_run_id=one.record.dagster_run_id, queue=queue)
     return dg.AssetObservation(
         (one.keys or one.asset.keys)[0],
         description=description,

@@ -67,15 +67,18 @@ def _newer(key: dg.AssetKey, seen: InputVersion, deferred_run: DeferredRun, tick
 
 def _has_bad_data(key: dg.AssetKey, tick: TickContext) -> bool:
     """Whether a blocking check of an input has failed. Dagster's automation would not run on it either."""
-    repository = tick.context.repository_def
-    definition = repository.assets_defs_by_key.get(key) if repository is not None else None
+    definition = _definition_of(key, tick)
     return definition is not None and has_failed_blocking_check(tick.context.instance, definition, key)
 
 
 def _is_partitioned(key: dg.AssetKey, tick: TickContext) -> bool:
-    repository = tick.context.repository_def
-    definition = repository.assets_defs_by_key.get(key) if repository is not None else None
+    definition = _definition_of(key, tick)
     return definition is not None and definition.partitions_def is not None
+
+
+def _definition_of(key: dg.AssetKey, tick: TickContext) -> dg.AssetsDefinition | None:
+    repository = tick.context.repository_def
+    return repository.assets_defs_by_key.get(key) if repository is not None else None
 
 
 def _is_covered(deferred_run: DeferredRun, tick: TickContext, newest: int) -> bool:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.event_log import reports_of_run
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
-from dagster_runs.remote_run.execution.reexecution import WILL_RETRY_TAG
+from dagster_runs.remote_run.execution.reexecution import is_active, will_be_retried
 from dagster_runs.remote_run.execution.request_queue import SEVERAL_PARTITIONS, overlap, partitions_of
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
 from dagster_runs.sensors import limits
@@ -28,8 +28,8 @@ class StepRuns:
     def __init__(self) -> None:
         self._warned: set[str] = set()
 
-    def forget_ended(self, tick: TickContext) -> None:
-        """Updates the index.
+    def forget_ended(self, tick: TickContext) -> set[str]:
+        """Updates the index. Returns the ids of the Dagster runs that are active.
 
         A start whose outcome is unknown counts until its timeout, because its run may be in flight.
 
@@ -50,7 +50,7 @@ class StepRuns:
                 # An orphan takes its slot until its deadline: it may be active, and a re-execution may attach to it.
                 if not is_orphan or current_clock().wall() >= (entry.deadline or 0.0):
                     del index.polled[key]
-                if run is not None and is_orphan and run.tags.get(WILL_RETRY_TAG) != "true":
+                if run is not None and is_orphan and not will_be_retried(run):
                     self._warn(
                         tick,
                         entry,
@@ -71,6 +71,7 @@ class StepRuns:
                         f"It is unknown whether Dagster run {entry.dagster_run_id} started a run of {entry.target}. "
                         "It counts as in flight until its timeout",
                     )
+        return {run_id for run_id, run in runs.items() if is_active(run)}
 
     def _warn(self, tick: TickContext, entry: LedgerEntry, message: str) -> None:
         if entry.correlation_id not in self._warned:
@@ -80,11 +81,7 @@ class StepRuns:
 
 def running(run_ids: Iterable[str], instance: dg.DagsterInstance) -> set[str]:
     """Returns those of some Dagster runs that have not finished, or that the daemon will retry."""
-    return {
-        run_id
-        for run_id, run in _runs(run_ids, instance).items()
-        if not run.is_finished or run.tags.get(WILL_RETRY_TAG) == "true"
-    }
+    return {run_id for run_id, run in _runs(run_ids, instance).items() if is_active(run)}
 
 
 def _runs(run_ids: Iterable[str], instance: dg.DagsterInstance) -> Mapping[str, dg.DagsterRun]:
