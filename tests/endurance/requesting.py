@@ -1,4 +1,4 @@
-"""Makes the requests that have to queue, while the rest of the campaign goes on."""
+"""Makes the requests that have to queue, while the rest of the campaign continues."""
 
 from __future__ import annotations
 
