@@ -11,6 +11,7 @@ import dagster as dg
 
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.data_checks import described
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.execute import execute_remote_run
@@ -167,7 +168,7 @@ def build_remote_run_asset(
         rerun_if_upstream_newer=rerun_if_upstream_newer,
     )
     options.check_for(run_class)
-    described = {
+    attributes = {
         "deps": deps,
         "group_name": group_name,
         "automation_condition": automation_condition,
@@ -177,15 +178,16 @@ def build_remote_run_asset(
         "metadata": metadata,
     }
     all_specs = _specs(
-        run, run_class, key, specs, {name: value for name, value in described.items() if value is not None}
+        run, run_class, key, specs, {name: value for name, value in attributes.items() if value is not None}
     )
     resource = resource_key or run_class.resource_key
+    definition = run if isinstance(run, RemoteRun) else run_class
     remote = RemoteAsset(run_class, options, resource, run if isinstance(run, RemoteRun) else None)
 
     @dg.multi_asset(
         name=all_specs[0].key.to_python_identifier(),
         specs=all_specs,
-        check_specs=[check for spec in all_specs for check in check_specs(run_class, spec.key, gate, partitions_def)],
+        check_specs=[check for spec in all_specs for check in check_specs(definition, spec.key, gate, partitions_def)],
         required_resource_keys={resource},
         partitions_def=partitions_def,
         backfill_policy=backfill_policy,
@@ -208,7 +210,7 @@ def build_remote_run_asset(
             # Because of `can_subset`, Dagster would otherwise accept a missing check result.
             context.set_requires_typed_event_stream(
                 error_message=f"A {run_class.__name__} must report each of its checks: "
-                f"{', '.join(run_class.data_checks) or 'run_status'}."
+                f"{', '.join(described(definition)) or 'run_status'}."
             )
         wanted = run if isinstance(run, RemoteRun) else run(context)
         if not isinstance(wanted, run_class):

@@ -5,13 +5,28 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from dagster_runs import RemoteRun, RemoteRunResource, build_remote_run_asset
-from dagster_runs.remote_run.execution.partitions import iso
-from dagster_runs.remote_run.quality import QualityGate
-from dagster_runs.remote_run.response_models import ErrorText, Lenient, OptionalTime, RunId, VendorModel
-from dagster_runs.remote_run.state import RunState, RunStatus, UtcTime, parse_state
-from dagster_runs.remote_run.types import CheckOutcome, RunResult, StartAttempt, StartCandidate
-from dagster_runs.transport.auth import Auth, bearer
+from dagster_runs import build_remote_run_asset
+from dagster_runs.vendor_sdk import (
+    Auth,
+    CheckOutcome,
+    ErrorText,
+    Lenient,
+    OptionalTime,
+    QualityGate,
+    RemoteRun,
+    RemoteRunResource,
+    RunId,
+    RunResult,
+    RunState,
+    RunStatus,
+    StartAttempt,
+    StartCandidate,
+    UtcTime,
+    VendorModel,
+    bearer,
+    iso,
+    parse_state,
+)
 
 STATES = {
     "waiting": RunState.QUEUED,
@@ -59,7 +74,6 @@ class AcmeForecastRun(RemoteRun[AcmeResource]):
 
     vendor, label, resource_key = "Acme", "forecast", "acme"
     data_checks = {"has_rows": "Whether the forecast has any rows."}
-    can_cancel = True
     partition_window_fields = ("since", "until")
 
     model: str = Field(min_length=1)
@@ -87,7 +101,7 @@ class AcmeForecastRun(RemoteRun[AcmeResource]):
         return RunResult({"acme/rows": rows}, [CheckOutcome("has_rows", passed=bool(rows))])
 
     def cancel(self, resource: AcmeResource, run_id: str) -> None:
-        resource.http().post(["forecasts", run_id, "abort"], may_be_empty=True)
+        resource.http().send_repeatable("POST", ["forecasts", run_id, "abort"], may_be_empty=True)
 
     def find_started(self, resource: AcmeResource, attempt: StartAttempt) -> Sequence[StartCandidate]:
         listed = resource.http().get(["forecasts"], params={"note": attempt.correlation_id}).parse(Forecasts)

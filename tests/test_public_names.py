@@ -150,6 +150,7 @@ ALLOWED_IMPORTS = {
     "assets": {"remote_run", "sensors", "launchpad"},
     "jobs": {"sensors"},
     "launchpad": {"remote_run"},
+    "vendor_sdk": {"transport", "remote_run"},
     "testing": {"transport", "remote_run", "vendors", "sandbox"},
 }
 

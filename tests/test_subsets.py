@@ -7,9 +7,11 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from dagster_runs import TestGenTestRun, build_remote_run_asset
+from dagster_runs import QualityGate, TestGenResource, TestGenTestRun, build_remote_run_asset
+from dagster_runs.remote_run.data_checks import UNDECLARED_KEY
 from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.testing import SandboxClock
+from dagster_runs.vendor_sdk import CheckOutcome, RunResult, RunStatus
 from tests.remote_run.materializing import TESTS, checks, failure, materialize, metadata, resources_at
 from tests.sensors.driving import evaluations
 
@@ -133,17 +135,30 @@ def test_assets_of_one_run_are_reported_in_dependency_order(
 
 
 class ReportsTooLittle(TestGenTestRun):
-    """A run whose vendor class does not report one of its checks."""
+    """A run whose vendor class does not report one of its checks, and reports one that it does not declare."""
 
     data_checks: ClassVar[dict[str, str]] = {**TestGenTestRun.data_checks, "rows_counted": "Whether rows were counted."}
 
+    def fetch_result(
+        self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
+    ) -> RunResult:
+        result = super().fetch_result(resource, run_id, status, gate)
+        return RunResult(result.metadata, [*result.checks, CheckOutcome("rows_cuonted", passed=True)])
+
 
 @fixes
-def test_unreported_check_fails_the_step(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+def test_unreported_check_fails_and_an_undeclared_one_is_left_out(
+    sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
     asset = build_remote_run_asset(ReportsTooLittle(test_suite_id=TESTS.test_suite_id), key="one")
-    message = failure(materialize([asset], sandbox, instance))
-    assert "one_rows_counted" in message
-    assert "must report each of its checks: tests_passed, quality_score, rows_counted" in message
+    result = materialize([asset], sandbox, instance)
+    assert result.success
+    [forgotten] = [one for one in result.get_asset_check_evaluations() if one.check_name == "rows_counted"]
+    assert not forgotten.passed
+    assert forgotten.severity is dg.AssetCheckSeverity.ERROR
+    assert "ReportsTooLittle.fetch_result() returned no outcome for this check" in str(forgotten.description)
+    assert str(metadata(instance, "one")[UNDECLARED_KEY]).startswith("rows_cuonted: not in data_checks")
+    assert sandbox.starts("testgen") == 1
 
 
 @fixes

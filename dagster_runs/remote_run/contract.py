@@ -12,10 +12,12 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
+from dagster_runs.remote_run.data_checks import with_declared_checks
 from dagster_runs.remote_run.metadata_size import limited_result
 from dagster_runs.remote_run.quality import QualityGate
-from dagster_runs.remote_run.state import RunStatus
-from dagster_runs.remote_run.types import DAY, ListedRun, RunResult, StartAttempt, StartCandidate
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.types import DAY, DataCheck, ListedRun, RunResult, StartAttempt, StartCandidate
+from dagster_runs.remote_run.vendor_code import RunMeta, check_run_class, checked_run_id, vendor_code
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.errors import NotFoundError, as_outage
 
@@ -25,23 +27,23 @@ if TYPE_CHECKING:
 ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
 
 
-class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
+class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
     """A remote run at a vendor: its fields are the parameters of the run, and its methods call the vendor's API.
 
     A subclass declares its fields, which also appear in the launchpad, and the class attributes below. It implements
-    `start`, `fetch_status`, and the methods for what the vendor supports beyond that. Instances are immutable.
+    `target`, `start` and `fetch_status`, and the methods for what the vendor supports beyond that. What a method does
+    is available because the method is there: there are no flags to set. Instances are immutable.
 
     Attributes:
         vendor: The vendor's display name: ``RudderStack``.
         label: The display name of this kind of run: ``Profiles run``.
         resource_key: The default key of the resource.
         asset_kinds: The Dagster ``kinds`` of the asset.
-        data_checks: The checks on the run's data: a description for each name. ``run_status`` is added automatically.
-        checks_on_failure: The data checks that are also reported for a run that did not succeed. Leave out checks that
-            judge data: a test that did not run says nothing about the data.
+        data_checks: The checks on the run's data: a description, or a `DataCheck`, for each name. ``run_status`` is
+            added automatically. If the checks depend on the run's fields, define `declared_checks` instead.
         default_timeout: The default timeout in seconds.
-        has_quality_results: Whether a `QualityGate` can be used with this kind of run.
-        can_cancel: Whether the vendor's API can cancel a run.
+        gate_fields: The thresholds of a `QualityGate` that the checks of this kind of run judge, such as ``min_score``.
+            ``blocking`` needs none of them.
         manual_stop_hint: How a user stops a run, for vendors whose API cannot.
         lost_start_hint: What the user can configure so that a run can be found after the response to its start was
             lost.
@@ -57,16 +59,20 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
     label: ClassVar[str]
     resource_key: ClassVar[str]
     asset_kinds: ClassVar[frozenset[str]] = frozenset()
-    data_checks: ClassVar[Mapping[str, str]] = {}
-    checks_on_failure: ClassVar[frozenset[str]] = frozenset()
+    data_checks: ClassVar[Mapping[str, str | DataCheck]] = {}
     default_timeout: ClassVar[float] = DAY
-    has_quality_results: ClassVar[bool] = False
-    can_cancel: ClassVar[bool] = False
+    gate_fields: ClassVar[frozenset[str]] = frozenset()
     manual_stop_hint: ClassVar[str] = ""
     lost_start_hint: ClassVar[str] = ""
     partition_window_fields: ClassVar[tuple[str, str] | None] = None
     sensitive_fields: ClassVar[frozenset[str]] = frozenset()
     local_fields: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuses a subclass that breaks the contract."""
+        super().__pydantic_init_subclass__(**kwargs)
+        check_run_class(cls)
 
     @property
     @abstractmethod
@@ -78,10 +84,30 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         """Whether the vendor accepts the correlation id as an idempotency key, so that a start may be sent again."""
         return False
 
-    @property
-    def observation_unsupported_reason(self) -> str:
-        """Why runs that were not started by Dagster cannot be observed; empty if they can."""
-        return f"{self.vendor} offers no way to list {self.label}s"
+    @classmethod
+    def can_cancel(cls) -> bool:
+        """Whether the vendor's API can cancel a run: whether `cancel` is defined."""
+        return cls.cancel is not RemoteRun.cancel
+
+    @classmethod
+    def recognizes_listed_runs(cls) -> bool:
+        """Whether a listed run can be matched to its target: whether `target_of_listed` is defined."""
+        return cls.target_of_listed is not RemoteRun.target_of_listed
+
+    @classmethod
+    def checks_depend_on_fields(cls) -> bool:
+        """Whether the checks depend on the fields of a run: whether `declared_checks` is defined."""
+        return cls.declared_checks is not RemoteRun.declared_checks
+
+    def declared_checks(self) -> Mapping[str, str | DataCheck]:
+        """Returns the checks on the data of this run, like `data_checks`, if they depend on its fields."""
+        return self.data_checks
+
+    def observation_problem(self) -> str | None:
+        """Returns why runs that Dagster did not start cannot be matched to this run; ``None`` if they can be."""
+        if self.recognizes_listed_runs():
+            return None
+        return f"{self.vendor} offers no way to list {self.label}s, or {type(self).__name__} has no target_of_listed()"
 
     @property
     def cancel_caveat(self) -> str:
@@ -90,7 +116,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
 
     @abstractmethod
     def start(self, resource: ResourceT, attempt: StartAttempt) -> str:
-        """Starts the run with a single request (`HttpClient.post_once`) and returns the vendor's id of the run.
+        """Starts the run with a single request (`HttpClient.send_once`) and returns the vendor's id of the run.
 
         Raises:
             VendorError: The vendor refused the start, or the response was lost. ``may_have_been_accepted`` is true if
@@ -105,6 +131,15 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
             VendorError: The status check failed, which says nothing about the run.
         """
 
+    def send_start(self, resource: ResourceT, attempt: StartAttempt) -> str:
+        """Like `start`, but checks the id, and turns an error of the vendor's code into a `VendorError`.
+
+        Raises:
+            VendorError: As for `start`. The run may have been started, also if the vendor's code is wrong.
+        """
+        with vendor_code(self, "start", may_have_been_accepted=True):
+            return checked_run_id(self, self.start(resource, attempt))
+
     def get_status(self, resource: ResourceT, run_id: str) -> RunStatus:
         """Like `fetch_status`, but treats a run as unknown only if the API itself reports that.
 
@@ -113,7 +148,8 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
             VendorError: The status check failed, which says nothing about the run.
         """
         try:
-            return self.fetch_status(resource, run_id)
+            with vendor_code(self, "fetch_status"):
+                return self.fetch_status(resource, run_id)
         except NotFoundError as error:
             # An active run must not be reported as lost because of a proxy's or a login page's 404.
             raise error if error.is_from_api else as_outage(error) from None
@@ -151,15 +187,25 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT]):
         return {}
 
     def fetch_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
-        """Returns the result of a finished run. For a failed run, only metadata and ``checks_on_failure`` count."""
+        """Returns the result of a finished run: an outcome for each check, and metadata.
+
+        For a run that did not succeed, only the metadata and the checks with ``on_failure`` count.
+        """
         return RunResult()
 
     def get_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
-        """Like `fetch_result`, but cuts metadata that is too large for a Dagster event."""
-        return limited_result(self.fetch_result(resource, run_id, status, gate))
+        """Like `fetch_result`, but with exactly the declared checks, and with metadata that fits a Dagster event."""
+        with vendor_code(self, "fetch_result"):
+            result = self.fetch_result(resource, run_id, status, gate)
+            return limited_result(with_declared_checks(self, result, succeeded=status.state is RunState.SUCCEEDED))
+
+    def get_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
+        """Like `fetch_progress`, but turns an error of the vendor's code into a `VendorError`."""
+        with vendor_code(self, "fetch_progress"):
+            return self.fetch_progress(resource, run_id, status)
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
-        """Asks the vendor to cancel the run. Called only if ``can_cancel``."""
+        """Asks the vendor to cancel the run."""
         raise NotImplementedError(f"{self.vendor} cannot cancel {with_article(self.label)}")
 
     def find_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[StartCandidate] | None:

@@ -95,7 +95,7 @@ class RunOptions:
                 f"timeout is {self.timeout!r}; it must be a number of seconds greater than 0"
             )
         self._check_queue()
-        if self.on_timeout == "cancel" and not run_class.can_cancel:
+        if self.on_timeout == "cancel" and not run_class.can_cancel():
             raise DagsterInvalidDefinitionError(
                 f"on_timeout='cancel' is impossible for {name}: {run_class.vendor} offers no way to cancel a "
                 f"{run_class.label}. Use on_timeout='leave'."
@@ -104,11 +104,8 @@ class RunOptions:
             raise DagsterInvalidDefinitionError(
                 f"gate is {self.gate!r}; it must be a QualityGate, for example QualityGate(min_score=0.95)"
             )
-        if self.gate is not None and not run_class.has_quality_results:
-            raise DagsterInvalidDefinitionError(
-                f"{name} does not support a QualityGate: {with_article(run_class.vendor)} {run_class.label} has no "
-                "quality results"
-            )
+        if self.gate is not None:
+            _check_gate(self.gate, run_class)
 
     def _check_queue(self) -> None:
         if self.max_in_flight is not None and not is_limit(self.max_in_flight):
@@ -132,6 +129,19 @@ class RunOptions:
 
 
 _UNSET = ("on_in_flight", None)
+
+
+def _check_gate(gate: QualityGate, run_class: type[RemoteRun[Any]]) -> None:
+    name, kind = run_class.__name__, f"{with_article(run_class.vendor)} {run_class.label}"
+    if not run_class.data_checks and not run_class.checks_depend_on_fields():
+        raise DagsterInvalidDefinitionError(f"{name} does not support a QualityGate: {kind} has no quality results")
+    unused = sorted(gate.model_dump(exclude_defaults=True).keys() - run_class.gate_fields - {"blocking"})
+    if unused:
+        known = ", ".join(sorted(run_class.gate_fields | {"blocking"}))
+        raise DagsterInvalidDefinitionError(
+            f"{name} does not support {', '.join(unused)} in a QualityGate: the checks of {kind} do not judge it. "
+            f"Supported: {known}"
+        )
 
 
 def is_limit(number: Any) -> bool:

@@ -1,8 +1,9 @@
 """The base class of every vendor's resource: connection settings, secrets, the HTTP client, and the `run` method."""
 
+import json as json_module
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
@@ -24,9 +25,12 @@ from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTi
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, OptionalWholeNumber, WholeNumber
 from dagster_runs.remote_run.types import ListedRun
-from dagster_runs.transport.auth import Auth
-from dagster_runs.transport.client import ErrorReader, HttpClient, HttpSettings
+from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
+from dagster_runs.transport.client import ErrorReader, HttpClient
 from dagster_runs.transport.errors import InvalidRequestError
+from dagster_runs.transport.http_settings import HttpSettings
+from dagster_runs.transport.oauth import exchanged_token
+from dagster_runs.transport.url import check_base_url
 from dagster_runs.version import __version__
 
 
@@ -56,6 +60,10 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     secret_fields: ClassVar[tuple[str, ...]] = ()
     oauth_fields: ClassVar[tuple[str, ...]] = ()
     """The fields for OAuth credentials, if the vendor accepts them instead of an ``access_token``."""
+    paths_end_in_slash: ClassVar[bool] = False
+    """Whether the paths of the vendor's API end in a slash. Without it, such servers refuse a POST."""
+    lists_by_target: ClassVar[bool] = False
+    """Whether `list_runs` makes a call for each target, so that it saves no calls while few runs are active."""
 
     request_timeout: Number = Field(default=30.0, gt=0)
     connect_timeout: Number = Field(default=5.0, gt=0)
@@ -169,8 +177,14 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 raise InvalidRequestError(detail, vendor=self.vendor, hint=error.hint) from None
         return self._client
 
-    def new_client(self, base_url: str, auth: Auth) -> HttpClient:
-        """Returns a client with this resource's settings, for another URL of the same vendor."""
+    def new_client(self, base_url: str, auth: Auth, *, paths_end_in_slash: bool | None = None) -> HttpClient:
+        """Returns a client with this resource's settings, for another URL of the same vendor.
+
+        Args:
+            base_url: The URL.
+            auth: The credentials.
+            paths_end_in_slash: Whether its paths end in a slash. Defaults to the resource's own.
+        """
         return HttpClient(
             vendor=self.vendor,
             base_url=base_url,
@@ -182,11 +196,68 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 max_retries=self.max_retries,
                 requests_per_second=self.requests_per_second,
                 allow_plain_http=self.allow_plain_http,
+                paths_end_in_slash=self.paths_end_in_slash if paths_end_in_slash is None else paths_end_in_slash,
                 ca_bundle=self.ca_bundle,
             ),
             read_error=self.error_reader(),
             user_agent=f"dagster-runs/{__version__}",
         )
+
+    def exchanged_token(
+        self,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+        auth: Auth | None = None,
+        secrets: Sequence[str],
+        hint: str = "",
+        scheme: str = "Bearer",
+        more_headers: Mapping[str, str] | None = None,
+        max_renewals: int = 1,
+    ) -> Auth:
+        """Returns credentials that are a token from a token endpoint, for `auth`.
+
+        The token is fetched on first use with a POST, which is retried after transient failures. It is renewed before
+        it expires, and after a 401. Everything in this process that uses the same credentials shares one token.
+
+        Args:
+            url: The URL of the endpoint.
+            form: The form fields of the request, such as ``grant_type`` and ``client_id``.
+            json: The fields of the request as JSON, in place of ``form``.
+            auth: The credentials for the endpoint itself, if it expects any in headers.
+            secrets: The secret values in the fields. They and the tokens are hidden everywhere.
+            hint: What the user can do when the vendor refuses to issue a token.
+            scheme: The scheme of the ``Authorization`` header that the token is sent in.
+            more_headers: Headers to send with the token.
+            max_renewals: How many times one call may renew the token.
+
+        Raises:
+            InvalidRequestError: The URL is invalid.
+        """
+        checked = check_base_url(url, vendor=self.vendor, allow_plain_http=self.allow_plain_http)
+        base, _, name = checked.rpartition("/")
+        if base.endswith("/"):
+            raise InvalidRequestError(f"the token URL {checked!r} has no path", vendor=self.vendor)
+        own = auth or HeaderAuth({}, secrets=())
+        for secret in secrets:
+            own.redactor().add(secret)
+        key = json_module.dumps([url, form, json, dict(own.headers()), dict(more_headers or {})], sort_keys=True)
+
+        def make() -> RenewedToken:
+            return exchanged_token(
+                self.new_client(base, own, paths_end_in_slash=url.strip().endswith("/")),
+                [name],
+                form=form,
+                json=json,
+                secrets=secrets,
+                hint=hint,
+                scheme=scheme,
+                more_headers=more_headers,
+                max_renewals=max_renewals,
+            )
+
+        return shared_token(key, make)
 
     @abstractmethod
     def api_url(self) -> str:
@@ -204,20 +275,27 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Returns a function that extracts the code and the message from the vendor's error bodies."""
         return lambda body: (None, None)
 
-    def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        """Lists the account's runs of all kinds since a point in time, including those that Dagster did not start.
+    def list_runs(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
+        """Lists the account's runs since a point in time, including those that Dagster did not start.
 
         Args:
             since: The earliest creation time, in epoch seconds by our clock.
-            until: Epoch seconds by our clock. Runs created later may be left out, so that a very long list can be read
-                in parts.
+            until: Epoch seconds by our clock; ``None`` for now. Runs created later may be left out, so that a very long
+                list can be read in parts.
+            targets: The targets whose runs are wanted, as `RemoteRun.observed_target` returns them, of the kinds of
+                runs that have a `RemoteRun.target_of_listed`. A vendor that lists runs by target needs them; runs of
+                other targets may be listed too.
 
         Returns:
             ``None`` if the vendor cannot list runs, or the resource lacks a setting that this needs.
         """
         return None
 
-    def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+    def list_finished(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
         """Lists the account's runs that finished since a point in time, in any final state.
 
         This list stays short even if very many runs are active.
@@ -225,6 +303,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         Args:
             since: The point in time, in epoch seconds by our clock.
             until: Epoch seconds by our clock; ``None`` for now.
+            targets: As for `list_runs`.
 
         Returns:
             ``None`` if the vendor cannot list finished runs.
@@ -250,7 +329,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         judges.
 
         Args:
-            run: The run, or its class.
+            run: The run, or its class if its checks do not depend on its fields.
             asset: The key of the asset.
             gate: The gate that you pass to `run`. If it is blocking, the checks that it judges are blocking too.
             partitions_def: The asset's partitions, so that a bad partition does not block good ones.
@@ -269,7 +348,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 f"{cls.__name__} cannot run a {run_class.__name__}, which belongs to {run_class.vendor}"
             )
         RunOptions(gate=gate).check_for(run_class)
-        return check_specs(run_class, coerced_key("asset", asset), gate, partitions_def)
+        return check_specs(run, coerced_key("asset", asset), gate, partitions_def)
 
     def run(
         self,

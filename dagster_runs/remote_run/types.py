@@ -124,6 +124,20 @@ class ListedRun:
 
 
 @dataclass(frozen=True)
+class DataCheck:
+    """A check on the data of a run.
+
+    Attributes:
+        description: What it checks, for users.
+        on_failure: Whether it is also reported for a run that did not succeed. Not for a check that judges data: a test
+            that did not run says nothing about the data.
+    """
+
+    description: str
+    on_failure: bool = False
+
+
+@dataclass(frozen=True)
 class CheckOutcome:
     """The outcome of one check on a run's result, before it is assigned to an asset."""
 
@@ -145,7 +159,7 @@ class RunResult:
 
     Attributes:
         metadata: The vendor's own metadata, with full keys (``testgen/score``).
-        checks: The outcomes of the checks in `RemoteRun.data_checks`.
+        checks: The outcomes of the run's checks, one for each (`RemoteRun.declared_checks`).
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from dagster_runs.dagster_private import shows_success
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.data_checks import reported_on_failure
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluation_target, evaluations
 from dagster_runs.remote_run.execution.events import run_metadata, run_status_outcome
 from dagster_runs.remote_run.execution.provenance import Provenance, version_tags
@@ -138,7 +139,7 @@ class RunOutcome:
 
     def as_failure(self) -> list[AssetEvent]:
         """Returns the evaluations for a run that did not succeed, and an observation of each asset and partition."""
-        reported = [check for check in self.result.checks if check.name in self.run.checks_on_failure]
+        reported = reported_on_failure(self.run, self.result.checks)
         run_name = (
             f"{self.run.vendor} {self.run.label} of {self.run.target}"
             if self.has_current_run_class

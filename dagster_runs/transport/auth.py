@@ -1,7 +1,8 @@
-"""Authentication of requests: fixed headers, and bearer tokens that are renewed."""
+"""Authentication of requests: fixed headers, and tokens that are renewed."""
 
 import random
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,9 +65,23 @@ class HeaderAuth:
         return self._redactor
 
 
+def authorization(scheme: str, credentials: str) -> HeaderAuth:
+    """Returns the header ``Authorization: <scheme> <credentials>``, such as ``Token abc123``."""
+    return HeaderAuth({"Authorization": f"{scheme} {credentials}"}, secrets=(credentials,))
+
+
 def bearer(token: str) -> HeaderAuth:
     """Returns the header ``Authorization: Bearer <token>`` (RFC 6750)."""
-    return HeaderAuth({"Authorization": f"Bearer {token}"}, secrets=(token,))
+    return authorization("Bearer", token)
+
+
+def basic(user: str, password: str) -> HeaderAuth:
+    """Returns the header ``Authorization: Basic …`` for a user and a password, or an API key and its secret (RFC 7617).
+
+    The password is hidden everywhere. The user is not; it is often shown by the vendor's own pages.
+    """
+    encoded = b64encode(f"{user}:{password}".encode()).decode()
+    return HeaderAuth({"Authorization": f"Basic {encoded}"}, secrets=(password, encoded))
 
 
 @dataclass(frozen=True)
@@ -78,13 +93,14 @@ class Token:
 
 
 class RenewedToken:
-    """A bearer token that is fetched on first use and renewed before it expires or after a 401.
+    """A token that is fetched on first use and renewed before it expires or after a 401.
 
     Args:
         fetch: Fetches a new token from the vendor.
         vendor: The vendor's name, for errors.
         redactor: Hides the credentials that `fetch` uses. The tokens are added to it.
         hint: What the user can do when the vendor refuses to issue a token.
+        scheme: The scheme of the ``Authorization`` header.
         more_headers: Headers to send in addition to the token's header.
         max_renewals: How many times one call may renew the token. More than one is needed where processes with the same
             credentials revoke each other's tokens.
@@ -97,6 +113,7 @@ class RenewedToken:
         vendor: str,
         redactor: Redactor,
         hint: str,
+        scheme: str = "Bearer",
         more_headers: Mapping[str, str] | None = None,
         max_renewals: int = 1,
     ) -> None:
@@ -105,6 +122,7 @@ class RenewedToken:
         self._vendor = vendor
         self._redactor = redactor
         self._hint = hint
+        self._scheme = scheme
         self._more_headers = dict(more_headers or {})
         self._lock = threading.Lock()
         self._headers: Mapping[str, str] = {}
@@ -158,7 +176,7 @@ class RenewedToken:
                 hint=self._hint,
             ) from None
         self._redactor.add_temporary(token.value)
-        self._headers = {**self._more_headers, "Authorization": f"Bearer {token.value}"}
+        self._headers = {**self._more_headers, "Authorization": f"{self._scheme} {token.value}"}
         self._renewed_at = current_clock().wall()
         self._renew_at = self._renewed_at + max(token.lives_for - _RENEWAL_MARGIN, token.lives_for / 2)
 

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,9 @@ from dagster_runs.transport.errors import (
     VendorError,
 )
 from dagster_runs.transport.headers import check_headers, with_headers
+from dagster_runs.transport.http_settings import HttpSettings
 from dagster_runs.transport.rate_limit import rate_limited
-from dagster_runs.transport.url import check_base_url, host_and_port, is_loopback, join_path, origin
+from dagster_runs.transport.url import PathPart, check_base_url, host_and_port, is_loopback, join_path, origin
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -35,35 +36,14 @@ if TYPE_CHECKING:
 ErrorReader = Callable[[Any], tuple[str | None, str | None]]
 """Maps a vendor's decoded error body to its (code, message)."""
 
+Params = Mapping[str, str | int | Sequence[str]]
+"""The parameters of a query."""
+
 MAX_REDIRECTS = 3
 _MIN_TIMEOUT = 0.05
 """Seconds. The HTTP library does not accept 0."""
 _MAX_PLAUSIBLE_TIME = 32_503_680_000.0
 """Epoch seconds of the year 3000. A vendor's clock that is beyond it, or before 1970, is ignored."""
-
-
-@dataclass(frozen=True)
-class HttpSettings:
-    """The client's timeouts, retries, rate limit, and TLS settings.
-
-    Attributes:
-        request_timeout: Seconds to wait for a response.
-        connect_timeout: Seconds to wait for a connection.
-        max_retries: The maximum number of retries of a call that may be repeated.
-        overall_timeout: Seconds after which a call is not retried again.
-        requests_per_second: The client-side rate limit for the account; ``None`` for no limit.
-        allow_plain_http: Whether credentials may be sent over plain HTTP to another machine.
-        ca_bundle: Path of a PEM file with the certificates of the trusted authorities; ``None`` for those that
-            ``REQUESTS_CA_BUNDLE`` names, or else the public ones.
-    """
-
-    request_timeout: float = 30.0
-    connect_timeout: float = 5.0
-    max_retries: int = 5
-    overall_timeout: float = 300.0
-    requests_per_second: float | None = None
-    allow_plain_http: bool = False
-    ca_bundle: str | None = None
 
 
 class HttpClient:
@@ -109,44 +89,92 @@ class HttpClient:
         self._read_error = read_error
         self._user_agent = user_agent
 
-    def get(self, segments: Sequence[str], *, params: Mapping[str, str | int] | None = None) -> ApiResponse:
-        """Sends a GET, and retries it after transient failures."""
-        return self._call("GET", segments, params=params)
-
-    def post(
-        self,
-        segments: Sequence[str],
-        *,
-        form: Mapping[str, str] | None = None,
-        keep_secrets: bool = False,
-        may_be_empty: bool = False,
+    def get(
+        self, path: Sequence[PathPart], *, params: Params | None = None, headers: Mapping[str, str] | None = None
     ) -> ApiResponse:
-        """Sends a POST that is harmless when sent twice (to cancel, to get a token), and retries transient failures.
-
-        Args:
-            segments: The segments of the path.
-            form: The form fields of the body; ``None`` for no body.
-            keep_secrets: Do not redact the response, for a token endpoint.
-            may_be_empty: Accept a successful response without a body, as is common for 202 and 204. Its JSON is
-                ``None``.
-        """
-        return self._call("POST", segments, form=form, keep_secrets=keep_secrets, may_be_empty=may_be_empty)
+        """Sends a GET, and retries it after transient failures."""
+        return self.send_repeatable("GET", path, params=params, headers=headers)
 
     def post_once(
-        self, segments: Sequence[str], *, json: Any = None, headers: Mapping[str, str] | None = None
+        self, path: Sequence[PathPart], *, json: Any = None, headers: Mapping[str, str] | None = None
     ) -> ApiResponse:
-        """Sends a POST that starts a run, without retries.
+        """Sends a POST that starts a run, without retries. The most common case of `send_once`."""
+        return self.send_once("POST", path, json=json, headers=headers)
 
-        Uses a new connection, because the response is more likely to be lost on a stale one. The caller decides whether
-        to send the request again: see `retrying`.
+    def send_repeatable(
+        self,
+        method: str,
+        path: Sequence[PathPart],
+        *,
+        params: Params | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        may_be_empty: bool = False,
+        keep_secrets: bool = False,
+    ) -> ApiResponse:
+        """Sends a call that is harmless when sent twice (a read, a cancellation), and retries transient failures.
 
         Args:
-            segments: The segments of the path.
-            json: The JSON body; ``None`` for no body.
+            method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+            path: The parts of the path. Each is percent-encoded, so that it stays one segment.
+            params: The parameters of the query. A list repeats its parameter.
+            json: The JSON body; ``None`` for none.
+            form: The form fields of the body, in place of ``json``.
             headers: Additional headers.
+            may_be_empty: Accept a successful response without a body, as is common for 202 and 204. Its JSON is
+                ``None``.
+            keep_secrets: Do not redact the response, for a token endpoint.
         """
-        path = join_path(segments, vendor=self.vendor, method="POST")
-        return self._send_authenticated("POST", path, fresh=True, json=json, headers=headers)
+        checked = self._path(method, path)
+        try:
+            return self.retrying(repeatable=True)(
+                self._send_authenticated,
+                method,
+                checked,
+                fresh=False,
+                params=params,
+                json=json,
+                form=form,
+                headers=headers,
+                may_be_empty=may_be_empty,
+                keep_secrets=keep_secrets,
+            )
+        except VendorError as error:
+            # The flag only applies to starts. This call starts nothing, but it may fetch a token during a start.
+            error.may_have_been_accepted = False
+            raise
+
+    def send_once(
+        self,
+        method: str,
+        path: Sequence[PathPart],
+        *,
+        params: Params | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        may_be_empty: bool = False,
+    ) -> ApiResponse:
+        """Sends a call that starts a run, without retries. The arguments are those of `send_repeatable`.
+
+        Uses a new connection, because the response is more likely to be lost on a stale one. The caller of
+        `RemoteRun.start` decides whether to send the call again: see `retrying`.
+        """
+        return self._send_authenticated(
+            method,
+            self._path(method, path),
+            fresh=True,
+            params=params,
+            json=json,
+            form=form,
+            headers=headers,
+            may_be_empty=may_be_empty,
+        )
+
+    def _path(self, method: str, parts: Sequence[PathPart]) -> str:
+        ends_in_slash = self._configured_settings.paths_end_in_slash
+        return join_path(parts, vendor=self.vendor, method=method, ends_in_slash=ends_in_slash)
 
     def with_call_budget(self, until: float = math.inf) -> AbstractContextManager[None]:
         """Limits this thread's calls inside the block to one retry and to 10 s of waiting for a response.
@@ -214,15 +242,6 @@ class HttpClient:
             reraise=True,
         )
 
-    def _call(self, method: str, segments: Sequence[str], **request: Any) -> ApiResponse:
-        path = join_path(segments, vendor=self.vendor, method=method)
-        try:
-            return self.retrying(repeatable=True)(self._send_authenticated, method, path, fresh=False, **request)
-        except VendorError as error:
-            # The flag only applies to starts. This call starts nothing, but it may fetch a token during a start.
-            error.may_have_been_accepted = False
-            raise
-
     def _send_authenticated(self, method: str, path: str, **request: Any) -> ApiResponse:
         """Sends the call once, and again after a 401 if the credentials can be renewed.
 
@@ -244,7 +263,7 @@ class HttpClient:
         *,
         credentials: Mapping[str, str],
         fresh: bool,
-        params: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,

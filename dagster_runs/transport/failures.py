@@ -12,7 +12,7 @@ from dagster_runs.transport.url import host_and_port
 if TYPE_CHECKING:
     from requests import RequestException
 
-    from dagster_runs.transport.client import HttpSettings
+    from dagster_runs.transport.http_settings import HttpSettings
     from dagster_runs.transport.responses import Call
 
 _TRUST = (

@@ -6,6 +6,9 @@ from urllib.parse import quote, urlsplit
 
 from dagster_runs.transport.errors import InvalidRequestError
 
+PathPart = str | int
+"""A segment of a path."""
+
 
 def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> str:
     """Returns ``url`` without a trailing slash.
@@ -69,20 +72,28 @@ def host_and_port(url: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def join_path(segments: Sequence[str], *, vendor: str, method: str) -> str:
-    """Joins ``segments`` to a path. Each is percent-encoded, so that an id with ``/`` or ``?`` stays one segment.
+def join_path(parts: Sequence[PathPart], *, vendor: str, method: str, ends_in_slash: bool = False) -> str:
+    """Joins ``parts`` to a path. Each is percent-encoded, so that an id with ``/`` or ``?`` stays one segment.
+
+    Args:
+        parts: The segments: strings, and ids that are whole numbers.
+        vendor: The vendor's name, for the error.
+        method: The method of the call, for the error.
+        ends_in_slash: Whether the path ends in a slash.
 
     Raises:
-        InvalidRequestError: A segment is empty, ``.`` or ``..``, or contains control characters. HTTP clients and
-            servers normalize such paths to those of other endpoints.
+        InvalidRequestError: A segment is empty, ``.`` or ``..``, contains control characters, or is neither a string
+            nor a whole number. HTTP clients and servers normalize such paths to those of other endpoints.
     """
-    for segment in segments:
-        if not segment or segment in (".", "..") or any(ord(character) < 32 for character in segment):
+    for part in parts:
+        is_number = isinstance(part, int) and not isinstance(part, bool)
+        is_usable = isinstance(part, str) and part not in ("", ".", "..") and not any(ord(one) < 32 for one in part)
+        if not (is_number or is_usable):
             raise InvalidRequestError(
-                f"the id {segment!r} cannot be part of a URL; nothing was sent",
+                f"the id {part!r} cannot be part of a URL; nothing was sent",
                 vendor=vendor,
                 method=method,
-                path="/" + "/".join(quote(part, safe="") or "(empty)" for part in segments),
+                path="/" + "/".join(quote(str(one), safe="") or "(empty)" for one in parts),
                 hint="Correct the id in the run's fields.",
             )
-    return "/" + "/".join(quote(segment, safe="") for segment in segments)
+    return "/" + "/".join(quote(str(part), safe="") for part in parts) + ("/" if ends_in_slash else "")

@@ -181,7 +181,7 @@ def _behaviors(random: Random, slot: Slot) -> Iterator[Behavior]:
         yield Behavior(running_seconds=FOR_EVER if random.random() < 0.5 else BRIEF + 60)
     if random.random() < 0.12:
         # Prophecy and RudderStack have no status for a canceled run, so it would time out.
-        endings = ["fail", "fail", "cancel"] if slot.kind.run_class.can_cancel else ["fail"]
+        endings = ["fail", "fail", "cancel"] if slot.kind.run_class.can_cancel() else ["fail"]
         yield Behavior(running_seconds=seconds / 2, outcome=random.choice(endings))  # type: ignore[arg-type]
     outcome = "fail" if random.random() < 0.04 else "succeed"
     if slot.has_gate and random.random() < _BAD_DATA:

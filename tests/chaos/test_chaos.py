@@ -87,7 +87,7 @@ def evicted_at_a_start(group: Group) -> bool:
     first = first_disturbance(group)
     if first is None or first.at_start_of is None:
         return False
-    return first.how == "evict" and SLOTS[first.at_start_of].kind.run_class.can_cancel
+    return first.how == "evict" and SLOTS[first.at_start_of].kind.run_class.can_cancel()
 
 
 CAMPAIGNS: dict[str, Callable[[], list[object]]] = {

@@ -70,7 +70,7 @@ class Slot:
     @property
     def on_timeout(self) -> Literal["leave", "cancel"]:
         """The timeout option: every second asset with cancelable runs cancels them."""
-        return "cancel" if self.kind.run_class.can_cancel and self.number // len(KINDS) % 2 == 0 else "leave"
+        return "cancel" if self.kind.run_class.can_cancel() and self.number // len(KINDS) % 2 == 0 else "leave"
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _deferred_run(random: Random, number: int, slot: Slot, partitions: tuple[str
             fate = possible
             break
         draw -= share
-    if fate == "cancel" and not slot.kind.run_class.can_cancel:
+    if fate == "cancel" and not slot.kind.run_class.can_cancel():
         fate = "fail"  # Prophecy and RudderStack have no status for a canceled run
     seconds = random.uniform(*(_SHORT if random.random() < 0.1 else _LONG))
     if random.random() < _BAD_DATA and fate == "succeed" and slot.has_gate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -256,11 +256,15 @@ class _Broken(AmperityResource):
 
     broken: str
 
-    def list_runs(self, since: float) -> Iterator[ListedRun] | None:
-        return self._raise_if_broken("list_runs", super().list_runs(since))
+    def list_runs(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
+        return self._raise_if_broken("list_runs", super().list_runs(since, until, targets))
 
-    def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
-        return self._raise_if_broken("list_finished", super().list_finished(since, until))
+    def list_finished(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
+        return self._raise_if_broken("list_finished", super().list_finished(since, until, targets))
 
     def _raise_if_broken(self, name: str, listed: Iterator[ListedRun] | None) -> Iterator[ListedRun] | None:
         if self.broken == name:

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 from dagster_runs.transport.auth import Auth, bearer
-from dagster_runs.transport.client import HttpClient, HttpSettings
+from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.clock import Clock, use_clock
+from dagster_runs.transport.http_settings import HttpSettings
 from tests.transport.scripted import Origin
 
 TOKEN = "s3cret-t0ken-of-the-test"

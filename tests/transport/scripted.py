@@ -52,7 +52,7 @@ class Origin:
             def handle_any(self) -> None:
                 origin.answer(self)
 
-            do_GET = do_POST = do_CONNECT = handle_any
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = handle_any
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -119,7 +119,7 @@ class TestClient:
         with client.with_call_budget():
             with pytest.raises(RateLimitedError):
                 client.get(["x"])
-            client.post(["jobs", "1", "cancel"])
+            client.send_repeatable("POST", ["jobs", "1", "cancel"])
         assert [seen.method for seen in origin.seen] == ["GET", "POST"]
 
     def test_refusals_can_be_left_to_the_caller(self, origin: Origin, client: HttpClient, clock: InstantClock) -> None:
@@ -135,7 +135,7 @@ class TestClient:
         login = client_of(origin.url)
 
         def fetch() -> Token:
-            return Token(login.post(["token"], keep_secrets=True).json["token"], 3600)
+            return Token(login.send_repeatable("POST", ["token"], keep_secrets=True).json["token"], 3600)
 
         token = RenewedToken(fetch, vendor="Acme", redactor=Redactor([]), hint="")
         client = client_of(origin.url, auth=token)

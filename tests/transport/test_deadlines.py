@@ -183,12 +183,12 @@ def test_empty_body_is_a_success_only_if_the_caller_allows_it(
 ) -> None:
     origin.replies = [Reply(status, body)]
     client = client_of(origin.url, max_retries=0)
-    assert client.post(["cancel"], may_be_empty=True).json is None
+    assert client.send_repeatable("POST", ["cancel"], may_be_empty=True).json is None
     with pytest.raises(VendorError, match="an empty body"):
-        client.post(["token"])
+        client.send_repeatable("POST", ["token"])
 
 
 def test_html_page_does_not_count_as_an_empty_body(origin: Origin, client_of: ClientMaker) -> None:
     origin.replies = [Reply(200, "<html>Sign in</html>")]
     with pytest.raises(VendorError, match="HTML"):
-        client_of(origin.url, max_retries=0).post(["cancel"], may_be_empty=True)
+        client_of(origin.url, max_retries=0).send_repeatable("POST", ["cancel"], may_be_empty=True)

@@ -48,7 +48,7 @@ def test_get_is_retried_after_a_broken_connection(failure: object, origin: Origi
 
 def test_cancel_is_retried(origin: Origin, client: HttpClient) -> None:
     origin.replies = [hang_up, Reply(503), Reply(200)]
-    client.post(["jobs", "1", "cancel"])
+    client.send_repeatable("POST", ["jobs", "1", "cancel"])
     assert [seen.method for seen in origin.seen] == ["POST"] * 3
 
 

@@ -158,12 +158,14 @@ def test_reprs_do_not_contain_the_token(thing: str, origin: Origin, client: Http
 
 def test_keep_secrets_leaves_the_response_unredacted(origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, {"access_token": TOKEN})]
-    assert client.post(["oauth", "token"], form={}, keep_secrets=True).json == {"access_token": TOKEN}
+    assert client.send_repeatable("POST", ["oauth", "token"], form={}, keep_secrets=True).json == {
+        "access_token": TOKEN
+    }
 
 
 @pytest.mark.parametrize("body", ['{"access_token": "a-brand-new-one", "exp', "token=a-brand-new-one"])
 def test_keep_secrets_response_is_not_quoted_in_errors(body: str, origin: Origin, client: HttpClient) -> None:
     origin.replies = [Reply(200, body)]
     with pytest.raises(VendorError) as raised:
-        client.post(["oauth", "token"], form={}, keep_secrets=True)
+        client.send_repeatable("POST", ["oauth", "token"], form={}, keep_secrets=True)
     assert "a-brand-new-one" not in message(raised.value)

@@ -22,7 +22,7 @@ def test_netrc_does_not_replace_the_credentials(
     monkeypatch.setenv(where, str(netrc if where == "NETRC" else tmp_path))
     client = client_of(origin.url)
     client.get(["x"])
-    client.post(["x"], form={"a": "1"})
+    client.send_repeatable("POST", ["x"], form={"a": "1"})
     client.post_once(["x"], json={})
     assert [seen.headers["authorization"] for seen in origin.seen] == [f"Bearer {TOKEN}"] * 3
 
@@ -60,7 +60,7 @@ def test_missing_ca_bundle_is_reported_as_an_error_of_the_call(
 def test_every_request_has_a_user_agent(origin: Origin, client_of: ClientMaker) -> None:
     client = client_of(origin.url)
     client.get(["x"])
-    client.post(["x"])
+    client.send_repeatable("POST", ["x"])
     client.post_once(["x"], json={})
     assert {seen.headers["user-agent"] for seen in origin.seen} == {"dagster-runs/test"}
     assert {seen.headers["accept"] for seen in origin.seen} == {"application/json"}

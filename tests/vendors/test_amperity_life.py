@@ -112,9 +112,14 @@ class TestMaterializing:
         message = failure(run_workflow(sandbox, instance))
         assert "ended in an undocumented state: 'perhaps'" in message
 
-    def test_quality_gate_is_rejected(self) -> None:
-        with pytest.raises(dg.DagsterInvalidDefinitionError, match="does not support a QualityGate"):
-            workflow_asset(gate=QualityGate())
+    def test_gate_may_block_but_has_no_score_to_judge(self) -> None:
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="does not support min_score in a QualityGate"):
+            workflow_asset(gate=QualityGate(min_score=0.9))
+        asset = workflow_asset(gate=QualityGate(blocking=True))
+        assert {spec.name: spec.blocking for spec in asset.check_specs} == {
+            "run_status": False,
+            "tasks_succeeded": True,
+        }
 
 
 class TestFailing:

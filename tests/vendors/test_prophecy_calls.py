@@ -172,7 +172,7 @@ class TestFields:
     @pytest.mark.covers("prophecy.endpoint.cancel-run")
     def test_cancel_search_and_idempotent_start_are_unsupported(self, prophecy: ProphecyResource) -> None:
         run = pipeline()
-        assert not run.can_cancel
+        assert not run.can_cancel()
         assert not run.start_is_idempotent
         assert run.find_started(prophecy, ATTEMPT) is None
         with pytest.raises(NotImplementedError):

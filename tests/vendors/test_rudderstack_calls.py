@@ -198,7 +198,7 @@ class TestFields:
     @pytest.mark.covers("rudderstack.endpoint.stop")
     def test_cancel_is_unsupported_and_the_hint_names_the_dashboard(self, rudderstack: RudderStackResource) -> None:
         run = RudderStackProfilesRun(profiles_id=PROJECT)
-        assert not run.can_cancel
+        assert not run.can_cancel()
         assert "https://app.rudderstack.com" in run.manual_stop_hint
         with pytest.raises(NotImplementedError):
             run.cancel(rudderstack, "r")

@@ -228,7 +228,7 @@ class TestFields:
 
     @pytest.mark.covers("segmentflow.endpoint.cancel-run")
     def test_cancel_is_unsupported_and_the_hint_names_the_dashboard(self, segmentflow: SegmentflowResource) -> None:
-        assert not journey().can_cancel
+        assert not journey().can_cancel()
         assert "https://dashboard.segmentflow.ai" in journey().manual_stop_hint
         with pytest.raises(NotImplementedError):
             journey().cancel(segmentflow, "r")

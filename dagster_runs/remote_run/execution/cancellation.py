@@ -51,7 +51,7 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
             f"{run.manual_stop_hint}"
         )
         with execution.resource.http().with_call_budget():
-            found = find_ours(execution, execution.attempt_of(record)) if run.can_cancel else None
+            found = find_ours(execution, execution.attempt_of(record)) if run.can_cancel() else None
         if found is not None:
             _, message = cancel(
                 execution, execution.handle_of(record, found.run_id), why="the Dagster run was terminated"
@@ -66,7 +66,7 @@ def handle_termination(execution: RemoteRunExecution) -> NoReturn:
 def request_cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str) -> None:
     """Asks the vendor to cancel the remote run, if the vendor can. Does not wait for the confirmation."""
     run, log, description = execution.run, execution.step.log, execution.describe_run(handle.run_id)
-    if not run.can_cancel:
+    if not run.can_cancel():
         return
     log.info("Canceling %s because %s", description, why)
     # The terminating process waits for this one and may kill it, so there is no time for long retries.
@@ -87,7 +87,7 @@ def cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str) -> tup
         The final status, if it is known, and a sentence for users that says what happened to the run.
     """
     with hold_interrupts():
-        if execution.run.can_cancel:
+        if execution.run.can_cancel():
             reason = _why_not_to_cancel(execution, handle)
             if reason is not None:
                 execution.step.log.warning(reason)
@@ -160,7 +160,7 @@ def wait_for_cancel(
     """
     run, log = execution.run, execution.step.log
     description = execution.describe_run(handle.run_id)
-    if not run.can_cancel:
+    if not run.can_cancel():
         message = (
             f"{run.vendor} cannot cancel {description} through its API, so the run is still active. "
             f"{run.manual_stop_hint}".strip()

@@ -9,6 +9,7 @@ import dagster as dg
 
 from dagster_runs.dagster_private import HAS_PARTITIONED_CHECKS, check_spec
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.data_checks import described
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.evaluations import (
     AssetPartition,
@@ -28,21 +29,22 @@ _RUN_STATUS_DESCRIPTION = "Whether the vendor reports that the run succeeded."
 
 
 def check_specs(
-    run_class: type[RemoteRun[Any]],
+    run: RemoteRun[Any] | type[RemoteRun[Any]],
     asset: dg.AssetKey,
     gate: QualityGate | None,
     partitions_def: dg.PartitionsDefinition[Any] | None = None,
 ) -> list[dg.AssetCheckSpec]:
-    """Returns the specs of the checks that a run of this kind reports on ``asset``.
+    """Returns the specs of the checks that a run reports on ``asset``.
 
     Args:
-        run_class: The kind of run.
+        run: The run, or its class if the checks do not depend on its fields.
         asset: The asset.
         gate: How quality results are judged.
         partitions_def: The asset's partitions. Its checks have the same ones, if Dagster has partitioned checks.
 
     Raises:
-        DagsterInvalidDefinitionError: The gate blocks, and Dagster has no partitioned checks.
+        DagsterInvalidDefinitionError: The gate blocks, and Dagster has no partitioned checks; or the checks depend on
+            the fields of a run, and only the class is known.
     """
     blocking = gate is not None and gate.blocking
     if blocking and partitions_def is not None and not HAS_PARTITIONED_CHECKS:
@@ -53,7 +55,7 @@ def check_specs(
         )
     # run_status does not need to block: a run that did not succeed fails its step, which holds back everything
     # downstream.
-    described = {RUN_STATUS: _RUN_STATUS_DESCRIPTION, **run_class.data_checks}
+    descriptions = {RUN_STATUS: _RUN_STATUS_DESCRIPTION, **described(run)}
     return [
         check_spec(
             name,
@@ -62,7 +64,7 @@ def check_specs(
             description=description,
             blocking=blocking and name != RUN_STATUS,
         )
-        for name, description in described.items()
+        for name, description in descriptions.items()
     ]
 
 

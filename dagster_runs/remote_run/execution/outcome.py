@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_runs.remote_run.data_checks import reported_on_failure
 from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.execution.attach import is_finalized
 from dagster_runs.remote_run.execution.cancellation import cancel, superseded_message
@@ -58,7 +59,7 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
         status=status,
         metadata=known.metadata,
     )
-    reported_checks = [check for check in known.checks if check.name in run.checks_on_failure]
+    reported_checks = reported_on_failure(run, known.checks)
     yield from check_events(execution.step, [outcome, *reported_checks])
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
     error = f": {status.error}" if status.error else ""

@@ -193,7 +193,7 @@ class StepPoller:
     def _progress(self, status: RunStatus) -> Mapping[str, Any]:
         try:
             with self._execution.resource.http().without_rate_limit_retries():
-                progress = self._execution.run.fetch_progress(self._execution.resource, self._handle.run_id, status)
+                progress = self._execution.run.get_progress(self._execution.resource, self._handle.run_id, status)
             return limited(as_progress(progress))
         except VendorError as error:
             self._log.debug("Could not fetch the progress of the active run: %s", error)

@@ -117,7 +117,7 @@ def send(execution: RemoteRunExecution, attempt: StartAttempt, *, lost: bool = F
             refused = False
             _known_unsent.discard(attempt.correlation_id)
             try:
-                run_id = run.start(execution.resource, attempt)
+                run_id = run.send_start(execution.resource, attempt)
             except VendorError as error:
                 # The refusal of a second attempt says nothing about a first one that was lost.
                 lost = error.may_have_been_accepted = lost or error.may_have_been_accepted

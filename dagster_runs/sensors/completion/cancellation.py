@@ -97,7 +97,7 @@ class Cancellation:
     def request(self) -> None:
         """Records the request, so that the completion sensor ignores the run, and asks the vendor to cancel the run."""
         execution, handle = self._execution, self._handle
-        if execution.run.can_cancel:
+        if execution.run.can_cancel():
             message = f"Canceling the {execution.description}"
             execution.record(EntryKind.CANCEL_REQUESTED, message, handle)
         request_cancel(execution, handle, why=_WHY)

@@ -6,7 +6,7 @@ The tick's thread applies it, in a later tick if the vendor was slow.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from queue import SimpleQueue
@@ -86,6 +86,11 @@ class _ListReading:
         self.until = until
         self._by_id = {deferred_run.run_id: deferred_run for deferred_run in self.active}
 
+    @property
+    def targets(self) -> frozenset[str]:
+        """The targets of the active runs that a list can show."""
+        return frozenset(one.run.observed_target for one in self.active if one.run.recognizes_listed_runs())
+
     def take(self, run_id: str) -> DeferredRun | None:
         """Returns the run with this id, the first time that a list shows it."""
         self.entries += 1
@@ -135,7 +140,7 @@ class ResourcePoller:
         for deferred_run in [one for one in wanted[: limits.MAX_CONCURRENT_POLLS] if one.deadline <= now]:
             self._begin(this, deferred_run)
             wanted.remove(deferred_run)
-        if len(wanted) > 1:
+        if _lists_save_calls(resource, wanted):
             shown = self._read_lists(this, wanted, active)
             wanted = [deferred_run for deferred_run in wanted if deferred_run not in shown]
         for deferred_run in wanted if this.has_time() else ():
@@ -202,7 +207,8 @@ class ResourcePoller:
         # A run whose last poll failed is polled individually.
         since = min((one.known_active_until for one in active if one.last_individual_update), default=now)
         show, has_time = partial(self._take_listed, this, reading), partial(this.has_time, reading.until)
-        for read_to in self._finished_runs.read(this.resource.list_finished, since, show, has_time):
+        list_finished = partial(this.resource.list_finished, targets=reading.targets)
+        for read_to in self._finished_runs.read(list_finished, since, show, has_time):
             this.responded()
             reading.is_complete = read_to >= now
             self.updates.put(NotFinished(active - reading.shown, read_to, counts_as_poll=reading.is_complete))
@@ -216,7 +222,7 @@ class ResourcePoller:
         if reading.is_complete and most < len(reading.active):
             return  # the list would only show runs that are known to be active
         oldest = min(deferred_run.record.at for deferred_run in reading.pending)
-        found = this.resource.list_runs(oldest - limits.LISTED_LATE)
+        found = this.resource.list_runs(oldest - limits.LISTED_LATE, None, reading.targets)
         for read, listed in enumerate(found if found is not None else ()):
             self._take_listed(this, reading, listed)
             if not reading.pending or read >= most or not this.has_time(reading.until):
@@ -257,6 +263,13 @@ class ResourcePoller:
         if result.has_failed:
             this.failed()
         self.updates.put(result)
+
+
+def _lists_save_calls(resource: RemoteRunResource, due: Collection[DeferredRun]) -> bool:
+    """Whether reading the vendor's lists takes fewer calls than polling the runs that are due."""
+    if not resource.lists_by_target:
+        return len(due) > 1
+    return len(due) > 2 * len({one.asset.name for one in due})
 
 
 def poll_run(deferred_run: DeferredRun, get_status: Callable[[], RunStatus], resource: RemoteRunResource) -> PollResult:

@@ -61,7 +61,7 @@ class ObservedAsset:
 
         @dg.multi_asset_check(
             name=f"{self.spec.key.to_python_identifier()}_checks",
-            specs=check_specs(type(self.run), self.spec.key, self.gate),
+            specs=check_specs(self.run, self.spec.key, self.gate),
             description=f"Evaluates the last reported run of {self._name} again.",
             required_resource_keys={remote.resource_key},
             can_subset=True,  # there may be nothing to evaluate
@@ -81,7 +81,7 @@ class ObservedAsset:
             return
         resource = remote.resource_in(context.resources)
         status = self.run.get_status(resource, run_id)
-        result = self.run.fetch_result(resource, run_id, status, self.gate)
+        result = self.run.get_result(resource, run_id, status, self.gate)
         selected = context.selected_asset_check_keys
         for outcome in [run_status_outcome(self.run, run_id, status), *result.checks]:
             if dg.AssetCheckKey(self.spec.key, outcome.name) in selected:
@@ -123,10 +123,9 @@ def resolve_observable(assets: Any) -> list[WatchedAsset]:
         raise dg.DagsterInvalidDefinitionError("assets is empty, so there are no runs to report")
     check_unique(found)
     for asset in found:
-        if asset.fixed_run.observation_unsupported_reason:
-            raise dg.DagsterInvalidDefinitionError(
-                f"{asset.name} cannot be observed: {asset.fixed_run.observation_unsupported_reason}"
-            )
+        problem = asset.fixed_run.observation_problem()
+        if problem is not None:
+            raise dg.DagsterInvalidDefinitionError(f"{asset.name} cannot be observed: {problem}")
         if asset.definition.partitions_def is not None:
             raise dg.DagsterInvalidDefinitionError(
                 f"{asset.name} cannot be observed: it has partitions, and it is unknown which of them a run started "
@@ -173,7 +172,7 @@ def with_declared_checks(asset: WatchedAsset, repository: dg.RepositoryDefinitio
     """
     if asset.definition.is_executable or repository is None:
         return asset
-    names = {RUN_STATUS, *asset.remote.run_class.data_checks}
+    names = {RUN_STATUS, *asset.fixed_run.declared_checks()}
     definitions = {id(one): one for one in repository.asset_checks_defs_by_key.values()}.values()
     declared = {
         spec.key: spec

@@ -166,7 +166,8 @@ class ResourceObserver:
             self.output.problems.append(f"{self.name}: its list is too long for one tick; the next tick continues")
 
     def _list_runs(self, since: float, until: float | None) -> Iterator[ListedRun]:
-        listed = self.resource.list_runs(since, until)
+        targets = frozenset(asset.fixed_run.observed_target for asset in self.assets.values())
+        listed = self.resource.list_runs(since, until, targets)
         if listed is None:
             raise dg.DagsterInvariantViolationError(
                 f"The resource {self.name!r} cannot list runs as configured; TestGen's needs its project_code"

@@ -14,12 +14,11 @@ from dagster_runs.remote_run.response_models import EachReadable
 from dagster_runs.remote_run.settings import OptionalNumber
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.remote_run.types import ListedRun
-from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
+from dagster_runs.transport.auth import Auth, HeaderAuth
 from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.errors import InvalidRequestError
-from dagster_runs.transport.oauth import exchanged_token
-from dagster_runs.transport.url import check_base_url, trimmed
+from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.amperity.models import PartOfWorkflow, StartedWorkflow, Workflow, WorkflowPage
 
 _MAX_PAGES = 50
@@ -98,19 +97,12 @@ class AmperityResource(RemoteRunResource):
         token = self.secret("access_token")
         if token is not None:
             return HeaderAuth({**self._tenant_headers(), "Authorization": f"Bearer {token}"}, secrets=(token,))
-        url = self.token_url or f"https://{self.tenant}.amperity.com/api/v0/oauth2/token"
-        client = tuple(self.secret(name) or "" for name in self.oauth_fields)
-        return shared_token((url, self.tenant, self.api_version, *client), lambda: self._exchanged_token(url, *client))
-
-    def _exchanged_token(self, url: str, client_id: str, client_secret: str) -> RenewedToken:
-        url = check_base_url(url, vendor=self.vendor, allow_plain_http=self.allow_plain_http)
-        base, _, name = url.rpartition("/")
-        secrets = (client_secret,)
-        return exchanged_token(
-            self.new_client(base, HeaderAuth({"X-Amperity-Tenant": self.tenant}, secrets=secrets)),
-            [name],
-            {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret},
-            secrets=secrets,
+        client_id, client_secret = (self.secret(name) or "" for name in self.oauth_fields)
+        return self.exchanged_token(
+            self.token_url or f"https://{self.tenant}.amperity.com/api/v0/oauth2/token",
+            form={"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret},
+            auth=HeaderAuth({"X-Amperity-Tenant": self.tenant}, secrets=()),
+            secrets=(client_secret,),
             hint="Compare client_id, client_secret and token_url with the values that Amperity shows under API keys.",
             more_headers=self._tenant_headers(),
         )
@@ -137,13 +129,17 @@ class AmperityResource(RemoteRunResource):
         Raises:
             ConflictError: The workflow has already finished.
         """
-        self.http().post(["workflow", "runs", workflow_id, "stop"], may_be_empty=True)
+        self.http().send_repeatable("POST", ["workflow", "runs", workflow_id, "stop"], may_be_empty=True)
 
-    def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+    def list_runs(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
         """Lists the tenant's workflows. Amperity does not document their order."""
         return self._listed(self._list_all_types("created", since, until))
 
-    def list_finished(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+    def list_finished(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
         """Lists the tenant's workflows that finished since a point in time."""
         # A refused call must not look like an empty list, so no errors are tolerated.
         return self._listed(self._list_all_types("ended", since, until, _UNSUCCESSFUL_STATES, tolerated=()))

@@ -20,6 +20,7 @@ from dagster_runs.remote_run.types import (
     MAX_HOST_CLOCK_SKEW,
     UNREADABLE_ID,
     CheckOutcome,
+    DataCheck,
     ListedRun,
     RunResult,
     StartAttempt,
@@ -62,11 +63,11 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
     label: ClassVar[str] = "workflow"
     resource_key: ClassVar[str] = "amperity"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"amperity"})
-    data_checks: ClassVar[Mapping[str, str]] = {
-        "tasks_succeeded": "Whether every task of the workflow succeeded; names the failed and skipped tasks."
+    data_checks: ClassVar[Mapping[str, str | DataCheck]] = {
+        "tasks_succeeded": DataCheck(
+            "Whether every task of the workflow succeeded; names the failed and skipped tasks.", on_failure=True
+        )
     }
-    checks_on_failure: ClassVar[frozenset[str]] = frozenset({"tasks_succeeded"})
-    can_cancel: ClassVar[bool] = True
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("range_from", "range_to")
     local_fields: ClassVar[frozenset[str]] = frozenset({"workflow_name"})
 
@@ -110,11 +111,10 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         """The ``config_id``."""
         return self.config_id
 
-    @property
-    def observation_unsupported_reason(self) -> str:
-        """Non-empty without ``workflow_name``: Amperity's list does not contain the ``config_id`` of a workflow."""
+    def observation_problem(self) -> str | None:
+        """Returns a problem without ``workflow_name``: Amperity's list does not contain a workflow's ``config_id``."""
         if self.workflow_name is not None:
-            return ""
+            return None
         return f"Amperity does not report which workflows run {self.config_id}; set workflow_name on the run"
 
     @property

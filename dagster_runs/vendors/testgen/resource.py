@@ -1,7 +1,6 @@
 """The connection to a TestGen server, and the API calls."""
 
-from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -9,11 +8,10 @@ from pydantic import Field
 
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.types import ListedRun
-from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, bearer, shared_token
+from dagster_runs.transport.auth import Auth, basic, bearer
 from dagster_runs.transport.client import ErrorReader
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, as_outage
-from dagster_runs.transport.oauth import exchanged_token
 from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.testgen import models
 from dagster_runs.vendors.testgen.openapi import submission_fields
@@ -70,20 +68,15 @@ class TestGenResource(RemoteRunResource):
         token = self.secret("access_token")
         if token is not None:
             return bearer(token)
-        client = tuple(self.secret(name) or "" for name in self.oauth_fields)
-        return shared_token((self._server_url(), *client), lambda: self._refreshed_token(*client))
-
-    def _refreshed_token(self, client_id: str, client_secret: str, refresh_token: str) -> RenewedToken:
         # TestGen has no client credentials grant. A user logs in once; the refresh token is then valid for 30 days and
         # cannot be extended. Each refresh revokes the previous access token, so processes that share a refresh token
         # invalidate each other's access tokens, and each has to renew when it gets a 401.
-        basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
-        secrets = (client_secret, refresh_token, basic)
-        return exchanged_token(
-            self.new_client(self._server_url(), HeaderAuth({"Authorization": f"Basic {basic}"}, secrets=secrets)),
-            ["oauth", "token"],
-            {"grant_type": "refresh_token", "refresh_token": refresh_token},
-            secrets=secrets,
+        client_id, client_secret, refresh_token = (self.secret(name) or "" for name in self.oauth_fields)
+        return self.exchanged_token(
+            f"{self._server_url()}/oauth/token",
+            form={"grant_type": "refresh_token", "refresh_token": refresh_token},
+            auth=basic(client_id, client_secret),
+            secrets=(client_secret, refresh_token),
             hint="Log in to TestGen again to get a new refresh token, since a refresh token is valid for 30 days. "
             "Check client_id and client_secret too.",
             max_renewals=_MAX_RENEWALS,
@@ -122,7 +115,7 @@ class TestGenResource(RemoteRunResource):
         Raises:
             ConflictError: The job has already finished.
         """
-        self.http().post(["jobs", job_id, "cancel"], may_be_empty=True)
+        self.http().send_repeatable("POST", ["jobs", job_id, "cancel"], may_be_empty=True)
 
     def get_test_run(self, job_id: str) -> models.TestRun:
         """GET ``/test-runs/{id}``."""
@@ -148,7 +141,9 @@ class TestGenResource(RemoteRunResource):
         )
         return response.parse(models.FailingTestPage).items[:max_tests]
 
-    def list_runs(self, since: float, until: float | None = None) -> Iterator[ListedRun] | None:
+    def list_runs(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
         """Lists the project's jobs, newest first; ``None`` without ``project_code``."""
         if self.project_code is None:
             return None

@@ -12,7 +12,7 @@ from dagster_runs.remote_run.field_types import Uuid
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.tables import MAX_ROWS
-from dagster_runs.remote_run.types import UNREADABLE_ID, ListedRun, RunResult, StartAttempt, StartCandidate
+from dagster_runs.remote_run.types import UNREADABLE_ID, DataCheck, ListedRun, RunResult, StartAttempt, StartCandidate
 from dagster_runs.transport import call_budget
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, UnexpectedResponseError, VendorError
@@ -42,19 +42,13 @@ class TestGenRun(RemoteRun[TestGenResource]):
     vendor: ClassVar[str] = "TestGen"
     resource_key: ClassVar[str] = "testgen"
     asset_kinds: ClassVar[frozenset[str]] = frozenset({"testgen"})
-    has_quality_results: ClassVar[bool] = True
-    can_cancel: ClassVar[bool] = True
+    gate_fields: ClassVar[frozenset[str]] = frozenset({"min_score", "warn_score", "max_failures", "max_warnings"})
     lost_start_hint: ClassVar[str] = (
         "Set the resource's project_code to the project of the test suite or table group, so that such a run can be "
         "found."
     )
     job_key: ClassVar[str]
     targets: ClassVar[str]
-
-    @property
-    def observation_unsupported_reason(self) -> str:
-        """Empty, because TestGen lists a project's jobs."""
-        return ""
 
     def fetch_status(self, resource: TestGenResource, run_id: str) -> RunStatus:
         """Fetches the job. The status ``completed`` only means that the process finished normally."""
@@ -150,7 +144,7 @@ class TestGenTestRun(TestGenRun):
     label: ClassVar[str] = "test run"
     job_key: ClassVar[str] = "run-tests"
     targets: ClassVar[str] = "test-suites"
-    data_checks: ClassVar[Mapping[str, str]] = {
+    data_checks: ClassVar[Mapping[str, str | DataCheck]] = {
         "tests_passed": "Whether the suite's tests passed. A suite without tests does not pass.",
         "quality_score": "Whether TestGen's score of the tested data, from 0 to 1, passes the quality gate.",
     }
@@ -234,7 +228,7 @@ class TestGenProfilingRun(TestGenRun):
     label: ClassVar[str] = "profiling run"
     job_key: ClassVar[str] = "run-profile"
     targets: ClassVar[str] = "table-groups"
-    data_checks: ClassVar[Mapping[str, str]] = {
+    data_checks: ClassVar[Mapping[str, str | DataCheck]] = {
         "hygiene_issues": "Whether profiling found no definite or likely issues. A run without tables does not pass.",
         "quality_score": "Whether TestGen's score of the profiled data, from 0 to 1, passes the quality gate.",
     }
