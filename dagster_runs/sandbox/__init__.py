@@ -14,6 +14,8 @@ with Sandbox(speed=20) as sandbox:
 
 `python -m dagster_runs.sandbox --port 8099` serves the same to other processes, which control it with `SandboxClient`.
 
+To simulate a vendor of your own, derive a class from `Vendor`: `Sandbox(vendors=[MyVendor])`.
+
 The sandbox shares no code with the clients that it tests. Otherwise, the client and the sandbox could share a mistake
 that no test would detect.
 """
@@ -24,9 +26,11 @@ try:
     from dagster_runs.sandbox.client import SandboxClient
     from dagster_runs.sandbox.earlier_names import Behaviour as Behaviour
     from dagster_runs.sandbox.faults import Fault
-    from dagster_runs.sandbox.log import RecordedRequest
-    from dagster_runs.sandbox.runs import SandboxRun
+    from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, RejectedError, Route
+    from dagster_runs.sandbox.log import Credentials, RecordedRequest
+    from dagster_runs.sandbox.runs import Phase, Run, SandboxRun, Target
     from dagster_runs.sandbox.server import Sandbox
+    from dagster_runs.sandbox.vendor import Vendor
 except ModuleNotFoundError as error:
     if error.name != "aiohttp":
         raise
@@ -37,11 +41,20 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
+    "ApiRequest",
+    "ApiResponse",
     "Behavior",
+    "Credentials",
     "Fault",
+    "Phase",
     "RecordedRequest",
+    "RejectedError",
+    "Route",
+    "Run",
     "Sandbox",
     "SandboxClient",
     "SandboxRun",
+    "Target",
+    "Vendor",
     "well_known",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ from dagster_runs.sandbox import control
 from dagster_runs.sandbox.app import RequestHandler
 from dagster_runs.sandbox.client import SandboxClient
 from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse
-from dagster_runs.sandbox.state import SandboxState
+from dagster_runs.sandbox.state import VENDORS, SandboxState, VendorMaker
 
 # Long enough for pending responses, short enough for a test suite.
 _SHUTDOWN_SECONDS = 0.1
@@ -39,11 +40,19 @@ class Sandbox(SandboxClient):
         speed: Simulated seconds per real second; 0 stops the time, so that only `advance` moves it.
         port: The port to listen on; 0 for a free one.
         host: The address to listen on.
+        vendors: The simulated vendors: subclasses of `Vendor`. Defaults to the built-in ones.
     """
 
-    def __init__(self, speed: float = 1.0, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        speed: float = 1.0,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        vendors: Sequence[VendorMaker] = VENDORS,
+    ) -> None:
         super().__init__("")
-        self._state = SandboxState(speed)
+        self._state = SandboxState(speed, vendors)
         self._host = host
         self._port = port
         self._thread: threading.Thread | None = None

@@ -17,8 +17,10 @@ from dagster_runs.sandbox.segmentflow import Segmentflow
 from dagster_runs.sandbox.testgen import NEW, OLD, TestGen
 from dagster_runs.sandbox.vendor import Vendor
 
-# To add a vendor, add a module with a subclass of Vendor, and a line here.
-VENDORS: Sequence[Callable[[Clock], Vendor]] = (
+VendorMaker = Callable[[Clock], Vendor]
+"""Creates a simulated vendor: its class, or a function."""
+
+VENDORS: Sequence[VendorMaker] = (
     RudderStack,
     Amperity,
     Segmentflow,
@@ -29,13 +31,18 @@ VENDORS: Sequence[Callable[[Clock], Vendor]] = (
 
 
 class SandboxState:
-    """The state of the sandbox. Only the server's event loop may use it."""
+    """The state of the sandbox. Only the server's event loop may use it.
 
-    def __init__(self, speed: float = 1.0) -> None:
+    Args:
+        speed: Simulated seconds per real second.
+        vendors: The simulated vendors.
+    """
+
+    def __init__(self, speed: float = 1.0, vendors: Sequence[VendorMaker] = VENDORS) -> None:
         self.clock = Clock(speed)
         self.log = RequestLog()
         self.faults = FaultRegistry()
-        self.vendors = [create(self.clock) for create in VENDORS]
+        self.vendors = [create(self.clock) for create in vendors]
         self._mounts = {vendor.mount: vendor for vendor in self.vendors}
 
     def find_vendor(self, mount: str) -> Vendor | None:

@@ -1,15 +1,21 @@
-"""The base class of all simulated vendors. To add a vendor, add a module with a subclass."""
+"""The base class of all simulated vendors.
+
+To simulate a vendor of your own, derive a class that has the attributes without a default, and defines `routes`,
+`add_default_targets` and `run_status`. Everything else has a default that suits a plain JSON API.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from dagster_runs.sandbox.behavior import Behavior, make_plan
-from dagster_runs.sandbox.clock import Clock
+from dagster_runs.sandbox.clock import Clock, to_utc
 from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, Match, RejectedError, Route, Router
 from dagster_runs.sandbox.log import Credentials
 from dagster_runs.sandbox.rates import RequestRate
@@ -23,9 +29,10 @@ class Vendor(ABC):
 
     Attributes:
         name: The name, as in `Sandbox.runs(vendor=...)`.
-        mount: The first segment of its paths.
-        title: The display name.
-        base_path: The path of a client's base URL.
+        mount: The first segment of its paths. Defaults to the name.
+        title: The display name. Defaults to the name.
+        base_path: The path of a client's base URL. Defaults to the mount.
+        credentials: The value that `credential_header` must have, for the default of `check_credentials`.
         connection_info: The credentials and ids that a client needs, by their names, for the banner.
         run_kinds: The kinds of runs for each kind of target. The first one is the default.
         options: The options of `Behavior` that the vendor supports.
@@ -38,12 +45,13 @@ class Vendor(ABC):
     """
 
     name: str
-    mount: str
-    title: str
-    base_path: str
-    connection_info: ClassVar[Mapping[str, str]]
+    mount: str = ""
+    title: str = ""
+    base_path: str = ""
+    credentials: ClassVar[str] = ""
+    connection_info: ClassVar[Mapping[str, str]] = {}
     run_kinds: ClassVar[Mapping[str, tuple[str, ...]]]
-    options: ClassVar[frozenset[str]]
+    options: ClassVar[frozenset[str]] = frozenset()
     invalidates: ClassVar[Mapping[str, frozenset[str]]] = {}
     state_field: ClassVar[str] = "status"
     end_fields: ClassVar[tuple[str, ...]]
@@ -53,6 +61,9 @@ class Vendor(ABC):
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.mount = self.mount or self.name
+        self.title = self.title or self.name
+        self.base_path = self.base_path or f"/{self.mount}"
         self.targets: dict[str, Target] = {}
         self.runs: dict[str, Run] = {}
         self.request_rate = RequestRate()
@@ -68,31 +79,35 @@ class Vendor(ABC):
 
     @abstractmethod
     def add_default_targets(self) -> None:
-        """Adds the default targets."""
-
-    @abstractmethod
-    def check_credentials(self, request: ApiRequest) -> Credentials:
-        """Returns whether the request's credentials are valid, invalid or missing."""
-
-    @abstractmethod
-    def unauthorized(self, credentials: Credentials) -> ApiResponse:
-        """Returns the response to a request with invalid or missing credentials."""
+        """Adds the targets that exist from the beginning, with `add_target`."""
 
     @abstractmethod
     def run_status(self, run: Run, now: float) -> str:
         """Returns the vendor's status of the run."""
 
-    @abstractmethod
+    def check_credentials(self, request: ApiRequest) -> Credentials:
+        """Returns whether the request's credentials are valid, invalid or missing."""
+        sent = request.headers.get(self.credential_header)
+        if not sent:
+            return "missing"
+        return "valid" if sent == self.credentials else "invalid"
+
+    def unauthorized(self, credentials: Credentials) -> ApiResponse:
+        """Returns the response to a request with invalid or missing credentials."""
+        return self.error_response(401)
+
     def generate_id(self) -> str:
         """Generates an id for a new run."""
+        return str(uuid.uuid4())
 
-    @abstractmethod
     def format_end_time(self, field: str, now: float) -> Any:
         """Formats the current time like the vendor, for one of `end_fields`."""
+        return to_utc(now).isoformat()
 
-    @abstractmethod
     def error_response(self, status: int) -> ApiResponse:
         """Returns an error in the vendor's format."""
+        reason = HTTPStatus(status).phrase
+        return gateway_error(status, reason) if status in (502, 503, 504) else ApiResponse(status, {"message": reason})
 
     def normalize_target_id(self, kind: str, target_id: str) -> str:
         """Returns the canonical form of a target's id.
