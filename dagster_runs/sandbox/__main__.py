@@ -12,7 +12,7 @@ import click
 
 from dagster_runs.sandbox.page import render_banner
 from dagster_runs.sandbox.server import Sandbox
-from dagster_runs.sandbox.state import VENDORS, SandboxState
+from dagster_runs.sandbox.state import VENDORS, SandboxState, VendorMaker
 from dagster_runs.sandbox.vendor import Vendor
 
 
@@ -44,7 +44,7 @@ def main(port: int, speed: float, host: str, allow_remote: bool, more_vendors: t
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    vendors = [*VENDORS, *(_imported(name) for name in more_vendors)]
+    vendors: list[VendorMaker] = [*VENDORS, *(_imported(name) for name in more_vendors)]
     sandbox = Sandbox(speed=speed, port=port, host=host, vendors=vendors)
     try:
         sandbox.start()
