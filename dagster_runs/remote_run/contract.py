@@ -3,6 +3,7 @@
 All other code uses only this contract, never a vendor's own classes.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,6 +25,7 @@ from dagster_runs.transport.errors import NotFoundError, as_outage
 if TYPE_CHECKING:
     from dagster_runs.remote_run.resource import RemoteRunResource
 
+_logger = logging.getLogger(__name__)
 ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
 
 
@@ -219,6 +221,14 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
     def run_url(self, resource: ResourceT, run_id: str) -> str | None:
         """Returns the URL of the vendor's page for the run."""
         return None
+
+    def page_url(self, resource: ResourceT, run_id: str) -> str | None:
+        """Like `run_url`, but a mistake in it costs only the link."""
+        try:
+            return self.run_url(resource, run_id)
+        except Exception as error:  # noqa: BLE001 - of the vendor's code, possibly between a start and its entry
+            _logger.warning("%s.run_url() raised %r, so run %s has no link", type(self).__name__, error, run_id)
+            return None
 
     def in_window(self, start: datetime, end: datetime) -> Self:
         """Returns this run with the partition's time window, if it has window fields and none of them is set."""

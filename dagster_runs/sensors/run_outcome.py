@@ -182,7 +182,7 @@ class RunOutcome:
 
     @cached_property
     def _metadata(self) -> dict[str, Any]:
-        url = self.run.run_url(self.resource, self.run_id) if self.has_current_run_class else None
+        url = self.run.page_url(self.resource, self.run_id) if self.has_current_run_class else None
         known = run_metadata(self.run, self.run_id, url=url, attached=False, status=self.status)
         return {**self.result.metadata, **known, **self.more}
 

@@ -224,6 +224,20 @@ def test_missing_outcome_of_a_failed_run_is_expected() -> None:
     assert Checked().get_result(AcmeResource(), "r1", RunStatus(RunState.FAILED, "x"), None).checks == ()
 
 
+def test_bug_in_the_link_costs_only_the_link(instance: dg.DagsterInstance) -> None:
+    asset = build_remote_run_asset(define(run_url=raising(KeyError("page")))(), key="one")
+    assert dg.materialize([asset], resources={"acme": AcmeResource()}, instance=instance).success
+
+
+def test_bug_in_the_search_leaves_the_start_uncertain(instance: dg.DagsterInstance) -> None:
+    run = define(start=raising(TimeoutError()), find_started=raising(KeyError("runs")))()
+    asset = build_remote_run_asset(run, key="one")
+    result = dg.materialize([asset], resources={"acme": AcmeResource()}, instance=instance, raise_on_error=False)
+    [failed] = result.get_step_failure_events()
+    assert StartOutcomeUnknown.__name__ in str(failed.step_failure_data.error_display_string)
+    assert "MyJob.find_started() raised KeyError: 'runs'" in str(failed.step_failure_data.error_display_string)
+
+
 def test_bug_after_the_post_is_a_start_with_an_unknown_outcome(instance: dg.DagsterInstance) -> None:
     sent: list[str] = []
 

@@ -12,6 +12,7 @@ from dagster_runs.remote_run.execution.lost_starts import find_ours
 from dagster_runs.remote_run.execution.poll_schedule import FIRST_PAUSE
 from dagster_runs.remote_run.execution.submit import is_known_unsent
 from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.vendor_code import vendor_code
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
@@ -72,7 +73,8 @@ def request_cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str
     # The terminating process waits for this one and may kill it, so there is no time for long retries.
     with hold_interrupts(), execution.resource.http().with_call_budget():
         try:
-            run.cancel(execution.resource, handle.run_id)
+            with vendor_code(run, "cancel"):
+                run.cancel(execution.resource, handle.run_id)
         except VendorError as error:
             # The most common reason is that the run has just finished, which the next status check shows.
             log.warning("The request to cancel %s was refused: %s", description, error)

@@ -169,7 +169,7 @@ class RemoteRunExecution:
 
     def url(self, run_id: str) -> str | None:
         """Returns the URL of the vendor's page for a run."""
-        return self.run.run_url(self.resource, run_id)
+        return self.run.page_url(self.resource, run_id)
 
     def get_status(self, run_id: str) -> RunStatus:
         """Asks the vendor for the current status of a run."""

@@ -12,6 +12,7 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind
 from dagster_runs.remote_run.execution.lost_starts import recover
 from dagster_runs.remote_run.execution.submit import record_not_started, recording_unsent, send
 from dagster_runs.remote_run.types import StartAttempt
+from dagster_runs.remote_run.vendor_code import vendor_code
 from dagster_runs.transport.errors import RateLimitedError, VendorError
 
 _MAX_LOST_STARTS = 3
@@ -81,7 +82,9 @@ def _wait_after_refusal(
     if isinstance(error, RateLimitedError) and conflict.waited < execution.timeout:
         execution.sleep(execution.resource.http().backoff.pause())
         return True
-    if execution.run.is_conflict_with_active_run(error):
+    with vendor_code(execution.run, "is_conflict_with_active_run"):
+        is_conflict = execution.run.is_conflict_with_active_run(error)
+    if is_conflict:
         conflict.wait_until_free(error, attempt)
         return True
     return False
