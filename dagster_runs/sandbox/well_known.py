@@ -5,7 +5,7 @@ They are public and give access to nothing real.
 
 from __future__ import annotations
 
-# --- RudderStack Profiles
+# --- RudderStack
 RUDDERSTACK_TOKEN = "sandbox-rudderstack-token"
 
 PROFILES_FEATURES = "2hkeBOp0lGJpMPyur0oXUxxIDhw"
@@ -18,6 +18,15 @@ PROFILES_SNAKE_CASE = "2hkeSnak3pMPyur0oXUxxIDhwQz"
 """Has responses in snake_case, like an example in the vendor's own client."""
 PROFILES_SLOW = "2hkeS10wGJpMPyur0oXUxxIDhwR"
 """Runs for an hour."""
+
+RETL_AUDIENCE = "2aUd1enceJpMPyur0oXUxxIDcon"
+"""A Reverse ETL connection whose syncs succeed in about 15 seconds, without failed rows."""
+RETL_REJECTED_ROWS = "2rEject3dJpMPyur0oXUxxIDcon"
+"""Its syncs succeed, but the destination rejects 17 rows."""
+RETL_FAILING = "2fA1l1ngJpMPyur0oXUxxIDconn"
+"""Its syncs end `failed`, with an error."""
+RETL_SLOW = "2sL0wGJpMPyur0oXUxxIDconnec"
+"""Its syncs run for an hour."""
 
 # --- Amperity
 AMPERITY_TOKEN = "sandbox-amperity-token"

@@ -11,11 +11,14 @@ from dagster_runs.sandbox.runs import Run, Target
 from dagster_runs.sandbox.testgen import catalog, samples
 from dagster_runs.sandbox.testgen import shape as shapes
 from dagster_runs.sandbox.testgen.samples import Findings, Row
-from dagster_runs.sandbox.testgen.shape import PROFILE, TESTS
+from dagster_runs.sandbox.testgen.shape import GENERATION, PROFILE, TESTS
 from dagster_runs.sandbox.testgen.validation import Validation, api_error, make_page
 
 if TYPE_CHECKING:
     from dagster_runs.sandbox.testgen.service import TestGen
+
+_GENERATED_TESTS = 25
+"""The number of tests that a test generation adds to a suite."""
 
 _SEVERITIES = (
     *(("hygiene_issues", name) for name in samples.LIKELIHOODS),
@@ -193,9 +196,14 @@ class Listings:
             "table_group_id": suite.fields["table_group_id"],
             "table_group_name": group.fields["name"] if group else None,
             "description": f"{suite.fields['name']} Test Suite",
-            "test_count": sum(Findings.from_options(suite.defaults.options, suite.id).counts.values()),
+            "test_count": self._count_tests(suite),
             "latest_run": latest,
         }
+
+    def _count_tests(self, suite: Target) -> int:
+        count = sum(Findings.from_options(suite.defaults.options, suite.id).counts.values())
+        # Test generation replaces the tests that it generated before.
+        return count + (_GENERATED_TESTS if self._find_latest_completed(suite, GENERATION) is not None else 0)
 
     def _get_test_suite(self, request: ApiRequest, test_suite_id: str) -> ApiResponse:
         validation = Validation(request)

@@ -9,7 +9,7 @@ from dagster_runs.sandbox.http_types import Route
 from dagster_runs.sandbox.testgen.shape import Shape
 
 _TEST_RUNS_PATH = "/api/v1/test-suites/{test_suite_id}/test-runs"
-_REQUEST_SCHEMA = "TestRunRequest"
+_GENERATION_PATH = "/api/v1/test-suites/{test_suite_id}/test-generation"
 _NULL_TYPE = {"type": "null"}
 _SCHEMA_NAME = {"type": "string", "maxLength": 50, "pattern": "^[^\\\\\\\"'`\\x00-\\x1f\\x7f]+$"}
 
@@ -30,9 +30,15 @@ def build_document(routes: Iterable[Route], shape: Shape) -> dict[str, Any]:
         }
     }
     if shape.is_new:
-        schema = {"anyOf": [{"$ref": f"#/components/schemas/{_REQUEST_SCHEMA}"}, _NULL_TYPE], "title": "Body"}
-        paths[_TEST_RUNS_PATH]["post"]["requestBody"] = {"content": {"application/json": {"schema": schema}}}
-        schemas[_REQUEST_SCHEMA] = {
+        for path, name in ((_TEST_RUNS_PATH, "TestRunRequest"), (_GENERATION_PATH, "TestGenerationRequest")):
+            schema = {"anyOf": [{"$ref": f"#/components/schemas/{name}"}, _NULL_TYPE], "title": "Body"}
+            paths[path]["post"]["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        schemas["TestGenerationRequest"] = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"generation_sets": {"anyOf": [{"items": {"type": "string"}, "type": "array"}, _NULL_TYPE]}},
+        }
+        schemas["TestRunRequest"] = {
             "type": "object",
             "additionalProperties": False,
             "properties": {
