@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from dagster_runs.vendors.prophecy import ProphecyResource as ProphecyResource
     from dagster_runs.vendors.rudderstack import RudderStackProfilesRun as RudderStackProfilesRun
     from dagster_runs.vendors.rudderstack import RudderStackResource as RudderStackResource
+    from dagster_runs.vendors.rudderstack import RudderStackRETLSyncRun as RudderStackRETLSyncRun
     from dagster_runs.vendors.segmentflow import SegmentflowJourneyRun as SegmentflowJourneyRun
     from dagster_runs.vendors.segmentflow import SegmentflowResource as SegmentflowResource
     from dagster_runs.vendors.testgen import TestGenProfilingRun as TestGenProfilingRun
     from dagster_runs.vendors.testgen import TestGenResource as TestGenResource
+    from dagster_runs.vendors.testgen import TestGenTestGenerationRun as TestGenTestGenerationRun
     from dagster_runs.vendors.testgen import TestGenTestRun as TestGenTestRun
 
 _HOMES = {
@@ -93,11 +95,13 @@ _HOMES = {
     "dagster_runs.vendors.segmentflow": ("SegmentflowJourneyRun", "SegmentflowResource"),
     "dagster_runs.vendors.rudderstack": (
         "RudderStackProfilesRun",
+        "RudderStackRETLSyncRun",
         "RudderStackResource",
     ),
     "dagster_runs.vendors.testgen": (
         "TestGenProfilingRun",
         "TestGenResource",
+        "TestGenTestGenerationRun",
         "TestGenTestRun",
     ),
 }
@@ -125,6 +129,7 @@ __all__ = [
     "RemoteRunError",
     "RemoteRunResource",
     "RudderStackProfilesRun",
+    "RudderStackRETLSyncRun",
     "RudderStackResource",
     "RunCanceled",
     "RunConflict",
@@ -138,6 +143,7 @@ __all__ = [
     "StartOutcomeUnknown",
     "TestGenProfilingRun",
     "TestGenResource",
+    "TestGenTestGenerationRun",
     "TestGenTestRun",
     "UnexpectedResponseError",
     "VendorError",

@@ -15,8 +15,10 @@ PACKAGE = Path(dagster_runs.__file__).parent
 NAMES = {
     "RudderStackResource",
     "RudderStackProfilesRun",
+    "RudderStackRETLSyncRun",
     "TestGenResource",
     "TestGenProfilingRun",
+    "TestGenTestGenerationRun",
     "TestGenTestRun",
     "build_remote_run_asset",
     "QualityGate",

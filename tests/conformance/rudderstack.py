@@ -1,11 +1,12 @@
-"""RudderStack: the Profiles API."""
+"""RudderStack: the Profiles API and the Reverse ETL Connections API."""
 
 from tests.conformance.table import Table, left_out, used
 
 _START = "resource:RudderStackResource.start_profiles_run"
 _STATUS = "resource:RudderStackResource.get_profiles_run"
 _RUN = "run:RudderStackProfilesRun"
-_OTHER_API = "a different RudderStack API, which does not cover Profiles projects"
+_R = "resource:RudderStackResource"
+_SYNC = "sync:RudderStackRETLSyncRun"
 _NOT_OFFERED = "the Profiles API has no such call"
 
 TABLE = Table(
@@ -54,11 +55,32 @@ TABLE = Table(
             "GET `/v2/sources/{id}/status`",
             "an older call that shows only the latest run, which may not be ours",
         ),
+        used(
+            "endpoint",
+            "start-sync",
+            "POST `/retl-connections/{connectionId}/start`",
+            f"{_R}.start_sync {_SYNC}.start",
+        ),
+        used("endpoint", "sync-status", "GET `/retl-connections/{connectionId}/syncs/{syncId}`", f"{_R}.get_sync"),
+        used(
+            "endpoint",
+            "list-syncs",
+            "GET `/retl-connections/{connectionId}/syncs`",
+            f"{_R}.list_syncs {_R}.list_runs",
+            "Used to find syncs after a lost start response, and to observe syncs started elsewhere",
+        ),
+        used(
+            "endpoint",
+            "stop-sync",
+            "POST `/retl-connections/{connectionId}/stop`",
+            f"{_R}.stop_sync {_SYNC}.cancel",
+            "Sent once, and only after a status check that shows our sync as running",
+        ),
         left_out(
             "endpoint",
-            "retl-connections",
-            "`/v2/retl-connections/…`: start, syncs, stop",
-            f"Reverse ETL is {_OTHER_API}",
+            "set-up-connections",
+            "create, read, update and delete Reverse ETL connections",
+            "configures RudderStack instead of running something",
         ),
         used("parameter", "profiles-id", "`profilesID`", f"{_RUN}.profiles_id"),
         used("parameter", "run-id", "`runId` in the path", _STATUS, "URL-encoded"),
@@ -74,12 +96,20 @@ TABLE = Table(
         used("parameter", "end-time", "`--end_time`", f"{_RUN}.end_time"),
         used("parameter", "rebase-incremental", "`--rebase_incremental`", f"{_RUN}.rebase_incremental"),
         used("parameter", "future-parameters", "future parameters", f"{_RUN}.parameters", "Passed through unchanged"),
-        left_out(
+        used("parameter", "connection-id", "`connectionId`", f"{_SYNC}.connection_id"),
+        used("parameter", "sync-id", "`syncId` in the path", f"{_R}.get_sync", "URL-encoded"),
+        used("parameter", "sync-type", "`syncType`: `incremental`, `full`", f"{_SYNC}.sync_type"),
+        used("parameter", "started-after", "`started_after` of the list of syncs", f"{_R}.list_syncs"),
+        used("parameter", "started-before", "`started_before` of the list of syncs", f"{_R}.list_syncs"),
+        used(
             "parameter",
-            "page",
-            "`page`, `syncType`, `status`, `started_after`, `started_before`, `limit`; the fields of sources and syncs",
-            "belong to endpoints that are not used",
+            "per-page",
+            "`per_page`, `page` of the list of syncs",
+            f"{_R}.list_syncs",
+            "The maximum of `per_page` is not documented, so the response says whether there is another page",
         ),
+        left_out("parameter", "syncs-status", "`status` of the list of syncs", "our sync may be in any state"),
+        left_out("parameter", "page", "`page` and the fields of sources", "belong to endpoints that are not used"),
         used("field", "run-id", "`runId` of the response to a start", "models:StartedRun.run_id"),
         left_out("field", "job-id", "`jobId`, `job_id`; `tasks[].job_id`", "repeats the project's id, which we sent"),
         left_out("field", "job-run-id", "`jobRunId`, `id`", "repeats the run's id, which we sent"),
@@ -111,6 +141,32 @@ TABLE = Table(
         ),
         used("field", "tasks-started-at", "`tasks[].startedAt`, `started_at`", "models:Task.started_at"),
         used("field", "tasks-finished-at", "`tasks[].finishedAt`, `finished_at`", "models:Task.finished_at"),
+        used("field", "started-sync-id", "`syncId` of the response to a start", "models:StartedSync.sync_id"),
+        used("field", "sync-id", "sync: `id`", "models:SyncEntry.id models:PartOfSync.id", "Read only in lists"),
+        used("field", "sync-status", "sync: `status`", "models:Sync.status"),
+        used("field", "sync-started-at", "sync: `startedAt`, `started_at`", "models:PartOfSync.started_at"),
+        used("field", "sync-finished-at", "sync: `finishedAt`, `finished_at`", "models:Sync.finished_at"),
+        used("field", "sync-error", "sync: `error`", "models:Sync.error"),
+        used("field", "sync-metrics", "sync: `metrics`", "models:Sync.metrics"),
+        used(
+            "field",
+            "sync-metrics-succeeded",
+            "sync: `metrics.succeeded.total`",
+            "models:SyncMetrics.succeeded",
+            "A plain number is accepted too, also for the next two",
+        ),
+        used(
+            "field",
+            "sync-metrics-failed",
+            "sync: `metrics.failed.total`",
+            "models:SyncMetrics.failed sync:rows_synced",
+            "Decides the check",
+        ),
+        used("field", "sync-metrics-changed", "sync: `metrics.changed.total`", "models:SyncMetrics.changed"),
+        used("field", "sync-metrics-total", "sync: `metrics.total`", "models:SyncMetrics.total"),
+        used("field", "syncs", "list: `syncs`", "models:SyncPage.syncs"),
+        used("field", "paging-next", "list: `paging.next`", "models:SyncPage.paging models:Paging.next"),
+        left_out("field", "paging-total", "list: `paging.total`", "`paging.next` says whether there is another page"),
         used("state", "running", "`running`", "run:_STATES[running]"),
         used("state", "processing", "`processing`", "run:_STATES[processing]"),
         used("state", "finished-without-error", "`finished` without `error`", "run:_STATES[finished]"),
@@ -129,6 +185,29 @@ TABLE = Table(
             "dagster_runs.remote_run.state:parse_state",
             "Counts as active; with an end time, an error is raised",
         ),
+        used("state", "sync-running", "sync: `running`", "models:_STATES[running]"),
+        used("state", "sync-succeeded", "sync: `succeeded` without `error`", "models:_STATES[succeeded]"),
+        used(
+            "state",
+            "sync-succeeded-with-error",
+            "sync: `succeeded` with `error`",
+            "models:Sync.state",
+            "Counts as failed",
+        ),
+        used("state", "sync-failed", "sync: `failed`", "models:_STATES[failed]"),
+        used(
+            "state",
+            "sync-any-other-word",
+            "sync: any other status",
+            "dagster_runs.remote_run.state:parse_state",
+            "Counts as active; with an end time, an error is raised",
+        ),
+        left_out(
+            "state",
+            "sync-dashboard",
+            "`In progress`, `Completed with failures`, `Aborted`",
+            "statuses of the dashboard; the API documents only the three above",
+        ),
         used(
             "login",
             "authorization",
@@ -138,7 +217,7 @@ TABLE = Table(
         used(
             "login",
             "service-access-token",
-            "service access token (Profiles → Edit), personal access token",
+            "service access token (Profiles → Edit; for syncs Edit and Connect), personal access token",
             "resource:RudderStackResource.access_token",
             "Both are sent in the same way; the docstring says which one to use",
         ),
@@ -149,6 +228,19 @@ TABLE = Table(
             "409: the project is already running",
             f"{_RUN}.is_conflict_with_active_run",
             "The step waits for that run and never attaches to it",
+        ),
+        used(
+            "error",
+            "409-sync-already-running",
+            "409: a sync of the connection is running",
+            f"{_SYNC}.is_conflict_with_active_run",
+            "The step waits for that sync and never attaches to it",
+        ),
+        used(
+            "error",
+            "404-unknown-connection",
+            "404 for an unknown connection",
+            "resource:RudderStackResource.error_reader",
         ),
         used("error", "401", "401, as JSON or plain text", "resource:RudderStackResource.error_reader"),
         used(
@@ -168,6 +260,21 @@ TABLE = Table(
         ),
         left_out(
             "rule", "idempotency-key", "idempotency key, request id", "none is documented; a start is sent only once"
+        ),
+        used(
+            "rule",
+            "stop-names-no-sync",
+            "a stop names the connection, not the sync",
+            f"{_SYNC}.cancel",
+            "Our sync is stopped only while it is running, when the connection has no other. A sync that starts "
+            "between the two requests may be stopped instead; then the error names it",
+        ),
+        used(
+            "rule",
+            "list-without-type",
+            "the list shows neither the type of a sync nor what started it",
+            f"{_SYNC}.find_started",
+            "After a lost start response, a full sync is never assumed to be ours",
         ),
         left_out("rule", "page-for-run", "a page for a run", "its URL is not documented"),
     ],

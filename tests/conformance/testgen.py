@@ -6,6 +6,7 @@ from tests.conformance.testgen_fields import FIELDS
 _R = "resource:TestGenResource"
 _TEST = "runs:TestGenTestRun"
 _PROFILE = "runs:TestGenProfilingRun"
+_GENERATE = "generation:TestGenTestGenerationRun"
 _SETS_UP = "configures TestGen instead of running something"
 
 TABLE = Table(
@@ -23,6 +24,12 @@ TABLE = Table(
             "start-profiling",
             "POST `/table-groups/{id}/profiling-runs`",
             f"{_R}.submit_profiling_run {_PROFILE}.start",
+        ),
+        used(
+            "endpoint",
+            "start-generation",
+            "POST `/test-suites/{id}/test-generation`",
+            f"{_R}.submit_test_generation {_GENERATE}.start",
         ),
         used("endpoint", "status", "GET `/jobs/{id}`", f"{_R}.get_job"),
         used("endpoint", "cancel", "POST `/jobs/{id}/cancel`", f"{_R}.cancel_job"),
@@ -53,8 +60,8 @@ TABLE = Table(
             "endpoint",
             "openapi",
             "GET `/api/openapi.json`",
-            f"{_R}.knows_match_schema_name",
-            "Used to detect whether the server supports `match_schema_name`",
+            f"{_R}.accepts_field",
+            "Used to detect whether the server supports `match_schema_name` and `generation_sets`",
         ),
         used("endpoint", "token", "POST `/oauth/token`", "resource:TestGenResource.auth"),
         left_out(
@@ -62,12 +69,6 @@ TABLE = Table(
             "health",
             "GET `/health`",
             "its version is null on many installations, so the version is detected from the shape of responses",
-        ),
-        left_out(
-            "endpoint",
-            "post-test-suites-id-test-generation",
-            "POST `/test-suites/{id}/test-generation`",
-            "changes the suite and produces no results about data",
         ),
         left_out(
             "endpoint",
@@ -81,10 +82,17 @@ TABLE = Table(
             "GET `/table-groups/{id}/profiling-runs` (new)",
             "run history, which Dagster keeps for its own runs",
         ),
-        left_out(
+        used(
             "endpoint",
             "list-suites",
-            "GET `/projects/{code}/test-suites`, `/table-groups`, `/connections`, `/connections/{id}` (new)",
+            "GET `/projects/{code}/test-suites` (new)",
+            f"{_R}.count_tests",
+            "Used to show how many tests a suite has after test generation",
+        ),
+        left_out(
+            "endpoint",
+            "list-table-groups",
+            "GET `/projects/{code}/table-groups`, `/connections`, `/connections/{id}` (new)",
             "for discovery; users define assets by id",
         ),
         left_out(
@@ -118,7 +126,9 @@ TABLE = Table(
             "list projects; list a suite's runs; restart, logs, pause, resume",
             "neither server version has such a call",
         ),
-        used("parameter", "test-suite-id", "`test_suite_id`, a UUID", f"{_TEST}.test_suite_id"),
+        used(
+            "parameter", "test-suite-id", "`test_suite_id`, a UUID", f"{_TEST}.test_suite_id {_GENERATE}.test_suite_id"
+        ),
         used("parameter", "table-group-id", "`table_group_id`, a UUID", f"{_PROFILE}.table_group_id"),
         used("parameter", "job-id", "`job_id` in the path", f"{_R}.get_job"),
         used(
@@ -139,8 +149,8 @@ TABLE = Table(
         used(
             "parameter",
             "job-key",
-            "`job_key` of the list: `run-tests`, `run-profile`",
-            f"{_TEST}.job_key {_PROFILE}.job_key",
+            "`job_key` of the list: `run-tests`, `run-profile`, `run-test-generation`",
+            f"{_TEST}.job_key {_PROFILE}.job_key {_GENERATE}.job_key",
         ),
         used("parameter", "page", "`page`, `limit` up to 100", f"{_R}.jobs_since {_R}.list_failing_tests"),
         used("parameter", "results-status", "`status` of the results", f"{_R}.list_failing_tests"),
@@ -158,12 +168,18 @@ TABLE = Table(
             "`table_group_name`, `test_suite_name`",
             "filters of endpoints that are not used",
         ),
-        left_out("parameter", "generation-sets", "`generation_sets`", "belongs to test generation, which is not used"),
+        used(
+            "parameter",
+            "generation-sets",
+            "`generation_sets` (new)",
+            f"{_GENERATE}.generation_sets",
+            "Refused for servers that ignore it",
+        ),
         left_out(
             "parameter",
             "run-monitors",
-            "`run-monitors`, `run-test-generation` as `job_key`",
-            "kinds of runs that this package does not start",
+            "`run-monitors` as `job_key`",
+            "a kind of run that this package does not start",
         ),
         used("parameter", "project-code", "`project_code`", f"{_R}.project_code"),
         *FIELDS,
@@ -243,11 +259,11 @@ TABLE = Table(
         ),
         used("error", "400", "400, 401, 404, 409, 422, 500", f"{_R}.error_reader"),
         used("error", "422-fields", "422: FastAPI's validation errors, one for each field", f"{_R}.error_reader"),
+        used("error", "invalid-generation-set", "400 `invalid_generation_set`", f"{_R}.error_reader"),
         left_out(
             "error",
-            "invalid-generation-set",
-            "`invalid_generation_set`, `unknown_test_type`, `unknown_issue_type`, `job_in_flight`, "
-            "`no_fields`, `null_field`",
+            "unknown-test-type",
+            "`unknown_test_type`, `unknown_issue_type`, `job_in_flight`, `no_fields`, `null_field`",
             "belong to endpoints and filters that are not used; any code is read",
         ),
         used("error", "404-not-found", "404 `not_found`: unknown id, or no permission", f"{_R}.get_job"),
@@ -286,6 +302,13 @@ TABLE = Table(
             f"{_R}.ui_url {_R}.page_url",
         ),
         left_out("rule", "page-hygiene-issues", "page of hygiene issues", "the page of profiling results links to it"),
+        used(
+            "rule",
+            "generation-without-suite",
+            "a test generation has no results, and its job does not name its suite",
+            f"{_GENERATE}.observation_problem {_GENERATE}.target_of_listed",
+            "So it cannot be observed, and after a lost start response, no job is assumed to be ours",
+        ),
         used(
             "rule",
             "score-without-tests",

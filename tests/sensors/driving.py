@@ -179,7 +179,7 @@ def observed_failures(instance: dg.DagsterInstance, key: str) -> list[str]:
 def evaluations(instance: dg.DagsterInstance, key: str) -> dict[str, tuple[bool, int]]:
     """Return for each check of the asset whether its last evaluation passed, and the number of evaluations."""
     found: dict[str, tuple[bool, int]] = {}
-    for check in ("run_status", "tests_passed", "quality_score", "hygiene_issues", "tasks_succeeded"):
+    for check in ("run_status", "tests_passed", "quality_score", "hygiene_issues", "tasks_succeeded", "rows_synced"):
         records = instance.event_log_storage.get_asset_check_execution_history(
             dg.AssetCheckKey(dg.AssetKey(key), check), limit=1000
         )

@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from typing_extensions import Self
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.partitions import iso
-from dagster_runs.remote_run.field_types import Time, id_in_address, is_address
+from dagster_runs.remote_run.field_types import Time
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, parse_state, seconds_between
 from dagster_runs.remote_run.tables import Cell, table_entries
 from dagster_runs.remote_run.types import RunResult, StartAttempt
 from dagster_runs.transport.errors import ConflictError
+from dagster_runs.vendors.rudderstack.ids import ProjectId
 from dagster_runs.vendors.rudderstack.models import ProfilesRunStatus, Task
 from dagster_runs.vendors.rudderstack.resource import RudderStackResource
 
@@ -25,16 +26,6 @@ _STATES = {
     "failed": RunState.FAILED,
 }
 
-_KSUID = r"(?<![A-Za-z0-9_-])[A-Za-z0-9]{27}(?![A-Za-z0-9_-])"
-
-
-def _no_address(text: Any) -> Any:
-    if isinstance(text, str) and is_address(text):
-        raise ValueError(id_in_address(text, _KSUID, "the project's id"))
-    return text
-
-
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=200), BeforeValidator(_no_address)]
 ModelRef = Annotated[str, StringConstraints(pattern=r"^[^\s-]\S*$")]
 RawParameter = Annotated[str, StringConstraints(pattern=r"^--\w")]
 
@@ -63,7 +54,7 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
     )
     partition_window_fields: ClassVar[tuple[str, str] | None] = ("begin_time", "end_time")
 
-    profiles_id: Id
+    profiles_id: ProjectId
     model_refs: tuple[ModelRef, ...] = ()
     begin_time: Time | None = None
     end_time: Time | None = None

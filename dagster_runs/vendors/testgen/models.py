@@ -72,6 +72,21 @@ class Target(VendorModel):
     project_code: Lenient[str] = None
 
 
+class Suite(VendorModel):
+    """A test suite in the list of suites (5.134 and later)."""
+
+    id: str = Field(validation_alias="test_suite_id")
+    test_count: Lenient[Annotated[int, Field(ge=0)]] = None
+
+
+class SuitePage(VendorModel):
+    """A page of suites."""
+
+    items: EachReadable[Suite]
+    limit: int
+    total: int
+
+
 class TestCounts(VendorModel):
     """The number of tests by result. Dismissed and muted results count as ``dismissed`` only."""
 

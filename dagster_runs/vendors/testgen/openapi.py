@@ -1,4 +1,4 @@
-"""Reads from a TestGen server's OpenAPI document (``/api/openapi.json``) which fields a test run submission accepts.
+"""Reads from a TestGen server's OpenAPI document (``/api/openapi.json``) which fields a submission accepts.
 
 The document does not contain the server's version. Servers before 5.134 ignore the body of a submission, but the same
 field names occur elsewhere in their documents. Only the schema of the submission itself shows what the server reads.
@@ -9,20 +9,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-_SUBMISSION = re.compile(r"/test-suites/\{[^{}/]+\}/test-runs/?")
 _COMBINED = ("anyOf", "oneOf", "allOf")
 
 
-def submission_fields(document: Any) -> frozenset[str]:
-    """Returns the fields that the server reads from the body of a test run submission; empty if it reads none.
+def submission_fields(document: Any, submission: str) -> frozenset[str]:
+    """Returns the fields that the server reads from the body of a submission; empty if it reads none.
 
     Args:
         document: The parsed ``openapi.json``. Parts that are not valid OpenAPI are ignored.
+        submission: The last part of the path: ``test-runs`` or ``test-generation``.
     """
+    pattern = re.compile(rf"/test-suites/\{{[^{{}}/]+\}}/{submission}/?")
     return frozenset(
         name
         for path, item in _object(_object(document).get("paths")).items()
-        if _SUBMISSION.fullmatch(path[path.find("/test-suites/") :])
+        if pattern.fullmatch(path[path.find("/test-suites/") :])
         for name in _properties(_body_schema(document, item), document, frozenset())
     )
 

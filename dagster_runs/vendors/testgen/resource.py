@@ -19,6 +19,7 @@ from dagster_runs.vendors.testgen.openapi import submission_fields
 _PAGE = 100
 _MAX_JOBS = 200_000
 """Protects against a server whose list does not end."""
+_MAX_SUITES = 10_000
 _MAX_RENEWALS = 3
 """A refresh revokes the access tokens of other processes with the same refresh token, so one renewal may be too few."""
 
@@ -94,6 +95,11 @@ class TestGenResource(RemoteRunResource):
     def submit_profiling_run(self, table_group_id: str) -> str:
         """POST ``/table-groups/{id}/profiling-runs``; returns the job's id."""
         return self.http().post_once(["table-groups", table_group_id, "profiling-runs"]).parse(models.SubmittedJob).id
+
+    def submit_test_generation(self, test_suite_id: str, body: Mapping[str, Any]) -> str:
+        """POST ``/test-suites/{id}/test-generation``; returns the job's id. Servers before 5.134 ignore the body."""
+        segments = ["test-suites", test_suite_id, "test-generation"]
+        return self.http().post_once(segments, json=dict(body) or None).parse(models.SubmittedJob).id
 
     def get_job(self, job_id: str) -> models.Job:
         """GET ``/jobs/{id}``.
@@ -225,10 +231,36 @@ class TestGenResource(RemoteRunResource):
         except NotFoundError:
             return None
 
-    def knows_match_schema_name(self) -> bool:
-        """Whether the server reads ``match_schema_name`` in a submission. Versions before 5.134 silently ignore it."""
+    def count_tests(self, test_suite_id: str) -> int | None:
+        """Returns the number of tests in a suite, from GET ``/projects/{code}/test-suites`` (5.134 and later).
+
+        Returns:
+            ``None`` without ``project_code``, or if the project has no such suite.
+
+        Raises:
+            NotFoundError: Without a code: this server cannot list suites.
+        """
+        for page in range(1, _MAX_SUITES // _PAGE) if self.project_code is not None else ():
+            response = self.http().get(
+                ["projects", str(self.project_code), "test-suites"], params={"page": page, "limit": _PAGE}
+            )
+            listed = response.parse(models.SuitePage)
+            for suite in listed.items:
+                if suite.id.casefold() == test_suite_id.casefold():
+                    return suite.test_count
+            if page * listed.limit >= listed.total or not listed.items.entries:
+                break
+        return None
+
+    def accepts_field(self, submission: str, field: str) -> bool:
+        """Whether the server reads a field of a submission. Versions before 5.134 silently ignore the whole body.
+
+        Args:
+            submission: The last part of the submission's path: ``test-runs`` or ``test-generation``.
+            field: The name of the field.
+        """
         document = self.new_client(self._server_url(), self.auth()).get(["api", "openapi.json"]).json
-        return "match_schema_name" in submission_fields(document)
+        return field in submission_fields(document, submission)
 
     def page_url(self, page: str, job_id: str) -> str | None:
         """Returns the URL of the UI's page for a run; ``None`` unless ``ui_url`` and ``project_code`` are set."""

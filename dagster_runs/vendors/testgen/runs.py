@@ -1,4 +1,4 @@
-"""TestGen's two kinds of runs: profiling runs of a table group and test runs of a test suite."""
+"""What TestGen's runs have in common, and two kinds of them: profiling runs of a table group, test runs of a suite."""
 
 import logging
 import math
@@ -35,7 +35,7 @@ RunRecordT = TypeVar("RunRecordT", TestRun, ProfilingRun)
 
 
 class TestGenRun(RemoteRun[TestGenResource]):
-    """The base of both kinds of runs: polls jobs, cancels them, and finds them after a lost response."""
+    """The base of all kinds of runs: polls jobs, cancels them, and finds them after a lost response."""
 
     __test__: ClassVar[bool] = False
 
@@ -59,14 +59,6 @@ class TestGenRun(RemoteRun[TestGenResource]):
         if listed.raw is None:
             return self.get_status(resource, listed.run_id)
         return _status(listed.raw)
-
-    def target_of_listed(self, resource: TestGenResource, listed: ListedRun) -> str | None:
-        """Returns the target in the run's record, because the job itself does not contain its suite or table group."""
-        if listed.raw is None:
-            return listed.target_if_unreadable
-        if listed.raw.job_key != self.job_key:
-            return ""
-        return (self._record(resource, listed.run_id).target_id or "").casefold() or None
 
     def cancel(self, resource: TestGenResource, run_id: str) -> None:
         """Requests cancellation. The job's status becomes ``canceled`` some seconds later."""
@@ -98,6 +90,22 @@ class TestGenRun(RemoteRun[TestGenResource]):
         if not found and resource.project_of(self.targets, self.target) not in (None, resource.project_code):
             return None  # the jobs of another project were listed, so an empty result means nothing
         return list(found.values())
+
+    @abstractmethod
+    def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> StartCandidate | None:
+        """Returns the listed job as a candidate; ``None`` if it cannot be ours."""
+
+
+class RecordedRun(TestGenRun):
+    """The base of the runs that have a record, which contains their suite or table group."""
+
+    def target_of_listed(self, resource: TestGenResource, listed: ListedRun) -> str | None:
+        """Returns the target in the run's record, because the job itself does not contain its suite or table group."""
+        if listed.raw is None:
+            return listed.target_if_unreadable
+        if listed.raw.job_key != self.job_key:
+            return ""
+        return (self._record(resource, listed.run_id).target_id or "").casefold() or None
 
     def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> StartCandidate | None:
         """Returns the listed job as a candidate; ``None`` if it cannot be ours."""
@@ -131,7 +139,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
         return StartCandidate(job_id, is_ours=False, is_ambiguous=target_id is None, url=self.run_url(resource, job_id))
 
 
-class TestGenTestRun(TestGenRun):
+class TestGenTestRun(RecordedRun):
     """A run of a test suite.
 
     Args:
@@ -159,12 +167,9 @@ class TestGenTestRun(TestGenRun):
 
     def start(self, resource: TestGenResource, attempt: StartAttempt) -> str:
         """Submits the test run, with our correlation id for servers that store it."""
-        if self.match_schema_name is not None and not resource.knows_match_schema_name():
-            raise InvalidRequestError(
-                "this server ignores match_schema_name, so it would test against a different schema than requested",
-                vendor=self.vendor,
-                hint="Use TestGen 5.134 or later, or leave the field out.",
-            )
+        if self.match_schema_name is not None:
+            why = "so it would test against a different schema than requested"
+            require_field(resource, "test-runs", "match_schema_name", why)
         url = attempt.dagster_url
         body = {
             # A link that is too long must not cause the server to refuse the run.
@@ -216,7 +221,7 @@ class TestGenTestRun(TestGenRun):
         return resource.page_url("test-runs:results", run_id)
 
 
-class TestGenProfilingRun(TestGenRun):
+class TestGenProfilingRun(RecordedRun):
     """A profiling run of a table group.
 
     Args:
@@ -273,6 +278,17 @@ class TestGenProfilingRun(TestGenRun):
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """Returns the URL of the results page."""
         return resource.page_url("profiling-runs:results", run_id)
+
+
+def require_field(resource: TestGenResource, submission: str, field: str, why: str) -> None:
+    """Refuses to start a run with a field that the server ignores.
+
+    Raises:
+        InvalidRequestError: The server does not read the field of this submission.
+    """
+    if not resource.accepts_field(submission, field):
+        hint = "Use TestGen 5.134 or later, or leave the field out."
+        raise InvalidRequestError(f"this server ignores {field}, {why}", vendor=resource.vendor, hint=hint)
 
 
 def _status(job: Job) -> RunStatus:
