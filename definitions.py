@@ -6,9 +6,9 @@ Each vendor is the real one if its credentials are in the environment, and the l
 |---|---|---|
 | Amperity | `AMPERITY_TENANT`, and `AMPERITY_ACCESS_TOKEN`, or `AMPERITY_CLIENT_ID` and `AMPERITY_CLIENT_SECRET` (and `AMPERITY_TOKEN_URL`); `AMPERITY_BASE_URL` for Azure and Australia | `AMPERITY_CONFIG_ID` (a courier group) |
 | Prophecy | `PROPHECY_ACCESS_TOKEN` (and `PROPHECY_BASE_URL`) | `PROPHECY_FABRIC_ID`, `PROPHECY_PROJECT_ID`, `PROPHECY_PIPELINE_NAME`, `PROPHECY_REPORT_NAME` |
-| RudderStack | `RUDDERSTACK_ACCESS_TOKEN` (and `RUDDERSTACK_REGION`) | `RUDDERSTACK_PROFILES_ID` |
+| RudderStack | `RUDDERSTACK_ACCESS_TOKEN` (and `RUDDERSTACK_REGION`) | `RUDDERSTACK_PROFILES_ID`, `RUDDERSTACK_CONNECTION_ID` (Reverse ETL) |
 | Segmentflow | `SEGMENTFLOW_API_KEY` | `SEGMENTFLOW_JOURNEY_KEY` |
-| TestGen | `TESTGEN_BASE_URL`, and `TESTGEN_ACCESS_TOKEN` or `TESTGEN_CLIENT_ID`, `TESTGEN_CLIENT_SECRET`, `TESTGEN_REFRESH_TOKEN` | `TESTGEN_TABLE_GROUP_ID`, `TESTGEN_FEATURES_SUITE_ID`, `TESTGEN_ORDERS_SUITE_ID` |
+| TestGen | `TESTGEN_BASE_URL`, and `TESTGEN_ACCESS_TOKEN` or `TESTGEN_CLIENT_ID`, `TESTGEN_CLIENT_SECRET`, `TESTGEN_REFRESH_TOKEN` | `TESTGEN_TABLE_GROUP_ID`, `TESTGEN_FEATURES_SUITE_ID`, `TESTGEN_ORDERS_SUITE_ID`, `TESTGEN_GENERATED_SUITE_ID` |
 """  # noqa: E501 - a table
 
 import os
@@ -23,10 +23,12 @@ from dagster_runs import (
     QualityGate,
     RudderStackProfilesRun,
     RudderStackResource,
+    RudderStackRETLSyncRun,
     SegmentflowJourneyRun,
     SegmentflowResource,
     TestGenProfilingRun,
     TestGenResource,
+    TestGenTestGenerationRun,
     TestGenTestRun,
     build_cancel_job,
     build_completion_sensor,
@@ -46,9 +48,11 @@ _SANDBOX_IDS = {
     "PROPHECY_REPORT_NAME": "customer_360_broken",
     "SEGMENTFLOW_JOURNEY_KEY": "welcome-back",
     "RUDDERSTACK_PROFILES_ID": "2hkeBOp0lGJpMPyur0oXUxxIDhw",
+    "RUDDERSTACK_CONNECTION_ID": "2aUd1enceJpMPyur0oXUxxIDcon",
     "TESTGEN_TABLE_GROUP_ID": "0ea85e17-acbe-47fe-8394-9970725ad37d",
     "TESTGEN_FEATURES_SUITE_ID": "f0e1d2c3-0000-4000-8000-000000000001",
     "TESTGEN_ORDERS_SUITE_ID": "f0e1d2c3-0000-4000-8000-000000000002",
+    "TESTGEN_GENERATED_SUITE_ID": "c0ffee00-0000-4000-8000-000000000009",
 }
 _SANDBOX_TOKENS = {
     "SANDBOX_AMPERITY_TOKEN": "sandbox-amperity-token",
@@ -180,6 +184,15 @@ warehouse_profile = build_remote_run_asset(
     timeout=3600,
 )
 
+warehouse_tests = build_remote_run_asset(
+    TestGenTestGenerationRun(test_suite_id=_id("TESTGEN_GENERATED_SUITE_ID")),
+    key=["testgen", "warehouse_tests"],
+    deps=[warehouse_profile],
+    group_name="quality",
+    description="Tests that TestGen generates from the profiling results, in a suite of their own.",
+    timeout=3600,
+)
+
 customer_360 = build_remote_run_asset(
     ProphecyPipelineRun(
         fabric_id=_fabric_id(),
@@ -266,6 +279,17 @@ orders_quality = build_remote_run_asset(
 )
 
 
+crm_audience = build_remote_run_asset(
+    RudderStackRETLSyncRun(connection_id=_id("RUDDERSTACK_CONNECTION_ID")),
+    key="crm_audience",
+    deps=[features_quality],
+    group_name="activation",
+    description="The user features in the CRM, synced by Reverse ETL only if they passed their quality gate.",
+    gate=QualityGate(max_failures=10),
+    timeout=6 * 3600,
+    on_timeout="cancel",
+)
+
 welcome = build_remote_run_asset(
     SegmentflowJourneyRun(
         journey_key=_id("SEGMENTFLOW_JOURNEY_KEY"), recipient={"email": "ada@example.com"}, on_exited="succeed"
@@ -317,6 +341,7 @@ defs = dg.Definitions(
     assets=[
         *raw_tables,
         warehouse_profile,
+        warehouse_tests,
         customer_360,
         churn_report,
         churn_model,
@@ -325,6 +350,7 @@ defs = dg.Definitions(
         user_features,
         features_quality,
         orders_quality,
+        crm_audience,
         welcome,
         audience,
         revenue_report,
@@ -334,7 +360,7 @@ defs = dg.Definitions(
     sensors=[
         # Reports the outcomes of the deferred runs.
         build_completion_sensor([churn_model], jobs=[training], default_status=dg.DefaultSensorStatus.RUNNING),
-        build_observation_sensor([features_quality, orders_quality, warehouse_profile]),
+        build_observation_sensor([features_quality, orders_quality, warehouse_profile, crm_audience]),
         dg.AutomationConditionSensorDefinition(
             "automation", target=dg.AssetSelection.all(), default_status=dg.DefaultSensorStatus.RUNNING
         ),

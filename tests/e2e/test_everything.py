@@ -21,10 +21,12 @@ def run_id(demo: RunningDemo) -> str:
 def test_failed_gate_blocks_only_its_downstream_assets(demo: RunningDemo, page: Page, run_id: str) -> None:
     assert demo.materialized(run_id) == {
         "audience",
+        "crm_audience",
         "customer_360",
         "testgen/features_quality",
         "testgen/orders_quality",
         "testgen/warehouse_profile",
+        "testgen/warehouse_tests",
         "user_features",
         "welcome_journey",
     }
@@ -43,8 +45,10 @@ def test_failed_gate_blocks_only_its_downstream_assets(demo: RunningDemo, page: 
 @pytest.mark.parametrize(
     ("key", "entry"),
     [
+        ("crm_audience", "rudderstack/rows_succeeded"),
         ("customer_360", "prophecy/pipeline_url"),
         ("testgen/features_quality", "testgen/score"),
+        ("testgen/warehouse_tests", "testgen/test_count"),
         ("user_features", "rudderstack/tasks"),
         ("welcome_journey", "segmentflow/journey_id"),
     ],
