@@ -7,7 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs import TestGenProfilingRun, TestGenResource, TestGenTestRun, build_remote_run_asset
+from dagster_runs import (
+    TestGenProfilingRun,
+    TestGenResource,
+    TestGenTestGenerationRun,
+    TestGenTestRun,
+    build_remote_run_asset,
+)
 from tests.dagster_ui import failure_message
 
 KEY = dg.AssetKey(["testgen", "asset"])
@@ -37,7 +43,9 @@ class Outcome:
         return job_id
 
 
-def materialize(run: TestGenTestRun | TestGenProfilingRun, resource: TestGenResource, **options: Any) -> Outcome:
+def materialize(
+    run: TestGenTestRun | TestGenProfilingRun | TestGenTestGenerationRun, resource: TestGenResource, **options: Any
+) -> Outcome:
     """Materializes an asset with ``run``, and a downstream asset."""
     options = {"timeout": 90, **options}  # a server without a worker leaves jobs pending forever
     assets = [build_remote_run_asset(run, key=KEY, **options), downstream]

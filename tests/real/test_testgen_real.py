@@ -16,7 +16,7 @@ from lossy_proxy import lossy_proxy
 from materializing import Outcome, materialize
 from real_testgen import RealTestGen
 
-from dagster_runs import QualityGate, TestGenProfilingRun, TestGenResource, TestGenTestRun
+from dagster_runs import QualityGate, TestGenProfilingRun, TestGenResource, TestGenTestGenerationRun, TestGenTestRun
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first test may have to install TestGen
 
@@ -128,6 +128,20 @@ def test_failing_tests_are_listed(testgen_server: RealTestGen, outcomes: dict[st
         assert any(table in row and (column or "") in row and message.split(".")[0][:40] in row for row in flat), (
             message
         )
+
+
+def test_test_generation_shows_how_many_tests_the_suite_has(
+    testgen_server: RealTestGen, resource: TestGenResource
+) -> None:
+    run = TestGenTestGenerationRun(test_suite_id=ids.GENERATED_SUITE, generation_sets=("Standard",))
+    outcome = materialize(run, resource)
+    assert outcome.failure == ""
+    job = testgen_server.api.get(f"/jobs/{outcome.job_id}")
+    assert (job["job_key"], job["status"]) == ("run-test-generation", "completed")
+    suites = testgen_server.api.get(f"/projects/{ids.PROJECT}/test-suites?limit=100")["items"]
+    [count] = [suite["test_count"] for suite in suites if suite["test_suite_id"] == ids.GENERATED_SUITE]
+    assert outcome.metadata["testgen/test_count"] == count > 0
+    assert set(outcome.checks) == {"run_status"}
 
 
 def test_failed_gate_blocks_downstream_assets(outcomes: dict[str, Outcome]) -> None:

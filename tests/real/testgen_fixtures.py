@@ -26,6 +26,7 @@ EMPTY_SUITE = "c0ffee00-0000-4000-8000-000000000004"  # no tests
 NOWHERE_GROUP = "c0ffee00-0000-4000-8000-000000000005"  # a schema that does not exist
 DOWN_GROUP = "c0ffee00-0000-4000-8000-000000000006"  # a database that refuses connections
 DOWN_SUITE = "c0ffee00-0000-4000-8000-000000000007"  # a suite of that group, with one test
+GENERATED_SUITE = "c0ffee00-0000-4000-8000-000000000009"  # no tests, until a test generates them
 NAP_SUITE = "c0ffee00-0000-4000-8000-000000000010"  # its one test sleeps for 8 s, and passes
 
 IDS = {
@@ -37,6 +38,7 @@ IDS = {
     "clean_suite": CLEAN_SUITE,
     "badsql_suite": BADSQL_SUITE,
     "empty_suite": EMPTY_SUITE,
+    "generated_suite": GENERATED_SUITE,
     "nowhere_group": NOWHERE_GROUP,
     "down_group": DOWN_GROUP,
     "down_suite": DOWN_SUITE,
@@ -140,6 +142,7 @@ def make(uri: str) -> None:
             CLEAN_SUITE: {"test_suite": "clean"},
             BADSQL_SUITE: {"test_suite": "badsql"},
             EMPTY_SUITE: {"test_suite": "empty"},
+            GENERATED_SUITE: {"test_suite": "generated"},
             DOWN_SUITE: {
                 "test_suite": "down",
                 "connection_id": _DOWN_CONNECTION,
