@@ -219,6 +219,8 @@ def build_remote_run_asset(
             )
         wanted = wanted.with_overrides(context.op_execution_context.op_config or {}, by="The launch config")
         filled = fill_from_partition(wanted, step)
+        if step.finishes is None:
+            _refuse_other_checks(definition, filled)
         vendor_resource = remote.resource_in(context.resources)
         yield from execute_remote_run(
             RemoteRunExecution(
@@ -239,6 +241,22 @@ def _check_list(argument: str, value: Any, of: str) -> None:
     # A string is iterable too, and would become a list of characters.
     if value is not None and (isinstance(value, (str, dg.AssetKey, dg.AssetSpec)) or not isinstance(value, Iterable)):
         raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, with {of} as each item")
+
+
+def _refuse_other_checks(definition: RemoteRun[Any] | type[RemoteRun[Any]], launched: RemoteRun[Any]) -> None:
+    """Refuses a run whose fields declare other checks than the asset has, because Dagster could not store them.
+
+    Raises:
+        dagster.Failure: The launch config or the partition changed a field that decides which checks there are.
+    """
+    declared, found = set(described(definition)), set(described(launched))
+    if declared != found:
+        raise dg.Failure(
+            description=f"With the values of this launch, the run has the checks {', '.join(sorted(found)) or 'none'}, "
+            f"but the asset declares {', '.join(sorted(declared)) or 'none'}. Nothing was started. Change the fields "
+            "that decide on the checks in the definition, not in the launch config or with a placeholder.",
+            allow_retries=False,
+        )
 
 
 def _warn_about_unselected(step: Step) -> None:
