@@ -81,6 +81,10 @@ ALLOWED = {
     ("dagster_runs/sensors/observation/cursor.py", "awaited"),
     # The earlier spelling of an argument, which still works.
     ("dagster_runs/sandbox/client.py", "behaviour"),
+    # Statuses of Airbyte and dbt Cloud.
+    ("examples/airbyte_syncs.py", "cancelled"),
+    ("examples/stand_ins/airbyte.py", "cancelled"),
+    ("examples/stand_ins/dbt_cloud.py", "Cancelled"),
 }
 
 NOT_PROSE = re.compile(
