@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dagster_runs"
-OPTIONAL = ("sandbox", "testing.py")  # need the extra `sandbox`
+OPTIONAL = ("sandbox", "testing")  # need the extra `sandbox`
 
 
 def declared() -> tuple[set[str], set[str]]:
