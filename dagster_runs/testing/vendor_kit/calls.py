@@ -35,9 +35,9 @@ class Call:
     record: RecordedRequest
 
     @classmethod
-    def of(cls, record: RecordedRequest, run_id: str) -> "Call":
-        """Returns the kind of a request."""
-        parts = [_pattern(part, run_id) for part in record.path.split("/")]
+    def of(cls, record: RecordedRequest, run_id: str | None = None) -> "Call":
+        """Returns the kind of a request, which is about a run or about none."""
+        parts = [re.escape(part) if run_id is None else _pattern(part, run_id) for part in record.path.split("/")]
         return cls(record.method, f"^{'/'.join(parts)}$", record)
 
     def matches(self, record: RecordedRequest) -> bool:
@@ -115,7 +115,7 @@ def learn(subject: Subject) -> Calls:
     for _ in range(_MAX_MINUTES):
         if client.runs(subject.vendor)[0].ended_at is not None:
             break
-        client.advance(60.0)
+        current_clock().sleep(60.0)
     known: list[RunStatus] = []
     last_status = _requests_of(subject, run_id, lambda: known.append(run.get_status(resource, run_id)))
     if known:

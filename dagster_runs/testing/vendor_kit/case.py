@@ -19,7 +19,7 @@ from dagster_runs.testing.vendor_kit.materialized import Materialized
 from dagster_runs.testing.vendor_kit.report import expect
 from dagster_runs.testing.vendor_kit.subject import Subject
 
-RUNNING_SECONDS = 60.0
+RUNNING_SECONDS = 30.0
 """The simulated seconds that a run takes, unless a scenario needs another duration."""
 VERY_LONG = 36_000.0
 """The simulated seconds of a run that ends only if it is canceled."""
@@ -95,6 +95,10 @@ class Case:
     def requests(self, call: Call | None = None) -> list[RecordedRequest]:
         """Returns the requests of a kind, or all, oldest first."""
         return [record for record in self.subject.requests() if call is None or call.matches(record)]
+
+    def count_faults(self, kind: str) -> int:
+        """Returns the number of requests that a kind of fault affected."""
+        return sum(record.fault == kind for record in self.requests())
 
     def started(self) -> list[SandboxRun]:
         """Returns the runs that requests started, oldest first."""
@@ -212,6 +216,9 @@ class Case:
         """
         starts = len(self.started())
         expect(starts <= 1, f"{what}: {self.starts}, so the vendor ran it more than once")
+        sent = len(self.requests(self.calls.start))
+        is_repeated = was_started and sent > 1 and not self.run.start_is_idempotent
+        expect(not is_repeated, f"{what}: {self.starts}, but the start was sent {sent} times")
         if materialized.success:
             self.expect_success(materialized, what=what)
             how = "found again" if was_started and not self.run.start_is_idempotent else "sent again"

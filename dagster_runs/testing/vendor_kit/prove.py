@@ -8,6 +8,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.sandbox import SandboxClient
 from dagster_runs.testing.vendor_kit import (
     scenarios_definition,
     scenarios_outcome,
@@ -37,7 +38,7 @@ def scenarios() -> list[str]:
 def prove_vendor(
     run: RemoteRun[Any],
     resource: RemoteRunResource,
-    url: str,
+    url: str | SandboxClient,
     *,
     vendor: str | None = None,
     target: str | None = None,
@@ -48,8 +49,8 @@ def prove_vendor(
 
     Args:
         run: A run whose target exists in the sandbox, among the default targets of the simulated vendor.
-        resource: The vendor's resource, connected to the sandbox. The kit polls at least every ten seconds.
-        url: The URL of the sandbox, which has nothing to do for anyone else meanwhile.
+        resource: The vendor's resource, connected to the sandbox. The kit polls at least every 30 seconds.
+        url: The URL of the sandbox, or the `Sandbox` itself, which is faster. Nothing else may use it meanwhile.
         vendor: The name of the simulated vendor. Defaults to the only one that has the target.
         target: The id of the target in the sandbox. Defaults to the run's target.
 
@@ -65,7 +66,7 @@ def prove_scenario(
     scenario: str,
     run: RemoteRun[Any],
     resource: RemoteRunResource,
-    url: str,
+    url: str | SandboxClient,
     *,
     vendor: str | None = None,
     target: str | None = None,
@@ -76,7 +77,7 @@ def prove_scenario(
         scenario: The name of the scenario.
         run: The run.
         resource: The resource.
-        url: The URL of the sandbox.
+        url: The sandbox.
         vendor: The name of the simulated vendor.
         target: The id of the target in the sandbox.
 
@@ -122,7 +123,7 @@ class _Prover:
 
 @contextmanager
 def _proving(
-    run: RemoteRun[Any], resource: RemoteRunResource, url: str, vendor: str | None, target: str | None
+    run: RemoteRun[Any], resource: RemoteRunResource, url: str | SandboxClient, vendor: str | None, target: str | None
 ) -> Iterator[_Prover]:
     subject = Subject.find(run, resource, url, vendor, target)
     clock = KitClock(subject.client)

@@ -71,7 +71,7 @@ def _while_polling(case: Case) -> tuple[str, str]:
     for method in {"GET", "DELETE", "PUT", "PATCH"} - {start.method}:
         case.add_fault("echo_secret", method=method)
     case.while_waiting(case.terminate, pauses=4)
-    case.run_asset(timeout=600.0)
+    case.run_asset(timeout=120.0)
     return "an event of a failed poll or cancellation", stored_text(case.instance)
 
 

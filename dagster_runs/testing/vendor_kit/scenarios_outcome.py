@@ -64,7 +64,7 @@ def failure(case: Case) -> str:
 
 def interrupted_step(case: Case) -> str:
     """A step that is interrupted while it waits, as by an eviction, attaches to its run in the next attempt."""
-    case.begin(running_seconds=300.0)
+    case.begin(running_seconds=120.0)
     case.while_waiting(case.interrupt)
     materialized = case.run_asset(retries=2)
     expect(materialized.retries == 1, f"{materialized.retries} retries; expected 1: {materialized.short_error}")
@@ -100,7 +100,7 @@ def timeout(case: Case) -> str:
     seen = []
     for on_timeout in ("leave", "cancel") if case.run.can_cancel() else ("leave",):
         case.begin(running_seconds=VERY_LONG)
-        materialized = case.run_asset(timeout=120.0, on_timeout=on_timeout)
+        materialized = case.run_asset(timeout=60.0, on_timeout=on_timeout)
         case.expect_not_reported(materialized, what=on_timeout)
         expect("RunTimedOut" in materialized.error, f"{on_timeout}: no RunTimedOut: {materialized.short_error}")
         started = case.started()
@@ -159,14 +159,14 @@ def conflict(case: Case) -> str:
         case.run.is_conflict_with_active_run(refusal),
         f"is_conflict_with_active_run() does not recognize the refusal: {refusal}",
     )
-    case.begin(running_seconds=300.0)
+    case.begin(running_seconds=120.0)
     other = case.start_elsewhere()
     case.behave()
     materialized = case.run_asset(retries=1)
     seen = case.expect_success(materialized)
     [ours] = case.started()
     expect(materialized.retries == 0, f"the refusal failed the step {materialized.retries} times")
-    expect(ours.created_at >= other.created_at + 300.0, "our run was started while the other one was active")
+    expect(ours.created_at >= other.created_at + 120.0, "our run was started while the other one was active")
     return f"{seen}, after the other run had ended"
 
 

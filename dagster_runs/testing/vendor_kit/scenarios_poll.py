@@ -8,7 +8,7 @@ from dagster_runs.testing.vendor_kit.report import expect
 
 _RETRY_AFTER = 40.0
 _WRONG_TYPES: tuple[Any, ...] = (None, 7, [], {"kit": 1})
-_OUTAGE_SECONDS = 200.0
+_OUTAGE_SECONDS = 150.0
 
 
 def unknown_state(case: Case) -> str:
@@ -25,7 +25,7 @@ def unknown_state(case: Case) -> str:
 def unknown_final_state(case: Case) -> str:
     """A run with an end time and an unknown status is an error that quotes the status, never a success."""
     case.add_fault("unknown_state", case.calls.poll, state=UNKNOWN, ended=True)
-    materialized = case.run_asset(timeout=600.0)
+    materialized = case.run_asset(timeout=120.0)
     _expect_applied(case, "unknown_state", 1)
     case.expect_not_reported(materialized)
     expect(UNKNOWN in materialized.error, f"the error does not quote the status: {materialized.short_error}")
@@ -40,7 +40,7 @@ def state_field(case: Case) -> str:
         field is not None,
         "no response to a poll contains the state of the run where the simulated vendor's `state_field` says",
     )
-    case.begin(running_seconds=600.0)
+    case.begin(running_seconds=150.0)
     case.add_fault("missing_field", case.calls.poll, field=field, times=1)
     for value in _WRONG_TYPES:
         case.add_fault("wrong_type", case.calls.poll, field=field, value=value, times=1)
@@ -49,13 +49,13 @@ def state_field(case: Case) -> str:
     _expect_applied(case, "wrong_type", len(_WRONG_TYPES))
     case.begin()
     case.add_fault("missing_field", case.calls.poll, field=field)
-    case.expect_not_reported(case.run_asset(timeout=600.0), what=f"without {field}")
+    case.expect_not_reported(case.run_asset(timeout=120.0), what=f"without {field}")
     return f"{seen}, after {1 + len(_WRONG_TYPES)} responses without a valid {field}; never without it"
 
 
 def poll_rate_limited(case: Case) -> str:
     """A poll that is refused with 429 is repeated later, and not before Retry-After."""
-    case.begin(running_seconds=600.0)
+    case.begin(running_seconds=150.0)
     case.add_fault("status", case.calls.poll, status=429, retry_after=f"{_RETRY_AFTER:.0f}", times=1)
     case.add_fault("status", case.calls.poll, status=429, times=2)
     seen = case.expect_success(case.run_asset())
@@ -65,7 +65,7 @@ def poll_rate_limited(case: Case) -> str:
 
 def poll_server_error(case: Case) -> str:
     """A poll that fails with 500, 502, 503 or 504 is repeated."""
-    case.begin(running_seconds=600.0)
+    case.begin(running_seconds=150.0)
     for status in (500, 502, 503, 504):
         case.add_fault("status", case.calls.poll, status=status, times=3)
     return f"{case.expect_success(case.run_asset(retries=1))}, after 12 responses of the status 5xx"
@@ -73,7 +73,7 @@ def poll_server_error(case: Case) -> str:
 
 def poll_reset(case: Case) -> str:
     """A poll whose connection is reset is repeated."""
-    case.begin(running_seconds=600.0)
+    case.begin(running_seconds=150.0)
     case.add_fault("reset", case.calls.poll, times=8)
     return f"{case.expect_success(case.run_asset(retries=1))}, after 8 resets"
 
@@ -97,26 +97,22 @@ def not_found_at_first(case: Case) -> str:
     case.after(20.0, case.client.clear_faults)
     materialized = case.run_asset(retries=1)
     seen = case.expect_success(materialized)
-    return f"{seen}, after {_applied(case, 'not_found')} such responses in 20 s"
+    return f"{seen}, after {case.count_faults('not_found')} such responses in 20 s"
 
 
 def lost_run(case: Case) -> str:
     """A run that the API does not know for minutes is lost. It is not started again without a retry policy."""
     case.begin(running_seconds=VERY_LONG)
     case.add_fault("not_found", case.calls.poll)
-    materialized = case.run_asset(timeout=VERY_LONG)
+    materialized = case.run_asset(timeout=3600.0)
     case.expect_not_reported(materialized)
     expect("RunLost" in materialized.error, f"expected RunLost: {materialized.short_error}")
     expect(len(case.started()) == 1, f"{case.starts} without a retry policy; expected 1")
     return f"{case.starts}, RunLost"
 
 
-def _applied(case: Case, fault: str) -> int:
-    return sum(record.fault == fault for record in case.requests())
-
-
 def _expect_applied(case: Case, fault: str, times: int) -> None:
-    count = _applied(case, fault)
+    count = case.count_faults(fault)
     expect(
         count >= times,
         f"the fault {fault} affected {count} requests; expected {times}. Either the run ended too early, or the "

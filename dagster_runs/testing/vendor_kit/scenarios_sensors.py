@@ -65,7 +65,7 @@ def _hide_entries(case: Case, records: list[RecordedRequest], run_ids: list[str]
             break
     else:
         return "the unreadable entry was not tried, because no response has the ids of all runs"
-    call = Call.of(record, "")
+    call = Call.of(record)
     for run_id in run_ids:
         entry = paths[run_id][0].rpartition(".")[0]
         for value in _UNREADABLE:
@@ -75,6 +75,7 @@ def _hide_entries(case: Case, records: list[RecordedRequest], run_ids: list[str]
                 listed = {run.run_id for run in _listed(case, (_observed_target(case),))}
             except Exception as error:
                 raise ScenarioFailedError(f"an entry that is {value!r} fails the whole list: {error}") from error
+            expect(case.count_faults("wrong_type"), f"the fault did not change the entry {entry} of {record.path}")
             missing = set(run_ids) - {run_id} - listed
             expect(not missing, f"an entry that is {value!r} hides {', '.join(sorted(missing))}")
     case.client.clear_faults()

@@ -44,9 +44,14 @@ def start_server_error(case: Case) -> str:
 
 
 def start_reset(case: Case) -> str:
-    """If the connection of a start is reset, at most one run is ever started."""
-    case.add_fault("reset", case.calls.start, times=1)
-    return case.expect_at_most_one_start(case.run_asset(retries=2), what="reset", was_started=False)
+    """If a start is reset, before or after the vendor executed it, at most one run is ever started."""
+    seen = []
+    for was_started in (False, True):
+        case.begin()
+        case.add_fault("reset", case.calls.start, times=1, processed=was_started)
+        what = f"reset {'after' if was_started else 'without'} a run"
+        seen.append(case.expect_at_most_one_start(case.run_asset(retries=2), what=what, was_started=was_started))
+    return joined(seen)
 
 
 def start_rate_limited(case: Case) -> str:
@@ -138,7 +143,7 @@ def _has_id(path: str, query: dict[str, str], run_id: str) -> bool:
 def unauthorized(case: Case) -> str:
     """A 401 is a clear error. A start is not retried, and a run is not canceled."""
     case.add_fault("expired_token", case.calls.start)
-    materialized = case.run_asset(retries=2)
+    materialized = case.run_asset(retries=2, timeout=3600.0)
     case.expect_not_reported(materialized, what="start")
     sent, most = len(case.requests(case.calls.start)), 1 + case.resource.auth().max_renewals
     expect(not case.started(), f"start: {case.starts}; expected none")

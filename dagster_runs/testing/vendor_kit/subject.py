@@ -12,7 +12,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sandbox import RecordedRequest, SandboxClient
 
-POLL_INTERVAL = 10.0
+POLL_INTERVAL = 30.0
 """The longest pause between two polls, in simulated seconds, so that each scenario sees several polls."""
 _TIMEOUT = 30.0
 _REPEATED_HEADERS = ("accept", "api-version", "content-type")
@@ -38,14 +38,19 @@ class Subject:
 
     @classmethod
     def find(
-        cls, run: RemoteRun[Any], resource: RemoteRunResource, url: str, vendor: str | None, target: str | None
+        cls,
+        run: RemoteRun[Any],
+        resource: RemoteRunResource,
+        url: str | SandboxClient,
+        vendor: str | None,
+        target: str | None,
     ) -> "Subject":
         """Returns the subject, after a search for the simulated vendor.
 
         Raises:
             ValueError: The simulated vendor cannot be determined, or has no such target.
         """
-        client = SandboxClient(url)
+        client = SandboxClient(url) if isinstance(url, str) else url
         target = run.target if target is None else target
         client.reset()
         names = list(client.health()["vendors"])
@@ -100,7 +105,7 @@ def with_settings(resource: RemoteRunResource, **settings: Any) -> RemoteRunReso
 
 
 def often_polling(resource: RemoteRunResource) -> RemoteRunResource:
-    """Returns a resource that polls at least every ten seconds."""
+    """Returns a resource that polls at least every 30 seconds."""
     return with_settings(resource, poll_interval=min(POLL_INTERVAL, resource.poll_interval))
 
 

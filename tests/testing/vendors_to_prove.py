@@ -1,0 +1,70 @@
+"""All vendors that `make vendor-kit` proves. `built_in` proves those of the package.
+
+A vendor in ``examples/`` is one more line of ``make vendor-kit`` in the Makefile: a function of its own that returns
+the report, for example ``examples.my_vendor:prove``.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from dagster_runs import (
+    AmperityWorkflowRun,
+    ProphecyPipelineRun,
+    RemoteRun,
+    RudderStackProfilesRun,
+    SegmentflowJourneyRun,
+    TestGenProfilingRun,
+    TestGenTestRun,
+)
+from dagster_runs.sandbox import Sandbox, SandboxClient, well_known
+from dagster_runs.testing import sandbox_resources
+from dagster_runs.testing.vendor_kit import Report, prove_vendor
+
+
+class Proof(NamedTuple):
+    """A run, and what it is called in the sandbox."""
+
+    run: RemoteRun[Any]
+    vendor: str
+    target: str | None = None
+
+    def prove(self, sandbox: SandboxClient) -> Report:
+        # Without the client-side rate limit, which waits in real time.
+        resources = sandbox_resources(sandbox.url, requests_per_second=None)
+        resource = resources[self.run.resource_key]
+        return prove_vendor(self.run, resource, sandbox, vendor=self.vendor, target=self.target)
+
+
+RECIPIENT = {"email": "ada@example.com"}
+BUILT_IN = {
+    "rudderstack": Proof(RudderStackProfilesRun(profiles_id=well_known.PROFILES_FEATURES), "rudderstack"),
+    "amperity": Proof(AmperityWorkflowRun(config_id=well_known.AMPERITY_COURIERS), "amperity"),
+    "segmentflow-id": Proof(
+        SegmentflowJourneyRun(journey_id=well_known.SEGMENTFLOW_JOURNEY, recipient=RECIPIENT), "segmentflow"
+    ),
+    "segmentflow-key": Proof(
+        SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_JOURNEY_KEY, recipient=RECIPIENT),
+        "segmentflow",
+        well_known.SEGMENTFLOW_JOURNEY,
+    ),
+    "prophecy": Proof(
+        ProphecyPipelineRun(
+            fabric_id=well_known.PROPHECY_FABRIC,
+            project_id=well_known.PROPHECY_PROJECT,
+            pipeline_name=well_known.PROPHECY_PIPELINE,
+        ),
+        "prophecy",
+        well_known.PROPHECY_PIPELINE,
+    ),
+    "testgen-tests": Proof(TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN), "testgen"),
+    "testgen-profiling": Proof(TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP), "testgen"),
+}
+
+
+def built_in() -> Iterator[Report]:
+    """Proves the built-in vendors."""
+    with Sandbox() as sandbox:
+        for proof in BUILT_IN.values():
+            yield proof.prove(sandbox)
+
+
