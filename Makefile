@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-ui lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-ui vendor-kit lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this help
@@ -54,6 +54,13 @@ test-real: install  ## run the TestGen assets against a real server, which is in
 
 test-ui: install  ## test the demo in a browser (needs Chromium)
 	$(BIN)/python -m pytest tests/e2e
+
+# A vendor in examples/ is one more line: examples.my_vendor:prove, a function that returns the report of prove_vendor.
+VENDORS_TO_PROVE := \
+	tests.testing.vendors_to_prove:built_in
+
+vendor-kit: install  ## prove all vendors with the kit for authors of vendors, and print the tables
+	$(BIN)/python -m dagster_runs.testing.vendor_kit $(VENDORS_TO_PROVE)
 
 screenshots: install  ## take the screenshots in docs/ from the demo (needs Chromium)
 	$(BIN)/python -m tests.e2e.screenshots

@@ -153,7 +153,7 @@ ALLOWED_IMPORTS = {
     "jobs": {"sensors"},
     "launchpad": {"remote_run"},
     "vendor_sdk": {"transport", "remote_run"},
-    "testing": {"transport", "remote_run", "vendors", "sandbox"},
+    "testing": {"transport", "remote_run", "vendors", "sandbox", "sensors", "assets"},
 }
 
 

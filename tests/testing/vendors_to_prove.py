@@ -11,6 +11,7 @@ from dagster_runs import (
     AmperityWorkflowRun,
     ProphecyPipelineRun,
     RemoteRun,
+    RemoteRunResource,
     RudderStackProfilesRun,
     SegmentflowJourneyRun,
     TestGenProfilingRun,
@@ -28,11 +29,12 @@ class Proof(NamedTuple):
     vendor: str
     target: str | None = None
 
+    def resource(self, sandbox: SandboxClient) -> RemoteRunResource:
+        # Without the client-side rate limit, because it waits in real time.
+        return sandbox_resources(sandbox.url, requests_per_second=None)[self.run.resource_key]
+
     def prove(self, sandbox: SandboxClient) -> Report:
-        # Without the client-side rate limit, which waits in real time.
-        resources = sandbox_resources(sandbox.url, requests_per_second=None)
-        resource = resources[self.run.resource_key]
-        return prove_vendor(self.run, resource, sandbox, vendor=self.vendor, target=self.target)
+        return prove_vendor(self.run, self.resource(sandbox), sandbox, vendor=self.vendor, target=self.target)
 
 
 RECIPIENT = {"email": "ada@example.com"}
@@ -66,5 +68,3 @@ def built_in() -> Iterator[Report]:
     with Sandbox() as sandbox:
         for proof in BUILT_IN.values():
             yield proof.prove(sandbox)
-
-
