@@ -55,9 +55,10 @@ test-real: install  ## run the TestGen assets against a real server, which is in
 test-ui: install  ## test the demo in a browser (needs Chromium)
 	$(BIN)/python -m pytest tests/e2e
 
-# A vendor in examples/ is one more line: examples.my_vendor:prove, a function that returns the report of prove_vendor.
+# Each line is a function that returns the report of prove_vendor, or several reports.
 VENDORS_TO_PROVE := \
-	tests.testing.vendors_to_prove:built_in
+	tests.testing.vendors_to_prove:built_in \
+	examples.prove_your_own_vendor:prove
 
 vendor-kit: install  ## prove all vendors with the kit for authors of vendors, and print the tables
 	$(BIN)/python -m dagster_runs.testing.vendor_kit $(VENDORS_TO_PROVE)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar
 
 import pytest
 import requests
+from pydantic import Field
 
 from dagster_runs.sandbox import Sandbox
-from dagster_runs.testing.vendor_kit import Row, Verdict, prove_scenario, prove_vendor, scenarios
+from dagster_runs.testing.vendor_kit import Conclusion, Row, prove_scenario, prove_vendor, scenarios
+from dagster_runs.testing.vendor_kit.subject import with_settings
 from dagster_runs.vendor_sdk import (
     CheckOutcome,
     ListedRun,
     NotFoundError,
+    OptionalNumber,
     QualityGate,
     RunResult,
     RunState,
@@ -39,13 +42,21 @@ from tests.testing.looms import (
     Weaves,
 )
 
-ROOT = Path(__file__).parents[2]
-
 
 class SimpleLooms(SimulatedLooms):
     """Accepts starts at any time."""
 
     default_settings: ClassVar = {"is_exclusive": False}
+
+
+NOT_OFFERED_BY_PLAIN_RUN = {
+    "partitions",
+    "conflict",
+    "search_after_lost_start",
+    "list_runs",
+    "observation",
+    "run_page",
+}
 
 
 class PlainResource(LoomResource):
@@ -74,24 +85,47 @@ def test_every_scenario_holds_for_a_correct_run(looms: Sandbox) -> None:
     report = prove_vendor(WeaveRun(pattern=PATTERN, customer="Ada"), loom_resource(looms), looms.url)
     report.check()
     assert [row.scenario for row in report.rows] == scenarios()
-    assert {row.verdict for row in report.rows} == {Verdict.HOLDS}, str(report)
+    assert {row.conclusion for row in report.rows} == {Conclusion.HOLDS}, str(report)
 
 
 def test_run_with_only_the_required_methods() -> None:
+    names = ("success", "cancel", "timeout", "lost_start", *NOT_OFFERED_BY_PLAIN_RUN)
     with Sandbox(vendors=[SimpleLooms]) as sandbox:
         resource = PlainResource(token=TOKEN, base_url=f"{sandbox.url}/looms")
-        report = prove_vendor(PlainWeaveRun(pattern=PATTERN), resource, sandbox)
-    report.check()
-    assert {row.scenario for row in report.rows if row.verdict is Verdict.NOT_OFFERED} == {
-        "partitions",
-        "conflict",
-        "search_after_lost_start",
-        "list_runs",
-        "observation",
-        "run_page",
-    }
-    assert "StartOutcomeUnknown" in report.row("lost_start").seen
-    assert "cut the thread" in report.row("cancel").seen
+        rows = {name: prove_scenario(name, PlainWeaveRun(pattern=PATTERN), resource, sandbox) for name in names}
+    for row in rows.values():
+        row.check()
+    not_offered = {row.scenario for row in rows.values() if row.conclusion is Conclusion.NOT_OFFERED}
+    assert not_offered == NOT_OFFERED_BY_PLAIN_RUN
+    assert "StartOutcomeUnknown" in rows["lost_start"].seen
+    assert "cut the thread" in rows["cancel"].seen
+
+
+class LimitedLooms(SimulatedLooms):
+    """Refuses more than one request in a second of real time."""
+
+    default_settings: ClassVar = {"is_exclusive": True, "requests_per_second": 1}
+
+
+class LimitedResource(LoomResource):
+    """Sends one request in a second of real time."""
+
+    requests_per_second: OptionalNumber = Field(default=1.0, gt=0)
+
+
+def test_rate_limits_do_not_apply_while_time_is_simulated() -> None:
+    began = monotonic()
+    with Sandbox(vendors=[LimitedLooms]) as sandbox:
+        row = proved("poll_server_error", sandbox, resource=LimitedResource)
+    assert row.conclusion is Conclusion.HOLDS, str(row)
+    # More than 20 requests were sent.
+    assert monotonic() - began < 15
+
+
+def test_kit_keeps_settings_that_are_none(looms: Sandbox) -> None:
+    kept = with_settings(loom_resource(looms, LimitedResource, requests_per_second=None), poll_interval=7.0)
+    assert kept.requests_per_second is None
+    assert kept.poll_interval == 7.0
 
 
 # --- mistakes of an author
@@ -456,7 +490,7 @@ def test_mistake_fails_its_scenario(
     looms: Sandbox, scenario: str, run: type[WeaveRun], resource: type[LoomResource], seen: str
 ) -> None:
     row = proved(scenario, looms, run, resource=resource)
-    assert row.verdict is Verdict.FAILS, str(row)
+    assert row.conclusion is Conclusion.FAILS, str(row)
     assert re.search(seen, row.seen), str(row)
     assert TOKEN not in str(row)
     with pytest.raises(AssertionError, match=scenario):
@@ -468,7 +502,7 @@ def test_mistake_fails_its_scenario(
 def test_second_run_is_counted(run: type[WeaveRun], scenario: str) -> None:
     with Sandbox(vendors=[SimpleLooms]) as sandbox:
         row = proved(scenario, sandbox, run)
-    assert row.verdict is Verdict.FAILS, str(row)
+    assert row.conclusion is Conclusion.FAILS, str(row)
 
 
 def test_every_scenario_can_fail() -> None:

@@ -30,8 +30,7 @@ class Proof(NamedTuple):
     target: str | None = None
 
     def resource(self, sandbox: SandboxClient) -> RemoteRunResource:
-        # Without the client-side rate limit, because it waits in real time.
-        return sandbox_resources(sandbox.url, requests_per_second=None)[self.run.resource_key]
+        return sandbox_resources(sandbox.url)[self.run.resource_key]
 
     def prove(self, sandbox: SandboxClient) -> Report:
         return prove_vendor(self.run, self.resource(sandbox), sandbox, vendor=self.vendor, target=self.target)

@@ -17,8 +17,8 @@ prints the reports that a function returns, and exits with 1 if anything fails.
 from dagster_runs.testing.vendor_kit.prove import prove_scenario as prove_scenario
 from dagster_runs.testing.vendor_kit.prove import prove_vendor as prove_vendor
 from dagster_runs.testing.vendor_kit.prove import scenarios as scenarios
-from dagster_runs.testing.vendor_kit.report import Report as Report
-from dagster_runs.testing.vendor_kit.report import Row as Row
-from dagster_runs.testing.vendor_kit.report import Verdict as Verdict
+from dagster_runs.testing.vendor_kit.results import Conclusion as Conclusion
+from dagster_runs.testing.vendor_kit.results import Report as Report
+from dagster_runs.testing.vendor_kit.results import Row as Row
 
-__all__ = ["Report", "Row", "Verdict", "prove_scenario", "prove_vendor", "scenarios"]
+__all__ = ["Report", "Row", "Conclusion", "prove_scenario", "prove_vendor", "scenarios"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from dagster_runs.testing.vendor_kit.report import Report
+from dagster_runs.testing.vendor_kit.results import Report
 
 _USAGE = """usage: python -m dagster_runs.testing.vendor_kit module:function …
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import StartAttempt
 from dagster_runs.sandbox import Fault, RecordedRequest
-from dagster_runs.testing.vendor_kit.report import ScenarioFailedError
+from dagster_runs.testing.vendor_kit.results import ScenarioFailedError
 from dagster_runs.testing.vendor_kit.subject import Subject, decoded, json_paths
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import VendorError
@@ -93,7 +93,7 @@ def learn(subject: Subject) -> Calls:
         ScenarioFailedError: No run was started, or no request polled it.
     """
     client, run, resource = subject.client, subject.run, subject.resource
-    client.reset()
+    subject.reset()
     problem: Exception | None = None
     try:
         run.send_start(resource, new_attempt())

@@ -16,7 +16,7 @@ from dagster_runs.testing.vendor_kit.calls import Call, Calls
 from dagster_runs.testing.vendor_kit.clock import KitClock
 from dagster_runs.testing.vendor_kit.leaks import Secrets
 from dagster_runs.testing.vendor_kit.materialized import Materialized
-from dagster_runs.testing.vendor_kit.report import expect
+from dagster_runs.testing.vendor_kit.results import expect
 from dagster_runs.testing.vendor_kit.subject import Subject
 
 RUNNING_SECONDS = 30.0
@@ -75,7 +75,7 @@ class Case:
         Args:
             behavior: Arguments of `Behavior`.
         """
-        self.client.reset()
+        self.subject.reset()
         self.instance.wipe()
         self.clock.clear()
         self.behave(**behavior)

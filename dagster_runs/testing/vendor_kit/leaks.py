@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 from dagster_runs.remote_run.resource import RemoteRunResource
-from dagster_runs.testing.vendor_kit.report import ScenarioFailedError
+from dagster_runs.testing.vendor_kit.results import ScenarioFailedError
 
 _MIN_LENGTH = 6
 """Shorter values also occur in ordinary text."""

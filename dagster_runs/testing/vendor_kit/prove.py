@@ -20,7 +20,7 @@ from dagster_runs.testing.vendor_kit.calls import Calls, learn
 from dagster_runs.testing.vendor_kit.case import Case
 from dagster_runs.testing.vendor_kit.clock import KitClock
 from dagster_runs.testing.vendor_kit.leaks import Secrets, captured_logs
-from dagster_runs.testing.vendor_kit.report import NotOfferedError, Report, Row, ScenarioFailedError, Verdict
+from dagster_runs.testing.vendor_kit.results import Conclusion, NotOfferedError, Report, Row, ScenarioFailedError
 from dagster_runs.testing.vendor_kit.scenario import Scenario
 from dagster_runs.testing.vendor_kit.subject import Subject
 from dagster_runs.transport.clock import use_clock
@@ -105,15 +105,15 @@ class _Prover:
             with captured_logs("dagster_runs", type(self._subject.run).__module__) as lines:
                 seen = scenario.function(self._case())
             self._secrets.check("a log line", "\n".join(lines))
-            verdict = Verdict.HOLDS
+            conclusion = Conclusion.HOLDS
         except NotOfferedError as error:
-            verdict, seen = Verdict.NOT_OFFERED, str(error)
+            conclusion, seen = Conclusion.NOT_OFFERED, str(error)
         except ScenarioFailedError as error:
-            verdict, seen = Verdict.FAILS, str(error)
+            conclusion, seen = Conclusion.FAILS, str(error)
         except Exception as error:  # noqa: BLE001 - the vendor's own classes may raise anything
-            verdict, seen = Verdict.FAILS, f"{type(error).__name__}: {error}"
+            conclusion, seen = Conclusion.FAILS, f"{type(error).__name__}: {error}"
         text = " ".join(self._secrets.masked(seen).split())
-        return Row(scenario.name, verdict, text[:_MAX_SEEN], scenario.expected)
+        return Row(scenario.name, conclusion, text[:_MAX_SEEN], scenario.expected)
 
     def _case(self) -> Case:
         if self._calls is None:

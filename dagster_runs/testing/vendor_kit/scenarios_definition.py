@@ -10,7 +10,7 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.testing.vendor_kit.calls import new_attempt
 from dagster_runs.testing.vendor_kit.case import Case, joined
 from dagster_runs.testing.vendor_kit.materialized import stored_text
-from dagster_runs.testing.vendor_kit.report import NotOfferedError, expect
+from dagster_runs.testing.vendor_kit.results import NotOfferedError, expect
 from dagster_runs.transport.clock import current_clock
 
 

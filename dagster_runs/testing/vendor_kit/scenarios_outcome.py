@@ -9,7 +9,7 @@ from dagster_runs.remote_run.state import RunState
 from dagster_runs.sandbox import RecordedRequest
 from dagster_runs.testing.vendor_kit.calls import new_attempt
 from dagster_runs.testing.vendor_kit.case import VERY_LONG, Case, joined
-from dagster_runs.testing.vendor_kit.report import NotOfferedError, expect
+from dagster_runs.testing.vendor_kit.results import NotOfferedError, expect
 from dagster_runs.transport.clock import current_clock
 
 _TOLERANCE = 2.0

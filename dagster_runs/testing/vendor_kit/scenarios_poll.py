@@ -4,7 +4,7 @@ from typing import Any
 
 from dagster_runs.testing.vendor_kit.calls import UNKNOWN
 from dagster_runs.testing.vendor_kit.case import VERY_LONG, Case, joined
-from dagster_runs.testing.vendor_kit.report import expect
+from dagster_runs.testing.vendor_kit.results import expect
 
 _RETRY_AFTER = 40.0
 _WRONG_TYPES: tuple[Any, ...] = (None, 7, [], {"kit": 1})

@@ -11,7 +11,7 @@ from dagster_runs.sensors.builders import build_completion_sensor, build_observa
 from dagster_runs.testing.vendor_kit.calls import Call
 from dagster_runs.testing.vendor_kit.case import Case, joined
 from dagster_runs.testing.vendor_kit.materialized import Materialized, materializations
-from dagster_runs.testing.vendor_kit.report import NotOfferedError, ScenarioFailedError, expect
+from dagster_runs.testing.vendor_kit.results import NotOfferedError, ScenarioFailedError, expect
 from dagster_runs.testing.vendor_kit.sensor_daemon import SensorDaemon
 from dagster_runs.testing.vendor_kit.subject import decoded, json_paths
 from dagster_runs.transport.clock import current_clock

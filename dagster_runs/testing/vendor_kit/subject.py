@@ -61,7 +61,14 @@ class Subject:
                 f"{', '.join(having) or 'none'}. Pass `vendor` and `target` as the sandbox names them. The kit resets "
                 "the sandbox, so the target has to be added in `add_default_targets`."
             )
-        return cls(run, often_polling(resource), client, having[0], target)
+        subject = cls(run, often_polling(resource), client, having[0], target)
+        subject.reset()
+        return subject
+
+    def reset(self) -> None:
+        """Empties the sandbox, and lifts the vendor's rate limit, which counts the requests in real time."""
+        self.client.reset()
+        self.client.configure(self.vendor, requests_per_second=None)
 
     def requests(self, after: int = 0) -> list[RecordedRequest]:
         """Returns the requests to the simulated vendor, oldest first."""
@@ -101,12 +108,13 @@ def _has_target(client: SandboxClient, vendor: str, target: str) -> bool:
 
 def with_settings(resource: RemoteRunResource, **settings: Any) -> RemoteRunResource:
     """Returns a copy of a resource with other settings."""
-    return type(resource)(**{**{name: value for name, value in resource if value is not None}, **settings})
+    # Also those that are None: the default may be another value, such as a rate limit.
+    return type(resource)(**{**dict(resource), **settings})
 
 
 def often_polling(resource: RemoteRunResource) -> RemoteRunResource:
-    """Returns a resource that polls at least every 30 seconds."""
-    return with_settings(resource, poll_interval=min(POLL_INTERVAL, resource.poll_interval))
+    """Returns a resource that polls at least every 30 seconds, and whose rate limit does not wait in real time."""
+    return with_settings(resource, poll_interval=min(POLL_INTERVAL, resource.poll_interval), requests_per_second=None)
 
 
 def json_paths(value: Any, wanted: Any, prefix: str = "") -> list[str]:

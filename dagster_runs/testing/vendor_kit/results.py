@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Verdict(str, Enum):
+class Conclusion(str, Enum):
     """Whether the vendor's code does what a scenario expects."""
 
     HOLDS = "holds"
@@ -37,18 +37,18 @@ class Row:
 
     Attributes:
         scenario: The name of the scenario.
-        verdict: Whether it holds.
+        conclusion: Whether it holds.
         seen: What was seen: starts that were counted, messages.
         expected: What the scenario expects.
     """
 
     scenario: str
-    verdict: Verdict
+    conclusion: Conclusion
     seen: str
     expected: str = ""
 
     def __str__(self) -> str:
-        return f"{self.scenario}: {self.verdict.value}: {self.seen}"
+        return f"{self.scenario}: {self.conclusion.value}: {self.seen}"
 
     def check(self) -> None:
         """Checks that the scenario does not fail.
@@ -56,7 +56,7 @@ class Row:
         Raises:
             AssertionError: It does.
         """
-        if self.verdict is Verdict.FAILS:
+        if self.conclusion is Conclusion.FAILS:
             raise AssertionError(f"{self}\nExpected: {self.expected}")
 
 
@@ -75,7 +75,7 @@ class Report:
     @property
     def failed(self) -> list[Row]:
         """The rows that fail."""
-        return [row for row in self.rows if row.verdict is Verdict.FAILS]
+        return [row for row in self.rows if row.conclusion is Conclusion.FAILS]
 
     def row(self, scenario: str) -> Row:
         """Returns the row of a scenario."""
@@ -93,11 +93,13 @@ class Report:
             raise AssertionError(f"{self.title}: {len(self.failed)} of {len(self.rows)} scenarios fail\n{rows}")
 
     def __str__(self) -> str:
-        widths = [max(len(row.scenario) for row in self.rows), max(len(verdict.value) for verdict in Verdict)]
+        widths = [max(len(row.scenario) for row in self.rows), max(len(conclusion.value) for conclusion in Conclusion)]
         lines = [
-            f"{row.scenario:<{widths[0]}} | {row.verdict.value:<{widths[1]}} | {' '.join(row.seen.split())}"
+            f"{row.scenario:<{widths[0]}} | {row.conclusion.value:<{widths[1]}} | {' '.join(row.seen.split())}"
             for row in self.rows
         ]
         header = f"{'scenario':<{widths[0]}} | {'':<{widths[1]}} | seen"
-        counts = [f"{sum(row.verdict is verdict for row in self.rows)} {verdict.value}" for verdict in Verdict]
+        counts = [
+            f"{sum(row.conclusion is conclusion for row in self.rows)} {conclusion.value}" for conclusion in Conclusion
+        ]
         return "\n".join([f"{self.title}: {', '.join(counts)}", header, "-" * len(header), *lines])
