@@ -8,7 +8,7 @@ from dagster_runs.testing.vendor_kit.results import expect
 
 _RETRY_AFTER = 40.0
 _WRONG_TYPES: tuple[Any, ...] = (None, 7, [], {"kit": 1})
-_OUTAGE_SECONDS = 150.0
+_OUTAGE_SECONDS = 100.0
 
 
 def unknown_state(case: Case) -> str:
