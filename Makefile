@@ -58,6 +58,7 @@ test-ui: install  ## test the demo in a browser (needs Chromium)
 # Each line is a function that returns the report of prove_vendor, or several reports.
 VENDORS_TO_PROVE := \
 	tests.testing.vendors_to_prove:built_in \
+	tests.testing.vendors_to_prove:examples \
 	examples.prove_your_own_vendor:prove
 
 vendor-kit: install  ## prove all vendors with the kit for authors of vendors, and print the tables

@@ -1,10 +1,10 @@
-"""Proves the built-in vendors with the kit for authors of vendors."""
+"""Proves the built-in vendors and those of the examples with the kit for authors of vendors."""
 
 import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing.vendor_kit import Conclusion
-from tests.testing.vendors_to_prove import BUILT_IN
+from tests.testing.vendors_to_prove import BUILT_IN, examples
 
 _NOT_LISTED = {"search_after_lost_start", "list_runs", "observation"}
 NOT_OFFERED = {
@@ -15,6 +15,8 @@ NOT_OFFERED = {
     "prophecy": {*_NOT_LISTED, "partitions", "conflict"},
     "testgen-tests": {"partitions", "conflict"},
     "testgen-profiling": {"partitions", "conflict"},
+    "testgen-generation": {"partitions", "conflict", "observation", "run_page"},
+    "rudderstack-retl": {"partitions", "run_page"},
 }
 
 
@@ -24,3 +26,9 @@ def test_built_in_vendor_holds(running_sandbox: Sandbox, name: str) -> None:
     report.check()
     found = {row.scenario for row in report.rows if row.conclusion is Conclusion.NOT_OFFERED}
     assert found == NOT_OFFERED[name], str(report)
+
+
+@pytest.mark.timeout(300)
+def test_vendors_of_the_examples_hold() -> None:
+    for report in examples():
+        report.check()

@@ -1,4 +1,4 @@
-"""All vendors that `make vendor-kit` proves. `built_in` proves those of the package.
+"""All vendors that `make vendor-kit` proves: `built_in` those of the package, `examples` those outside it.
 
 A vendor in ``examples/`` is one more line of ``make vendor-kit`` in the Makefile: a function of its own that returns
 the report, for example ``examples.my_vendor:prove``.
@@ -13,13 +13,18 @@ from dagster_runs import (
     RemoteRun,
     RemoteRunResource,
     RudderStackProfilesRun,
+    RudderStackRETLSyncRun,
     SegmentflowJourneyRun,
     TestGenProfilingRun,
+    TestGenTestGenerationRun,
     TestGenTestRun,
 )
 from dagster_runs.sandbox import Sandbox, SandboxClient, well_known
 from dagster_runs.testing import sandbox_resources
 from dagster_runs.testing.vendor_kit import Report, prove_vendor
+from examples.airbyte_syncs import AirbyteJobRun, AirbyteResource
+from examples.dbt_cloud_jobs import DbtCloudJobRun, DbtCloudResource
+from examples.stand_ins import airbyte, dbt_cloud
 
 
 class Proof(NamedTuple):
@@ -59,7 +64,30 @@ BUILT_IN = {
     ),
     "testgen-tests": Proof(TestGenTestRun(test_suite_id=well_known.SUITE_CLEAN), "testgen"),
     "testgen-profiling": Proof(TestGenProfilingRun(table_group_id=well_known.TABLE_GROUP), "testgen"),
+    "testgen-generation": Proof(TestGenTestGenerationRun(test_suite_id=well_known.SUITE_CLEAN), "testgen"),
+    "rudderstack-retl": Proof(RudderStackRETLSyncRun(connection_id=well_known.RETL_AUDIENCE), "rudderstack"),
 }
+
+
+EXAMPLES = {
+    "dbt-cloud": (
+        DbtCloudJobRun(job_id=int(dbt_cloud.JOB), steps=("dbt seed", "dbt build", "dbt test"), project_id=1),
+        lambda url: DbtCloudResource(account_id=dbt_cloud.ACCOUNT, token=dbt_cloud.TOKEN, base_url=f"{url}/dbt-cloud"),
+    ),
+    "airbyte": (
+        AirbyteJobRun(connection_id=airbyte.CONNECTION, workspace_id=airbyte.WORKSPACE),
+        lambda url: AirbyteResource(
+            client_id=airbyte.CLIENT_ID, client_secret=airbyte.CLIENT_SECRET, base_url=f"{url}/airbyte/v1"
+        ),
+    ),
+}
+
+
+def examples() -> Iterator[Report]:
+    """Proves the vendors of the examples, which are outside the package."""
+    with Sandbox(vendors=[dbt_cloud.DbtCloud, airbyte.Airbyte]) as sandbox:
+        for vendor, (run, resource_at) in EXAMPLES.items():
+            yield prove_vendor(run, resource_at(sandbox.url), sandbox, vendor=vendor)
 
 
 def built_in() -> Iterator[Report]:

@@ -23,14 +23,17 @@ _UNREADABLE: tuple[Any, ...] = (7, {"kit": "not an entry"})
 
 def list_runs(case: Case) -> str:
     """Runs that we started and others are listed with creation time and state; an unreadable entry hides no other."""
-    if case.resource.list_runs(current_clock().wall()) is None:
+    if not case.run.recognizes_listed_runs():
+        raise NotOfferedError("the class has no target_of_listed()")
+    by_target = (_observed_target(case),)
+    if case.resource.list_runs(current_clock().wall(), None, by_target) is None:
         raise NotOfferedError("list_runs() returns None")
     case.run_asset()
     case.behave(running_seconds=36_000.0)
     case.start_elsewhere()
     runs = {run.id: run for run in case.client.runs(case.subject.vendor)}
     before = case.subject.last_request()
-    for targets in ((), (_observed_target(case),)):
+    for targets in (by_target,) if case.resource.lists_by_target else ((), by_target):
         listed = {run.run_id: run for run in _listed(case, targets)}
         missing = runs.keys() - listed.keys()
         expect(not missing, f"list_runs() with targets={targets} leaves out {sorted(missing)}")
