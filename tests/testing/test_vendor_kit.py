@@ -474,7 +474,7 @@ MISTAKES: list[tuple[str, type[WeaveRun], type[LoomResource], str]] = [
     ("unauthorized", EverythingIsAConflict, LoomResource, "start: "),
     ("unauthorized", AskingForPatience, LoomResource, "start: "),
     ("partitions", IgnoresTheWindow, LoomResource, "does not contain"),
-    ("odd_ids", PlainPaths, LoomResource, "reached"),
+    ("odd_ids", PlainPaths, LoomResource, "a request was sent to"),
     ("payload", NeedsSensitiveFields, LoomResource, "the customer is unknown"),
     ("launchpad", FieldThatCannotBeSet, LoomResource, "cannot be changed"),
     ("observation", ObservesOwnTargetOnly, LoomResource, "was not reported"),

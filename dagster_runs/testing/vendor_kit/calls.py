@@ -150,5 +150,5 @@ def _id_field(subject: Subject, start: RecordedRequest) -> str | None:
     key = {"idempotency-key": uuid.uuid4().hex} if "idempotency-key" in start.headers else {}
     body = decoded(subject.send_again(start, headers=key))
     newest = subject.client.runs(subject.vendor)[-1].id
-    found = json_paths(body, newest) or (json_paths(body, int(newest)) if newest.isdigit() else [])
+    found = json_paths(body, newest)
     return found[0] if found else None

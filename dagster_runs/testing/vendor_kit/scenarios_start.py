@@ -130,7 +130,8 @@ def odd_ids(case: Case) -> str:
         wrong = [record.path for record in requests if not _has_id(record.path, record.query, odd)]
         # A path outside the vendor's is recorded without a vendor.
         wrong += [record.path for record in case.client.requests(after=before) if record.vendor is None]
-        expect(not wrong, f"the id {odd!r} reached {', '.join(wrong)}")
+        hint = "If that request names no run, check first that the run is still active: it may affect another one"
+        expect(not wrong, f"with the id {odd!r}, a request was sent to {', '.join(wrong)}. {hint}")
         seen.append(f"{odd!r} in {len(requests)} requests")
     return joined(seen)
 

@@ -117,14 +117,16 @@ def often_polling(resource: RemoteRunResource) -> RemoteRunResource:
     return with_settings(resource, poll_interval=min(POLL_INTERVAL, resource.poll_interval), requests_per_second=None)
 
 
-def json_paths(value: Any, wanted: Any, prefix: str = "") -> list[str]:
-    """Returns the paths in decoded JSON at which a value is, such as ``runs.0.id``."""
+def json_paths(value: Any, wanted: str, prefix: str = "") -> list[str]:
+    """Returns the paths in decoded JSON at which a text or a number is, such as ``runs.0.id``."""
     if isinstance(value, dict):
         children = [(str(name), child) for name, child in value.items()]
     elif isinstance(value, list):
         children = [(str(index), child) for index, child in enumerate(value)]
     else:
-        return [prefix] if type(value) is type(wanted) and value == wanted else []
+        # An id that is a number in the JSON is a text everywhere else.
+        is_equal = not isinstance(value, bool) and value is not None and str(value) == wanted
+        return [prefix] if is_equal else []
     return [path for name, child in children for path in json_paths(child, wanted, f"{prefix}.{name}".lstrip("."))]
 
 
