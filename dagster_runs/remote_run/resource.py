@@ -240,9 +240,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         if base.endswith("/"):
             raise InvalidRequestError(f"the token URL {checked!r} has no path", vendor=self.vendor)
         own = auth or HeaderAuth({}, secrets=())
+        secrets = (secrets,) if isinstance(secrets, str) else secrets  # a string is iterable too
         for secret in secrets:
             own.redactor().add(secret)
-        key = json_module.dumps([url, form, json, dict(own.headers()), dict(more_headers or {})], sort_keys=True)
+        key = json_module.dumps(
+            [url, form, json, dict(own.headers()), dict(more_headers or {}), scheme], sort_keys=True
+        )
 
         def make() -> RenewedToken:
             return exchanged_token(

@@ -23,7 +23,8 @@ class Redactor:
         self._permanent: set[str] = set()
         self._temporary: deque[set[str]] = deque(maxlen=_MAX_TEMPORARY)
         self._spellings: list[str] = []
-        for secret in secrets:
+        # A string is iterable too.
+        for secret in (secrets,) if isinstance(secrets, str) else secrets:
             self.add(secret)
 
     def add(self, secret: str | None) -> None:
