@@ -87,19 +87,24 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         return False
 
     @classmethod
+    def defines(cls, method: str) -> bool:
+        """Whether this kind of run defines a method that the contract makes optional."""
+        return getattr(cls, method) is not getattr(RemoteRun, method)
+
+    @classmethod
     def can_cancel(cls) -> bool:
         """Whether the vendor's API can cancel a run: whether `cancel` is defined."""
-        return cls.cancel is not RemoteRun.cancel
+        return cls.defines("cancel")
 
     @classmethod
     def recognizes_listed_runs(cls) -> bool:
         """Whether a listed run can be matched to its target: whether `target_of_listed` is defined."""
-        return cls.target_of_listed is not RemoteRun.target_of_listed
+        return cls.defines("target_of_listed")
 
     @classmethod
     def checks_depend_on_fields(cls) -> bool:
         """Whether the checks depend on the fields of a run: whether `declared_checks` is defined."""
-        return cls.declared_checks is not RemoteRun.declared_checks
+        return cls.defines("declared_checks")
 
     def declared_checks(self) -> Mapping[str, str | DataCheck]:
         """Returns the checks on the data of this run, like `data_checks`, if they depend on its fields."""

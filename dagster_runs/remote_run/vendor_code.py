@@ -120,18 +120,10 @@ def check_run_class(run_class: "type[RemoteRun[Any]]") -> None:
         unknown = sorted(one for one in getattr(run_class, attribute) or () if one not in fields)
         if unknown:
             raise _refused(name, f"{attribute} names {', '.join(unknown)}; its fields are {', '.join(fields)}")
-    if _defines(run_class, "status_of_listed") and not run_class.recognizes_listed_runs():
+    if run_class.defines("status_of_listed") and not run_class.recognizes_listed_runs():
         raise _refused(
             name, "It has status_of_listed(), but no target_of_listed(), so no listed run could be matched to an asset"
         )
-
-
-def _defines(run_class: "type[RemoteRun[Any]]", method: str) -> bool:
-    [contract] = [one for one in run_class.__mro__ if one.__name__ == "RemoteRun" and one.__module__ == _CONTRACT]
-    return getattr(run_class, method) is not getattr(contract, method)
-
-
-_CONTRACT = "dagster_runs.remote_run.contract"
 
 
 def _refused(owner: str, why: str) -> dg.DagsterInvalidDefinitionError:
