@@ -17,7 +17,6 @@ What the API does, and which page says so:
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any, Literal
 
 import dagster as dg
@@ -107,17 +106,16 @@ class AirbyteResource(sdk.RemoteRunResource):
 
     def jobs(self, event: str, since: float, until: float | None, /, **filters: str) -> Iterator[sdk.ListedRun]:
         """Yields the jobs that were created or updated in a time window, oldest first."""
-        ahead = self.http().clock_ahead or 0.0  # Airbyte applies the time filters by its own clock
+        # Airbyte applies the time filters by its own clock.
         for name, at in ((f"{event}Start", since), (f"{event}End", until)):
             if at is not None:
-                filters[name] = sdk.iso(datetime.fromtimestamp(at + ahead, timezone.utc))
+                filters[name] = sdk.iso(self.http().by_vendor_clock(at))
         for offset in itertools.count(0, PAGE_SIZE):
             page_of = {"orderBy": f"{event}|ASC", "limit": str(PAGE_SIZE), "offset": str(offset)}
             page = self.http().get(["jobs"], params=filters | page_of).parse(Jobs).data.entries
-            ahead = self.http().clock_ahead or 0.0
             for entry in page:
                 job = entry.read_as(Job) if isinstance(entry, sdk.Unreadable) else entry
-                created_at = job.start_time.timestamp() - ahead if job.start_time else None
+                created_at = self.http().by_our_clock(job.start_time)
                 yield sdk.ListedRun(job.job_id or sdk.UNREADABLE_ID, created_at, job.as_status().state, job)
             if len(page) < PAGE_SIZE:
                 return
@@ -193,7 +191,7 @@ class AirbyteJobRun(sdk.RemoteRun[AirbyteResource]):
         found = []
         filters = {"connectionId": self.connection_id, "jobType": self.job_type}
         for job in resource.jobs("createdAt", attempt.earliest, None, **filters):
-            fits = None if job.created_at is None else attempt.may_have_created(job.created_at)
+            fits = attempt.may_have_created(job.created_at)
             if fits is not False:
                 found.append(sdk.StartCandidate(job.run_id, is_ours=False, is_ambiguous=fits is None))
         return found

@@ -110,7 +110,7 @@ class DbtCloudResource(sdk.RemoteRunResource):
             page = self.http().get(["runs"], params={**NEWEST, "offset": offset, **only}).parse(Runs).data.entries
             for entry in page:
                 run = entry.read_as(Run) if isinstance(entry, sdk.Unreadable) else entry
-                created_at = run.created_at.timestamp() - (self.http().clock_ahead or 0.0) if run.created_at else None
+                created_at = self.http().by_our_clock(run.created_at)
                 if created_at is not None and created_at < since:
                     return
                 yield sdk.ListedRun(run.id or sdk.UNREADABLE_ID, created_at, run.as_status().state, run)
@@ -215,7 +215,7 @@ class DbtCloudJobRun(sdk.RemoteRun[DbtCloudResource]):
         found = []
         for one in resource.list_runs(attempt.earliest, targets=[self.target]):
             is_ours = attempt.correlation_id in (one.raw.cause or "")
-            is_possible = one.created_at is None or attempt.may_have_created(one.created_at) is not False
+            is_possible = attempt.may_have_created(one.created_at) is not False
             if is_ours or (one.raw.cause is None and is_possible):
                 found.append(sdk.StartCandidate(one.run_id, is_ours, is_ambiguous=not is_ours))
         return found

@@ -1,6 +1,6 @@
 """The values that are exchanged between a vendor's code and the code that executes runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,12 +63,15 @@ class StartAttempt:
         """The end of the time window to search for the run, in epoch seconds by a clock that may differ from ours."""
         return self.starting_at + MAX_START_LATENCY + MAX_VENDOR_CLOCK_SKEW + MAX_HOST_CLOCK_SKEW
 
-    def may_have_created(self, created_at: float) -> bool | None:
+    def may_have_created(self, created_at: float | None) -> bool | None:
         """Whether this attempt may have created a run with this creation time, in epoch seconds by our clock.
 
         Returns:
-            ``None`` if only a difference between the clocks of two machines could explain the creation time.
+            ``None`` if only a difference between the clocks of two machines could explain the creation time, or if the
+            creation time is unknown.
         """
+        if created_at is None:
+            return None
         if -MAX_VENDOR_CLOCK_SKEW <= created_at - self.starting_at <= MAX_START_LATENCY + MAX_VENDOR_CLOCK_SKEW:
             return True
         return None if not self.by_this_process and self.earliest <= created_at <= self.latest else False
@@ -89,6 +92,15 @@ class StartCandidate:
     is_ours: bool
     is_ambiguous: bool = False
     url: str | None = None
+
+
+def each_once(candidates: Iterable[StartCandidate]) -> list[StartCandidate]:
+    """Returns each run once. A list may contain a run twice, and the run may be readable in only one of the entries."""
+    found: dict[str, StartCandidate] = {}
+    for candidate in candidates:
+        if candidate.run_id not in found or found[candidate.run_id].is_ambiguous:
+            found[candidate.run_id] = candidate
+    return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -26,6 +26,7 @@ from dagster_runs.transport.headers import check_headers, with_headers
 from dagster_runs.transport.http_settings import HttpSettings
 from dagster_runs.transport.rate_limit import rate_limited
 from dagster_runs.transport.url import PathPart, check_base_url, host_and_port, is_loopback, join_path, origin
+from dagster_runs.transport.vendor_clock import VendorClock
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -42,8 +43,6 @@ Params = Mapping[str, str | int | Sequence[str]]
 MAX_REDIRECTS = 3
 _MIN_TIMEOUT = 0.05
 """Seconds. The HTTP library does not accept 0."""
-_MAX_PLAUSIBLE_TIME = 32_503_680_000.0
-"""Epoch seconds of the year 3000. A vendor's clock that is beyond it, or before 1970, is ignored."""
 
 
 class HttpClient:
@@ -82,8 +81,7 @@ class HttpClient:
         self._account_on_machine = (
             f"{self._account} {server if is_loopback(urlsplit(self.base_url).hostname or '') else ''}"
         )
-        self.clock_ahead: float | None = None
-        """Seconds by which the vendor's clock is ahead of ours, by the ``Date`` of the last response."""
+        self._vendor_clock = VendorClock()
         self._auth = auth
         self._configured_settings = settings
         self._read_error = read_error
@@ -194,6 +192,19 @@ class HttpClient:
         return call_budget.without_rate_limit_retries()
 
     @property
+    def clock_ahead(self) -> float | None:
+        """Seconds by which the vendor's clock is ahead of ours, by the ``Date`` of the last response that had one."""
+        return self._vendor_clock.ahead
+
+    def by_our_clock(self, time: datetime | None) -> float | None:
+        """Converts a time from a response to epoch seconds by our clock. Call it after the response."""
+        return None if time is None else self._vendor_clock.to_ours(time)
+
+    def by_vendor_clock(self, at: float) -> datetime:
+        """Converts epoch seconds by our clock to the vendor's time, in UTC, for a filter of the vendor."""
+        return self._vendor_clock.from_ours(at)
+
+    @property
     def backoff(self) -> Backoff:
         """How long callers that can wait should wait, because the account's rate limit is exhausted."""
         return backoff_of(self._account)
@@ -299,7 +310,7 @@ class HttpClient:
             with response:
                 retry_after = response.headers.get("retry-after")
                 self.backoff.observe(response.status_code, retry_after, sent_at=sent_at, delayed=delayed)
-                self._update_clock_difference(response.headers)
+                self._vendor_clock.update(response.headers)
                 return responses.read(
                     response,
                     call,
@@ -397,14 +408,6 @@ class HttpClient:
                     hint=f"Set {setting} to the path of a PEM file with the certificates of the authorities to trust.",
                 )
         return found
-
-    def _update_clock_difference(self, headers: Mapping[str, str]) -> None:
-        try:
-            vendor_time = parsedate_to_datetime(headers["date"]).timestamp()
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return
-        if 0 <= vendor_time < _MAX_PLAUSIBLE_TIME:
-            self.clock_ahead = vendor_time - current_clock().wall()
 
     @cached_property
     def _session(self) -> "Session":

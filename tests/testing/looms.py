@@ -154,7 +154,7 @@ class LoomResource(RemoteRunResource):
         return (self.listed(weave) for weave in self.weaves())
 
     def listed(self, weave: Weave) -> ListedRun:
-        created_at = weave.created.timestamp() - (self.http().clock_ahead or 0.0) if weave.created else None
+        created_at = self.http().by_our_clock(weave.created)
         return ListedRun(weave.id, created_at, parse_state(weave.status, STATES), weave)
 
 

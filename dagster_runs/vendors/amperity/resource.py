@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, PrivateAttr
@@ -145,12 +144,11 @@ class AmperityResource(RemoteRunResource):
         return self._listed(self._list_all_types("ended", since, until, _UNSUCCESSFUL_STATES, tolerated=()))
 
     def _vendor_time(self, at: float) -> str:
-        return iso(datetime.fromtimestamp(at + (self.http().clock_ahead or 0.0), timezone.utc))
+        return iso(self.http().by_vendor_clock(at))
 
     def _listed(self, workflows: Iterable[PartOfWorkflow]) -> Iterator[ListedRun]:
         for workflow in workflows:
-            ahead = self.http().clock_ahead or 0.0
-            created_at = workflow.created_at.timestamp() - ahead if workflow.created_at else None
+            created_at = self.http().by_our_clock(workflow.created_at)
             if isinstance(workflow, Workflow):
                 yield ListedRun(workflow.id, created_at, workflow.run_state, workflow)
             elif workflow.id is not None:

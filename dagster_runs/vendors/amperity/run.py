@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 import dagster as dg
@@ -25,10 +25,11 @@ from dagster_runs.remote_run.types import (
     RunResult,
     StartAttempt,
     StartCandidate,
+    each_once,
 )
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.transport.retry import is_transient
-from dagster_runs.vendors.amperity.models import PartOfWorkflow, Task, Workflow
+from dagster_runs.vendors.amperity.models import Task, Workflow
 from dagster_runs.vendors.amperity.resource import AmperityResource
 
 _KINDS = {"cg": "a courier group (cg-)", "og": "an orchestration group (og-)", "cc": "a campaign (cc-)"}
@@ -201,23 +202,25 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
         """Returns workflows of this kind from around the start. Amperity does not report their ``config_id``."""
         client = resource.http()
         assumed = client.clock_ahead or 0.0
-        found = self._candidates(resource, attempt, assumed)
+        found = self._candidates(resource, attempt)
         if abs((client.clock_ahead or 0.0) - assumed) > MAX_HOST_CLOCK_SKEW / 2:
             # The responses show that the assumed clock difference, and so the time window, was wrong.
-            found = self._candidates(resource, attempt, client.clock_ahead or 0.0)
+            found = self._candidates(resource, attempt)
         return found
 
-    def _candidates(self, resource: AmperityResource, attempt: StartAttempt, ahead: float) -> Sequence[StartCandidate]:
+    def _candidates(self, resource: AmperityResource, attempt: StartAttempt) -> Sequence[StartCandidate]:
+        client = resource.http()
         # Amperity applies the time filters by its own clock.
         window = {
-            "created_from": iso(datetime.fromtimestamp(attempt.earliest + ahead, timezone.utc)),
-            "created_to": iso(datetime.fromtimestamp(attempt.latest + ahead, timezone.utc)),
+            "created_from": iso(client.by_vendor_clock(attempt.earliest)),
+            "created_to": iso(client.by_vendor_clock(attempt.latest)),
         }
-        found: dict[str, StartCandidate] = {}
+        found: list[StartCandidate] = []
         name_matches: set[str] = set()
         for workflow_type in _TYPES[self.config_id[:2]]:
             for workflow in resource.list_all_workflows(type=workflow_type, **window):
-                fits = _fits(workflow, attempt, resource.http().clock_ahead)
+                is_timed = client.clock_ahead is not None
+                fits = attempt.may_have_created(client.by_our_clock(workflow.created_at) if is_timed else None)
                 if fits is not False:
                     run_id, is_readable = workflow.id or UNREADABLE_ID, isinstance(workflow, Workflow)
                     has_name = self.workflow_name in (None, workflow.name) or not (is_readable or workflow.name)
@@ -225,10 +228,8 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
                     # A workflow with another name is ours only if it was renamed, so we cannot rule it out and start
                     # again. An unreadable entry may be ours too, but is not safe to attach to.
                     is_ambiguous = fits is None or not has_name or not is_readable
-                    # The same workflow may be listed twice, and be readable in only one of the two responses.
-                    if run_id not in found or found[run_id].is_ambiguous:
-                        found[run_id] = StartCandidate(run_id, is_ours=False, is_ambiguous=is_ambiguous)
-        return [one for one in found.values() if one.run_id in name_matches or not name_matches]
+                    found.append(StartCandidate(run_id, is_ours=False, is_ambiguous=is_ambiguous))
+        return [one for one in each_once(found) if one.run_id in name_matches or not name_matches]
 
 
 def _status_of(workflow: Workflow) -> RunStatus:
@@ -240,13 +241,6 @@ def _status_of(workflow: Workflow) -> RunStatus:
         finished_at=workflow.ended_at,
         raw=workflow,
     )
-
-
-def _fits(workflow: PartOfWorkflow, attempt: StartAttempt, ahead: float | None) -> bool | None:
-    """Whether the start attempt may have created the workflow, judging by its time; ``None`` if that is unknown."""
-    if workflow.created_at is None or ahead is None:
-        return None
-    return attempt.may_have_created(workflow.created_at.timestamp() - ahead)
 
 
 def _moment(time: datetime) -> str:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
@@ -154,8 +153,7 @@ class RudderStackResource(RemoteRunResource):
             page = self._page(connection_id, {**window, "per_page": _PAGE, "page": number})
             for entry in page.syncs.entries:
                 sync = entry if isinstance(entry, SyncEntry) else entry.read_as(PartOfSync)
-                ahead = self.http().clock_ahead or 0.0
-                started_at = sync.started_at.timestamp() - ahead if sync.started_at else None
+                started_at = self.http().by_our_clock(sync.started_at)
                 if started_at is None or (since <= started_at and (until is None or started_at <= until)):
                     yield sync, started_at
             count = len(page.syncs.entries)
@@ -167,7 +165,7 @@ class RudderStackResource(RemoteRunResource):
         return self.http().get(["retl-connections", connection_id, "syncs"], params=params).parse(SyncPage)
 
     def _vendor_time(self, at: float) -> str:
-        return iso(datetime.fromtimestamp(at + (self.http().clock_ahead or 0.0), timezone.utc))
+        return iso(self.http().by_vendor_clock(at))
 
     def list_runs(
         self, since: float, until: float | None = None, targets: Collection[str] = ()

@@ -16,6 +16,7 @@ from dagster_runs.remote_run.types import (
     RunResult,
     StartAttempt,
     StartCandidate,
+    each_once,
 )
 from dagster_runs.transport.errors import ConflictError, VendorError
 from dagster_runs.vendors.rudderstack.ids import ConnectionId
@@ -130,9 +131,9 @@ class RudderStackRETLSyncRun(RemoteRun[RudderStackResource]):
             )
 
     def _started_after(self, sync: Sync, resource: RudderStackResource, run_id: str) -> Iterator[str]:
-        if sync.started_at is None:
+        since = resource.http().by_our_clock(sync.started_at)
+        if sync.started_at is None or since is None:
             return
-        since = sync.started_at.timestamp() - (resource.http().clock_ahead or 0.0)
         for other, _ in resource.list_syncs(self.connection_id, since):
             if other.id not in (None, run_id) and other.started_at and other.started_at > sync.started_at:
                 yield str(other.id)
@@ -144,20 +145,17 @@ class RudderStackRETLSyncRun(RemoteRun[RudderStackResource]):
         started cannot be distinguished. Any sync from that time sends the rows that an incremental sync was to send.
         But a scheduled sync is usually not a full one, so the candidates for a full sync are ambiguous.
         """
-        found: dict[str, StartCandidate] = {}
+        found: list[StartCandidate] = []
         for sync, started_at in resource.list_syncs(self.connection_id, attempt.earliest, attempt.latest):
-            is_timed = started_at is not None and resource.http().clock_ahead is not None
-            fits = attempt.may_have_created(started_at) if is_timed and started_at is not None else None
+            is_timed = resource.http().clock_ahead is not None
+            fits = attempt.may_have_created(started_at if is_timed else None)
             if fits is False:
                 continue
             is_certain = fits is True and self.sync_type == "incremental" and isinstance(sync, SyncEntry)
-            run_id = sync.id or UNREADABLE_ID
-            # The same sync may be listed twice, and be readable in only one of the two responses.
-            if run_id not in found or found[run_id].is_ambiguous:
-                found[run_id] = StartCandidate(run_id, is_ours=False, is_ambiguous=not is_certain)
+            found.append(StartCandidate(sync.id or UNREADABLE_ID, is_ours=False, is_ambiguous=not is_certain))
         if not found and resource.http().clock_ahead is None:
             return None  # the list is filtered by RudderStack's clock, so it may have left out our sync
-        return list(found.values())
+        return each_once(found)
 
 
 def _status(sync: Sync) -> RunStatus:

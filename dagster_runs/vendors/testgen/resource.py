@@ -214,10 +214,10 @@ class TestGenResource(RemoteRunResource):
             ["projects", str(self.project_code), "jobs"], params={**of_kind, "page": page, "limit": _PAGE}
         )
         listed = response.parse(models.JobPage)
-        ahead, now = self.http().clock_ahead or 0.0, current_clock().wall()
+        client, now = self.http(), current_clock().wall()
         entries = listed.items.entries
         read = [entry if isinstance(entry, models.Job) else entry.read_as(models.PartOfJob) for entry in entries]
-        jobs = [(job, job.created_at.timestamp() - ahead if job.created_at else now) for job in read]
+        jobs = [(job, now if (at := client.by_our_clock(job.created_at)) is None else at) for job in read]
         return jobs, page * listed.limit >= listed.total or not jobs
 
     def project_of(self, kind: str, target_id: str) -> str | None:

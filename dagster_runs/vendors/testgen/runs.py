@@ -81,7 +81,7 @@ class TestGenRun(RemoteRun[TestGenResource]):
             if candidate is None:
                 continue
             # A job without a creation time may have been created at any time.
-            fits = attempt.may_have_created(created_at) if job.created_at is not None else None
+            fits = attempt.may_have_created(created_at if job.created_at is not None else None)
             if candidate.is_ours or fits is not False:
                 # A job may be listed twice, because new jobs shift the pages.
                 found[candidate.run_id] = (
