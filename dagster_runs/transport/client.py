@@ -15,6 +15,7 @@ from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.backoff import Backoff, backoff_of
 from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.environment import environment_settings
 from dagster_runs.transport.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -359,7 +360,7 @@ class HttpClient:
         settings = self._settings
         for _ in range(MAX_REDIRECTS + 1):
             url = str(prepared.url)
-            environment = self._environment_settings(session, url, call)
+            environment = environment_settings(session, url, call, ca_bundle=settings.ca_bundle)
             with connection.track_exchange() as exchange:
                 try:
                     # Not `session.send`, which reads the whole body of a redirect and resolves its target even with
@@ -389,25 +390,6 @@ class HttpClient:
                 raise responses.redirected(response.status_code, target, call)
             prepared.url = target
         raise responses.redirected(response.status_code, target, call, too_often=True)
-
-    def _environment_settings(self, session: "Session", url: str, call: responses.Call) -> dict[str, Any]:
-        """Returns the proxies and the CA bundle for a request, by default those of the environment."""
-        # `True` is for streaming. The resource's own CA bundle takes precedence over the environment's.
-        found: dict[str, Any] = dict(session.merge_environment_settings(url, {}, True, self._settings.ca_bundle, None))
-        host = urlsplit(url).hostname or ""
-        if is_loopback(host):
-            found["proxies"] = {}  # a proxy, which is another machine or at least another program, would see the token
-        bundle = found["verify"]
-        if isinstance(bundle, str) and url.startswith("https:"):
-            setting = "ca_bundle" if self._settings.ca_bundle is not None else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
-            problem = failures.problem_of_ca_bundle(bundle)
-            if problem:
-                raise call.error(
-                    InvalidRequestError,
-                    f"the CA bundle {bundle} ({setting}) {problem}; nothing was sent",
-                    hint=f"Set {setting} to the path of a PEM file with the certificates of the authorities to trust.",
-                )
-        return found
 
     @cached_property
     def _session(self) -> "Session":
