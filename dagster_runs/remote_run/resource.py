@@ -1,6 +1,5 @@
 """The base class of every vendor's resource: connection settings, secrets, the HTTP client, and the `run` method."""
 
-import json as json_module
 import os
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTi
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, OptionalWholeNumber, WholeNumber
 from dagster_runs.remote_run.types import ListedRun
-from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, shared_token
+from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.client import ErrorReader, HttpClient
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.http_settings import HttpSettings
@@ -236,31 +235,20 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             InvalidRequestError: The URL is invalid.
         """
         checked = check_base_url(url, vendor=self.vendor, allow_plain_http=self.allow_plain_http)
-        base, _, name = checked.rpartition("/")
-        if base.endswith("/"):
+        if checked.rpartition("/")[0].endswith("/"):
             raise InvalidRequestError(f"the token URL {checked!r} has no path", vendor=self.vendor)
-        own = auth or HeaderAuth({}, secrets=())
-        secrets = (secrets,) if isinstance(secrets, str) else secrets  # a string is iterable too
-        for secret in secrets:
-            own.redactor().add(secret)
-        key = json_module.dumps(
-            [url, form, json, dict(own.headers()), dict(more_headers or {}), scheme], sort_keys=True
+        return exchanged_token(
+            self.new_client,
+            checked + ("/" if url.strip().endswith("/") else ""),
+            form=form,
+            json=json,
+            auth=auth,
+            secrets=secrets,
+            hint=hint,
+            scheme=scheme,
+            more_headers=more_headers,
+            max_renewals=max_renewals,
         )
-
-        def make() -> RenewedToken:
-            return exchanged_token(
-                self.new_client(base, own, paths_end_in_slash=url.strip().endswith("/")),
-                [name],
-                form=form,
-                json=json,
-                secrets=secrets,
-                hint=hint,
-                scheme=scheme,
-                more_headers=more_headers,
-                max_renewals=max_renewals,
-            )
-
-        return shared_token(key, make)
 
     @abstractmethod
     def api_url(self) -> str:

@@ -1,14 +1,14 @@
 """Tokens that a token endpoint issues for credentials (OAuth 2, RFC 6749, or a vendor's own), and that are renewed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from json import dumps as to_json
+from typing import Any, Protocol
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from dagster_runs.transport.auth import RenewedToken, Token
+from dagster_runs.transport.auth import Auth, HeaderAuth, RenewedToken, Token, shared_token
 from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.redaction import Redactor
-from dagster_runs.transport.url import PathPart
 
 _DEFAULT_LIFETIME = 3600.0
 """Seconds. Assumed if the response does not contain the lifetime. If that is too long, a 401 causes a renewal."""
@@ -26,37 +26,76 @@ class _TokenResponse(BaseModel):
     )
 
 
+class ClientMaker(Protocol):
+    """Makes a client with a resource's settings for another URL of the same vendor."""
+
+    def __call__(self, base_url: str, auth: Auth, *, paths_end_in_slash: bool) -> HttpClient:
+        """Returns the client."""
+
+
 def exchanged_token(
-    endpoint: HttpClient,
-    path: Sequence[PathPart],
+    new_client: ClientMaker,
+    url: str,
     *,
-    form: Mapping[str, str] | None = None,
-    json: Mapping[str, Any] | None = None,
+    form: Mapping[str, str] | None,
+    json: Mapping[str, Any] | None,
+    auth: Auth | None,
     secrets: Sequence[str],
     hint: str,
-    scheme: str = "Bearer",
-    more_headers: Mapping[str, str] | None = None,
-    max_renewals: int = 1,
+    scheme: str,
+    more_headers: Mapping[str, str] | None,
+    max_renewals: int,
 ) -> RenewedToken:
-    """Returns a token that is fetched from the vendor's token endpoint (section 4.4 or 6 of the RFC).
+    """Returns the token that all of this process shares for these credentials (section 4.4 or 6 of the RFC).
 
     Args:
-        endpoint: The client for the token endpoint, with the credentials that the endpoint expects in headers.
-        path: The path of the endpoint.
+        new_client: Makes the client for the endpoint.
+        url: The checked URL of the endpoint, with a trailing slash if the endpoint has one.
         form: The form fields of the request: ``grant_type`` and its parameters.
         json: The fields of the request as JSON, in place of ``form``.
-        secrets: The secret values in the headers and the fields, which must not be shown.
+        auth: The credentials that the endpoint itself expects in headers, if any.
+        secrets: The secret values in the fields, which must not be shown.
         hint: What the user can do when the vendor refuses to issue a token.
         scheme: The scheme of the ``Authorization`` header that the token is sent in.
         more_headers: Headers to send in addition to the token's header.
         max_renewals: How many times one call may renew the token.
     """
-    redactor = Redactor(secrets)
+    secrets = (secrets,) if isinstance(secrets, str) else secrets  # a string is iterable too
+    own = auth or HeaderAuth({}, secrets=())
+    for secret in secrets:
+        own.redactor().add(secret)
+    key = to_json([url, form, json, dict(own.headers()), dict(more_headers or {}), scheme], sort_keys=True)
+
+    def make() -> RenewedToken:
+        base, _, name = url.rstrip("/").rpartition("/")
+        endpoint = new_client(base, own, paths_end_in_slash=url.endswith("/"))
+        redactor = Redactor(secrets)
+        fetch = _fetching(endpoint, name, form, json, redactor)
+        return RenewedToken(
+            fetch,
+            vendor=endpoint.vendor,
+            redactor=redactor,
+            hint=hint,
+            scheme=scheme,
+            more_headers=more_headers,
+            max_renewals=max_renewals,
+        )
+
+    return shared_token(key, make)
+
+
+def _fetching(
+    endpoint: HttpClient,
+    name: str,
+    form: Mapping[str, str] | None,
+    json: Mapping[str, Any] | None,
+    redactor: Redactor,
+) -> Callable[[], Token]:
     newest: dict[str, Any] = {**(form or {}), **(json or {})}
 
     def fetch() -> Token:
         body: Mapping[str, Any] = {"json": newest} if json is not None else {"form": newest}
-        tokens = endpoint.send_repeatable("POST", path, **body, keep_secrets=True).parse(_TokenResponse)
+        tokens = endpoint.send_repeatable("POST", [name], **body, keep_secrets=True).parse(_TokenResponse)
         if tokens.refresh_token is not None and "refresh_token" in newest:
             # The refresh token of a public client changes with each use, and the vendor soon refuses the old one.
             newest["refresh_token"] = tokens.refresh_token
@@ -65,12 +104,4 @@ def exchanged_token(
         lives_for = tokens.expires_in if tokens.expires_in is not None and tokens.expires_in > 0 else _DEFAULT_LIFETIME
         return Token(tokens.access_token, lives_for)
 
-    return RenewedToken(
-        fetch,
-        vendor=endpoint.vendor,
-        redactor=redactor,
-        hint=hint,
-        scheme=scheme,
-        more_headers=more_headers,
-        max_renewals=max_renewals,
-    )
+    return fetch
