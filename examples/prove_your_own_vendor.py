@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
-from dagster_runs.sandbox import ApiRequest, ApiResponse, Behavior, Phase, Route, Run, Sandbox, Vendor
+from dagster_runs.sandbox import ApiRequest, ApiResponse, Behavior, Route, Run, Sandbox, Vendor
 from dagster_runs.testing.vendor_kit import Report, prove_vendor
 from examples.your_own_vendor import AcmeForecastRun, AcmeResource
 
@@ -15,6 +15,13 @@ class SimulatedAcme(Vendor):
     name = "acme"
     credentials = "Bearer acme-token-1234"
     run_kinds: ClassVar = {"model": ("forecast",)}
+    statuses: ClassVar = {
+        "queued": "waiting",
+        "running": "computing",
+        "succeed": "done",
+        "fail": "broken",
+        "cancel": "aborted",
+    }
     state_field = "phase"
     end_fields = ("ended",)
 
@@ -28,11 +35,6 @@ class SimulatedAcme(Vendor):
 
     def add_default_targets(self) -> None:
         self.add_target("model", "demand", Behavior())
-
-    def run_status(self, run: Run, now: float) -> str:
-        outcomes = {"succeed": "done", "fail": "broken", "cancel": "aborted"}
-        phase = run.phase(now)
-        return outcomes[run.outcome] if phase is Phase.ENDED else "waiting" if phase is Phase.QUEUED else "computing"
 
     def start(self, request: ApiRequest) -> ApiResponse:
         body = json.loads(request.body)

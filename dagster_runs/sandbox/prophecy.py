@@ -37,7 +37,7 @@ from dagster_runs.sandbox.behavior import Behavior, Plan
 from dagster_runs.sandbox.clock import to_utc
 from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, RejectedError, Route
 from dagster_runs.sandbox.log import Credentials
-from dagster_runs.sandbox.runs import Phase, Run, Target
+from dagster_runs.sandbox.runs import Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
 
 _NEVER_STARTED = "never-started"
@@ -80,6 +80,13 @@ class Prophecy(Vendor):
         "Access token": well_known.PROPHECY_TOKEN,
         "Fabric id": str(well_known.PROPHECY_FABRIC),
         "Project id": well_known.PROPHECY_PROJECT,
+    }
+    statuses: ClassVar = {
+        "queued": "RUNNING",
+        "running": "RUNNING",
+        "succeed": "SUCCEEDED",
+        "fail": "ERROR",
+        "cancel": "CANCELED",
     }
     run_kinds: ClassVar = {"pipeline": ("pipeline",)}
     options = frozenset({"time_format"})
@@ -137,15 +144,6 @@ class Prophecy(Vendor):
         if self.settings["invalid_token_response"] == "login_page":
             return ApiResponse(200, _LOGIN_PAGE, content_type="text/html")
         return self.error_response(401)
-
-    @override
-    def run_status(self, run: Run, now: float) -> str:
-        phase = run.phase(now)
-        if phase is Phase.HELD:
-            return str(run.plan.hold)
-        if phase is Phase.ENDED:
-            return {"succeed": "SUCCEEDED", "fail": "ERROR", "cancel": "CANCELED"}[run.outcome]
-        return "RUNNING"
 
     @override
     def generate_id(self) -> str:

@@ -33,7 +33,7 @@ from dagster_runs.sandbox.behavior import Behavior
 from dagster_runs.sandbox.clock import Clock, to_utc
 from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, RejectedError, Route
 from dagster_runs.sandbox.log import Credentials
-from dagster_runs.sandbox.runs import Phase, Run, Target
+from dagster_runs.sandbox.runs import Run, Target
 from dagster_runs.sandbox.vendor import Vendor, gateway_error
 
 _TRIGGER_SCOPE, _READ_SCOPE = "journeys:trigger", "journeys:read"
@@ -73,6 +73,13 @@ class Segmentflow(Vendor):
     title = "Segmentflow"
     base_path = "/segmentflow"
     connection_info: ClassVar = {"API key": well_known.SEGMENTFLOW_API_KEY}
+    statuses: ClassVar = {
+        "queued": "queued",
+        "running": "running",
+        "succeed": "completed",
+        "fail": "failed",
+        "cancel": "exited",
+    }
     run_kinds: ClassVar = {"journey": ("journey",)}
     options = frozenset({"shape", "completed_at", "workflow_id", "start_status"})
     default_settings: ClassVar = {"scopes": [_TRIGGER_SCOPE, _READ_SCOPE], "allow_sends": True, "reuse_status": 422}
@@ -131,15 +138,6 @@ class Segmentflow(Vendor):
     @override
     def unauthorized(self, credentials: Credentials) -> ApiResponse:
         return self.error_response(401)
-
-    @override
-    def run_status(self, run: Run, now: float) -> str:
-        phase = run.phase(now)
-        if phase is Phase.HELD:
-            return str(run.plan.hold)
-        if phase is Phase.ENDED:
-            return {"succeed": "completed", "fail": "failed", "cancel": "exited"}[run.outcome]
-        return "queued" if phase is Phase.QUEUED else "running"
 
     @override
     def generate_id(self) -> str:

@@ -1,7 +1,7 @@
 """The base class of all simulated vendors.
 
-To simulate a vendor of your own, derive a class that has the attributes without a default, and defines `routes`,
-`add_default_targets` and `run_status`. Everything else has a default that suits a plain JSON API.
+To simulate a vendor of your own, derive a class that has `statuses` and the attributes without a default, and defines
+`routes` and `add_default_targets`. Everything else has a default that suits a plain JSON API.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Vendor(ABC):
         run_kinds: The kinds of runs for each kind of target. The first one is the default.
         options: The options of `Behavior` that the vendor supports.
         invalidates: For an option, the options of the target's defaults that it invalidates.
+        statuses: The vendor's status of a run that is `queued` or `running`, and of one that ended with the outcome
+            `succeed`, `fail` or `cancel`, for the default of `run_status`.
         state_field: The field of a response with the run's state.
         end_fields: The fields of a response with the run's end, in all spellings.
         credential_header: The header that contains the credentials.
@@ -53,6 +55,7 @@ class Vendor(ABC):
     run_kinds: ClassVar[Mapping[str, tuple[str, ...]]]
     options: ClassVar[frozenset[str]] = frozenset()
     invalidates: ClassVar[Mapping[str, frozenset[str]]] = {}
+    statuses: ClassVar[Mapping[str, str]] = {}
     state_field: ClassVar[str] = "status"
     end_fields: ClassVar[tuple[str, ...]]
     credential_header: ClassVar[str] = "authorization"
@@ -81,9 +84,14 @@ class Vendor(ABC):
     def add_default_targets(self) -> None:
         """Adds the targets that exist from the beginning, with `add_target`."""
 
-    @abstractmethod
     def run_status(self, run: Run, now: float) -> str:
         """Returns the vendor's status of the run."""
+        phase = run.phase(now)
+        if phase is Phase.HELD:
+            return str(run.plan.hold)
+        if phase is Phase.ENDED:
+            return self.statuses[run.outcome]
+        return self.statuses["queued" if phase is Phase.QUEUED else "running"]
 
     def check_credentials(self, request: ApiRequest) -> Credentials:
         """Returns whether the request's credentials are valid, invalid or missing."""

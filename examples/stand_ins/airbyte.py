@@ -35,7 +35,6 @@ from dagster_runs.sandbox import (
     ApiResponse,
     Behavior,
     Credentials,
-    Phase,
     RejectedError,
     Route,
     Run,
@@ -71,6 +70,13 @@ class Airbyte(Vendor):
     title = "Airbyte"
     base_path = "/airbyte/v1"
     connection_info: ClassVar = {"Client id": CLIENT_ID, "Client secret": CLIENT_SECRET}
+    statuses: ClassVar = {
+        "queued": "pending",
+        "running": "running",
+        "succeed": "succeeded",
+        "fail": "failed",
+        "cancel": "cancelled",
+    }
     run_kinds: ClassVar = {"connection": _TYPES}
     options = frozenset({"rows"})
     default_settings: ClassVar = {"token_seconds": 900}
@@ -107,15 +113,6 @@ class Airbyte(Vendor):
             return "missing"
         is_valid = scheme == "Bearer" and self._tokens.get(token, 0.0) > self.clock.now()
         return "valid" if is_valid else "invalid"
-
-    @override
-    def run_status(self, run: Run, now: float) -> str:
-        phase = run.phase(now)
-        if phase is Phase.HELD:
-            return str(run.plan.hold)
-        if phase is Phase.ENDED:
-            return {"succeed": "succeeded", "fail": "failed", "cancel": "cancelled"}[run.outcome]
-        return "pending" if phase is Phase.QUEUED else "running"
 
     @override
     def generate_id(self) -> str:

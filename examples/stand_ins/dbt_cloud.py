@@ -32,7 +32,6 @@ from dagster_runs.sandbox import (
     ApiResponse,
     Behavior,
     Credentials,
-    Phase,
     RejectedError,
     Route,
     Run,
@@ -81,6 +80,13 @@ class DbtCloud(Vendor):
     name = "dbt-cloud"
     title = "dbt Cloud"
     connection_info: ClassVar = {"Account": str(ACCOUNT), "Token": TOKEN}
+    statuses: ClassVar = {
+        "queued": "1",
+        "running": "3",
+        "succeed": "10",
+        "fail": "20",
+        "cancel": "30",
+    }
     run_kinds: ClassVar = {"job": ("run",)}
     options = frozenset({"fails_at"})
     end_fields = ("finished_at",)
@@ -110,15 +116,6 @@ class DbtCloud(Vendor):
         if not sent:
             return "missing"
         return "valid" if sent in (f"Token {TOKEN}", f"Bearer {TOKEN}") else "invalid"
-
-    @override
-    def run_status(self, run: Run, now: float) -> str:
-        phase = run.phase(now)
-        if phase is Phase.HELD:
-            return str(run.plan.hold)
-        if phase is Phase.ENDED:
-            return {"succeed": "10", "fail": "20", "cancel": "30"}[run.outcome]
-        return "1" if phase is Phase.QUEUED else "3"
 
     @override
     def generate_id(self) -> str:

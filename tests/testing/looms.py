@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from dagster_runs.sandbox import ApiRequest, ApiResponse, Behavior, Phase, Route, Run, Vendor
+from dagster_runs.sandbox import ApiRequest, ApiResponse, Behavior, Route, Run, Vendor
 from dagster_runs.vendor_sdk import (
     Auth,
     CheckOutcome,
@@ -52,6 +52,13 @@ class SimulatedLooms(Vendor):
 
     name = "looms"
     credentials = f"Bearer {TOKEN}"
+    statuses: ClassVar = {
+        "queued": "waiting",
+        "running": "weaving",
+        "succeed": "done",
+        "fail": "torn",
+        "cancel": "stopped",
+    }
     run_kinds: ClassVar = {"pattern": ("weave",)}
     end_fields = ("ended",)
     default_settings: ClassVar = {"is_exclusive": True}
@@ -66,14 +73,6 @@ class SimulatedLooms(Vendor):
 
     def add_default_targets(self) -> None:
         self.add_target("pattern", PATTERN, Behavior())
-
-    def run_status(self, run: Run, now: float) -> str:
-        phase = run.phase(now)
-        if phase is Phase.HELD:
-            return str(run.plan.hold)
-        if phase is Phase.ENDED:
-            return {"succeed": "done", "fail": "torn", "cancel": "stopped"}[run.outcome]
-        return "waiting" if phase is Phase.QUEUED else "weaving"
 
     def _start(self, request: ApiRequest) -> ApiResponse:
         body = json.loads(request.body)
