@@ -15,6 +15,7 @@ from examples import airbyte_syncs
 from examples.airbyte_syncs import AirbyteJobRun, AirbyteResource
 from examples.stand_ins.airbyte import CLIENT_ID, CLIENT_SECRET, CONNECTION, OTHER_CONNECTION, WORKSPACE
 from tests.examples.example_files import check_definitions, check_imports, check_length, check_page
+from tests.examples.listing import check_unreadable_entry
 from tests.remote_run.materializing import checks, entries, failure, metadata
 from tests.remote_run.reexecuting import at_pause, signalled, terminate
 from tests.sensors.driving import Driver, materializations, observed_failures, reported
@@ -306,16 +307,7 @@ def test_finished_jobs_are_listed_by_their_end(sandbox: Sandbox, clock: SandboxC
 
 @pytest.mark.parametrize("entry", [7, {"id": "", "jobId": ""}])
 def test_unreadable_entry_hides_no_other_run_and_is_not_observed(sandbox: Sandbox, entry: Any) -> None:
-    began = sandbox.now()
-    first, _, last = [sandbox.start_run(CONNECTION, vendor="airbyte", source="scheduler") for _ in range(3)]
-    sandbox.add_fault(Fault("wrong_type", method="GET", field="data.1", value=entry))
-    resource = connected(sandbox)["airbyte"]
-    listed = {one.run_id: one for one in resource.list_runs(began - 10)}
-    assert {first.id, last.id} < set(listed)
-    [other] = set(listed) - {first.id, last.id}
-    run = SYNC
-    assert run.target_of_listed(resource, listed[first.id]) == run.observed_target
-    assert run.target_of_listed(resource, listed[other]) == ""
+    check_unreadable_entry(sandbox, "airbyte", CONNECTION, SYNC, connected(sandbox)["airbyte"], entry)
 
 
 @pytest.mark.parametrize(

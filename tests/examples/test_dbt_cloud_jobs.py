@@ -16,6 +16,7 @@ from examples import dbt_cloud_jobs
 from examples.dbt_cloud_jobs import DbtCloudJobRun, DbtCloudResource, Step
 from examples.stand_ins.dbt_cloud import ACCOUNT, JOB, PROJECT, TOKEN
 from tests.examples.example_files import check_definitions, check_imports, check_length, check_page
+from tests.examples.listing import check_unreadable_entry
 from tests.remote_run.materializing import checks, entries, failure, metadata
 from tests.remote_run.reexecuting import at_pause, signalled, terminate
 from tests.sensors.driving import Driver, materializations, observed_failures, reported
@@ -373,16 +374,7 @@ def test_path_without_its_slash_starts_nothing(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("entry", [7, {"id": "", "jobId": ""}])
 def test_unreadable_entry_hides_no_other_run_and_is_not_observed(sandbox: Sandbox, entry: Any) -> None:
-    began = sandbox.now()
-    first, _, last = [sandbox.start_run(JOB, vendor="dbt-cloud", source="scheduler") for _ in range(3)]
-    sandbox.add_fault(Fault("wrong_type", method="GET", field="data.1", value=entry))
-    resource = connected(sandbox)["dbt_cloud"]
-    listed = {one.run_id: one for one in resource.list_runs(began - 10)}
-    assert {first.id, last.id} < set(listed)
-    [other] = set(listed) - {first.id, last.id}
-    run = NIGHTLY
-    assert run.target_of_listed(resource, listed[first.id]) == run.observed_target
-    assert run.target_of_listed(resource, listed[other]) == ""
+    check_unreadable_entry(sandbox, "dbt-cloud", JOB, NIGHTLY, connected(sandbox)["dbt_cloud"], entry)
 
 
 @pytest.mark.parametrize(
