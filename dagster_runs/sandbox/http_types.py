@@ -37,6 +37,19 @@ class ApiRequest:
         """Returns the body as a form. If a field is repeated, the last one counts."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
+    def parse_json(self) -> Any:
+        """Returns the decoded body.
+
+        Raises:
+            ValueError: The body is not JSON, or the content type says something else. The message says which.
+        """
+        if self.media_type != "application/json":
+            raise ValueError("Content-Type must be application/json")
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise ValueError("The body is not valid JSON") from None
+
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if there is none."""

@@ -256,12 +256,10 @@ class Segmentflow(Vendor):
 
 def _parse_body(request: ApiRequest, identity_field: str, identity_types: Mapping[str, type]) -> dict[str, Any]:
     """Returns the validated body of a trigger."""
-    if request.media_type != "application/json":
-        raise _rejection(400, "Content-Type must be application/json")
     try:
-        body = json.loads(request.body)
-    except ValueError:
-        raise _rejection(400, "The body is not valid JSON") from None
+        body = request.parse_json()
+    except ValueError as error:
+        raise _rejection(400, str(error)) from None
     _check_object("body", body, {identity_field: dict, "variables": dict})
     if identity_field not in body:
         raise _rejection(400, f"{identity_field} is required", field=identity_field)

@@ -21,7 +21,6 @@ Settings of `configure`:
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import uuid
 from datetime import datetime
@@ -229,12 +228,10 @@ class Airbyte(Vendor):
 
 
 def _parse_body(request: ApiRequest, known: set[str]) -> dict[str, Any]:
-    if request.media_type != "application/json":
-        raise _rejection(400, "Content-Type must be application/json")
     try:
-        body = json.loads(request.body)
-    except ValueError:
-        raise _rejection(400, "The body is not valid JSON") from None
+        body = request.parse_json()
+    except ValueError as error:
+        raise _rejection(400, str(error)) from None
     if not isinstance(body, dict) or not set(body) <= known or not all(isinstance(one, str) for one in body.values()):
         raise _rejection(400, f"The body must be an object with {', '.join(sorted(known))}")
     return body

@@ -241,12 +241,10 @@ class DbtCloud(Vendor):
 
 
 def _parse_body(request: ApiRequest) -> dict[str, Any]:
-    if request.media_type != "application/json":
-        raise _rejection(400, "Content-Type must be application/json")
     try:
-        body = json.loads(request.body)
-    except ValueError:
-        raise _rejection(400, "The body is not valid JSON") from None
+        body = request.parse_json()
+    except ValueError as error:
+        raise _rejection(400, str(error)) from None
     if not isinstance(body, dict):
         raise _rejection(400, "The body must be an object")
     for name, value in body.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from typing import Any
@@ -42,12 +41,10 @@ def parse_sync_start(request: ApiRequest) -> Any:
 
 
 def _parse_object(request: ApiRequest, *, allowed: Collection[str]) -> dict[str, Any]:
-    if request.media_type != "application/json":
-        raise rejection("Content-Type must be application/json")
     try:
-        body = json.loads(request.body)
-    except ValueError:
-        raise rejection("The body is not valid JSON") from None
+        body = request.parse_json()
+    except ValueError as error:
+        raise rejection(str(error)) from None
     if not isinstance(body, dict):
         raise rejection("The body must be an object")
     if unknown := sorted(set(body) - set(allowed)):
