@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import UnexpectedResponseError
+from dagster_runs.transport.errors import UnexpectedResponseError, VendorError
 
 if TYPE_CHECKING:
     from requests import Response
@@ -123,3 +123,14 @@ class ApiResponse:
             # The status was a success, so the vendor has started the run.
             may_have_been_accepted=self._to_start,
         )
+
+    def refused(self, detail: str, kind: type[VendorError] = VendorError) -> VendorError:
+        """Returns an error that says that the vendor did nothing, although the status of this response is a success.
+
+        Args:
+            detail: The reason, in the vendor's words.
+            kind: The class of the error. `InvalidRequestError` if sending the same call again would fail again.
+        """
+        error = kind(self._clean(detail), vendor=self.vendor, method=self.method, path=self.path, status=self.status)
+        error.is_refusal = True
+        return error

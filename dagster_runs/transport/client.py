@@ -3,19 +3,18 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from dagster_runs.transport import call_budget, failures, responses
+from dagster_runs.transport import call_budget, failures, responses, start_scope
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.backoff import Backoff, backoff_of
 from dagster_runs.transport.body import ApiResponse
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.environment import environment_settings
 from dagster_runs.transport.errors import (
     AuthenticationError,
     ConnectionFailedError,
@@ -26,11 +25,12 @@ from dagster_runs.transport.errors import (
 from dagster_runs.transport.headers import check_headers, with_headers
 from dagster_runs.transport.http_settings import HttpSettings
 from dagster_runs.transport.rate_limit import rate_limited
-from dagster_runs.transport.url import PathPart, check_base_url, host_and_port, is_loopback, join_path, origin
+from dagster_runs.transport.redirects import send_request
+from dagster_runs.transport.url import PathPart, check_base_url, host_and_port, is_loopback, join_path
 from dagster_runs.transport.vendor_clock import VendorClock
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
+    from requests import Session
     from tenacity import Retrying
 
 # requests, urllib3 and tenacity are imported where they are used: every `dg` command imports this package.
@@ -41,7 +41,6 @@ ErrorReader = Callable[[Any], tuple[str | None, str | None]]
 Params = Mapping[str, str | int | Sequence[str]]
 """The parameters of a query."""
 
-MAX_REDIRECTS = 3
 _MIN_TIMEOUT = 0.05
 """Seconds. The HTTP library does not accept 0."""
 
@@ -111,6 +110,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         may_be_empty: bool = False,
         keep_secrets: bool = False,
+        starts_nothing: bool = False,
     ) -> ApiResponse:
         """Sends a call that is harmless when sent twice (a read, a cancellation), and retries transient failures.
 
@@ -124,7 +124,13 @@ class HttpClient:
             may_be_empty: Accept a successful response without a body, as is common for 202 and 204. Its JSON is
                 ``None``.
             keep_secrets: Do not redact the response, for a token endpoint.
+            starts_nothing: The call starts no run. Inside `RemoteRun.start`, any call but a GET must say so.
+
+        Raises:
+            InvalidRequestError: Inside `RemoteRun.start`, the call may start a run. Nothing was sent.
+            VendorError: The call failed.
         """
+        start_scope.check_repeatable(method, vendor=self.vendor, starts_nothing=starts_nothing)
         checked = self._path(method, path)
         try:
             return self.retrying(repeatable=True)(
@@ -154,26 +160,34 @@ class HttpClient:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         may_be_empty: bool = False,
+        starts_nothing: bool = False,
     ) -> ApiResponse:
         """Sends a call that starts a run, without retries. The arguments are those of `send_repeatable`.
 
         Uses a new connection, because the response is more likely to be lost on a stale one. The caller of
-        `RemoteRun.start` decides whether to send the call again: see `retrying`.
+        `RemoteRun.start` decides whether to send the call again: see `retrying`. If `RemoteRun.start` fails after a
+        call that was accepted, the start counts as lost, unless the call has ``starts_nothing``.
         """
-        return self._send_authenticated(
-            method,
-            self._path(method, path),
-            fresh=True,
-            params=params,
-            json=json,
-            form=form,
-            headers=headers,
-            may_be_empty=may_be_empty,
-        )
+        checked = self._path(method, path)
+        with nullcontext() if starts_nothing else start_scope.sending_once():
+            return self._send_authenticated(
+                method,
+                checked,
+                fresh=True,
+                params=params,
+                json=json,
+                form=form,
+                headers=headers,
+                may_be_empty=may_be_empty,
+            )
 
     def _path(self, method: str, parts: Sequence[PathPart]) -> str:
         ends_in_slash = self._configured_settings.paths_end_in_slash
         return join_path(parts, vendor=self.vendor, method=method, ends_in_slash=ends_in_slash)
+
+    def clean(self, text: str) -> str:
+        """Returns a text without this client's credentials."""
+        return self._auth.redactor().clean(text)
 
     def with_call_budget(self, until: float = math.inf) -> AbstractContextManager[None]:
         """Limits this thread's calls inside the block to one retry and to 10 s of waiting for a response.
@@ -260,12 +274,14 @@ class HttpClient:
         This is safe for starts too: a 401 means that the vendor refused the call and did nothing.
         """
         for renewal in range(self._auth.max_renewals + 1):
-            credentials = self._auth.headers()
+            with start_scope.outside_start():
+                credentials = self._auth.headers()
             try:
                 return self._send(method, path, credentials=credentials, **request)
             except AuthenticationError:
-                if renewal == self._auth.max_renewals or not self._auth.renew(credentials):
-                    raise
+                with start_scope.outside_start():
+                    if renewal == self._auth.max_renewals or not self._auth.renew(credentials):
+                        raise
         raise AssertionError("unreachable")
 
     def _send(
@@ -307,7 +323,7 @@ class HttpClient:
             limit = self._settings.requests_per_second
             with rate_limited(self._account, limit, on_machine=self._account_on_machine):
                 delayed, sent_at = time.monotonic() - begun, current_clock().monotonic()
-                response = self._follow(session, prepared, call)
+                response = send_request(session, prepared, call, self._settings, within=self.base_url)
             with response:
                 retry_after = response.headers.get("retry-after")
                 self.backoff.observe(response.status_code, retry_after, sent_at=sent_at, delayed=delayed)
@@ -350,46 +366,6 @@ class HttpClient:
             )
             error.is_transient = True
             raise error
-
-    def _follow(self, session: "Session", prepared: "PreparedRequest", call: responses.Call) -> "Response":
-        """Sends the request. Follows redirects only within the origin, because our credentials are sent along."""
-        import requests
-
-        from dagster_runs.transport import connection
-
-        settings = self._settings
-        for _ in range(MAX_REDIRECTS + 1):
-            url = str(prepared.url)
-            environment = environment_settings(session, url, call, ca_bundle=settings.ca_bundle)
-            with connection.track_exchange() as exchange:
-                try:
-                    # Not `session.send`, which reads the whole body of a redirect and resolves its target even with
-                    # `allow_redirects=False`.
-                    response = session.get_adapter(url).send(
-                        prepared,
-                        timeout=(settings.connect_timeout, settings.request_timeout),
-                        **environment,
-                    )
-                except requests.RequestException as error:
-                    proxy = requests.utils.select_proxy(url, environment["proxies"])
-                    raise failures.connection_failed(
-                        error, call, settings, was_sent=exchange.was_sent, proxy=proxy
-                    ) from None
-            if not response.is_redirect:
-                return response
-            response.close()
-            target = response.headers["location"]
-            try:
-                target = urljoin(url, target)
-                same_origin = origin(target) == origin(self.base_url)
-            except ValueError:  # the target is not a URL
-                same_origin = False
-            # 307 and 308 preserve the method; the other statuses would turn a POST into a GET.
-            keeps_method = response.status_code in (307, 308) or call.method == "GET"
-            if not same_origin or not keeps_method:
-                raise responses.redirected(response.status_code, target, call)
-            prepared.url = target
-        raise responses.redirected(response.status_code, target, call, too_often=True)
 
     @cached_property
     def _session(self) -> "Session":

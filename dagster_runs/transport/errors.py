@@ -1,5 +1,6 @@
 """The errors of calls to a vendor. There is one class for each case that callers handle differently."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -22,6 +23,8 @@ class VendorError(Exception):
             the vendor's objects.
         may_have_been_accepted: Whether the vendor may have executed the request despite the error. If so, a call that
             starts a run is not sent again, unless the vendor accepts an idempotency key.
+        is_refusal: Whether the response says that nothing was started, although its status is a success. See
+            `ApiResponse.refused`.
         is_transient: Whether the vendor reports that the same call may succeed a little later, even if the status does
             not imply it.
     """
@@ -56,8 +59,19 @@ class VendorError(Exception):
         self.hint = hint or self.default_hint
         self.is_from_api = is_from_api
         self.may_have_been_accepted = may_have_been_accepted
+        self.is_refusal = False
         self.is_transient = False
         super().__init__(self._message())
+
+    def redact(self, clean: Callable[[str], str]) -> None:
+        """Removes secrets from the texts of this error.
+
+        Args:
+            clean: Returns a text without secrets.
+        """
+        self.detail, self.hint = clean(self.detail), clean(self.hint)
+        self.path, self.code = self.path and clean(self.path), self.code and clean(self.code)
+        self.args = (self._message(),)
 
     def _message(self) -> str:
         call = f" {self.method} {self.path}" if self.method else ""

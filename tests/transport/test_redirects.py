@@ -4,8 +4,9 @@ from functools import partial
 
 import pytest
 
-from dagster_runs.transport.client import MAX_REDIRECTS, HttpClient
+from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.errors import UnexpectedResponseError, VendorError
+from dagster_runs.transport.redirects import MAX_REDIRECTS
 from tests.transport.conftest import TOKEN, ClientMaker
 from tests.transport.scripted import Origin, Reply
 

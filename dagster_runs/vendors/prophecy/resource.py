@@ -83,13 +83,8 @@ class ProphecyResource(RemoteRunResource):
 
 
 def _refusal(kind: type[VendorError], response: ApiResponse, msg: str | None) -> VendorError:
-    return kind(
-        excerpt(readable(msg)) if msg else f"success is false, without a message; the response was {response.quoted()}",
-        vendor=response.vendor,
-        method=response.method,
-        path=response.path,
-        status=response.status,
-    )
+    problem = f"success is false, without a message; the response was {response.quoted()}"
+    return response.refused(excerpt(readable(msg)) if msg else problem, kind)
 
 
 def _read_error(body: Any) -> tuple[str | None, str | None]:
