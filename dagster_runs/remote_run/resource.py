@@ -248,6 +248,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             scheme=scheme,
             more_headers=more_headers,
             max_renewals=max_renewals,
+            connection=(self.ca_bundle, self.allow_plain_http),
         )
 
     @abstractmethod

@@ -45,6 +45,7 @@ def exchanged_token(
     scheme: str,
     more_headers: Mapping[str, str] | None,
     max_renewals: int,
+    connection: Sequence[Any],
 ) -> RenewedToken:
     """Returns the token that all of this process shares for these credentials (section 4.4 or 6 of the RFC).
 
@@ -59,17 +60,20 @@ def exchanged_token(
         scheme: The scheme of the ``Authorization`` header that the token is sent in.
         more_headers: Headers to send in addition to the token's header.
         max_renewals: How many times one call may renew the token.
+        connection: The settings that decide which servers the client trusts. Clients with different ones do not share a
+            token.
     """
     secrets = (secrets,) if isinstance(secrets, str) else secrets  # a string is iterable too
     own = auth or HeaderAuth({}, secrets=())
+    redactor = own.redactor()
     for secret in secrets:
-        own.redactor().add(secret)
-    key = to_json([url, form, json, dict(own.headers()), dict(more_headers or {}), scheme], sort_keys=True)
+        redactor.add(secret)
+    fields = [form, json, dict(own.headers()), dict(more_headers or {}), sorted(secrets)]
+    key = to_json([url, *fields, scheme, max_renewals, *connection], sort_keys=True)
 
     def make() -> RenewedToken:
         base, _, name = url.rstrip("/").rpartition("/")
         endpoint = new_client(base, own, paths_end_in_slash=url.endswith("/"))
-        redactor = Redactor(secrets)
         fetch = _fetching(endpoint, name, form, json, redactor)
         return RenewedToken(
             fetch,

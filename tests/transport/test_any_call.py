@@ -145,3 +145,39 @@ def test_token_url_without_a_path_is_refused() -> None:
     resource = Acme(base_url="http://127.0.0.1:9", client_id="a", client_secret="b")
     with pytest.raises(InvalidRequestError, match="has no path"):
         resource.exchanged_token("http://127.0.0.1:9", json={}, secrets=())
+
+
+class Guarded(Acme):
+    """A vendor whose token endpoint has credentials of its own."""
+
+    renewals: int = 1
+
+    def auth(self) -> Auth:
+        return self.exchanged_token(
+            f"{self.base_url}/token",
+            form={"client_id": self.client_id},
+            auth=basic("gateway", "g4teway-s3cret"),
+            secrets=self.client_secret,  # a text in place of a list
+            max_renewals=self.renewals,
+        )
+
+
+def guarded(origin: Origin, name: str, **settings: Any) -> Guarded:
+    return Guarded(base_url=origin.url, client_id=name, client_secret=f"{name}-s3cret", max_retries=0, **settings)
+
+
+@pytest.mark.parametrize("secret", ["g4teway-s3cret", "guarded-s3cret", "t0ken-guarded"])
+def test_all_secrets_of_a_token_endpoint_are_hidden_in_later_calls(secret: str, origin: Origin) -> None:
+    origin.replies = [Reply(200, {"access_token": "t0ken-guarded"}), Reply(500, {"message": f"refused {secret}"})]
+    resource = Guarded(base_url=origin.url, client_id=secret, client_secret="guarded-s3cret", max_retries=0)
+    with pytest.raises(ServerError, match="refused") as raised:
+        resource.http().get(["a"])
+    assert secret not in str(raised.value)
+
+
+def test_token_is_shared_only_by_equal_settings(origin: Origin) -> None:
+    origin.replies = [Reply(200, {"access_token": "t0ken", "expires_in": 900})]
+    variants = [{}, {}, {"renewals": 3}, {"allow_plain_http": True}]
+    auths = [guarded(origin, "variants", **settings).auth() for settings in variants]
+    assert auths[0] is auths[1]
+    assert len({id(auth) for auth in auths}) == 3
