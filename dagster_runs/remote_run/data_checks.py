@@ -1,5 +1,6 @@
 """The checks that a kind of run declares, and the outcomes that it reports for them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from dagster_runs.remote_run.types import CheckOutcome, DataCheck, RunResult
 if TYPE_CHECKING:
     from dagster_runs.remote_run.contract import RemoteRun
 
+_CHECK_NAME = re.compile("[A-Za-z0-9_]+")
+
 UNDECLARED_KEY = "dagster_runs/undeclared_checks"
 """Metadata that names the checks that the vendor's code reported without declaring them."""
 
@@ -18,18 +21,45 @@ def data_checks_of(run: "RemoteRun[Any] | type[RemoteRun[Any]]") -> dict[str, Da
     """Returns the data checks of a run, or those that all runs of a class have.
 
     Raises:
-        DagsterInvalidDefinitionError: The checks depend on the fields of a run, and ``run`` is only a class.
+        DagsterInvalidDefinitionError: The checks depend on the fields of a run, and ``run`` is only a class. Or
+            `RemoteRun.declared_checks` returned something else than checks.
     """
-    if not isinstance(run, type):
-        declared = run.declared_checks()
-    elif run.checks_depend_on_fields():
+    if isinstance(run, type) and run.checks_depend_on_fields():
         raise dg.DagsterInvalidDefinitionError(
             f"The checks of a {run.__name__} depend on its fields, so they are known only for a run: pass "
             f"`{run.__name__}(...)`, not a function or the class"
         )
-    else:
-        declared = run.data_checks
+    if isinstance(run, type):
+        return _as_checks(run.data_checks)
+    source, declared = f"{type(run).__name__}.declared_checks()", run.declared_checks()
+    problem = checks_problem(source, declared)
+    if problem:
+        raise dg.DagsterInvalidDefinitionError(f"{problem}.")
+    return _as_checks(declared)
+
+
+def _as_checks(declared: Mapping[str, str | DataCheck]) -> dict[str, DataCheck]:
     return {name: DataCheck(check) if isinstance(check, str) else check for name, check in declared.items()}
+
+
+def checks_problem(source: str, declared: Any) -> str | None:
+    """Returns what is wrong with the checks that an author declares; ``None`` if nothing is.
+
+    Args:
+        source: What declares them, for the message.
+        declared: What the author declared, of any type.
+    """
+    if not isinstance(declared, Mapping):
+        return f"{source} is {type(declared).__name__}. It must map the name of each check to its description"
+    for name, check in declared.items():
+        if not isinstance(name, str) or name == "run_status" or not _CHECK_NAME.fullmatch(name):
+            return (
+                f"{source} has {name!r}. The name of a check has only letters, digits and underscores, and is not "
+                "run_status, which every run has"
+            )
+        if not isinstance(check, (str, DataCheck)):
+            return f"{source}[{name!r}] is {check!r}. It must be a description, or a DataCheck"
+    return None
 
 
 def reported_on_failure(run: "RemoteRun[Any]", outcomes: Sequence[CheckOutcome]) -> list[CheckOutcome]:
