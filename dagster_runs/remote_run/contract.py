@@ -3,29 +3,30 @@
 All other code uses only this contract, never a vendor's own classes.
 """
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache, partialmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import Self
 
+from dagster_runs.remote_run import vendor_code as code
 from dagster_runs.remote_run.data_checks import with_declared_checks
 from dagster_runs.remote_run.metadata_size import limited_result
 from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.run_class import RunMeta, check_run_class
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import DAY, DataCheck, ListedRun, RunResult, StartAttempt, StartCandidate
-from dagster_runs.remote_run.vendor_code import RunMeta, check_run_class, checked_run_id, vendor_code
+from dagster_runs.remote_run.vendor_code import vendor_code
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.errors import NotFoundError, as_outage
 
 if TYPE_CHECKING:
     from dagster_runs.remote_run.resource import RemoteRunResource
 
-_logger = logging.getLogger(__name__)
 ResourceT = TypeVar("ResourceT", bound="RemoteRunResource")
 
 
@@ -55,7 +56,13 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         local_fields: Fields that are not sent to the vendor. Changing one does not make an active run a different run.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=False,
+        # Ways to define a method. Without this, pydantic treats them as fields that lack an annotation.
+        ignored_types=(partialmethod, type(lru_cache(lambda: None))),
+    )
 
     vendor: ClassVar[str]
     label: ClassVar[str]
@@ -144,8 +151,8 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         Raises:
             VendorError: As for `start`. The run may have been started, also if the vendor's code is wrong.
         """
-        with vendor_code(self, "start", may_have_been_accepted=True):
-            return checked_run_id(self, self.start(resource, attempt))
+        with code.start_code(self, resource):
+            return code.checked_run_id(self, self.start(resource, attempt))
 
     def get_status(self, resource: ResourceT, run_id: str) -> RunStatus:
         """Like `fetch_status`, but treats a run as unknown only if the API itself reports that.
@@ -155,8 +162,8 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
             VendorError: The status check failed, which says nothing about the run.
         """
         try:
-            with vendor_code(self, "fetch_status"):
-                return self.fetch_status(resource, run_id)
+            with vendor_code(self, resource, "fetch_status"):
+                return code.checked_status(self, "fetch_status", self.fetch_status(resource, run_id))
         except NotFoundError as error:
             # An active run must not be reported as lost because of a proxy's or a login page's 404.
             raise error if error.is_from_api else as_outage(error) from None
@@ -168,6 +175,11 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
             VendorError: A further call was needed and failed.
         """
         return self.get_status(resource, listed.run_id)
+
+    def get_status_of_listed(self, resource: ResourceT, listed: ListedRun) -> RunStatus:
+        """Like `status_of_listed`, but turns a mistake of the vendor's code into a `VendorError`."""
+        with vendor_code(self, resource, "status_of_listed"):
+            return code.checked_status(self, "status_of_listed", self.status_of_listed(resource, listed))
 
     @property
     def observed_target(self) -> str:
@@ -184,6 +196,11 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
             VendorError: A further call was needed and failed.
         """
         return ""
+
+    def get_target_of_listed(self, resource: ResourceT, listed: ListedRun) -> str | None:
+        """Like `target_of_listed`, but turns a mistake of the vendor's code into a `VendorError`."""
+        with vendor_code(self, resource, "target_of_listed"):
+            return code.checked_target(self, self.target_of_listed(resource, listed))
 
     def fetch_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """Returns metadata of an active run; empty if the vendor reports none.
@@ -202,14 +219,14 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
 
     def get_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
         """Like `fetch_result`, but with exactly the declared checks, and with metadata that fits a Dagster event."""
-        with vendor_code(self, "fetch_result"):
-            result = self.fetch_result(resource, run_id, status, gate)
+        with vendor_code(self, resource, "fetch_result"):
+            result = code.checked_result(self, self.fetch_result(resource, run_id, status, gate))
             return limited_result(with_declared_checks(self, result, succeeded=status.state is RunState.SUCCEEDED))
 
     def get_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """Like `fetch_progress`, but turns an error of the vendor's code into a `VendorError`."""
-        with vendor_code(self, "fetch_progress"):
-            return self.fetch_progress(resource, run_id, status)
+        with vendor_code(self, resource, "fetch_progress"):
+            return code.checked_progress(self, self.fetch_progress(resource, run_id, status))
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
         """Asks the vendor to cancel the run."""
@@ -218,6 +235,11 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
     def find_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
         """Returns the runs that a start with a lost response may have started; ``None`` if the vendor lists no runs."""
         return None
+
+    def get_started(self, resource: ResourceT, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
+        """Like `find_started`, but turns a mistake of the vendor's code into a `VendorError`."""
+        with vendor_code(self, resource, "find_started"):
+            return code.checked_candidates(self, self.find_started(resource, attempt))
 
     def is_conflict_with_active_run(self, error: Exception) -> bool:
         """Whether the error of a refused start means that another run of the same target is active."""
@@ -229,11 +251,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
 
     def page_url(self, resource: ResourceT, run_id: str) -> str | None:
         """Like `run_url`, but a mistake in it costs only the link."""
-        try:
-            return self.run_url(resource, run_id)
-        except Exception as error:  # noqa: BLE001 - of the vendor's code, possibly between a start and its entry
-            _logger.warning("%s.run_url() raised %r, so run %s has no link", type(self).__name__, error, run_id)
-            return None
+        return code.page_of(self, resource, run_id)
 
     def in_window(self, start: datetime, end: datetime) -> Self:
         """Returns this run with the partition's time window, if it has window fields and none of them is set."""

@@ -88,6 +88,12 @@ class RunStatus:
     is_retryable: bool = True
     raw: Any = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.state, RunState):
+            raise TypeError(f"the state of a RunStatus is {self.state!r}; it must be a RunState, as of parse_state()")
+        if not isinstance(self.vendor_status, str):
+            raise TypeError(f"the status of a RunStatus is {self.vendor_status!r}; it must be the vendor's text")
+
     @property
     def plain_status(self) -> str:
         """The vendor's status without markdown characters, because Dagster renders descriptions as markdown."""

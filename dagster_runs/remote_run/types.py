@@ -34,6 +34,19 @@ MAX_START_LATENCY = 360.0
 """Seconds between the ledger entry of a start and the latest possible arrival of its request."""
 
 
+def as_run_id(run_id: Any) -> str:
+    """Returns a vendor's id of a run as text. A whole number is its digits.
+
+    Raises:
+        TypeError: It is neither text nor a whole number.
+    """
+    if isinstance(run_id, str):
+        return run_id
+    if isinstance(run_id, int) and not isinstance(run_id, bool):
+        return str(run_id)
+    raise TypeError(f"the id of a run is {run_id!r}; it must be text or a whole number")
+
+
 @dataclass(frozen=True)
 class StartAttempt:
     """One attempt to start a run, as recorded in the ledger.
@@ -93,6 +106,9 @@ class StartCandidate:
     is_ambiguous: bool = False
     url: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "run_id", as_run_id(self.run_id))
+
 
 def each_once(candidates: Iterable[StartCandidate]) -> list[StartCandidate]:
     """Returns each run once. A list may contain a run twice, and the run may be readable in only one of the entries."""
@@ -118,6 +134,11 @@ class ListedRun:
     created_at: float | None
     state: RunState
     raw: Any = field(repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "run_id", as_run_id(self.run_id))
+        if not isinstance(self.state, RunState):
+            raise TypeError(f"the state of a ListedRun is {self.state!r}; it must be a RunState, as of parse_state()")
 
     @classmethod
     def unreadable(cls, run_id: str, created_at: float | None) -> Self:
@@ -159,6 +180,13 @@ class CheckOutcome:
     description: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # A text such as "no" would count as passed.
+        if not isinstance(self.passed, bool):
+            raise TypeError(f"passed of the check {self.name!r} is {self.passed!r}; it must be True or False")
+        if not isinstance(self.severity, dg.AssetCheckSeverity):
+            raise TypeError(f"severity of the check {self.name!r} is {self.severity!r}; use dg.AssetCheckSeverity")
+
     @property
     def is_error(self) -> bool:
         """Whether the check fails with severity ERROR, which makes a blocking check block."""
@@ -176,3 +204,9 @@ class RunResult:
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[CheckOutcome] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.metadata, Mapping):
+            raise TypeError(f"metadata of a RunResult is a {type(self.metadata).__name__}; it must be a mapping")
+        if isinstance(self.checks, CheckOutcome) or not all(isinstance(one, CheckOutcome) for one in self.checks):
+            raise TypeError("checks of a RunResult must be a list of CheckOutcome")

@@ -1,133 +1,25 @@
-"""Protects a run from mistakes in the code of its vendor: at the definition of the class, and when it is called."""
+"""Turns errors of a vendor's code, and wrong return values, into a `VendorError` without secrets."""
 
-import inspect
-import re
+import logging
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
-from types import FunctionType
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import BaseModel
 
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import RunResult, StartCandidate, as_run_id
 from dagster_runs.transport.errors import UnexpectedResponseError, VendorError
+from dagster_runs.transport.redaction import Redactor
+from dagster_runs.transport.start_scope import follow_start
 
 if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-
     from dagster_runs.remote_run.contract import RemoteRun
-else:
-    ModelMetaclass = type(BaseModel)
+    from dagster_runs.remote_run.resource import RemoteRunResource
 
-_CHECK_NAME = re.compile("[A-Za-z0-9_]+")
-_NEEDED = ("vendor", "label", "resource_key")
-_EARLIER_NAMES = {
-    "can_cancel": "Delete it: a run can be canceled if its class defines cancel()",
-    "has_quality_results": "Set gate_fields to the thresholds of a QualityGate that the checks judge",
-    "checks_on_failure": "Use DataCheck(description, on_failure=True) in data_checks",
-    "observation_unsupported_reason": "Define target_of_listed(), and observation_problem() if some runs have none",
-}
-
-
-class RunMeta(ModelMetaclass):
-    """Refuses a subclass of `RemoteRun` that overrides a method or a property with something else.
-
-    Pydantic and Python would accept it, or refuse it in words that say nothing about the contract.
-    """
-
-    def __new__(  # noqa: D102 - as of every metaclass
-        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any
-    ) -> type:
-        contract = next((one for base in bases for one in base.__mro__ if one.__name__ == "RemoteRun"), None)
-        if contract is not None:
-            for attribute, value in namespace.items():
-                _check_attribute(name, attribute, value, vars(contract))
-            for attribute in namespace.get("__annotations__", {}):
-                _check_field(name, attribute, namespace, vars(contract))
-        return super().__new__(cls, name, bases, namespace, **options)
-
-
-def _check_attribute(owner: str, name: str, value: Any, contract: Mapping[str, Any]) -> None:
-    if name in _EARLIER_NAMES and not isinstance(value, (FunctionType, classmethod, property)):
-        raise _refused(owner, f"{name} is not an attribute of a RemoteRun. {_EARLIER_NAMES[name]}")
-    if name.startswith("__") or name not in contract or name == "model_config":
-        return
-    expected, is_method = contract[name], isinstance(value, (FunctionType, classmethod, staticmethod))
-    if isinstance(expected, property):
-        if is_method:
-            raise _refused(owner, f"{name} is a property of a RemoteRun. Put @property above its definition")
-        if not isinstance(value, (property, cached_property)):
-            raise _refused(
-                owner,
-                f"{name} is {value!r}, but it is a property of a RemoteRun. Define it as one: "
-                f"`@property def {name}(self): return {value!r}`",
-            )
-    elif isinstance(expected, FunctionType):
-        if not is_method:
-            raise _refused(owner, f"{name} is {value!r}, but it is a method of a RemoteRun. Define it as one")
-        _check_method(owner, name, value, expected)
-    elif is_method or isinstance(value, property):
-        hint = "Define declared_checks() if the checks depend on the fields" if name == "data_checks" else ""
-        raise _refused(owner, f"{name} is a class attribute of a RemoteRun, not a method or a property. {hint}".strip())
-
-
-def _check_method(owner: str, name: str, value: Any, expected: FunctionType) -> None:
-    if not isinstance(value, FunctionType):
-        return
-    if (
-        inspect.iscoroutinefunction(value)
-        or inspect.isasyncgenfunction(value)
-        or (inspect.isgeneratorfunction(value) and not inspect.isgeneratorfunction(expected))
-    ):
-        raise _refused(owner, f"{name}() is asynchronous or a generator. It must be a plain function")
-    arguments = list(inspect.signature(expected).parameters)
-    try:
-        inspect.signature(value).bind(*arguments)
-    except TypeError:
-        raise _refused(owner, f"{name}() has other arguments. They are ({', '.join(arguments)})") from None
-
-
-def _check_field(owner: str, name: str, namespace: Mapping[str, Any], contract: Mapping[str, Any]) -> None:
-    if name not in namespace and isinstance(contract.get(name), (property, FunctionType)):
-        raise _refused(
-            owner, f"The field {name} would hide a part of RemoteRun. Give the field another name, and define {name}"
-        )
-
-
-def check_run_class(run_class: "type[RemoteRun[Any]]") -> None:
-    """Refuses a kind of run whose attributes contradict each other.
-
-    Raises:
-        DagsterInvalidDefinitionError: They do. The message says which, and what to do.
-    """
-    if inspect.isabstract(run_class):
-        return
-    name = run_class.__name__
-    missing = [one for one in _NEEDED if not getattr(run_class, one, None)]
-    if missing:
-        raise _refused(name, f"It has no {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'them'} as text")
-    for check in run_class.data_checks:
-        if check == "run_status" or not _CHECK_NAME.fullmatch(check):
-            raise _refused(
-                name,
-                f"data_checks has {check!r}. The name of a check has only letters, digits and underscores, and is not "
-                "run_status, which every run has",
-            )
-    fields = run_class.model_fields
-    for attribute in ("partition_window_fields", "sensitive_fields", "local_fields"):
-        unknown = sorted(one for one in getattr(run_class, attribute) or () if one not in fields)
-        if unknown:
-            raise _refused(name, f"{attribute} names {', '.join(unknown)}; its fields are {', '.join(fields)}")
-    if run_class.defines("status_of_listed") and not run_class.recognizes_listed_runs():
-        raise _refused(
-            name, "It has status_of_listed(), but no target_of_listed(), so no listed run could be matched to an asset"
-        )
-
-
-def _refused(owner: str, why: str) -> dg.DagsterInvalidDefinitionError:
-    return dg.DagsterInvalidDefinitionError(f"{owner} is not a valid kind of run. {why}.")
+_MAX_PLACES = 3
+_logger = logging.getLogger(__name__)
 
 
 class VendorCodeError(UnexpectedResponseError):
@@ -138,11 +30,14 @@ class VendorCodeError(UnexpectedResponseError):
 
 
 @contextmanager
-def vendor_code(run: "RemoteRun[Any]", method: str, *, may_have_been_accepted: bool = False) -> Iterator[None]:
+def vendor_code(
+    run: "RemoteRun[Any]", resource: "RemoteRunResource", method: str, *, may_have_been_accepted: bool = False
+) -> Iterator[None]:
     """Turns an unexpected error of a vendor's code inside the block into a `VendorError`, which every caller handles.
 
     Args:
         run: The run.
+        resource: The resource, whose secrets are removed from the error.
         method: The method that the block calls.
         may_have_been_accepted: Whether the block may have started a run.
 
@@ -152,22 +47,82 @@ def vendor_code(run: "RemoteRun[Any]", method: str, *, may_have_been_accepted: b
     """
     try:
         yield
-    except (VendorError, dg.Failure, dg.DagsterError):
+    except (dg.Failure, dg.DagsterError):
         raise
-    except Exception as error:
+    except VendorError as error:
+        _hide_secrets(error, resource)
+        raise
+    except Exception as error:  # noqa: BLE001 - of code that is not ours; it is raised again as one of ours
         # OSError includes the errors of requests and of sockets: an outage, which says nothing about the run.
         kind = UnexpectedResponseError if isinstance(error, OSError) else VendorCodeError
+        raised = f"{type(run).__name__}.{method}() raised {type(error).__name__}"
+        # Without the error itself as the cause: its text may contain a secret, such as a key in a URL of requests.
         raise kind(
-            f"{type(run).__name__}.{method}() raised {type(error).__name__}: {error}{_place(error)}",
+            f"{raised}: {without_secrets(resource, str(error))}{_place(error)}",
             vendor=run.vendor,
             may_have_been_accepted=may_have_been_accepted,
-        ) from error
+        ) from None
+
+
+@contextmanager
+def start_code(run: "RemoteRun[Any]", resource: "RemoteRunResource") -> Iterator[None]:
+    """Like `vendor_code`, for a start: an error counts as a refusal only if no request can have been accepted."""
+    with follow_start() as sent:
+        try:
+            with vendor_code(run, resource, "start", may_have_been_accepted=True):
+                yield
+        except VendorError as error:
+            sent.apply_to(error)
+            raise
+
+
+def without_secrets(resource: "RemoteRunResource", text: str) -> str:
+    """Returns a text of a vendor's code without the resource's secrets and without its client's tokens."""
+    with suppress(Exception):  # of the resource's own code or settings; then no token was used either
+        text = resource.http().clean(text)
+    return Redactor(_secrets_of(resource)).clean(text)
+
+
+def _secrets_of(resource: "RemoteRunResource") -> Iterator[str | None]:
+    for name in resource.secret_fields:
+        try:
+            yield resource.secret(name)
+        except VendorError:
+            continue  # its environment variable is not set
+
+
+def _hide_secrets(error: VendorError, resource: "RemoteRunResource") -> None:
+    """Removes secrets from an error that the vendor's code may have made itself. The client's errors have none."""
+    error.redact(lambda text: without_secrets(resource, text))
+    chained = error.__cause__ or error.__context__
+    if chained is not None and not isinstance(chained, VendorError):
+        error.__cause__, error.__suppress_context__ = None, True
 
 
 def _place(error: Exception) -> str:
+    """Returns where the vendor's code raised an error: files, lines and functions, without any values."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "/dagster_runs/remote_run/" not in frame.filename.replace("\\", "/")]
-    return f" ({own[0].filename.rpartition('/')[2]}, line {own[0].lineno})" if own else ""
+    files = [frame.filename.replace("\\", "/") for frame in frames]
+    own = [
+        f"{file.rpartition('/')[2]}, line {frame.lineno}"
+        for file, frame in zip(files, frames, strict=True)
+        if "/dagster_runs/remote_run/" not in file and "/site-packages/" not in file
+    ]
+    return f" ({'; '.join(own[-_MAX_PLACES:])})" if own else ""
+
+
+def page_of(run: "RemoteRun[Any]", resource: "RemoteRunResource", run_id: str) -> str | None:
+    """Returns the URL of the run's page. A mistake in the vendor's code costs only the link."""
+    try:
+        with vendor_code(run, resource, "run_url"):
+            url: Any = run.run_url(resource, run_id)
+            if url is not None and not isinstance(url, str):
+                raise _wrong(run, "run_url", url, "text or None")
+    except (VendorError, dg.Failure, dg.DagsterError) as error:
+        # Also one of a call that it made. It may be called between a start and its entry in the ledger.
+        _logger.warning("Run %s has no link: %s", run_id, without_secrets(resource, str(error)))
+        return None
+    return url
 
 
 def checked_run_id(run: "RemoteRun[Any]", run_id: Any) -> str:
@@ -176,12 +131,74 @@ def checked_run_id(run: "RemoteRun[Any]", run_id: Any) -> str:
     Raises:
         VendorCodeError: It is not an id. The run has been started.
     """
-    if isinstance(run_id, int) and not isinstance(run_id, bool):
-        return str(run_id)
-    if isinstance(run_id, str) and run_id and run_id.isprintable():
-        return run_id
-    raise VendorCodeError(
-        f"{type(run).__name__}.start() returned {run_id!r}; it must return the vendor's id of the run",
-        vendor=run.vendor,
-        may_have_been_accepted=True,
-    )
+    with suppress(TypeError):
+        text = as_run_id(run_id)
+        if text and text.isprintable():
+            return text
+    error = _wrong(run, "start", run_id, "the vendor's id of the run")
+    error.may_have_been_accepted = True
+    raise error
+
+
+def checked_status(run: "RemoteRun[Any]", method: str, status: Any) -> RunStatus:
+    """Returns the status that a vendor's code returned.
+
+    Raises:
+        VendorCodeError: It is not a `RunStatus`.
+    """
+    if not isinstance(status, RunStatus):
+        raise _wrong(run, method, status, "a RunStatus")
+    return status
+
+
+def checked_result(run: "RemoteRun[Any]", result: Any) -> RunResult:
+    """Returns the result that a vendor's code returned.
+
+    Raises:
+        VendorCodeError: It is not a `RunResult`.
+    """
+    if not isinstance(result, RunResult):
+        raise _wrong(run, "fetch_result", result, "a RunResult")
+    return result
+
+
+def checked_progress(run: "RemoteRun[Any]", progress: Any) -> Mapping[str, Any]:
+    """Returns the progress that a vendor's code returned.
+
+    Raises:
+        VendorCodeError: It is not a mapping with texts as keys.
+    """
+    if not isinstance(progress, Mapping) or not all(isinstance(key, str) for key in progress):
+        raise _wrong(run, "fetch_progress", progress, "a mapping of metadata")
+    return progress
+
+
+def checked_candidates(run: "RemoteRun[Any]", found: Any) -> Sequence[StartCandidate] | None:
+    """Returns the candidates that a vendor's code returned.
+
+    Raises:
+        VendorCodeError: They are not a sequence of `StartCandidate`.
+    """
+    if found is None:
+        return None
+    is_sequence = isinstance(found, Sequence) and not isinstance(found, str)
+    if not is_sequence or not all(isinstance(one, StartCandidate) for one in found):
+        raise _wrong(run, "find_started", found, "a list of StartCandidate, or None")
+    return list(found)
+
+
+def checked_target(run: "RemoteRun[Any]", target: Any) -> str | None:
+    """Returns the target that a vendor's code returned for a listed run.
+
+    Raises:
+        VendorCodeError: It is neither text nor ``None``.
+    """
+    if target is not None and not isinstance(target, str):
+        raise _wrong(run, "target_of_listed", target, "text or None")
+    return target
+
+
+def _wrong(run: "RemoteRun[Any]", method: str, returned: Any, expected: str) -> VendorCodeError:
+    shown = repr(returned) if isinstance(returned, (str, int, float, bytes, type(None))) else type(returned).__name__
+    detail = f"{type(run).__name__}.{method}() returned {shown}; it must return {expected}"
+    return VendorCodeError(detail, vendor=run.vendor)

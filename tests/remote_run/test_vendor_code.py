@@ -1,5 +1,7 @@
-"""Mistakes in a vendor's code: refused when the class is defined, or survived with one start and a clear message."""
+"""Mistakes in a vendor's code are survived with one start and a clear message without secrets."""
 
+import logging
+import traceback
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -8,137 +10,22 @@ import pytest
 import requests
 
 from dagster_runs import StartOutcomeUnknown, build_remote_run_asset
-from dagster_runs.remote_run.data_checks import data_checks_of
 from dagster_runs.remote_run.vendor_code import VendorCodeError
 from dagster_runs.transport.errors import UnexpectedResponseError
 from dagster_runs.vendor_sdk import (
-    Auth,
     CheckOutcome,
     DataCheck,
-    HeaderAuth,
-    RemoteRun,
-    RemoteRunResource,
+    ListedRun,
     RunResult,
     RunState,
     RunStatus,
     StartAttempt,
+    StartCandidate,
+    VendorError,
 )
+from tests.remote_run.acme_jobs import ATTEMPT, AcmeResource, Job, define
 
-ATTEMPT = StartAttempt("correlation-id", 1_790_000_000.0, "dagster-run")
-
-
-class AcmeResource(RemoteRunResource):
-    """A connection to a server that does not exist; the runs below make no calls."""
-
-    vendor = "Acme"
-
-    def api_url(self) -> str:
-        return "http://127.0.0.1:9"
-
-    def auth(self) -> Auth:
-        return HeaderAuth({}, secrets=())
-
-
-class Job(RemoteRun[AcmeResource]):
-    """A run that succeeds at once."""
-
-    vendor, label, resource_key = "Acme", "job", "acme"
-
-    job_id: int = 7
-
-    @property
-    def target(self) -> str:
-        return str(self.job_id)
-
-    def start(self, resource: AcmeResource, attempt: StartAttempt) -> str:
-        return "r1"
-
-    def fetch_status(self, resource: AcmeResource, run_id: str) -> RunStatus:
-        return RunStatus(RunState.SUCCEEDED, "done")
-
-
-def define(**attributes: Any) -> type[Job]:
-    """Defines a kind of run with these attributes, as a `class` statement does."""
-    defined: type[Job] = type(Job)("MyJob", (Job,), {"__module__": __name__, "__qualname__": "MyJob", **attributes})
-    return defined
-
-
-async def fetch_later(self: Any, resource: Any, run_id: str) -> RunStatus:
-    raise NotImplementedError
-
-
-def start_lazily(self: Any, resource: Any, attempt: StartAttempt) -> Any:
-    yield "r1"
-
-
-REFUSED = {
-    "a property set as an attribute": ({"target": "x"}, r"target is 'x', but it is a property of a RemoteRun"),
-    "a property that is always true": ({"start_is_idempotent": True}, r"`@property def start_is_idempotent\(self\)"),
-    "a property without its decorator": ({"target": lambda self: "x"}, "Put @property above its definition"),
-    "a method set as an attribute": ({"run_url": "https://x"}, "run_url is 'https://x', but it is a method"),
-    "a field that hides a property": ({"__annotations__": {"target": str}}, "The field target would hide a part"),
-    "checks as a property": ({"data_checks": property(lambda self: {})}, r"Define declared_checks\(\) if the checks"),
-    "an asynchronous method": ({"fetch_status": fetch_later}, r"fetch_status\(\) is asynchronous or a generator"),
-    "a generator": ({"start": start_lazily}, r"start\(\) is asynchronous or a generator"),
-    "other arguments": ({"cancel": lambda self, run_id: None}, r"They are \(self, resource, run_id\)"),
-    "an earlier flag": ({"can_cancel": True}, r"Delete it: a run can be canceled if its class defines cancel\(\)"),
-    "an earlier set": ({"checks_on_failure": frozenset({"a"})}, r"Use DataCheck\(description, on_failure=True\)"),
-    "no label": ({"label": ""}, "It has no label. Set it as text"),
-    "a check with a space": ({"data_checks": {"has rows": "?"}}, "data_checks has 'has rows'"),
-    "a check that every run has": ({"data_checks": {"run_status": "?"}}, "is not run_status, which every run has"),
-    "an unknown field": (
-        {"sensitive_fields": frozenset({"token"})},
-        "sensitive_fields names token; its fields are job_id",
-    ),
-    "a forgotten target_of_listed": (
-        {"status_of_listed": lambda self, resource, listed: None},
-        r"It has status_of_listed\(\), but no target_of_listed\(\)",
-    ),
-}
-
-
-@pytest.mark.parametrize(("attributes", "message"), REFUSED.values(), ids=REFUSED)
-def test_mistake_is_refused_when_the_class_is_defined(attributes: dict[str, Any], message: str) -> None:
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match=message) as raised:
-        define(**attributes)
-    assert str(raised.value).startswith("MyJob is not a valid kind of run. ")
-
-
-def test_abstract_base_of_several_kinds_of_runs_needs_no_label() -> None:
-    class Base(RemoteRun[AcmeResource]):
-        vendor = "Acme"
-
-    assert Base.vendor == "Acme"
-
-
-def test_capabilities_follow_from_the_methods() -> None:
-    assert not Job.can_cancel()
-    assert define(cancel=lambda self, resource, run_id: None).can_cancel()
-    assert Job().observation_problem() is not None
-    assert define(target_of_listed=lambda self, resource, listed: "7")().observation_problem() is None
-
-
-class Steps(Job):
-    """A run whose checks are its steps."""
-
-    steps: tuple[str, ...] = ()
-
-    def declared_checks(self) -> dict[str, str | DataCheck]:
-        return {step: DataCheck(f"Whether {step} succeeded.", on_failure=True) for step in self.steps}
-
-
-def test_checks_can_depend_on_the_fields_of_a_run() -> None:
-    asset = build_remote_run_asset(Steps(steps=("build", "test")), key="models")
-    assert {spec.name for spec in asset.check_specs} == {"run_status", "build", "test"}
-    assert data_checks_of(Job) == {}
-
-
-def test_function_that_returns_a_run_with_such_checks_is_refused() -> None:
-    def choose(context: dg.AssetExecutionContext) -> Steps:
-        return Steps()
-
-    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"pass `Steps\(...\)`, not a function or the class"):
-        build_remote_run_asset(choose, key="models")
+LISTED = ListedRun("r1", None, RunState.RUNNING, None)
 
 
 @pytest.mark.parametrize("returned", [None, "", True, 1.5, b"r1", "r\n1"])
@@ -168,23 +55,129 @@ CALLS: dict[str, Callable[[Job], Any]] = {
     "fetch_status": lambda run: run.get_status(AcmeResource(), "r1"),
     "fetch_result": lambda run: run.get_result(AcmeResource(), "r1", RunStatus(RunState.FAILED, "x"), None),
     "fetch_progress": lambda run: run.get_progress(AcmeResource(), "r1", RunStatus(RunState.RUNNING, "x")),
+    "status_of_listed": lambda run: run.get_status_of_listed(AcmeResource(), LISTED),
+    "target_of_listed": lambda run: run.get_target_of_listed(AcmeResource(), LISTED),
+    "find_started": lambda run: run.get_started(AcmeResource(), ATTEMPT),
 }
+OTHERS: dict[str, Callable[..., Any]] = {"target_of_listed": lambda self, resource, listed: "7"}
 
 
 @pytest.mark.parametrize("method", CALLS)
 def test_bug_in_a_method_names_the_method_and_the_line(method: str) -> None:
-    run = define(**{method: raising(KeyError("id"))})()
+    run = define(**{**OTHERS, method: raising(KeyError("id"))})()
     with pytest.raises(
         VendorCodeError, match=rf"MyJob\.{method}\(\) raised KeyError: 'id' \(test_vendor_code.py, line"
     ) as raised:
         CALLS[method](run)
     assert raised.value.may_have_been_accepted == (method == "start")
-    assert isinstance(raised.value.__cause__, KeyError)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("method", "returned", "message"),
+    [
+        ("fetch_status", None, "returned None; it must return a RunStatus"),
+        ("fetch_status", "done", "returned 'done'; it must return a RunStatus"),
+        ("fetch_result", None, "returned None; it must return a RunResult"),
+        ("fetch_progress", ["rows"], "returned list; it must return a mapping of metadata"),
+        ("fetch_progress", {7: "rows"}, "returned dict; it must return a mapping of metadata"),
+        ("status_of_listed", RunState.FAILED, "it must return a RunStatus"),
+        ("target_of_listed", 7, "returned 7; it must return text or None"),
+        ("find_started", ["r1"], "returned list; it must return a list of StartCandidate, or None"),
+        ("find_started", "r1", "it must return a list of StartCandidate, or None"),
+    ],
+)
+def test_wrong_return_value_names_the_method(method: str, returned: Any, message: str) -> None:
+    run = define(**{**OTHERS, method: lambda self, *arguments: returned})()
+    with pytest.raises(VendorCodeError, match=rf"MyJob\.{method}\(\) .*{message}"):
+        CALLS[method](run)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RunStatus("done", "done"), "state of a RunStatus is 'done'; it must be a RunState"),
+        (lambda: RunStatus(RunState.FAILED, None), "the status of a RunStatus is None"),
+        (lambda: CheckOutcome("rows", passed="no"), "passed of the check 'rows' is 'no'; it must be True or False"),
+        (lambda: CheckOutcome("rows", passed=False, severity="WARN"), "severity of the check 'rows' is 'WARN'"),
+        (lambda: RunResult(None), "metadata of a RunResult is a NoneType"),
+        (lambda: RunResult({}, [True]), "checks of a RunResult must be a list of CheckOutcome"),
+        (lambda: RunResult({}, CheckOutcome("rows", passed=True)), "must be a list of CheckOutcome"),
+        (lambda: StartCandidate(None, is_ours=True), "the id of a run is None; it must be text or a whole number"),
+        (lambda: ListedRun(True, None, RunState.FAILED, None), "the id of a run is True"),
+        (lambda: ListedRun("r1", None, "done", None), "the state of a ListedRun is 'done'"),
+    ],
+)
+def test_wrong_value_is_refused_where_it_is_made(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_number_is_a_valid_id_everywhere() -> None:
+    assert StartCandidate(7, is_ours=True).run_id == "7"  # type: ignore[arg-type]
+    assert ListedRun(7, None, RunState.RUNNING, None).run_id == "7"  # type: ignore[arg-type]
+
+
+class SecretResource(AcmeResource):
+    """A connection with a key that the vendor's own code may show."""
+
+    secret_fields = ("key",)
+    key: str
+
+
+KEY = "acme-k3y-5f1c"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError(f"https://acme.example?key={KEY}"),
+        requests.ConnectionError(f"GET /runs?key={KEY} failed"),
+        VendorError(f"could not send {KEY}", vendor="Acme", hint=f"Replace {KEY}."),
+    ],
+)
+@pytest.mark.parametrize("method", CALLS)
+def test_secret_in_an_error_of_the_vendors_code_is_hidden(method: str, error: Exception) -> None:
+    def fail(self: Any, *arguments: Any) -> Any:
+        try:
+            raise ValueError(f"the key is {KEY}")
+        except ValueError as cause:
+            raise error from cause
+
+    run, resource = define(**{**OTHERS, method: fail})(), SecretResource(key=KEY)
+    with pytest.raises(VendorError) as raised:
+        {
+            "start": lambda: run.send_start(resource, ATTEMPT),
+            "fetch_status": lambda: run.get_status(resource, "r1"),
+            "fetch_result": lambda: run.get_result(resource, "r1", RunStatus(RunState.FAILED, "x"), None),
+            "fetch_progress": lambda: run.get_progress(resource, "r1", RunStatus(RunState.RUNNING, "x")),
+            "status_of_listed": lambda: run.get_status_of_listed(resource, LISTED),
+            "target_of_listed": lambda: run.get_target_of_listed(resource, LISTED),
+            "find_started": lambda: run.get_started(resource, ATTEMPT),
+        }[method]()
+    shown = "".join(traceback.format_exception(raised.value))
+    assert KEY not in shown + repr(raised.value) + raised.value.hint
+    assert "[redacted]" in shown
+
+
+def test_secret_in_an_error_of_the_link_is_hidden(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "dagster_runs")
+    run = define(run_url=raising(KeyError(KEY)))()
+    assert run.page_url(SecretResource(key=KEY), "r1") is None
+    assert "Run r1 has no link" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_link_that_is_no_text_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "dagster_runs")
+    assert define(run_url=lambda self, resource, run_id: 5)().page_url(AcmeResource(), "r1") is None
+    assert "run_url() returned 5; it must return text or None" in caplog.text
 
 
 @pytest.mark.parametrize("method", CALLS)
 def test_outage_of_a_call_without_the_client_is_no_bug(method: str) -> None:
-    run = define(**{method: raising(requests.ConnectionError("refused"))})()
+    run = define(**{**OTHERS, method: raising(requests.ConnectionError("refused"))})()
     with pytest.raises(UnexpectedResponseError, match="raised ConnectionError: refused") as raised:
         CALLS[method](run)
     assert not raised.value.is_permanent

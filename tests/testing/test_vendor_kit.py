@@ -132,11 +132,17 @@ def test_mistake_fails_its_scenario(
 
 
 @pytest.mark.parametrize("scenario", ["lost_start", "start_reset"])
-@pytest.mark.parametrize("run", [StartsRepeatedly, StartsWithItsOwnRetry, LostStartIsRefused])
-def test_second_run_is_counted(run: type[WeaveRun], scenario: str) -> None:
+@pytest.mark.parametrize("run", [StartsRepeatedly, StartsWithItsOwnRetry])
+def test_second_start_is_counted_or_refused(run: type[WeaveRun], scenario: str) -> None:
     with Sandbox(vendors=[SimpleLooms]) as sandbox:
         row = proved(scenario, sandbox, run)
     assert row.conclusion is Conclusion.FAILS, str(row)
+
+
+@pytest.mark.parametrize("scenario", ["lost_start", "start_reset"])
+def test_lost_start_that_the_author_calls_refused_is_survived(scenario: str, looms: Sandbox) -> None:
+    row = proved(scenario, looms, LostStartIsRefused)
+    assert row.conclusion is Conclusion.HOLDS, str(row)
 
 
 def test_every_scenario_can_fail() -> None:

@@ -73,7 +73,7 @@ def request_cancel(execution: RemoteRunExecution, handle: RunHandle, *, why: str
     # The terminating process waits for this one and may kill it, so there is no time for long retries.
     with hold_interrupts(), execution.resource.http().with_call_budget():
         try:
-            with vendor_code(run, "cancel"):
+            with vendor_code(run, execution.resource, "cancel"):
                 run.cancel(execution.resource, handle.run_id)
         except VendorError as error:
             # The most common reason is that the run has just finished, which the next status check shows.

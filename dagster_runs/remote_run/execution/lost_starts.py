@@ -19,7 +19,6 @@ from dagster_runs.remote_run.types import (
     StartAttempt,
     StartCandidate,
 )
-from dagster_runs.remote_run.vendor_code import vendor_code
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock, is_same_clock, machine_time
 from dagster_runs.transport.errors import VendorError
@@ -80,15 +79,10 @@ def recover(
     raise _outcome_unknown(execution, why, found or [])
 
 
-def _find_started(execution: RemoteRunExecution, attempt: StartAttempt) -> Sequence[StartCandidate] | None:
-    with vendor_code(execution.run, "find_started"):
-        return execution.run.find_started(execution.resource, attempt)
-
-
 def find_ours(execution: RemoteRunExecution, attempt: StartAttempt) -> StartCandidate | None:
     """Returns the run of a lost start, if a single search finds one that has our correlation id."""
     try:
-        found = _find_started(execution, attempt) or []
+        found = execution.run.get_started(execution.resource, attempt) or []
     except VendorError:
         return None
     ours = [candidate for candidate in found if candidate.is_ours]
@@ -106,7 +100,7 @@ def _search(execution: RemoteRunExecution, attempt: StartAttempt) -> Sequence[St
         waited += pause
         execution.raise_if_terminated()
         try:
-            candidates = _find_started(execution, attempt)
+            candidates = execution.run.get_started(execution.resource, attempt)
         except VendorError as error:
             if error.is_permanent or waited >= sum(_SEARCH_PAUSES):
                 raise

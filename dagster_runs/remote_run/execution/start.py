@@ -82,7 +82,7 @@ def _wait_after_refusal(
     if isinstance(error, RateLimitedError) and conflict.waited < execution.timeout:
         execution.sleep(execution.resource.http().backoff.pause())
         return True
-    with vendor_code(execution.run, "is_conflict_with_active_run"):
+    with vendor_code(execution.run, execution.resource, "is_conflict_with_active_run"):
         is_conflict = execution.run.is_conflict_with_active_run(error)
     if is_conflict:
         conflict.wait_until_free(error, attempt)

@@ -10,6 +10,7 @@ import dagster as dg
 
 from dagster_runs.dagster_private import is_partitioned
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.data_checks import data_checks_of
 from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.events import RUN_STATUS
 from dagster_runs.remote_run.execution.execute import execute_remote_run
@@ -148,7 +149,7 @@ def _check_gate(step: Step, run: RemoteRun[Any], gate: QualityGate | None, resou
     declared = step.declared_checks
     needs_partitions = gate.blocking and step.partition is not None
     for asset in step.asset_keys:
-        specs = {name: declared.get(dg.AssetCheckKey(asset, name)) for name in run.declared_checks()}
+        specs = {name: declared.get(dg.AssetCheckKey(asset, name)) for name in data_checks_of(run)}
         missing = [name for name, spec in specs.items() if spec is None]
         non_blocking = (
             [name for name, spec in specs.items() if spec is not None and not spec.blocking] if gate.blocking else []
@@ -204,7 +205,7 @@ def events_of(step: Step, run: RemoteRun[Any], execute: Callable[[], Iterator[An
 def _may_leave_out_others(step: Step, run: RemoteRun[Any]) -> bool:
     """Whether the step has other outputs that it may leave out. Dagster could only require all outputs."""
     definition, filled = step.context.assets_def, set(step.asset_keys)
-    reported = {dg.AssetCheckKey(key, name) for key in filled for name in (RUN_STATUS, *run.declared_checks())}
+    reported = {dg.AssetCheckKey(key, name) for key in filled for name in (RUN_STATUS, *data_checks_of(run))}
     others = set(step.context.selected_asset_keys) - filled
     return any(definition.can_subset or definition.get_asset_spec(key).skippable for key in others) or (
         definition.can_subset and not step.check_keys <= reported

@@ -248,7 +248,7 @@ class ResourcePoller:
         if listed is None:
             get_status = partial(run.get_status, resource, deferred_run.run_id)
         else:
-            get_status = partial(run.status_of_listed, resource, listed)
+            get_status = partial(run.get_status_of_listed, resource, listed)
         if listed is not None and not listed.state.is_final:
             self._poll(this, deferred_run, get_status)
         else:  # its status and its result need calls

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.data_checks import data_checks_of
 from dagster_runs.remote_run.execution.event_log import reported_run
 from dagster_runs.remote_run.execution.events import RUN_STATUS, check_specs, run_status_outcome
 from dagster_runs.remote_run.options import RunOptions
@@ -172,7 +173,7 @@ def with_declared_checks(asset: WatchedAsset, repository: dg.RepositoryDefinitio
     """
     if asset.definition.is_executable or repository is None:
         return asset
-    names = {RUN_STATUS, *asset.fixed_run.declared_checks()}
+    names = {RUN_STATUS, *data_checks_of(asset.fixed_run)}
     definitions = {id(one): one for one in repository.asset_checks_defs_by_key.values()}.values()
     declared = {
         spec.key: spec

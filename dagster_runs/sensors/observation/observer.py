@@ -211,7 +211,7 @@ class ResourceObserver:
             if listed is None:
                 status = asset.fixed_run.get_status(self.resource, run_id)
             else:
-                status = asset.fixed_run.status_of_listed(self.resource, listed)
+                status = asset.fixed_run.get_status_of_listed(self.resource, listed)
         except NotFoundError:
             self.memory.not_found_since.setdefault(run_id, current_clock().wall())
             return None

@@ -98,6 +98,6 @@ class Ownership:
 
     def _target(self, run: RemoteRun[Any], listed: ListedRun) -> str | None:
         try:
-            return run.target_of_listed(self.resource, listed)
+            return run.get_target_of_listed(self.resource, listed)
         except NotFoundError:
             return None  # it has no record yet, or no longer has one
