@@ -38,6 +38,7 @@ from dagster_runs.vendor_sdk import (
 
 TOKEN = "loom-token-5e1f90"
 PATTERN = "herringbone"
+PAGE = 50
 STATES = {
     "waiting": RunState.QUEUED,
     "weaving": RunState.RUNNING,
@@ -94,7 +95,10 @@ class SimulatedLooms(Vendor):
         return ApiResponse(202, {})
 
     def _list(self, request: ApiRequest) -> ApiResponse:
-        return ApiResponse(200, {"weaves": [self._shown(run) for run in self.runs.values()]})
+        first = int(request.query.get("after", "0"))
+        shown = [self._shown(run) for run in list(self.runs.values())[first : first + PAGE]]
+        more = first + PAGE < len(self.runs)
+        return ApiResponse(200, {"weaves": shown, "next": first + PAGE if more else None})
 
     def _shown(self, run: Run) -> dict[str, Any]:
         now = self.clock.now()
@@ -130,6 +134,7 @@ class Weave(VendorModel):
 
 class Weaves(VendorModel):
     weaves: EachReadable[Weave]
+    next: int | None = None
 
 
 class LoomResource(RemoteRunResource):
@@ -145,7 +150,12 @@ class LoomResource(RemoteRunResource):
         return bearer(self.secret("token") or "")
 
     def weaves(self) -> list[Weave]:
-        return list(self.http().get(["weaves"]).parse(Weaves).weaves)
+        found, after = [], 0
+        while after is not None:
+            page = self.http().get(["weaves"], params={"after": after}).parse(Weaves)
+            found += list(page.weaves)
+            after = page.next
+        return found
 
     def list_runs(
         self, since: float, until: float | None = None, targets: Collection[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -144,6 +144,29 @@ class ListDropsAfterUnreadable(LoomResource):
                 break
             found.append(entry)
         return found
+
+
+class FirstPageOnly(LoomResource):
+    """Reads only the first page of the list."""
+
+    def weaves(self) -> list[Weave]:
+        return list(self.http().get(["weaves"]).parse(Weaves).weaves)
+
+
+class TimesOfTheVendor(LoomResource):
+    """Does not convert the times of the list to our clock."""
+
+    def listed(self, weave: Weave) -> ListedRun:
+        return replace(super().listed(weave), created_at=weave.created and weave.created.timestamp())
+
+
+class FiltersByOurTime(LoomResource):
+    """Compares the vendor's times with a time by our clock."""
+
+    def list_runs(
+        self, since: float, until: float | None = None, targets: Collection[str] = ()
+    ) -> Iterator[ListedRun] | None:
+        return (self.listed(one) for one in self.weaves() if one.created and one.created.timestamp() >= since)
 
 
 class ShowsTheToken(WeaveRun):
@@ -351,6 +374,9 @@ MISTAKES: list[tuple[str, type[WeaveRun], type[LoomResource], str]] = [
     ("list_runs", WeaveRun, ListOfOwnRuns, "leaves out"),
     ("list_runs", WeaveRun, StrictList, "fails the whole list"),
     ("list_runs", WeaveRun, ListDropsAfterUnreadable, "hides"),
+    ("long_list", WeaveRun, FirstPageOnly, "leaves out 70 of 120 runs"),
+    ("clock_difference", WeaveRun, TimesOfTheVendor, "differs from our clock by -300 s"),
+    ("clock_difference", WeaveRun, FiltersByOurTime, "leaves out a new run"),
     ("secrets", ShowsTheToken, LoomResource, "the secret in token"),
     ("secrets", ShowsTheToken, UnhiddenToken, "the secret in token"),
     ("run_page", LinkWithToken, LoomResource, "the secret in token"),

@@ -38,6 +38,8 @@ NOT_OFFERED_BY_PLAIN_RUN = {
     "conflict",
     "search_after_lost_start",
     "list_runs",
+    "long_list",
+    "clock_difference",
     "observation",
     "run_page",
 }

@@ -11,6 +11,7 @@ from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sandbox import SandboxClient
 from dagster_runs.testing.vendor_kit import (
     scenarios_definition,
+    scenarios_list,
     scenarios_outcome,
     scenarios_poll,
     scenarios_sensors,
@@ -25,7 +26,7 @@ from dagster_runs.testing.vendor_kit.scenario import Scenario
 from dagster_runs.testing.vendor_kit.subject import Subject
 from dagster_runs.transport.clock import use_clock
 
-_MODULES = (scenarios_outcome, scenarios_start, scenarios_poll, scenarios_sensors, scenarios_definition)
+_MODULES = (scenarios_outcome, scenarios_start, scenarios_poll, scenarios_list, scenarios_sensors, scenarios_definition)
 _SCENARIOS = tuple(Scenario(function) for module in _MODULES for function in module.SCENARIOS)
 _MAX_SEEN = 400
 
