@@ -181,7 +181,7 @@ class AirbyteJobRun(sdk.RemoteRun[AirbyteResource]):
         # Without a count, nothing is known about the data. That must not hold back what depends on it.
         severity = dg.AssetCheckSeverity.WARN if rows is None else dg.AssetCheckSeverity.ERROR
         text = f"{'An unknown number of' if rows is None else rows} rows; the minimum is {self.min_rows}"
-        check = sdk.CheckOutcome("has_enough_rows", (rows or 0) >= self.min_rows, severity, text)
+        check = sdk.CheckOutcome("has_enough_rows", rows is not None and rows >= self.min_rows, severity, text)
         return sdk.RunResult(self.fetch_progress(resource, run_id, status), [check])
 
     def cancel(self, resource: AirbyteResource, run_id: str) -> None:

@@ -163,7 +163,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         """
         try:
             with vendor_code(self, resource, "fetch_status"):
-                return code.checked_status(self, "fetch_status", self.fetch_status(resource, run_id))
+                return code.checked_status(self, resource, "fetch_status", self.fetch_status(resource, run_id))
         except NotFoundError as error:
             # An active run must not be reported as lost because of a proxy's or a login page's 404.
             raise error if error.is_from_api else as_outage(error) from None
@@ -179,7 +179,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
     def get_status_of_listed(self, resource: ResourceT, listed: ListedRun) -> RunStatus:
         """Like `status_of_listed`, but turns a mistake of the vendor's code into a `VendorError`."""
         with vendor_code(self, resource, "status_of_listed"):
-            return code.checked_status(self, "status_of_listed", self.status_of_listed(resource, listed))
+            return code.checked_status(self, resource, "status_of_listed", self.status_of_listed(resource, listed))
 
     @property
     def observed_target(self) -> str:
@@ -220,13 +220,13 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
     def get_result(self, resource: ResourceT, run_id: str, status: RunStatus, gate: QualityGate | None) -> RunResult:
         """Like `fetch_result`, but with exactly the declared checks, and with metadata that fits a Dagster event."""
         with vendor_code(self, resource, "fetch_result"):
-            result = code.checked_result(self, self.fetch_result(resource, run_id, status, gate))
+            result = code.checked_result(self, resource, self.fetch_result(resource, run_id, status, gate))
             return limited_result(with_declared_checks(self, result, succeeded=status.state is RunState.SUCCEEDED))
 
     def get_progress(self, resource: ResourceT, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """Like `fetch_progress`, but turns an error of the vendor's code into a `VendorError`."""
         with vendor_code(self, resource, "fetch_progress"):
-            return code.checked_progress(self, self.fetch_progress(resource, run_id, status))
+            return code.checked_progress(self, resource, self.fetch_progress(resource, run_id, status))
 
     def cancel(self, resource: ResourceT, run_id: str) -> None:
         """Asks the vendor to cancel the run."""

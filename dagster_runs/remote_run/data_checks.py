@@ -50,7 +50,7 @@ def checks_problem(source: str, declared: Any) -> str | None:
         declared: What the author declared, of any type.
     """
     if not isinstance(declared, Mapping):
-        return f"{source} is {type(declared).__name__}. It must map the name of each check to its description"
+        return f"{source} is a {type(declared).__name__}. It must map the name of each check to its description"
     for name, check in declared.items():
         if not isinstance(name, str) or name == "run_status" or not _CHECK_NAME.fullmatch(name):
             return (

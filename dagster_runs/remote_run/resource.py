@@ -22,8 +22,10 @@ from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key, run_in_asset
 from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.resource_class import check_resource_class
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, OptionalWholeNumber, WholeNumber
 from dagster_runs.remote_run.types import ListedRun
+from dagster_runs.remote_run.vendor_code import vendor_code
 from dagster_runs.transport.auth import Auth
 from dagster_runs.transport.client import ErrorReader, HttpClient
 from dagster_runs.transport.errors import InvalidRequestError
@@ -76,6 +78,12 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _client: HttpClient | None = PrivateAttr(default=None)
     _resolved: dict[str, Any] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuses a subclass whose attributes are invalid."""
+        super().__pydantic_init_subclass__(**kwargs)
+        check_resource_class(cls)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**{name: self._secret_as_env_var(name, value) for name, value in fields.items()})
@@ -167,13 +175,19 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self._client is None:
             self._read_variables()
             try:
-                self._client = self.new_client(self.api_url(), self.auth())
+                with vendor_code(self, self, "auth"):
+                    self._client = self.new_client(self.api_url(), self.auth())
             except InvalidRequestError as error:
                 variable = settings.variable_with(type(self), "base_url", self.__dict__.get("base_url"))
                 if variable is None or error.path is not None or "base URL" not in error.detail:
                     raise
                 detail = f"{error.detail} (base_url is from the environment variable {variable})"
                 raise InvalidRequestError(detail, vendor=self.vendor, hint=error.hint) from None
+        return self._client
+
+    @property
+    def existing_client(self) -> HttpClient | None:
+        """The client, if it has been created."""
         return self._client
 
     def new_client(self, base_url: str, auth: Auth, *, paths_end_in_slash: bool | None = None) -> HttpClient:

@@ -36,7 +36,12 @@ class VendorModel(BaseModel):
 
     # Built on first use, because every `dg` command imports these classes, but few parse a response.
     model_config = ConfigDict(
-        extra="ignore", populate_by_name=True, frozen=True, protected_namespaces=(), defer_build=True
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+        protected_namespaces=(),
+        defer_build=True,
+        hide_input_in_errors=True,
     )
 
 

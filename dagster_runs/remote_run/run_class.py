@@ -5,7 +5,7 @@ Pydantic and Python would accept most of these mistakes, or refuse them in words
 
 import inspect
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from functools import cached_property, partialmethod
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,23 @@ _EARLIER_NAMES = {
 }
 
 
+_FINAL = frozenset(
+    {
+        "send_start",
+        "get_status",
+        "get_status_of_listed",
+        "get_target_of_listed",
+        "get_result",
+        "get_progress",
+        "get_started",
+        "page_url",
+        "defines",
+        "checks_depend_on_fields",
+    }
+)
+"""The methods that protect a run from mistakes in the vendor's code, or that its state depends on."""
+
+
 class RunMeta(ModelMetaclass):
     """Refuses what pydantic would refuse in other words. `check_run_class` checks the rest of the class."""
 
@@ -45,8 +62,8 @@ class RunMeta(ModelMetaclass):
             for attribute, value in namespace.items():
                 _check_part(name, attribute, value, contract)
             for attribute in namespace.get("__annotations__", {}):
-                if attribute not in namespace:
-                    _check_field(name, attribute, contract)
+                if attribute not in namespace and _is_behavior(contract.get(attribute)):
+                    raise _hidden(name, attribute)
         return super().__new__(cls, name, bases, namespace, **options)
 
 
@@ -66,16 +83,24 @@ def check_run_class(run_class: "type[RemoteRun[Any]]") -> None:
         DagsterInvalidDefinitionError: They do not. The message says which, and what to do.
     """
     name, contract = run_class.__name__, _contract_of((run_class,)) or {}
+    class_attributes = {one for one in contract.get("__annotations__", {}) if not one.startswith("_")}
+    for attribute in sorted(class_attributes & run_class.model_fields.keys()):
+        raise _refused(
+            name,
+            f"{attribute} is annotated as a field of the run. It is an attribute of the class: annotate it with "
+            "ClassVar, or leave out the annotation",
+        )
     for attribute in contract:
-        if attribute in run_class.model_fields:
-            _check_field(name, attribute, contract)
+        if attribute in run_class.model_fields and _is_behavior(contract[attribute]):
+            raise _hidden(name, attribute)
         _check_part(name, attribute, inspect.getattr_static(run_class, attribute), contract)
     _check_values(name, run_class)
     if inspect.isabstract(run_class):
         return
-    missing = [one for one in _NEEDED if not getattr(run_class, one, None)]
+    missing = [one for one in _NEEDED if not getattr(run_class, one, "").strip()]
     if missing:
-        raise _refused(name, f"It has no {', '.join(missing)}. Set {'it' if len(missing) == 1 else 'them'} as text")
+        each = "it to a string" if len(missing) == 1 else "each to a string"
+        raise _refused(name, f"It has no {', '.join(missing)}. Set {each}")
     _check_named_fields(name, run_class)
     if run_class.defines("status_of_listed") and not run_class.recognizes_listed_runs():
         raise _refused(
@@ -90,6 +115,9 @@ def _check_part(owner: str, name: str, value: Any, contract: Mapping[str, Any]) 
     expected = contract.get(name)
     if name.startswith("_") or name not in contract or value is expected or name == "model_config":
         return
+    if name in _FINAL:
+        raise _refused(owner, f"{name}() belongs to RemoteRun. Give your method another name")
+    value = getattr(value, "wrapped", value)  # of pydantic's computed_field
     if isinstance(expected, property):
         if _is_method(value):
             raise _refused(owner, f"{name} is a property of a RemoteRun. Put @property above its definition")
@@ -137,15 +165,14 @@ def _check_method(owner: str, name: str, value: Any, expected: Any) -> None:
         )
     except TypeError:
         needed = ", ".join(
-            ["cls" if of_class else "self", *str(original.replace(parameters=_plain(parameters)))[1:-1].split(", ")]
+            ["cls" if of_class else "self", *str(inspect.Signature(_plain(parameters)))[1:-1].split(", ")]
         )
         raise _refused(owner, f"{name}() has other arguments. They are ({needed.rstrip(', ')})") from None
 
 
 def _wrapped(function: Any) -> Any:
-    if isinstance(function, partialmethod):
-        return function.func
-    return getattr(function, "__func__", None) or getattr(function, "__wrapped__", None)
+    """Returns the function in a descriptor. A decorator may make a plain function of an asynchronous one."""
+    return function.func if isinstance(function, partialmethod) else getattr(function, "__func__", None)
 
 
 def _plain(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -153,18 +180,14 @@ def _plain(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
     return [inspect.Parameter(one.name, one.kind) for one in parameters]
 
 
-def _check_field(owner: str, name: str, contract: Mapping[str, Any]) -> None:
-    """Refuses a field with the name of a part of the contract."""
-    if isinstance(contract.get(name), (property, FunctionType, classmethod)):
-        raise _refused(
-            owner, f"The field {name} would hide a part of RemoteRun. Give the field another name, and define {name}"
-        )
-    if name in contract and not name.startswith("_"):
-        raise _refused(
-            owner,
-            f"{name} is annotated as a field of the run. It is an attribute of the class: annotate it with ClassVar, "
-            "or leave out the annotation",
-        )
+def _is_behavior(part: Any) -> bool:
+    return isinstance(part, (property, FunctionType, classmethod))
+
+
+def _hidden(owner: str, name: str) -> dg.DagsterInvalidDefinitionError:
+    return _refused(
+        owner, f"The field {name} would hide a part of RemoteRun. Give the field another name, and define {name}"
+    )
 
 
 def _check_values(owner: str, run_class: "type[RemoteRun[Any]]") -> None:
@@ -172,13 +195,13 @@ def _check_values(owner: str, run_class: "type[RemoteRun[Any]]") -> None:
     for attribute in _TEXTS:
         value = getattr(run_class, attribute, "")
         if not isinstance(value, str):
-            raise _refused(owner, f"{attribute} is {value!r}. It must be text")
+            raise _refused(owner, f"{attribute} is {value!r}. It must be a string")
     for attribute in _SETS_OF_TEXTS:
         value = getattr(run_class, attribute)
         if isinstance(value, str):
-            raise _refused(owner, f'{attribute} is text. Use a set: {attribute} = frozenset({{"{value}"}})')
-        if not isinstance(value, Collection) or not all(isinstance(one, str) for one in value):
-            raise _refused(owner, f"{attribute} is {value!r}. It must be a set of texts")
+            raise _refused(owner, f'{attribute} is a string. Use a set: {attribute} = frozenset({{"{value}"}})')
+        if not isinstance(value, Set) or not all(isinstance(one, str) for one in value):
+            raise _refused(owner, f"{attribute} is {value!r}. It must be a set of strings")
     problem = checks_problem("data_checks", run_class.data_checks)
     if problem:
         raise _refused(owner, problem)
@@ -188,7 +211,10 @@ def _check_values(owner: str, run_class: "type[RemoteRun[Any]]") -> None:
         raise _refused(owner, f"default_timeout is {seconds!r}. It must be a positive number of seconds")
     window: Any = run_class.partition_window_fields
     if window is not None and (
-        not isinstance(window, tuple) or len(window) != 2 or not all(isinstance(one, str) for one in window)
+        not isinstance(window, tuple)
+        or len(set(window)) != 2
+        or len(window) != 2
+        or not all(isinstance(one, str) for one in window)
     ):
         raise _refused(
             owner, f"partition_window_fields is {window!r}. It must be the names of two fields, for start and end"

@@ -92,7 +92,18 @@ class RunStatus:
         if not isinstance(self.state, RunState):
             raise TypeError(f"the state of a RunStatus is {self.state!r}; it must be a RunState, as of parse_state()")
         if not isinstance(self.vendor_status, str):
-            raise TypeError(f"the status of a RunStatus is {self.vendor_status!r}; it must be the vendor's text")
+            raise TypeError(f"vendor_status of a RunStatus is {self.vendor_status!r}; it must be the vendor's text")
+        if self.error is not None and not isinstance(self.error, str):
+            raise TypeError(f"error of a RunStatus is {self.error!r}; it must be a string or None")
+        if not isinstance(self.is_retryable, bool):
+            raise TypeError(f"is_retryable of a RunStatus is {self.is_retryable!r}; it must be True or False")
+        for name in ("created_at", "started_at", "finished_at"):
+            time = getattr(self, name)
+            if time is None:
+                continue
+            if not isinstance(time, datetime):
+                raise TypeError(f"{name} of a RunStatus is {time!r}; it must be a datetime or None")
+            object.__setattr__(self, name, _as_utc(time))
 
     @property
     def plain_status(self) -> str:

@@ -41,10 +41,14 @@ def as_run_id(run_id: Any) -> str:
         TypeError: It is neither text nor a whole number.
     """
     if isinstance(run_id, str):
-        return run_id
+        return str.__str__(run_id)  # also the value of an enum
     if isinstance(run_id, int) and not isinstance(run_id, bool):
         return str(run_id)
     raise TypeError(f"the id of a run is {run_id!r}; it must be text or a whole number")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,14 @@ class StartCandidate:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "run_id", as_run_id(self.run_id))
+        for name in ("is_ours", "is_ambiguous"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} of a StartCandidate is {getattr(self, name)!r}; it must be True or False")
+        is_id = bool(self.run_id.strip()) and self.run_id.isprintable() and self.run_id != UNREADABLE_ID
+        if not is_id and (self.is_ours or not self.is_ambiguous):
+            raise TypeError(
+                f"a StartCandidate without a valid run_id ({self.run_id!r}) must be ambiguous, and not ours"
+            )
 
 
 def each_once(candidates: Iterable[StartCandidate]) -> list[StartCandidate]:
@@ -139,6 +151,11 @@ class ListedRun:
         object.__setattr__(self, "run_id", as_run_id(self.run_id))
         if not isinstance(self.state, RunState):
             raise TypeError(f"the state of a ListedRun is {self.state!r}; it must be a RunState, as of parse_state()")
+        if self.created_at is not None and not _is_number(self.created_at):
+            raise TypeError(
+                f"created_at of a ListedRun is {self.created_at!r}; it must be epoch seconds by our clock, as of "
+                "HttpClient.by_our_clock(), or None"
+            )
 
     @classmethod
     def unreadable(cls, run_id: str, created_at: float | None) -> Self:
@@ -208,5 +225,7 @@ class RunResult:
     def __post_init__(self) -> None:
         if not isinstance(self.metadata, Mapping):
             raise TypeError(f"metadata of a RunResult is a {type(self.metadata).__name__}; it must be a mapping")
-        if isinstance(self.checks, CheckOutcome) or not all(isinstance(one, CheckOutcome) for one in self.checks):
+        checks = () if isinstance(self.checks, CheckOutcome) else tuple(self.checks)
+        if isinstance(self.checks, CheckOutcome) or not all(isinstance(one, CheckOutcome) for one in checks):
             raise TypeError("checks of a RunResult must be a list of CheckOutcome")
+        object.__setattr__(self, "checks", checks)

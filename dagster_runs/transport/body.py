@@ -114,8 +114,8 @@ class ApiResponse:
 
     def unexpected(self, detail: str) -> UnexpectedResponseError:
         """Returns an error that says what is wrong with this response."""
-        return UnexpectedResponseError(
-            detail,
+        error = UnexpectedResponseError(
+            self._clean(detail),
             vendor=self.vendor,
             method=self.method,
             path=self.path,
@@ -123,6 +123,8 @@ class ApiResponse:
             # The status was a success, so the vendor has started the run.
             may_have_been_accepted=self._to_start,
         )
+        error.is_from_client = True
+        return error
 
     def refused(self, detail: str, kind: type[VendorError] = VendorError) -> VendorError:
         """Returns an error that says that the vendor did nothing, although the status of this response is a success.
@@ -132,5 +134,5 @@ class ApiResponse:
             kind: The class of the error. `InvalidRequestError` if sending the same call again would fail again.
         """
         error = kind(self._clean(detail), vendor=self.vendor, method=self.method, path=self.path, status=self.status)
-        error.is_refusal = True
+        error.is_from_client, error.refused_response = True, self
         return error

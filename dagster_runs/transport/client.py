@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -30,7 +30,7 @@ from dagster_runs.transport.url import PathPart, check_base_url, host_and_port, 
 from dagster_runs.transport.vendor_clock import VendorClock
 
 if TYPE_CHECKING:
-    from requests import Session
+    from requests import PreparedRequest, Request, Session
     from tenacity import Retrying
 
 # requests, urllib3 and tenacity are imported where they are used: every `dg` command imports this package.
@@ -169,17 +169,23 @@ class HttpClient:
         call that was accepted, the start counts as lost, unless the call has ``starts_nothing``.
         """
         checked = self._path(method, path)
-        with nullcontext() if starts_nothing else start_scope.sending_once():
-            return self._send_authenticated(
-                method,
-                checked,
-                fresh=True,
-                params=params,
-                json=json,
-                form=form,
-                headers=headers,
-                may_be_empty=may_be_empty,
-            )
+        request: dict[str, Any] = {
+            "params": params,
+            "json": json,
+            "form": form,
+            "headers": headers,
+            "may_be_empty": may_be_empty,
+        }
+        if starts_nothing:
+            try:
+                return self._send_authenticated(method, checked, fresh=True, to_start=False, **request)
+            except VendorError as error:
+                error.may_have_been_accepted = False
+                raise
+        with start_scope.sending_once(vendor=self.vendor) as sending:
+            response = self._send_authenticated(method, checked, fresh=True, to_start=True, **request)
+            sending.succeeded(response)
+            return response
 
     def _path(self, method: str, parts: Sequence[PathPart]) -> str:
         ends_in_slash = self._configured_settings.paths_end_in_slash
@@ -274,14 +280,12 @@ class HttpClient:
         This is safe for starts too: a 401 means that the vendor refused the call and did nothing.
         """
         for renewal in range(self._auth.max_renewals + 1):
-            with start_scope.outside_start():
-                credentials = self._auth.headers()
+            credentials = self._auth.headers()
             try:
                 return self._send(method, path, credentials=credentials, **request)
             except AuthenticationError:
-                with start_scope.outside_start():
-                    if renewal == self._auth.max_renewals or not self._auth.renew(credentials):
-                        raise
+                if renewal == self._auth.max_renewals or not self._auth.renew(credentials):
+                    raise
         raise AssertionError("unreachable")
 
     def _send(
@@ -291,6 +295,7 @@ class HttpClient:
         *,
         credentials: Mapping[str, str],
         fresh: bool,
+        to_start: bool = False,
         params: Params | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
@@ -317,7 +322,7 @@ class HttpClient:
             auth=lambda ready: with_headers(ready, credentials),
         )
         try:
-            prepared = session.prepare_request(request)
+            prepared = _prepared(session, request, call)
             self._wait_for_retry_after(call)
             begun = time.monotonic()
             limit = self._settings.requests_per_second
@@ -335,7 +340,7 @@ class HttpClient:
                     seconds=self._settings.request_timeout,
                     keep_secrets=keep_secrets,
                     may_be_empty=may_be_empty,
-                    to_start=fresh,
+                    to_start=to_start,
                 )
         except requests.RequestException as error:  # from preparing the request: the URL is invalid
             raise failures.connection_failed(error, call, self._settings) from None
@@ -375,3 +380,24 @@ class HttpClient:
         from dagster_runs.transport.connection import new_session
 
         return new_session({"User-Agent": self._user_agent, "Accept": "application/json"})
+
+
+def _prepared(session: "Session", request: "Request", call: responses.Call) -> "PreparedRequest":
+    """Returns the request with its body.
+
+    Raises:
+        InvalidRequestError: The body cannot be sent.
+    """
+    from requests import RequestException
+    from requests.exceptions import InvalidJSONError
+    from urllib3.exceptions import LocationParseError
+
+    try:
+        return session.prepare_request(request)
+    except InvalidJSONError as error:
+        problem = str(error)
+    except (RequestException, LocationParseError):
+        raise  # the URL or a header is invalid
+    except (TypeError, ValueError) as error:
+        problem = str(error)
+    raise call.error(InvalidRequestError, f"the body cannot be sent: {problem}. Nothing was sent")

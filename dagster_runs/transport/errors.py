@@ -23,7 +23,8 @@ class VendorError(Exception):
             the vendor's objects.
         may_have_been_accepted: Whether the vendor may have executed the request despite the error. If so, a call that
             starts a run is not sent again, unless the vendor accepts an idempotency key.
-        is_refusal: Whether the response says that nothing was started, although its status is a success. See
+        is_from_client: Whether the package's own client made this error, not a vendor's code.
+        refused_response: The response that says that nothing was started, although its status is a success. See
             `ApiResponse.refused`.
         is_transient: Whether the vendor reports that the same call may succeed a little later, even if the status does
             not imply it.
@@ -50,16 +51,17 @@ class VendorError(Exception):
     ) -> None:
         self.vendor = vendor
         self.method = method
-        self.path = path
+        self.path = _text(path)
         self.status = status
-        self.code = code
-        self.detail = detail
-        self.request_id = request_id
-        self.retry_after = retry_after
-        self.hint = hint or self.default_hint
+        self.code = _text(code)
+        self.detail = _text(detail) or ""
+        self.request_id = _text(request_id)
+        self.retry_after = _text(retry_after)
+        self.hint = _text(hint) or self.default_hint
         self.is_from_api = is_from_api
         self.may_have_been_accepted = may_have_been_accepted
-        self.is_refusal = False
+        self.is_from_client = False
+        self.refused_response: object = None
         self.is_transient = False
         super().__init__(self._message())
 
@@ -69,8 +71,9 @@ class VendorError(Exception):
         Args:
             clean: Returns a text without secrets.
         """
-        self.detail, self.hint = clean(self.detail), clean(self.hint)
-        self.path, self.code = self.path and clean(self.path), self.code and clean(self.code)
+        for name in ("vendor", "method", "path", "code", "detail", "request_id", "retry_after", "hint"):
+            value = getattr(self, name)
+            setattr(self, name, value and clean(str(value)))
         self.args = (self._message(),)
 
     def _message(self) -> str:
@@ -82,6 +85,11 @@ class VendorError(Exception):
         detail = self.detail.rstrip(". ")
         end = "" if not request and detail.endswith(("?", "!", "…")) else "."
         return f"{self.vendor}{call}{returned}{code}: {detail}{request}{end}{hint}"
+
+
+def _text(value: object) -> str | None:
+    """Returns a value as text, since a vendor's code may pass what it finds in a response, such as a number."""
+    return None if value is None else str(value)
 
 
 class AuthenticationError(VendorError):

@@ -63,7 +63,8 @@ def exchanged_token(
         connection: The settings that decide which servers the client trusts. Clients with different ones do not share a
             token.
     """
-    secrets = (secrets,) if isinstance(secrets, str) else secrets  # a string is iterable too
+    # A string is iterable too, and a secret may be optional.
+    secrets = [one for one in ((secrets,) if isinstance(secrets, str) else secrets) if one]
     own = auth or HeaderAuth({}, secrets=())
     redactor = own.redactor()
     for secret in secrets:
@@ -99,7 +100,9 @@ def _fetching(
 
     def fetch() -> Token:
         body: Mapping[str, Any] = {"json": newest} if json is not None else {"form": newest}
-        tokens = endpoint.send_repeatable("POST", [name], **body, keep_secrets=True).parse(_TokenResponse)
+        tokens = endpoint.send_repeatable("POST", [name], **body, keep_secrets=True, starts_nothing=True).parse(
+            _TokenResponse
+        )
         if tokens.refresh_token is not None and "refresh_token" in newest:
             # The refresh token of a public client changes with each use, and the vendor soon refuses the old one.
             newest["refresh_token"] = tokens.refresh_token

@@ -62,6 +62,6 @@ def send_request(
         # 307 and 308 preserve the method; the other statuses would turn a POST into a GET.
         keeps_method = response.status_code in (307, 308) or call.method == "GET"
         if not same_origin or not keeps_method:
-            raise responses.redirected(response.status_code, target, call)
+            raise responses.redirected(response.status_code, target, call, same_origin=same_origin)
         prepared.url = target
-    raise responses.redirected(response.status_code, target, call, too_often=True)
+    raise responses.redirected(response.status_code, target, call, same_origin=True, too_often=True)

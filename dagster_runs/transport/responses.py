@@ -1,5 +1,6 @@
 """Converts an HTTP response to an `ApiResponse`, or raises the error that its status or its body implies."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,9 @@ class Call:
         """Returns an error for this call, without secrets."""
         clean = self.redactor.clean
         cleaned: dict[str, Any] = {name: clean(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
-        return kind(clean(detail), vendor=self.vendor, method=self.method, path=clean(self.path), **cleaned)
+        error = kind(clean(detail), vendor=self.vendor, method=self.method, path=clean(self.path), **cleaned)
+        error.is_from_client = True
+        return error
 
 
 def read(
@@ -81,7 +84,7 @@ def read(
             may_have_been_accepted=_may_have_been_accepted(status),
         ) from None
     if not 200 <= status < 300:
-        raise _refused(response, body, call, read_error)
+        raise _refused(response, body, call, read_error, keep_secrets=keep_secrets)
     try:
         value = None if may_be_empty and not body.strip() else parse_json(body, clean=clean)
         value = value if keep_secrets else call.redactor.clean_json(value)
@@ -119,23 +122,26 @@ def _unreadable(call: Call, status: int, problem: str) -> errors.VendorError:
     )
 
 
-def _refused(response: "Response", body: bytes, call: Call, read_error: "ErrorReader") -> errors.VendorError:
+def _refused(
+    response: "Response", body: bytes, call: Call, read_error: "ErrorReader", *, keep_secrets: bool
+) -> errors.VendorError:
     status = response.status_code
     kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.VendorError)
     code: str | None = None
     message: str | None = None
     is_from_api = True
     try:
-        code, message = (
-            part if isinstance(part, str) else None for part in read_error(parse_json(body, clean=call.redactor.clean))
-        )
+        parsed = parse_json(body, clean=call.redactor.clean)
     except ValueError:
         is_from_api = False  # text or HTML
-    except (TypeError, AttributeError, KeyError, IndexError):
-        pass  # an error body with an undocumented shape, which is quoted below
+    else:
+        # A body with an undocumented shape, for which the vendor's code may raise anything, is quoted below.
+        with suppress(Exception):
+            code, message = (part if isinstance(part, str) else None for part in read_error(parsed))
+    quoted = "" if keep_secrets else body.decode("utf-8", "replace")
     return call.error(
         kind,
-        excerpt(call.redactor.clean(message or body.decode("utf-8", "replace"))) or _reason(status),
+        excerpt(call.redactor.clean(message or quoted)) or _reason(status),
         status=status,
         code=excerpt(code) if code else None,
         request_id=next(
@@ -154,8 +160,17 @@ def _reason(status: int) -> str:
         return "an error without a message"
 
 
-def redirected(status: int, target: str, call: Call, *, too_often: bool = False) -> errors.VendorError:
-    """Returns the error for a redirect that is not followed. 303 may mean that the server has executed the POST."""
+def redirected(
+    status: int, target: str, call: Call, *, same_origin: bool, too_often: bool = False
+) -> errors.VendorError:
+    """Returns the error for a redirect that is not followed.
+
+    303 means that the server has executed the POST. Many servers send 301 or 302 in its place, to a page of their own.
+    """
+    path = target.partition("?")[0].partition("#")[0]
+    is_page = status in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND) and not path.rstrip("/").endswith(
+        call.path.rstrip("/")
+    )  # the same path, with or without a slash, only says where to send the request
     problem = (
         "redirects too many times"
         if too_often
@@ -163,7 +178,7 @@ def redirected(status: int, target: str, call: Call, *, too_often: bool = False)
     )
     return call.error(
         errors.UnexpectedResponseError,
-        f"the server {problem}: {excerpt(call.redactor.clean(target))}",
+        f"the server {problem}: {excerpt(call.redactor.clean(path))}",
         status=status,
-        may_have_been_accepted=status == HTTPStatus.SEE_OTHER,
+        may_have_been_accepted=status == HTTPStatus.SEE_OTHER or (is_page and same_origin),
     )

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
+from pydantic import computed_field
 
 from dagster_runs import build_remote_run_asset
 from dagster_runs.remote_run.data_checks import data_checks_of
@@ -32,7 +33,7 @@ REFUSED = {
     "other arguments": ({"cancel": lambda self, run_id: None}, r"They are \(self, resource, run_id\)"),
     "an earlier flag": ({"can_cancel": True}, r"Delete it: a run can be canceled if its class defines cancel\(\)"),
     "an earlier set": ({"checks_on_failure": frozenset({"a"})}, r"Use DataCheck\(description, on_failure=True\)"),
-    "no label": ({"label": ""}, "It has no label. Set it as text"),
+    "no label": ({"label": ""}, "It has no label. Set it to a string"),
     "a check with a space": ({"data_checks": {"has rows": "?"}}, "data_checks has 'has rows'"),
     "a check that every run has": ({"data_checks": {"run_status": "?"}}, "is not run_status, which every run has"),
     "an unknown field": (
@@ -40,16 +41,16 @@ REFUSED = {
         "sensitive_fields names token; its fields are job_id",
     ),
     "a check without a text": ({"data_checks": {"rows": 5}}, r"data_checks\['rows'\] is 5. It must be a description"),
-    "checks that are a list": ({"data_checks": ["rows"]}, "data_checks is list. It must map the name of each check"),
+    "checks that are a list": ({"data_checks": ["rows"]}, "data_checks is a list. It must map the name of each check"),
     "an unknown threshold": (
         {"gate_fields": frozenset({"minimum"})},
         "gate_fields names minimum; the thresholds of a QualityGate are max_failures, max_warnings, min_score, warn",
     ),
     "a set without its comma": (
         {"gate_fields": ("min_score")},
-        r'gate_fields is text. Use a set: gate_fields = frozenset\(\{"min_score"\}\)',
+        r'gate_fields is a string. Use a set: gate_fields = frozenset\(\{"min_score"\}\)',
     ),
-    "a set of numbers": ({"sensitive_fields": {7}}, r"sensitive_fields is \{7\}. It must be a set of texts"),
+    "a set of numbers": ({"sensitive_fields": {7}}, r"sensitive_fields is \{7\}. It must be a set of strings"),
     "a timeout with its unit": ({"default_timeout": "1h"}, "default_timeout is '1h'. It must be a positive number"),
     "a timeout of zero": ({"default_timeout": 0}, "default_timeout is 0. It must be a positive number"),
     "an endless timeout": ({"default_timeout": float("inf")}, "default_timeout is inf"),
@@ -61,7 +62,7 @@ REFUSED = {
         {"partition_window_fields": ("job_id", "end")},
         "partition_window_fields names end; its fields are job_id",
     ),
-    "a hint that is no text": ({"manual_stop_hint": 5}, "manual_stop_hint is 5. It must be text"),
+    "a hint that is no text": ({"manual_stop_hint": 5}, "manual_stop_hint is 5. It must be a string"),
     "a class attribute that became a field": (
         {"__annotations__": {"data_checks": dict}, "data_checks": {}},
         "data_checks is annotated as a field of the run. It is an attribute of the class: annotate it with ClassVar",
@@ -85,6 +86,14 @@ REFUSED = {
     "an argument that is keyword-only": (
         {"with_overrides": lambda self, changes: self},
         r"with_overrides\(\) has other arguments. They are \(self, changes, \*, by\)",
+    ),
+    "a method of the package": ({"send_start": lambda self, resource, attempt: "r1"}, "belongs to RemoteRun"),
+    "another method of the package": ({"get_status": lambda self, resource, run_id: {}}, "Give your method another"),
+    "a list in place of a set": ({"sensitive_fields": ["job_id"]}, r"is \['job_id'\]. It must be a set of strings"),
+    "a blank label": ({"label": " "}, "It has no label"),
+    "a label that became a field": (
+        {"__annotations__": {"label": str}, "label": "job"},
+        "label is annotated as a field of the run",
     ),
     "a forgotten target_of_listed": (
         {"status_of_listed": lambda self, resource, listed: None},
@@ -140,7 +149,18 @@ def _run_url(self: Any, resource: Any, run_id: str, page: str = "") -> str:
     return f"https://acme.example/{page}{run_id}"
 
 
+def _sync(function: Any) -> Any:
+    @functools.wraps(function)
+    def run_it(*arguments: Any) -> Any:
+        raise NotImplementedError
+
+    return run_it
+
+
 ACCEPTED: dict[str, dict[str, Any]] = {
+    "a plain function around an asynchronous one": {"fetch_status": _sync(fetch_later)},
+    "an annotation without a value": {"__annotations__": {"default_timeout": ClassVar[float]}},
+    "a computed field": {"target": computed_field(return_type=str)(property(lambda self: str(self.job_id)))},
     "a method of the class": {"can_cancel": classmethod(lambda cls: True)},
     "another method of the class": {"recognizes_listed_runs": classmethod(lambda cls: False)},
     "a keyword-only argument": {"with_overrides": lambda self, changes, *, by: self},
@@ -200,8 +220,8 @@ def test_checks_can_depend_on_the_fields_of_a_run() -> None:
         ({"run_status": "?"}, r"BadSteps.declared_checks\(\) has 'run_status'. The name of a check"),
         ({"has rows": "?"}, "has 'has rows'"),
         ({"rows": None}, r"BadSteps.declared_checks\(\)\['rows'\] is None. It must be a description"),
-        (["rows"], r"BadSteps.declared_checks\(\) is list. It must map the name of each check"),
-        (None, "is NoneType"),
+        (["rows"], r"BadSteps.declared_checks\(\) is a list. It must map the name of each check"),
+        (None, "is a NoneType"),
     ],
 )
 def test_declared_checks_are_validated_like_data_checks(declared: Any, message: str) -> None:

@@ -1,12 +1,15 @@
 """No error after an accepted request looks like a refusal, whatever `start` does, and nothing is repeated."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from dagster_runs import StartOutcomeUnknown, build_remote_run_asset
+from dagster_runs.remote_run.vendor_code import VendorCodeError
 from dagster_runs.transport.clock import use_clock
 from dagster_runs.vendor_sdk import (
     Auth,
@@ -15,7 +18,9 @@ from dagster_runs.vendor_sdk import (
     InvalidRequestError,
     RateLimitedError,
     RemoteRunResource,
+    ServerError,
     StartAttempt,
+    UnexpectedResponseError,
     VendorError,
 )
 from tests.remote_run.acme_jobs import ATTEMPT, Job, define
@@ -86,6 +91,46 @@ def gets_by_other_means(self: Any, resource: AcmeServer, attempt: StartAttempt) 
     raise VendorError("it did not start", vendor="Acme")
 
 
+def threads(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+    with ThreadPoolExecutor(1) as pool:
+        return str(pool.submit(get_after_post, self, resource, attempt).result())
+
+
+def threads_that_repeat(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(resource.http().send_repeatable, "POST", ["jobs"]).result()
+    raise RateLimitedError("try later", vendor="Acme")
+
+
+def nested(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+    job = define(start=lambda self, resource, attempt: resource.http().post_once(["jobs"]).json["id"])()
+    job.send_start(resource, attempt)
+    return str(resource.http().get(["jobs"]).json["run"])
+
+
+def tries_again(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+    for _ in range(3):
+        try:
+            return str(resource.http().post_once(["jobs"]).json["id"])
+        except VendorError:
+            continue
+    raise RateLimitedError("try later", vendor="Acme")
+
+
+def fails_the_step(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+    resource.http().post_once(["jobs"])
+    raise dg.Failure("the job has no owner", allow_retries=False)
+
+
+def full_error_by_other_means(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+    raise ServerError("bad gateway", vendor="Acme", method="POST", path="/jobs", status=502)
+
+
+def refusal_of_another_response(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+    resource.http().post_once(["jobs"])
+    raise resource.http().get(["jobs"]).refused("it was not started")
+
+
 ACCEPTED = Reply(200, {"id": "j1"})
 AFTER_THE_POST: dict[str, tuple[Start, list[Any], int]] = {
     "a later call fails": (get_after_post, [ACCEPTED, Reply(503)], 1),
@@ -97,6 +142,14 @@ AFTER_THE_POST: dict[str, tuple[Start, list[Any], int]] = {
     "an error of its own after a server error": (hides_a_lost_start, [Reply(502)], 1),
     "a second request is refused": (second_post_refused, [ACCEPTED, Reply(409, {})], 2),
     "a call by other means": (gets_by_other_means, [ACCEPTED], 0),
+    "a full error after a call by other means": (full_error_by_other_means, [ACCEPTED], 0),
+    "calls in a thread": (threads, [ACCEPTED, Reply(503)], 1),
+    "a repeatable call in a thread": (threads_that_repeat, [ACCEPTED], 1),
+    "a start inside the start": (nested, [ACCEPTED, Reply(503)], 1),
+    "a loop after lost responses": (tries_again, [hang_up], 1),
+    "a failure of the step": (fails_the_step, [ACCEPTED], 1),
+    "the refusal of another response": (refusal_of_another_response, [ACCEPTED], 1),
+    "a redirect to a page": (get_after_post, [Reply(302, {}, {"Location": "/jobs/1"})], 1),
 }
 
 
@@ -129,7 +182,7 @@ def test_refusal_with_a_successful_status_is_told_by_the_response(origin: Origin
             AcmeServer(base_url=origin.url), ATTEMPT
         )
     assert not raised.value.may_have_been_accepted
-    assert raised.value.is_refusal
+    assert raised.value.is_from_client
 
 
 def test_other_error_of_a_response_may_have_started_a_run(origin: Origin) -> None:
@@ -145,6 +198,42 @@ def test_refused_request_started_nothing(status: int, origin: Origin) -> None:
     origin.replies = [Reply(status, {})]
     with pytest.raises(VendorError) as raised:
         define(start=get_after_post)().send_start(AcmeServer(base_url=origin.url), ATTEMPT)
+    assert not raised.value.may_have_been_accepted
+
+
+def test_redirect_to_the_same_path_with_a_slash_started_nothing(origin: Origin) -> None:
+    origin.replies = [Reply(301, {}, {"Location": f"{origin.url}/jobs/?next=t0ken"})]
+    with pytest.raises(UnexpectedResponseError) as raised:
+        define(start=get_after_post)().send_start(AcmeServer(base_url=origin.url), ATTEMPT)
+    assert not raised.value.may_have_been_accepted
+    assert "t0ken" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [object(), float("nan"), datetime(2026, 1, 1)])
+def test_body_that_cannot_be_sent_started_nothing(value: Any, origin: Origin) -> None:
+    def start(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+        return str(resource.http().post_once(["jobs"], json={"at": value}).json["id"])
+
+    with pytest.raises(InvalidRequestError, match="the body cannot be sent") as raised:
+        define(start=start)().send_start(AcmeServer(base_url=origin.url), ATTEMPT)
+    assert not raised.value.may_have_been_accepted
+    assert origin.seen == []
+
+
+@pytest.mark.parametrize("returned", ["no", 1, None])
+def test_idempotence_that_is_no_bool_is_refused_before_the_request(returned: Any, origin: Origin) -> None:
+    run = define(start=get_after_post, start_is_idempotent=property(lambda self: returned))()
+    with pytest.raises(VendorCodeError, match=r"start_is_idempotent\(\) returned .*; it must return True or False"):
+        run.send_start(AcmeServer(base_url=origin.url), ATTEMPT)
+    assert origin.seen == []
+
+
+def test_failure_before_the_request_is_a_refusal(origin: Origin, instance: dg.DagsterInstance) -> None:
+    def start(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+        raise dg.Failure("the job has no owner", allow_retries=False)
+
+    with pytest.raises(InvalidRequestError, match="the job has no owner") as raised:
+        define(start=start)().send_start(AcmeServer(base_url=origin.url), ATTEMPT)
     assert not raised.value.may_have_been_accepted
 
 
@@ -177,11 +266,22 @@ def test_call_that_starts_nothing_may_be_part_of_a_start(origin: Origin) -> None
         http.send_once("POST", ["drafts"], starts_nothing=True)
         return str(http.post_once(["jobs"]).json["id"])
 
-    origin.replies = [Reply(503), Reply(), Reply(), Reply(429, {})]
+    origin.replies = [Reply(503), Reply(), Reply(200, {}), Reply(429, {})]
     with pytest.raises(RateLimitedError) as raised:
         define(start=start)().send_start(AcmeServer(base_url=origin.url), ATTEMPT)
     assert not raised.value.may_have_been_accepted
     assert [seen.method for seen in origin.seen] == ["PATCH", "PATCH", "POST", "POST"]
+
+
+def test_failure_of_a_call_that_starts_nothing_is_no_lost_start(origin: Origin) -> None:
+    def start(self: Any, resource: AcmeServer, attempt: StartAttempt) -> str:
+        resource.http().send_once("POST", ["drafts"], starts_nothing=True)
+        return str(resource.http().post_once(["jobs"]).json["id"])
+
+    origin.replies = [Reply(502)]
+    with pytest.raises(ServerError) as raised:
+        define(start=start)().send_start(AcmeServer(base_url=origin.url), ATTEMPT)
+    assert not raised.value.may_have_been_accepted
 
 
 class TokenServer(AcmeServer):

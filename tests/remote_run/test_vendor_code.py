@@ -3,16 +3,19 @@
 import logging
 import traceback
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
 import requests
+from pydantic import BaseModel
 
 from dagster_runs import StartOutcomeUnknown, build_remote_run_asset
-from dagster_runs.remote_run.vendor_code import VendorCodeError
+from dagster_runs.remote_run.vendor_code import VendorCodeError, checked_list
 from dagster_runs.transport.errors import UnexpectedResponseError
 from dagster_runs.vendor_sdk import (
+    UNREADABLE_ID,
     CheckOutcome,
     DataCheck,
     ListedRun,
@@ -26,12 +29,13 @@ from dagster_runs.vendor_sdk import (
 from tests.remote_run.acme_jobs import ATTEMPT, AcmeResource, Job, define
 
 LISTED = ListedRun("r1", None, RunState.RUNNING, None)
+KEY = "acme-k3y-5f1c"
 
 
 @pytest.mark.parametrize("returned", [None, "", True, 1.5, b"r1", "r\n1"])
 def test_start_that_returns_no_id_may_have_started_a_run(returned: Any) -> None:
     run = define(start=lambda self, resource, attempt: returned)()
-    with pytest.raises(VendorCodeError, match="it must return the vendor's id of the run") as raised:
+    with pytest.raises(VendorCodeError, match="it must return the run id that the vendor returned") as raised:
         run.send_start(AcmeResource(), ATTEMPT)
     assert raised.value.may_have_been_accepted
 
@@ -83,7 +87,7 @@ def test_bug_in_a_method_names_the_method_and_the_line(method: str) -> None:
         ("fetch_progress", ["rows"], "returned list; it must return a mapping of metadata"),
         ("fetch_progress", {7: "rows"}, "returned dict; it must return a mapping of metadata"),
         ("status_of_listed", RunState.FAILED, "it must return a RunStatus"),
-        ("target_of_listed", 7, "returned 7; it must return text or None"),
+        ("target_of_listed", 7, "returned 7; it must return a string or None"),
         ("find_started", ["r1"], "returned list; it must return a list of StartCandidate, or None"),
         ("find_started", "r1", "it must return a list of StartCandidate, or None"),
     ],
@@ -98,7 +102,14 @@ def test_wrong_return_value_names_the_method(method: str, returned: Any, message
     ("make", "message"),
     [
         (lambda: RunStatus("done", "done"), "state of a RunStatus is 'done'; it must be a RunState"),
-        (lambda: RunStatus(RunState.FAILED, None), "the status of a RunStatus is None"),
+        (lambda: RunStatus(RunState.FAILED, None), "vendor_status of a RunStatus is None"),
+        (lambda: RunStatus(RunState.FAILED, "x", {"message": "?"}), "error of a RunStatus is"),
+        (lambda: RunStatus(RunState.FAILED, "x", started_at="2026-01-01"), "started_at of a RunStatus is '2026-01-01'"),
+        (lambda: RunStatus(RunState.FAILED, "x", is_retryable="no"), "is_retryable of a RunStatus is 'no'"),
+        (lambda: StartCandidate("r1", is_ours="no"), "is_ours of a StartCandidate is 'no'"),
+        (lambda: StartCandidate(" ", is_ours=True), "must be ambiguous, and not ours"),
+        (lambda: StartCandidate(UNREADABLE_ID, is_ours=True), "must be ambiguous, and not ours"),
+        (lambda: ListedRun("r1", datetime(2026, 1, 1), RunState.FAILED, None), "must be epoch seconds by our clock"),
         (lambda: CheckOutcome("rows", passed="no"), "passed of the check 'rows' is 'no'; it must be True or False"),
         (lambda: CheckOutcome("rows", passed=False, severity="WARN"), "severity of the check 'rows' is 'WARN'"),
         (lambda: RunResult(None), "metadata of a RunResult is a NoneType"),
@@ -114,9 +125,48 @@ def test_wrong_value_is_refused_where_it_is_made(make: Callable[[], Any], messag
         make()
 
 
+def test_time_without_a_zone_is_utc() -> None:
+    status = RunStatus(RunState.FAILED, "x", finished_at=datetime(2026, 1, 1))
+    assert status.finished_at == datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def test_checks_may_be_a_generator() -> None:
+    assert RunResult({}, (CheckOutcome(name, passed=True) for name in "ab")).checks[1].name == "b"  # type: ignore[arg-type]
+
+
 def test_number_is_a_valid_id_everywhere() -> None:
     assert StartCandidate(7, is_ours=True).run_id == "7"  # type: ignore[arg-type]
     assert ListedRun(7, None, RunState.RUNNING, None).run_id == "7"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "broken"),
+    [("list_runs", ValueError("?")), ("list_runs", "r1"), ("list_finished", ValueError("?")), ("list_finished", None)],
+)
+def test_mistake_in_a_list_names_the_method(method: str, broken: Any) -> None:
+    def listed(self: Any, since: float, until: float | None = None, targets: Any = ()) -> Any:
+        yield LISTED
+        if isinstance(broken, Exception):
+            raise broken
+        yield broken
+
+    resource = type("Listing", (AcmeResource,), {method: listed, "__module__": __name__})()
+    found = checked_list(resource, method, 0.0, None, ())
+    assert found is not None
+    assert next(found) is LISTED
+    with pytest.raises(VendorCodeError, match=rf"Listing\.{method}\(\) (raised ValueError: \?|returned)"):
+        next(found)
+    assert checked_list(AcmeResource(), method, 0.0, None, ()) is None
+
+
+class StrangeError(VendorError):
+    """An error of the vendor's own, which does not call the constructor of its base."""
+
+    def __init__(self) -> None:
+        self.secret = KEY
+
+    def __str__(self) -> str:
+        return f"the key is {self.secret}"
 
 
 class SecretResource(AcmeResource):
@@ -126,15 +176,15 @@ class SecretResource(AcmeResource):
     key: str
 
 
-KEY = "acme-k3y-5f1c"
-
-
 @pytest.mark.parametrize(
     "error",
     [
         KeyError(f"https://acme.example?key={KEY}"),
         requests.ConnectionError(f"GET /runs?key={KEY} failed"),
         VendorError(f"could not send {KEY}", vendor="Acme", hint=f"Replace {KEY}."),
+        VendorError("refused", vendor="Acme", code=17, request_id=KEY),  # type: ignore[arg-type]
+        StrangeError(),
+        dg.Failure(f"could not send {KEY}"),
     ],
 )
 @pytest.mark.parametrize("method", CALLS)
@@ -143,10 +193,12 @@ def test_secret_in_an_error_of_the_vendors_code_is_hidden(method: str, error: Ex
         try:
             raise ValueError(f"the key is {KEY}")
         except ValueError as cause:
+            if hasattr(error, "add_note"):
+                error.add_note(f"the key is {KEY}")
             raise error from cause
 
     run, resource = define(**{**OTHERS, method: fail})(), SecretResource(key=KEY)
-    with pytest.raises(VendorError) as raised:
+    with pytest.raises((VendorError, dg.Failure)) as raised:
         {
             "start": lambda: run.send_start(resource, ATTEMPT),
             "fetch_status": lambda: run.get_status(resource, "r1"),
@@ -157,8 +209,61 @@ def test_secret_in_an_error_of_the_vendors_code_is_hidden(method: str, error: Ex
             "find_started": lambda: run.get_started(resource, ATTEMPT),
         }[method]()
     shown = "".join(traceback.format_exception(raised.value))
-    assert KEY not in shown + repr(raised.value) + raised.value.hint
-    assert "[redacted]" in shown
+    assert KEY not in shown + repr(raised.value) + str(vars(raised.value))
+    assert "[redacted]" in shown or isinstance(error, StrangeError)
+
+
+def test_part_of_a_secret_in_an_error_of_pydantic_is_hidden() -> None:
+    class Strict(BaseModel):
+        number: int
+
+    run = define(fetch_status=lambda self, resource, run_id: Strict(number=KEY + "x" * 60))()  # type: ignore[arg-type]
+    with pytest.raises(VendorCodeError, match="number: Input should be a valid integer") as raised:
+        run.get_status(SecretResource(key=KEY), "r1")
+    assert KEY[:8] not in str(raised.value)
+
+
+def test_secret_in_a_returned_value_is_hidden() -> None:
+    resource, failed = SecretResource(key=KEY), RunStatus(RunState.FAILED, "x", f"bad key {KEY}")
+    metadata = {"acme/a": KEY, "acme/b": dg.MetadataValue.text(KEY), "acme/c": dg.MetadataValue.url(f"https://x/{KEY}")}
+    run = define(
+        data_checks={"rows": "?"},
+        fetch_status=lambda self, resource, run_id: failed,
+        fetch_result=lambda self, *arguments: RunResult(metadata, [CheckOutcome("rows", passed=True, description=KEY)]),
+        fetch_progress=lambda self, *arguments: metadata,
+        run_url=lambda self, resource, run_id: f"https://acme.example?key={KEY}",
+    )()
+    shown = [
+        run.get_status(resource, "r1"),
+        run.get_result(resource, "r1", failed, None),
+        run.get_progress(resource, "r1", failed),
+        run.page_url(resource, "r1"),
+    ]
+    assert KEY not in str(shown)
+    assert str(shown).count("[redacted]") >= 8
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"secret_fields": ("key")}, r'secret_fields is a string. Use a tuple: secret_fields = \("key",\)'),
+        ({"secret_fields": ("keyy",)}, "secret_fields names keyy; its fields are "),
+        ({"secret_fields": 5}, "secret_fields is 5. It must be a tuple of strings"),
+        ({"vendor": ""}, "It has no vendor. Set it to the vendor's display name"),
+    ],
+)
+def test_mistake_in_a_resource_class_is_refused(attributes: dict[str, Any], message: str) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=message):
+        type(AcmeResource)("Bad", (AcmeResource,), {"__module__": __name__, "__qualname__": "Bad", **attributes})
+
+
+def test_bug_in_auth_is_an_error_without_secrets() -> None:
+    class Broken(SecretResource):
+        def auth(self) -> Any:
+            raise ValueError(f"bad key {self.secret('key')}")
+
+    with pytest.raises(VendorCodeError, match=r"Broken.auth\(\) raised ValueError: bad key \[redacted\]"):
+        Broken(key=KEY).http()
 
 
 def test_secret_in_an_error_of_the_link_is_hidden(caplog: pytest.LogCaptureFixture) -> None:
@@ -172,7 +277,7 @@ def test_secret_in_an_error_of_the_link_is_hidden(caplog: pytest.LogCaptureFixtu
 def test_link_that_is_no_text_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "dagster_runs")
     assert define(run_url=lambda self, resource, run_id: 5)().page_url(AcmeResource(), "r1") is None
-    assert "run_url() returned 5; it must return text or None" in caplog.text
+    assert "run_url() returned 5; it must return a string or None" in caplog.text
 
 
 @pytest.mark.parametrize("method", CALLS)

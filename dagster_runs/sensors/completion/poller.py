@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import ListedRun, RunResult
+from dagster_runs.remote_run.vendor_code import checked_list
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.updates import ListRead, NotFinished, PollResult, RoundEnded, Update
@@ -207,7 +208,7 @@ class ResourcePoller:
         # A run whose last poll failed is polled individually.
         since = min((one.known_active_until for one in active if one.last_individual_update), default=now)
         show, has_time = partial(self._take_listed, this, reading), partial(this.has_time, reading.until)
-        list_finished = partial(this.resource.list_finished, targets=reading.targets)
+        list_finished = partial(checked_list, this.resource, "list_finished", targets=reading.targets)
         for read_to in self._finished_runs.read(list_finished, since, show, has_time):
             this.responded()
             reading.is_complete = read_to >= now
@@ -222,7 +223,7 @@ class ResourcePoller:
         if reading.is_complete and most < len(reading.active):
             return  # the list would only show runs that are known to be active
         oldest = min(deferred_run.record.at for deferred_run in reading.pending)
-        found = this.resource.list_runs(oldest - limits.LISTED_LATE, None, reading.targets)
+        found = checked_list(this.resource, "list_runs", oldest - limits.LISTED_LATE, None, reading.targets)
         for read, listed in enumerate(found if found is not None else ()):
             self._take_listed(this, reading, listed)
             if not reading.pending or read >= most or not this.has_time(reading.until):

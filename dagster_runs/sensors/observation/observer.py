@@ -11,6 +11,7 @@ from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import ListedRun
+from dagster_runs.remote_run.vendor_code import checked_list
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.listing import ListReader
 from dagster_runs.sensors.observation.cursor import PendingRun, ResourceCursor
@@ -167,7 +168,7 @@ class ResourceObserver:
 
     def _list_runs(self, since: float, until: float | None) -> Iterator[ListedRun]:
         targets = frozenset(asset.fixed_run.observed_target for asset in self.assets.values())
-        listed = self.resource.list_runs(since, until, targets)
+        listed = checked_list(self.resource, "list_runs", since, until, targets)
         if listed is None:
             raise dg.DagsterInvariantViolationError(
                 f"The resource {self.name!r} cannot list runs as configured; TestGen's needs its project_code"
