@@ -6,6 +6,7 @@ import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock, fast_forward
+from tests.open_connections import keep_connections_open
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +29,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _open_connections() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        keep_connections_open(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
