@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -48,11 +49,14 @@ class Driver:
         self._resources = {**(resources_at(sandbox.url) if sandbox else {}), **(resources or {})}
         self.definitions = dg.Definitions(assets=assets, jobs=jobs, sensors=[sensor], resources=self._resources)
         self.run_keys: set[str | None] = set()
-        # Building the resources for each tick would take most of the time. One that fails is left to the tick.
-        self._for_sensor: dict[str, Any] = {}
-        for key, resource in self._resources.items():
+        # Initializing the resources for each tick would take most of the time. One that fails is left to the tick.
+        initialized = initialized_sandbox_resources(sandbox.url) if sandbox else {}
+        for key, resource in (resources or {}).items():
+            initialized.pop(key, None)
             with suppress(dg.DagsterInvalidConfigError), dg.build_resources({key: resource}, instance) as built:
-                self._for_sensor[key] = dg.ResourceDefinition.hardcoded_resource(getattr(built, key))
+                initialized[key] = getattr(built, key)
+        hardcoded = dg.ResourceDefinition.hardcoded_resource
+        self._for_sensor = {key: hardcoded(resource) for key, resource in initialized.items()}
 
     def evaluate(self) -> Any:
         """Evaluate the sensor once, and store nothing."""
@@ -119,6 +123,19 @@ class Driver:
                     raise
                 self.failed.append(str(error))
             clock.sleep(every)
+
+
+def initialized_sandbox_resources(url: str) -> dict[str, Any]:
+    """Return the resources of the sandbox's vendors as Dagster initializes them, without HTTP clients."""
+    return {key: resource.model_copy() for key, resource in _initialized_once(url).items()}
+
+
+@cache
+def _initialized_once(url: str) -> dict[str, Any]:
+    # Nothing uses these: a copy would share the client with its original.
+    resources = resources_at(url)
+    with dg.build_resources(resources) as built:
+        return {key: getattr(built, key) for key in resources}
 
 
 def deferred(run: RemoteRun[Any], key: str = "it", **options: Any) -> dg.AssetsDefinition:
