@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -98,23 +99,44 @@ def test_pytest_does_not_collect_package_classes_named_test() -> None:
     assert [thing.__name__ for thing in found if getattr(thing, "__test__", True)] == []
 
 
-def in_a_fresh_process(code: str) -> set[str]:
+@cache
+def in_a_fresh_process(code: str) -> list[set[str]]:
+    """Runs code in a new process, and returns the words of each line that it prints."""
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(run.stdout.split())
+    return [set(line.split()) for line in run.stdout.splitlines()]
+
+
+PRINT_MODULES = "print(*(name for name in sys.modules if '.' not in name))"
+STAR_IMPORT = f"""
+import sys
+before = set(dir())
+from dagster_runs import *
+after = set(dir())
+{PRINT_MODULES}
+print(*(after - before))
+RudderStackProfilesRun(profiles_id="x")
+{PRINT_MODULES}
+"""
 
 
 @pytest.mark.parametrize(
-    "code", ["import dagster_runs", "from dagster_runs import *", "import dagster_runs as d; dir(d)"]
+    "code",
+    [
+        f"import sys\nimport dagster_runs\n{PRINT_MODULES}",
+        STAR_IMPORT,
+        f"import sys\nimport dagster_runs as d\ndir(d)\n{PRINT_MODULES}",
+    ],
+    ids=["import dagster_runs", "from dagster_runs import *", "import dagster_runs as d; dir(d)"],
 )
 def test_importing_the_package_loads_no_http_library(code: str) -> None:
-    loaded = in_a_fresh_process(f"import sys\n{code}\nprint(*(name for name in sys.modules if '.' not in name))")
+    loaded = in_a_fresh_process(code)[0]
     assert "dagster_runs" in loaded
     assert loaded & HTTP == set()
 
 
 @pytest.mark.fixes("6.14")
 def test_star_import_exports_the_public_names() -> None:
-    brought = in_a_fresh_process("before = set(dir())\nfrom dagster_runs import *\nprint(*(set(dir()) - before))")
+    brought = in_a_fresh_process(STAR_IMPORT)[1]
     assert brought >= NAMES
     assert brought - {"before"} == set(dagster_runs.__all__)
 
@@ -129,15 +151,14 @@ def test_all_lazy_imports_and_type_imports_list_the_same_names() -> None:
 
 @pytest.mark.fixes("6.14")
 def test_importing_the_package_loads_no_other_modules() -> None:
-    loaded = in_a_fresh_process("import sys\nimport dagster_runs\ndagster_runs.__all__\nprint(*sys.modules)")
+    [loaded] = in_a_fresh_process("import sys\nimport dagster_runs\ndagster_runs.__all__\nprint(*sys.modules)")
     assert {name for name in loaded if name.startswith("dagster_runs")} == {"dagster_runs", "dagster_runs.version"}
     assert "dagster" not in loaded
 
 
 def test_using_the_classes_loads_no_http_library() -> None:
-    names = ", ".join(sorted(NAMES))
-    code = f"import sys\nfrom dagster_runs import {names}\nRudderStackProfilesRun(profiles_id='x')\n"
-    loaded = in_a_fresh_process(f"{code}print(*(name for name in sys.modules if '.' not in name))")
+    _, brought, loaded = in_a_fresh_process(STAR_IMPORT)
+    assert brought >= NAMES
     assert loaded & HTTP == set()
 
 
@@ -157,9 +178,14 @@ ALLOWED_IMPORTS = {
 }
 
 
+@cache
+def parsed(source: Path) -> ast.Module:
+    return ast.parse(source.read_text())
+
+
 def imports(source: Path) -> Iterator[str]:
     """Yields the modules that a file imports anywhere, including imports for type checkers only."""
-    for node in ast.walk(ast.parse(source.read_text())):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -188,7 +214,7 @@ def test_imports_follow_the_layers(room: str) -> None:
 
 def modules_imported_at_run_time(source: Path) -> Iterator[str]:
     """Yields the modules of the package that a file imports, except imports for type checkers only."""
-    tree = ast.parse(source.read_text())
+    tree = parsed(source)
     for_types = {
         id(child)
         for node in ast.walk(tree)
@@ -244,7 +270,7 @@ def test_only_transport_imports_http_libraries(room: str) -> None:
 @pytest.mark.parametrize("room", ["transport", "remote_run", "sensors", "assets", "jobs", "launchpad"])
 def test_code_outside_vendors_never_compares_vendor_names(room: str) -> None:
     for source in sources(room):
-        for node in ast.walk(ast.parse(source.read_text())):
+        for node in ast.walk(parsed(source)):
             if not isinstance(node, (ast.Compare, ast.MatchValue, ast.Subscript, ast.Dict)):
                 continue
             words = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
