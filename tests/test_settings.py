@@ -43,8 +43,13 @@ VALUES: dict[str, tuple[str, Any]] = {
 URL = ("https://other.example.com", "https://other.example.com")
 
 
+any_instance: dg.DagsterInstance | None = None
+
+
 @pytest.fixture(autouse=True)
-def _token(monkeypatch: pytest.MonkeyPatch) -> None:
+def _token(running_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without an instance, Dagster creates one for each resource, which takes most of the time.
+    monkeypatch.setattr(f"{__name__}.any_instance", running_instance)
     monkeypatch.setenv("A_TOKEN", TOKEN)
     for name in ("A_SETTING", "NOT_SET"):
         monkeypatch.delenv(name, raising=False)
@@ -52,7 +57,7 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def initialized(resource: RemoteRunResource) -> RemoteRunResource:
     """Initializes the resource as Dagster does for a run."""
-    with dg.build_resources({"vendor": resource}) as resources:
+    with dg.build_resources({"vendor": resource}, any_instance) as resources:
         made: RemoteRunResource = resources.vendor
     return made
 
