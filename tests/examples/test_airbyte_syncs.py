@@ -224,7 +224,7 @@ def test_unknown_status_is_not_a_success(sandbox: Sandbox, instance: dg.DagsterI
 def test_token_is_renewed_before_it_expires(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     sandbox.set_behavior(CONNECTION, Behavior(running_seconds=7200))
     before = calls(sandbox, "POST", "/applications/token")
-    assert materialize(sandbox, instance).success
+    assert materialize(sandbox, instance, resources=connected(sandbox, poll_interval=100)).success
     renewals = calls(sandbox, "POST", "/applications/token") - before
     assert 7 <= renewals <= 12
     assert all(one.status != 401 for one in sandbox.requests("airbyte"))
