@@ -344,17 +344,6 @@ def test_deleted_run_is_no_longer_read(instance: dg.DagsterInstance, watcher: Wa
     assert run.run.run_id not in watcher.driver.cursor
 
 
-def test_cursor_stays_short(instance: dg.DagsterInstance, watcher: Watcher, clock: SandboxClock) -> None:
-    for _ in range(20):
-        run_orders(instance, "fresh")
-        watcher.driver.tick()
-        clock.sleep(30)
-    for _ in range(4):
-        watcher.driver.tick()
-        clock.sleep(30)
-    assert len(watcher.driver.cursor) < 200
-
-
 @partitioned_checks
 def test_partition_is_part_of_the_request(instance: dg.DagsterInstance) -> None:
     spec = check_spec("fresh", partitions_def=LETTERS, asset="orders")
@@ -382,6 +371,13 @@ def test_partition_is_part_of_the_request(instance: dg.DagsterInstance) -> None:
 def test_failed_check_of_a_deferred_run_is_requested_once(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitions: Any
 ) -> None:
+    request_failed_checks_of_deferred_runs_once(sandbox, instance, clock, partitions, every=40)
+
+
+def request_failed_checks_of_deferred_runs_once(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, partitions: Any, *, every: int
+) -> None:
+    """Run both sensors for 400 seconds after each of three deferred runs, of which the first and last fail a check."""
     bad = {"passed": 0, "failed": 7, "warning": 0, "error": 0, "log": 0, "dismissed": 0}
     behaviors = [
         Behavior(running_seconds=200, counts=counts) for counts in (bad, {**bad, "passed": 7, "failed": 0}, bad)
@@ -393,10 +389,10 @@ def test_failed_check_of_a_deferred_run_is_requested_once(
     driver = completion([asset], sandbox, instance)
     for expected in (1, 1, 2):
         materialize([asset], sandbox, instance, **({"partition_key": "x"} if partitions else {}))
-        for _ in range(40):
+        for _ in range(400 // every):
             watcher.driver.tick()
             driver.tick()
-            clock.sleep(10)
+            clock.sleep(every)
         watcher.driver.tick()
         assert watcher.names == ["tests_passed"] * expected
 
