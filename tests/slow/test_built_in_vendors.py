@@ -1,9 +1,10 @@
-"""Proves the built-in vendors and those of the examples with the kit for authors of vendors."""
+"""Proves the built-in vendors, those of the examples and a run of the tests with the kit for authors of vendors."""
 
 import pytest
 
 from dagster_runs.sandbox import Sandbox
-from dagster_runs.testing.vendor_kit import Conclusion
+from dagster_runs.testing.vendor_kit import Conclusion, prove_vendor, scenarios
+from tests.testing.looms import PATTERN, TOKEN, LoomResource, SimulatedLooms, WeaveRun
 from tests.testing.vendors_to_prove import BUILT_IN, examples
 
 _NOT_LISTED = {"search_after_lost_start", "list_runs", "observation"}
@@ -32,3 +33,12 @@ def test_built_in_vendor_holds(running_sandbox: Sandbox, name: str) -> None:
 def test_vendors_of_the_examples_hold() -> None:
     for report in examples():
         report.check()
+
+
+def test_every_scenario_holds_for_a_correct_run() -> None:
+    with Sandbox(vendors=[SimulatedLooms]) as looms:
+        resource = LoomResource(token=TOKEN, base_url=f"{looms.url}/looms")
+        report = prove_vendor(WeaveRun(pattern=PATTERN, customer="Ada"), resource, looms.url)
+    report.check()
+    assert [row.scenario for row in report.rows] == scenarios()
+    assert {row.conclusion for row in report.rows} == {Conclusion.HOLDS}, str(report)
