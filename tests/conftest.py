@@ -6,7 +6,7 @@ import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock, fast_forward
-from tests.ephemeral_instances import make_ephemeral_instances_cheaper
+from tests.cheaper_dagster import make_dagster_cheaper
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,9 +32,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cheaper_instances() -> Iterator[None]:
+def _cheaper_dagster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        make_ephemeral_instances_cheaper(patch)
+        make_dagster_cheaper(patch)
         yield
 
 
