@@ -27,7 +27,7 @@ materialize: install  ## materialize the demo's assets without the UI, and print
 test: install  ## run the unit and integration tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: install  ## run the tests that wait in real time, run long simulations, or store data on disk
+test-slow: install  ## run the tests that wait in real time, run long simulations, try many combinations, or store data on disk
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/slow tests/regressions tests/recorded
 
 test-kills: install  ## run the tests that kill real processes of Dagster's executors
