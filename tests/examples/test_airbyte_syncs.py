@@ -94,7 +94,7 @@ def test_successful_sync_has_metadata_a_link_and_a_check(sandbox: Sandbox, insta
         (99, 100, (False, ERROR)),
         (100, 100, (True, ERROR)),
         (None, 1, (False, WARN)),
-        (None, 0, (True, WARN)),
+        (None, 0, (False, WARN)),
     ],
 )
 def test_too_few_rows_fail_the_check_but_not_the_run(
