@@ -12,6 +12,11 @@ from dagster_runs.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dagster_runs.assets import build_remote_run_asset as build_remote_run_asset
+    from dagster_runs.components.amperity import AmperityComponent as AmperityComponent
+    from dagster_runs.components.prophecy import ProphecyComponent as ProphecyComponent
+    from dagster_runs.components.rudderstack import RudderStackComponent as RudderStackComponent
+    from dagster_runs.components.segmentflow import SegmentflowComponent as SegmentflowComponent
+    from dagster_runs.components.testgen import TestGenComponent as TestGenComponent
     from dagster_runs.jobs import build_cancel_job as build_cancel_job
     from dagster_runs.remote_run.contract import RemoteRun as RemoteRun
     from dagster_runs.remote_run.errors import RemoteRunError as RemoteRunError
@@ -56,6 +61,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "dagster_runs.assets": ("build_remote_run_asset",),
+    "dagster_runs.components.amperity": ("AmperityComponent",),
+    "dagster_runs.components.prophecy": ("ProphecyComponent",),
+    "dagster_runs.components.rudderstack": ("RudderStackComponent",),
+    "dagster_runs.components.segmentflow": ("SegmentflowComponent",),
+    "dagster_runs.components.testgen": ("TestGenComponent",),
     "dagster_runs.sensors.run_outcome": ("FinishedRun",),
     "dagster_runs.remote_run.contract": ("RemoteRun",),
     "dagster_runs.remote_run.errors": (
@@ -110,6 +120,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 # Spelled out because type checkers do not evaluate expressions.
 __all__ = [
+    "AmperityComponent",
     "AmperityResource",
     "AmperityWorkflowRun",
     "AuthenticationError",
@@ -121,6 +132,7 @@ __all__ = [
     "NotFoundError",
     "ObservedAsset",
     "PermissionDeniedError",
+    "ProphecyComponent",
     "ProphecyPipelineRun",
     "ProphecyResource",
     "QualityGate",
@@ -128,6 +140,7 @@ __all__ = [
     "RemoteRun",
     "RemoteRunError",
     "RemoteRunResource",
+    "RudderStackComponent",
     "RudderStackProfilesRun",
     "RudderStackRETLSyncRun",
     "RudderStackResource",
@@ -137,10 +150,12 @@ __all__ = [
     "RunLost",
     "RunTerminated",
     "RunTimedOut",
+    "SegmentflowComponent",
     "SegmentflowJourneyRun",
     "SegmentflowResource",
     "ServerError",
     "StartOutcomeUnknown",
+    "TestGenComponent",
     "TestGenProfilingRun",
     "TestGenResource",
     "TestGenTestGenerationRun",

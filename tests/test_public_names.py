@@ -14,6 +14,11 @@ import dagster_runs
 
 PACKAGE = Path(dagster_runs.__file__).parent
 NAMES = {
+    "AmperityComponent",
+    "ProphecyComponent",
+    "RudderStackComponent",
+    "SegmentflowComponent",
+    "TestGenComponent",
     "RudderStackResource",
     "RudderStackProfilesRun",
     "RudderStackRETLSyncRun",
@@ -171,6 +176,7 @@ ALLOWED_IMPORTS = {
     "dagster_private": set[str](),
     "sensors": {"transport", "remote_run", "dagster_private"},
     "assets": {"remote_run", "sensors", "launchpad"},
+    "components": {"remote_run", "sensors", "assets", "jobs", "vendors", "transport", "dagster_private"},
     "jobs": {"sensors"},
     "launchpad": {"remote_run"},
     "vendor_sdk": {"transport", "remote_run"},

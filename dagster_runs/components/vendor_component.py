@@ -1,0 +1,271 @@
+"""The base class of the vendors' components."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar
+
+import dagster as dg
+from pydantic import BaseModel, create_model
+from typing_extensions import Self
+
+from dagster_runs.assets import build_remote_run_asset
+from dagster_runs.components.resource_keys import default_resource_key
+from dagster_runs.components.run_entry import RunEntry, entry_model, resolve_entry
+from dagster_runs.components.sensors import SensorOptions, Sensors, is_on
+from dagster_runs.components.templates import errors_located, located, resolved
+from dagster_runs.components.translation import Translation, TranslationModel
+from dagster_runs.components.yaml_model import Fields, YamlModel, field_of, fields_of
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.sensors.observation.observed_asset import ObservedAsset
+
+
+@dataclass(frozen=True)
+class _Built:
+    """The definitions of entries, before the sensors are built.
+
+    Attributes:
+        executable: The assets that Dagster materializes, with their entries.
+        observed: The assets that only the vendor materializes.
+    """
+
+    executable: list[tuple[RunEntry, dg.AssetsDefinition]] = field(default_factory=list)
+    observed: list[ObservedAsset] = field(default_factory=list)
+
+
+class VendorComponent(dg.Component):
+    """Assets for remote runs at one vendor, the vendor's resource, and the sensors that the assets need.
+
+    Attributes:
+        resource_class: The resource, whose fields are those of ``workspace``.
+        run_lists: The names of the lists of runs, with the kinds of runs.
+    """
+
+    resource_class: ClassVar[type[RemoteRunResource]]
+    run_lists: ClassVar[Mapping[str, type[RemoteRun[Any]]]]
+
+    def __init__(self, given: Mapping[str, Any], context: dg.ResolutionContext, *, default_resource_key: str) -> None:
+        """Resolves what YAML sets.
+
+        Args:
+            given: The attributes that YAML sets.
+            context: The context at the path of the attributes.
+            default_resource_key: The resource's key if YAML does not set one.
+        """
+        self.context = context
+        self.resource_key = self._resource_key(given.get("resource_key"), default_resource_key)
+        self.resource = self._resource(given["workspace"])
+        self.translation = Translation(given.get("translation", {}), context.at_path("translation"))
+        self.translation.check()
+        self.sensors = Sensors(
+            self.resource_key,
+            *(self._resolved_or_none(given, name) for name in ("completion_sensor", "observation_sensor")),
+        )
+        self.entries = [
+            resolve_entry(run_class, item, context.at_path(name).at_path(index), name)
+            for name, run_class in self.run_lists.items()
+            for index, item in enumerate(given.get(name, ()))
+        ]
+
+    @classmethod
+    def component_fields(cls) -> Fields:
+        """Returns the fields of ``attributes``."""
+        return {
+            "workspace": field_of(_workspace_model(cls.resource_class), description=_WORKSPACE, is_required=True),
+            **{
+                name: field_of(list[entry_model(run_class)], description=_summary(run_class))  # type: ignore[misc]
+                for name, run_class in cls.run_lists.items()
+            },
+            "translation": field_of(TranslationModel, description=_TRANSLATION),
+            "completion_sensor": field_of(SensorOptions, description=_COMPLETION),
+            **({"observation_sensor": field_of(SensorOptions, description=_OBSERVATION)} if cls._observable() else {}),
+            "resource_key": field_of(str, description=_RESOURCE_KEY, example="crm_eu"),
+        }
+
+    @classmethod
+    def _observable(cls) -> list[type[RemoteRun[Any]]]:
+        return [run_class for run_class in cls.run_lists.values() if run_class.recognizes_listed_runs()]
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """Returns the model of ``attributes``, which `dg check yaml` uses."""
+        return _component_model(cls)
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Creates the component from YAML.
+
+        Raises:
+            DagsterInvalidDefinitionError: The YAML is invalid. The message names the line.
+        """
+        resolution = context.resolution_context.at_path("attributes")
+        if not isinstance(attributes, YamlModel):
+            raise located(resolution, "attributes is missing; it needs at least `workspace`")
+        key = default_resource_key(_vendor_key(cls), cls.__name__, context)
+        return cls(attributes.given, resolution, default_resource_key=key)
+
+    def _resource_key(self, given: str | None, default: str) -> str:
+        context = self.context.at_path("resource_key")
+        key = default if given is None else str(resolved(context, given))
+        if not key.isidentifier():
+            raise located(context, f"{key!r} cannot be a resource key; use letters, digits and underscores")
+        return key
+
+    def _resource(self, given: Mapping[str, Any]) -> RemoteRunResource:
+        context = self.context.at_path("workspace")
+        # The names of variables instead of their values, so that Dagster never shows or stores a value.
+        values = resolved(context, dict(given), variable=dg.EnvVar)
+        with errors_located(context):
+            return self.resource_class(**values)
+
+    def _resolved_or_none(self, given: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+        return None if name not in given else resolved(self.context.at_path(name), given[name])
+
+    def get_asset_spec(self, spec: dg.AssetSpec, props: Mapping[str, Any]) -> dg.AssetSpec:
+        """Returns the spec of an asset. Override it in a subclass to change what ``translation`` cannot.
+
+        Args:
+            spec: The spec from YAML.
+            props: The run's fields, and ``kind``, the name of its list.
+
+        Example:
+            .. code-block:: python
+
+                class OurTestGen(dagster_runs.TestGenComponent):
+                    def get_asset_spec(self, spec, props):
+                        return super().get_asset_spec(spec, props).replace_attributes(owners=["team:data"])
+        """
+        return spec
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Builds the assets, the resource, the sensors and the cancel job."""
+        return self.definitions_of(self.entries)
+
+    def definitions_of(self, entries: Sequence[RunEntry]) -> dg.Definitions:
+        """Returns the definitions for entries.
+
+        Raises:
+            DagsterInvalidDefinitionError: Two entries have one key, or an option is invalid. The message names the
+                line.
+        """
+        built = self._build(entries)
+        assets = [asset for _, asset in built.executable]
+        deferred = [asset for entry, asset in built.executable if entry.options.get("wait") == "defer"]
+        with errors_located(self.context.at_path("completion_sensor")):
+            completion = self.sensors.of_deferred(deferred)
+        with errors_located(self.context.at_path("observation_sensor")):
+            observation = self._observation(built)
+        own = dg.Definitions(
+            assets=[*assets, *(one.spec for one in built.observed)],
+            asset_checks=[one.build_checks() for one in built.observed],
+            resources={self.resource_key: self.resource},
+        )
+        return dg.Definitions.merge(own, completion, observation)
+
+    def _build(self, entries: Sequence[RunEntry]) -> _Built:
+        built = _Built()
+        places: dict[dg.AssetKey, dg.ResolutionContext] = {}
+        for entry in entries:
+            spec = self.get_asset_spec(self.translation.spec_of(entry), entry.props)
+            if spec.key in places:
+                raise located(entry.context.at_path("key"), _duplicate(spec.key, places[spec.key]))
+            places[spec.key] = entry.context
+            with errors_located(entry.context):
+                if entry.observe_only:
+                    built.observed.append(self._observed(entry, spec))
+                else:
+                    asset = build_remote_run_asset(
+                        entry.run, specs=[spec], resource_key=self.resource_key, **entry.options
+                    )
+                    built.executable.append((entry, asset))
+        return built
+
+    def _observed(self, entry: RunEntry, spec: dg.AssetSpec) -> ObservedAsset:
+        problem = entry.run.observation_problem()
+        if problem is not None:
+            raise ValueError(f"observe_only is impossible: {problem}")
+        target = {"dagster_runs/vendor": entry.run.vendor, "dagster_runs/target": entry.run.target}
+        own = spec.replace_attributes(metadata={**target, **spec.metadata})
+        return ObservedAsset(own, entry.run, entry.options.get("gate"), self.resource_key)
+
+    def _observation(self, built: _Built) -> dg.Definitions:
+        problems = [entry.run.observation_problem() for entry, _ in built.executable]
+        watched: list[dg.AssetsDefinition | ObservedAsset] = [
+            asset
+            for (_, asset), problem in zip(built.executable, problems, strict=True)
+            if problem is None and asset.partitions_def is None
+        ]
+        watched += built.observed
+        if not watched and is_on(self.sensors.observation, default=False):
+            reasons = [*dict.fromkeys(filter(None, problems))]
+            if built.executable and len(reasons) < len(built.executable):
+                reasons.append("runs of partitioned assets cannot be matched to partitions")
+            if reasons:
+                raise ValueError(f"no asset can be observed: {'; '.join(reasons)}")
+        if not is_on(self.sensors.observation, default=False):
+            watched = [*built.observed]  # these cannot be reported in another way
+        return self.sensors.of_observed(watched, default=bool(built.observed))
+
+
+def _duplicate(key: dg.AssetKey, first: dg.ResolutionContext) -> str:
+    tree = first.source_position_tree
+    path = list(first.path)
+    position = "" if tree is None else f" (line {tree.lookup_closest_and_path(path, None)[0].start.line})"
+    name = ".".join(str(part) for part in path)
+    return f"{key.to_user_string()} is already the key of {name}{position}; two assets cannot have one key"
+
+
+def _vendor_key(component: type[VendorComponent]) -> str:
+    return next(iter(component.run_lists.values())).resource_key
+
+
+def _summary(run_class: type[RemoteRun[Any]]) -> str:
+    return (run_class.__doc__ or "").strip().splitlines()[0]
+
+
+@cache
+def _workspace_model(resource_class: type[RemoteRunResource]) -> type[YamlModel]:
+    name = resource_class.__name__.removesuffix("Resource")
+    fields = fields_of(resource_class)
+    for secret in resource_class.secret_fields:
+        type_, options = fields[secret]
+        options.examples = [f"{{{{ env.{variable_name(resource_class, secret)} }}}}"]
+        fields[secret] = type_, options
+    model: type[YamlModel] = create_model(f"{name}Workspace", __base__=YamlModel, **fields)  # type: ignore[call-overload]
+    return model
+
+
+def variable_name(resource_class: type[RemoteRunResource], name: str) -> str:
+    """Returns the name that examples give to the environment variable of a setting: ``TESTGEN_ACCESS_TOKEN``."""
+    return f"{resource_class.vendor}_{name}".upper()
+
+
+@cache
+def _component_model(component: type[VendorComponent]) -> type[YamlModel]:
+    kinds = "s and ".join(dict.fromkeys(run_class.label for run_class in component.run_lists.values()))
+    vendor = component.resource_class.vendor
+
+    class Attributes(YamlModel):
+        unavailable: ClassVar[Mapping[str, str]] = {"observation_sensor": f"{vendor} offers no way to list {kinds}s"}
+
+    model: type[YamlModel] = create_model(  # type: ignore[call-overload]
+        component.__name__, __base__=Attributes, **component.component_fields()
+    )
+    return model
+
+
+_WORKSPACE = "The connection to the vendor. Write secrets as `{{ env.NAME }}`."
+_TRANSLATION = (
+    "What all assets have in common. What an asset sets has precedence; tags and metadata are merged. Templates can "
+    "use `props`, the fields of the run: `{{ props.kind }}`."
+)
+_COMPLETION = (
+    "The sensor that reports the outcomes of runs with `wait: defer`. If there are such runs, it is built unless this "
+    "is `false`."
+)
+_OBSERVATION = "The sensor that reports runs that were started elsewhere, such as by the vendor's own schedule."
+_RESOURCE_KEY = (
+    "The key of the resource, and the beginning of the names of the sensors and of the cancel job. By default the "
+    "vendor's name, and for each further component of the vendor also the path of its folder."
+)

@@ -1,0 +1,66 @@
+"""Projects with YAML files, as `dg` lays them out, loaded in this process."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import dagster as dg
+import pytest
+from dagster.components.testing.utils import DefsFolderSandbox, create_defs_folder_sandbox
+
+from dagster_runs.sandbox import Sandbox, well_known
+
+
+@dataclass
+class Project:
+    """A project whose `defs` folder has the files that a test writes."""
+
+    sandbox: DefsFolderSandbox
+
+    @property
+    def defs_folder(self) -> Path:
+        return self.sandbox.defs_folder_path
+
+    def write(self, yaml: str, folder: str = "runs") -> Path:
+        path = self.defs_folder / folder / "defs.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(yaml))
+        return path
+
+    @contextmanager
+    def loaded(self) -> Iterator[dg.Definitions]:
+        with self.sandbox.build_all_defs() as defs:
+            yield defs
+
+    def load(self) -> dg.Definitions:
+        with self.loaded() as defs:
+            dg.Definitions.validate_loadable(defs)
+            return defs
+
+    def error(self) -> str:
+        """Returns the error on loading, with the paths of files without their folder."""
+        with pytest.raises(Exception) as raised, self.loaded() as defs:  # noqa: PT011
+            dg.Definitions.validate_loadable(defs)
+        return str(raised.value).replace(f"{self.defs_folder}/", "")
+
+
+@contextmanager
+def new_project() -> Iterator[Project]:
+    with create_defs_folder_sandbox() as sandbox:
+        yield Project(sandbox)
+
+
+def sandbox_variables(sandbox: Sandbox) -> Mapping[str, str]:
+    """Returns the environment variables that the YAML of these tests reads."""
+    return {
+        "AMPERITY_ACCESS_TOKEN": well_known.AMPERITY_TOKEN,
+        "AMPERITY_TENANT": well_known.AMPERITY_TENANT,
+        "PROPHECY_ACCESS_TOKEN": well_known.PROPHECY_TOKEN,
+        "RUDDERSTACK_ACCESS_TOKEN": well_known.RUDDERSTACK_TOKEN,
+        "SEGMENTFLOW_API_KEY": well_known.SEGMENTFLOW_API_KEY,
+        "TESTGEN_TOKEN": well_known.TESTGEN_TOKEN,
+        "SANDBOX_URL": sandbox.url,
+        "TESTGEN_URL": f"{sandbox.url}/testgen",
+    }

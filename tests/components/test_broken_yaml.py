@@ -1,0 +1,36 @@
+"""Mistakes in YAML: the line and the advice that `dg check yaml` and `dg check defs` give."""
+
+import pytest
+
+from tests.components.checking import by_schema, on_load
+from tests.components.mistakes import MISTAKES, Mistake
+from tests.components.projects import Project
+
+each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+
+
+@each_mistake
+def test_the_schema_finds_the_line(mistake: Mistake, project: Project) -> None:
+    assert by_schema(project.write(mistake.yaml.lstrip("\n"))) == mistake.by_schema
+
+
+@each_mistake
+def test_loading_says_what_to_write(mistake: Mistake, project: Project) -> None:
+    project.write(mistake.yaml.lstrip("\n"))
+    assert on_load(project) == mistake.on_load
+
+
+def test_the_schema_alone_finds_most_mistakes() -> None:
+    assert sum(1 for mistake in MISTAKES if mistake.by_schema) >= 12
+
+
+def test_no_error_contains_a_secret(project: Project) -> None:
+    project.write(
+        """
+        type: dagster_runs.TestGenComponent
+        attributes:
+          workspace: {base_url: http://testgen.example.com, access_tokn: s3cr3t, client_secret: s3cr3t}
+          suites: [{test_suite_id: s3cr3t}]
+        """
+    )
+    assert not any("s3cr3t" in answer for answer in on_load(project))
