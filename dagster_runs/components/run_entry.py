@@ -33,6 +33,7 @@ class RunEntry:
         context: The context at the path of the item, for errors and for templates of the translation.
         props: The values that templates of the translation can use.
         defaults: Arguments of the asset's spec that apply where neither YAML nor the translation sets them.
+        is_discovered: Whether the run was found at the vendor, and is not listed in YAML.
     """
 
     run: RemoteRun[Any]
@@ -44,6 +45,7 @@ class RunEntry:
     context: dg.ResolutionContext
     props: Mapping[str, Any]
     defaults: Mapping[str, Any]
+    is_discovered: bool = False
 
 
 def entry_model(run_class: type[RemoteRun[Any]]) -> type[YamlModel]:
@@ -186,7 +188,7 @@ def resolve_entry(
         options=checked,
         observe_only=bool(values.get(_OBSERVE_ONLY)),
         context=context,
-        props={"kind": kind, **run_values},
+        props={"kind": kind, "name": key.path[-1], **run_values},
         defaults={},
     )
 

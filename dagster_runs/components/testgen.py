@@ -1,14 +1,26 @@
-"""The component for TestGen."""
+"""The component for TestGen, which can discover the suites and table groups of a project."""
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import dagster as dg
+from dagster.components import DefsStateConfig, DefsStateConfigArgs, StateBackedComponent
+from pydantic import create_model
 
+from dagster_runs.components import testgen_state
+from dagster_runs.components.run_entry import RunEntry
 from dagster_runs.components.scaffolder import scaffolder_for
+from dagster_runs.components.templates import errors_located, located, resolved
+from dagster_runs.components.testgen_discovery import Discovery, discover_model
 from dagster_runs.components.vendor_component import VendorComponent
+from dagster_runs.components.yaml_model import Fields, YamlModel, field_of, fields_of
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.transport.call_budget import with_call_budget
+from dagster_runs.transport.clock import current_clock
 from dagster_runs.vendors.testgen import (
     TestGenProfilingRun,
     TestGenResource,
@@ -16,12 +28,24 @@ from dagster_runs.vendors.testgen import (
     TestGenTestRun,
 )
 
+_logger = logging.getLogger(__name__)
+
+FETCH_SECONDS_ON_LOAD = 20.0
+"""The longest time that loading a code location waits for the server."""
+
 _EXAMPLE = """
 suites:
   - test_suite_id: 8a4f1c7e-2b39-4e2e-a8c3-1d5e9f2a7b4c
     key: testgen/orders_quality
     gate: {min_score: 0.95, blocking: true}
+discover:  # TestGen 5.134 and later
+  suites: {include: ["orders*"], exclude: ["*draft*"]}
+  table_groups: true
 """
+
+
+class DiscoveryFailed(Exception):
+    """The suites and table groups of a TestGen project could not be fetched."""
 
 
 @dg.scaffold_with(
@@ -32,19 +56,32 @@ suites:
         example=_EXAMPLE,
     )
 )
-class TestGenComponent(VendorComponent):
+class TestGenComponent(StateBackedComponent, VendorComponent):
     """Test runs, profiling runs and test generations of DataKitchen TestGen as assets.
+
+    Suites and table groups are listed, or discovered (TestGen 5.134 and later). What is discovered is stored as the
+    component's state. If the server cannot be reached, the code location loads with the stored state, or with what is
+    listed, and logs a warning.
 
     Example:
         .. code-block:: yaml
 
             type: dagster_runs.TestGenComponent
             attributes:
-              workspace: {base_url: "{{ env.TESTGEN_URL }}", access_token: "{{ env.TESTGEN_TOKEN }}"}
+              workspace:
+                base_url: "{{ env.TESTGEN_URL }}"
+                access_token: "{{ env.TESTGEN_TOKEN }}"
+                project_code: DEFAULT
               suites:
                 - test_suite_id: 8a4f1c7e-2b39-4e2e-a8c3-1d5e9f2a7b4c
                   key: testgen/orders_quality
                   gate: {min_score: 0.95, blocking: true}
+              discover:
+                suites: {include: ["orders*"], exclude: ["*draft*"]}
+                table_groups: true
+              translation:
+                group_name: quality
+              defs_state: {management_type: LOCAL_FILESYSTEM}
             requirements:
               env: [TESTGEN_URL, TESTGEN_TOKEN]
     """
@@ -57,3 +94,167 @@ class TestGenComponent(VendorComponent):
         "table_groups": TestGenProfilingRun,
         "test_generations": TestGenTestGenerationRun,
     }
+
+    def __init__(self, given: Mapping[str, Any], context: dg.ResolutionContext, *, default_resource_key: str) -> None:
+        """Resolves what YAML sets."""
+        super().__init__(given, context, default_resource_key=default_resource_key)
+        self.discovery: Discovery | None = None
+        if "discover" in given:
+            self.discovery = self._discovery(given["discover"], context.at_path("discover"))
+            if "project_code" not in given["workspace"]:
+                raise located(context.at_path("discover"), "discover needs project_code in workspace")
+        self._state_args = DefsStateConfigArgs.local_filesystem()
+        if "defs_state" in given:
+            state = context.at_path("defs_state")
+            with errors_located(state):
+                self._state_args = DefsStateConfigArgs(**resolved(state, given["defs_state"]))
+        self._is_loading = False
+        self._problem: str | None = None
+        """Why the last refresh on loading failed."""
+
+    def _discovery(self, given: Mapping[str, Any], context: dg.ResolutionContext) -> Discovery:
+        assert isinstance(self.resource, TestGenResource)  # noqa: S101 - for the type checker
+        return Discovery(resolved(context, given), context, self.resource, self.resource_key)
+
+    @classmethod
+    def component_fields(cls) -> Fields:
+        """Returns the fields of ``attributes``."""
+        fields = super().component_fields()
+        state = create_model("DefsState", __base__=YamlModel, **fields_of(DefsStateConfigArgs))  # type: ignore[call-overload]
+        own = {
+            "discover": field_of(discover_model(), description=_DISCOVER),
+            "defs_state": field_of(state, description=_DEFS_STATE),
+        }
+        return {**fields, **own}
+
+    @property
+    def defs_state_config(self) -> DefsStateConfig:
+        """Where the state is stored. After a failed refresh, the stored state is loaded without another one."""
+        found = DefsStateConfig.from_args(self._state_args, default_key=f"TestGenComponent[{self.resource_key}]")
+        if self._problem is None:
+            return found
+        return DefsStateConfig(key=found.key, management_type=found.management_type, refresh_if_dev=False)
+
+    def write_state_to_path(self, state_path: Path) -> None:
+        """Fetches the suites and table groups, and stores them.
+
+        Raises:
+            DiscoveryFailed: They could not be fetched. An earlier state is kept.
+        """
+        if self.discovery is None:
+            testgen_state.write(state_path, testgen_state.Unavailable(problem=_NOTHING_TO_DISCOVER))
+            return
+        try:
+            state: testgen_state.Found | testgen_state.Unavailable = self._fetch(self.discovery.resource)
+        except DiscoveryFailed as error:
+            if not self._keeps_state_in_memory:
+                raise
+            # Without a state, the processes of Dagster runs could not load the code location.
+            state = testgen_state.Unavailable(problem=str(error))
+        testgen_state.write(state_path, state)
+
+    @property
+    def _keeps_state_in_memory(self) -> bool:
+        return self._state_args.management_type.value == "LEGACY_CODE_SERVER_SNAPSHOTS"
+
+    def _fetch(self, resource: TestGenResource) -> testgen_state.Found:
+        try:
+            if not self._is_loading:
+                return testgen_state.fetch(resource)
+            with with_call_budget(current_clock().monotonic() + FETCH_SECONDS_ON_LOAD):
+                return testgen_state.fetch(resource)
+        except Exception as error:
+            raise DiscoveryFailed(f"Could not fetch the suites and table groups of TestGen: {error}") from error
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Builds the assets that are listed and those that are discovered. A server that is down prevents neither."""
+        if self.discovery is None:
+            return self.definitions_of(self.entries)
+        self._is_loading, self._problem = True, None
+        try:
+            return super().build_defs(context)
+        except DiscoveryFailed as error:
+            self._problem = str(error)
+            return super().build_defs(context)
+        except KeyError:
+            if not self._keeps_state_in_memory:
+                raise
+            return self.build_defs_from_state(context, None)  # Dagster has lost it
+        finally:
+            self._is_loading, self._problem = False, None
+
+    def build_defs_from_state(self, context: dg.ComponentLoadContext, state_path: Path | None) -> dg.Definitions:
+        """Builds the assets from the state, and those that are listed."""
+        found = self._usable(None if state_path is None else testgen_state.read(state_path))
+        if found is None or self.discovery is None:
+            return self.definitions_of(self.entries)
+        discovered = self.discovery.entries(found, self.entries)
+        return self.definitions_of(self._with_lineage([*self.entries, *discovered], found))
+
+    def _usable(self, state: testgen_state.Found | testgen_state.Unavailable | None) -> testgen_state.Found | None:
+        """Returns the state if there is one, and logs what is missing or old."""
+        name, wanted = f"TestGenComponent {self.resource_key}", self.discovery.description if self.discovery else ""
+        if isinstance(state, testgen_state.Found) and state.project_code == self._project_code():
+            if self._problem is not None:
+                _logger.warning(
+                    "%s: %s. The code location is loaded with the state that was fetched %s (%s).",
+                    *(name, self._problem.rstrip("."), state.age, state.fetched_at.isoformat(timespec="seconds")),
+                )
+            self._warn_about_unknown(state)
+            return state
+        if isinstance(state, testgen_state.Found):
+            problem = f"The stored state is that of the project {state.project_code}"
+        elif self._problem is not None:
+            problem = self._problem
+        else:
+            problem = "No state has been fetched yet" if state is None else state.problem
+        _logger.warning(
+            "%s: %s. Missing are %s; the code location is loaded with the %d assets that are listed in YAML. When the "
+            "server can be reached, run `dg utils refresh-defs-state`, and reload the code location.",
+            *(name, problem.rstrip("."), wanted, len(self.entries)),
+        )
+        return None
+
+    def _project_code(self) -> str | None:
+        return None if self.discovery is None else self.discovery.resource.project_code
+
+    def _warn_about_unknown(self, found: testgen_state.Found) -> None:
+        known = {one.test_suite_id.casefold() for one in found.suites}
+        known |= {one.table_group_id.casefold() for one in found.table_groups}
+        for entry in self.entries:
+            if entry.run.target.casefold() not in known:
+                _logger.warning(
+                    "TestGenComponent %s: the project %s has neither a suite nor a table group with the id %s, which "
+                    "is in %s. Its runs will fail, unless it was created after the state was fetched (%s).",
+                    *(self.resource_key, found.project_code, entry.run.target),
+                    ".".join(str(part) for part in entry.context.path),
+                    found.age,
+                )
+
+    def _with_lineage(self, entries: list[RunEntry], found: testgen_state.Found) -> list[RunEntry]:
+        """Returns the entries, in which each suite depends on the profiling asset of its table group, if there is one.
+
+        The checks on the tables of a suite belong here too: `build_testgen_checks` needs the suite's entry, and makes
+        the suite's asset depend on the tables that are mapped to assets.
+        """
+        profiling = {
+            entry.run.target.casefold(): self.spec_of(entry).key
+            for entry in entries
+            if isinstance(entry.run, TestGenProfilingRun)
+        }
+        group_of = {one.test_suite_id.casefold(): (one.table_group_id or "").casefold() for one in found.suites}
+        return [
+            replace(entry, defaults={**entry.defaults, "deps": [profiling[group]]})
+            if isinstance(entry.run, TestGenTestRun)
+            and (group := group_of.get(entry.run.target.casefold(), "")) in profiling
+            else entry
+            for entry in entries
+        ]
+
+
+_NOTHING_TO_DISCOVER = "discover was not set when the state was written"
+_DISCOVER = (
+    "The suites and table groups of the project to find at the server (TestGen 5.134 and later), in addition to those "
+    "that are listed. Needs `project_code` in `workspace`."
+)
+_DEFS_STATE = "Where Dagster stores what was discovered. By default in the project's folder."

@@ -1,5 +1,6 @@
 """The base class of the vendors' components."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +20,8 @@ from dagster_runs.components.yaml_model import Fields, YamlModel, field_of, fiel
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sensors.observation.observed_asset import ObservedAsset
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,14 @@ class VendorComponent(dg.Component):
         """
         return spec
 
+    def spec_of(self, entry: RunEntry) -> dg.AssetSpec:
+        """Returns the spec of an entry's asset.
+
+        Raises:
+            DagsterInvalidDefinitionError: A value is invalid. The message names the line.
+        """
+        return self.get_asset_spec(self.translation.spec_of(entry), entry.props)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Builds the assets, the resource, the sensors and the cancel job."""
         return self.definitions_of(self.entries)
@@ -167,7 +178,18 @@ class VendorComponent(dg.Component):
         built = _Built()
         places: dict[dg.AssetKey, dg.ResolutionContext] = {}
         for entry in entries:
-            spec = self.get_asset_spec(self.translation.spec_of(entry), entry.props)
+            spec = self.spec_of(entry)
+            if spec.key in places and entry.is_discovered:
+                # A new name at the vendor must not stop the code location.
+                _logger.warning(
+                    "%s %s of %s is left out, because another asset already has the key %s. Use a template for the key "
+                    "that differs for each, or exclude it.",
+                    entry.run.label.capitalize(),
+                    entry.run.target,
+                    entry.run.vendor,
+                    spec.key.to_user_string(),
+                )
+                continue
             if spec.key in places:
                 raise located(entry.context.at_path("key"), _duplicate(spec.key, places[spec.key]))
             places[spec.key] = entry.context

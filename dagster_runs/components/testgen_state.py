@@ -1,0 +1,102 @@
+"""What discovery found at a TestGen server, as Dagster stores it as the component's state. It contains no secrets."""
+
+import json
+import os
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from dagster_runs.transport.clock import current_clock
+from dagster_runs.vendors.testgen import TestGenResource, catalog
+
+
+class Server(BaseModel):
+    """The server that the state was fetched from.
+
+    Attributes:
+        shape: The version of the API whose lists were read.
+        version: The version that the server reports, if any.
+    """
+
+    shape: str
+    version: str | None = None
+
+
+class Found(BaseModel):
+    """The suites and table groups of a project.
+
+    Attributes:
+        version: The version of this format.
+        fetched_at: When they were fetched.
+        server: The server.
+        project_code: The project.
+        suites: All suites, before any are included or excluded.
+        table_groups: All table groups.
+    """
+
+    version: Literal[1] = 1
+    fetched_at: datetime
+    server: Server
+    project_code: str
+    suites: list[catalog.ListedSuite]
+    table_groups: list[catalog.ListedTableGroup]
+
+    @property
+    def age(self) -> str:
+        """How long ago the state was fetched, for messages."""
+        seconds = max(0.0, current_clock().wall() - self.fetched_at.timestamp())
+        for unit, length in (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0)):
+            if seconds >= length:
+                number = int(seconds // length)
+                return f"{number} {unit}{'' if number == 1 else 's'} ago"
+        return "less than a minute ago"
+
+
+class Unavailable(BaseModel):
+    """Why there is no state, for a component whose state is kept in memory.
+
+    Attributes:
+        problem: Why the server could not be read.
+    """
+
+    __test__: ClassVar[bool] = False
+
+    problem: str
+
+
+def fetch(resource: TestGenResource) -> Found:
+    """Reads all suites and table groups of the resource's project.
+
+    Raises:
+        VendorError: The server cannot be reached, refuses the call, or does not list them.
+    """
+    return Found(
+        fetched_at=datetime.fromtimestamp(current_clock().wall(), timezone.utc),
+        project_code=resource.project_code or "",
+        suites=catalog.list_suites(resource),
+        table_groups=catalog.list_table_groups(resource),
+        server=Server(shape=catalog.SHAPE, version=catalog.server_version(resource)),
+    )
+
+
+def write(path: Path, state: Found | Unavailable) -> None:
+    """Writes the state. A reader sees either the earlier state or this one, also if the process is killed."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(state.model_dump_json(indent=2), encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Found | Unavailable:
+    """Reads the state. If it cannot be read, for example because a later version wrote it, the result says so."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        model = Unavailable if isinstance(stored, dict) and set(stored) == {"problem"} else Found
+        return model.model_validate(stored)
+    except (OSError, ValueError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        return Unavailable(problem=f"the stored state cannot be read: {first}")
