@@ -13,6 +13,7 @@ from dagster_runs.components.templates import is_template, variables_in
 from dagster_runs.components.yaml_model import descriptions, field_of
 from dagster_runs.remote_run.resource import RemoteRunResource
 
+_ONLY_A_VARIABLE = re.compile(r"\s*\{\{\s*env\.\w+\s*\}\}\s*")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """A value that can be written without quotes. Anything else might be a secret, such as a URL with a password."""
 
@@ -33,7 +34,7 @@ def scaffolder_for(
         f"{resource_class.__name__}Params",
         **{
             name: field_of(
-                str,
+                str | None,
                 description=f"{described.get(name, '')} "
                 + (
                     f"Written as `{{{{ env.{variables[name]} }}}}`; pass a template to use another variable."
@@ -74,7 +75,7 @@ def scaffolder_for(
 
 def _written(passed: str | None, default: str) -> str:
     """Returns a template: the one that was passed, or the default. A value that was passed is never written."""
-    is_safe = passed is not None and is_template(passed) and re.fullmatch(r"\s*\{\{\s*env\b[^{}]*\}\}\s*", passed)
+    is_safe = passed is not None and _ONLY_A_VARIABLE.fullmatch(passed)
     return passed.strip() if passed is not None and is_safe else default
 
 

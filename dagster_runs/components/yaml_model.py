@@ -160,7 +160,9 @@ def fields_of(model: type[BaseModel], *, without: Iterable[str] = ()) -> Fields:
     left_out, required = set(without), set(schema.get("required", ()))
     return {
         name: field_of(
-            _yaml_type(field, schema.get("$defs", {})), description=described.get(name), is_required=name in required
+            _yaml_type(field, schema.get("$defs", {})),
+            description=described.get(name) or field.get("description"),
+            is_required=name in required,
         )
         for name, field in schema["properties"].items()
         if name not in left_out
