@@ -209,7 +209,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         else:
             problem = "No state has been fetched yet" if state is None else state.problem
         _logger.warning(
-            "%s: %s. Missing are %s; the code location is loaded with the %d assets that are listed in YAML. When the "
+            "%s: %s. Missing are %s; the code location is loaded only with what is listed in YAML (%d). When the "
             "server can be reached, run `dg utils refresh-defs-state`, and reload the code location.",
             *(name, problem.rstrip("."), wanted, len(self.entries)),
         )

@@ -249,18 +249,15 @@ def _summary(run_class: type[RemoteRun[Any]]) -> str:
 @cache
 def _workspace_model(resource_class: type[RemoteRunResource]) -> type[YamlModel]:
     name = resource_class.__name__.removesuffix("Resource")
-    fields = fields_of(resource_class)
+    found = fields_of(resource_class)
     for secret in resource_class.secret_fields:
-        type_, options = fields[secret]
-        options.examples = [f"{{{{ env.{variable_name(resource_class, secret)} }}}}"]
-        fields[secret] = type_, options
+        type_, field = found[secret]
+        example = f"{{{{ env.{resource_class.vendor.upper()}_{secret.upper()} }}}}"
+        found[secret] = field_of(type_, description=field.description, is_required=field.is_required(), example=example)
+    # What every resource has comes last.
+    fields = dict(sorted(found.items(), key=lambda item: item[0] in RemoteRunResource.model_fields))
     model: type[YamlModel] = create_model(f"{name}Workspace", __base__=YamlModel, **fields)  # type: ignore[call-overload]
     return model
-
-
-def variable_name(resource_class: type[RemoteRunResource], name: str) -> str:
-    """Returns the name that examples give to the environment variable of a setting: ``TESTGEN_ACCESS_TOKEN``."""
-    return f"{resource_class.vendor}_{name}".upper()
 
 
 @cache

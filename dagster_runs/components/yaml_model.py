@@ -34,9 +34,9 @@ from dagster_runs.dagster_private import CheckError
 _HIDDEN = "..."
 """Shown in place of the values in YAML, which may contain secrets."""
 
-Number = Annotated[float | str, WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})]
+Number = Annotated[float | str, WithJsonSchema({"type": ["number", "string"], "examples": [1.0]})]
 """A number, or a template."""
-WholeNumber = Annotated[int | str, WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]})]
+WholeNumber = Annotated[int | str, WithJsonSchema({"type": ["integer", "string"], "examples": [1]})]
 """A whole number, or a template."""
 AnyObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": True})]
 """Any keys and values."""

@@ -85,6 +85,15 @@ def shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESTGEN_URL", "http://127.0.0.1:9")
 
 
+@pytest.mark.covers(
+    "testgen.endpoint.list-suites",
+    "testgen.endpoint.list-table-groups",
+    "testgen.field.suites-id",
+    "testgen.field.suites-items",
+    "testgen.field.suites-names",
+    "testgen.field.table-groups",
+    "testgen.field.table-groups-items",
+)
 @pytest.mark.usefixtures("in_development")
 def test_suites_and_table_groups_become_assets(project: Project) -> None:
     project.write(DISCOVER)
@@ -169,7 +178,7 @@ def test_server_down_without_state(project: Project, monkeypatch: pytest.MonkeyP
     shut_down(monkeypatch)
     assert keys(project.load()) == {"quality/orders"}
     assert "Missing are suites *s, default* and all table groups" in log.text
-    assert "loaded with the 1 assets that are listed in YAML" in log.text
+    assert "loaded only with what is listed in YAML (1)" in log.text
 
 
 @pytest.mark.usefixtures("in_development")
@@ -202,6 +211,7 @@ def test_production_loads_the_state_without_a_call(project: Project, monkeypatch
     assert len(keys(project.load())) == 5
 
 
+@pytest.mark.covers("testgen.endpoint.health")
 def test_state_says_when_and_from_what_it_was_fetched(project: Project) -> None:
     project.write(DISCOVER)
     path = refresh(project)

@@ -30,13 +30,34 @@ FIELDS = [
         "field",
         "suites-items",
         "list of suites: `items`, `limit`, `total` (new)",
-        "models:SuitePage.items models:SuitePage.limit models:SuitePage.total",
+        "models:SuitePage.items models:SuitePage.limit models:SuitePage.total catalog:_SuitePage.items "
+        "catalog:_SuitePage.limit catalog:_SuitePage.total",
+    ),
+    used(
+        "field",
+        "suites-names",
+        "list of suites: `test_suite_name`, `description`, `table_group_id`, `table_group_name` (new)",
+        "catalog:ListedSuite.test_suite_id catalog:ListedSuite.test_suite_name catalog:ListedSuite.description "
+        "catalog:ListedSuite.table_group_id catalog:ListedSuite.table_group_name",
+    ),
+    used(
+        "field",
+        "table-groups",
+        "list of table groups: `table_group_id`, `table_group_name`, `schema_name`, `connection_name` (new)",
+        "catalog:ListedTableGroup.table_group_id catalog:ListedTableGroup.table_group_name "
+        "catalog:ListedTableGroup.schema_name catalog:ListedTableGroup.connection_name",
+    ),
+    used(
+        "field",
+        "table-groups-items",
+        "list of table groups: `items`, `limit`, `total` (new)",
+        "catalog:_TableGroupPage.items catalog:_TableGroupPage.limit catalog:_TableGroupPage.total",
     ),
     left_out(
         "field",
         "suite-texts-and-counts",
-        "suite, table group: name, description, connection, other counts, scores, latest run",
-        "used only for discovery",
+        "suite, table group: `connection_id`, other counts, scores, latest run",
+        "not needed for discovery",
     ),
     used("field", "test-run-test-suite-id", "test run: `test_suite_id`, null at first", "models:TestRun.target_id"),
     used("field", "test-run-metadata", "test run: `metadata` (new)", "models:TestRun.metadata"),

@@ -15,6 +15,7 @@ from dagster_runs.sandbox import Sandbox, well_known
 from tests.components.projects import sandbox_variables
 
 pytestmark = pytest.mark.timeout(900)
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 COMPONENTS = ("Amperity", "Prophecy", "RudderStack", "Segmentflow", "TestGen")
 TESTGEN = f"""
@@ -57,6 +58,7 @@ class Dg:
             **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
             **sandbox_variables(sandbox),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{self.folder / 'src'}{os.pathsep}{ROOT}",  # in place of an installation
             "DAGSTER_HOME": str(folder),
             "COLUMNS": "200",
             "NO_COLOR": "1",
