@@ -1,6 +1,7 @@
 """The fields of an asset in YAML: what describes it, its partitions and policies, and how its run is run."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import dagster as dg
@@ -211,6 +212,7 @@ def gate_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, str]
     return {"gate": field_of(model, description=descriptions(build_remote_run_asset)["gate"])}, {}
 
 
+@cache
 def describing_fields() -> Fields:
     """Returns the fields that describe an asset, without its key."""
     about = descriptions(build_remote_run_asset)
@@ -253,6 +255,7 @@ def key_field(*, is_required: bool) -> Fields:
     }
 
 
+@cache
 def option_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, str]]:
     """Returns the fields for the options of a run, and the unavailable ones with the reason."""
     about = descriptions(build_remote_run_asset)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -51,7 +52,8 @@ class RunEntry:
 def entry_model(run_class: type[RemoteRun[Any]]) -> type[YamlModel]:
     """Returns the model of the items of a list of runs."""
     run_fields = fields_of(run_class)
-    options, unavailable_options = option_fields(run_class)
+    options, unavailable = option_fields(run_class)
+    unavailable_options = dict(unavailable)
     only: Fields = {}
     if run_class.recognizes_listed_runs():
         text = (
@@ -195,8 +197,13 @@ def resolve_entry(
 
 def _as_declared(run_class: type[RemoteRun[Any]], name: str, value: Any) -> Any:
     """Returns a value as a string if Dagster evaluated it to a number, but the field is a string."""
-    is_text = fields_of(run_class)[name][0] is str
+    is_text = name in _text_fields(run_class)
     return str(value) if is_text and isinstance(value, (int, float)) else value
+
+
+@cache
+def _text_fields(run_class: type[RemoteRun[Any]]) -> frozenset[str]:
+    return frozenset(name for name, (type_, _) in fields_of(run_class).items() if type_ is str)
 
 
 def key_from(context: dg.ResolutionContext, value: Any) -> dg.AssetKey:

@@ -213,21 +213,21 @@ class VendorComponent(dg.Component):
 
     def _observation(self, built: _Built) -> dg.Definitions:
         problems = [entry.run.observation_problem() for entry, _ in built.executable]
-        watched: list[dg.AssetsDefinition | ObservedAsset] = [
+        to_observe: list[dg.AssetsDefinition | ObservedAsset] = [
             asset
             for (_, asset), problem in zip(built.executable, problems, strict=True)
             if problem is None and asset.partitions_def is None
         ]
-        watched += built.observed
-        if not watched and is_on(self.sensors.observation, default=False):
+        to_observe += built.observed
+        if not to_observe and is_on(self.sensors.observation, default=False):
             reasons = [*dict.fromkeys(filter(None, problems))]
             if built.executable and len(reasons) < len(built.executable):
                 reasons.append("runs of partitioned assets cannot be matched to partitions")
             if reasons:
                 raise ValueError(f"no asset can be observed: {'; '.join(reasons)}")
         if not is_on(self.sensors.observation, default=False):
-            watched = [*built.observed]  # these cannot be reported in another way
-        return self.sensors.of_observed(watched, default=bool(built.observed))
+            to_observe = [*built.observed]  # these cannot be reported in another way
+        return self.sensors.of_observed(to_observe, default=bool(built.observed))
 
 
 def _duplicate(key: dg.AssetKey, first: dg.ResolutionContext) -> str:

@@ -129,6 +129,7 @@ def unknown_field(name: str, known: Iterable[str], unavailable: Mapping[str, str
     return f"there is no field {name!r}; the fields are {', '.join(known)}"
 
 
+@cache
 def descriptions(documented: Any) -> dict[str, str]:
     """Returns the descriptions of the arguments of a function or class, those of its base classes included."""
     found: dict[str, str] = {}
