@@ -141,7 +141,8 @@ def conduct(
                 timing.set_speed(sandbox, speed, time_file)
                 say(f"time runs {speed:.0f} times as fast")
                 with requesting.going():
-                    _until_reported(progress, say)
+                    # Some runs never end. They are reported after their timeout, long after all others.
+                    _until_reported(progress, say, not_before=started + TIMEOUT / speed)
                     facts = _until_judged(lambda: gather(plan, instance, sandbox, alerts), instance, say)
                     queue = _until_served(lambda: gather_queue(requesting, instance, sandbox), requesting, say)
             seconds = (started - began, time.monotonic() - started)
@@ -158,15 +159,21 @@ def _until_first_tick(instance: dg.DagsterInstance) -> None:
         time.sleep(0.5)
 
 
-def _until_reported(progress: Progress, say: Callable[[str], None]) -> None:
-    """Waits until everything is reported, or reports stop."""
+def _until_reported(progress: Progress, say: Callable[[str], None], *, not_before: float) -> None:
+    """Waits until everything is reported, or reports stop after the last run must have timed out.
+
+    Args:
+        progress: The progress of the campaign.
+        say: Prints a line.
+        not_before: Monotonic seconds at which the last run times out.
+    """
     last, moved = -1, time.monotonic()
     while not progress.is_over:
         time.sleep(3)
         reported = progress.read()
         if reported != last:
             last, moved = reported, time.monotonic()
-        elif time.monotonic() > moved + _PATIENCE:
+        elif time.monotonic() > max(moved, not_before) + _PATIENCE:
             say(f"no more reports; {progress}")
             return
     say(f"done; {progress}")
