@@ -260,7 +260,7 @@ def _refuse_other_checks(definition: RemoteRun[Any] | type[RemoteRun[Any]], laun
 
 
 def _warn_about_unselected(step: Step) -> None:
-    left_out = set(step.context.assets_def.node_keys_by_output_name.values()) - set(step.asset_keys)
+    left_out = set(step.definition_keys) - set(step.asset_keys)
     if left_out:
         names = ", ".join(sorted(key.to_user_string() for key in left_out))
         step.log.warning(

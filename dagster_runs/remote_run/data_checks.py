@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -93,7 +94,8 @@ def with_declared_checks(run: "RemoteRun[Any]", result: RunResult, *, succeeded:
         if undeclared
         else {}
     )
-    return RunResult({**result.metadata, **problem}, tuple(outcomes[one] for one in declared if one in outcomes))
+    checks = tuple(outcomes[one] for one in declared if one in outcomes)
+    return replace(result, metadata={**result.metadata, **problem}, checks=checks)
 
 
 def described(run: "RemoteRun[Any] | type[RemoteRun[Any]]") -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from typing_extensions import Self
 
+from dagster_runs.remote_run.data_tests import DataTestResult
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.transport.clock import current_clock
 
@@ -217,10 +218,12 @@ class RunResult:
     Attributes:
         metadata: The vendor's own metadata, with full keys (``testgen/score``).
         checks: The outcomes of the run's checks, one for each (`RemoteRun.declared_checks`).
+        tests: The results of single tests, for a run whose tests are reported as checks of other assets.
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[CheckOutcome] = ()
+    tests: Sequence[DataTestResult] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.metadata, Mapping):

@@ -97,9 +97,9 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
             return RunHandle(
                 run_id, record.correlation_id, record.at, record.deadline or 0.0, attached=True, status=status
             )
-        if _has_failed_blocking_check(execution, run_id, status):
+        if execution.report is not None or _has_failed_blocking_check(execution, run_id, status):
             log.info(
-                "The result of %s was reported, but a blocking check failed; starting a new run",
+                "The result of %s was reported, but the step failed after it; starting a new run",
                 execution.describe_run(run_id),
             )
             return None

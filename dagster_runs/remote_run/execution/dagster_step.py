@@ -75,6 +75,16 @@ class Step:
         """The number of retries of this step so far in this Dagster run; 0 for the first attempt."""
         return self.context.op_execution_context.retry_number
 
+    @property
+    def definition(self) -> dg.AssetsDefinition:
+        """The definition of the assets that the run materializes."""
+        return self.context.assets_def
+
+    @property
+    def definition_keys(self) -> Sequence[dg.AssetKey]:
+        """All assets of the definition, selected or not."""
+        return tuple(self.definition.node_keys_by_output_name.values())
+
     @cached_property
     def step_key(self) -> str | None:
         """Dagster's key of the step."""
@@ -104,7 +114,7 @@ class Step:
     @cached_property
     def declared_checks(self) -> Mapping[dg.AssetCheckKey, dg.AssetCheckSpec]:
         """All checks that the asset's definition declares, selected or not."""
-        return {spec.key: spec for spec in self.context.assets_def.node_check_specs_by_output_name.values()}
+        return {spec.key: spec for spec in self.definition.node_check_specs_by_output_name.values()}
 
     @cached_property
     def check_specs(self) -> Sequence[dg.AssetCheckSpec]:
@@ -137,7 +147,7 @@ class Step:
     @cached_property
     def _is_partitioned(self) -> bool:
         """Whether the step's assets have partitions. A job may have partitions although its asset has none."""
-        return self.context.assets_def.partitions_def is not None
+        return self.definition.partitions_def is not None
 
     @cached_property
     def partition(self) -> str | None:
@@ -174,7 +184,7 @@ class Step:
     @property
     def fills_whole_range(self) -> bool:
         """Whether the step fills all partitions from the first to the last, and none can be added in between later."""
-        definition = self.context.assets_def.partitions_def
+        definition = self.definition.partitions_def
         if not isinstance(definition, (dg.StaticPartitionsDefinition, dg.TimeWindowPartitionsDefinition)):
             return False
         keys = self.partitions
@@ -305,7 +315,7 @@ class Step:
     @property
     def asset_keys_upstream_first(self) -> Sequence[dg.AssetKey]:
         """The assets that the run materializes, each after its dependencies. Dagster wants results in this order."""
-        definition = self.context.assets_def
+        definition = self.definition
         deps = {key: {dep.asset_key for dep in definition.get_asset_spec(key).deps} for key in self.asset_keys}
         ordered = TopologicalSorter({key: (of & deps.keys()) - {key} for key, of in deps.items()})
         return list(ordered.static_order())

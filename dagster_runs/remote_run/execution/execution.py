@@ -3,7 +3,7 @@
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -23,7 +23,7 @@ from dagster_runs.remote_run.execution.provenance import current_provenance
 from dagster_runs.remote_run.execution.storage_outage import StorageOutage
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.state import RunStatus
-from dagster_runs.remote_run.types import StartAttempt
+from dagster_runs.remote_run.types import RunResult, StartAttempt
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock, is_same_clock
 
@@ -76,6 +76,8 @@ class RemoteRunExecution:
             time.
         request_id: The id of the queued request that is started now; ``None`` if it was not queued.
         sensor_problem: Returns why the completion sensor would not start a queued request; ``None`` if it would.
+        report: Yields the events of a run that succeeded, from its handle, its metadata and its result; ``None`` for
+            the materialization of its assets.
     """
 
     step: Step
@@ -85,6 +87,7 @@ class RemoteRunExecution:
     is_fixed: bool = False
     request_id: str | None = None
     sensor_problem: Callable[[], str | None] | None = None
+    report: Callable[[RunHandle, Mapping[str, Any], RunResult], Iterator[Any]] | None = None
     _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Provenance by the correlation id of each start of this step."""
 
@@ -201,9 +204,8 @@ class RemoteRunExecution:
     def new_attempt(self) -> StartAttempt:
         """Returns an attempt to start the run, beginning now."""
         dagster_run_id, correlation_id = self.step.dagster_run_id, uuid4().hex
-        definition = self.step.context.assets_def
         now = current_provenance(
-            self.step.instance, definition, self.step.asset_keys, default_code_version=dagster_run_id
+            self.step.instance, self.step.definition, self.step.asset_keys, default_code_version=dagster_run_id
         )
         self._provenance[correlation_id] = {key: one.as_json() for key, one in now.items()}
         return StartAttempt(

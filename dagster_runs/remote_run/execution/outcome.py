@@ -45,6 +45,9 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
         result = run.get_result(execution.resource, handle.run_id, status, execution.options.gate)
         if _is_ours_to_report(execution, handle):
             shown = {**result.metadata, **metadata}
+            if execution.report is not None:
+                yield from execution.report(handle, shown, result)
+                return
             provenance = read_provenance(execution.provenance_of(handle.correlation_id))
             yield from materializations(execution.step, handle.run_id, provenance, shown, [outcome, *result.checks])
         return

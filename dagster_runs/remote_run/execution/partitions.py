@@ -32,7 +32,7 @@ def require_partition(step: Step, on_missing: OnMissingPartition, *, waits: bool
     """
     if step.partition is not None or (on_missing == "start" and (STORES_WITHOUT_PARTITION or not waits)):
         return
-    definition = step.context.assets_def
+    definition = step.definition
     partitioned = [key for key in step.asset_keys if definition.get_asset_spec(key).partitions_def is not None]
     if not partitioned:
         return

@@ -172,9 +172,8 @@ class InFlight:
     def __init__(self, execution: RemoteRunExecution) -> None:
         self.queue = RequestQueue()
         self._step = execution.step
-        definition = execution.step.context.assets_def
-        self._keys = tuple(definition.node_keys_by_output_name.values())  # not only those that this step selects
-        self._partitions_def = definition.partitions_def
+        self._keys = execution.step.definition_keys  # not only those that this step selects
+        self._partitions_def = execution.step.definition.partitions_def
         self._active: dict[str, LedgerEntry] = {}
         self._queued: set[str] = set()
         self._seen: set[int] = set()
