@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dagster_runs.components.testgen import TestGenComponent as TestGenComponent
     from dagster_runs.jobs import build_cancel_job as build_cancel_job
     from dagster_runs.remote_run.contract import RemoteRun as RemoteRun
+    from dagster_runs.remote_run.data_tests import SuiteTable as SuiteTable
+    from dagster_runs.remote_run.data_tests import SuiteTest as SuiteTest
     from dagster_runs.remote_run.errors import RemoteRunError as RemoteRunError
     from dagster_runs.remote_run.errors import RunCanceled as RunCanceled
     from dagster_runs.remote_run.errors import RunConflict as RunConflict
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from dagster_runs.sensors.check_failures.failed_check import FailedCheck as FailedCheck
     from dagster_runs.sensors.observation.observed_asset import ObservedAsset as ObservedAsset
     from dagster_runs.sensors.run_outcome import FinishedRun as FinishedRun
+    from dagster_runs.table_checks.builder import TableChecks as TableChecks
+    from dagster_runs.table_checks.table_keys import TableKeys as TableKeys
+    from dagster_runs.table_checks.testgen import build_testgen_checks as build_testgen_checks
     from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
     from dagster_runs.transport.errors import ConflictError as ConflictError
     from dagster_runs.transport.errors import ConnectionFailedError as ConnectionFailedError
@@ -88,6 +93,10 @@ _HOMES = {
     ),
     "dagster_runs.sensors.check_failures.failed_check": ("FailedCheck",),
     "dagster_runs.sensors.observation.observed_asset": ("ObservedAsset",),
+    "dagster_runs.remote_run.data_tests": ("SuiteTable", "SuiteTest"),
+    "dagster_runs.table_checks.builder": ("TableChecks",),
+    "dagster_runs.table_checks.table_keys": ("TableKeys",),
+    "dagster_runs.table_checks.testgen": ("build_testgen_checks",),
     "dagster_runs.transport.errors": (
         "AuthenticationError",
         "ConflictError",
@@ -155,6 +164,10 @@ __all__ = [
     "SegmentflowResource",
     "ServerError",
     "StartOutcomeUnknown",
+    "SuiteTable",
+    "SuiteTest",
+    "TableChecks",
+    "TableKeys",
     "TestGenComponent",
     "TestGenProfilingRun",
     "TestGenResource",
@@ -167,6 +180,7 @@ __all__ = [
     "build_completion_sensor",
     "build_observation_sensor",
     "build_remote_run_asset",
+    "build_testgen_checks",
 ]
 
 

@@ -57,6 +57,11 @@ NAMES = {
     "FinishedRun",
     "FailedCheck",
     "ObservedAsset",
+    "SuiteTable",
+    "SuiteTest",
+    "TableChecks",
+    "TableKeys",
+    "build_testgen_checks",
 }
 HTTP = {"requests", "urllib3", "tenacity", "aiohttp", "httpx"}
 VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())
@@ -179,6 +184,7 @@ ALLOWED_IMPORTS = {
     "components": {"remote_run", "sensors", "assets", "jobs", "vendors", "transport", "dagster_private"},
     "jobs": {"sensors"},
     "launchpad": {"remote_run"},
+    "table_checks": {"transport", "remote_run", "sensors", "launchpad", "dagster_private", "vendors"},
     "vendor_sdk": {"transport", "remote_run"},
     "testing": {"transport", "remote_run", "vendors", "sandbox", "sensors", "assets"},
 }

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run
+from dagster._core.execution.api import create_execution_plan, execute_run
 
 from dagster_runs import build_remote_run_asset
 from dagster_runs.remote_run.execution import submit
@@ -31,14 +31,34 @@ def execute(job: dg.JobDefinition, instance: dg.DagsterInstance) -> dg.ExecuteIn
     return job.execute_in_process(instance=instance, raise_on_error=False)
 
 
-def reexecute(job: dg.JobDefinition, instance: dg.DagsterInstance, parent: str, *, from_failure: bool = True) -> Any:
-    """Re-executes a run as the UI does. Dagster has no public function for this without a running code server."""
+def reexecute(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    parent: str,
+    *,
+    from_failure: bool = True,
+    steps: list[str] | None = None,
+) -> Any:
+    """Re-executes a run as the UI does. Dagster has no public function for this without a running code server.
+
+    Args:
+        job: The job.
+        instance: The Dagster instance.
+        parent: The run's id.
+        from_failure: Whether it is re-executed from failure.
+        steps: The steps to execute; all by default.
+    """
     tags = {"dagster/parent_run_id": parent, "dagster/root_run_id": parent}
     if from_failure:
         tags["dagster/is_resume_retry"] = "true"
     before = instance.get_run_by_id(parent)
     run = instance.create_run_for_job(
-        job, run_config=before.run_config, parent_run_id=parent, root_run_id=parent, tags=tags
+        job,
+        run_config=before.run_config,
+        parent_run_id=parent,
+        root_run_id=parent,
+        tags=tags,
+        execution_plan=create_execution_plan(job, step_keys_to_execute=steps) if steps else None,
     )
     return execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
 

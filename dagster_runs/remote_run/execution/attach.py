@@ -63,7 +63,9 @@ def handle_to_finish(execution: RemoteRunExecution) -> RunHandle | None:
     return execution.handle_of(record, record.run_id)
 
 
-def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | None:
+def attach(  # noqa: PLR0911 - one return for each row of the table in ARCHITECTURE.md
+    execution: RemoteRunExecution, record: LedgerEntry
+) -> RunHandle | None:
     """Returns the run that a ledger entry is about, if it is the wanted one; ``None`` if a new one must be started.
 
     Args:
@@ -104,6 +106,9 @@ def attach(execution: RemoteRunExecution, record: LedgerEntry) -> RunHandle | No
             )
             return None
 
+    if execution.options.wait == "defer" and execution.is_outdated(execution.handle_of(record, run_id)):
+        log.info("%s has not seen the newest data; starting a new run", execution.describe_run(run_id))
+        return None
     now = current_clock().wall()
     # A retry of the step keeps the deadline. A user who re-executes from failure wants the step to wait again.
     is_retry = record.dagster_run_id == execution.step.dagster_run_id

@@ -78,7 +78,8 @@ class Step:
     @property
     def definition(self) -> dg.AssetsDefinition:
         """The definition of the assets that the run materializes."""
-        return self.context.assets_def
+        definition: dg.AssetsDefinition = self.context.assets_def
+        return definition
 
     @property
     def definition_keys(self) -> Sequence[dg.AssetKey]:

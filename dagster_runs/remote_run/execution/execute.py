@@ -61,7 +61,7 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
                 return
         try:
             status = wait_until_final(execution, handle)
-            while _was_canceled_for_another(execution, handle, status):
+            while _was_canceled_for_another(execution, handle, status) or _is_outdated(execution, handle, status):
                 handle = start(execution, execution.wait_for_own_run_state())
                 status = wait_until_final(execution, handle)
         except RunTimedOut as error:
@@ -99,6 +99,17 @@ def _was_canceled_for_another(execution: RemoteRunExecution, handle: RunHandle, 
     execution.step.log.warning("%s: %s", execution.describe_run(handle.run_id), message)
     entry = execution.new_entry(EntryKind.ENDED, message, handle, status=status)
     execution.storage.wait_for(lambda: execution.ledger.record(entry))
+    return True
+
+
+def _is_outdated(execution: RemoteRunExecution, handle: RunHandle, status: RunStatus) -> bool:
+    """Whether an earlier attempt's run succeeded but has not seen the data that this step is about."""
+    if status.state is not RunState.SUCCEEDED or not handle.attached or execution.step.finishes is not None:
+        return False
+    if not execution.storage.wait_for(lambda: execution.is_outdated(handle)):
+        return False
+    message = "It started before the newest materialization of a table that this step checks; starting a new one"
+    execution.step.log.info("%s: %s", execution.describe_run(handle.run_id), message)
     return True
 
 

@@ -62,6 +62,10 @@ class RunHandle:
     status: RunStatus | None = None
 
 
+Report = Callable[["RemoteRunExecution", RunHandle, Mapping[str, Any], RunResult], Iterator[Any]]
+"""Yields the events of a run that succeeded; see `RemoteRunExecution.report`."""
+
+
 @dataclass(frozen=True)
 class RemoteRunExecution:
     """A step, the remote run to execute, the resource to execute it with, and the user's options.
@@ -76,8 +80,10 @@ class RemoteRunExecution:
             time.
         request_id: The id of the queued request that is started now; ``None`` if it was not queued.
         sensor_problem: Returns why the completion sensor would not start a queued request; ``None`` if it would.
-        report: Yields the events of a run that succeeded, from its handle, its metadata and its result; ``None`` for
-            the materialization of its assets.
+        is_outdated: Whether a run that was attached to has not seen the data that this step is about. If so, another
+            run is started when it has ended.
+        report: Yields the events of a run that succeeded, from this execution, the run's handle, its metadata and its
+            result; ``None`` for the materialization of its assets.
     """
 
     step: Step
@@ -87,7 +93,8 @@ class RemoteRunExecution:
     is_fixed: bool = False
     request_id: str | None = None
     sensor_problem: Callable[[], str | None] | None = None
-    report: Callable[[RunHandle, Mapping[str, Any], RunResult], Iterator[Any]] | None = None
+    is_outdated: Callable[[RunHandle], bool] = lambda _: False
+    report: "Report | None" = None
     _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Provenance by the correlation id of each start of this step."""
 

@@ -46,7 +46,7 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
         if _is_ours_to_report(execution, handle):
             shown = {**result.metadata, **metadata}
             if execution.report is not None:
-                yield from execution.report(handle, shown, result)
+                yield from execution.report(execution, handle, shown, result)
                 return
             provenance = read_provenance(execution.provenance_of(handle.correlation_id))
             yield from materializations(execution.step, handle.run_id, provenance, shown, [outcome, *result.checks])

@@ -72,10 +72,17 @@ class Target(VendorModel):
     project_code: Lenient[str] = None
 
 
+class LatestRun(VendorModel):
+    """The latest completed run of a suite, in the list of suites (5.134 and later)."""
+
+    job_execution_id: Lenient[RunId] = None
+
+
 class Suite(VendorModel):
     """A test suite in the list of suites (5.134 and later)."""
 
     id: str = Field(validation_alias="test_suite_id")
+    latest_run: Lenient[LatestRun] = None
     test_count: Lenient[Annotated[int, Field(ge=0)]] = None
 
 
@@ -178,3 +185,17 @@ class FailingTestPage(VendorModel):
     """A page of results."""
 
     items: EachReadable[FailingTest]
+
+
+class SuiteResult(FailingTest):
+    """The result of any test, from the same list."""
+
+    test_definition_id: Lenient[str] = None
+
+
+class SuiteResultPage(VendorModel):
+    """A page of results of any status."""
+
+    items: EachReadable[SuiteResult]
+    limit: Annotated[int, Field(ge=1)]
+    total: int

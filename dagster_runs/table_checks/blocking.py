@@ -1,0 +1,74 @@
+"""Refuses blocking checks where they would not do what the user expects."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs import dagster_private
+
+_ADVICE = (
+    "Leave blocking out, and give the downstream assets the automation condition "
+    "`AutomationCondition.eager() & AutomationCondition.all_deps_blocking_checks_passed()` with checks that block in "
+    "suites of their own; or check the tables in separate suites"
+)
+
+
+def upstream_problem(
+    blocking: Collection[dg.AssetKey],
+    checked: Collection[dg.AssetKey],
+    upstream_of: Mapping[dg.AssetKey, Collection[dg.AssetKey]],
+) -> str | None:
+    """Returns why checks must not block: a checked table is upstream of another one; ``None`` if none is.
+
+    Dagster lets everything downstream of a table wait for the blocking checks of that table. So it would have to test
+    the table before it materializes the other one, and the other one afterwards: two runs of the whole suite in one
+    Dagster run, the first of which tests old data of the second table.
+
+    Args:
+        blocking: The assets with blocking checks.
+        checked: All assets with checks.
+        upstream_of: For each asset, the assets upstream of it, at any distance.
+    """
+    for key in sorted(checked, key=lambda key: list(key.path)):
+        for upstream in sorted(set(upstream_of.get(key, ())) & set(blocking) - {key}, key=lambda one: list(one.path)):
+            return (
+                f"The checks of {upstream.to_user_string()} cannot block: it is upstream of {key.to_user_string()}, "
+                "which the same suite tests. Dagster would run the whole suite twice, before and after it materializes "
+                f"{key.to_user_string()}. {_ADVICE}."
+            )
+    return None
+
+
+def location_problem(blocking: Collection[dg.AssetKey], graph: Any) -> str | None:
+    """Returns why checks must not block: their tables are in another code location; ``None`` if none is.
+
+    Args:
+        blocking: The assets with blocking checks.
+        graph: The asset graph of the code location.
+    """
+    elsewhere = sorted(key.to_user_string() for key in blocking if dagster_private.is_undefined(graph, key))
+    if not elsewhere:
+        return None
+    return (
+        f"The checks of {', '.join(elsewhere)} cannot block: this code location does not define these assets, and "
+        "Dagster lets a check of another code location hold back nothing. Leave blocking out, or build the checks in "
+        "the code location of the assets."
+    )
+
+
+def refuse_in_step(context: dg.AssetCheckExecutionContext, checks: dg.AssetChecksDefinition) -> None:
+    """Refuses blocking checks by what the loaded code location shows. Nothing is started.
+
+    Raises:
+        dagster.Failure: They would not block, or Dagster would have to run the suite twice. Not retried.
+    """
+    blocking = {spec.asset_key for spec in checks.check_specs if spec.blocking}
+    if not blocking:
+        return
+    graph = dagster_private.asset_graph_of(context)
+    checked = {spec.asset_key for spec in checks.check_specs}
+    upstream = {key: dagster_private.upstream_in(graph, key) for key in checked}
+    problem = location_problem(blocking, graph) or upstream_problem(blocking, checked, upstream)
+    if problem is not None:
+        raise dg.Failure(description=f"{problem} Nothing was started.", allow_retries=False)

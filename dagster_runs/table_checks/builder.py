@@ -1,0 +1,154 @@
+"""Builds the definitions of a suite's checks: one op for all of them, and the asset that shows the suite's runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.launchpad import config_schema
+from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.data_tests import SuiteTest
+from dagster_runs.remote_run.execution.execute import execute_remote_run
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution
+from dagster_runs.remote_run.execution.partitions import fill_from_partition
+from dagster_runs.remote_run.options import RunOptions
+from dagster_runs.sensors.registry import RemoteAsset
+from dagster_runs.table_checks.blocking import refuse_in_step, upstream_problem
+from dagster_runs.table_checks.declared import Wanted, declare
+from dagster_runs.table_checks.outcomes import checked_severity
+from dagster_runs.table_checks.report import ChecksOfSuite
+from dagster_runs.table_checks.suite_step import SuiteReporter, SuiteStep
+from dagster_runs.table_checks.table_keys import KeysLike, TableKeys
+
+
+@dataclass(frozen=True)
+class TableChecks:
+    """The checks of a suite on the user's own tables.
+
+    Attributes:
+        checks: The definition of the checks: one op, which can execute any of them with one run of the suite.
+        suite: The asset that shows the runs of the suite. It cannot be materialized in Dagster.
+        remote: How the suite is run.
+        judged: The declared checks, and how they are judged.
+    """
+
+    checks: dg.AssetChecksDefinition
+    suite: dg.AssetSpec
+    remote: RemoteAsset
+    judged: ChecksOfSuite
+
+    def definitions(self) -> dg.Definitions:
+        """Returns the definitions to merge with your own: the checks, and the asset that shows the suite's runs."""
+        return dg.Definitions(assets=[self.suite], asset_checks=[self.checks])
+
+    @property
+    def messages(self) -> Sequence[str]:
+        """What you should know about how the checks are declared, such as a fallback to one check for each table."""
+        return self.judged.declared.messages
+
+
+@dataclass(frozen=True)
+class SuiteSettings:
+    """How the op and the asset of a suite are defined.
+
+    Attributes:
+        name: The name of the op.
+        key: The key of the asset that shows the suite's runs.
+        group_name: Its group.
+        resource_key: The resource's key.
+        retry_policy: The retry policy of the op.
+        pool: The pool of the op.
+        op_tags: The tags of the op.
+    """
+
+    name: str
+    key: dg.AssetKey
+    group_name: str | None
+    resource_key: str
+    retry_policy: dg.RetryPolicy | None
+    pool: str | None
+    op_tags: Mapping[str, Any] | None
+
+
+def build_suite_checks(
+    run: RemoteRun[Any],
+    *,
+    tables: KeysLike,
+    known_tests: Sequence[SuiteTest] | None,
+    severity: Mapping[str, str] | None,
+    wanted: Wanted,
+    options: RunOptions,
+    settings: SuiteSettings,
+) -> TableChecks:
+    """Builds the checks of a suite, for any vendor whose run reports the results of its tests (`RunResult.tests`).
+
+    Args:
+        run: The run of the suite.
+        tables: Finds the asset of each table.
+        known_tests: What the suite is known to test.
+        severity: The severity of each kind of result that does not pass.
+        wanted: Which checks are declared.
+        options: The options for the run.
+        settings: How the op and the asset are defined.
+
+    Raises:
+        DagsterInvalidDefinitionError: The arguments are invalid or do not fit together.
+    """
+    run_class = type(run)
+    options.check_for(run_class)
+    keys = TableKeys.coerce(tables)
+    judged = ChecksOfSuite(
+        declare(keys, known_tests, wanted), checked_severity(severity), wanted.unmapped, prefix=wanted.prefix
+    )
+    specs = judged.declared.specs
+    assets = list(judged.declared.by_asset)
+    blocking = {spec.asset_key for spec in specs if spec.blocking}
+    problem = upstream_problem(blocking, assets, {key: keys.upstream_of(key) for key in assets})
+    if problem is not None:
+        raise dg.DagsterInvalidDefinitionError(problem)
+    remote = RemoteAsset(run_class, options, settings.resource_key, run)
+    spec = dg.AssetSpec(
+        settings.key,
+        deps=assets,
+        group_name=settings.group_name,
+        kinds=set(run_class.asset_kinds),
+        description=f"Shows the runs of the {wanted.suite} at {run_class.vendor}, whose results are the checks of its "
+        "tables. Execute these checks to start a run.",
+        metadata={"dagster_runs/vendor": run_class.vendor, "dagster_runs/target": run.target},
+    )
+    suite = dg.AssetsDefinition(specs=[spec])
+
+    @dg.multi_asset_check(
+        name=settings.name,
+        specs=specs,
+        description=f"Runs the {wanted.suite} at {run_class.vendor} once, whichever checks are selected.",
+        required_resource_keys={settings.resource_key},
+        config_schema=config_schema(run_class),
+        retry_policy=settings.retry_policy,
+        pool=settings.pool,
+        op_tags=settings.op_tags,
+        # A check without a result is not evaluated, and a deferred step evaluates none.
+        can_subset=True,
+    )
+    def run_suite(context: dg.AssetCheckExecutionContext) -> Iterator[Any]:
+        refuse_in_step(context, run_suite)
+        step = SuiteStep.create(context, suite)
+        here = options.in_backfill() if step.is_in_backfill and step.finishes is None else options
+        config = context.op_execution_context.op_config or {}
+        filled = fill_from_partition(run.with_overrides(config, by="The launch config"), step)
+        resource = remote.resource_in(context.op_execution_context.resources)
+        reporter = SuiteReporter(step, judged, run_suite)
+        yield from execute_remote_run(
+            RemoteRunExecution(
+                step,
+                resource,
+                filled,
+                here,
+                is_fixed=True,
+                is_outdated=reporter.is_outdated,
+                report=reporter.report,
+            )
+        )
+
+    return TableChecks(run_suite, spec, remote, judged)

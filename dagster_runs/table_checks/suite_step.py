@@ -1,0 +1,182 @@
+"""The step of a suite's checks: one run of the suite, whatever is selected, with the same engine as for assets.
+
+The ledger is kept on the asset of the suite, which only shows the suite's runs. Nobody can materialize it in Dagster.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import dagster as dg
+
+from dagster_runs import dagster_private
+from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, Step
+from dagster_runs.remote_run.execution.evaluations import newest_materializations
+from dagster_runs.remote_run.execution.event_log import events
+from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
+from dagster_runs.remote_run.execution.provenance import read_provenance, version_tags
+from dagster_runs.remote_run.metadata_size import cut_names, limited
+from dagster_runs.remote_run.types import RunResult
+from dagster_runs.table_checks.freshness import StartedHere, start_of
+from dagster_runs.table_checks.report import ChecksOfSuite, SuiteReport
+
+_SHOWN = ("dagster_runs/run_id", "dagster_runs/url")
+"""The metadata of the run that each evaluation has too."""
+
+
+@dataclass(frozen=True)
+class SuiteStep(Step):
+    """The step of a suite's checks.
+
+    Its ledger has the step's key in its name: if a table and its child are both checked and block, Dagster executes the
+    op twice in one Dagster run, and the second run of the suite must see what is materialized in between.
+
+    Attributes:
+        suite: The definition of the suite's asset.
+    """
+
+    suite: dg.AssetsDefinition = field(default_factory=lambda: dg.AssetsDefinition(specs=[]))
+
+    @classmethod
+    def create(cls, context: dg.AssetCheckExecutionContext, suite: dg.AssetsDefinition) -> "SuiteStep":
+        """Returns the step that is being executed."""
+        # The engine uses only what both kinds of contexts have, apart from what is overridden here.
+        of_asset = cast("dg.AssetExecutionContext", context)
+        key = dagster_private.step_key(context)
+        name = "" if key == context.op_def.name else key
+        step = cls(of_asset, suite=suite)
+        run_id = context.run.tags.get(FINISHES_TAG)
+        if run_id is not None and context.run.parent_run_id is None:
+            name = step.name_of(run_id, default=name)
+        return cls(of_asset, name=name, suite=suite)
+
+    def name_of(self, run_id: str, *, default: str) -> str:
+        """Returns the name in the ledger of a run that this step finishes. Another step may have started it."""
+        for event in events(self.instance.fetch_observations, dg.AssetRecordsFilter(self.asset_keys[0])):
+            entry = LedgerEntry.from_event(event)
+            if entry is not None and entry.run_id == run_id:
+                return entry.name
+        return default
+
+    @property
+    def definition(self) -> dg.AssetsDefinition:
+        """The definition of the suite's asset."""
+        return self.suite
+
+    @property
+    def definition_keys(self) -> Sequence[dg.AssetKey]:
+        """The suite's asset."""
+        return tuple(self.definition.keys)
+
+    @cached_property
+    def asset_keys(self) -> Sequence[dg.AssetKey]:
+        """The suite's asset."""
+        return self.definition_keys
+
+    @cached_property
+    def declared_checks(self) -> Mapping[dg.AssetCheckKey, dg.AssetCheckSpec]:
+        """The checks on the suite's asset: none."""
+        return {}
+
+    @cached_property
+    def check_specs(self) -> Sequence[dg.AssetCheckSpec]:
+        """The checks on the suite's asset: none. Those of the tables are reported by `SuiteReporter`."""
+        return ()
+
+    @property
+    def fills_a_range(self) -> bool:
+        """False: the suite has no partitions, even in a Dagster run that has some."""
+        return False
+
+    @cached_property
+    def partition(self) -> str | None:
+        """None: a suite tests whole tables."""
+        return None
+
+    @cached_property
+    def single_partition(self) -> str | None:
+        """None: a suite tests whole tables."""
+        return None
+
+    def observe(
+        self, keys: Sequence[dg.AssetKey], metadata: Mapping[str, Any], description: str, tags: Mapping[str, str]
+    ) -> None:
+        """See `Step.observe`. The context of a check has no `log_event` of its own."""
+        for key in keys:
+            observation = dg.AssetObservation(
+                asset_key=key, description=description, metadata=dict(metadata), tags=dict(tags)
+            )
+            self.context.op_execution_context.log_event(observation)
+
+
+@dataclass(frozen=True)
+class SuiteReporter:
+    """Reports a run of the suite that succeeded: the selected checks, then the suite itself.
+
+    The suite comes last, so that a step which was killed in between reports the checks again.
+
+    Attributes:
+        step: The step.
+        checks: The declared checks.
+        definition: The definition of the checks.
+    """
+
+    step: SuiteStep
+    checks: ChecksOfSuite
+    definition: dg.AssetChecksDefinition
+
+    def is_outdated(self, handle: RunHandle) -> bool:
+        """Whether a run of an earlier attempt started before the newest materialization of a selected table."""
+        freshness = self._freshness(handle)
+        return any(
+            freshness.problem(self._newest(asset)) for asset in {check.asset_key for check in self.step.check_keys}
+        )
+
+    def _freshness(self, handle: RunHandle) -> StartedHere:
+        step = self.step
+        return StartedHere(start_of(step.instance, step.asset_keys[0], handle.correlation_id, handle.started_at))
+
+    def _newest(self, asset: dg.AssetKey) -> dg.EventLogRecord | None:
+        return newest_materializations(self.step.instance, [(asset, None)]).get((asset, None))
+
+    def report(
+        self, execution: RemoteRunExecution, handle: RunHandle, shown: Mapping[str, Any], result: RunResult
+    ) -> Iterator[Any]:
+        """Yields the evaluations of the selected checks, each for the materialization that the run has seen."""
+        step, key = self.step, self.step.asset_keys[0]
+        report = self.checks.judge(
+            result.tests,
+            self._freshness(handle),
+            self._newest,
+            {name: shown[name] for name in _SHOWN if name in shown},
+            step.check_keys,
+        )
+        for one in report.evaluations():
+            # Dagster does the same for an `AssetCheckResult`. That would name whatever materialization is the newest
+            # when Dagster converts it, although the run may not have seen it.
+            yield dg.Output(None, output_name=self.definition.get_output_name_for_asset_check_key(one.asset_check_key))
+            yield one
+        self._log(report)
+        provenance = read_provenance(execution.provenance_of(handle.correlation_id))
+        step.context.op_execution_context.log_event(
+            dg.AssetMaterialization(
+                key,
+                metadata=limited({**shown, **report.metadata}),
+                tags=version_tags(handle.run_id, key, provenance, step.definition),
+            )
+        )
+        problem = report.unmapped_problem
+        if problem is not None:
+            raise dg.Failure(description=problem, allow_retries=False)
+
+    def _log(self, report: SuiteReport) -> None:
+        messages = report.messages
+        for message in messages[:_MAX_MESSAGES]:
+            self.step.log.warning("%s", message)
+        if len(messages) > _MAX_MESSAGES:
+            self.step.log.warning("%s", cut_names(messages[_MAX_MESSAGES:], 0))
+
+
+_MAX_MESSAGES = 50

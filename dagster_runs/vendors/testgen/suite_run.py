@@ -1,0 +1,121 @@
+"""A run of a test suite whose tests are reported as checks of other assets, and the calls that this needs."""
+
+import logging
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dagster_runs.remote_run.data_tests import DataTestResult, SuiteTest
+from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.state import RunState, RunStatus
+from dagster_runs.remote_run.types import DataCheck, RunResult
+from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError
+from dagster_runs.vendors.testgen import outcomes
+from dagster_runs.vendors.testgen.models import SuitePage, SuiteResult, SuiteResultPage
+from dagster_runs.vendors.testgen.resource import TestGenResource
+from dagster_runs.vendors.testgen.runs import TestGenTestRun
+
+_PAGE = 100
+_MAX_PAGES = 1000
+_logger = logging.getLogger(__name__)
+
+
+class TestGenSuiteRun(TestGenTestRun):
+    """A `TestGenTestRun` that also reports the result of each test (5.70 and later), and has no checks of its own."""
+
+    __doc__ = TestGenTestRun.__doc__
+
+    data_checks: ClassVar[Mapping[str, str | DataCheck]] = {}
+    gate_fields: ClassVar[frozenset[str]] = frozenset()
+
+    def fetch_result(
+        self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
+    ) -> RunResult:
+        """Returns the counts, the score as far as it is known, and the results of all tests."""
+        if status.state is not RunState.SUCCEEDED:
+            counts = outcomes.test_run_metadata(resource.get_test_run(run_id).result)
+            return RunResult(counts if any(entry.value for entry in counts.values()) else {})
+        results = list_results(resource, run_id)
+        # The score is set shortly after the run has ended, so it is read last.
+        run = resource.get_test_run(run_id)
+        return RunResult(outcomes.test_run_metadata(run.result), tests=[_as_result(one) for one in results])
+
+
+def list_results(resource: TestGenResource, run_id: str) -> list[SuiteResult]:
+    """Returns the results of all tests of a finished run, without dismissed and muted ones, each once.
+
+    GET ``/test-runs/{id}/results``, 100 at a time (5.70 and later).
+
+    Raises:
+        NotFoundError: The server cannot list results.
+        UnexpectedResponseError: The list changed while it was read, several times. A retry may help.
+    """
+    for _ in range(2):
+        found, total = _read_results(resource, run_id)
+        if len(found) == total:
+            return found
+        _logger.info("The results of run %s changed while they were read: %d of %d", run_id, len(found), total)
+    error = UnexpectedResponseError(
+        f"The results of run {run_id} changed while they were read: {len(found)} of {total}", vendor=resource.vendor
+    )
+    error.is_transient = True
+    raise error
+
+
+def _read_results(resource: TestGenResource, run_id: str) -> tuple[list[SuiteResult], int]:
+    found: dict[SuiteResult, None] = {}  # a page may repeat entries of the one before
+    unidentified: list[SuiteResult] = []
+    unreadable = total = 0
+    for page in range(1, _MAX_PAGES):
+        try:
+            response = resource.http().get(["test-runs", run_id, "results"], params={"page": page, "limit": _PAGE})
+        except NotFoundError as error:
+            if error.code is None:
+                hint = "The checks of tables need TestGen 5.70 or later."
+                message = "this server cannot list the results of tests"
+                raise NotFoundError(message, vendor=resource.vendor, status=error.status, hint=hint) from None
+            raise
+        listed = response.parse(SuiteResultPage)
+        total = listed.total
+        for one in listed.items:
+            if one.test_definition_id is None:
+                unidentified.append(one)
+            else:
+                found[one] = None
+        unreadable += len(listed.items.entries) - len(listed.items)
+        if page * listed.limit >= total or not listed.items.entries:
+            break
+    # An unreadable entry belongs to no table.
+    return [*found, *unidentified, *[SuiteResult()] * unreadable], total
+
+
+def _as_result(one: SuiteResult) -> DataTestResult:
+    test = SuiteTest(one.table_name or "", one.schema_name, one.column_names, one.test_type, one.test_definition_id)
+    return DataTestResult(
+        test,
+        (one.result_status or "").strip().lower(),
+        one.test_type_name,
+        one.result_measure,
+        one.threshold_value,
+        one.result_message,
+    )
+
+
+def list_suite_tests(resource: TestGenResource, test_suite_id: str) -> list[SuiteTest] | None:
+    """Returns the tests of a suite, according to its latest run, from a server of version 5.134 or later.
+
+    Returns:
+        ``None`` if the suite has no finished run, the resource has no ``project_code``, or its project no such suite.
+
+    Raises:
+        NotFoundError: The server cannot list suites or results.
+    """
+    for page in range(1, _MAX_PAGES) if resource.project_code is not None else ():
+        path = ["projects", str(resource.project_code), "test-suites"]
+        listed = resource.http().get(path, params={"page": page, "limit": _PAGE}).parse(SuitePage)
+        for suite in listed.items:
+            if suite.id.casefold() == test_suite_id.casefold():
+                run_id = suite.latest_run.job_execution_id if suite.latest_run is not None else None
+                return None if run_id is None else [_as_result(one).test for one in list_results(resource, run_id)]
+        if page * listed.limit >= listed.total or not listed.items.entries:
+            break
+    return None
