@@ -424,3 +424,15 @@ def upstream_in(graph: Any, key: dg.AssetKey) -> frozenset[dg.AssetKey]:
         remaining += set(parents) - found
         found |= set(parents)
     return frozenset(found - {key})
+
+
+def has_several_steps(context: Any) -> bool:
+    """Whether Dagster has split the op of a step into several steps of the same job.
+
+    `JobDefinition.nodes` is not part of the documented API.
+
+    Args:
+        context: The step's context.
+    """
+    op = context.op_def
+    return sum(node.definition.name == op.name for node in context.job_def.nodes) > 1

@@ -1,1 +1,1 @@
-"""Reports the results of a suite of tests as asset checks on the user's own tables."""
+"""Reports the results of a suite of tests as asset checks on your own tables."""

@@ -22,7 +22,7 @@ def upstream_problem(
     """Returns why checks must not block: a checked table is upstream of another one; ``None`` if none is.
 
     Dagster lets everything downstream of a table wait for the blocking checks of that table. So it would have to test
-    the table before it materializes the other one, and the other one afterwards: two runs of the whole suite in one
+    the table before it materializes the other one, and the other one after that: two runs of the whole suite in one
     Dagster run, the first of which tests old data of the second table.
 
     Args:

@@ -17,14 +17,14 @@ from dagster_runs.sensors.registry import RemoteAsset
 from dagster_runs.table_checks.blocking import refuse_in_step, upstream_problem
 from dagster_runs.table_checks.declared import Wanted, declare
 from dagster_runs.table_checks.outcomes import checked_severity
-from dagster_runs.table_checks.report import ChecksOfSuite
+from dagster_runs.table_checks.suite_report import ChecksOfSuite
 from dagster_runs.table_checks.suite_step import SuiteReporter, SuiteStep
 from dagster_runs.table_checks.table_keys import KeysLike, TableKeys
 
 
 @dataclass(frozen=True)
 class TableChecks:
-    """The checks of a suite on the user's own tables.
+    """The checks of a suite on your own tables.
 
     Attributes:
         checks: The definition of the checks: one op, which can execute any of them with one run of the suite.

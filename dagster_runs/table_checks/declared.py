@@ -3,7 +3,7 @@
 Dagster must know all checks when the definitions are built. The check of a table follows from the mapping alone. The
 checks of columns, types of tests and single tests need to know what the suite tests, so a test that is added later has
 no check of its own until the definitions are built again. That is why each table always has `TABLE_CHECK`, which has
-all tests of the table: whatever a suite finds is in at least one check.
+all tests of the table. So no result is missing.
 """
 
 import logging

@@ -8,7 +8,7 @@ For a run that was started elsewhere, there is no such entry. Then the times are
 
 An evaluation names the materialization that it judges, so it never counts for a later one. The evaluation of a table
 without any materialization names an event that is none (see `Freshness.marker`). If it named nothing, Dagster would
-compare times, and could take it for an evaluation of a materialization that is stored in the same moment.
+compare times, and could assign it to a materialization that is stored in the same moment.
 """
 
 from abc import ABC, abstractmethod

@@ -1,11 +1,12 @@
-"""The step of a suite's checks: one run of the suite, whatever is selected, with the same engine as for assets.
+"""The step of a suite's checks: one run of the suite for all selected checks, with the same engine as for assets.
 
-The ledger is kept on the asset of the suite, which only shows the suite's runs. Nobody can materialize it in Dagster.
+The ledger is kept on the asset of the suite, which only shows the suite's runs. It cannot be materialized in Dagster.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, cast
 
 import dagster as dg
@@ -20,7 +21,7 @@ from dagster_runs.remote_run.execution.provenance import read_provenance, versio
 from dagster_runs.remote_run.metadata_size import cut_names, limited
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.table_checks.freshness import StartedHere, start_of
-from dagster_runs.table_checks.report import ChecksOfSuite, SuiteReport
+from dagster_runs.table_checks.suite_report import ChecksOfSuite, SuiteReport
 
 _SHOWN = ("dagster_runs/run_id", "dagster_runs/url")
 """The metadata of the run that each evaluation has too."""
@@ -30,8 +31,10 @@ _SHOWN = ("dagster_runs/run_id", "dagster_runs/url")
 class SuiteStep(Step):
     """The step of a suite's checks.
 
-    Its ledger has the step's key in its name: if a table and its child are both checked and block, Dagster executes the
-    op twice in one Dagster run, and the second run of the suite must see what is materialized in between.
+    If a table and its child are both checked and block, Dagster executes the op in two steps of one Dagster run, each
+    with some of the checks, and the second run of the suite must see what is materialized in between. So the ledgers of
+    the two steps have different names. A name follows from the step's checks, since the keys of the two steps may be
+    the other way around in the next process (measured on 1.13.27).
 
     Attributes:
         suite: The definition of the suite's asset.
@@ -44,8 +47,7 @@ class SuiteStep(Step):
         """Returns the step that is being executed."""
         # The engine uses only what both kinds of contexts have, apart from what is overridden here.
         of_asset = cast("dg.AssetExecutionContext", context)
-        key = dagster_private.step_key(context)
-        name = "" if key == context.op_def.name else key
+        name = _name(context.selected_asset_check_keys) if dagster_private.has_several_steps(context) else ""
         step = cls(of_asset, suite=suite)
         run_id = context.run.tags.get(FINISHES_TAG)
         if run_id is not None and context.run.parent_run_id is None:
@@ -111,6 +113,11 @@ class SuiteStep(Step):
             self.context.op_execution_context.log_event(observation)
 
 
+def _name(checks: Collection[dg.AssetCheckKey]) -> str:
+    texts = sorted(f"{check.asset_key.to_user_string()} {check.name}" for check in checks)
+    return sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class SuiteReporter:
     """Reports a run of the suite that succeeded: the selected checks, then the suite itself.
@@ -154,7 +161,7 @@ class SuiteReporter:
             step.check_keys,
         )
         for one in report.evaluations():
-            # Dagster does the same for an `AssetCheckResult`. That would name whatever materialization is the newest
+            # Dagster does the same for an `AssetCheckResult`. That would name the materialization that is the newest
             # when Dagster converts it, although the run may not have seen it.
             yield dg.Output(None, output_name=self.definition.get_output_name_for_asset_check_key(one.asset_check_key))
             yield one

@@ -1,4 +1,4 @@
-"""`build_testgen_checks`, which reports the results of a TestGen test suite as checks on the user's own tables."""
+"""`build_testgen_checks`, which reports the results of a TestGen test suite as checks on your own tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -62,7 +62,7 @@ def build_testgen_checks(
             decides.
         known_tests: What the suite tests. Needed for other granularities than ``"table"``, and if ``tables`` does not
             say which tables there are. A test that is added to the suite later is part of the check of its table.
-        granularity: What has a check of its own, besides each table: ``"column"``, ``"test_type"``, or ``"test"``.
+        granularity: What has a check of its own, in addition to each table: ``"column"``, ``"test_type"``, or ``"test"``.
         granularity_by_table: The same for single tables: ``{"orders": "test"}``.
         severity: The severity of results that do not pass. Defaults to
             ``{"failed": "ERROR", "error": "ERROR", "warning": "WARN"}``, where ``error`` is a broken test.

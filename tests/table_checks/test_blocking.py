@@ -147,7 +147,8 @@ class TestTableAndItsChild:
         ran = execute(split, instance)
         assert not ran.success
         set_results(sandbox, [result("orders"), result("customers")])
-        again = reexecute(split.resolve_job_def("all"), instance, ran.run_id, steps=["testgen_5ab1e000_2"])
+        [failed] = [event.step_key for event in ran.all_events if event.is_step_failure]
+        again = reexecute(split.resolve_job_def("all"), instance, ran.run_id, steps=[str(failed)])
         assert again.success
         assert sandbox.starts("testgen") == 3
         assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": True}
