@@ -5,6 +5,8 @@ failure sensor requests a job for each failed check.
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import dagster as dg
@@ -14,16 +16,16 @@ from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.check_failures.sensor import CheckFailures, check_keys
 from dagster_runs.sensors.completion.sensor import Completion
 from dagster_runs.sensors.grouping import group_by
-from dagster_runs.sensors.observation.observed_asset import ObservedAsset, resolve_observable
+from dagster_runs.sensors.observation.observed_asset import resolve_observable
 from dagster_runs.sensors.observation.sensor import Observation
-from dagster_runs.sensors.registry import WatchedAsset, claim_for_sensor, resolve_assets
+from dagster_runs.sensors.registry import Watchable, WatchedAsset, claim_for_sensor, resolve_assets
 from dagster_runs.sensors.run_requests import FollowUp, Job
 
-Observable = dg.AssetsDefinition | ObservedAsset | tuple[dg.AssetSpec, RemoteRun[Any]]
+Observable = dg.AssetsDefinition | Watchable | tuple[dg.AssetSpec, RemoteRun[Any]]
 
 
 def build_completion_sensor(
-    assets: Sequence[dg.AssetsDefinition],
+    assets: Sequence[dg.AssetsDefinition | Watchable],
     *,
     name: str = "remote_run_completion",
     job: FollowUp | None = None,
@@ -42,8 +44,8 @@ def build_completion_sensor(
     and fails, so that alerts, hooks and retries work as for any failed run.
 
     Args:
-        assets: Assets from `build_remote_run_asset` with ``wait="defer"``. Each belongs to one completion sensor in a
-            process.
+        assets: Assets from `build_remote_run_asset`, and checks from `build_testgen_checks`, with ``wait="defer"``.
+            Each belongs to one completion sensor in a process.
         name: The sensor's name.
         job: A job to request once for each finished run, whether it succeeded or not (see the run's tag
             ``dagster_runs/state``); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.
@@ -118,7 +120,7 @@ def build_observation_sensor(
     more than 15 minutes before the sensor's first tick.
 
     Args:
-        assets: Assets from `build_remote_run_asset`; or pairs of an `AssetSpec` and its run, for assets that only the
+        assets: Assets from `build_remote_run_asset`; checks from `build_testgen_checks`; or pairs of an `AssetSpec` and its run, for assets that only the
             vendor materializes, or `ObservedAsset`s for those with a gate or another resource. The vendor must list
             runs: Amperity (whose runs need a ``workflow_name``) and TestGen (whose resource needs a ``project_code``).
         name: The sensor's name.
@@ -237,12 +239,15 @@ def _checked_tick_seconds(tick_seconds: Any) -> float:
 
 def _reporting_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any, list[WatchedAsset]]]:
     """Returns the jobs that report outcomes, with their assets, which share partitions and backfill policy."""
-    by_group = group_by(assets, lambda asset: (asset.definition.partitions_def, asset.definition.backfill_policy))
+    by_group = group_by(
+        assets,
+        lambda asset: (asset.checks is not None, asset.definition.partitions_def, asset.definition.backfill_policy),
+    )
     jobs: list[tuple[Any, list[WatchedAsset]]] = []
     for group in by_group.values():
         # Named after its first asset, so that its name stays the same while other assets are added or removed.
         own = f"{name}_ends" if len(by_group) == 1 else f"{name}_ends_{group[0].keys[0].to_python_identifier()}"
-        selection = dg.AssetSelection.assets(*(key for asset in group for key in asset.keys))
+        selection = reduce(or_, (asset.selection for asset in group))
         jobs.append((dg.define_asset_job(own, selection=selection), group))
     return jobs
 

@@ -57,7 +57,11 @@ def launch_error(request: dg.RunRequest, context: dg.SensorEvaluationContext) ->
         if not repository.has_job(name):
             raise _Missing(f"There is no job {name}")
         job = repository.get_job(name)
-        selected = job.get_subset(asset_selection=frozenset(request.asset_selection or ()))
+        checks = request.asset_check_keys
+        selected = job.get_subset(
+            asset_selection=frozenset(request.asset_selection or ()),
+            asset_check_selection=None if checks is None else frozenset(checks),
+        )
         if request.partition_key is not None:
             if not has_one_partitions_definition(job, request.asset_selection or ()):
                 raise _Missing(f"The assets that it selects in job {name} do not have the same partitions")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import dagster as dg
@@ -63,6 +63,14 @@ def register(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
     _remote_assets[assets.op] = remote
 
 
+@runtime_checkable
+class Watchable(Protocol):
+    """Something whose runs a sensor can report, other than an asset from `build_remote_run_asset`."""
+
+    def as_watched(self) -> "WatchedAsset":
+        """Returns it in the form that the sensor uses."""
+
+
 @dataclass(frozen=True, eq=False)
 class WatchedAsset:
     """One definition whose runs a sensor reports.
@@ -71,11 +79,28 @@ class WatchedAsset:
         definition: The definition. It is not executable if only the vendor starts the runs.
         remote: How it is run.
         separate_check_specs: Checks of the assets that are not part of the definition.
+        checks: For a suite whose results are checks of other assets: these checks, whose op starts a run. The
+            definition is then that of the asset that only shows the suite's runs.
+        suite: The `TableSuite` of these checks.
     """
 
     definition: dg.AssetsDefinition
     remote: RemoteAsset
     separate_check_specs: tuple[dg.AssetCheckSpec, ...] = ()
+    checks: dg.AssetChecksDefinition | None = None
+    suite: Any = None
+
+    @property
+    def executed(self) -> dg.AssetsDefinition:
+        """The definition whose op starts a run."""
+        return self.definition if self.checks is None else self.checks
+
+    @property
+    def selection(self) -> dg.AssetSelection:
+        """What a job selects to start a run."""
+        if self.checks is not None:
+            return dg.AssetSelection.checks(*self.checks.check_keys)
+        return dg.AssetSelection.assets(*self.keys)
 
     @cached_property
     def keys(self) -> tuple[dg.AssetKey, ...]:
@@ -120,21 +145,29 @@ def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsse
     """
     found: list[WatchedAsset] = []
     for definition in assets:
-        remote = _remote_assets.get(definition.op) if _has_op(definition) else None
-        if remote is None:
+        watched = _resolve(definition)
+        wait = watched.remote.options.wait
+        if deferred and wait != "defer":
             raise dg.DagsterInvalidDefinitionError(
-                f"{definition!r} is not an asset from build_remote_run_asset, so a sensor cannot report its runs"
+                f"{watched.name} has wait={wait!r}: its steps wait for its runs themselves. Set wait='defer', or "
+                "remove it from assets."
             )
-        if deferred and remote.options.wait != "defer":
-            raise dg.DagsterInvalidDefinitionError(
-                f"{_names(definition)} has wait={remote.options.wait!r}: its steps wait for its runs themselves. Set "
-                "wait='defer', or remove it from assets."
-            )
-        found.append(WatchedAsset(definition, remote))
+        found.append(watched)
     if not found:
         raise dg.DagsterInvalidDefinitionError("assets is empty, so there are no runs to report")
     check_unique(found)
     return found
+
+
+def _resolve(definition: Any) -> WatchedAsset:
+    if isinstance(definition, Watchable) and not isinstance(definition, type):
+        return definition.as_watched()
+    remote = _remote_assets.get(definition.op) if _has_op(definition) else None
+    if remote is None:
+        raise dg.DagsterInvalidDefinitionError(
+            f"{definition!r} is not an asset from build_remote_run_asset, so a sensor cannot report its runs"
+        )
+    return WatchedAsset(definition, remote)
 
 
 def check_unique(assets: Iterable[WatchedAsset]) -> None:
@@ -197,7 +230,7 @@ def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str, *, is_on_by_de
         DagsterInvalidDefinitionError: Another sensor already reports them.
     """
     for asset in assets:
-        sensors_by_key = _completion_sensors.setdefault(asset.definition.op, {})
+        sensors_by_key = _completion_sensors.setdefault(asset.executed.op, {})
         other = next((sensors_by_key[key] for key in asset.keys if sensors_by_key.get(key, sensor) != sensor), None)
         if other is not None:
             raise dg.DagsterInvalidDefinitionError(
@@ -207,7 +240,7 @@ def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str, *, is_on_by_de
     if is_on_by_default:
         _on_by_default.add(sensor)
     for asset in assets:
-        _completion_sensors[asset.definition.op].update(dict.fromkeys(asset.keys, sensor))
+        _completion_sensors[asset.executed.op].update(dict.fromkeys(asset.keys, sensor))
 
 
 def _has_op(definition: Any) -> bool:

@@ -70,7 +70,7 @@ def _initialize(key: str, asset: WatchedAsset, context: Any, stack: ExitStack) -
     given = getattr(context.resources, key, None)
     if given is not None:
         return given
-    definitions = {**_defined(context), **asset.definition.resource_defs}
+    definitions = {**_defined(context), **asset.executed.resource_defs}
     if key not in definitions:
         raise LookupError(
             "it is not defined. Add it to the resources of your Definitions; in a test, pass resources= or definitions="

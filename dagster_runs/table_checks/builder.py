@@ -13,13 +13,14 @@ from dagster_runs.remote_run.execution.execute import execute_remote_run
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.partitions import fill_from_partition
 from dagster_runs.remote_run.options import RunOptions
-from dagster_runs.sensors.registry import RemoteAsset
+from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, queue_problem
 from dagster_runs.table_checks.blocking import refuse_in_step, upstream_problem
 from dagster_runs.table_checks.declared import Wanted, declare
 from dagster_runs.table_checks.outcomes import checked_severity
 from dagster_runs.table_checks.suite_report import ChecksOfSuite
 from dagster_runs.table_checks.suite_step import SuiteReporter, SuiteStep
 from dagster_runs.table_checks.table_keys import KeysLike, TableKeys
+from dagster_runs.table_checks.watched import WatchedSuite
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class TableChecks:
     def definitions(self) -> dg.Definitions:
         """Returns the definitions to merge with your own: the checks, and the asset that shows the suite's runs."""
         return dg.Definitions(assets=[self.suite], asset_checks=[self.checks])
+
+    def as_watched(self) -> WatchedAsset:
+        """Returns the suite in the form that the sensors use."""
+        suite = WatchedSuite(self.checks, self.suite.key, self.judged)
+        return WatchedAsset(dg.AssetsDefinition(specs=[self.suite]), self.remote, checks=self.checks, suite=suite)
 
     @property
     def messages(self) -> Sequence[str]:
@@ -146,6 +152,7 @@ def build_suite_checks(
                 filled,
                 here,
                 is_fixed=True,
+                sensor_problem=lambda: queue_problem(run_suite, step.instance),
                 is_outdated=reporter.is_outdated,
                 report=reporter.report,
             )

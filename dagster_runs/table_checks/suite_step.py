@@ -5,7 +5,7 @@ The ledger is kept on the asset of the suite, which only shows the suite's runs.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any, cast
 
@@ -13,7 +13,6 @@ import dagster as dg
 
 from dagster_runs import dagster_private
 from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, Step
-from dagster_runs.remote_run.execution.evaluations import newest_materializations
 from dagster_runs.remote_run.execution.event_log import events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
@@ -22,6 +21,7 @@ from dagster_runs.remote_run.metadata_size import cut_names, limited
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.table_checks.freshness import StartedHere, start_of
 from dagster_runs.table_checks.suite_report import ChecksOfSuite, SuiteReport
+from dagster_runs.table_checks.watched import newest_of
 
 _SHOWN = ("dagster_runs/run_id", "dagster_runs/url")
 """The metadata of the run that each evaluation has too."""
@@ -138,15 +138,13 @@ class SuiteReporter:
         """Whether a run of an earlier attempt started before the newest materialization of a selected table."""
         freshness = self._freshness(handle)
         return any(
-            freshness.problem(self._newest(asset)) for asset in {check.asset_key for check in self.step.check_keys}
+            freshness.problem(newest_of(self.step.instance, asset))
+            for asset in {check.asset_key for check in self.step.check_keys}
         )
 
     def _freshness(self, handle: RunHandle) -> StartedHere:
         step = self.step
         return StartedHere(start_of(step.instance, step.asset_keys[0], handle.correlation_id, handle.started_at))
-
-    def _newest(self, asset: dg.AssetKey) -> dg.EventLogRecord | None:
-        return newest_materializations(self.step.instance, [(asset, None)]).get((asset, None))
 
     def report(
         self, execution: RemoteRunExecution, handle: RunHandle, shown: Mapping[str, Any], result: RunResult
@@ -156,7 +154,7 @@ class SuiteReporter:
         report = self.checks.judge(
             result.tests,
             self._freshness(handle),
-            self._newest,
+            partial(newest_of, step.instance),
             {name: shown[name] for name in _SHOWN if name in shown},
             step.check_keys,
         )

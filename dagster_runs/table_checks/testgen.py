@@ -62,7 +62,8 @@ def build_testgen_checks(
             decides.
         known_tests: What the suite tests. Needed for other granularities than ``"table"``, and if ``tables`` does not
             say which tables there are. A test that is added to the suite later is part of the check of its table.
-        granularity: What has a check of its own, in addition to each table: ``"column"``, ``"test_type"``, or ``"test"``.
+        granularity: What has a check of its own, in addition to each table: ``"column"``, ``"test_type"`` or
+            ``"test"``.
         granularity_by_table: The same for single tables: ``{"orders": "test"}``.
         severity: The severity of results that do not pass. Defaults to
             ``{"failed": "ERROR", "error": "ERROR", "warning": "WARN"}``, where ``error`` is a broken test.

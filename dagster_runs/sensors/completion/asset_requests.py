@@ -191,6 +191,14 @@ def continue_request(
     )
 
 
+def selected_in_run(recorded: RecordedRun) -> dict[str, Any]:
+    """Returns the arguments of a request that select what starts a run: its assets, or the checks of a suite."""
+    checks = recorded.asset.checks
+    if checks is None:
+        return {"asset_selection": recorded.keys}
+    return {"asset_selection": [], "asset_check_keys": sorted(checks.check_keys)}
+
+
 def _inherited_tags(run: dg.DagsterRun) -> dict[str, str]:
     return {
         name: value
@@ -221,7 +229,7 @@ def _request_again(
     request = dg.RunRequest(
         run_key=run_key,
         run_config=_launch_config(recorded, starter, context),
-        asset_selection=recorded.keys,
+        **selected_in_run(recorded),
         partition_key=recorded.partition,
         tags={
             **_inherited_tags(starter),
@@ -258,7 +266,7 @@ def _launch_config(
             raise RequestPreparationError(
                 f"The config of job {name} cannot be read: {type(error).__name__}: {error}"
             ) from error
-    op = recorded.asset.definition.op.name
+    op = recorded.asset.executed.op.name
     config = job_config.get("ops", {}).get(op, {}).get("config")
     return {"ops": {op: {"config": config or {}}}} if config or is_jobs_own else {}
 

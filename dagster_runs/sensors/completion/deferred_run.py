@@ -90,6 +90,7 @@ class DeferredRun(RecordedRun):
         observed: The assets and partitions for which a failure is reported without a Dagster run.
         not_superseded: The number of assets and partitions for which its evaluations are known not to be superseded.
         evaluated: The number of assets and partitions whose evaluations this process has reported.
+        evaluated_checks: The checks of tables that are reported, for a run of a suite.
         may_be_evaluated: Whether some evaluations may already be stored, by an earlier process or an earlier tick.
         is_superseded: Whether a Dagster run must report its success, if one can be requested.
         is_cancel_requested: Whether a user requested its cancellation with the cancel job.
@@ -117,6 +118,7 @@ class DeferredRun(RecordedRun):
     observed: set[AssetPartition] = field(default_factory=set)
     not_superseded: int = 0
     evaluated: int = 0
+    evaluated_checks: set[dg.AssetCheckKey] = field(default_factory=set)
     may_be_evaluated: bool = False
     is_superseded: bool = False
     is_cancel_requested: bool = False

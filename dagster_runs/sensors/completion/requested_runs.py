@@ -121,7 +121,7 @@ def is_over(record: dg.RunRecord) -> bool:
 
 def _max_retry_delay(deferred_run: DeferredRun) -> float:
     """Returns the maximum number of seconds between two attempts of a step that has recorded an outcome."""
-    policy = deferred_run.asset.definition.op.retry_policy
+    policy = deferred_run.asset.executed.op.retry_policy
     if policy is None or policy.delay is None:
         return 0.0
     growth = {None: 1, dg.Backoff.LINEAR: policy.max_retries, dg.Backoff.EXPONENTIAL: 2**policy.max_retries}

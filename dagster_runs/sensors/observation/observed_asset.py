@@ -13,7 +13,7 @@ from dagster_runs.remote_run.execution.events import RUN_STATUS, check_specs, ru
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.sensors.grouping import group_by
-from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, check_unique, resolve_assets
+from dagster_runs.sensors.registry import RemoteAsset, Watchable, WatchedAsset, check_unique, resolve_assets
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def resolve_observable(assets: Any) -> list[WatchedAsset]:
 
 
 def _resolve(item: Any) -> list[WatchedAsset]:
-    if isinstance(item, ObservedAsset):
+    if isinstance(item, Watchable) and not isinstance(item, type):
         return [item.as_watched()]
     if isinstance(item, dg.AssetSpec):  # which is a tuple too
         raise dg.DagsterInvalidDefinitionError(

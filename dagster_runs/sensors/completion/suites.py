@@ -1,0 +1,47 @@
+"""Reports the checks of tables that a deferred run of a suite has tested, after the run itself."""
+
+from collections.abc import Callable
+from functools import partial
+
+from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
+from dagster_runs.sensors.completion.context import TickContext
+from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.table_suites import TableSuite, completed, evaluated_by, evaluation_metadata, is_completed
+from dagster_runs.transport.clock import machine_time
+
+
+def evaluate_tables(
+    deferred_run: DeferredRun, suite: TableSuite, tick: TickContext, has_room: Callable[[int], bool]
+) -> bool:
+    """Reports the evaluations of a run, or as many of them as this tick has room for, but at least one.
+
+    Args:
+        deferred_run: The run, whose materialization is stored.
+        suite: The suite.
+        tick: The tick.
+        has_room: Whether there is room for another evaluation, after this number of evaluations.
+
+    Returns:
+        Whether all of them are reported.
+    """
+    instance, output, log = tick.context.instance, tick.output, tick.context.log
+    key, run_id, done = deferred_run.asset.keys[0], deferred_run.run_id, deferred_run.evaluated_checks
+    since = machine_time(deferred_run.record.at - MAX_HOST_CLOCK_SKEW)
+    if deferred_run.may_be_evaluated and not done:
+        done |= evaluated_by(instance, suite.checks.check_keys, run_id, since)
+    shown = evaluation_metadata(tick.outcome_of(deferred_run, deferred_run.asset_partitions))
+    report = suite.report_deferred(instance, deferred_run.record, deferred_run.result, shown)
+    reported = 0
+    for one in report.evaluations():
+        if one.asset_check_key in done:
+            continue
+        if reported and not has_room(reported):
+            return False
+        output.evaluate(one)
+        done.add(one.asset_check_key)
+        reported += 1
+    for message in report.messages:
+        log.warning("%s", message)
+    output.events.append(completed(key, run_id, deferred_run.last_status, report, len(done)))
+    output.was_stored = partial(is_completed, key, run_id, since)
+    return True

@@ -1,0 +1,143 @@
+"""What the sensors do for a suite whose results are checks of other assets, in place of an asset's own checks.
+
+The asset that shows the suite's runs is reported like any other one. Then, in the second phase, the checks of the
+tables follow, and an observation that says that they are complete.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import dagster as dg
+
+from dagster_runs.dagster_private import newest_evaluations
+from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, events, observed_run
+from dagster_runs.remote_run.execution.events import run_metadata
+from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
+from dagster_runs.remote_run.metadata_size import limited
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import RunResult
+from dagster_runs.sensors.run_outcome import RunOutcome
+
+CHECKS_REPORTED_KEY = "dagster_runs/checks_reported"
+"""Metadata of the observation that completes the report of a run: the number of evaluated checks."""
+_EVALUATION_KEYS = ("dagster_runs/run_id", "dagster_runs/url")
+
+
+class TableReport(Protocol):
+    """The report of one run of a suite."""
+
+    def evaluations(self) -> Iterator[dg.AssetCheckEvaluation]:
+        """Yields the evaluations of the declared checks that the run has a result for."""
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was not tested, and which tables have no checks. Complete when all evaluations are read."""
+
+    @property
+    def messages(self) -> list[str]:
+        """The same for the log."""
+
+
+class TableSuite(Protocol):
+    """A suite whose results are checks of other assets."""
+
+    @property
+    def checks(self) -> dg.AssetChecksDefinition:
+        """The definition of the checks, whose op runs the suite."""
+
+    def report_deferred(
+        self, instance: dg.DagsterInstance, record: LedgerEntry, result: RunResult, shown: Mapping[str, Any]
+    ) -> TableReport:
+        """Returns the report of a run that Dagster started.
+
+        Args:
+            instance: The Dagster instance.
+            record: A ledger entry about its start.
+            result: The result.
+            shown: The metadata of each evaluation.
+        """
+
+    def report_observed(
+        self,
+        instance: dg.DagsterInstance,
+        started_at: float | None,
+        marker: dg.EventLogRecord | None,
+        result: RunResult,
+        shown: Mapping[str, Any],
+    ) -> TableReport:
+        """Returns the report of a run that was started elsewhere.
+
+        Args:
+            instance: The Dagster instance.
+            started_at: Epoch seconds of its start by our clock; ``None`` if it is unknown.
+            marker: An event that is no materialization of a table.
+            result: The result.
+            shown: The metadata of each evaluation.
+        """
+
+
+def evaluation_metadata(outcome: RunOutcome) -> dict[str, Any]:
+    """Returns the metadata of each evaluation, which identifies the run."""
+    url = outcome.run.page_url(outcome.resource, outcome.run_id)
+    shown = run_metadata(outcome.run, outcome.run_id, url=url, attached=False)
+    return {name: shown[name] for name in _EVALUATION_KEYS if name in shown}
+
+
+def evaluated_by(
+    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], run_id: str, since: float
+) -> set[dg.AssetCheckKey]:
+    """Returns the checks that already have an evaluation by a remote run.
+
+    Args:
+        instance: The Dagster instance.
+        checks: The checks.
+        run_id: The remote run.
+        since: Epoch seconds by the machine's clock, before which there is none.
+    """
+    return {
+        check for check in checks if any(_run_of(one) == run_id for one in newest_evaluations(instance, check, since))
+    }
+
+
+def _run_of(evaluated: dg.AssetCheckEvaluation) -> str | None:
+    entry = evaluated.metadata.get(RUN_ID_KEY)
+    return entry.value if isinstance(entry, dg.TextMetadataValue) else None
+
+
+def completed(key: dg.AssetKey, run_id: str, status: RunStatus, report: TableReport, count: int) -> dg.AssetObservation:
+    """Returns the observation that completes the report of a run.
+
+    Args:
+        key: The asset that shows the suite's runs.
+        run_id: The remote run.
+        status: Its status.
+        report: The report, all of whose evaluations are read.
+        count: The number of evaluations.
+    """
+    shown = {
+        **report.metadata,
+        RUN_ID_KEY: dg.MetadataValue.text(run_id),
+        "dagster_runs/state": dg.MetadataValue.text(status.state.value),
+        CHECKS_REPORTED_KEY: dg.MetadataValue.int(count),
+    }
+    return dg.AssetObservation(
+        key, description=f"{count} checks of tables are evaluated by this run", metadata=limited(shown)
+    )
+
+
+def is_completed(key: dg.AssetKey, run_id: str, since: float, instance: dg.DagsterInstance) -> bool:
+    """Whether the report of a run is complete.
+
+    Args:
+        key: The asset that shows the suite's runs.
+        run_id: The remote run.
+        since: Epoch seconds by the machine's clock, before which it was not reported.
+        instance: The Dagster instance.
+    """
+    found = events(instance.fetch_observations, dg.AssetRecordsFilter(key, after_timestamp=since))
+    return any(observed_run(event) == run_id and _is_completion(event) for event in found)
+
+
+def _is_completion(event: dg.EventLogRecord) -> bool:
+    observation = event.event_log_entry.asset_observation
+    return observation is not None and CHECKS_REPORTED_KEY in observation.metadata

@@ -1,0 +1,53 @@
+"""A suite in the form that the sensors use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.execution.evaluations import newest_materializations
+from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
+from dagster_runs.remote_run.types import RunResult
+from dagster_runs.table_checks.freshness import StartedElsewhere, StartedHere, start_of
+from dagster_runs.table_checks.suite_report import ChecksOfSuite, SuiteReport
+
+
+@dataclass(frozen=True)
+class WatchedSuite:
+    """A `TableSuite`.
+
+    Attributes:
+        checks: The definition of the checks, whose op runs the suite.
+        key: The asset that shows the suite's runs.
+        judged: The declared checks, and how they are judged.
+    """
+
+    checks: dg.AssetChecksDefinition
+    key: dg.AssetKey
+    judged: ChecksOfSuite
+
+    def report_deferred(
+        self, instance: dg.DagsterInstance, record: LedgerEntry, result: RunResult, shown: Mapping[str, Any]
+    ) -> SuiteReport:
+        """See `TableSuite`. The order of the event log decides which tables the run has seen."""
+        start = StartedHere(start_of(instance, self.key, record.correlation_id, record.at))
+        return self.judged.judge(result.tests, start, partial(newest_of, instance), shown)
+
+    def report_observed(
+        self,
+        instance: dg.DagsterInstance,
+        started_at: float | None,
+        marker: dg.EventLogRecord | None,
+        result: RunResult,
+        shown: Mapping[str, Any],
+    ) -> SuiteReport:
+        """See `TableSuite`. The times decide which tables the run has seen."""
+        start = StartedElsewhere(marker, started_at)
+        return self.judged.judge(result.tests, start, partial(newest_of, instance), shown)
+
+
+def newest_of(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.EventLogRecord | None:
+    """Returns the newest materialization of an asset, of any partition; ``None`` if it has none."""
+    return newest_materializations(instance, [(asset, None)]).get((asset, None))

@@ -1,0 +1,141 @@
+"""Checks of runs that no step waits for: deferred ones, and those that TestGen's own schedule starts."""
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_runs import TableChecks, TableKeys, build_completion_sensor, build_testgen_checks
+from dagster_runs.sandbox import Behavior, Sandbox
+from dagster_runs.table_checks.freshness import STARTED_BEFORE
+from dagster_runs.testing import SandboxClock
+from tests.remote_run.materializing import failure, resources_at
+from tests.sensors.driving import DaemonKilled, Driver
+from tests.table_checks.suites import (
+    RUN,
+    SUITE,
+    SUITE_KEY,
+    add_suite,
+    evaluated,
+    key,
+    materialization_id,
+    materialize,
+    outcomes,
+    result,
+    rows,
+    set_results,
+    table,
+)
+
+TABLES = [table("orders"), table("customers")]
+CHECKS = [key("orders"), key("customers")]
+
+
+def build(**options: Any) -> TableChecks:
+    return build_testgen_checks(RUN, tables=TableKeys.from_assets(TABLES), **options)
+
+
+class Location:
+    """A code location with a suite and a sensor, and its daemon."""
+
+    def __init__(self, checks: TableChecks, sensor: dg.SensorDefinition, sandbox: Sandbox, instance: Any) -> None:
+        job = dg.define_asset_job("checks", selection=dg.AssetSelection.checks(*CHECKS))
+        self.driver = Driver(sensor, [], sandbox, instance)
+        self.driver.definitions = dg.Definitions.merge(
+            dg.Definitions(
+                assets=TABLES,
+                jobs=[job],
+                sensors=[sensor],
+                resources=resources_at(sandbox.url),
+                executor=dg.in_process_executor,
+            ),
+            checks.definitions(),
+        )
+        self.instance = instance
+
+    def execute(self) -> dg.ExecuteInProcessResult:
+        job = self.driver.definitions.resolve_job_def("checks")
+        return job.execute_in_process(instance=self.instance, raise_on_error=False)
+
+
+def completed(instance: dg.DagsterInstance) -> dict[str, Any]:
+    """The metadata of the observation that completes the report of the newest run."""
+    for record in instance.fetch_observations(SUITE_KEY, limit=20).records:
+        observation = record.event_log_entry.asset_observation
+        if observation is not None and "dagster_runs/checks_reported" in observation.metadata:
+            return dict(observation.metadata)
+    return {}
+
+
+class TestDeferred:
+    __test__ = True
+
+    @pytest.fixture
+    def location(self, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance) -> Location:
+        add_suite(sandbox, [result("orders", "failed"), result("customers")])
+        checks = build(wait="defer")
+        return Location(checks, build_completion_sensor([checks]), sandbox, instance)
+
+    def test_step_ends_and_the_sensor_reports_the_checks(
+        self, location: Location, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        materialize(instance, "orders", "customers")
+        assert location.execute().success
+        assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": None}
+        location.driver.ticks(clock, 4)
+        assert outcomes(instance, "orders", "customers") == {"orders": "ERROR", "customers": True}
+        [orders] = evaluated(instance, CHECKS[0])
+        assert orders.target_materialization_data is not None
+        assert orders.target_materialization_data.storage_id == materialization_id(instance, "orders")
+        assert completed(instance)["dagster_runs/checks_reported"].value == 2
+        assert sandbox.starts("testgen") == 1
+        location.driver.ticks(clock, 3)
+        assert len(evaluated(instance, CHECKS[0])) == 1
+
+    def test_table_that_was_materialized_since_the_start_is_not_evaluated(
+        self, location: Location, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        materialize(instance, "orders", "customers")
+        location.execute()
+        materialize(instance, "orders")
+        location.driver.ticks(clock, 4)
+        assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": True}
+        assert rows(completed(instance), "testgen/not_tested") == [{"check": "orders", "why": STARTED_BEFORE}]
+
+    @pytest.mark.parametrize("stored", [0, 1, 2])
+    def test_lost_tick_reports_nothing_twice(
+        self, stored: int, location: Location, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        materialize(instance, "orders", "customers")
+        location.execute()
+        clock.sleep(10)
+        location.driver.tick()
+        with pytest.raises(DaemonKilled):
+            location.driver.tick(lost_after=stored)
+        location.driver.ticks(clock, 4)
+        assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
+        assert completed(instance)["dagster_runs/checks_reported"].value == 2
+
+    def test_run_that_fails_is_reported_by_a_dagster_run_that_fails(
+        self, location: Location, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        sandbox.set_behavior(SUITE, Behavior(outcome="fail", error="no connection"), vendor="testgen")
+        location.execute()
+        location.driver.ticks(clock, 4)
+        [reporting] = location.driver.runs
+        assert "no connection" in failure(reporting)
+        assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": None}
+        assert sandbox.starts("testgen") == 1
+
+    def test_request_is_queued_while_a_run_is_in_flight(
+        self, location: Location, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        materialize(instance, "orders", "customers")
+        location.execute()
+        materialize(instance, "orders")
+        assert location.execute().success
+        assert sandbox.starts("testgen") == 1
+        set_results(sandbox, [result("orders"), result("customers")])
+        location.driver.ticks(clock, 10)
+        assert sandbox.starts("testgen") == 2
+        assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": True}
