@@ -1,11 +1,13 @@
 """Checks of runs that no step waits for: deferred ones, and those that TestGen's own schedule starts."""
 
+import time
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
 
-from dagster_runs import TableChecks, TableKeys, build_completion_sensor, build_testgen_checks
+from dagster_runs import TableChecks, TableKeys, build_completion_sensor, build_observation_sensor, build_testgen_checks
 from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
 from dagster_runs.testing import SandboxClock
@@ -139,3 +141,73 @@ class TestDeferred:
         location.driver.ticks(clock, 10)
         assert sandbox.starts("testgen") == 2
         assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": True}
+
+
+class TestObserved:
+    __test__ = True
+
+    @pytest.fixture
+    def location(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> Location:
+        """Without a clock that runs faster: the times of materializations are compared with the vendor's."""
+        add_suite(sandbox, [result("orders", "failed"), result("customers")], running_seconds=0.1)
+        checks = build()
+        found = Location(checks, build_observation_sensor([checks]), sandbox, instance)
+        found.driver.tick()
+        return found
+
+    def observe(self, location: Location, sandbox: Sandbox) -> None:
+        """Run the suite as TestGen's schedule does, and report the run."""
+        sandbox.start_run(SUITE, vendor="testgen", kind="run-tests")
+        time.sleep(0.3)
+        for _ in range(3):
+            location.driver.tick()
+
+    def materialize_before(self, instance: dg.DagsterInstance, *names: str) -> None:
+        """Report materializations of ten seconds ago."""
+        with patch("time.time", return_value=time.time() - 10):
+            materialize(instance, *names)
+
+    def test_run_of_testgens_schedule_is_reported_as_checks_of_the_tables(
+        self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        self.materialize_before(instance, "orders", "customers")
+        self.observe(location, sandbox)
+        assert outcomes(instance, "orders", "customers") == {"orders": "ERROR", "customers": True}
+        [orders] = evaluated(instance, CHECKS[0])
+        assert orders.target_materialization_data is not None
+        assert orders.target_materialization_data.storage_id == materialization_id(instance, "orders")
+        assert completed(instance)["dagster_runs/checks_reported"].value == 2
+
+    def test_table_that_was_materialized_around_the_start_is_not_evaluated(
+        self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        self.materialize_before(instance, "customers")
+        materialize(instance, "orders")  # less than 5 s before the start: the clocks may differ by as much
+        self.observe(location, sandbox)
+        assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": True}
+        assert rows(completed(instance), "testgen/not_tested") == [{"check": "orders", "why": STARTED_BEFORE}]
+
+    def test_results_are_read_once(self, location: Location, sandbox: Sandbox) -> None:
+        self.observe(location, sandbox)
+        assert len([one for one in sandbox.requests("testgen") if "/results" in one.path]) == 1
+
+    def test_lost_ticks_report_nothing_twice(
+        self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        self.materialize_before(instance, "orders", "customers")
+        sandbox.start_run(SUITE, vendor="testgen", kind="run-tests")
+        time.sleep(0.3)
+        for lost_after in (1, 1, 3):
+            with pytest.raises(DaemonKilled):
+                location.driver.tick(lost_after=lost_after)
+        for _ in range(3):
+            location.driver.tick()
+        assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
+
+    def test_run_that_dagster_started_is_not_reported_again(
+        self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        assert location.execute().success
+        for _ in range(3):
+            location.driver.tick()
+        assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_runs.remote_run.execution.attach import NOT_FOUND_GRACE
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunStatus
-from dagster_runs.remote_run.types import ListedRun
+from dagster_runs.remote_run.types import ListedRun, RunResult
 from dagster_runs.remote_run.vendor_code import checked_list
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.listing import ListReader
@@ -34,6 +34,7 @@ class ResourceMemory:
         polled_at: Epoch seconds at which each pending run was last polled.
         failed_at: Epoch seconds at which the last poll of a run failed, for runs whose last poll failed.
         not_found_since: Epoch seconds since which the vendor has reported that it does not know a run.
+        results: The results of runs whose report is not complete.
     """
 
     outages: OutageTracker
@@ -41,6 +42,7 @@ class ResourceMemory:
     polled_at: dict[str, float] = field(default_factory=dict)
     failed_at: dict[str, float] = field(default_factory=dict)
     not_found_since: dict[str, float] = field(default_factory=dict)
+    results: dict[str, RunResult] = field(default_factory=dict)
 
     def poll_priority(self, run_id: str, created_at: float) -> tuple[float, float]:
         """Returns a sort key: the longest-waiting run first, but runs whose poll failed last.
@@ -51,9 +53,9 @@ class ResourceMemory:
 
     def keep(self, pending: Collection[str]) -> None:
         """Forgets all other runs."""
-        for times in (self.polled_at, self.failed_at, self.not_found_since):
-            for run_id in times.keys() - pending:
-                del times[run_id]
+        for known in (self.polled_at, self.failed_at, self.not_found_since, self.results):
+            for run_id in known.keys() - pending:
+                del known[run_id]
 
 
 @dataclass

@@ -21,6 +21,7 @@ from dagster_runs.sensors.observation.cursor import PendingRun
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.run_outcome import FinishedRun, RunOutcome
 from dagster_runs.sensors.run_requests import FollowUp
+from dagster_runs.sensors.table_suites import completed, evaluated_by, evaluation_metadata, is_completed
 from dagster_runs.sensors.tick import TickOutput
 from dagster_runs.transport.clock import machine_time
 from dagster_runs.transport.errors import VendorError
@@ -66,6 +67,7 @@ class ObservedOutcomes:
         output: The output of the tick.
         context: The sensor's context.
         follow_up: What the user wants after each finished run; ``None`` for nothing.
+        results: The results of runs whose report is not complete, by id.
     """
 
     resource: RemoteRunResource
@@ -73,6 +75,7 @@ class ObservedOutcomes:
     output: ObservationOutput
     context: dg.SensorEvaluationContext
     follow_up: FollowUp | None
+    results: dict[str, RunResult] = field(default_factory=dict)
 
     def report(self, observed: ObservedRun) -> bool:
         """Reports the outcome of a run, or the next part of it.
@@ -101,6 +104,10 @@ class ObservedOutcomes:
             for record in islice(reports_of_run(instance, wanted, observed.run_id), 1):
                 judged[key, None] = record
         missing = [(key, None) for key in asset.keys if (key, None) not in judged]
+        if not missing and asset.suite is not None:
+            self._report_tables(observed, judged, since)
+            pending.is_materialized = False
+            return True
         if not missing:
             if not all(map(predates_two_phases, judged.values())):
                 stored_since = min(record.timestamp for record in judged.values()) - MAX_HOST_CLOCK_SKEW
@@ -116,6 +123,32 @@ class ObservedOutcomes:
             self.output.runs += 1
             pending.is_materialized = True
         return False
+
+    def _report_tables(
+        self, observed: ObservedRun, judged: Mapping[AssetPartition, dg.EventLogRecord], since: float
+    ) -> None:
+        """Reports the checks of the tables that a run of a suite has tested, unless they are reported already."""
+        instance, suite, run_id = self.context.instance, observed.asset.suite, observed.run_id
+        key = observed.asset.keys[0]
+        if is_completed(key, run_id, since, instance):
+            return
+        outcome = self._outcome(observed, [*judged], is_materialized=True)
+        stored = evaluated_by(instance, suite.checks.check_keys, run_id, since)
+        report = suite.report_observed(
+            instance, self._started_at(observed), judged[key, None], outcome.result, evaluation_metadata(outcome)
+        )
+        evaluations = list(report.evaluations())
+        for one in evaluations:
+            if one.asset_check_key not in stored:
+                self.output.evaluate(one)
+        for message in report.messages:
+            self.context.log.warning("%s", message)
+        self.output.events.append(completed(key, run_id, observed.status, report, len(evaluations)))
+
+    def _started_at(self, observed: ObservedRun) -> float | None:
+        """Returns when the run started, in epoch seconds by our clock; ``None`` if it is not known exactly enough."""
+        client = self.resource.http()
+        return client.by_our_clock(observed.status.started_at) if client.clock_ahead is not None else None
 
     def _has_unevaluated(self, observed: ObservedRun) -> bool:
         """Whether another run of the asset is materialized, but its evaluations are not reported."""
@@ -169,8 +202,13 @@ class ObservedOutcomes:
 
     def _result(self, observed: ObservedRun, *, is_materialized: bool) -> RunResult:
         run, gate = observed.asset.fixed_run, observed.asset.remote.options.gate
+        if observed.run_id in self.results:
+            return self.results[observed.run_id]
         try:
-            return run.get_result(self.resource, observed.run_id, observed.status, gate)
+            result = run.get_result(self.resource, observed.run_id, observed.status, gate)
+            if result.tests:  # takes many calls
+                self.results[observed.run_id] = result
+            return result
         except VendorError as error:
             if observed.status.state is not RunState.SUCCEEDED:
                 return RunResult()  # it is already known that the run did not succeed

@@ -64,7 +64,7 @@ class Observation(SensorTicks):
             declared = (with_declared_checks(asset, context.repository_def) for asset in assets)
             by_name = {asset.keys[0].to_user_string(): asset for asset in declared}
             ownership = Ownership(by_name, resource, context.instance)
-            outcomes = ObservedOutcomes(resource, cursor.pending, output, context, self._follow_up)
+            outcomes = ObservedOutcomes(resource, cursor.pending, output, context, self._follow_up, memory.results)
             log = context.log
             ResourceObserver(key, by_name, resource, cursor, memory, ownership, outcomes, output, times, log).observe()
         waiting = sum(len(cursor.pending) for cursor in cursors.values())
