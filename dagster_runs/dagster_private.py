@@ -435,4 +435,5 @@ def has_several_steps(context: Any) -> bool:
         context: The step's context.
     """
     op = context.op_def
-    return sum(node.definition.name == op.name for node in context.job_def.nodes) > 1
+    names = [str(node.definition.name) for node in context.job_def.nodes]
+    return names.count(str(op.name)) > 1

@@ -1,6 +1,7 @@
-"""Checks that tests cover each row of docs/what-happens-when.md, and that the errors it names exist."""
+"""Checks that tests cover each row of docs/what-happens-when.md and of the pages like it, and that errors exist."""
 
 import re
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -9,7 +10,7 @@ import dagster_runs
 from dagster_runs import QualityGate, TestGenTestRun, build_remote_run_asset
 from dagster_runs.sandbox import Sandbox, well_known
 from tests.conformance.coverage import by_id, read_tests
-from tests.conformance.what_happens import PAGE, row_ids, with_tests
+from tests.conformance.what_happens import PAGE, PAGES, row_ids, with_tests
 from tests.remote_run.materializing import checks, materialize
 
 _ERROR = re.compile(r"`(\w+Error|Run[A-Z]\w+|StartOutcomeUnknown)`")
@@ -27,20 +28,22 @@ def helper() -> None: ...
 
 
 def test_every_row_is_covered_by_a_test() -> None:
-    ids = row_ids(PAGE.read_text())
-    assert len(ids) > 140
+    ids = [id for page in PAGES for id in row_ids(page.read_text())]
+    assert len(ids) > 160
     assert len(set(ids)) == len(ids)
     assert [id for id in ids if id not in by_id()] == []
 
 
-def test_every_row_has_an_id() -> None:
-    lines = PAGE.read_text().splitlines()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_row_has_an_id(path: Path) -> None:
+    lines = path.read_text().splitlines()
     with_links = [line for line in lines if line.startswith("|") and "](../tests/" in line]
-    assert len(with_links) == len(row_ids(PAGE.read_text()))
+    assert len(with_links) == len(row_ids(path.read_text()))
 
 
-def test_last_column_is_up_to_date() -> None:
-    page = PAGE.read_text()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_last_column_is_up_to_date(path: Path) -> None:
+    page = path.read_text()
     assert page == with_tests(page, by_id()), "run `make conformance`"
 
 

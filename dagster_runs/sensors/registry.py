@@ -145,14 +145,14 @@ def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsse
     """
     found: list[WatchedAsset] = []
     for definition in assets:
-        watched = _resolve(definition)
-        wait = watched.remote.options.wait
+        asset = _resolve(definition)
+        wait = asset.remote.options.wait
         if deferred and wait != "defer":
             raise dg.DagsterInvalidDefinitionError(
-                f"{watched.name} has wait={wait!r}: its steps wait for its runs themselves. Set wait='defer', or "
+                f"{asset.name} has wait={wait!r}: its steps wait for its runs themselves. Set wait='defer', or "
                 "remove it from assets."
             )
-        found.append(watched)
+        found.append(asset)
     if not found:
         raise dg.DagsterInvalidDefinitionError("assets is empty, so there are no runs to report")
     check_unique(found)

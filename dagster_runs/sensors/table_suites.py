@@ -70,7 +70,7 @@ class TableSuite(Protocol):
         Args:
             instance: The Dagster instance.
             started_at: Epoch seconds of its start by our clock; ``None`` if it is unknown.
-            marker: An event that is no materialization of a table.
+            marker: An event that is not a materialization of a table.
             result: The result.
             shown: The metadata of each evaluation.
         """

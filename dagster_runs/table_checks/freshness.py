@@ -7,7 +7,7 @@ the run has seen its data. No clock is involved.
 For a run that was started elsewhere, there is no such entry. Then the times are compared, with a margin.
 
 An evaluation names the materialization that it judges, so it never counts for a later one. The evaluation of a table
-without any materialization names an event that is none (see `Freshness.marker`). If it named nothing, Dagster would
+without any materialization names an event that is not one (see `Freshness.marker`). If it named nothing, Dagster would
 compare times, and could assign it to a materialization that is stored in the same moment.
 """
 

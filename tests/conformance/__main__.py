@@ -1,4 +1,4 @@
-"""`python -m tests.conformance`: regenerates docs/vendors.md and the last column of docs/what-happens-when.md."""
+"""`python -m tests.conformance`: regenerates docs/vendors.md and the last columns of the other pages."""
 
 import sys
 
@@ -9,6 +9,7 @@ from tests.conformance.page import PAGE, TABLES, page
 
 found = [problem for table in TABLES for problem in problems(table, by_id())]
 PAGE.write_text(page())
-what_happens.PAGE.write_text(what_happens.with_tests(what_happens.PAGE.read_text(), by_id()))
+for written in what_happens.PAGES:
+    written.write_text(what_happens.with_tests(written.read_text(), by_id()))
 print(*found or [f"{PAGE.name}: {sum(len(table.rows) for table in TABLES)} rows"], sep="\n")
 sys.exit(bool(found))

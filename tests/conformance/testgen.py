@@ -45,8 +45,8 @@ TABLE = Table(
             "endpoint",
             "test-results",
             "GET `/test-runs/{id}/results` (new)",
-            f"{_R}.list_failing_tests",
-            "Old servers do not have it, so only the counts are shown",
+            f"{_R}.list_failing_tests suite_run:list_results",
+            "Old servers do not have it, so only the counts are shown, and checks of tables are not possible",
         ),
         used("endpoint", "profiling-run", "GET `/profiling-runs/{id}`", f"{_R}.get_profiling_run"),
         used(

@@ -136,8 +136,11 @@ FIELDS = [
         "the job has the same data",
     ),
     used("field", "results-items", "results: `items`", "models:FailingTestPage.items"),
-    left_out(
-        "field", "results-total", "results: `total`", "one page for each status contains all tests that are shown"
+    used(
+        "field",
+        "results-total",
+        "results: `total`, `limit`",
+        "models:SuiteResultPage.total models:SuiteResultPage.limit models:SuiteResultPage.items",
     ),
     used("field", "results-result-status", "results: `result_status`", "models:FailingTest.result_status"),
     used("field", "results-result-message", "results: `result_message`", "models:FailingTest.result_message"),
@@ -164,10 +167,22 @@ FIELDS = [
         "models:FailingTest.schema_name",
         "Read but not shown, because it is the table group's schema",
     ),
-    left_out(
+    used(
         "field",
         "results-test-definition-id",
-        "results: `test_definition_id`, `test_time`, `disposition`",
+        "results: `test_definition_id`",
+        "models:SuiteResult.test_definition_id",
+    ),
+    used(
+        "field",
+        "suites-latest-run",
+        "list of suites: `latest_run.job_execution_id` (new)",
+        "models:Suite.latest_run models:LatestRun.job_execution_id",
+    ),
+    left_out(
+        "field",
+        "results-test-time",
+        "results: `test_time`, `disposition`",
         "not shown; they are on the page that the link leads to",
     ),
     left_out(

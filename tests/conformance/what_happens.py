@@ -1,4 +1,4 @@
-"""Writes the last column of docs/what-happens-when.md: the tests that cover each row. The rest is written manually.
+"""Writes the last column of the pages whose rows tests cover: links to these tests. The rest is written manually.
 
 A row begins with its id, as an anchor: ``| <a id="wait.outage"></a>The vendor is unavailable | … | tests |``.
 """
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tests.conformance.coverage import CoveringTest, links
 
-PAGE = Path(__file__).parents[2] / "docs" / "what-happens-when.md"
+_DOCS = Path(__file__).parents[2] / "docs"
+PAGE = _DOCS / "what-happens-when.md"
+PAGES = (PAGE, _DOCS / "checks-on-your-tables.md")
 _ROW = re.compile(r'^(\| <a id="([^"]+)"></a>.* \|) (?:[^|]*) ?\|$', re.MULTILINE)
 
 

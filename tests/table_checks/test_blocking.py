@@ -47,6 +47,7 @@ class TestInOneDagsterRun:
         checks = build(self.ORDERS, self.CUSTOMERS, **options)
         return execute(load(sandbox, checks, assets=[self.ORDERS, self.CUSTOMERS, self.CHILD]), instance)
 
+    @pytest.mark.covers("tables.blocking")
     def test_failed_check_of_one_table_holds_back_what_is_downstream_of_all(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -55,6 +56,7 @@ class TestInOneDagsterRun:
         assert "report" not in succeeded(ran)
         assert outcomes(instance, "orders", "customers") == {"orders": "ERROR", "customers": True}
 
+    @pytest.mark.covers("tables.not-blocking")
     @pytest.mark.parametrize(("status", "options"), [("failed", {}), ("warning", {"blocking": True})])
     def test_warning_or_a_check_that_does_not_block_holds_back_nothing(
         self, status: str, options: Any, sandbox: Sandbox, instance: dg.DagsterInstance
@@ -68,6 +70,7 @@ class TestInOneDagsterRun:
     ) -> None:
         assert self.run(sandbox, instance, "failed", blocking_tables=["customers"]).success
 
+    @pytest.mark.covers("tables.not-blocking")
     def test_table_without_a_result_holds_back_nothing(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         add_suite(sandbox, [result("orders")])
         checks = build(self.ORDERS, self.CUSTOMERS, blocking=True)
@@ -81,17 +84,20 @@ class TestTableAndItsChild:
 
     PARENT, CHILD = table("orders"), table("customers", "orders")
 
+    @pytest.mark.covers("tables.child")
     def test_is_tested_by_one_run_after_both(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         add_suite(sandbox, [result("orders"), result("customers")])
         execute(load(sandbox, build(self.PARENT, self.CHILD), assets=[self.PARENT, self.CHILD]), instance)
         assert sandbox.starts("testgen") == 1
         assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": True}
 
+    @pytest.mark.covers("tables.child-blocking")
     def test_blocking_is_refused_when_it_is_known_from_the_assets(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="orders cannot block: it is upstream of customers"):
             build(self.PARENT, self.CHILD, blocking=True)
         build(self.PARENT, self.CHILD, blocking_tables=["customers"])
 
+    @pytest.mark.covers("tables.child-blocking")
     def test_blocking_is_refused_by_the_first_step_otherwise(self, instance: dg.DagsterInstance) -> None:
         location = ReconstructableRepository.for_module("tests.table_checks.blocking_location", "defs")
         job = location.get_reconstructable_job("checks")
@@ -117,6 +123,7 @@ class TestTableAndItsChild:
         add_suite(sandbox, [result("orders"), result("customers")])
         return load(sandbox, build(self.PARENT, self.CHILD, blocking=True), assets=[self.PARENT, self.CHILD])
 
+    @pytest.mark.covers("tables.child-split")
     def test_each_of_two_steps_has_a_run_of_its_own(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, split: dg.Definitions
     ) -> None:
@@ -140,6 +147,7 @@ class TestTableAndItsChild:
         assert customers.metadata["dagster_runs/run_id"].value == second
         assert ran.success
 
+    @pytest.mark.covers("tables.child-split")
     def test_reexecution_of_the_second_step_does_not_attach_to_the_first_ones_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, split: dg.Definitions
     ) -> None:
@@ -159,6 +167,7 @@ class TestOtherCodeLocation:
 
     CHECKS: ClassVar = {"orders": "orders"}
 
+    @pytest.mark.covers("tables.other-location")
     def test_checks_of_assets_of_another_location_are_executed(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -167,6 +176,7 @@ class TestOtherCodeLocation:
         assert execute(defs, instance, checks=[key("orders")]).success
         assert outcomes(instance, "orders") == {"orders": "ERROR"}
 
+    @pytest.mark.covers("tables.other-location-blocking")
     def test_blocking_is_refused(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         add_suite(sandbox, [result("orders")])
         defs = load(sandbox, build_testgen_checks(RUN, tables=self.CHECKS, blocking=True))

@@ -78,6 +78,7 @@ class TestDeferred:
         checks = build(wait="defer")
         return Location(checks, build_completion_sensor([checks]), sandbox, instance)
 
+    @pytest.mark.covers("tables.deferred")
     def test_step_ends_and_the_sensor_reports_the_checks(
         self, location: Location, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
     ) -> None:
@@ -94,6 +95,7 @@ class TestDeferred:
         location.driver.ticks(clock, 3)
         assert len(evaluated(instance, CHECKS[0])) == 1
 
+    @pytest.mark.covers("tables.deferred-too-new")
     def test_table_that_was_materialized_since_the_start_is_not_evaluated(
         self, location: Location, clock: SandboxClock, instance: dg.DagsterInstance
     ) -> None:
@@ -104,6 +106,7 @@ class TestDeferred:
         assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": True}
         assert rows(completed(instance), "testgen/not_tested") == [{"check": "orders", "why": STARTED_BEFORE}]
 
+    @pytest.mark.covers("tables.deferred-lost-tick")
     @pytest.mark.parametrize("stored", [0, 1, 2])
     def test_lost_tick_reports_nothing_twice(
         self, stored: int, location: Location, clock: SandboxClock, instance: dg.DagsterInstance
@@ -118,6 +121,7 @@ class TestDeferred:
         assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
         assert completed(instance)["dagster_runs/checks_reported"].value == 2
 
+    @pytest.mark.covers("tables.deferred-failed")
     def test_run_that_fails_is_reported_by_a_dagster_run_that_fails(
         self, location: Location, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
     ) -> None:
@@ -129,6 +133,7 @@ class TestDeferred:
         assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": None}
         assert sandbox.starts("testgen") == 1
 
+    @pytest.mark.covers("tables.deferred-queued")
     def test_request_is_queued_while_a_run_is_in_flight(
         self, location: Location, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
     ) -> None:
@@ -167,6 +172,7 @@ class TestObserved:
         with patch("time.time", return_value=time.time() - 10):
             materialize(instance, *names)
 
+    @pytest.mark.covers("tables.observed")
     def test_run_of_testgens_schedule_is_reported_as_checks_of_the_tables(
         self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -178,6 +184,7 @@ class TestObserved:
         assert orders.target_materialization_data.storage_id == materialization_id(instance, "orders")
         assert completed(instance)["dagster_runs/checks_reported"].value == 2
 
+    @pytest.mark.covers("tables.observed-too-new")
     def test_table_that_was_materialized_around_the_start_is_not_evaluated(
         self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -204,6 +211,7 @@ class TestObserved:
             location.driver.tick()
         assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
 
+    @pytest.mark.covers("tables.observed-own")
     def test_run_that_dagster_started_is_not_reported_again(
         self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs import TableChecks, TableKeys, build_testgen_checks
+from dagster_runs import SuiteTest, TableChecks, TableKeys, TestGenResource, build_testgen_checks
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
-from tests.remote_run.materializing import failure
+from dagster_runs.vendors.testgen.suite_run import list_suite_tests
+from tests.remote_run.materializing import failure, resources_at
 from tests.remote_run.reexecuting import at_pause, dies, reexecute, terminate
 from tests.table_checks.suites import (
     RUN,
@@ -52,6 +53,13 @@ def defs(sandbox: Sandbox) -> dg.Definitions:
     return load(sandbox, build(), assets=TABLES)
 
 
+@pytest.mark.covers(
+    "tables.same-run",
+    "testgen.endpoint.test-results",
+    "testgen.field.results-test-definition-id",
+    "testgen.field.results-total",
+    "testgen.field.results-schema-name",
+)
 def test_each_table_gets_the_outcome_of_its_own_tests(
     sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
 ) -> None:
@@ -79,9 +87,8 @@ def test_suite_shows_its_run(instance: dg.DagsterInstance, defs: dg.Definitions)
     assert "testgen/not_tested" not in shown
 
 
+@pytest.mark.covers("tables.finer")
 def test_finer_checks_are_evaluated_too(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    from dagster_runs import SuiteTest
-
     add_suite(sandbox, [result("orders"), result("orders", "failed", "amount")])
     known = [
         SuiteTest("orders", "demo", "id"),
@@ -105,6 +112,7 @@ def test_finer_checks_are_evaluated_too(sandbox: Sandbox, instance: dg.DagsterIn
 class TestSelection:
     __test__ = True
 
+    @pytest.mark.covers("tables.subset")
     def test_one_run_of_the_suite_reports_only_what_is_selected(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -122,6 +130,7 @@ class TestSelection:
 class TestNotTested:
     __test__ = True
 
+    @pytest.mark.covers("tables.no-result")
     def test_table_without_a_result_is_named_and_not_evaluated(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -132,6 +141,7 @@ class TestNotTested:
         [row] = rows(suite_metadata(instance), "testgen/not_tested")
         assert row == {"check": "customers", "why": "its 1 tests only log"}
 
+    @pytest.mark.covers("tables.too-new")
     def test_table_that_was_materialized_during_the_run_is_not_evaluated(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -141,6 +151,7 @@ class TestNotTested:
         [row] = rows(suite_metadata(instance), "testgen/not_tested")
         assert row == {"check": "orders", "why": STARTED_BEFORE}
 
+    @pytest.mark.covers("tables.run-failed")
     def test_run_that_failed_evaluates_nothing(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -159,6 +170,7 @@ class TestNotTested:
         assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": None}
         assert "no longer has the entry" in rows(suite_metadata(instance), "testgen/not_tested")[0]["why"]
 
+    @pytest.mark.covers("tables.never-materialized")
     def test_table_that_was_never_materialized_is_evaluated_but_not_for_a_later_materialization(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -176,6 +188,7 @@ class TestUnmapped:
     def _suite(self, sandbox: Sandbox) -> None:
         add_suite(sandbox, [result("orders"), result("products", "failed")])
 
+    @pytest.mark.covers("tables.unmapped")
     @pytest.mark.parametrize("unmapped", ["warn", "ignore", "fail"])
     def test_results_of_tables_without_an_asset(
         self, unmapped: Any, sandbox: Sandbox, instance: dg.DagsterInstance
@@ -213,6 +226,7 @@ class TestRetries:
         assert not ran.success
         return job, ran.run_id
 
+    @pytest.mark.covers("tables.retry")
     def test_reexecution_from_failure_attaches(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -221,6 +235,7 @@ class TestRetries:
         assert sandbox.starts("testgen") == 1
         assert outcomes(instance, "orders", "customers") == {"orders": "ERROR", "customers": True}
 
+    @pytest.mark.covers("tables.retry-newer")
     def test_new_run_follows_an_attached_one_that_has_not_seen_the_newest_data(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -245,6 +260,7 @@ class TestRetries:
         for one in evaluated(instance, ORDERS):
             assert target_of(one) == materialization_id(instance, "orders")
 
+    @pytest.mark.covers("tables.retry")
     def test_retry_policy_attaches(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         add_suite(sandbox, [result("orders")])
         defs = load(sandbox, build(retry_policy=dg.RetryPolicy(max_retries=1)), assets=TABLES)
@@ -261,6 +277,7 @@ class TestRetries:
         assert sandbox.starts("testgen") == 1
         assert outcomes(instance, "customers") == {"customers": True}
 
+    @pytest.mark.covers("tables.retry-blocked")
     def test_reexecution_after_a_blocking_check_starts_a_new_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -306,8 +323,27 @@ def test_server_that_cannot_list_results_fails_with_a_hint(
     assert "TestGen 5.70 or later" in failure(execute(defs, instance))
 
 
+@pytest.mark.covers("testgen.field.results-total")
 def test_all_pages_of_the_results_are_read(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     add_suite(sandbox, [*[result("orders") for _ in range(250)], result("customers", "failed")])
     assert execute(load(sandbox, build(), assets=TABLES), instance).success
     assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": "ERROR"}
     assert len(list(requests_to(sandbox, "/results"))) == 3
+
+
+@pytest.mark.covers("testgen.field.suites-latest-run")
+def test_tests_of_a_suite_are_listed_from_its_latest_run(
+    sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
+) -> None:
+    resource = resources_at(sandbox.url)["testgen"]
+    assert isinstance(resource, TestGenResource)
+    assert list_suite_tests(resource, SUITE) is None
+    execute(defs, instance)
+    listed = list_suite_tests(resource, SUITE) or []
+    assert sorted((test.table, test.schema, test.column) for test in listed) == [
+        ("customers", "demo", "id"),
+        ("orders", "demo", "amount"),
+        ("orders", "demo", "id"),
+    ]
+    assert all(test.test_id for test in listed)
+    assert list_suite_tests(resource, "00000000-0000-4000-8000-000000000000") is None

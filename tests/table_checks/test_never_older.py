@@ -1,6 +1,6 @@
 """No evaluation is older than the data that it judges: for any order of materializations, runs, crashes and ticks.
 
-The data that a run of the suite has seen is not taken from the ledger, but from the sandbox: a materialization counts as
+The data that a run of the suite has seen is taken from the sandbox, not from the ledger: a materialization counts as
 seen if its data was written before the sandbox accepted the start.
 """
 
@@ -135,6 +135,7 @@ class World:
         return count
 
 
+@pytest.mark.covers("tables.order")
 @pytest.mark.parametrize(("wait", "is_split"), [("poll", False), ("poll", True), ("defer", False), ("defer", True)])
 def test_no_evaluation_is_older_than_the_data_it_judges(
     wait: str,

@@ -17,6 +17,7 @@ def newest_id(instance: dg.DagsterInstance, partition: str) -> int:
     return int(instance.fetch_materializations(wanted, limit=1).records[0].storage_id)
 
 
+@pytest.mark.covers("tables.partitions")
 def test_check_of_a_partitioned_table_judges_the_whole_table(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     add_suite(sandbox, [result("orders"), result("customers")])
     defs = load(

@@ -1,0 +1,20 @@
+"""The example in docs/checks-on-your-tables.md."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+PAGE = Path(__file__).parents[2] / "docs" / "checks-on-your-tables.md"
+
+
+def test_example_loads() -> None:
+    example, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    module: dict[str, Any] = {}
+    exec(example, module)  # noqa: S102 - our own page
+    defs = module["defs"]
+    dg.Definitions.validate_loadable(defs)
+    keys = {check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys}
+    assert keys == {"stg_orders:testgen__tests", "stg_customers:testgen__tests"}
+    assert dg.AssetKey(["testgen", "testgen_8a4f1c7e"]) in defs.resolve_asset_graph().get_all_asset_keys()
