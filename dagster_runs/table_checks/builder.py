@@ -141,6 +141,12 @@ def build_suite_checks(
         refuse_in_step(context, run_suite)
         step = SuiteStep.create(context, suite)
         here = options.in_backfill() if step.is_in_backfill and step.finishes is None else options
+        if here.wait == "defer" and any(run_suite.get_spec_for_check_key(key).blocking for key in step.check_keys):
+            step.log.warning(
+                "The run of the suite continues after this step, so its blocking checks hold back nothing in this "
+                "Dagster run. They hold back assets with an automation condition such as "
+                "AutomationCondition.all_deps_blocking_checks_passed()"
+            )
         config = context.op_execution_context.op_config or {}
         filled = fill_from_partition(run.with_overrides(config, by="The launch config"), step)
         resource = remote.resource_in(context.op_execution_context.resources)

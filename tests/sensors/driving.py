@@ -102,11 +102,16 @@ class Driver:
             return
         self.run_keys.add(request.run_key)
         job = self.job(request.job_name or "")
+        if request.asset_check_keys is not None:
+            job = job.get_subset(
+                asset_selection=frozenset(request.asset_selection or ()),
+                asset_check_selection=frozenset(request.asset_check_keys),
+            )
         self.runs.append(
             job.execute_in_process(
                 instance=self.instance,
                 run_config=request.run_config,
-                asset_selection=request.asset_selection,
+                asset_selection=request.asset_selection or None,
                 partition_key=request.partition_key,
                 tags=dict(request.tags),
                 raise_on_error=False,

@@ -7,7 +7,14 @@ from unittest.mock import patch
 import dagster as dg
 import pytest
 
-from dagster_runs import TableChecks, TableKeys, build_completion_sensor, build_observation_sensor, build_testgen_checks
+from dagster_runs import (
+    TableChecks,
+    TableKeys,
+    build_cancel_job,
+    build_completion_sensor,
+    build_observation_sensor,
+    build_testgen_checks,
+)
 from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
 from dagster_runs.testing import SandboxClock
@@ -40,13 +47,15 @@ def build(**options: Any) -> TableChecks:
 class Location:
     """A code location with a suite and a sensor, and its daemon."""
 
-    def __init__(self, checks: TableChecks, sensor: dg.SensorDefinition, sandbox: Sandbox, instance: Any) -> None:
+    def __init__(
+        self, checks: TableChecks, sensor: dg.SensorDefinition, sandbox: Sandbox, instance: Any, *jobs: Any
+    ) -> None:
         job = dg.define_asset_job("checks", selection=dg.AssetSelection.checks(*CHECKS))
         self.driver = Driver(sensor, [], sandbox, instance)
         self.driver.definitions = dg.Definitions.merge(
             dg.Definitions(
                 assets=TABLES,
-                jobs=[job],
+                jobs=[job, *jobs],
                 sensors=[sensor],
                 resources=resources_at(sandbox.url),
                 executor=dg.in_process_executor,
@@ -132,6 +141,55 @@ class TestDeferred:
         assert "no connection" in failure(reporting)
         assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": None}
         assert sandbox.starts("testgen") == 1
+
+    @pytest.mark.covers("tables.deferred-failed")
+    def test_dagster_run_that_reports_a_failure_materializes_no_tables(
+        self, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        add_suite(sandbox, [result("orders")], outcome="fail")
+        everything = dg.define_asset_job("everything", selection=dg.AssetSelection.assets("orders", "customers"))
+        checks = build(wait="defer")
+        location = Location(checks, build_completion_sensor([checks], jobs=[everything]), sandbox, instance, everything)
+        job = location.driver.definitions.resolve_job_def("everything")
+        assert job.execute_in_process(instance=instance).success
+        before = materialization_id(instance, "orders")
+        location.driver.ticks(clock, 4)
+        [reporting] = location.driver.runs
+        assert not reporting.success
+        assert reporting.dagster_run.job_name == "everything"
+        assert materialization_id(instance, "orders") == before
+
+    @pytest.mark.covers("tables.deferred-blocking")
+    def test_blocking_check_holds_back_nothing_in_the_same_dagster_run(
+        self, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        add_suite(sandbox, [result("orders", "failed")])
+        checks = build(wait="defer", blocking=True)
+        location = Location(checks, build_completion_sensor([checks]), sandbox, instance)
+        assert location.execute().success
+        assert "its blocking checks hold back nothing in this Dagster run" in capfd.readouterr().err
+        location.driver.ticks(clock, 4)
+        [orders] = evaluated(instance, CHECKS[0])
+        assert orders.blocking
+        assert not orders.passed
+
+    @pytest.mark.covers("tables.deferred-canceled")
+    def test_cancel_job_cancels_the_run(
+        self, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        add_suite(sandbox, [result("orders")], running_seconds=600)
+        checks = build(wait="defer")
+        location = Location(checks, build_completion_sensor([checks]), sandbox, instance)
+        location.execute()
+        cancel = build_cancel_job([checks])
+        config = {"ops": {f"{cancel.name}_op": {"config": {"asset": SUITE_KEY.to_user_string()}}}}
+        resources = resources_at(sandbox.url)
+        assert cancel.execute_in_process(run_config=config, instance=instance, resources=resources).success
+        [run] = sandbox.runs("testgen")
+        assert run.state == "canceled"
+        location.driver.ticks(clock, 4)
+        assert location.driver.runs == []
+        assert outcomes(instance, "orders") == {"orders": None}
 
     @pytest.mark.covers("tables.deferred-queued")
     def test_request_is_queued_while_a_run_is_in_flight(

@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "checks-on-your-tables.md"
 def test_example_loads() -> None:
     example, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     module: dict[str, Any] = {}
-    exec(example, module)  # noqa: S102 - our own page
+    exec(example, module)
     defs = module["defs"]
     dg.Definitions.validate_loadable(defs)
     keys = {check.to_user_string() for check in defs.resolve_asset_graph().asset_check_keys}
