@@ -109,7 +109,14 @@ TABLE = Table(
             "POST `/table-groups/{id}/test-suites`, `/connections/{id}/table-groups`; PATCH `/table-groups/{id}` (new)",
             _SETS_UP,
         ),
-        left_out("endpoint", "test-definitions-export", "test definitions: export, import", _SETS_UP),
+        used(
+            "endpoint",
+            "test-definitions-export",
+            "GET `/test-suites/{id}/test-definition-export`",
+            "suite_run:TestGenSuiteRun.fetch_result",
+            "Used to show which table a test compares with, in checks of tables",
+        ),
+        left_out("endpoint", "test-definitions-import", "POST `/test-suites/{id}/test-definition-import`", _SETS_UP),
         left_out(
             "endpoint",
             "schedules",

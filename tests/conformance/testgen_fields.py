@@ -175,6 +175,14 @@ FIELDS = [
     ),
     used(
         "field",
+        "export-definitions",
+        "export: `definitions` with `test_type`, `table_name`, `column_name`, `match_schema_name`, `match_table_name`",
+        "models:TestDefinitions.definitions models:TestDefinition.test_type models:TestDefinition.table_name "
+        "models:TestDefinition.column_name models:TestDefinition.match_schema_name "
+        "models:TestDefinition.match_table_name",
+    ),
+    used(
+        "field",
         "suites-latest-run",
         "list of suites: `latest_run.job_execution_id` (new)",
         "models:Suite.latest_run models:LatestRun.job_execution_id",

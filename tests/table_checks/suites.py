@@ -17,7 +17,8 @@ SUITE_KEY = dg.AssetKey(["testgen", "testgen_5ab1e000"])
 
 def result(table: str, status: str = "passed", column: str | None = "id", **fields: Any) -> dict[str, Any]:
     """A row of results in the shape of the API."""
-    return {"table_name": table, "column_names": column, "result_status": status, "test_type": "Required", **fields}
+    fields = {"test_type": "Required", **fields}
+    return {"table_name": table, "column_names": column, "result_status": status, **fields}
 
 
 def add_suite(sandbox: Sandbox, results: Sequence[Mapping[str, Any]], **behavior: Any) -> None:

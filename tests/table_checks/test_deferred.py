@@ -13,6 +13,7 @@ from dagster_runs import (
     build_cancel_job,
     build_completion_sensor,
     build_observation_sensor,
+    build_remote_run_asset,
     build_testgen_checks,
 )
 from dagster_runs.sandbox import Behavior, Sandbox
@@ -277,3 +278,8 @@ class TestObserved:
         for _ in range(3):
             location.driver.tick()
         assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
+
+    def test_asset_and_checks_of_one_suite_are_not_both_observed(self) -> None:
+        quality = build_remote_run_asset(RUN, key="quality")
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="cannot both be observed"):
+            build_observation_sensor([quality, build()])

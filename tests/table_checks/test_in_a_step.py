@@ -1,7 +1,7 @@
 """Checks that a step executes and waits for."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
@@ -347,3 +347,34 @@ def test_tests_of_a_suite_are_listed_from_its_latest_run(
     ]
     assert all(test.test_id for test in listed)
     assert list_suite_tests(resource, "00000000-0000-4000-8000-000000000000") is None
+
+
+class TestComparedTables:
+    __test__ = True
+
+    COMPARING: ClassVar = {"test_type": "Aggregate_Balance", "match_schema_name": "crm", "match_table_name": "invoices"}
+
+    @pytest.mark.covers("testgen.endpoint.test-definitions-export", "testgen.field.export-definitions")
+    def test_other_side_of_a_test_that_compares_two_tables_is_shown(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        rows_of_suite = [result("orders", column="SUM(amount)", **self.COMPARING), result("customers")]
+        add_suite(sandbox, rows_of_suite)
+        execute(load(sandbox, build(), assets=TABLES), instance)
+        [orders], [customers] = evaluated(instance, ORDERS), evaluated(instance, CUSTOMERS)
+        assert orders.metadata["testgen/compared_with"].value == "crm.invoices"
+        assert "testgen/compared_with" not in customers.metadata
+        assert len(list(requests_to(sandbox, "definition-export"))) == 1
+
+    def test_unavailable_export_costs_only_this(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+        add_suite(sandbox, [result("orders", **self.COMPARING)])
+        sandbox.add_fault(Fault("status", path="definition-export", status=404, body='{"detail":"Not Found"}'))
+        assert execute(load(sandbox, build(), assets=TABLES), instance).success
+        [orders] = evaluated(instance, ORDERS)
+        assert orders.passed
+
+    def test_suite_without_such_tests_costs_no_call(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
+    ) -> None:
+        execute(defs, instance)
+        assert list(requests_to(sandbox, "definition-export")) == []

@@ -53,6 +53,7 @@ class Listings:
             Route("GET", "/table-groups/{table_group_id}/profiling-runs", self._list_profiling_runs),
             Route("GET", "/projects/{project_code}/test-suites", self._list_test_suites),
             Route("GET", "/test-suites/{test_suite_id}", self._get_test_suite),
+            Route("GET", "/test-suites/{test_suite_id}/test-definition-export", self._export_definitions),
             Route("GET", "/projects/{project_code}/table-groups", self._list_table_groups),
             Route("GET", "/table-groups/{table_group_id}", self._get_table_group),
         ]
@@ -85,7 +86,12 @@ class Listings:
         rows = [row for row in _filter_rows(rows, filters) if row["disposition"] in dispositions]
         # This is the only time in the API without a zone.
         test_time = to_utc(run.starts_at).strftime("%Y-%m-%dT%H:%M:%S")
-        return make_page(rows, page, limit, lambda row: {**row, "test_time": row["test_time"] or test_time})
+
+        def render(row: Row) -> Row:
+            shown = {name: value for name, value in row.items() if name not in samples.MATCH_FIELDS}
+            return {**shown, "test_time": row["test_time"] or test_time}
+
+        return make_page(rows, page, limit, render)
 
     def _list_hygiene_issues(self, request: ApiRequest, job_id: str) -> ApiResponse:
         return self._list_issues(request, job_id, "likelihood", samples.LIKELIHOODS, lambda findings: findings.issues)
@@ -230,6 +236,36 @@ class Listings:
                 "is_default": False,
             },
         )
+
+    def _export_definitions(self, request: ApiRequest, test_suite_id: str) -> ApiResponse:
+        """Exports the tests of the last completed run, or those of the suite's defaults."""
+        validation = Validation(request)
+        suite_id = validation.uuid("path", "test_suite_id", test_suite_id)
+        validation.raise_errors()
+        suite = self._testgen.find_target(catalog.TEST_SUITE, suite_id)
+        run = self._find_latest_completed(suite, TESTS)
+        findings = (
+            Findings.from_options(suite.defaults.options, suite.id) if run is None else self._testgen.findings(run)
+        )
+        source = {
+            "project_code": "DEFAULT",
+            "test_suite": suite.fields["name"],
+            "table_group": "default",
+            "table_group_schema": samples.SCHEMA,
+            "exported_at": shapes.format_time(self._now()),
+            "testgen_version": None,
+        }
+        definitions = [
+            {
+                "test_type": row["test_type"],
+                "table_name": row["table_name"],
+                "column_name": row["column_names"],
+                "test_active": True,
+                **{name: row.get(name) for name in samples.MATCH_FIELDS},
+            }
+            for row in findings.results
+        ]
+        return ApiResponse(200, {"version": 1, "source": source, "definitions": definitions})
 
     def _list_table_groups(self, request: ApiRequest, project_code: str) -> ApiResponse:
         validation = Validation(request)

@@ -90,6 +90,9 @@ ISSUE_TYPES = {
 _ISSUE_TYPE_BY_LIKELIHOOD = dict(zip(LIKELIHOODS, ("1002", "1010", "1006"), strict=True))
 _PII_TYPES = ("CONTACT/Email", "NAME/Individual", "DEMO/Demographic", "CONTACT/Address")
 
+MATCH_FIELDS = ("match_schema_name", "match_table_name")
+"""The fields of a specified result that only the export of its test shows: the table that it is compared with."""
+
 Row = dict[str, Any]
 
 

@@ -7,6 +7,7 @@ schedules, notifications, imports and exports, and the browser's part of OAuth.
 Options of `Behavior`:
     counts: The counts of test results: `passed`, `failed`, `warning`, `error`, `log`, `dismissed`.
     results: Rows of test results, as in the API. Missing fields, and further rows to match `counts`, are generated.
+        `match_schema_name` and `match_table_name` are shown in the export of the tests.
     tables: The tables of generated results.
     score: The score from 0 to 1; None for a run that never gets one. By default, it is computed from the counts.
     score_delay: Seconds after `completed` during which the score is null.

@@ -154,7 +154,8 @@ def _resolve(item: Any) -> list[WatchedAsset]:
 def _check_targets(assets: Iterable[WatchedAsset]) -> None:
     """Rejects two assets that the same runs would materialize, because a run is reported for only one of them."""
     by_target = group_by(
-        assets, lambda asset: (asset.remote.resource_key, asset.remote.run_class, asset.fixed_run.observed_target)
+        assets,
+        lambda asset: (asset.remote.resource_key, _kind(asset.remote.run_class), asset.fixed_run.observed_target),
     )
     for (_, _, target), same in by_target.items():
         if len(same) > 1:
@@ -163,6 +164,11 @@ def _check_targets(assets: Iterable[WatchedAsset]) -> None:
                 f"{names} cannot both be observed: the same runs of {target} would materialize them, and each run is "
                 "reported for one definition"
             )
+
+
+def _kind(run_class: type[RemoteRun[Any]]) -> type:
+    """Returns what identifies a kind of run. A subclass that only reports the same runs differently is no other kind."""
+    return next(base for base in run_class.__mro__ if "target" in vars(base))
 
 
 def with_declared_checks(asset: WatchedAsset, repository: dg.RepositoryDefinition | None) -> WatchedAsset:

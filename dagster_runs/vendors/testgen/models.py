@@ -199,3 +199,23 @@ class SuiteResultPage(VendorModel):
     items: EachReadable[SuiteResult]
     limit: Annotated[int, Field(ge=1)]
     total: int
+
+
+class TestDefinition(VendorModel):
+    """A test in the export of a suite's definitions."""
+
+    __test__ = False
+
+    test_type: Lenient[str] = None
+    table_name: Lenient[str] = None
+    column_name: Lenient[str] = None
+    match_schema_name: Lenient[str] = None
+    match_table_name: Lenient[str] = None
+
+
+class TestDefinitions(VendorModel):
+    """The export of a suite's definitions."""
+
+    __test__ = False
+
+    definitions: EachReadable[TestDefinition]

@@ -1,21 +1,26 @@
 """A run of a test suite whose tests are reported as checks of other assets, and the calls that this needs."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from dagster_runs.remote_run.data_tests import DataTestResult, SuiteTest
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import DataCheck, RunResult
-from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError
+from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.models import SuitePage, SuiteResult, SuiteResultPage
+from dagster_runs.vendors.testgen.models import SuitePage, SuiteResult, SuiteResultPage, TestDefinitions
 from dagster_runs.vendors.testgen.resource import TestGenResource
 from dagster_runs.vendors.testgen.runs import TestGenTestRun
 
 _PAGE = 100
 _MAX_PAGES = 1000
+_COMPARING = ("Aggregate_", "Combo_Match", "Distribution_Shift", "Timeframe_Combo")
+"""The beginnings of the types of tests that compare two tables."""
+_TestKey = tuple[str | None, str | None, str | None]
+"""The table, the column and the type of a test. An export does not contain the test's id."""
 _logger = logging.getLogger(__name__)
 
 
@@ -37,7 +42,8 @@ class TestGenSuiteRun(TestGenTestRun):
         results = list_results(resource, run_id)
         # The score is set shortly after the run has ended, so it is read last.
         run = resource.get_test_run(run_id)
-        return RunResult(outcomes.test_run_metadata(run.result), tests=[_as_result(one) for one in results])
+        compared = _compared_tables(resource, self.test_suite_id, results)
+        return RunResult(outcomes.test_run_metadata(run.result), tests=[_as_result(one, compared) for one in results])
 
 
 def list_results(resource: TestGenResource, run_id: str) -> list[SuiteResult]:
@@ -88,7 +94,30 @@ def _read_results(resource: TestGenResource, run_id: str) -> tuple[list[SuiteRes
     return [*found, *unidentified, *[SuiteResult()] * unreadable], total
 
 
-def _as_result(one: SuiteResult) -> DataTestResult:
+def _compared_tables(
+    resource: TestGenResource, test_suite_id: str, results: Sequence[SuiteResult]
+) -> Mapping[_TestKey, str]:
+    """Returns the tables on the other side of tests that compare two, which only the tests' definitions contain.
+
+    An unavailable export must not fail the step, since the tables are only shown.
+    """
+    if not any((one.test_type or "").startswith(_COMPARING) for one in results):
+        return {}
+    found: dict[_TestKey, dict[str, None]] = {}
+    try:
+        response = resource.http().get(["test-suites", test_suite_id, "test-definition-export"])
+        definitions = response.parse(TestDefinitions).definitions
+    except VendorError as error:
+        _logger.info("The definitions of the tests of suite %s are unavailable: %s", test_suite_id, error)
+        return {}
+    for one in definitions:
+        if one.match_table_name:
+            key = (one.table_name, one.column_name, one.test_type)
+            found.setdefault(key, {})[".".join(filter(None, (one.match_schema_name, one.match_table_name)))] = None
+    return {key: ", ".join(tables) for key, tables in found.items()}
+
+
+def _as_result(one: SuiteResult, compared: Mapping[_TestKey, str] = MappingProxyType({})) -> DataTestResult:
     test = SuiteTest(one.table_name or "", one.schema_name, one.column_names, one.test_type, one.test_definition_id)
     return DataTestResult(
         test,
@@ -97,6 +126,7 @@ def _as_result(one: SuiteResult) -> DataTestResult:
         one.result_measure,
         one.threshold_value,
         one.result_message,
+        compared.get((one.table_name, one.column_names, one.test_type)),
     )
 
 
