@@ -167,7 +167,7 @@ def _check_targets(assets: Iterable[WatchedAsset]) -> None:
 
 
 def _kind(run_class: type[RemoteRun[Any]]) -> type:
-    """Returns what identifies a kind of run. A subclass that only reports the same runs differently is no other kind."""
+    """Returns what identifies a kind of run. A subclass without a target of its own has the same runs."""
     return next(base for base in run_class.__mro__ if "target" in vars(base))
 
 
