@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs import dagster_private
+from dagster_runs.table_checks.code_location import asset_graph_of, is_undefined, upstream_in
 
 _ADVICE = (
     "Leave blocking out, and give the downstream assets the automation condition "
@@ -47,7 +47,7 @@ def location_problem(blocking: Collection[dg.AssetKey], graph: Any) -> str | Non
         blocking: The assets with blocking checks.
         graph: The asset graph of the code location.
     """
-    elsewhere = sorted(key.to_user_string() for key in blocking if dagster_private.is_undefined(graph, key))
+    elsewhere = sorted(key.to_user_string() for key in blocking if is_undefined(graph, key))
     if not elsewhere:
         return None
     return (
@@ -66,9 +66,9 @@ def refuse_in_step(context: dg.AssetCheckExecutionContext, checks: dg.AssetCheck
     blocking = {spec.asset_key for spec in checks.check_specs if spec.blocking}
     if not blocking:
         return
-    graph = dagster_private.asset_graph_of(context)
+    graph = asset_graph_of(context)
     checked = {spec.asset_key for spec in checks.check_specs}
-    upstream = {key: dagster_private.upstream_in(graph, key) for key in checked}
+    upstream = {key: upstream_in(graph, key) for key in checked}
     problem = location_problem(blocking, graph) or upstream_problem(blocking, checked, upstream)
     if problem is not None:
         raise dg.Failure(description=f"{problem} Nothing was started.", allow_retries=False)

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import dagster as dg
 
-from dagster_runs import dagster_private
 from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, Step
 from dagster_runs.remote_run.execution.event_log import events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
@@ -19,6 +18,7 @@ from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance, version_tags
 from dagster_runs.remote_run.metadata_size import cut_names, limited
 from dagster_runs.remote_run.types import RunResult
+from dagster_runs.table_checks.code_location import has_several_steps
 from dagster_runs.table_checks.freshness import StartedHere, start_of
 from dagster_runs.table_checks.suite_report import ChecksOfSuite, SuiteReport
 from dagster_runs.table_checks.watched import newest_of
@@ -47,7 +47,7 @@ class SuiteStep(Step):
         """Returns the step that is being executed."""
         # The engine uses only what both kinds of contexts have, apart from what is overridden here.
         of_asset = cast("dg.AssetExecutionContext", context)
-        name = _name(context.selected_asset_check_keys) if dagster_private.has_several_steps(context) else ""
+        name = _name(context.selected_asset_check_keys) if has_several_steps(context) else ""
         step = cls(of_asset, suite=suite)
         run_id = context.run.tags.get(FINISHES_TAG)
         if run_id is not None and context.run.parent_run_id is None:
