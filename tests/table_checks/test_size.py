@@ -13,7 +13,7 @@ from tests.table_checks.suites import RUN, add_suite, evaluated, execute, key, l
 TABLES, TESTS = 200, 5000
 MAX_CALLS = 55
 MAX_SECONDS = 120.0
-"""Generous, since the machine may be busy. It took 10 s on two idle cores."""
+"""Generous, since the machine may be busy. It takes 3 s on two cores with an event log in memory."""
 
 
 @pytest.mark.covers("tables.size")
@@ -31,6 +31,7 @@ def test_5000_results_on_200_tables(sandbox: Sandbox, clock: SandboxClock, insta
     assert sandbox.starts("testgen") == 1
     assert run.ended_at is not None
     calls = [one for one in sandbox.requests("testgen") if one.received_at >= run.ended_at]
-    print(f"{len(calls)} calls, {seconds:.1f} s in all")
+    reading = calls[-1].wall_received_at - calls[0].wall_received_at
+    print(f"{len(calls)} calls in {reading:.1f} s, {seconds:.1f} s in all")
     assert len(calls) <= MAX_CALLS
     assert seconds < MAX_SECONDS

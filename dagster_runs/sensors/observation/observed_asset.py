@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import dagster as dg
@@ -153,22 +154,20 @@ def _resolve(item: Any) -> list[WatchedAsset]:
 
 def _check_targets(assets: Iterable[WatchedAsset]) -> None:
     """Rejects two assets that the same runs would materialize, because a run is reported for only one of them."""
-    by_target = group_by(
-        assets,
-        lambda asset: (asset.remote.resource_key, _kind(asset.remote.run_class), asset.fixed_run.observed_target),
-    )
-    for (_, _, target), same in by_target.items():
-        if len(same) > 1:
-            names = " and ".join(asset.name for asset in same)
+    by_target = group_by(assets, lambda asset: (asset.remote.resource_key, asset.fixed_run.observed_target))
+    for (_, target), same in by_target.items():
+        for one, other in combinations(same, 2):
+            if not _have_same_runs(one.remote.run_class, other.remote.run_class):
+                continue
             raise dg.DagsterInvalidDefinitionError(
-                f"{names} cannot both be observed: the same runs of {target} would materialize them, and each run is "
-                "reported for one definition"
+                f"{one.name} and {other.name} cannot both be observed: the same runs of {target} would materialize "
+                "them, and each run is reported for one definition"
             )
 
 
-def _kind(run_class: type[RemoteRun[Any]]) -> type:
-    """Returns what identifies a kind of run. A subclass without a target of its own has the same runs."""
-    return next(base for base in run_class.__mro__ if "target" in vars(base))
+def _have_same_runs(one: type[RemoteRun[Any]], other: type[RemoteRun[Any]]) -> bool:
+    """Whether two classes of runs are the same kind of run. A subclass only reports the same runs differently."""
+    return issubclass(one, other) or issubclass(other, one)
 
 
 def with_declared_checks(asset: WatchedAsset, repository: dg.RepositoryDefinition | None) -> WatchedAsset:
