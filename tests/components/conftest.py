@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from dagster_runs.sandbox import Sandbox
+from dagster_runs.testing import SandboxClock
 from tests.components.projects import Project, new_project, sandbox_variables
 
 
@@ -14,6 +15,6 @@ def variables(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(variables: None) -> Iterator[Project]:
+def project(variables: None, clock: SandboxClock) -> Iterator[Project]:
     with new_project() as project:
         yield project

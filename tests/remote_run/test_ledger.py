@@ -11,6 +11,7 @@ from dagster_runs import RudderStackProfilesRun, build_completion_sensor, build_
 from dagster_runs.remote_run.execution.ledger import LedgerState
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, EntryTooLarge, LedgerEntry
 from dagster_runs.sandbox import Sandbox
+from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import PROFILES, entry_of, failure, materialize
 from tests.sensors.driving import Driver, reported
 
@@ -78,7 +79,7 @@ class TestTags:
         assert LedgerEntry.from_observation(dg.AssetObservation("a", tags=later.to_tags())) is None
 
     def test_ledger_fields_are_stored_in_tags_not_in_metadata(
-        self, sandbox: Sandbox, instance: dg.DagsterInstance
+        self, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
     ) -> None:
         asset = build_remote_run_asset(PROFILES, key="features")
         assert materialize([asset], sandbox, instance).success
