@@ -4,10 +4,11 @@ import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing.vendor_kit import Conclusion, prove_vendor, scenarios
+from examples import prove_your_own_vendor
 from tests.testing.looms import PATTERN, TOKEN, LoomResource, SimulatedLooms, WeaveRun
 from tests.testing.vendors_to_prove import BUILT_IN, examples
 
-_NOT_LISTED = {"search_after_lost_start", "list_runs", "observation"}
+_NOT_LISTED = {"search_after_lost_start", "list_runs", "long_list", "clock_difference", "observation"}
 NOT_OFFERED = {
     "rudderstack": {*_NOT_LISTED, "run_page"},
     "amperity": {"conflict", "observation", "run_page"},
@@ -42,3 +43,16 @@ def test_every_scenario_holds_for_a_correct_run() -> None:
     report.check()
     assert [row.scenario for row in report.rows] == scenarios()
     assert {row.conclusion for row in report.rows} == {Conclusion.HOLDS}, str(report)
+
+
+def test_example_holds() -> None:
+    report = prove_your_own_vendor.prove()
+    report.check()
+    assert {row.scenario for row in report.rows if row.conclusion is Conclusion.NOT_OFFERED} == {
+        "conflict",
+        "list_runs",
+        "long_list",
+        "clock_difference",
+        "observation",
+        "run_page",
+    }

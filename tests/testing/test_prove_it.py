@@ -33,19 +33,6 @@ def test_page_has_the_number_of_scenarios() -> None:
         assert f"in {len(scenarios())} scenarios" in (ROOT / page).read_text()
 
 
-def test_example_holds() -> None:
-    report = prove_your_own_vendor.prove()
-    report.check()
-    assert {row.scenario for row in report.rows if row.conclusion is Conclusion.NOT_OFFERED} == {
-        "conflict",
-        "list_runs",
-        "long_list",
-        "clock_difference",
-        "observation",
-        "run_page",
-    }
-
-
 def test_command_prints_the_tables_and_exits_with_1_if_one_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"{__name__}:prove_nothing"]) == 0
     assert "1 start" in capsys.readouterr().out
