@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing.vendor_kit import Conclusion, scenarios
-from tests.testing.looms import TOKEN, LoomResource, WeaveRun
+from tests.testing.looms import TOKEN, LoomResource, SimulatedLooms, WeaveRun
 from tests.testing.mistakes import MISTAKES
-from tests.testing.test_vendor_kit import (
-    looms,  # noqa: F401 - a fixture
-    proved,
-)
+from tests.testing.test_vendor_kit import proved
+
+
+@pytest.fixture(scope="module")
+def looms() -> Iterator[Sandbox]:
+    with Sandbox(vendors=[SimulatedLooms]) as sandbox:
+        yield sandbox
 
 
 @pytest.mark.parametrize(
