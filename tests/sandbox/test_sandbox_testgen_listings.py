@@ -191,6 +191,26 @@ def test_columns(testgen: Any, completed_profiling_run: str) -> None:
     assert {row["record_ct"] for row in orders["items"]} == {8640}
 
 
+def test_specified_columns(sandbox: Sandbox, testgen: Any) -> None:
+    columns = [
+        {"table_name": "b", "column_name": "b_id", "record_ct": 7},
+        {"table_name": "a", "column_name": "name", "record_ct": 5, "pii_flag": "manual", "schema_name": None},
+        {"table_name": "b", "column_name": "a", "record_ct": 7, "general_type": "numeric"},
+    ]
+    issues = [{"table_name": "b", "column_name": "a", "likelihood": "likely"}]
+    sandbox.set_behavior(GROUP, Behavior(columns=columns, issues=issues))
+    job_id = run_to_completion(sandbox, testgen, f"/table-groups/{GROUP}/profiling-runs")
+    result = testgen.json("GET", f"/profiling-runs/{job_id}")["result"]
+    assert (result["table_ct"], result["column_ct"], result["record_ct"]) == (2, 3, 12)
+    by_table = testgen.json("GET", f"/profiling-runs/{job_id}/columns?sort=table")["items"]
+    assert [(row["table_name"], row["column_name"]) for row in by_table] == [("a", "name"), ("b", "b_id"), ("b", "a")]
+    assert (by_table[0]["pii_flag"], by_table[0]["db_data_type"]) == ("manual", "character varying(50)")
+    assert [row["critical_data_element"] for row in by_table] == [False, True, False]
+    worst, *_ = testgen.json("GET", f"/profiling-runs/{job_id}/columns")["items"]
+    assert (worst["column_name"], worst["issue_counts"]["hygiene_issues"]["likely"]) == ("a", 1)
+    assert testgen("GET", f"/profiling-runs/{job_id}/columns?sort=column").status_code == 422
+
+
 def test_profiling_history_of_a_table_group(sandbox: Sandbox, testgen: Any, completed_profiling_run: str) -> None:
     sandbox.set_behavior(GROUP, Behavior(outcome="fail", error="out of disk"))
     failed = run_to_completion(sandbox, testgen, f"/table-groups/{GROUP}/profiling-runs")

@@ -10,7 +10,8 @@ from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, RejectedErr
 from dagster_runs.sandbox.runs import Run, Target
 from dagster_runs.sandbox.testgen import catalog, samples
 from dagster_runs.sandbox.testgen import shape as shapes
-from dagster_runs.sandbox.testgen.samples import Findings, Row
+from dagster_runs.sandbox.testgen.columns import SORTS, render_columns
+from dagster_runs.sandbox.testgen.samples import Findings, Row, filter_rows
 from dagster_runs.sandbox.testgen.shape import GENERATION, PROFILE, TESTS
 from dagster_runs.sandbox.testgen.validation import Validation, api_error, make_page
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 _GENERATED_TESTS = 25
 """The number of tests that a test generation adds to a suite."""
 
-_SEVERITIES = (
-    *(("hygiene_issues", name) for name in samples.LIKELIHOODS),
-    *(("potential_pii", name) for name in samples.RISKS),
-)
 _TAGS = (
     "data_source",
     "source_system",
@@ -83,7 +80,7 @@ class Listings:
             "table_name": request.query.get("table_name"),
             "column_names": request.query.get("column_name"),
         }
-        rows = [row for row in _filter_rows(rows, filters) if row["disposition"] in dispositions]
+        rows = [row for row in filter_rows(rows, filters) if row["disposition"] in dispositions]
         # This is the only time in the API without a zone.
         test_time = to_utc(run.starts_at).strftime("%Y-%m-%dT%H:%M:%S")
 
@@ -121,21 +118,18 @@ class Listings:
             known = {*samples.ISSUE_TYPES, *(row["issue_type"] for row in rows)}
             if issue_type not in (None, *known):
                 raise RejectedError(api_error(400, "unknown_issue_type", f"Unknown issue_type '{issue_type}'."))
-        return make_page(_filter_rows(rows, filters), page, limit, dict)
+        return make_page(filter_rows(rows, filters), page, limit, dict)
 
     def _list_columns(self, request: ApiRequest, job_id: str) -> ApiResponse:
         validation = Validation(request)
         job_id = validation.uuid("path", "job_id", job_id)
-        sort = validation.choice("sort", ("hygiene_severity", "table")) or "hygiene_severity"
+        sort = validation.choice("sort", SORTS) or SORTS[0]
         page, limit = validation.page()
         validation.raise_errors()
         run = self._testgen.find_run(job_id, PROFILE)
         findings = self._testgen.findings(run)
-        count = (findings.sizes["column_ct"] or 0) if self._is_completed(run) else 0
-        rows = [_render_column(findings, *column) for column in samples.list_columns()[:count]]
-        rows = _filter_rows(rows, {"table_name": request.query.get("table_name")})
-        if sort == "hygiene_severity":
-            rows.sort(key=lambda row: [-row["issue_counts"][group][name] for group, name in _SEVERITIES])
+        rows = render_columns(findings, sort) if self._is_completed(run) else []
+        rows = filter_rows(rows, {"table_name": request.query.get("table_name")})
         return make_page(rows, page, limit, dict)
 
     # --- a project
@@ -362,33 +356,3 @@ class Listings:
     def _find_latest_completed(self, target: Target, kind: str) -> Run | None:
         """Returns the target's last completed run."""
         return next((run for run in reversed(target.runs) if run.kind == kind and self._is_completed(run)), None)
-
-
-def _render_column(findings: Findings, table: str, column: str, kind: str, records: int) -> dict[str, Any]:
-    location = {"table_name": table, "column_name": column}
-    pii = _filter_rows(findings.pii, location)
-    return {
-        "schema_name": samples.SCHEMA,
-        **location,
-        "general_type": kind,
-        "functional_data_type": None,
-        "db_data_type": None,
-        "datatype_suggestion": None,
-        "pii_flag": pii[0]["pii_risk"] if pii else None,
-        "critical_data_element": column.endswith("_id"),
-        "record_ct": records,
-        "null_value_ct": 0,
-        "distinct_value_ct": records if column.endswith("_id") else min(records, 12),
-        "filled_value_ct": 0,
-        "profiling_score": 1.0,
-        "testing_score": 1.0,
-        "issue_counts": Findings.count_issues(_filter_rows(findings.issues, location), pii),
-    }
-
-
-def _filter_rows(rows: list[Row], filters: dict[str, Any]) -> list[Row]:
-    """Returns the rows with these values. None matches any value."""
-    for name, value in filters.items():
-        if value is not None:
-            rows = [row for row in rows if row[name] == value]
-    return rows

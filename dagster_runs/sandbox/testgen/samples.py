@@ -108,6 +108,7 @@ class Findings:
         issues: The rows of hygiene issues.
         pii: The rows of potential PII.
         issue_counts: The counts of `issues` and `pii`, in the newer shape.
+        columns: The profiled columns, with the fields that are not generated.
     """
 
     counts: dict[str, int]
@@ -117,6 +118,7 @@ class Findings:
     issues: list[Row]
     pii: list[Row]
     issue_counts: dict[str, Any]
+    columns: list[Row]
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], target_id: str) -> Findings:
@@ -125,16 +127,18 @@ class Findings:
         counts = _count_results(results)
         issues = _build_issues(options.get("issues", ()), target_id)
         pii = _build_pii(options.get("pii", ()), target_id)
+        sizes, columns = _build_columns(options)
         executed = sum(counts[name] for name in STATUSES)
         default_score = (counts["passed"] + counts["log"] + counts["error"]) / executed if executed else 1.0
         return cls(
             counts=counts,
             score=options.get("score", default_score),
-            sizes={name: options.get(name, 0) for name in ("table_ct", "column_ct", "record_ct")},
+            sizes=sizes,
             results=results,
             issues=issues,
             pii=pii,
             issue_counts=cls.count_issues(issues, pii),
+            columns=columns,
         )
 
     @staticmethod
@@ -156,6 +160,28 @@ def list_columns() -> list[tuple[str, str, str, int]]:
         for table, (size, column_types) in TABLES.items()
         for column, kind in column_types.items()
     ]
+
+
+def filter_rows(rows: list[Row], filters: Mapping[str, Any]) -> list[Row]:
+    """Returns the rows with these values. None matches any value."""
+    for name, value in filters.items():
+        if value is not None:
+            rows = [row for row in rows if row[name] == value]
+    return rows
+
+
+def _build_columns(options: Mapping[str, Any]) -> tuple[dict[str, int | None], list[Row]]:
+    """Returns the sizes of the profiled tables, and the specified columns, or as many as the sizes say."""
+    if "columns" not in options:
+        sizes = {name: options.get(name, 0) for name in ("table_ct", "column_ct", "record_ct")}
+        default = [
+            {"table_name": table, "column_name": column, "general_type": kind, "record_ct": records}
+            for table, column, kind, records in list_columns()
+        ]
+        return sizes, default[: sizes["column_ct"] or 0]
+    columns = [{"general_type": "alpha", "record_ct": 1_000, **row} for row in options["columns"]]
+    records = {row["table_name"]: row["record_ct"] or 0 for row in columns}
+    return {"table_ct": len(records), "column_ct": len(columns), "record_ct": sum(records.values())}, columns
 
 
 def _count_results(rows: Sequence[Row]) -> dict[str, int]:

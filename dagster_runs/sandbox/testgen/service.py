@@ -13,6 +13,7 @@ Options of `Behavior`:
     score_delay: Seconds after `completed` during which the score is null.
     table_ct, column_ct, record_ct: The sizes that profiling reports. `table_ct` without `issues` and `pii` means that
         there are none.
+    columns: Rows of profiled columns, as in the API, which decide the sizes too. Missing fields are generated.
     issues: Hygiene issues: rows, or counts such as `{"definite": 2}`.
     pii: Potential PII: rows, or counts such as `{"high": 1}`.
 
@@ -58,7 +59,8 @@ _REASONS = {
     504: "Gateway Time-out",
 }
 _GENERATION_SETS = ("Standard", "Table Comparison")
-_PROFILING_OPTIONS = frozenset({"issues", "pii", "table_ct", "column_ct", "record_ct", "score"})
+_SIZES = frozenset({"table_ct", "column_ct", "record_ct"})
+_PROFILING_OPTIONS = _SIZES | {"columns", "issues", "pii", "score"}
 
 
 class TestGen(Vendor):
@@ -74,13 +76,12 @@ class TestGen(Vendor):
         "Project code": well_known.TESTGEN_PROJECT,
     }
     run_kinds: ClassVar = {catalog.TABLE_GROUP: (PROFILE, MONITORS), catalog.TEST_SUITE: (TESTS, GENERATION)}
-    options = frozenset(
-        {"counts", "results", "tables", "score", "score_delay", "table_ct", "column_ct", "record_ct", "issues", "pii"}
-    )
+    options = _PROFILING_OPTIONS | {"counts", "results", "tables", "score_delay"}
     invalidates: ClassVar = {
         "counts": frozenset({"results", "score"}),
         "results": frozenset({"counts", "score"}),
         "table_ct": _PROFILING_OPTIONS - {"table_ct"},
+        "columns": _PROFILING_OPTIONS - {"columns"},
     }
     end_fields = ("completed_at",)
 
