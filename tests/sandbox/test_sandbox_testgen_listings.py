@@ -184,6 +184,24 @@ def test_columns(testgen: Any, completed_profiling_run: str) -> None:
     page = testgen.json("GET", f"/profiling-runs/{completed_profiling_run}/columns?limit=2")
     assert page["total"] == 37
     assert page["items"][0]["issue_counts"]["hygiene_issues"]["definite"] == 1
+    assert list(page["items"][0]) == [
+        "schema_name",
+        "table_name",
+        "column_name",
+        "general_type",
+        "functional_data_type",
+        "db_data_type",
+        "datatype_suggestion",
+        "pii_flag",
+        "critical_data_element",
+        "record_ct",
+        "null_value_ct",
+        "distinct_value_ct",
+        "filled_value_ct",
+        "profiling_score",
+        "testing_score",
+        "issue_counts",
+    ]
     orders = testgen.json(
         "GET", f"/profiling-runs/{completed_profiling_run}/columns?table_name=orders&sort=table&limit=100"
     )
