@@ -9,9 +9,10 @@ from dagster_runs.remote_run.data_tests import DataTestResult, SuiteTest
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import DataCheck, RunResult
-from dagster_runs.transport.errors import NotFoundError, UnexpectedResponseError, VendorError
+from dagster_runs.transport.errors import VendorError
 from dagster_runs.vendors.testgen import outcomes
 from dagster_runs.vendors.testgen.models import SuitePage, SuiteResult, SuiteResultPage, TestDefinitions
+from dagster_runs.vendors.testgen.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
 from dagster_runs.vendors.testgen.runs import TestGenTestRun
 
@@ -19,6 +20,15 @@ _PAGE = 100
 _MAX_PAGES = 1000
 _COMPARING = ("Aggregate_", "Combo_Match", "Distribution_Shift", "Timeframe_Combo")
 """The beginnings of the types of tests that compare two tables."""
+_RESULTS = FindingsList(
+    "test-runs",
+    "results",
+    SuiteResultPage,
+    SuiteResult,
+    is_identified=lambda one: one.test_definition_id is not None,
+    description="results of tests",
+    hint="The checks of tables need TestGen 5.70 or later.",
+)
 _TestKey = tuple[str | None, str | None, str | None]
 """The table, the column and the type of a test. An export does not contain the test's id."""
 _logger = logging.getLogger(__name__)
@@ -55,43 +65,7 @@ def list_results(resource: TestGenResource, run_id: str) -> list[SuiteResult]:
         NotFoundError: The server cannot list results.
         UnexpectedResponseError: The list changed while it was read, several times. A retry may help.
     """
-    for _ in range(2):
-        found, total = _read_results(resource, run_id)
-        if len(found) == total:
-            return found
-        _logger.info("The results of run %s changed while they were read: %d of %d", run_id, len(found), total)
-    error = UnexpectedResponseError(
-        f"The results of run {run_id} changed while they were read: {len(found)} of {total}", vendor=resource.vendor
-    )
-    error.is_transient = True
-    raise error
-
-
-def _read_results(resource: TestGenResource, run_id: str) -> tuple[list[SuiteResult], int]:
-    found: dict[SuiteResult, None] = {}  # a page may repeat entries of the one before
-    unidentified: list[SuiteResult] = []
-    unreadable = total = 0
-    for page in range(1, _MAX_PAGES):
-        try:
-            response = resource.http().get(["test-runs", run_id, "results"], params={"page": page, "limit": _PAGE})
-        except NotFoundError as error:
-            if error.code is None:
-                hint = "The checks of tables need TestGen 5.70 or later."
-                message = "this server cannot list the results of tests"
-                raise NotFoundError(message, vendor=resource.vendor, status=error.status, hint=hint) from None
-            raise
-        listed = response.parse(SuiteResultPage)
-        total = listed.total
-        for one in listed.items:
-            if one.test_definition_id is None:
-                unidentified.append(one)
-            else:
-                found[one] = None
-        unreadable += len(listed.items.entries) - len(listed.items)
-        if page * listed.limit >= total or not listed.items.entries:
-            break
-    # An unreadable entry belongs to no table.
-    return [*found, *unidentified, *[SuiteResult()] * unreadable], total
+    return _RESULTS.read(resource, run_id)
 
 
 def _compared_tables(
