@@ -9,6 +9,7 @@ from typing_extensions import Self
 
 from dagster_runs.remote_run.data_tests import DataTestResult
 from dagster_runs.remote_run.state import RunState
+from dagster_runs.remote_run.table_profiles import TableProfile
 from dagster_runs.transport.clock import current_clock
 
 DAY = 86_400.0
@@ -219,11 +220,13 @@ class RunResult:
         metadata: The vendor's own metadata, with full keys (``testgen/score``).
         checks: The outcomes of the run's checks, one for each (`RemoteRun.declared_checks`).
         tests: The results of single tests, for a run whose tests are reported as checks of other assets.
+        tables: The profiles of tables, for a run that is reported on the assets of these tables.
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[CheckOutcome] = ()
     tests: Sequence[DataTestResult] = ()
+    tables: Sequence[TableProfile] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.metadata, Mapping):

@@ -219,3 +219,60 @@ class TestDefinitions(VendorModel):
     __test__ = False
 
     definitions: EachReadable[TestDefinition]
+
+
+class PotentialPiiCounts(VendorModel):
+    """The potential PII in a column, by risk."""
+
+    high: Lenient[int] = None
+    moderate: Lenient[int] = None
+
+
+class ColumnIssueCounts(VendorModel):
+    """The findings in a column. Its hygiene issues are read from their own list."""
+
+    potential_pii: Lenient[PotentialPiiCounts] = None
+
+
+class ProfiledColumn(VendorModel):
+    """A column, from ``/profiling-runs/{id}/columns`` (5.92 and later)."""
+
+    schema_name: Lenient[str] = None
+    table_name: Lenient[str] = None
+    column_name: Lenient[str] = None
+    general_type: Lenient[str] = None
+    db_data_type: Lenient[str] = None
+    pii_flag: Lenient[str] = None
+    critical_data_element: Lenient[bool] = None
+    record_ct: Lenient[Annotated[int, Field(ge=0)]] = None
+    issue_counts: Lenient[ColumnIssueCounts] = None
+
+
+class ProfiledColumnPage(VendorModel):
+    """A page of columns."""
+
+    items: EachReadable[ProfiledColumn]
+    limit: Annotated[int, Field(ge=1)]
+    total: int
+
+
+class HygieneIssue(VendorModel):
+    """An issue, from ``/profiling-runs/{id}/hygiene-issues`` (5.92 and later)."""
+
+    id: Lenient[str] = None
+    schema_name: Lenient[str] = None
+    table_name: Lenient[str] = None
+    column_name: Lenient[str] = None
+    likelihood: Lenient[str] = None
+    issue_type: Lenient[str] = None
+    issue_type_name: Lenient[str] = None
+    impact_dimension: Lenient[str] = None
+    detail: Lenient[str] = None
+
+
+class HygieneIssuePage(VendorModel):
+    """A page of issues."""
+
+    items: EachReadable[HygieneIssue]
+    limit: Annotated[int, Field(ge=1)]
+    total: int
