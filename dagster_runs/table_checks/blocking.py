@@ -10,7 +10,7 @@ from dagster_runs.table_checks.code_location import asset_graph_of, is_undefined
 _ADVICE = (
     "Leave blocking out, and give the downstream assets the automation condition "
     "`AutomationCondition.eager() & AutomationCondition.all_deps_blocking_checks_passed()` with checks that block in "
-    "suites of their own; or check the tables in separate suites"
+    "suites of their own; or check the tables in separate suites or table groups"
 )
 
 
@@ -34,7 +34,7 @@ def upstream_problem(
         for upstream in sorted(set(upstream_of.get(key, ())) & set(blocking) - {key}, key=lambda one: list(one.path)):
             return (
                 f"The checks of {upstream.to_user_string()} cannot block: it is upstream of {key.to_user_string()}, "
-                "which the same suite tests. Dagster would run the whole suite twice, before and after it materializes "
+                "which the same run covers. Dagster would start the whole run twice, before and after it materializes "
                 f"{key.to_user_string()}. {_ADVICE}."
             )
     return None
@@ -61,7 +61,7 @@ def refuse_in_step(context: dg.AssetCheckExecutionContext, checks: dg.AssetCheck
     """Refuses blocking checks by what the loaded code location shows. Nothing is started.
 
     Raises:
-        dagster.Failure: They would not block, or Dagster would have to run the suite twice. Not retried.
+        dagster.Failure: They would not block, or Dagster would have to start the run twice. Not retried.
     """
     blocking = {spec.asset_key for spec in checks.check_specs if spec.blocking}
     if not blocking:

@@ -16,10 +16,9 @@ from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, queue_problem
 from dagster_runs.table_checks.blocking import refuse_in_step, upstream_problem
 from dagster_runs.table_checks.declared import Wanted, declare
-from dagster_runs.table_checks.outcomes import checked_severity
-from dagster_runs.table_checks.suite_report import ChecksOfSuite
 from dagster_runs.table_checks.suite_step import SuiteReporter, SuiteStep
 from dagster_runs.table_checks.table_keys import KeysLike, TableKeys
+from dagster_runs.table_checks.table_report import JudgedChecks
 from dagster_runs.table_checks.watched import WatchedSuite
 
 
@@ -37,7 +36,7 @@ class TableChecks:
     checks: dg.AssetChecksDefinition
     suite: dg.AssetSpec
     remote: RemoteAsset
-    judged: ChecksOfSuite
+    judged: JudgedChecks
 
     def definitions(self) -> dg.Definitions:
         """Returns the definitions to merge with your own: the checks, and the asset that shows the suite's runs."""
@@ -82,18 +81,22 @@ def build_suite_checks(
     *,
     tables: KeysLike,
     known_tests: Sequence[SuiteTest] | None,
-    severity: Mapping[str, str] | None,
+    severity: Mapping[str, dg.AssetCheckSeverity],
+    judged_by: type[JudgedChecks],
     wanted: Wanted,
     options: RunOptions,
     settings: SuiteSettings,
 ) -> TableChecks:
-    """Builds the checks of a suite, for any vendor whose run reports the results of its tests (`RunResult.tests`).
+    """Builds the checks of a suite, for any vendor.
+
+    The run must report the results of its tests (`RunResult.tests`) or the profiles of tables (`RunResult.tables`).
 
     Args:
         run: The run of the suite.
         tables: Finds the asset of each table.
         known_tests: What the suite is known to test.
         severity: The severity of each kind of result that does not pass.
+        judged_by: How the checks are judged.
         wanted: Which checks are declared.
         options: The options for the run.
         settings: How the op and the asset are defined.
@@ -104,9 +107,7 @@ def build_suite_checks(
     run_class = type(run)
     options.check_for(run_class)
     keys = TableKeys.coerce(tables)
-    judged = ChecksOfSuite(
-        declare(keys, known_tests, wanted), checked_severity(severity), wanted.unmapped, prefix=wanted.prefix
-    )
+    judged = judged_by(declare(keys, known_tests, wanted), severity, wanted.unmapped, wanted.prefix)
     specs = judged.declared.specs
     assets = list(judged.declared.by_asset)
     blocking = {spec.asset_key for spec in specs if spec.blocking}

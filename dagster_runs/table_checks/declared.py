@@ -81,6 +81,9 @@ class Wanted:
 
     Attributes:
         suite: What the checks are of, for their descriptions: ``suite 8a4f1c7e``.
+        table_check: The last part of the name of the check that each table has.
+        table_check_asks: What this check says, for its description: ``Whether the tests … passed.``
+        known: How the user says which tables there are, for messages.
         vendor: The vendor's name.
         prefix: The first part of the names.
         granularity: What each check covers.
@@ -100,6 +103,14 @@ class Wanted:
     blocking_tables: Collection[str] = ()
     unmapped: Unmapped = "warn"
     max_checks: int = 500
+    table_check: str = TABLE_CHECK
+    table_check_asks: str = "Whether the tests of {suite} at {vendor} on the table {tables} passed."
+    known: str = "known_tests=[SuiteTest('orders', 'sales'), ...]"
+
+    @property
+    def known_argument(self) -> str:
+        """The argument with which the user says which tables there are."""
+        return self.known.partition("=")[0]
 
     def __post_init__(self) -> None:
         """Validates the values.
@@ -178,9 +189,9 @@ def _tables(
             found.setdefault(asset, []).append(SuiteTest(table.name, table.schema))
         if not found:
             raise dg.DagsterInvalidDefinitionError(
-                f"tables does not say which tables {wanted.suite} tests, and Dagster must know all checks when the "
-                "definitions are built. Pass known_tests=[SuiteTest('orders', 'sales'), ...]; or use "
-                "TableKeys.from_assets(...), or a mapping without patterns"
+                f"tables does not say which tables the {wanted.suite} covers, and Dagster must know all checks when "
+                f"the definitions are built. Pass {wanted.known}; or use TableKeys.from_assets(...), or a mapping "
+                "without patterns"
             )
         return found, []
     unmapped: dict[SuiteTable, None] = {}
@@ -195,12 +206,16 @@ def _tables(
     messages: list[str] = []
     if unmapped and wanted.unmapped != "ignore":
         names = ", ".join(map(str, unmapped))
-        message = f"{wanted.suite} tests tables without an asset: {names}. Map them in tables, or set unmapped='ignore'"
+        message = (
+            f"The {wanted.suite} covers tables without an asset: {names}. Map them in tables, or set unmapped='ignore'"
+        )
         if wanted.unmapped == "fail":
             raise dg.DagsterInvalidDefinitionError(message)
         messages.append(message)
     if not found:
-        raise dg.DagsterInvalidDefinitionError(f"None of the tables in known_tests has an asset in tables: {unmapped}")
+        raise dg.DagsterInvalidDefinitionError(
+            f"None of the tables in {wanted.known_argument} has an asset in tables: {', '.join(map(str, unmapped))}"
+        )
     return found, messages
 
 
@@ -248,7 +263,8 @@ def _checks(
         return DeclaredCheck(spec, level, subject)
 
     by = f"of {wanted.suite} at {wanted.vendor}"
-    yield check(f"{wanted.prefix}__{TABLE_CHECK}", f"Whether the tests {by} on the table {tables} passed.", "table")
+    asks = wanted.table_check_asks.format(suite=wanted.suite, vendor=wanted.vendor, tables=tables)
+    yield check(f"{wanted.prefix}__{wanted.table_check}", asks, "table")
     if granularity == "table":
         return
     by_subject: dict[str, SuiteTest] = {}
@@ -258,7 +274,7 @@ def _checks(
             by_subject.setdefault(subject, test)
     names = _unique_names(
         {subject: _name(test, granularity, wanted.prefix) for subject, test in by_subject.items()},
-        taken=f"{wanted.prefix}__{TABLE_CHECK}",
+        taken=f"{wanted.prefix}__{wanted.table_check}",
     )
     for subject, test in by_subject.items():
         what = {

@@ -21,7 +21,7 @@ from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntr
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW, MAX_VENDOR_CLOCK_SKEW
 from dagster_runs.transport.clock import machine_time
 
-STARTED_BEFORE = "the run of the suite started before its newest materialization"
+STARTED_BEFORE = "the run started before its newest materialization"
 
 
 @dataclass(frozen=True)

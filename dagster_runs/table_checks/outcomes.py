@@ -20,20 +20,22 @@ _WORST_FIRST = ("failed", BROKEN, "warning")
 _SEVERITIES = {one.value: one for one in dg.AssetCheckSeverity}
 
 
-def checked_severity(severity: Mapping[str, str] | None) -> dict[str, dg.AssetCheckSeverity]:
+def checked_severity(
+    severity: Mapping[str, str] | None, default: Mapping[str, str] = DEFAULT_SEVERITY
+) -> dict[str, dg.AssetCheckSeverity]:
     """Returns the severity of each kind of result that did not pass, with the defaults for those that are left out.
 
     Raises:
         DagsterInvalidDefinitionError: A kind or a severity is unknown.
     """
     given = dict(severity or {})
-    unknown = sorted(map(str, given.keys() - DEFAULT_SEVERITY.keys()))
+    unknown = sorted(map(str, given.keys() - default.keys()))
     if unknown:
         raise dg.DagsterInvalidDefinitionError(
-            f"severity has {', '.join(unknown)}; the results that do not pass are {', '.join(DEFAULT_SEVERITY)}"
+            f"severity has {', '.join(unknown)}; the results that do not pass are {', '.join(default)}"
         )
     found: dict[str, dg.AssetCheckSeverity] = {}
-    for status, value in {**DEFAULT_SEVERITY, **given}.items():
+    for status, value in {**default, **given}.items():
         text = value.value if isinstance(value, dg.AssetCheckSeverity) else value
         if text not in _SEVERITIES:
             raise dg.DagsterInvalidDefinitionError(f"severity[{status!r}] is {value!r}; it must be 'ERROR' or 'WARN'")

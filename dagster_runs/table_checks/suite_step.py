@@ -20,7 +20,7 @@ from dagster_runs.remote_run.metadata_size import cut_names, limited
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.table_checks.code_location import has_several_steps
 from dagster_runs.table_checks.freshness import StartedHere, start_of
-from dagster_runs.table_checks.suite_report import ChecksOfSuite, SuiteReport
+from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables
 from dagster_runs.table_checks.watched import newest_of
 
 _SHOWN = ("dagster_runs/run_id", "dagster_runs/url")
@@ -131,7 +131,7 @@ class SuiteReporter:
     """
 
     step: SuiteStep
-    checks: ChecksOfSuite
+    checks: JudgedChecks
     definition: dg.AssetChecksDefinition
 
     def is_outdated(self, handle: RunHandle) -> bool:
@@ -152,7 +152,7 @@ class SuiteReporter:
         """Yields the evaluations of the selected checks, each for the materialization that the run has seen."""
         step, key = self.step, self.step.asset_keys[0]
         report = self.checks.judge(
-            result.tests,
+            result,
             self._freshness(handle),
             partial(newest_of, step.instance),
             {name: shown[name] for name in _SHOWN if name in shown},
@@ -163,6 +163,8 @@ class SuiteReporter:
             # when Dagster converts it, although the run may not have seen it.
             yield dg.Output(None, output_name=self.definition.get_output_name_for_asset_check_key(one.asset_check_key))
             yield one
+            for observation in report.observations_with(one):
+                step.context.op_execution_context.log_event(observation)
         self._log(report)
         provenance = read_provenance(execution.provenance_of(handle.correlation_id))
         step.context.op_execution_context.log_event(
@@ -176,7 +178,7 @@ class SuiteReporter:
         if problem is not None:
             raise dg.Failure(description=problem, allow_retries=False)
 
-    def _log(self, report: SuiteReport) -> None:
+    def _log(self, report: ReportOnTables[Any]) -> None:
         messages = report.messages
         for message in messages[:_MAX_MESSAGES]:
             self.step.log.warning("%s", message)

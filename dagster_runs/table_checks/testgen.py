@@ -10,6 +10,8 @@ from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_k
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks
 from dagster_runs.table_checks.declared import Granularity, Unmapped, Wanted
+from dagster_runs.table_checks.outcomes import checked_severity
+from dagster_runs.table_checks.suite_report import ChecksOfSuite
 from dagster_runs.table_checks.table_keys import KeysLike
 from dagster_runs.vendors.testgen import TestGenTestRun
 from dagster_runs.vendors.testgen.suite_run import TestGenSuiteRun
@@ -137,7 +139,8 @@ def build_testgen_checks(
         own_run,
         tables=tables,
         known_tests=known_tests,
-        severity=severity,
+        severity=checked_severity(severity),
+        judged_by=ChecksOfSuite,
         wanted=wanted,
         options=options,
         settings=settings,

@@ -11,7 +11,7 @@ from dagster_runs.remote_run.execution.evaluations import newest_materialization
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.table_checks.freshness import StartedElsewhere, StartedHere, start_of
-from dagster_runs.table_checks.suite_report import ChecksOfSuite, SuiteReport
+from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class WatchedSuite:
 
     checks: dg.AssetChecksDefinition
     key: dg.AssetKey
-    judged: ChecksOfSuite
+    judged: JudgedChecks
 
     def report_deferred(
         self, instance: dg.DagsterInstance, record: LedgerEntry, result: RunResult, shown: Mapping[str, Any]
-    ) -> SuiteReport:
+    ) -> ReportOnTables[Any]:
         """See `TableSuite`. The order of the event log decides which tables the run has seen."""
         start = StartedHere(start_of(instance, self.key, record.correlation_id, record.at))
-        return self.judged.judge(result.tests, start, partial(newest_of, instance), shown)
+        return self.judged.judge(result, start, partial(newest_of, instance), shown)
 
     def report_observed(
         self,
@@ -42,10 +42,10 @@ class WatchedSuite:
         marker: dg.EventLogRecord | None,
         result: RunResult,
         shown: Mapping[str, Any],
-    ) -> SuiteReport:
+    ) -> ReportOnTables[Any]:
         """See `TableSuite`. The times decide which tables the run has seen."""
         start = StartedElsewhere(marker, started_at)
-        return self.judged.judge(result.tests, start, partial(newest_of, instance), shown)
+        return self.judged.judge(result, start, partial(newest_of, instance), shown)
 
 
 def newest_of(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.EventLogRecord | None:

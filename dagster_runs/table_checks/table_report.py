@@ -1,0 +1,202 @@
+"""Turns what one run has found in tables into evaluations of the declared checks, for any kind of run.
+
+A check without a result is not evaluated: it is *not tested*, which is neither a success nor a failure. The metadata of
+the asset that shows the runs names these checks, and the tables without an asset.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import dagster as dg
+
+from dagster_runs.dagster_private import evaluation
+from dagster_runs.remote_run.data_tests import SuiteTable
+from dagster_runs.remote_run.metadata_size import limited
+from dagster_runs.remote_run.tables import Cell, table_entries
+from dagster_runs.remote_run.types import CheckOutcome, RunResult
+from dagster_runs.table_checks.declared import DeclaredCheck, DeclaredChecks, Unmapped
+from dagster_runs.table_checks.freshness import Freshness
+
+UNMAPPED = "no asset is mapped to it"
+UNDECLARED = "no check is declared for it. Reload the code location with the table in tables or in the known ones"
+NewestOf = Callable[[dg.AssetKey], dg.EventLogRecord | None]
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class JudgedChecks(ABC):
+    """The declared checks of a kind of run, and how they are judged.
+
+    Attributes:
+        declared: The checks.
+        severity: The severity of each kind of finding.
+        unmapped: What happens to results of tables without an asset.
+        prefix: The first part of the keys of the metadata.
+    """
+
+    declared: DeclaredChecks
+    severity: Mapping[str, dg.AssetCheckSeverity]
+    unmapped: Unmapped
+    prefix: str
+
+    @abstractmethod
+    def judge(
+        self,
+        result: RunResult,
+        freshness: Freshness,
+        newest_of: NewestOf,
+        shown: Mapping[str, Any],
+        selected: Collection[dg.AssetCheckKey] | None = None,
+    ) -> "ReportOnTables[Any]":
+        """Returns the report of a run that succeeded. Nothing is evaluated before its evaluations are read.
+
+        Args:
+            result: The result.
+            freshness: What is known about the start of the run.
+            newest_of: Returns the newest materialization of an asset. It is called as late as possible.
+            shown: The metadata of each evaluation that identifies the run.
+            selected: The checks to report; ``None`` for all.
+        """
+
+
+@dataclass
+class ReportOnTables(ABC, Generic[ResultT]):
+    """The report of one run; see `JudgedChecks.judge`.
+
+    Attributes:
+        not_tested: Why checks are not evaluated, by check or, if it concerns all checks of an asset, by asset. Complete
+            when all evaluations are read.
+    """
+
+    checks: JudgedChecks
+    results: Sequence[ResultT]
+    freshness: Freshness
+    newest_of: NewestOf
+    shown: Mapping[str, Any]
+    selected: Collection[dg.AssetCheckKey] | None = None
+    not_tested: dict[str, str] = field(default_factory=dict)
+
+    @abstractmethod
+    def _table_of(self, result: ResultT) -> SuiteTable:
+        """Returns the table of a result. Its name is empty if the vendor does not report it."""
+
+    @abstractmethod
+    def _why_not_tested(self, results: Sequence[ResultT]) -> str | None:
+        """Returns why results say nothing about the data; ``None`` if they do."""
+
+    @abstractmethod
+    def _outcome(self, check: DeclaredCheck, of_asset: Sequence[ResultT]) -> CheckOutcome | str:
+        """Returns the outcome of a check on the results of its asset, or why there is none."""
+
+    @abstractmethod
+    def _findings(self) -> dict[str, Any]:
+        """Returns the metadata about all that was found."""
+
+    def _needs_asset(self, result: ResultT) -> bool:
+        """Whether a result that belongs to no asset is a table that the user may have forgotten: by default, always."""
+        return True
+
+    def _observations(self, key: dg.AssetKey, of_asset: Sequence[ResultT]) -> Iterable[dg.AssetObservation]:
+        """Returns the observations of an asset: by default, none."""
+        return ()
+
+    @cached_property
+    def _by_asset(self) -> tuple[dict[dg.AssetKey, list[ResultT]], dict[str, str]]:
+        declared, found, others = self.checks.declared, dict[dg.AssetKey, list[ResultT]](), dict[str, str]()
+        for result in self.results:
+            table = self._table_of(result)
+            try:
+                asset = declared.keys.find(table) if table.name else None
+            except dg.DagsterInvalidDefinitionError as error:  # two assets have it, in different schemas
+                others[str(table)] = str(error)
+                continue
+            if asset is not None and asset in declared.by_asset:
+                found.setdefault(asset, []).append(result)
+            elif asset is not None or self._needs_asset(result):
+                others[str(table) or "(a table without a name)"] = UNMAPPED if asset is None else UNDECLARED
+        return found, others
+
+    @property
+    def tables_without_checks(self) -> Mapping[str, str]:
+        """The tables whose results are in no check, with the reason."""
+        return self._by_asset[1]
+
+    def evaluations(self) -> Iterator[dg.AssetCheckEvaluation]:
+        """Yields an evaluation of each check that has a result which is not older than the newest data."""
+        results, _ = self._by_asset
+        for asset, declared in self.checks.declared.by_asset.items():
+            wanted = [one for one in declared if self.selected is None or one.spec.key in self.selected]
+            if not wanted:
+                continue
+            name = asset.to_user_string()
+            of_asset = results.get(asset, [])
+            why = self._why_not_tested(of_asset)
+            newest = self.newest_of(asset) if why is None else None
+            why = why or self.freshness.problem(newest)
+            if why is not None:
+                self.not_tested[name] = why
+                continue
+            for check in wanted:
+                outcome = self._outcome(check, of_asset)
+                if isinstance(outcome, str):
+                    self.not_tested[f"{name}: {check.spec.name}"] = outcome
+                else:
+                    yield self._evaluation(check.spec, outcome, newest or self.freshness.marker)
+
+    def _evaluation(
+        self, spec: dg.AssetCheckSpec, outcome: CheckOutcome, judged: dg.EventLogRecord | None
+    ) -> dg.AssetCheckEvaluation:
+        return evaluation(
+            spec,
+            judged=judged,
+            partition=None,
+            passed=outcome.passed,
+            severity=outcome.severity,
+            description=outcome.description,
+            metadata=limited({**outcome.metadata, **self.shown}),
+        )
+
+    def observations_with(self, evaluated: dg.AssetCheckEvaluation) -> list[dg.AssetObservation]:
+        """Returns the observations that belong to an evaluation: those of its asset, with its first check only."""
+        asset = evaluated.asset_key
+        first = self.checks.declared.by_asset[asset][0].spec.key
+        if evaluated.asset_check_key != first:
+            return []
+        return list(self._observations(asset, self._by_asset[0].get(asset, [])))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the run: what was found, what was not tested, and which tables have no checks."""
+        prefix = self.checks.prefix
+        shown = self._findings()
+        if self.not_tested:
+            rows: list[dict[str, Cell]] = [{"check": name, "why": why} for name, why in self.not_tested.items()]
+            shown |= table_entries(f"{prefix}/not_tested", rows)
+        others = self.tables_without_checks
+        if others and self.checks.unmapped != "ignore":
+            rows = [{"table": name, "why": why} for name, why in others.items()]
+            shown |= table_entries(f"{prefix}/tables_without_checks", rows)
+        return shown
+
+    @property
+    def messages(self) -> list[str]:
+        """What the log should say about checks that were not evaluated, and about tables without checks."""
+        found = [f"Not tested: {name}, because {why}" for name, why in self.not_tested.items()]
+        if self.checks.unmapped != "ignore":
+            others = self.tables_without_checks.items()
+            found += [f"The results of table {name} are in no check: {why}" for name, why in others]
+        return found
+
+    @property
+    def unmapped_problem(self) -> str | None:
+        """Why the step fails although the run succeeded: tables without checks, if the user wants that."""
+        if self.checks.unmapped != "fail" or not self.tables_without_checks:
+            return None
+        names = ", ".join(self.tables_without_checks)
+        return (
+            f"The run has results of tables that are in no check: {names}. Map the tables in tables, or set "
+            "unmapped='warn'"
+        )
