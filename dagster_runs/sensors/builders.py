@@ -44,7 +44,8 @@ def build_completion_sensor(
     and fails, so that alerts, hooks and retries work as for any failed run.
 
     Args:
-        assets: Assets from `build_remote_run_asset`, and checks from `build_testgen_checks`, with ``wait="defer"``.
+        assets: Assets from `build_remote_run_asset`, and checks from `build_testgen_checks` or
+            `build_testgen_profile`, with ``wait="defer"``.
             Each belongs to one completion sensor in a process.
         name: The sensor's name.
         job: A job to request once for each finished run, whether it succeeded or not (see the run's tag
@@ -120,10 +121,10 @@ def build_observation_sensor(
     more than 15 minutes before the sensor's first tick.
 
     Args:
-        assets: Assets from `build_remote_run_asset`; checks from `build_testgen_checks`; or pairs of an `AssetSpec` and
-            its run, for assets that only the vendor materializes, or `ObservedAsset`s for those with a gate or another
-            resource. The vendor must list runs: Amperity (whose runs need a ``workflow_name``) and TestGen (whose
-            resource needs a ``project_code``).
+        assets: Assets from `build_remote_run_asset`; checks from `build_testgen_checks` or `build_testgen_profile`; or
+            pairs of an `AssetSpec` and its run, for assets that only the vendor materializes, or `ObservedAsset`s for
+            those with a gate or another resource. The vendor must list runs: Amperity (whose runs need a
+            ``workflow_name``) and TestGen (whose resource needs a ``project_code``).
         name: The sensor's name.
         job: A job to request once for each finished run, whether it succeeded or not (see the run's tag
             ``dagster_runs/state``); or a function from the `FinishedRun` to a `RunRequest`, or to ``None``.

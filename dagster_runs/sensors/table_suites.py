@@ -29,6 +29,9 @@ class TableReport(Protocol):
     def evaluations(self) -> Iterator[dg.AssetCheckEvaluation]:
         """Yields the evaluations of the declared checks that the run has a result for."""
 
+    def observations_with(self, evaluated: dg.AssetCheckEvaluation) -> list[dg.AssetObservation]:
+        """Returns the observations of tables that are reported with an evaluation."""
+
     @property
     def metadata(self) -> dict[str, Any]:
         """What was not tested, and which tables have no checks. Complete when all evaluations are read."""
@@ -97,6 +100,26 @@ def evaluated_by(
     return {
         check for check in checks if any(_run_of(one) == run_id for one in newest_evaluations(instance, check, since))
     }
+
+
+def missing_observations(
+    report: TableReport, evaluated: dg.AssetCheckEvaluation, instance: dg.DagsterInstance, since: float
+) -> list[dg.AssetObservation]:
+    """Returns the observations of a stored evaluation that are not stored. A lost tick stores only its first events.
+
+    Args:
+        report: The report of the run.
+        evaluated: The evaluation.
+        instance: The Dagster instance.
+        since: Epoch seconds by the machine's clock, before which there are none.
+    """
+    wanted = report.observations_with(evaluated)
+    if not wanted:
+        return []
+    of_asset = dg.AssetRecordsFilter(evaluated.asset_key, after_timestamp=since)
+    run_id = _run_of(evaluated)
+    is_stored = any(observed_run(event) == run_id for event in events(instance.fetch_observations, of_asset))
+    return [] if is_stored else wanted
 
 
 def _run_of(evaluated: dg.AssetCheckEvaluation) -> str | None:

@@ -3,10 +3,19 @@
 from collections.abc import Callable
 from functools import partial
 
+import dagster as dg
+
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
-from dagster_runs.sensors.table_suites import TableSuite, completed, evaluated_by, evaluation_metadata, is_completed
+from dagster_runs.sensors.table_suites import (
+    TableSuite,
+    completed,
+    evaluated_by,
+    evaluation_metadata,
+    is_completed,
+    missing_observations,
+)
 from dagster_runs.transport.clock import machine_time
 
 
@@ -27,17 +36,22 @@ def evaluate_tables(
     instance, output, log = tick.context.instance, tick.output, tick.context.log
     key, run_id, done = deferred_run.asset.keys[0], deferred_run.run_id, deferred_run.evaluated_checks
     since = machine_time(deferred_run.record.at - MAX_HOST_CLOCK_SKEW)
+    stored = set[dg.AssetCheckKey]()
     if deferred_run.may_be_evaluated and not done:
-        done |= evaluated_by(instance, suite.checks.check_keys, run_id, since)
+        stored = evaluated_by(instance, suite.checks.check_keys, run_id, since)
+        done |= stored
     shown = evaluation_metadata(tick.outcome_of(deferred_run, deferred_run.asset_partitions))
     report = suite.report_deferred(instance, deferred_run.record, deferred_run.result, shown)
     reported = 0
     for one in report.evaluations():
+        if one.asset_check_key in stored:
+            output.events += missing_observations(report, one, instance, since)
         if one.asset_check_key in done:
             continue
         if reported and not has_room(reported):
             return False
         output.evaluate(one)
+        output.events += report.observations_with(one)
         done.add(one.asset_check_key)
         reported += 1
     for message in report.messages:

@@ -21,7 +21,13 @@ from dagster_runs.sensors.observation.cursor import PendingRun
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.run_outcome import FinishedRun, RunOutcome
 from dagster_runs.sensors.run_requests import FollowUp
-from dagster_runs.sensors.table_suites import completed, evaluated_by, evaluation_metadata, is_completed
+from dagster_runs.sensors.table_suites import (
+    completed,
+    evaluated_by,
+    evaluation_metadata,
+    is_completed,
+    missing_observations,
+)
 from dagster_runs.sensors.tick import TickOutput
 from dagster_runs.transport.clock import machine_time
 from dagster_runs.transport.errors import VendorError
@@ -105,9 +111,9 @@ class ObservedOutcomes:
                 judged[key, None] = record
         missing = [(key, None) for key in asset.keys if (key, None) not in judged]
         if not missing and asset.suite is not None:
-            self._report_tables(observed, judged, since)
-            pending.is_materialized = False
-            return True
+            is_complete = self._report_tables(observed, judged, since)
+            pending.is_materialized = not is_complete
+            return is_complete
         if not missing:
             if not all(map(predates_two_phases, judged.values())):
                 stored_since = min(record.timestamp for record in judged.values()) - MAX_HOST_CLOCK_SKEW
@@ -126,24 +132,35 @@ class ObservedOutcomes:
 
     def _report_tables(
         self, observed: ObservedRun, judged: Mapping[AssetPartition, dg.EventLogRecord], since: float
-    ) -> None:
-        """Reports the checks of the tables that a run of a suite has tested, unless they are reported already."""
+    ) -> bool:
+        """Reports the checks of the tables that a run of a suite has tested, unless they are reported already.
+
+        Returns:
+            Whether all of them are reported. Otherwise, the next tick reports the rest.
+        """
         instance, suite, run_id = self.context.instance, observed.asset.suite, observed.run_id
         key = observed.asset.keys[0]
         if is_completed(key, run_id, since, instance):
-            return
+            return True
         outcome = self._outcome(observed, [*judged], is_materialized=True)
         stored = evaluated_by(instance, suite.checks.check_keys, run_id, since)
         report = suite.report_observed(
             instance, self._started_at(observed), judged[key, None], outcome.result, evaluation_metadata(outcome)
         )
-        evaluations = list(report.evaluations())
-        for one in evaluations:
-            if one.asset_check_key not in stored:
-                self.output.evaluate(one)
+        count = 0
+        for one in report.evaluations():
+            count += 1
+            if self.output.is_full:
+                return False
+            if one.asset_check_key in stored:
+                self.output.events += missing_observations(report, one, instance, since)
+                continue
+            self.output.evaluate(one)
+            self.output.events += report.observations_with(one)
         for message in report.messages:
             self.context.log.warning("%s", message)
-        self.output.events.append(completed(key, run_id, observed.status, report, len(evaluations)))
+        self.output.events.append(completed(key, run_id, observed.status, report, count))
+        return True
 
     def _started_at(self, observed: ObservedRun) -> float | None:
         """Returns when the run started, in epoch seconds by our clock; ``None`` if it is not known exactly enough."""
@@ -206,7 +223,7 @@ class ObservedOutcomes:
             return self.results[observed.run_id]
         try:
             result = run.get_result(self.resource, observed.run_id, observed.status, gate)
-            if result.tests:  # takes many calls
+            if result.tests or result.tables:  # takes many calls
                 self.results[observed.run_id] = result
             return result
         except VendorError as error:
