@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dagster_runs.table_checks.builder import TableChecks as TableChecks
     from dagster_runs.table_checks.table_keys import TableKeys as TableKeys
     from dagster_runs.table_checks.testgen import build_testgen_checks as build_testgen_checks
+    from dagster_runs.table_checks.testgen_profile import build_testgen_profile as build_testgen_profile
     from dagster_runs.transport.errors import AuthenticationError as AuthenticationError
     from dagster_runs.transport.errors import ConflictError as ConflictError
     from dagster_runs.transport.errors import ConnectionFailedError as ConnectionFailedError
@@ -97,6 +98,7 @@ _HOMES = {
     "dagster_runs.table_checks.builder": ("TableChecks",),
     "dagster_runs.table_checks.table_keys": ("TableKeys",),
     "dagster_runs.table_checks.testgen": ("build_testgen_checks",),
+    "dagster_runs.table_checks.testgen_profile": ("build_testgen_profile",),
     "dagster_runs.transport.errors": (
         "AuthenticationError",
         "ConflictError",
@@ -181,6 +183,7 @@ __all__ = [
     "build_observation_sensor",
     "build_remote_run_asset",
     "build_testgen_checks",
+    "build_testgen_profile",
 ]
 
 

@@ -33,7 +33,8 @@ def build_cancel_job(
     takes its resources from the code location; a test that executes it in process passes them as ``resources``.
 
     Args:
-        assets: Assets from `build_remote_run_asset`, and checks from `build_testgen_checks`, with ``wait="defer"``.
+        assets: Assets from `build_remote_run_asset`, and checks from `build_testgen_checks` or
+            `build_testgen_profile`, with ``wait="defer"``.
         name: The name of the job.
         description: Overrides the default description.
 

@@ -62,6 +62,7 @@ NAMES = {
     "TableChecks",
     "TableKeys",
     "build_testgen_checks",
+    "build_testgen_profile",
 }
 HTTP = {"requests", "urllib3", "tenacity", "aiohttp", "httpx"}
 VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())

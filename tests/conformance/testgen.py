@@ -65,11 +65,25 @@ TABLE = Table(
         ),
         used("endpoint", "token", "POST `/oauth/token`", "resource:TestGenResource.auth"),
         used("endpoint", "health", "GET `/health`", "catalog:server_version", "Shown in the state of discovery"),
+        used(
+            "endpoint",
+            "profiled-columns",
+            "GET `/profiling-runs/{id}/columns` (new)",
+            "profiles_run:list_columns",
+            "Read for `build_testgen_profile` only",
+        ),
+        used(
+            "endpoint",
+            "hygiene-issues",
+            "GET `/profiling-runs/{id}/hygiene-issues` (new)",
+            "profiles_run:list_issues",
+            "Read for `build_testgen_profile` only",
+        ),
         left_out(
             "endpoint",
-            "get-profiling-runs-id-hygiene-issues",
-            "GET `/profiling-runs/{id}/hygiene-issues`, `/potential-pii`, `/columns` (new)",
-            "the counts decide the check; the individual issues are on the page that the link leads to",
+            "get-profiling-runs-id-potential-pii",
+            "GET `/profiling-runs/{id}/potential-pii` (new)",
+            "the columns have the same risks; the details are on the page that the link leads to",
         ),
         left_out(
             "endpoint",

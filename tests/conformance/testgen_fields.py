@@ -193,10 +193,64 @@ FIELDS = [
         "results: `test_time`, `disposition`",
         "not shown; they are on the page that the link leads to",
     ),
+    used(
+        "field",
+        "columns-items",
+        "columns: `items`, `total`, `limit`",
+        "models:ProfiledColumnPage.items models:ProfiledColumnPage.total models:ProfiledColumnPage.limit",
+    ),
+    used(
+        "field",
+        "columns-table",
+        "columns: `schema_name`, `table_name`, `column_name`",
+        "models:ProfiledColumn.schema_name models:ProfiledColumn.table_name models:ProfiledColumn.column_name",
+    ),
+    used(
+        "field",
+        "columns-type",
+        "columns: `db_data_type`, `general_type`",
+        "models:ProfiledColumn.db_data_type models:ProfiledColumn.general_type",
+    ),
+    used(
+        "field",
+        "columns-flags",
+        "columns: `pii_flag`, `critical_data_element`",
+        "models:ProfiledColumn.pii_flag models:ProfiledColumn.critical_data_element",
+        "`pii_flag` is the current one, also for an earlier run",
+    ),
+    used("field", "columns-record-ct", "columns: `record_ct`", "models:ProfiledColumn.record_ct"),
+    used(
+        "field",
+        "columns-potential-pii",
+        "columns: `issue_counts.potential_pii`",
+        "models:ProfiledColumn.issue_counts models:ColumnIssueCounts.potential_pii models:PotentialPiiCounts.high "
+        "models:PotentialPiiCounts.moderate",
+    ),
+    used(
+        "field",
+        "hygiene-issues-items",
+        "hygiene issues: `items`, `total`, `limit`, `id`",
+        "models:HygieneIssuePage.items models:HygieneIssuePage.total models:HygieneIssuePage.limit "
+        "models:HygieneIssue.id",
+    ),
+    used(
+        "field",
+        "hygiene-issues-table",
+        "hygiene issues: `schema_name`, `table_name`, `column_name`",
+        "models:HygieneIssue.schema_name models:HygieneIssue.table_name models:HygieneIssue.column_name",
+    ),
+    used("field", "hygiene-issues-likelihood", "hygiene issues: `likelihood`", "models:HygieneIssue.likelihood"),
+    used(
+        "field",
+        "hygiene-issues-shown",
+        "hygiene issues: `issue_type`, `issue_type_name`, `detail`, `impact_dimension`",
+        "models:HygieneIssue.issue_type models:HygieneIssue.issue_type_name models:HygieneIssue.detail "
+        "models:HygieneIssue.impact_dimension",
+    ),
     left_out(
         "field",
-        "fields-hygiene-issues",
-        "fields of hygiene issues, potential PII, columns, histories, scores",
-        "their endpoints are not used",
+        "fields-potential-pii",
+        "fields of potential PII, histories, scores; other fields of columns",
+        "not shown; they are on the page that the link leads to",
     ),
 ]

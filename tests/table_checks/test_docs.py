@@ -9,8 +9,22 @@ import dagster as dg
 PAGE = Path(__file__).parents[2] / "docs" / "checks-on-your-tables.md"
 
 
+def examples() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def test_example_of_a_profile_loads() -> None:
+    first, profile = examples()[:2]
+    module: dict[str, Any] = {}
+    exec(first, module)
+    exec(profile, module)
+    defs = dg.Definitions.merge(module["defs"], module["profile"].definitions())
+    dg.Definitions.validate_loadable(defs)
+    assert dg.AssetKey(["testgen", "testgen_profile_0ea85e17"]) in defs.resolve_asset_graph().get_all_asset_keys()
+
+
 def test_example_loads() -> None:
-    example, *_ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    example, *_ = examples()
     module: dict[str, Any] = {}
     exec(example, module)
     defs = module["defs"]

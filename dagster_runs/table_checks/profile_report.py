@@ -1,0 +1,57 @@
+"""Turns one profiling run into observations of tables and evaluations of their checks."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.remote_run.data_tests import SuiteTable
+from dagster_runs.remote_run.metadata_size import limited
+from dagster_runs.remote_run.table_profiles import TableProfile
+from dagster_runs.remote_run.types import CheckOutcome, RunResult
+from dagster_runs.table_checks.declared import DeclaredCheck
+from dagster_runs.table_checks.freshness import Freshness
+from dagster_runs.table_checks.profile_outcomes import issues_table, observed_metadata, outcome_of, why_not_profiled
+from dagster_runs.table_checks.table_report import JudgedChecks, NewestOf, ReportOnTables
+
+
+@dataclass(frozen=True)
+class ChecksOfProfile(JudgedChecks):
+    """The declared checks of a profiling run, and how they are judged."""
+
+    def judge(
+        self,
+        result: RunResult,
+        freshness: Freshness,
+        newest_of: NewestOf,
+        shown: Mapping[str, Any],
+        selected: Collection[dg.AssetCheckKey] | None = None,
+    ) -> "ProfileReport":
+        """See `JudgedChecks`."""
+        return ProfileReport(self, result.tables, freshness, newest_of, shown, selected)
+
+
+class ProfileReport(ReportOnTables[TableProfile]):
+    """The report of one profiling run. It never has a materialization: the run has not made the tables."""
+
+    def _table_of(self, result: TableProfile) -> SuiteTable:
+        return result.table
+
+    def _why_not_tested(self, results: Sequence[TableProfile]) -> str | None:
+        return why_not_profiled(results)
+
+    def _outcome(self, check: DeclaredCheck, of_asset: Sequence[TableProfile]) -> CheckOutcome | str:
+        return outcome_of(check.spec.name, of_asset, self.checks.severity, prefix=self.checks.prefix)
+
+    def _needs_asset(self, result: TableProfile) -> bool:
+        # An issue may be about several tables, and then names none of them.
+        return bool(result.columns) or not result.table.name
+
+    def _observations(self, key: dg.AssetKey, of_asset: Sequence[TableProfile]) -> Iterator[dg.AssetObservation]:
+        for profile in of_asset:
+            metadata = limited({**observed_metadata(profile, self.checks.prefix), **self.shown})
+            yield dg.AssetObservation(key, description=f"The profile of the table {profile.table}", metadata=metadata)
+
+    def _findings(self) -> dict[str, Any]:
+        return issues_table(f"{self.checks.prefix}/hygiene_issues", self.results, with_table=True)
