@@ -29,7 +29,9 @@ class TableReport(Protocol):
     def evaluations(self) -> Iterator[dg.AssetCheckEvaluation]:
         """Yields the evaluations of the declared checks that the run has a result for."""
 
-    def observations_with(self, evaluated: dg.AssetCheckEvaluation) -> list[dg.AssetObservation]:
+    def observations_with(
+        self, evaluated: dg.AssetCheckEvaluation, instance: dg.DagsterInstance
+    ) -> list[dg.AssetObservation]:
         """Returns the observations of tables that are reported with an evaluation."""
 
     @property
@@ -113,7 +115,7 @@ def missing_observations(
         instance: The Dagster instance.
         since: Epoch seconds by the machine's clock, before which there are none.
     """
-    wanted = report.observations_with(evaluated)
+    wanted = report.observations_with(evaluated, instance)
     if not wanted:
         return []
     of_asset = dg.AssetRecordsFilter(evaluated.asset_key, after_timestamp=since)

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.data_tests import SuiteTable
+from dagster_runs.remote_run.execution.provenance import DATA_VERSION_TAG
 from dagster_runs.remote_run.metadata_size import limited
 from dagster_runs.remote_run.table_profiles import TableProfile
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
@@ -48,10 +49,25 @@ class ProfileReport(ReportOnTables[TableProfile]):
         # An issue may be about several tables, and then names none of them.
         return bool(result.columns) or not result.table.name
 
-    def _observations(self, key: dg.AssetKey, of_asset: Sequence[TableProfile]) -> Iterator[dg.AssetObservation]:
+    def _observations(
+        self, key: dg.AssetKey, of_asset: Sequence[TableProfile], instance: dg.DagsterInstance
+    ) -> Iterator[dg.AssetObservation]:
+        tags = _data_version(instance, key)
         for profile in of_asset:
             metadata = limited({**observed_metadata(profile, self.checks.prefix), **self.shown})
-            yield dg.AssetObservation(key, description=f"The profile of the table {profile.table}", metadata=metadata)
+            description = f"The profile of the table {profile.table}"
+            yield dg.AssetObservation(key, description=description, metadata=metadata, tags=tags)
 
     def _findings(self) -> dict[str, Any]:
         return issues_table(f"{self.checks.prefix}/hygiene_issues", self.results, with_table=True)
+
+
+def _data_version(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, str]:
+    """Returns the tags with the data version of the newest observation, which the next one must have too.
+
+    For an observable source asset, Dagster takes an observation without its data version for new data.
+    """
+    newest = instance.fetch_observations(key, limit=1).records
+    observation = newest[0].event_log_entry.asset_observation if newest else None
+    tags = observation.tags if observation is not None else {}
+    return {name: value for name, value in tags.items() if name.startswith(DATA_VERSION_TAG)}

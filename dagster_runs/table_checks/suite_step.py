@@ -163,7 +163,7 @@ class SuiteReporter:
             # when Dagster converts it, although the run may not have seen it.
             yield dg.Output(None, output_name=self.definition.get_output_name_for_asset_check_key(one.asset_check_key))
             yield one
-            for observation in report.observations_with(one):
+            for observation in report.observations_with(one, step.instance):
                 step.context.op_execution_context.log_event(observation)
         self._log(report)
         provenance = read_provenance(execution.provenance_of(handle.correlation_id))

@@ -99,7 +99,9 @@ class ReportOnTables(ABC, Generic[ResultT]):
         """Whether a result that belongs to no asset is a table that the user may have forgotten: by default, always."""
         return True
 
-    def _observations(self, key: dg.AssetKey, of_asset: Sequence[ResultT]) -> Iterable[dg.AssetObservation]:
+    def _observations(
+        self, key: dg.AssetKey, of_asset: Sequence[ResultT], instance: dg.DagsterInstance
+    ) -> Iterable[dg.AssetObservation]:
         """Returns the observations of an asset: by default, none."""
         return ()
 
@@ -159,13 +161,15 @@ class ReportOnTables(ABC, Generic[ResultT]):
             metadata=limited({**outcome.metadata, **self.shown}),
         )
 
-    def observations_with(self, evaluated: dg.AssetCheckEvaluation) -> list[dg.AssetObservation]:
+    def observations_with(
+        self, evaluated: dg.AssetCheckEvaluation, instance: dg.DagsterInstance
+    ) -> list[dg.AssetObservation]:
         """Returns the observations that belong to an evaluation: those of its asset, with its first check only."""
         asset = evaluated.asset_key
         first = self.checks.declared.by_asset[asset][0].spec.key
         if evaluated.asset_check_key != first:
             return []
-        return list(self._observations(asset, self._by_asset[0].get(asset, [])))
+        return list(self._observations(asset, self._by_asset[0].get(asset, []), instance))
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -113,6 +113,26 @@ def test_observation_is_no_new_data_for_downstream_assets(sandbox: Sandbox, inst
     assert dg.evaluate_automation_conditions(defs, instance, cursor=first.cursor).total_requested == 0
 
 
+def test_observable_source_asset_keeps_its_data_version(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    @dg.observable_source_asset(metadata={"dagster/table_name": "demo.orders"})
+    def source() -> dg.DataVersion:
+        return dg.DataVersion("v1")
+
+    @dg.asset(deps=[source], automation_condition=dg.AutomationCondition.eager())
+    def report() -> None: ...
+
+    add_group(sandbox, COLUMNS)
+    profile = build_testgen_profile(RUN, tables={"demo.orders": "source"}, unmapped="ignore")
+    defs = load(sandbox, profile, assets=[source, report])
+    observed = dg.AssetObservation("source", tags={"dagster/data_version": "v1"})
+    instance.report_runless_asset_event(observed)
+    execute(defs, instance, assets=["report"])
+    first = dg.evaluate_automation_conditions(defs, instance)
+    execute(defs, instance, checks=[key("source")])
+    assert [one.tags for one in observations(instance, "source")] == [observed.tags, observed.tags]
+    assert dg.evaluate_automation_conditions(defs, instance, cursor=first.cursor).total_requested == 0
+
+
 @pytest.mark.covers("tables.profile-subset")
 def test_one_profiling_run_reports_only_what_is_selected(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     add_group(sandbox, COLUMNS)

@@ -51,7 +51,7 @@ def evaluate_tables(
         if reported and not has_room(reported):
             return False
         output.evaluate(one)
-        output.events += report.observations_with(one)
+        output.events += report.observations_with(one, instance)
         done.add(one.asset_check_key)
         reported += 1
     for message in report.messages:

@@ -156,7 +156,7 @@ class ObservedOutcomes:
                 self.output.events += missing_observations(report, one, instance, since)
                 continue
             self.output.evaluate(one)
-            self.output.events += report.observations_with(one)
+            self.output.events += report.observations_with(one, instance)
         for message in report.messages:
             self.context.log.warning("%s", message)
         self.output.events.append(completed(key, run_id, observed.status, report, count))
