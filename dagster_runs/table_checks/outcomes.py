@@ -59,7 +59,7 @@ def why_not_tested(results: Sequence[DataTestResult]) -> str | None:
         return "the suite has no result for it"
     counts = count(results)
     if not any(counts[status] for status in (*JUDGED, BROKEN)):
-        return f"its {counts[LOGGED]} tests only log"
+        return "its only test just logs" if counts[LOGGED] == 1 else f"its {counts[LOGGED]} tests only log"
     return None
 
 

@@ -36,7 +36,9 @@ def test_outcome(statuses: list[str], passed: bool, severity: dg.AssetCheckSever
     assert severity is None or outcome.severity is severity
 
 
-@pytest.mark.parametrize(("statuses", "why"), [([], "no result"), (["log", "log"], "2 tests only log")])
+@pytest.mark.parametrize(
+    ("statuses", "why"), [([], "no result"), (["log"], "only test just logs"), (["log", "log"], "2 tests only log")]
+)
 def test_nothing_that_judges_the_data_is_not_a_success(statuses: list[str], why: str) -> None:
     assert why in (why_not_tested(results(*statuses)) or "")
 
