@@ -6,8 +6,9 @@
     python tests/real/testgen_server.py run -- CMD    the server for as long as CMD runs; its exit status is CMD's
 
 ``start`` uses a server that already runs, and removes the data of a crashed one. ``run`` stores address and login
-in ``TESTGEN_REAL_URL``, ``TESTGEN_REAL_USERNAME`` and ``TESTGEN_REAL_PASSWORD``. All files are in ``.testgen``
-under the root of the repository. Standard library only; Linux and macOS.
+in ``TESTGEN_REAL_URL``, ``TESTGEN_REAL_USERNAME`` and ``TESTGEN_REAL_PASSWORD``, and the address of the server's own
+database in ``TESTGEN_REAL_DATABASE``. All files are in ``.testgen`` under the root of the repository.
+Standard library only; Linux and macOS.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _STATE = DATA / "server.json"
 # In the order of stopping. PostgreSQL stops with its holder, unless the holder was killed.
 _PROCESSES = ("quick-start", "worker", "api", "postgres-holder", "postgres")
 
+_READY_SECONDS = 600  # the demo data takes 30 s on two cores, and minutes if other work needs them
 _MAX_SOCKET = 103  # bytes, the limit of macOS; Linux allows 4 more
 
 
@@ -118,14 +120,15 @@ def _spawn(name: str, command: Sequence[str | Path], env: dict[str, str], state:
 
 def _wait(name: str, child: subprocess.Popen[bytes], ready: Callable[[], T | None]) -> T:
     """Returns the first result of ``ready`` except None; raises with the end of the log after a timeout."""
-    deadline = time.monotonic() + 180  # the demo data takes 30 s on two cores
+    deadline = time.monotonic() + _READY_SECONDS
     while True:
         ended = child.poll() is not None
         if (result := ready()) is not None:
             return result
         if ended or time.monotonic() > deadline:
             log = _log(name).read_text(errors="replace").splitlines()
-            raise ServerError("\n".join([f"{name} {'ended' if ended else 'is not ready after 180 s'}:", *log[-40:]]))
+            what = "ended" if ended else f"is not ready after {_READY_SECONDS} s"
+            raise ServerError("\n".join([f"{name} {what}:", *log[-40:]]))
         time.sleep(0.05)
 
 
@@ -200,7 +203,7 @@ def _start(kept: State | None) -> Server:
     worker = _spawn("worker", [testgen, "run-app", "scheduler"], env, state)
     # Both take seconds to start; meanwhile, the fixtures are added.
     fixtures = [VENV / "bin/python", HERE / "testgen_fixtures.py"]
-    subprocess.run([*fixtures, database["uri"].replace("/postgres?", "/datakitchen?")], check=True, env=env)
+    subprocess.run([*fixtures, database_uri()], check=True, env=env)
     _wait("api", api, lambda: _healthy(base_url) or None)
     _wait("worker", worker, lambda: _line("worker", "Starting CLI Scheduler"))
     server = Server(base_url, state.username, state.password, started=True)
@@ -210,6 +213,14 @@ def _start(kept: State | None) -> Server:
     state.complete = True
     state.save()
     return server
+
+
+def database_uri() -> str:
+    """Returns the address of the running server's own database."""
+    line = _line("postgres-holder", '{"uri"') if _log("postgres-holder").exists() else None
+    if line is None:
+        raise ServerError(f"no server with data in {DATA} is running")
+    return str(json.loads(line)["uri"]).replace("/postgres?", "/datakitchen?")
 
 
 def _configuration(state: State) -> str:
@@ -367,6 +378,7 @@ def _run(command: list[str]) -> int:
             "TESTGEN_REAL_URL": server.base_url,
             "TESTGEN_REAL_USERNAME": server.username,
             "TESTGEN_REAL_PASSWORD": server.password,
+            "TESTGEN_REAL_DATABASE": database_uri(),
         }
         child = subprocess.Popen(command, env=env)
         try:
