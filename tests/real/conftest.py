@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import testgen_server as harness
 from real_testgen import RealTestGen, logged_in
+from testgen_database import Database
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,9 @@ def testgen_server() -> Iterator[RealTestGen]:
     finally:
         if server.started:
             harness.stop()
+
+
+@pytest.fixture(scope="session")
+def database(testgen_server: RealTestGen) -> Database:
+    """The server's own database, as the environment names it or as the harness has started it."""
+    return Database(os.environ.get("TESTGEN_REAL_DATABASE") or harness.database_uri())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 PROJECT = "DEFAULT"
@@ -28,6 +29,7 @@ DOWN_GROUP = "c0ffee00-0000-4000-8000-000000000006"  # a database that refuses c
 DOWN_SUITE = "c0ffee00-0000-4000-8000-000000000007"  # a suite of that group, with one test
 GENERATED_SUITE = "c0ffee00-0000-4000-8000-000000000009"  # no tests, until a test generates them
 NAP_SUITE = "c0ffee00-0000-4000-8000-000000000010"  # its one test sleeps for 8 s, and passes
+MIXED_SUITE = "c0ffee00-0000-4000-8000-000000000011"  # on three tables; tests without a severity only log
 
 IDS = {
     "project_code": PROJECT,
@@ -39,20 +41,43 @@ IDS = {
     "badsql_suite": BADSQL_SUITE,
     "empty_suite": EMPTY_SUITE,
     "generated_suite": GENERATED_SUITE,
+    "mixed_suite": MIXED_SUITE,
     "nowhere_group": NOWHERE_GROUP,
     "down_group": DOWN_GROUP,
     "down_suite": DOWN_SUITE,
 }
 
 _DOWN_CONNECTION = 99
-_TABLE = "f_ebike_sales"
-# A custom test passes when its query returns no more rows than it tolerates.
+TABLE = "f_ebike_sales"
+_PASSES = "SELECT 1 AS bad WHERE 1 = 0"
+_FAILS = "SELECT 1 AS bad"
+
+
+@dataclass(frozen=True)
+class _CustomTest:
+    """A custom test passes when its query returns no more rows than it tolerates."""
+
+    query: str
+    tolerated: int = 0
+    table: str = TABLE
+    column: str = "one_test"  # for a custom test, any text
+    severity: str | None = "Fail"
+
+
 _CUSTOM_TESTS = {
-    SLOW_SUITE: ("SELECT pg_sleep(40)", 5),
-    NAP_SUITE: ("SELECT pg_sleep(8)", 5),
-    CLEAN_SUITE: ("SELECT 1 AS bad WHERE 1 = 0", 0),
-    BADSQL_SUITE: ("SELECT no_such_column FROM demo.f_ebike_sales", 0),
-    DOWN_SUITE: ("SELECT 1 AS bad WHERE 1 = 0", 0),
+    SLOW_SUITE: [_CustomTest("SELECT pg_sleep(40)", 5)],
+    NAP_SUITE: [_CustomTest("SELECT pg_sleep(8)", 5)],
+    CLEAN_SUITE: [_CustomTest(_PASSES)],
+    BADSQL_SUITE: [_CustomTest("SELECT no_such_column FROM demo.f_ebike_sales")],
+    DOWN_SUITE: [_CustomTest(_PASSES)],
+    MIXED_SUITE: [
+        _CustomTest(_PASSES, column="passes"),
+        _CustomTest(_FAILS, column="fails"),
+        _CustomTest(_FAILS, column="fails_too"),
+        _CustomTest(_FAILS, column="logs", severity=None),
+        _CustomTest(_FAILS, column="logs", severity=None, table="d_ebike_customers"),
+        _CustomTest(_FAILS, column="fails", table="d_ebike_products"),
+    ],
 }
 
 
@@ -71,19 +96,20 @@ def definitions_to_import() -> dict[str, dict[str, Any]]:
                 "definitions": [
                     {
                         "test_type": "CUSTOM",
-                        "external_id": suite.replace("c0ffee00", "c0ffee01"),
-                        "severity": "Fail",
-                        "table_name": _TABLE,
-                        "column_name": "one_test",
+                        "external_id": suite.replace("c0ffee00", f"c0ffee{number:02}"),
+                        "severity": test.severity,
+                        "table_name": test.table,
+                        "column_name": test.column,
                         "test_description": "fixture",
-                        "custom_query": query,
-                        "skip_errors": tolerated,
+                        "custom_query": test.query,
+                        "skip_errors": test.tolerated,
                         "lock_refresh": True,
                     }
+                    for number, test in enumerate(tests, start=1)
                 ],
             },
         }
-        for suite, (query, tolerated) in _CUSTOM_TESTS.items()
+        for suite, tests in _CUSTOM_TESTS.items()
     }
 
 
@@ -143,6 +169,7 @@ def make(uri: str) -> None:
             BADSQL_SUITE: {"test_suite": "badsql"},
             EMPTY_SUITE: {"test_suite": "empty"},
             GENERATED_SUITE: {"test_suite": "generated"},
+            MIXED_SUITE: {"test_suite": "mixed", "severity": "Log"},
             DOWN_SUITE: {
                 "test_suite": "down",
                 "connection_id": _DOWN_CONNECTION,
@@ -155,7 +182,7 @@ def make(uri: str) -> None:
         # whose database refuses connections cannot be profiled, so it gets the entry of the demo.
         cursor.execute(
             "SELECT table_id FROM testgen.data_table_chars WHERE table_groups_id = %s AND table_name = %s",
-            (DEMO_GROUP, _TABLE),
+            (DEMO_GROUP, TABLE),
         )
         _copy(
             cursor,
