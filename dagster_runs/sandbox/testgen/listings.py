@@ -254,8 +254,8 @@ class Listings:
                 "test_type": row["test_type"],
                 "table_name": row["table_name"],
                 "column_name": row["column_names"],
-                "test_active": True,
-                **{name: row.get(name) for name in samples.MATCH_FIELDS},
+                # Like the server's, an export leaves out what is not set.
+                **{name: row[name] for name in samples.MATCH_FIELDS if row.get(name) is not None},
             }
             for row in findings.results
         ]
