@@ -366,6 +366,17 @@ class TestComparedTables:
         assert "testgen/compared_with" not in customers.metadata
         assert len(list(requests_to(sandbox, "definition-export"))) == 1
 
+    def test_other_side_is_in_the_comparison_schema_of_the_run(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        add_suite(sandbox, [result("orders", column="SUM(amount)", **self.COMPARING)])
+        defs = load(sandbox, build(), assets=TABLES)
+        config = {"ops": {"testgen_5ab1e000": {"config": {"match_schema_name": "staging"}}}}
+        assert job_of(defs, checks=[ORDERS]).execute_in_process(instance=instance, run_config=config).success
+        assert job_of(defs, checks=[ORDERS]).execute_in_process(instance=instance).success
+        compared = [one.metadata["testgen/compared_with"].value for one in evaluated(instance, ORDERS)]
+        assert compared == ["crm.invoices", "staging.invoices"]
+
     def test_unavailable_export_costs_only_this(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         add_suite(sandbox, [result("orders", **self.COMPARING)])
         sandbox.add_fault(Fault("status", path="definition-export", status=404, body='{"detail":"Not Found"}'))

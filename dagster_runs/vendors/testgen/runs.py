@@ -23,6 +23,8 @@ from dagster_runs.vendors.testgen.resource import TestGenResource
 logger = logging.getLogger(__name__)
 
 CORRELATION_ID = "dagster_runs/correlation_id"
+MATCH_SCHEMA = "dagster_runs/match_schema_name"
+"""The key of the comparison schema in the metadata of a run. The server stores it, but does not report it."""
 SCORE_WITHIN = 30.0
 """Seconds to wait for the score, which is set after the run has ended: 0.1 s later in 5.134, 5 s or more before."""
 _SCORE_PAUSE = 1.0
@@ -171,11 +173,14 @@ class TestGenTestRun(RecordedRun):
             why = "so it would test against a different schema than requested"
             require_field(resource, "test-runs", "match_schema_name", why)
         url = attempt.dagster_url
+        metadata = {CORRELATION_ID: attempt.correlation_id, "dagster/run_id": attempt.dagster_run_id}
+        if self.match_schema_name is not None:
+            metadata[MATCH_SCHEMA] = self.match_schema_name
         body = {
             # A link that is too long must not cause the server to refuse the run.
             "external_url": url if url is not None and len(url) <= _MAX_EXTERNAL_URL else None,
             "match_schema_name": self.match_schema_name,
-            "metadata": {CORRELATION_ID: attempt.correlation_id, "dagster/run_id": attempt.dagster_run_id},
+            "metadata": metadata,
         }
         return resource.submit_test_run(
             self.test_suite_id, {name: value for name, value in body.items() if value is not None}

@@ -14,7 +14,7 @@ from dagster_runs.vendors.testgen import outcomes
 from dagster_runs.vendors.testgen.models import SuitePage, SuiteResult, SuiteResultPage, TestDefinitions
 from dagster_runs.vendors.testgen.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
-from dagster_runs.vendors.testgen.runs import TestGenTestRun
+from dagster_runs.vendors.testgen.runs import MATCH_SCHEMA, TestGenTestRun
 
 _PAGE = 100
 _MAX_PAGES = 1000
@@ -52,7 +52,8 @@ class TestGenSuiteRun(TestGenTestRun):
         results = list_results(resource, run_id)
         # The score is set shortly after the run has ended, so it is read last.
         run = resource.get_test_run(run_id)
-        compared = _compared_tables(resource, self.test_suite_id, results)
+        schema = (run.metadata or {}).get(MATCH_SCHEMA)
+        compared = _compared_tables(resource, self.test_suite_id, results, str(schema) if schema else None)
         return RunResult(outcomes.test_run_metadata(run.result), tests=[_as_result(one, compared) for one in results])
 
 
@@ -69,11 +70,17 @@ def list_results(resource: TestGenResource, run_id: str) -> list[SuiteResult]:
 
 
 def _compared_tables(
-    resource: TestGenResource, test_suite_id: str, results: Sequence[SuiteResult]
+    resource: TestGenResource, test_suite_id: str, results: Sequence[SuiteResult], schema: str | None
 ) -> Mapping[_TestKey, str]:
     """Returns the tables on the other side of tests that compare two, which only the tests' definitions contain.
 
     An unavailable export must not fail the step, since the tables are only shown.
+
+    Args:
+        resource: The connection to the server.
+        test_suite_id: The suite.
+        results: The results of the run.
+        schema: The comparison schema of the run, in place of the one in each definition.
     """
     if not any((one.test_type or "").startswith(_COMPARING) for one in results):
         return {}
@@ -87,7 +94,8 @@ def _compared_tables(
     for one in definitions:
         if one.match_table_name:
             key = (one.table_name, one.column_name, one.test_type)
-            found.setdefault(key, {})[".".join(filter(None, (one.match_schema_name, one.match_table_name)))] = None
+            in_schema = one.match_schema_name and (schema or one.match_schema_name)
+            found.setdefault(key, {})[".".join(filter(None, (in_schema, one.match_table_name)))] = None
     return {key: ", ".join(tables) for key, tables in found.items()}
 
 
