@@ -300,6 +300,43 @@ class TestFinerChecks:
         assert len(not_tested) == len(expected - judged)
 
 
+class TestComparedTables:
+    """One test of the demo compares the sales with another table."""
+
+    __test__ = True
+
+    OTHER = "tmp_f_ebike_sales_last_month"
+
+    def compared_with(self, instance: dg.DagsterInstance) -> dict[str, str]:
+        found = {table: newest(instance, key_of(table)) for table in TABLES}
+        return {
+            table: str(evaluation.metadata["testgen/compared_with"].value)
+            for table, evaluation in found.items()
+            if evaluation is not None and "testgen/compared_with" in evaluation.metadata
+        }
+
+    @pytest.mark.parametrize("schema", [None, "elsewhere"])
+    def test_table_that_the_server_has_compared_with_is_shown(
+        self, resource: TestGenResource, database: Database, instance: dg.DagsterInstance, schema: str | None
+    ) -> None:
+        [definition] = database.rows(
+            "SELECT table_name, match_schema_name, match_table_name FROM testgen.test_definitions"
+            " WHERE test_suite_id = %s AND match_table_name IS NOT NULL",
+            ids.DEMO_SUITE,
+        )
+        assert definition == (ids.TABLE, "demo", self.OTHER)
+        assets = [asset_of(table) for table in TABLES]
+        run = TestGenTestRun(test_suite_id=ids.DEMO_SUITE, match_schema_name=schema)
+        checks = build_testgen_checks(run, tables=TableKeys.from_assets(assets), timeout=90)
+        assert execute(location(checks, resource, *assets), instance).success
+        assert self.compared_with(instance) == {ids.TABLE: f"{schema or 'demo'}.{self.OTHER}"}
+        sales = newest(instance, key_of(ids.TABLE))
+        assert sales is not None
+        [row] = [row for row in rows(sales.metadata, "testgen/failing_tests") if row["column"] == "SUM(total_amount)"]
+        # The table that the server looked for does not exist in the other schema.
+        assert (f"elsewhere.{self.OTHER}" in row["message"]) == (schema is not None)
+
+
 class TestNothingIsEvaluated:
     __test__ = True
 
