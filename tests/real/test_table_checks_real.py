@@ -368,6 +368,23 @@ class TestNothingIsEvaluated:
         assert evaluated(instance, key_of(ids.TABLE)) == []
         assert instance.get_latest_materialization_event(dg.AssetKey(["testgen", "testgen_c0ffee00"])) is None
 
+    def test_failed_deferred_run(
+        self,
+        testgen_server: RealTestGen,
+        resource: TestGenResource,
+        instance: dg.DagsterInstance,
+        sales: dg.AssetsDefinition,
+    ) -> None:
+        checks = self.checks(ids.DOWN_SUITE, sales, wait="defer")
+        driver = driver_of(build_completion_sensor([checks]), checks, resource, instance, [sales])
+        assert execute(driver.definitions, instance).success
+        [job_id] = started(instance, checks)
+        testgen_server.api.wait_for(job_id, "error", timeout=60)
+        wait_until(lambda: driver.tick() is not None and bool(driver.runs))
+        [reporting] = driver.runs
+        assert "RunFailed" in failure_of(reporting)[0]
+        assert evaluated(instance, key_of(ids.TABLE)) == []
+
     def test_canceled_run(
         self,
         testgen_server: RealTestGen,
