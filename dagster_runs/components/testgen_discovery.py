@@ -16,7 +16,8 @@ from dagster_runs.components.templates import errors_located
 from dagster_runs.components.testgen_state import Found
 from dagster_runs.components.yaml_model import Fields, Switch, YamlModel, field_of
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.vendors.testgen import TestGenProfilingRun, TestGenResource, TestGenTestRun, catalog
+from dagster_runs.vendors.testgen import TestGenProfilingRun, TestGenResource, TestGenTestRun
+from dagster_runs.vendors.testgen.lists import catalog
 
 _KINDS: Mapping[str, type[RemoteRun[Any]]] = {"suites": TestGenTestRun, "table_groups": TestGenProfilingRun}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!<>|~&])")

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ValidationError
 
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.vendors.testgen import TestGenResource, catalog
+from dagster_runs.vendors.testgen import TestGenResource
+from dagster_runs.vendors.testgen.lists import catalog
 
 
 class Server(BaseModel):

@@ -14,7 +14,7 @@ from dagster_runs.table_checks.outcomes import checked_severity
 from dagster_runs.table_checks.suite_report import ChecksOfSuite
 from dagster_runs.table_checks.table_keys import KeysLike
 from dagster_runs.vendors.testgen import TestGenTestRun
-from dagster_runs.vendors.testgen.suite_run import TestGenSuiteRun
+from dagster_runs.vendors.testgen.lists.suite_run import TestGenSuiteRun
 
 _PREFIX = "testgen"
 

@@ -15,7 +15,7 @@ from dagster_runs.table_checks.profile_outcomes import DEFAULT_SEVERITY
 from dagster_runs.table_checks.profile_report import ChecksOfProfile
 from dagster_runs.table_checks.table_keys import KeysLike
 from dagster_runs.vendors.testgen import TestGenProfilingRun
-from dagster_runs.vendors.testgen.profiles_run import TestGenProfilesRun
+from dagster_runs.vendors.testgen.lists.profiles_run import TestGenProfilesRun
 
 _PREFIX = "testgen"
 HYGIENE_CHECK = "hygiene_issues"

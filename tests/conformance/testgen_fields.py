@@ -30,28 +30,29 @@ FIELDS = [
         "field",
         "suites-items",
         "list of suites: `items`, `limit`, `total` (new)",
-        "models:SuitePage.items models:SuitePage.limit models:SuitePage.total catalog:_SuitePage.items "
-        "catalog:_SuitePage.limit catalog:_SuitePage.total",
+        "models:SuitePage.items models:SuitePage.limit models:SuitePage.total lists.catalog:_SuitePage.items "
+        "lists.catalog:_SuitePage.limit lists.catalog:_SuitePage.total",
     ),
     used(
         "field",
         "suites-names",
         "list of suites: `test_suite_name`, `description`, `table_group_id`, `table_group_name` (new)",
-        "catalog:ListedSuite.test_suite_id catalog:ListedSuite.test_suite_name catalog:ListedSuite.description "
-        "catalog:ListedSuite.table_group_id catalog:ListedSuite.table_group_name",
+        "lists.catalog:ListedSuite.test_suite_id lists.catalog:ListedSuite.test_suite_name "
+        "lists.catalog:ListedSuite.description "
+        "lists.catalog:ListedSuite.table_group_id lists.catalog:ListedSuite.table_group_name",
     ),
     used(
         "field",
         "table-groups",
         "list of table groups: `table_group_id`, `table_group_name`, `schema_name`, `connection_name` (new)",
-        "catalog:ListedTableGroup.table_group_id catalog:ListedTableGroup.table_group_name "
-        "catalog:ListedTableGroup.schema_name catalog:ListedTableGroup.connection_name",
+        "lists.catalog:ListedTableGroup.table_group_id lists.catalog:ListedTableGroup.table_group_name "
+        "lists.catalog:ListedTableGroup.schema_name lists.catalog:ListedTableGroup.connection_name",
     ),
     used(
         "field",
         "table-groups-items",
         "list of table groups: `items`, `limit`, `total` (new)",
-        "catalog:_TableGroupPage.items catalog:_TableGroupPage.limit catalog:_TableGroupPage.total",
+        "lists.catalog:_TableGroupPage.items lists.catalog:_TableGroupPage.limit lists.catalog:_TableGroupPage.total",
     ),
     left_out(
         "field",
@@ -140,7 +141,7 @@ FIELDS = [
         "field",
         "results-total",
         "results: `total`, `limit`",
-        "models:SuiteResultPage.total models:SuiteResultPage.limit models:SuiteResultPage.items",
+        "lists.models:SuiteResultPage.total lists.models:SuiteResultPage.limit lists.models:SuiteResultPage.items",
     ),
     used("field", "results-result-status", "results: `result_status`", "models:FailingTest.result_status"),
     used("field", "results-result-message", "results: `result_message`", "models:FailingTest.result_message"),
@@ -171,21 +172,22 @@ FIELDS = [
         "field",
         "results-test-definition-id",
         "results: `test_definition_id`",
-        "models:SuiteResult.test_definition_id",
+        "lists.models:SuiteResult.test_definition_id",
     ),
     used(
         "field",
         "export-definitions",
         "export: `definitions` with `test_type`, `table_name`, `column_name`, `match_schema_name`, `match_table_name`",
-        "models:TestDefinitions.definitions models:TestDefinition.test_type models:TestDefinition.table_name "
-        "models:TestDefinition.column_name models:TestDefinition.match_schema_name "
-        "models:TestDefinition.match_table_name",
+        "lists.models:TestDefinitions.definitions lists.models:TestDefinition.test_type "
+        "lists.models:TestDefinition.table_name "
+        "lists.models:TestDefinition.column_name lists.models:TestDefinition.match_schema_name "
+        "lists.models:TestDefinition.match_table_name",
     ),
     used(
         "field",
         "suites-latest-run",
         "list of suites: `latest_run.job_execution_id` (new)",
-        "models:Suite.latest_run models:LatestRun.job_execution_id",
+        "lists.models:TestedSuite.latest_run lists.models:LatestRun.job_execution_id",
     ),
     left_out(
         "field",
@@ -197,55 +199,60 @@ FIELDS = [
         "field",
         "columns-items",
         "columns: `items`, `total`, `limit`",
-        "models:ProfiledColumnPage.items models:ProfiledColumnPage.total models:ProfiledColumnPage.limit",
+        "lists.models:ProfiledColumnPage.items lists.models:ProfiledColumnPage.total "
+        "lists.models:ProfiledColumnPage.limit",
     ),
     used(
         "field",
         "columns-table",
         "columns: `schema_name`, `table_name`, `column_name`",
-        "models:ProfiledColumn.schema_name models:ProfiledColumn.table_name models:ProfiledColumn.column_name",
+        "lists.models:ProfiledColumn.schema_name lists.models:ProfiledColumn.table_name "
+        "lists.models:ProfiledColumn.column_name",
     ),
     used(
         "field",
         "columns-type",
         "columns: `db_data_type`, `general_type`",
-        "models:ProfiledColumn.db_data_type models:ProfiledColumn.general_type",
+        "lists.models:ProfiledColumn.db_data_type lists.models:ProfiledColumn.general_type",
     ),
     used(
         "field",
         "columns-flags",
         "columns: `pii_flag`, `critical_data_element`",
-        "models:ProfiledColumn.pii_flag models:ProfiledColumn.critical_data_element",
+        "lists.models:ProfiledColumn.pii_flag lists.models:ProfiledColumn.critical_data_element",
         "`pii_flag` is the current one, also for an earlier run",
     ),
-    used("field", "columns-record-ct", "columns: `record_ct`", "models:ProfiledColumn.record_ct"),
+    used("field", "columns-record-ct", "columns: `record_ct`", "lists.models:ProfiledColumn.record_ct"),
     used(
         "field",
         "columns-potential-pii",
         "columns: `issue_counts.potential_pii`",
-        "models:ProfiledColumn.issue_counts models:ColumnIssueCounts.potential_pii models:PotentialPiiCounts.high "
-        "models:PotentialPiiCounts.moderate",
+        "lists.models:ProfiledColumn.issue_counts lists.models:ColumnIssueCounts.potential_pii "
+        "lists.models:PotentialPiiCounts.high "
+        "lists.models:PotentialPiiCounts.moderate",
     ),
     used(
         "field",
         "hygiene-issues-items",
         "hygiene issues: `items`, `total`, `limit`, `id`",
-        "models:HygieneIssuePage.items models:HygieneIssuePage.total models:HygieneIssuePage.limit "
-        "models:HygieneIssue.id",
+        "lists.models:HygieneIssuePage.items lists.models:HygieneIssuePage.total lists.models:HygieneIssuePage.limit "
+        "lists.models:HygieneIssue.id",
     ),
     used(
         "field",
         "hygiene-issues-table",
         "hygiene issues: `schema_name`, `table_name`, `column_name`",
-        "models:HygieneIssue.schema_name models:HygieneIssue.table_name models:HygieneIssue.column_name",
+        "lists.models:HygieneIssue.schema_name lists.models:HygieneIssue.table_name "
+        "lists.models:HygieneIssue.column_name",
     ),
-    used("field", "hygiene-issues-likelihood", "hygiene issues: `likelihood`", "models:HygieneIssue.likelihood"),
+    used("field", "hygiene-issues-likelihood", "hygiene issues: `likelihood`", "lists.models:HygieneIssue.likelihood"),
     used(
         "field",
         "hygiene-issues-shown",
         "hygiene issues: `issue_type`, `issue_type_name`, `detail`, `impact_dimension`",
-        "models:HygieneIssue.issue_type models:HygieneIssue.issue_type_name models:HygieneIssue.detail "
-        "models:HygieneIssue.impact_dimension",
+        "lists.models:HygieneIssue.issue_type lists.models:HygieneIssue.issue_type_name "
+        "lists.models:HygieneIssue.detail "
+        "lists.models:HygieneIssue.impact_dimension",
     ),
     left_out(
         "field",

@@ -37,7 +37,7 @@ from dagster_runs import (
     build_observation_sensor,
     build_testgen_checks,
 )
-from dagster_runs.vendors.testgen.suite_run import list_suite_tests
+from dagster_runs.vendors.testgen.lists.suite_run import list_suite_tests
 from tests.table_checks.suites import evaluated, execute, rows
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first test may have to install TestGen

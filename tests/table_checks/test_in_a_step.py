@@ -9,7 +9,7 @@ import pytest
 from dagster_runs import SuiteTest, TableChecks, TableKeys, TestGenResource, build_testgen_checks
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
-from dagster_runs.vendors.testgen.suite_run import list_suite_tests
+from dagster_runs.vendors.testgen.lists.suite_run import list_suite_tests
 from tests.remote_run.materializing import failure, resources_at
 from tests.remote_run.reexecuting import at_pause, dies, reexecute, terminate
 from tests.table_checks.suites import (

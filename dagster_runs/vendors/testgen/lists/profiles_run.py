@@ -9,8 +9,8 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.table_profiles import ColumnProfile, DataIssue, TableProfile
 from dagster_runs.remote_run.types import DataCheck, RunResult
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.models import HygieneIssue, HygieneIssuePage, ProfiledColumn, ProfiledColumnPage
-from dagster_runs.vendors.testgen.pages import FindingsList
+from dagster_runs.vendors.testgen.lists.models import HygieneIssue, HygieneIssuePage, ProfiledColumn, ProfiledColumnPage
+from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
 from dagster_runs.vendors.testgen.runs import TestGenProfilingRun
 

@@ -11,8 +11,8 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import DataCheck, RunResult
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.models import SuitePage, SuiteResult, SuiteResultPage, TestDefinitions
-from dagster_runs.vendors.testgen.pages import FindingsList
+from dagster_runs.vendors.testgen.lists.models import SuiteResult, SuiteResultPage, TestDefinitions, TestedSuitePage
+from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
 from dagster_runs.vendors.testgen.runs import MATCH_SCHEMA, TestGenTestRun
 
@@ -123,7 +123,7 @@ def list_suite_tests(resource: TestGenResource, test_suite_id: str) -> list[Suit
     """
     for page in range(1, _MAX_PAGES) if resource.project_code is not None else ():
         path = ["projects", str(resource.project_code), "test-suites"]
-        listed = resource.http().get(path, params={"page": page, "limit": _PAGE}).parse(SuitePage)
+        listed = resource.http().get(path, params={"page": page, "limit": _PAGE}).parse(TestedSuitePage)
         for suite in listed.items:
             if suite.id.casefold() == test_suite_id.casefold():
                 run_id = suite.latest_run.job_execution_id if suite.latest_run is not None else None
