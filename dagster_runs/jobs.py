@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_runs.sensors.completion.cancellation import Cancellation, active_runs, cancel_request
-from dagster_runs.sensors.registry import check_defined, resolve_assets
+from dagster_runs.sensors.registry import Watchable, check_defined, resolve_assets
 from dagster_runs.sensors.vendor_resources import code_location_of, initialized
 
 
@@ -21,7 +21,10 @@ class CancelRemoteRuns(dg.Config):
 
 
 def build_cancel_job(
-    assets: Sequence[dg.AssetsDefinition], *, name: str = "cancel_remote_runs", description: str | None = None
+    assets: Sequence[dg.AssetsDefinition | Watchable],
+    *,
+    name: str = "cancel_remote_runs",
+    description: str | None = None,
 ) -> dg.JobDefinition:
     """Builds a job that cancels deferred runs and queued requests of an asset, which have no step to terminate.
 

@@ -59,8 +59,7 @@ class SuiteSettings:
 
     Attributes:
         name: The name of the op.
-        key: The key of the asset that shows the suite's runs.
-        group_name: Its group.
+        spec: The asset that shows the suite's runs. The tables' assets are added to its dependencies.
         resource_key: The resource's key.
         retry_policy: The retry policy of the op.
         pool: The pool of the op.
@@ -68,8 +67,7 @@ class SuiteSettings:
     """
 
     name: str
-    key: dg.AssetKey
-    group_name: str | None
+    spec: dg.AssetSpec
     resource_key: str
     retry_policy: dg.RetryPolicy | None
     pool: str | None
@@ -115,14 +113,14 @@ def build_suite_checks(
     if problem is not None:
         raise dg.DagsterInvalidDefinitionError(problem)
     remote = RemoteAsset(run_class, options, settings.resource_key, run)
-    spec = dg.AssetSpec(
-        settings.key,
-        deps=assets,
-        group_name=settings.group_name,
-        kinds=set(run_class.asset_kinds),
-        description=f"Shows the runs of the {wanted.suite} at {run_class.vendor}, whose results are the checks of its "
-        "tables. Execute these checks to start a run.",
-        metadata={"dagster_runs/vendor": run_class.vendor, "dagster_runs/target": run.target},
+    given = settings.spec
+    spec = given.replace_attributes(
+        deps=[*given.deps, *(asset for asset in assets if asset not in {dep.asset_key for dep in given.deps})],
+        kinds={*given.kinds, *run_class.asset_kinds},
+        description=given.description
+        or f"Shows the runs of the {wanted.suite} at {run_class.vendor}, whose results are the checks of its tables. "
+        "Execute these checks to start a run.",
+        metadata={"dagster_runs/vendor": run_class.vendor, "dagster_runs/target": run.target, **given.metadata},
     )
     suite = dg.AssetsDefinition(specs=[spec])
 

@@ -70,10 +70,7 @@ class TableKeys:
             if table is not None:
                 found.setdefault(_folded(table), {})[spec.key] = table
         rules = tuple(_rule_of_assets(found) for found in (named, by_key) if found)
-        upstream: dict[dg.AssetKey, frozenset[dg.AssetKey]] = {}
-        for spec in specs:
-            upstream[spec.key] = upstream.get(spec.key, frozenset()) | {dep.asset_key for dep in spec.deps}
-        return cls(rules, upstream)
+        return cls(rules, _lineage(specs))
 
     @classmethod
     def by_convention(cls) -> "TableKeys":
@@ -168,6 +165,10 @@ class TableKeys:
             upstream[key] = upstream.get(key, frozenset()) | of
         return TableKeys((*self._rules, *more._rules), upstream)
 
+    def with_lineage_of(self, specs: Iterable[dg.AssetSpec]) -> "TableKeys":
+        """Returns the same table keys, which also know what is upstream of the assets of these specs."""
+        return self.also(TableKeys((), _lineage(specs)))
+
     def find(self, table: SuiteTable) -> dg.AssetKey | None:
         """Returns the asset of a table; ``None`` if it has none.
 
@@ -207,7 +208,7 @@ def _rule_of_assets(found: Mapping[_Table, Mapping[dg.AssetKey, SuiteTable]]) ->
             names = " and ".join(sorted(key.to_user_string() for key in by_key))
             ambiguous[table] = (
                 f"{names} are both assets of the table {next(iter(by_key.values()))}. Pass only one of them, or say "
-                "which one counts with TableKeys.from_mapping({...}).also(TableKeys.from_assets(...))"
+                "which one counts with TableKeys.from_mapping({...}).also(TableKeys.from_assets(...)), or in YAML in tables"
             )
         unique[table] = next(iter(by_key))
     without_schema: dict[str, set[_Table]] = {}
@@ -232,6 +233,13 @@ def _rule_of_assets(found: Mapping[_Table, Mapping[dg.AssetKey, SuiteTable]]) ->
         return None
 
     return _Rule(find, {next(iter(by_key.values())): next(iter(by_key)) for by_key in found.values()})
+
+
+def _lineage(specs: Iterable[dg.AssetSpec]) -> dict[dg.AssetKey, frozenset[dg.AssetKey]]:
+    upstream: dict[dg.AssetKey, frozenset[dg.AssetKey]] = {}
+    for spec in specs:
+        upstream[spec.key] = upstream.get(spec.key, frozenset()) | {dep.asset_key for dep in spec.deps}
+    return upstream
 
 
 def _specs(assets: Iterable[Any]) -> Iterator[dg.AssetSpec]:

@@ -34,6 +34,7 @@ def build_testgen_checks(
     name: str | None = None,
     key: AssetKeyLike | None = None,
     group_name: str | None = None,
+    spec: dg.AssetSpec | None = None,
     resource_key: str | None = None,
     wait: Wait = "poll",
     backfill_wait: Wait = "poll",
@@ -79,6 +80,8 @@ def build_testgen_checks(
         name: The name of the op. Defaults to ``testgen_`` and the first characters of the suite's id.
         key: The key of the asset that shows the suite's runs. Defaults to ``["testgen", name]``.
         group_name: The group of that asset.
+        spec: That asset, in place of ``key`` and ``group_name``, if it needs more than these. It always depends on the
+            assets of the tables.
         resource_key: The resource's key. Defaults to ``testgen``.
         wait: With ``"poll"``, the step polls the run until it finishes. With ``"defer"``, it ends once it has started
             the run, and a sensor from `build_completion_sensor` reports all declared checks later.
@@ -102,6 +105,8 @@ def build_testgen_checks(
     """
     if not isinstance(run, TestGenTestRun):
         raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a TestGenTestRun(...)")
+    if spec is not None and (key is not None or group_name is not None):
+        raise dg.DagsterInvalidDefinitionError("spec already has the key and the group_name, so pass only one of them")
     short = run.test_suite_id.replace("-", "")[:8]
     own_name = name or f"{_PREFIX}_{short}"
     wanted = Wanted(
@@ -127,8 +132,8 @@ def build_testgen_checks(
     )
     settings = SuiteSettings(
         name=own_name,
-        key=coerced_key("key", key) if key is not None else dg.AssetKey([_PREFIX, own_name]),
-        group_name=group_name,
+        spec=spec
+        or dg.AssetSpec(coerced_key("key", key) if key is not None else [_PREFIX, own_name], group_name=group_name),
         resource_key=resource_key or run.resource_key,
         retry_policy=retry_policy,
         pool=pool,
