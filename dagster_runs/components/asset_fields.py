@@ -8,6 +8,8 @@ import dagster as dg
 from pydantic import StrictBool, WithJsonSchema, create_model
 
 from dagster_runs.assets import build_remote_run_asset
+from dagster_runs.components.check_fields import check_settings, check_unused, checks_fields
+from dagster_runs.components.plain_values import number, whole_number
 from dagster_runs.components.yaml_model import (
     AnyObject,
     Fields,
@@ -169,30 +171,6 @@ def retry_policy(given: Mapping[str, Any]) -> dg.RetryPolicy:
     )
 
 
-def number(name: str, value: Any) -> float:
-    """Returns the number that a value of YAML is, perhaps as a string from an environment variable.
-
-    Raises:
-        ValueError: It is not a number.
-    """
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is {value!r}; it must be a number") from None
-
-
-def whole_number(name: str, value: Any) -> int:
-    """Like `number`, for a whole number.
-
-    Raises:
-        ValueError: It is not a whole number.
-    """
-    found = number(name, value)
-    if not found.is_integer():
-        raise ValueError(f"{name} is {value!r}; it must be a whole number")
-    return int(found)
-
-
 def gate_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, str]]:
     """Returns the field ``gate`` of a kind of run, or why there is none."""
     kind = f"{with_article(run_class.vendor)} {run_class.label}"
@@ -267,6 +245,7 @@ def option_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, st
     choices = [one for one in get_args(OnTimeout) if one != "cancel" or run_class.can_cancel()]
     on_timeout = Annotated[OnTimeout, WithJsonSchema({"type": "string", "enum": choices, "examples": choices[:1]})]
     gate, unavailable = gate_fields(run_class)
+    checks, without_checks = checks_fields(run_class)
     fields: Fields = {
         "partitions_def": option(Partitions, "partitions_def"),
         "backfill_policy": option(BackfillPolicy, "backfill_policy"),
@@ -283,8 +262,9 @@ def option_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, st
         "on_conflict": option(OnConflict, "on_conflict"),
         "on_missing_partition": option(OnMissingPartition, "on_missing_partition"),
         **gate,
+        **checks,
     }
-    return fields, unavailable
+    return fields, {**unavailable, **without_checks}
 
 
 def run_options(given: Mapping[str, Any], run_class: type[RemoteRun[Any]]) -> dict[str, Any]:
@@ -303,7 +283,10 @@ def run_options(given: Mapping[str, Any], run_class: type[RemoteRun[Any]]) -> di
         options["max_in_flight"] = whole_number("max_in_flight", given["max_in_flight"])
     if "gate" in given:
         options["gate"] = QualityGate.model_validate(given["gate"])
-    RunOptions(**options).check_for(run_class)
+    if "checks" in given:
+        options["checks"] = check_settings(given["checks"])
+    RunOptions(**{name: value for name, value in options.items() if name != "checks"}).check_for(run_class)
+    check_unused(given)
     if "pool" in given:
         options["pool"] = str(given["pool"])
     makers = {"partitions_def": partitions_def, "backfill_policy": backfill_policy, "retry_policy": retry_policy}

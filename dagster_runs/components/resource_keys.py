@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_shared.yaml_utils import parse_yamls_with_source_position
 
-_FILES = ("defs.yaml", "defs.yml", "component.yaml")
+FILES = ("defs.yaml", "defs.yml", "component.yaml")
 
 _Place = tuple[Path, int]
 """The folder of a component, and the number of its document in the file."""
@@ -49,8 +49,8 @@ def default_resource_key(vendor_key: str, class_name: str, context: dg.Component
 
 
 def _places(root: Path, class_name: str) -> Iterator[_Place]:
-    for folder in sorted({file.parent for name in _FILES for file in root.rglob(name)}):
-        file = next(folder / name for name in _FILES if (folder / name).exists())
+    for folder in sorted({file.parent for name in FILES for file in root.rglob(name)}):
+        file = next(folder / name for name in FILES if (folder / name).exists())
         text = file.read_text(encoding="utf-8")
         if class_name not in text:
             continue

@@ -1,6 +1,5 @@
 """The items of a component's lists: remote runs, each with the asset that it materializes."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,12 +9,12 @@ import dagster as dg
 from pydantic import StrictBool, create_model
 
 from dagster_runs.components.asset_fields import describing_fields, key_field, option_fields, run_options
+from dagster_runs.components.plain_values import checked_key
 from dagster_runs.components.templates import errors_located, resolved
 from dagster_runs.components.yaml_model import Fields, YamlModel, field_of, fields_of
 from dagster_runs.dagster_private import CheckError
 from dagster_runs.remote_run.contract import RemoteRun
 
-_PART_OF_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 _OBSERVE_ONLY = "observe_only"
 _OBJECTS = {"automation_condition": dg.AutomationCondition, "freshness_policy": None}
 
@@ -214,19 +213,3 @@ def key_from(context: dg.ResolutionContext, value: Any) -> dg.AssetKey:
     """
     with errors_located(context):
         return checked_key(str(context.path[-1]), value)
-
-
-def checked_key(field: str, value: Any) -> dg.AssetKey:
-    """Returns the asset key that YAML contains.
-
-    Raises:
-        ValueError: It is not a valid key.
-    """
-    if isinstance(value, dg.AssetKey):
-        return value
-    if not isinstance(value, str) or not all(_PART_OF_KEY.fullmatch(part) for part in value.split("/")):
-        raise ValueError(
-            f"{field}: {value!r} is not an asset key; write its parts with slashes between them, such as "
-            "quality/orders, and use letters, digits, and the characters _ - ."
-        )
-    return dg.AssetKey.from_user_string(value)

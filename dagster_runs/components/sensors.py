@@ -7,11 +7,12 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import create_model
 
-from dagster_runs.components.asset_fields import number, whole_number
+from dagster_runs.components.plain_values import number, whole_number
 from dagster_runs.components.yaml_model import Fields, Number, Switch, WholeNumber, field_of
 from dagster_runs.jobs import build_cancel_job
 from dagster_runs.sensors.builders import build_completion_sensor, build_observation_sensor
 from dagster_runs.sensors.observation.observed_asset import ObservedAsset
+from dagster_runs.table_checks.builder import TableChecks
 
 _fields: Fields = {
     "name": field_of(str, description="The sensor's name. By default, it begins with the resource's key."),
@@ -80,8 +81,8 @@ class Sensors:
     completion: Mapping[str, Any] | None
     observation: Mapping[str, Any] | None
 
-    def of_deferred(self, deferred: Sequence[dg.AssetsDefinition]) -> dg.Definitions:
-        """Returns the completion sensor and the cancel job of deferred assets."""
+    def of_deferred(self, deferred: Sequence[dg.AssetsDefinition | TableChecks]) -> dg.Definitions:
+        """Returns the completion sensor and the cancel job of deferred assets and checks."""
         if not deferred:
             return dg.Definitions()
         sensors = []
@@ -92,11 +93,13 @@ class Sensors:
             sensors=sensors, jobs=[build_cancel_job(deferred, name=f"cancel_{self.resource_key}_runs")]
         )
 
-    def of_observed(self, assets: Sequence[dg.AssetsDefinition | ObservedAsset], *, default: bool) -> dg.Definitions:
-        """Returns the observation sensor of assets.
+    def of_observed(
+        self, assets: Sequence[dg.AssetsDefinition | ObservedAsset | TableChecks], *, default: bool
+    ) -> dg.Definitions:
+        """Returns the observation sensor of assets and checks.
 
         Args:
-            assets: The assets whose runs the vendor lists.
+            assets: The assets and checks whose runs the vendor lists.
             default: Whether there is a sensor if YAML does not have the field.
         """
         if not assets or not is_on(self.observation, default=default):

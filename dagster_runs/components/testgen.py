@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,14 +12,18 @@ from dagster.components import DefsStateConfig, DefsStateConfigArgs, StateBacked
 from pydantic import create_model
 
 from dagster_runs.components import testgen_state
+from dagster_runs.components.check_fields import TableKeysModel, check_table_keys
 from dagster_runs.components.run_entry import RunEntry
 from dagster_runs.components.scaffolder import scaffolder_for
+from dagster_runs.components.suite_checks import SuiteChecks
 from dagster_runs.components.templates import errors_located, located, resolved
 from dagster_runs.components.testgen_discovery import Discovery, discover_model
 from dagster_runs.components.vendor_component import VendorComponent
+from dagster_runs.components.visible_assets import visible_specs
 from dagster_runs.components.yaml_model import Fields, YamlModel, field_of, fields_of
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
+from dagster_runs.table_checks.builder import TableChecks
 from dagster_runs.transport.call_budget import with_call_budget
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.vendors.testgen import (
@@ -26,6 +31,7 @@ from dagster_runs.vendors.testgen import (
     TestGenResource,
     TestGenTestGenerationRun,
     TestGenTestRun,
+    catalog,
 )
 
 _logger = logging.getLogger(__name__)
@@ -108,6 +114,11 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
             state = context.at_path("defs_state")
             with errors_located(state):
                 self._state_args = DefsStateConfigArgs(**resolved(state, given["defs_state"]))
+        self.table_keys = self._resolved_or_none(given, "table_keys") or {}
+        if self.table_keys:
+            with errors_located(context.at_path("table_keys")):
+                check_table_keys(self.table_keys)
+        self._checks: SuiteChecks | None = None
         self._is_loading = False
         self._problem: str | None = None
         """Why the last refresh on loading failed."""
@@ -123,6 +134,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         state = create_model("DefsState", __base__=YamlModel, **fields_of(DefsStateConfigArgs))  # type: ignore[call-overload]
         own = {
             "discover": field_of(discover_model(), description=_DISCOVER),
+            "table_keys": field_of(TableKeysModel, description=_TABLE_KEYS),
             "defs_state": field_of(state, description=_DEFS_STATE),
         }
         return {**fields, **own}
@@ -160,15 +172,40 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
     def _fetch(self, resource: TestGenResource) -> testgen_state.Found:
         try:
             if not self._is_loading:
-                return testgen_state.fetch(resource)
+                return testgen_state.fetch(resource, self._has_checks)
             with with_call_budget(current_clock().monotonic() + FETCH_SECONDS_ON_LOAD):
-                return testgen_state.fetch(resource)
+                return testgen_state.fetch(resource, self._has_checks)
         except Exception as error:
             raise DiscoveryFailed(f"Could not fetch the suites and table groups of TestGen: {error}") from error
+
+    def _has_checks(self, suite: catalog.ListedSuite) -> bool:
+        """Whether the tests of a suite are needed for checks on its tables."""
+        listed = [entry for entry in self.entries if entry.run.target.casefold() == suite.test_suite_id.casefold()]
+        is_listed = any(isinstance(entry.run, TestGenTestRun) for entry in listed)
+        if is_listed or self.discovery is None:
+            return any("checks" in entry.options for entry in listed)
+        return self.discovery.has_checks(suite)
+
+    def _start_checks(self, context: dg.ComponentLoadContext, found: testgen_state.Found | None) -> None:
+        folders = self.table_keys.get("components")
+        self._checks = SuiteChecks(
+            resource_key=self.resource_key,
+            table_keys=self.table_keys,
+            context=self.context.at_path("table_keys"),
+            tests={} if found is None else found.tests,
+            has_discovery=self.discovery is not None,
+            specs=cache(lambda: visible_specs(context, "TestGenComponent", folders)),
+        )
+
+    def checks_of(self, entry: RunEntry, spec: dg.AssetSpec) -> TableChecks | None:
+        """See `VendorComponent.checks_of`."""
+        assert self._checks is not None  # noqa: S101 - set before definitions are built
+        return self._checks.build(entry, spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Builds the assets that are listed and those that are discovered. A server that is down prevents neither."""
         if self.discovery is None:
+            self._start_checks(context, None)
             return self.definitions_of(self.entries)
         self._is_loading, self._problem = True, None
         try:
@@ -186,6 +223,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
     def build_defs_from_state(self, context: dg.ComponentLoadContext, state_path: Path | None) -> dg.Definitions:
         """Builds the assets from the state, and those that are listed."""
         found = self._usable(None if state_path is None else testgen_state.read(state_path))
+        self._start_checks(context, found)
         if found is None or self.discovery is None:
             return self.definitions_of(self.entries)
         discovered = self.discovery.entries(found, self.entries)
@@ -232,11 +270,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
                 )
 
     def _with_lineage(self, entries: list[RunEntry], found: testgen_state.Found) -> list[RunEntry]:
-        """Returns the entries, in which each suite depends on the profiling asset of its table group, if there is one.
-
-        The checks on the tables of a suite belong here too: `build_testgen_checks` needs the suite's entry, and makes
-        the suite's asset depend on the tables that are mapped to assets.
-        """
+        """Returns the entries, in which each suite depends on the profiling asset of its table group."""
         profiling = {
             entry.run.target.casefold(): self.spec_of(entry).key
             for entry in entries
@@ -256,5 +290,8 @@ _NOTHING_TO_DISCOVER = "discover was not set when the state was written"
 _DISCOVER = (
     "The suites and table groups of the project to find at the server (TestGen 5.134 and later), in addition to those "
     "that are listed. Needs `project_code` in `workspace`."
+)
+_TABLE_KEYS = (
+    "How the assets of tables are found, for suites with `checks`. What their own `tables` say has precedence."
 )
 _DEFS_STATE = "Where Dagster stores what was discovered. By default in the project's folder."

@@ -1,16 +1,23 @@
 """What discovery found at a TestGen server, as Dagster stores it as the component's state. It contains no secrets."""
 
 import json
+import logging
 import os
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from dagster_runs.remote_run.data_tests import SuiteTest
 from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import NotFoundError
 from dagster_runs.vendors.testgen import TestGenResource
 from dagster_runs.vendors.testgen.lists import catalog
+from dagster_runs.vendors.testgen.lists.suite_run import list_run_tests
+
+_logger = logging.getLogger(__name__)
 
 
 class Server(BaseModel):
@@ -35,6 +42,8 @@ class Found(BaseModel):
         project_code: The project.
         suites: All suites, before any are included or excluded.
         table_groups: All table groups.
+        tests: The tests of the suites with ``checks``, according to the latest run of each, by the suite's id without
+            case. A suite without a run is not in it.
     """
 
     version: Literal[1] = 1
@@ -43,6 +52,7 @@ class Found(BaseModel):
     project_code: str
     suites: list[catalog.ListedSuite]
     table_groups: list[catalog.ListedTableGroup]
+    tests: dict[str, list[SuiteTest]] = {}
 
     @property
     def age(self) -> str:
@@ -67,19 +77,36 @@ class Unavailable(BaseModel):
     problem: str
 
 
-def fetch(resource: TestGenResource) -> Found:
+def fetch(resource: TestGenResource, has_checks: Callable[[catalog.ListedSuite], bool]) -> Found:
     """Reads all suites and table groups of the resource's project.
+
+    Args:
+        resource: The resource.
+        has_checks: Whether a suite has checks on its tables, so that its tests are needed.
 
     Raises:
         VendorError: The server cannot be reached, refuses the call, or does not list them.
     """
+    suites = catalog.list_suites(resource)
     return Found(
         fetched_at=datetime.fromtimestamp(current_clock().wall(), timezone.utc),
         project_code=resource.project_code or "",
-        suites=catalog.list_suites(resource),
+        suites=suites,
         table_groups=catalog.list_table_groups(resource),
         server=Server(shape=catalog.SHAPE, version=catalog.server_version(resource)),
+        tests=dict(_tests(resource, [one for one in suites if has_checks(one)])),
     )
+
+
+def _tests(resource: TestGenResource, suites: Iterable[catalog.ListedSuite]) -> Iterator[tuple[str, list[SuiteTest]]]:
+    for suite in suites:
+        run_id = suite.latest_run.job_execution_id if suite.latest_run is not None else None
+        if run_id is None:
+            continue
+        try:
+            yield suite.test_suite_id.casefold(), list_run_tests(resource, run_id)
+        except NotFoundError as error:  # the run has been deleted meanwhile
+            _logger.warning("The tests of the test suite %s are unknown: %s", suite.test_suite_name, error)
 
 
 def write(path: Path, state: Found | Unavailable) -> None:

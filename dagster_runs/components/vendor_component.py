@@ -20,6 +20,7 @@ from dagster_runs.components.yaml_model import Fields, YamlModel, field_of, fiel
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sensors.observation.observed_asset import ObservedAsset
+from dagster_runs.table_checks.builder import TableChecks
 
 _logger = logging.getLogger(__name__)
 
@@ -31,10 +32,19 @@ class _Built:
     Attributes:
         executable: The assets that Dagster materializes, with their entries.
         observed: The assets that only the vendor materializes.
+        suites: The suites whose results are checks of their tables, with their entries.
+        shown: The assets of suites whose tables are not known yet.
     """
 
     executable: list[tuple[RunEntry, dg.AssetsDefinition]] = field(default_factory=list)
     observed: list[ObservedAsset] = field(default_factory=list)
+    suites: list[tuple[RunEntry, TableChecks]] = field(default_factory=list)
+    shown: list[dg.AssetSpec] = field(default_factory=list)
+
+    @property
+    def started_here(self) -> list[tuple[RunEntry, dg.AssetsDefinition | TableChecks]]:
+        """All runs that Dagster starts."""
+        return [*self.executable, *self.suites]
 
 
 class VendorComponent(dg.Component):
@@ -162,17 +172,18 @@ class VendorComponent(dg.Component):
         """
         built = self._build(entries)
         assets = [asset for _, asset in built.executable]
-        deferred = [asset for entry, asset in built.executable if entry.options.get("wait") == "defer"]
+        deferred = [one for entry, one in built.started_here if entry.options.get("wait") == "defer"]
         with errors_located(self.context.at_path("completion_sensor")):
             completion = self.sensors.of_deferred(deferred)
         with errors_located(self.context.at_path("observation_sensor")):
             observation = self._observation(built)
         own = dg.Definitions(
-            assets=[*assets, *(one.spec for one in built.observed)],
+            assets=[*assets, *(one.spec for one in built.observed), *built.shown],
             asset_checks=[one.build_checks() for one in built.observed],
             resources={self.resource_key: self.resource},
         )
-        return dg.Definitions.merge(own, completion, observation)
+        suites = [checks.definitions() for _, checks in built.suites]
+        return dg.Definitions.merge(own, *suites, completion, observation)
 
     def _build(self, entries: Sequence[RunEntry]) -> _Built:
         built = _Built()
@@ -194,7 +205,9 @@ class VendorComponent(dg.Component):
                 raise located(entry.context.at_path("key"), _duplicate(spec.key, places[spec.key]))
             places[spec.key] = entry.context
             with errors_located(entry.context):
-                if entry.observe_only:
+                if "checks" in entry.options:
+                    self._add_checks(built, entry, spec)
+                elif entry.observe_only:
                     built.observed.append(self._observed(entry, spec))
                 else:
                     asset = build_remote_run_asset(
@@ -202,6 +215,22 @@ class VendorComponent(dg.Component):
                     )
                     built.executable.append((entry, asset))
         return built
+
+    def _add_checks(self, built: _Built, entry: RunEntry, spec: dg.AssetSpec) -> None:
+        checks = self.checks_of(entry, spec)
+        if checks is None:
+            built.shown.append(spec)
+        else:
+            built.suites.append((entry, checks))
+
+    def checks_of(self, entry: RunEntry, spec: dg.AssetSpec) -> TableChecks | None:
+        """Returns the checks on the tables of an entry with ``checks``; ``None`` if its tables are not known yet.
+
+        Args:
+            entry: The entry.
+            spec: The asset that shows its runs.
+        """
+        raise NotImplementedError
 
     def _observed(self, entry: RunEntry, spec: dg.AssetSpec) -> ObservedAsset:
         problem = entry.run.observation_problem()
@@ -212,16 +241,16 @@ class VendorComponent(dg.Component):
         return ObservedAsset(own, entry.run, entry.options.get("gate"), self.resource_key)
 
     def _observation(self, built: _Built) -> dg.Definitions:
-        problems = [entry.run.observation_problem() for entry, _ in built.executable]
-        to_observe: list[dg.AssetsDefinition | ObservedAsset] = [
-            asset
-            for (_, asset), problem in zip(built.executable, problems, strict=True)
-            if problem is None and asset.partitions_def is None
+        problems = [entry.run.observation_problem() for entry, _ in built.started_here]
+        to_observe: list[dg.AssetsDefinition | ObservedAsset | TableChecks] = [
+            one
+            for (_, one), problem in zip(built.started_here, problems, strict=True)
+            if problem is None and (isinstance(one, TableChecks) or one.partitions_def is None)
         ]
         to_observe += built.observed
         if not to_observe and is_on(self.sensors.observation, default=False):
             reasons = [*dict.fromkeys(filter(None, problems))]
-            if built.executable and len(reasons) < len(built.executable):
+            if built.started_here and len(reasons) < len(built.started_here):
                 reasons.append("runs of partitioned assets cannot be matched to partitions")
             if reasons:
                 raise ValueError(f"no asset can be observed: {'; '.join(reasons)}")

@@ -1,10 +1,11 @@
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
-from tests.components.projects import Project, new_project, sandbox_variables
+from tests.components.projects import Log, Project, new_project, sandbox_variables
 
 
 @pytest.fixture
@@ -18,3 +19,17 @@ def variables(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 def project(variables: None, clock: SandboxClock) -> Iterator[Project]:
     with new_project() as project:
         yield project
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    handler, logger = Log(), logging.getLogger("dagster_runs")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def in_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behaves like `dg`, which refreshes the state whenever it loads definitions."""
+    monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")

@@ -1,5 +1,6 @@
 """Projects with YAML files, as `dg` lays them out, loaded in this process."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,3 +65,18 @@ def sandbox_variables(sandbox: Sandbox) -> Mapping[str, str]:
         "SANDBOX_URL": sandbox.url,
         "TESTGEN_URL": f"{sandbox.url}/testgen",
     }
+
+
+class Log(logging.Handler):
+    """The warnings of the package."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.messages)

@@ -2,11 +2,25 @@
 
 import pytest
 
+from tests.components.check_mistakes import CHECK_MISTAKES
 from tests.components.checking import by_schema, on_load
 from tests.components.mistakes import MISTAKES, Mistake
 from tests.components.projects import Project
 
-each_mistake = pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+each_mistake = pytest.mark.parametrize("mistake", [*MISTAKES, *CHECK_MISTAKES], ids=lambda mistake: mistake.name)
+
+TABLES = """
+import dagster as dg
+
+orders, copy = (dg.AssetSpec(key, metadata={"dagster/table_name": "demo.orders"}) for key in ("stg_orders", "copy"))
+revenue = dg.AssetSpec("revenue", deps=[orders])
+"""
+
+
+@pytest.fixture(autouse=True)
+def tables(project: Project) -> None:
+    """Writes a Python file with two assets of one table, and one that is downstream of it."""
+    (project.defs_folder / "tables.py").write_text(TABLES)
 
 
 @each_mistake

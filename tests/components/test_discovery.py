@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +11,7 @@ from dagster._core.definitions.definitions_load_context import DefinitionsLoadCo
 from dagster_runs.components.testgen_discovery import as_markdown, unique_names
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.components.projects import Project
+from tests.components.projects import Log, Project
 
 WORKSPACE = """
 type: dagster_runs.TestGenComponent
@@ -36,35 +34,6 @@ LISTED = f"""{DISCOVER}
       gate: {{min_score: 0.8}}
 """
 GROUPS = {f"testgen/table_groups/{name}" for name in ("default", "down", "nowhere")}
-
-
-class Log(logging.Handler):
-    """The warnings of the package."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.messages)
-
-
-@pytest.fixture
-def log() -> Iterator[Log]:
-    handler, logger = Log(), logging.getLogger("dagster_runs")
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
-
-
-@pytest.fixture
-def in_development(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behaves like `dg`, which refreshes the state whenever it loads definitions."""
-    monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")
 
 
 def keys(defs: dg.Definitions) -> set[str]:

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from pydantic import Field
+
 from dagster_runs.remote_run.response_models import EachReadable, Lenient, VendorModel
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
+from dagster_runs.vendors.testgen.models import LatestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
 
 SHAPE = "5.134"
@@ -23,6 +26,7 @@ class ListedSuite(VendorModel):
     table_group_id: Lenient[str] = None
     table_group_name: Lenient[str] = None
     description: Lenient[str] = None
+    latest_run: Lenient[LatestRun] = Field(default=None, exclude=True)
 
 
 class ListedTableGroup(VendorModel):

@@ -112,6 +112,15 @@ def _as_result(one: SuiteResult, compared: Mapping[_TestKey, str] = MappingProxy
     )
 
 
+def list_run_tests(resource: TestGenResource, run_id: str) -> list[SuiteTest]:
+    """Returns the tests that a finished run has results of.
+
+    Raises:
+        NotFoundError: The server cannot list results.
+    """
+    return [_as_result(one).test for one in list_results(resource, run_id)]
+
+
 def list_suite_tests(resource: TestGenResource, test_suite_id: str) -> list[SuiteTest] | None:
     """Returns the tests of a suite, according to its latest run, from a server of version 5.134 or later.
 
@@ -127,7 +136,7 @@ def list_suite_tests(resource: TestGenResource, test_suite_id: str) -> list[Suit
         for suite in listed.items:
             if suite.id.casefold() == test_suite_id.casefold():
                 run_id = suite.latest_run.job_execution_id if suite.latest_run is not None else None
-                return None if run_id is None else [_as_result(one).test for one in list_results(resource, run_id)]
+                return None if run_id is None else list_run_tests(resource, run_id)
         if page * listed.limit >= listed.total or not listed.items.entries:
             break
     return None

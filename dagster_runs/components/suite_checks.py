@@ -1,0 +1,196 @@
+"""Builds the checks of a component's suites: from YAML, and from what discovery knows about the tests of each suite."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from dagster_runs.components.check_fields import CheckSettings
+from dagster_runs.components.run_entry import RunEntry
+from dagster_runs.components.templates import errors_located, located
+from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
+from dagster_runs.table_checks.builder import TableChecks
+from dagster_runs.table_checks.declared import Granularity
+from dagster_runs.table_checks.table_keys import TableKeys
+from dagster_runs.table_checks.testgen import build_testgen_checks
+from dagster_runs.vendors.testgen import TestGenTestRun
+
+_logger = logging.getLogger(__name__)
+_NOT_OF_CHECKS = ("gate", "checks")
+"""Options of an entry that are not arguments of `build_testgen_checks`."""
+
+
+@dataclass
+class SuiteChecks:
+    """Builds the checks of the suites of one component.
+
+    Attributes:
+        resource_key: The resource's key.
+        table_keys: The field ``table_keys``, without templates.
+        context: The context at its path.
+        tests: What discovery knows about the tests of suites, by id without case. A suite that is not in it is unknown.
+        has_discovery: Whether a later refresh may find the tests of a suite.
+        specs: Returns the assets of the project that the component sees.
+        checked: The assets that have checks, with the suite's asset.
+    """
+
+    resource_key: str
+    table_keys: Mapping[str, Any]
+    context: dg.ResolutionContext
+    tests: Mapping[str, Sequence[SuiteTest]]
+    has_discovery: bool
+    specs: Callable[[], Sequence[dg.AssetSpec]]
+    checked: dict[dg.AssetKey, dg.AssetKey] = field(default_factory=dict)
+
+    def build(self, entry: RunEntry, spec: dg.AssetSpec) -> TableChecks | None:
+        """Returns the checks of a suite; ``None`` if none of its tables is known yet, which is logged.
+
+        Args:
+            entry: The suite, whose options have ``checks``.
+            spec: The asset that shows its runs.
+
+        Raises:
+            DagsterInvalidDefinitionError: A setting does not fit the tables or the assets. The message names the line.
+        """
+        assert isinstance(entry.run, TestGenTestRun)  # noqa: S101 - only this kind of run has the field
+        settings: CheckSettings = entry.options["checks"]
+        context = (entry.context.at_path("options") if entry.is_discovered else entry.context).at_path("checks")
+        name, tests = spec.key.to_user_string(), self.tests.get(entry.run.target.casefold())
+        if entry.options.get("gate") is not None:
+            self._warn(name, _GATE)
+        with errors_located(context):
+            keys = TableKeys.from_mapping(settings.tables).also(self._keys)
+            known = self._known_tests(name, settings, keys, tests)
+            known = self._without_duplicates(entry, context, spec, keys, known)
+            if not known:
+                if not self.has_discovery:
+                    raise located(context, _NO_TABLES)
+                self._warn(name, _NOT_YET)
+                return None
+            if settings.can_block:
+                keys = keys.with_lineage_of(self.specs())
+            if tests is None and settings.needs_tests:
+                self._warn(name, _COARSE)
+                by_table: dict[str, Granularity] = dict.fromkeys(settings.granularity_by_table, "table")
+                settings = replace(settings, granularity="table", granularity_by_table=by_table)
+            elif tests is not None:
+                settings = self._without_unknown(name, settings, known)
+            checks = build_testgen_checks(
+                entry.run,
+                tables=keys,
+                known_tests=known,
+                granularity=settings.granularity,
+                granularity_by_table=settings.granularity_by_table,
+                severity=settings.severity,
+                blocking=settings.blocking,
+                blocking_tables=settings.blocking_tables,
+                unmapped=settings.unmapped,
+                max_checks=settings.max_checks,
+                name=f"{spec.key.to_python_identifier()}__checks",
+                spec=spec,
+                resource_key=self.resource_key,
+                **{option: value for option, value in entry.options.items() if option not in _NOT_OF_CHECKS},
+            )
+        self.checked.update(dict.fromkeys(checks.judged.declared.by_asset, spec.key))
+        return checks
+
+    @cached_property
+    def _keys(self) -> TableKeys:
+        way = self.table_keys.get("by")
+        with errors_located(self.context):
+            if way == "table_name":
+                return TableKeys.from_assets(self.specs())
+            if way == "convention":
+                return TableKeys.by_convention()
+            return TableKeys.from_mapping(self.table_keys.get("tables", {}))
+
+    def _known_tests(
+        self, name: str, settings: CheckSettings, keys: TableKeys, tests: Sequence[SuiteTest] | None
+    ) -> list[SuiteTest]:
+        """Returns what the suite tests, as far as it is known: by discovery, or by the tables that YAML names."""
+        named = TableKeys.from_mapping(settings.tables)
+        if tests is None:
+            if self.table_keys.get("by") == "mapping":
+                named = named.also(self._keys)
+            return [SuiteTest(table.name, table.schema) for table in named.known_tables]
+        known, unmapped = list[SuiteTest](), dict[SuiteTable, None]()
+        for test in tests:
+            if keys.find(test.of_table) is None:
+                unmapped[test.of_table] = None
+            else:
+                known.append(test)
+        if unmapped and settings.unmapped != "ignore":
+            names = ", ".join(map(str, unmapped))
+            self._warn(name, f"the suite tests tables without an asset: {names}. Map them in tables or table_keys")
+        found = {test.of_table for test in known}
+        return known + [
+            SuiteTest(table.name, table.schema)
+            for table in named.known_tables
+            if not any(_is_same(table, one) for one in found)
+        ]
+
+    def _without_duplicates(
+        self,
+        entry: RunEntry,
+        context: dg.ResolutionContext,
+        spec: dg.AssetSpec,
+        keys: TableKeys,
+        known: Iterable[SuiteTest],
+    ) -> list[SuiteTest]:
+        """Returns the tests of tables whose asset has no checks of another suite yet."""
+        kept: list[SuiteTest] = []
+        for test in known:
+            asset = keys.find(test.of_table)
+            other = None if asset is None else self.checked.get(asset)
+            if other is None or asset is None:
+                kept.append(test)
+                continue
+            problem = (
+                f"{asset.to_user_string()} already has the checks of {other.to_user_string()}, and an asset can have "
+                f"those of only one suite. Leave out the table {test.of_table} in one of the two"
+            )
+            if not entry.is_discovered:
+                raise located(context, problem)
+            self._warn(spec.key.to_user_string(), problem)
+        return kept
+
+    def _without_unknown(self, name: str, settings: CheckSettings, known: Sequence[SuiteTest]) -> CheckSettings:
+        """Returns the settings without tables that the suite no longer tests, which must not stop the code location."""
+        names = {text.casefold() for test in known for text in (test.table, str(test.of_table))}
+        for option in ("granularity_by_table", "blocking_tables"):
+            unknown = [one for one in getattr(settings, option) if one.casefold() not in names]
+            if unknown:
+                tables = ", ".join(sorted({str(test.of_table) for test in known})[:20])
+                self._warn(name, f"{option} names {', '.join(unknown)}, but the tables with checks are {tables}")
+        by_table = {one: level for one, level in settings.granularity_by_table.items() if one.casefold() in names}
+        blocking = tuple(one for one in settings.blocking_tables if one.casefold() in names)
+        return replace(settings, granularity_by_table=by_table, blocking_tables=blocking)
+
+    def _warn(self, name: str, problem: str) -> None:
+        _logger.warning("TestGenComponent %s: the checks of %s: %s", self.resource_key, name, problem.rstrip("."))
+
+
+def _is_same(named: SuiteTable, known: SuiteTable) -> bool:
+    schemas = {one.casefold() for one in (named.schema, known.schema) if one}
+    return named.name.casefold() == known.name.casefold() and len(schemas) < 2
+
+
+_GATE = (
+    "gate has no effect, because the asset of a suite with checks only shows its runs. Delete gate, and set blocking "
+    "or severity in checks"
+)
+_NO_TABLES = (
+    "it is not known which tables the suite tests, and Dagster must know all checks when it loads the definitions. "
+    "Name them in tables, such as {orders: stg_orders}; or set discover (TestGen 5.134 and later), which finds them"
+)
+_NOT_YET = (
+    "none, because it is not known yet which tables the suite tests. Run the suite once, run "
+    "`dg utils refresh-defs-state` and reload the code location, or name the tables in tables"
+)
+_COARSE = (
+    "they are declared with granularity 'table', because the columns and tests of the suite are not known. Set "
+    "discover (TestGen 5.134 and later), run the suite once, run `dg utils refresh-defs-state`, and reload"
+)

@@ -1,0 +1,89 @@
+"""The assets of a project that a component sees while it is loaded: those of other folders and Python files.
+
+A component sees neither its own folder nor folders with a component of the same type, because each of these could search
+for the assets of the other one. What a folder's own `post_processing` changes is not seen either (measured on 1.13.27).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_runs.components.resource_keys import FILES
+
+_searching: list[Path] = []
+"""The folders of the components that are searching for assets right now."""
+
+
+def visible_specs(
+    context: dg.ComponentLoadContext, class_name: str, folders: Sequence[str] | None
+) -> list[dg.AssetSpec]:
+    """Returns the specs of the assets that a component sees.
+
+    Args:
+        context: The context in which the component is loaded.
+        class_name: The name of the component's class.
+        folders: The folders and Python files to read, from the folder `defs` on; ``None`` for all.
+
+    Raises:
+        ValueError: A folder has no definitions, or its component is itself searching for the assets of this one.
+    """
+    root, own = context.defs_module_path, context.component_path.file_path
+    if own in _searching:
+        raise ValueError(
+            f"the components in {' and '.join(_relative(one, root) for one in _searching)} search for each other's assets. "
+            "Name the folders with the assets of the tables in table_keys.components"
+        )
+    places = _others(root, own, class_name) if folders is None else _named(root, folders)
+    found: dict[dg.AssetKey, dg.AssetSpec] = {}
+    _searching.append(own)
+    try:
+        for place in places:
+            if _is_defined(context, place):
+                for asset in context.build_defs(place).assets or ():
+                    specs = asset.specs if isinstance(asset, dg.AssetsDefinition) else [asset]
+                    found.update({spec.key: spec for spec in specs if isinstance(spec, dg.AssetSpec)})
+            elif folders is not None:
+                raise ValueError(f"components: the folder defs has no {_relative(place, root)} with definitions")
+    finally:
+        _searching.pop()
+    return list(found.values())
+
+
+def _relative(place: Path, root: Path) -> str:
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
+
+
+def _named(root: Path, folders: Sequence[str]) -> Iterator[Path]:
+    for folder in folders:
+        yield root / folder
+
+
+def _others(root: Path, own: Path, class_name: str) -> Iterator[Path]:
+    level = own
+    while level != root and level.is_relative_to(root):
+        yield from _within(level.parent, class_name, without=level)
+        level = level.parent
+
+
+def _within(folder: Path, class_name: str, *, without: Path | None = None) -> Iterator[Path]:
+    for place in sorted(folder.iterdir()):
+        if place == without or place.name.startswith((".", "__")):
+            continue
+        if place.is_dir() and _has_component(place, class_name):
+            yield from _within(place, class_name)
+        elif place.is_dir() or place.suffix == ".py":
+            yield place
+
+
+def _has_component(folder: Path, class_name: str) -> bool:
+    files = (file for name in FILES for file in folder.rglob(name))
+    return any(class_name in file.read_text(encoding="utf-8") for file in files)
+
+
+def _is_defined(context: dg.ComponentLoadContext, place: Path) -> bool:
+    try:
+        context.component_tree.find_decl_at_path(place)
+    except Exception:  # noqa: BLE001 - Dagster raises no other class if there are no definitions
+        return False
+    return True

@@ -1,0 +1,217 @@
+"""Checks on the project's own tables, from YAML."""
+
+import dagster as dg
+import pytest
+
+from dagster_runs.sandbox import Sandbox, well_known
+from dagster_runs.testing import SandboxClock
+from tests.components.checking import on_load
+from tests.components.projects import Log, Project
+from tests.table_checks.suites import key, outcomes
+
+pytestmark = pytest.mark.usefixtures("in_development")
+
+WORKSPACE = """
+type: dagster_runs.TestGenComponent
+attributes:
+  workspace: {base_url: "{{ env.TESTGEN_URL }}", access_token: "{{ env.TESTGEN_TOKEN }}", project_code: DEFAULT}
+"""
+DESIGNED = """
+type: dagster_runs.TestGenComponent
+attributes:
+  workspace: {base_url: "{{ env.TESTGEN_URL }}", access_token: "{{ env.TESTGEN_TOKEN }}", project_code: DEFAULT}
+  suites:                                   # explicit, for any server
+    - test_suite_id: 8a4f1c7e-2b39-4e2e-a8c3-1d5e9f2a7b4c
+      key: testgen/orders_quality
+      gate: {min_score: 0.95, blocking: true}
+      checks: {granularity: table, granularity_by_table: {orders: test}, tables: {orders: stg_orders, customers: dw/customers}, blocking_tables: [orders]}
+  discover: {suites: {include: ["orders*"], exclude: ["*draft*"]}, table_groups: true}      # 5.134+
+  table_keys: {by: table_name}              # table_name | convention | mapping
+  translation: {group_name: quality, tags: {team: data}}
+  completion_sensor: true
+  defs_state: {management_type: LOCAL_FILESYSTEM}
+requirements: {env: [TESTGEN_URL, TESTGEN_TOKEN]}
+"""  # noqa: E501 - word for word as it was designed
+TABLES = """
+import dagster as dg
+
+
+@dg.asset(metadata={"dagster/table_name": "warehouse.demo.orders"})
+def stg_orders() -> None: ...
+
+
+@dg.asset(metadata={"dagster/table_name": "warehouse.DEMO.customers"})
+def stg_customers() -> None: ...
+
+
+@dg.asset(deps=[stg_orders, stg_customers])
+def revenue() -> None: ...
+"""
+ORDERS = f"""{WORKSPACE}
+  suites:
+    - test_suite_id: {well_known.SUITE_ORDERS}
+      key: quality/orders
+"""
+
+
+@pytest.fixture
+def tables(project: Project) -> None:
+    """Writes a Python file with the assets of two tables."""
+    (project.defs_folder / "tables.py").write_text(TABLES)
+
+
+def checks(defs: dg.Definitions) -> set[str]:
+    """Returns the checks of TestGen, as `asset:check`."""
+    graph = defs.resolve_asset_graph()
+    found = {f"{one.asset_key.to_user_string()}:{one.name}" for one in graph.asset_check_keys}
+    return {one for one in found if ":testgen__" in one}
+
+
+def spec_of(defs: dg.Definitions, name: str) -> dg.AssetSpec:
+    return next(spec for spec in defs.resolve_all_asset_specs() if spec.key.to_user_string() == name)
+
+
+def run_suite(defs: dg.Definitions, instance: dg.DagsterInstance, *names: str) -> dg.ExecuteInProcessResult:
+    selection = dg.AssetSelection.checks(*(key(name) for name in names))
+    job = dg.Definitions.merge(defs, dg.Definitions(jobs=[dg.define_asset_job("suite", selection=selection)]))
+    return job.resolve_job_def("suite").execute_in_process(instance=instance, raise_on_error=False)
+
+
+def finish_run(sandbox: Sandbox, suite: str = well_known.SUITE_ORDERS) -> None:
+    """Runs a suite to its end, so that its tests are known."""
+    sandbox.start_run(suite, vendor="testgen")
+    sandbox.advance(120)
+
+
+def test_the_designed_example_loads(project: Project, log: Log) -> None:
+    project.write(DESIGNED)
+    defs = project.load()
+    assert checks(defs) == {"stg_orders:testgen__tests", "dw/customers:testgen__tests"}
+    suite = spec_of(defs, "testgen/orders_quality")
+    assert {dep.asset_key.to_user_string() for dep in suite.deps} == {"stg_orders", "dw/customers"}
+    assert suite.group_name == "quality"
+    assert suite.tags["team"] == "data"
+    assert not defs.resolve_asset_graph().get(suite.key).is_materializable
+    assert "the checks of testgen/orders_quality: gate has no effect" in log.text
+    assert "they are declared with granularity 'table'" in log.text
+
+
+def test_results_become_checks_of_the_tables(
+    project: Project, tables: None, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
+) -> None:
+    project.write(f"{ORDERS}      checks: {{tables: {{orders: stg_orders, customers: stg_customers}}}}")
+    defs = project.load()
+    assert run_suite(defs, instance, "stg_orders", "stg_customers").success
+    assert outcomes(instance, "stg_orders", "stg_customers") == {"stg_orders": "ERROR", "stg_customers": "ERROR"}
+    assert sandbox.starts("testgen") == 1
+
+
+def test_discovery_finds_tables_by_the_metadata_of_other_components(
+    project: Project, tables: None, sandbox: Sandbox, clock: SandboxClock, log: Log, instance: dg.DagsterInstance
+) -> None:
+    project.write(
+        f"{WORKSPACE}  discover: {{suites: {{include: [orders], options: {{checks: {{}}}}}}}}\n"
+        "  table_keys: {by: table_name}"
+    )
+    assert checks(project.load()) == set()
+    assert "the checks of testgen/suites/orders: none, because it is not known yet" in log.text
+    finish_run(sandbox)
+    assert checks(project.load()) == {"stg_orders:testgen__tests", "stg_customers:testgen__tests"}
+
+
+@pytest.mark.parametrize(("granularity", "expected"), [("column", "testgen__email"), ("test_type", "testgen__unique")])
+def test_finer_checks_come_from_the_state(
+    project: Project, tables: None, sandbox: Sandbox, granularity: str, expected: str
+) -> None:
+    finish_run(sandbox)
+    project.write(
+        f"{ORDERS}      checks: {{tables: {{orders: stg_orders}}, "
+        f"granularity_by_table: {{customers: {granularity}}}}}\n"
+        "  discover: {table_groups: true}\n  table_keys: {by: table_name, components: [tables.py]}"
+    )
+    found = checks(project.load())
+    assert {one for one in found if one.startswith("stg_orders")} == {"stg_orders:testgen__tests"}
+    assert f"stg_customers:{expected}" in found
+
+
+def test_convention_needs_the_state(project: Project, sandbox: Sandbox) -> None:
+    finish_run(sandbox)
+    project.write(f"{ORDERS}      checks: {{}}\n  discover: {{table_groups: true}}\n  table_keys: {{by: convention}}")
+    assert checks(project.load()) == {"demo/orders:testgen__tests", "demo/customers:testgen__tests"}
+
+
+def test_a_mapping_applies_to_all_suites(project: Project) -> None:
+    project.write(
+        f"{ORDERS}      checks: {{tables: {{customers: crm}}}}\n"
+        "  table_keys: {by: mapping, tables: {orders: 'sales/{table}'}}"
+    )
+    assert checks(project.load()) == {"crm:testgen__tests", "sales/orders:testgen__tests"}
+
+
+def test_tables_that_the_suite_no_longer_tests_do_not_stop_the_code_location(
+    project: Project, sandbox: Sandbox, log: Log
+) -> None:
+    finish_run(sandbox)
+    project.write(
+        f"{ORDERS}      checks: {{blocking_tables: [refunds], unmapped: fail, tables: {{orders: stg_orders}}}}\n"
+        "  discover: {table_groups: true}"
+    )
+    assert checks(project.load()) == {"stg_orders:testgen__tests"}
+    assert "blocking_tables names refunds, but the tables with checks are demo.orders" in log.text
+    assert "the suite tests tables without an asset: demo.customers" in log.text
+
+
+def test_two_assets_of_one_table(project: Project, sandbox: Sandbox) -> None:
+    finish_run(sandbox)
+    (project.defs_folder / "copies.py").write_text(TABLES.replace("stg_", "copy_of_"))
+    (project.defs_folder / "tables.py").write_text(TABLES.replace("revenue", "sales"))
+    project.write(f"{ORDERS}      checks: {{}}\n  discover: {{table_groups: true}}\n  table_keys: {{by: table_name}}")
+    (answer,) = on_load(project)
+    assert answer == (
+        "9 suites.0.checks: copy_of_customers and stg_customers are both assets of the table DEMO.customers. Pass only "
+        "one of them, or say which one counts with TableKeys.from_mapping({...}).also(TableKeys.from_assets(...)), "
+        "or in YAML in tables"
+    )
+
+
+def test_two_discovered_suites_of_one_table(project: Project, tables: None, sandbox: Sandbox, log: Log) -> None:
+    finish_run(sandbox)
+    finish_run(sandbox, well_known.SUITE_DEFAULT)
+    project.write(
+        f"{WORKSPACE}  discover:\n"
+        "    suites: {include: [orders, default*], options: {checks: {unmapped: ignore}}}\n"
+        "  table_keys: {by: table_name}"
+    )
+    assert checks(project.load()) == {"stg_orders:testgen__tests", "stg_customers:testgen__tests"}
+    assert "stg_orders already has the checks of testgen/suites/" in log.text
+
+
+def test_deferred_checks_belong_to_the_completion_sensor(project: Project) -> None:
+    project.write(f"{ORDERS}      wait: defer\n      checks: {{tables: {{orders: stg_orders}}}}")
+    defs = project.load()
+    assert "quality/orders" in str(defs.resolve_sensor_def("testgen_completion").description)
+    assert defs.resolve_job_def("cancel_testgen_runs")
+
+
+def test_checks_belong_to_the_observation_sensor(project: Project) -> None:
+    project.write(f"{ORDERS}      checks: {{tables: {{orders: stg_orders}}}}\n  observation_sensor: true")
+    assert "quality/orders" in str(project.load().resolve_sensor_def("testgen_observation").description)
+
+
+def test_components_that_search_for_each_other(project: Project) -> None:
+    # A component of a subclass is not recognized by the name of its class.
+    (project.defs_folder / "ours.py").write_text(
+        "import dagster_runs\n\n\nclass OurTests(dagster_runs.TestGenComponent):\n    __test__ = False\n"
+    )
+    yaml = ORDERS.replace(
+        "dagster_runs.TestGenComponent", f"{project.sandbox.defs_folder_path.parent.name}.defs.ours.OurTests"
+    )
+    for number, folder in enumerate("ab"):
+        own = yaml.replace("quality/orders", f"quality/{folder}")
+        project.write(
+            f"{own}      checks: {{tables: {{orders: orders_{number}}}}}\n  table_keys: {{by: table_name}}\n"
+            f"  resource_key: testgen_{folder}",
+            folder,
+        )
+    (answer,) = on_load(project)
+    assert "the components in a and b search for each other's assets. Name the folders with the assets" in answer
