@@ -1,7 +1,7 @@
 """The assets of a project that a component sees while it is loaded: those of other folders and Python files.
 
-A component sees neither its own folder nor folders with a component of the same type, because each of these could search
-for the assets of the other one. What a folder's own `post_processing` changes is not seen either (measured on 1.13.27).
+A component sees neither its own folder nor folders with a component of the same type, because each of these could
+search for the assets of the other one. What the `post_processing` of a folder above changes is not seen either.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,8 +30,9 @@ def visible_specs(
     """
     root, own = context.defs_module_path, context.component_path.file_path
     if own in _searching:
+        names = " and ".join(_relative(one, root) for one in _searching)
         raise ValueError(
-            f"the components in {' and '.join(_relative(one, root) for one in _searching)} search for each other's assets. "
+            f"the components in {names} search for each other's assets. "
             "Name the folders with the assets of the tables in table_keys.components"
         )
     places = _others(root, own, class_name) if folders is None else _named(root, folders)

@@ -208,7 +208,8 @@ def _rule_of_assets(found: Mapping[_Table, Mapping[dg.AssetKey, SuiteTable]]) ->
             names = " and ".join(sorted(key.to_user_string() for key in by_key))
             ambiguous[table] = (
                 f"{names} are both assets of the table {next(iter(by_key.values()))}. Pass only one of them, or say "
-                "which one counts with TableKeys.from_mapping({...}).also(TableKeys.from_assets(...)), or in YAML in tables"
+                "which one counts with TableKeys.from_mapping({...}).also(TableKeys.from_assets(...)), or in YAML in "
+                "tables"
             )
         unique[table] = next(iter(by_key))
     without_schema: dict[str, set[_Table]] = {}
