@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-ui vendor-kit lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui vendor-kit lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this help
@@ -51,6 +51,9 @@ regressions: install  ## check that the tests of reported bugs fail with the pac
 
 test-real: install  ## run the TestGen assets against a real server, which is installed, started and removed
 	$(BIN)/python -m pytest tests/real
+
+test-docs: install  ## run the blocks of docs/testgen-in-ten-minutes.md in a new project, with the built wheel
+	$(BIN)/python -m pytest tests/docs_project
 
 test-ui: install  ## test the demo in a browser (needs Chromium)
 	$(BIN)/python -m pytest tests/e2e
