@@ -34,6 +34,7 @@ from dagster_runs import (
     build_completion_sensor,
     build_observation_sensor,
     build_remote_run_asset,
+    build_testgen_checks,
 )
 
 SANDBOX_URL = os.environ.get("DAGSTER_RUNS_SANDBOX_URL", "http://127.0.0.1:8099")
@@ -327,10 +328,45 @@ def revenue_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[No
     return dg.MaterializeResult(metadata={"currency": "EUR"})
 
 
+shop_tables = [
+    dg.AssetSpec(
+        ["shop", table],
+        group_name="shop",
+        description=f"The table `{table}` of the shop, loaded outside Dagster and tested by TestGen.",
+        kinds={"postgres", "table"},
+    )
+    for table in ("customers", "orders")
+]
+# The results of two suites as checks of these tables: those of the customers pass, those of the orders fail.
+customers_tests = build_testgen_checks(
+    TestGenTestRun(test_suite_id=_id("TESTGEN_FEATURES_SUITE_ID")),
+    tables={"customers": "shop/customers"},
+    unmapped="ignore",
+    name="customers_tests",
+    group_name="quality",
+)
+orders_tests = build_testgen_checks(
+    TestGenTestRun(test_suite_id=_id("TESTGEN_ORDERS_SUITE_ID")),
+    tables={"orders": "shop/orders"},
+    blocking=True,
+    unmapped="ignore",
+    name="orders_tests",
+    group_name="quality",
+)
+
+
+@dg.asset(deps=[dg.AssetKey(["shop", "orders"])], group_name="activation", kinds={"python"})
+def order_totals(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """Totals of the raw orders, not computed while the table's checks fail."""
+    context.log.info("The raw orders are good; computing totals")
+    return dg.MaterializeResult(metadata={"orders": 8640})
+
+
 # Amperity's asset has its own schedule because it is partitioned by day. The model is trained once a week.
 everything = dg.define_asset_job(
     "everything",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(amperity_ingest, churn_model, churn_scores),
+    selection=(dg.AssetSelection.all() - dg.AssetSelection.assets(amperity_ingest, churn_model, churn_scores))
+    | dg.AssetSelection.checks(*customers_tests.checks.check_keys, *orders_tests.checks.check_keys),
 )
 ingest = dg.define_asset_job("ingest", selection=dg.AssetSelection.assets(amperity_ingest))
 training = dg.define_asset_job("training", selection=dg.AssetSelection.assets(churn_model))
@@ -340,6 +376,7 @@ daily = dg.ScheduleDefinition(name="daily", job=everything, cron_schedule="0 5 *
 defs = dg.Definitions(
     assets=[
         *raw_tables,
+        *shop_tables,
         warehouse_profile,
         warehouse_tests,
         customer_360,
@@ -354,7 +391,11 @@ defs = dg.Definitions(
         welcome,
         audience,
         revenue_report,
+        order_totals,
+        customers_tests.suite,
+        orders_tests.suite,
     ],
+    asset_checks=[customers_tests.checks, orders_tests.checks],
     jobs=[everything, ingest, training, build_cancel_job([churn_model])],
     schedules=[daily, weekly, dg.build_schedule_from_partitioned_job(ingest)],
     sensors=[

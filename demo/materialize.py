@@ -58,7 +58,8 @@ def main(speed: float, sandbox_port: int) -> None:
         raise click.ClickException(str(error)) from None
     out.print(report(found, width=out.width))
     seconds = time.monotonic() - started_at
-    out.print(f"Materialized {sum(one.materialized for one in found)} of {len(found)} assets in {seconds:.0f} s.")
+    of_all = sum(not one.is_external for one in found)
+    out.print(f"Materialized {sum(one.materialized for one in found)} of {of_all} assets in {seconds:.0f} s.")
     if process is not None:
         out.print(f"The sandbox simulates the vendors. Its time, and the column seconds, runs {speed:g} times as fast.")
     _exit(found)

@@ -20,6 +20,7 @@ class Outcome:
         checks: The results of its checks.
         blocked_by: The upstream assets whose failed blocking checks prevented its materialization.
         error: Why its step failed, unless its own blocking checks were the reason.
+        is_external: Whether Dagster only checks the asset, and something else materializes it.
     """
 
     key: dg.AssetKey
@@ -28,16 +29,18 @@ class Outcome:
     checks: Sequence[dg.AssetCheckEvaluation]
     blocked_by: Sequence[dg.AssetKey]
     error: str | None
+    is_external: bool = False
 
     @property
     def is_as_expected(self) -> bool:
         """Whether the outcome is as intended: bad data *should* block downstream assets."""
-        return self.materialized or bool(self.blocked_by)
+        return self.materialized or self.is_external or bool(self.blocked_by)
 
 
 def outcomes(job: dg.JobDefinition, result: dg.ExecuteInProcessResult) -> list[Outcome]:
-    """Returns the outcome of every asset that the job can materialize, upstream assets first."""
+    """Returns the outcome of every asset that the job can materialize or has checked, upstream assets first."""
     graph = job.asset_layer.asset_graph
+    to_materialize = graph.materializable_asset_keys
     materialized: dict[dg.AssetKey, dg.AssetMaterialization] = {}
     # By name, so that the last attempt of a retried step counts.
     checks: dict[dg.AssetKey, dict[str, dg.AssetCheckEvaluation]] = {}
@@ -60,10 +63,11 @@ def outcomes(job: dg.JobDefinition, result: dg.ExecuteInProcessResult) -> list[O
             else {},
             checks=list(checks.get(key, {}).values()),
             blocked_by=() if key in materialized else sorted(graph.get_ancestor_asset_keys(key) & blocking),
-            error=errors.get(graph.assets_def_for_key(key).node_def.name),
+            error=errors.get(graph.assets_def_for_key(key).node_def.name) if key in to_materialize else None,
+            is_external=key not in to_materialize,
         )
         for key in graph.toposorted_asset_keys
-        if key in graph.materializable_asset_keys
+        if key in to_materialize or key in checks
     ]
 
 

@@ -68,6 +68,8 @@ def _row(outcome: Outcome) -> list[Text]:
 def _state(outcome: Outcome) -> Text:
     if outcome.materialized:
         return Text(str(outcome.metadata.get("dagster_runs/state", "materialized")), "green")
+    if outcome.is_external:
+        return Text("checked")
     if outcome.blocked_by:
         return Text(f"blocked by {', '.join(key.to_user_string() for key in outcome.blocked_by)}", "yellow")
     return Text("failed" if outcome.error else "not run", "red")

@@ -71,5 +71,12 @@ def test_home_in_use_is_rejected(session_demo: RunningDemo, session_home: Path) 
 def test_materialize_prints_the_outcome_of_every_asset() -> None:
     done = run("demo.materialize", "--speed", "30")
     assert done.returncode == 0, done.stdout + done.stderr
-    for message in ("blocked by", "0.8713", "✗ tests_passed (ERROR, blocking)", "✓ run_status", "12 of 14 assets"):
+    for message in (
+        "blocked by",
+        "0.8713",
+        "✗ tests_passed (ERROR, blocking)",
+        "✓ run_status",
+        "✗ testgen__tests (ERROR, blocking)",
+        "12 of 15 assets",
+    ):
         assert message in done.stdout
