@@ -31,8 +31,8 @@ from dagster_runs.vendors.testgen import (
     TestGenResource,
     TestGenTestGenerationRun,
     TestGenTestRun,
-    catalog,
 )
+from dagster_runs.vendors.testgen.lists import catalog
 
 _logger = logging.getLogger(__name__)
 

@@ -117,8 +117,7 @@ def build_testgen_profile(
     )
     settings = SuiteSettings(
         name=own_name,
-        key=coerced_key("key", key) if key is not None else dg.AssetKey([_PREFIX, own_name]),
-        group_name=group_name,
+        spec=dg.AssetSpec(coerced_key("key", key) if key is not None else [_PREFIX, own_name], group_name=group_name),
         resource_key=resource_key or run.resource_key,
         retry_policy=retry_policy,
         pool=pool,

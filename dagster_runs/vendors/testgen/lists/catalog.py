@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dagster_runs.remote_run.response_models import EachReadable, Lenient, VendorModel
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
-from dagster_runs.vendors.testgen.models import LatestRun
+from dagster_runs.vendors.testgen.lists.models import LatestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
 
 SHAPE = "5.134"
