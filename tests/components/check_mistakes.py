@@ -155,7 +155,7 @@ CHECK_MISTAKES = [
         """,
         by_schema=[],
         on_load=[
-            "7 suites.0.checks: The checks of stg_orders cannot block: it is upstream of revenue, which the same suite tests. Dagster would run the whole suite twice, before and after it materializes revenue. Leave blocking out, and give the downstream assets the automation condition `AutomationCondition.eager() & AutomationCondition.all_deps_blocking_checks_passed()` with checks that block in suites of their own; or check the tables in separate suites or table groups."
+            "7 suites.0.checks: The checks of stg_orders cannot block: it is upstream of revenue, which the same run covers. Dagster would start the whole run twice, before and after it materializes revenue. Leave blocking out, and give the downstream assets the automation condition `AutomationCondition.eager() & AutomationCondition.all_deps_blocking_checks_passed()` with checks that block in suites of their own; or check the tables in separate suites or table groups."
         ],
     ),
     Mistake(
