@@ -38,6 +38,7 @@ class VendorCodeError(UnexpectedResponseError):
         "This is a bug in the Python classes that integrate this vendor, not in the definitions of your assets."
     )
     is_permanent = True
+    is_bug = True
 
 
 @contextmanager
@@ -76,12 +77,13 @@ def vendor_code(
         # OSError includes the errors of requests and of sockets: an outage, which says nothing about the run.
         kind = UnexpectedResponseError if isinstance(error, OSError) else VendorCodeError
         raised = f"{type(owner).__name__}.{method}() raised {type(error).__name__}"
-        # Without the error itself as the cause: its text may contain a secret, such as a key in a URL of requests.
+        # With its traceback, but without the error itself as the cause: its text may contain a secret, such as a key in
+        # a URL of requests.
         raise kind(
             f"{raised}: {without_secrets(resource, _text_of(error))}{_place(error, owner, resource)}",
             vendor=resource.vendor,
             may_have_been_accepted=may_have_been_accepted,
-        ) from None
+        ).with_traceback(error.__traceback__) from None
 
 
 @contextmanager

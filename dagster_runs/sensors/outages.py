@@ -44,7 +44,9 @@ class OutageLog:
         for name, message in problems.items():
             if name not in self._since:
                 self._since[name], error = now, errors.get(name)
-                log.warning("%s", message, exc_info=None if isinstance(error, VendorError) else error)
+                log.warning(
+                    "%s", message, exc_info=None if isinstance(error, VendorError) and not error.is_bug else error
+                )
         for name in self._since.keys() - problems.keys():
             log.info(over, name, now - self._since.pop(name))
 

@@ -33,6 +33,8 @@ class VendorError(Exception):
     default_hint: ClassVar[str] = ""
     is_permanent: ClassVar[bool] = False
     """Whether sending the same call again would fail again."""
+    is_bug: ClassVar[bool] = False
+    """Whether the cause is a bug in Python code, so that a log line needs the traceback."""
 
     def __init__(
         self,

@@ -134,7 +134,8 @@ class ResourceObserver:
             failed_in_a_row += is_vendors
             if run_id not in memory.failed_at:
                 message = "Run %s (%s) could not be polled; the next tick tries again: %s"
-                self.log.warning(message, run_id, self.name, error, exc_info=None if is_vendors else error)
+                needs_no_traceback = isinstance(error, VendorError) and not error.is_bug
+                self.log.warning(message, run_id, self.name, error, exc_info=None if needs_no_traceback else error)
             memory.failed_at[run_id] = current_clock().wall()
 
     def _tolerate_errors(self, call: Callable[[], None]) -> Exception | None:
