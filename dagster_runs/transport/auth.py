@@ -153,9 +153,8 @@ class RenewedToken:
     def _locked(self) -> Iterator[None]:
         seconds = min(call_budget.RESPONSE_WITHIN, max(0.0, call_budget.seconds_left()))
         if not self._lock.acquire(timeout=seconds if call_budget.has_call_budget() else -1):
-            error = ConnectionFailedError("another thread is still waiting for an access token", vendor=self._vendor)
-            error.is_from_client = True
-            raise error
+            message = "another thread is still waiting for an access token"
+            raise ConnectionFailedError(message, vendor=self._vendor, is_from_client=True)
         try:
             yield
         finally:

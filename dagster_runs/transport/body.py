@@ -114,7 +114,7 @@ class ApiResponse:
 
     def unexpected(self, detail: str) -> UnexpectedResponseError:
         """Returns an error that says what is wrong with this response."""
-        error = UnexpectedResponseError(
+        return UnexpectedResponseError(
             self._clean(detail),
             vendor=self.vendor,
             method=self.method,
@@ -122,9 +122,8 @@ class ApiResponse:
             status=self.status,
             # The status was a success, so the vendor has started the run.
             may_have_been_accepted=self._to_start,
+            is_from_client=True,
         )
-        error.is_from_client = True
-        return error
 
     def refused(self, detail: str, kind: type[VendorError] = VendorError) -> VendorError:
         """Returns an error that says that the vendor did nothing, although the status of this response is a success.

@@ -50,6 +50,7 @@ class VendorError(Exception):
         hint: str = "",
         is_from_api: bool = True,
         may_have_been_accepted: bool = False,
+        is_from_client: bool = False,
     ) -> None:
         self.vendor = vendor
         self.method = method
@@ -62,7 +63,7 @@ class VendorError(Exception):
         self.hint = _text(hint) or self.default_hint
         self.is_from_api = is_from_api
         self.may_have_been_accepted = may_have_been_accepted
-        self.is_from_client = False
+        self.is_from_client = is_from_client
         self.refused_response: object = None
         self.is_transient = False
         super().__init__(self._message())

@@ -43,9 +43,14 @@ class Call:
         """Returns an error for this call, without secrets."""
         clean = self.redactor.clean
         cleaned: dict[str, Any] = {name: clean(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
-        error = kind(clean(detail), vendor=self.vendor, method=self.method, path=clean(self.path), **cleaned)
-        error.is_from_client = True
-        return error
+        return kind(
+            clean(detail),
+            vendor=self.vendor,
+            method=self.method,
+            path=clean(self.path),
+            is_from_client=True,
+            **cleaned,
+        )
 
 
 def read(

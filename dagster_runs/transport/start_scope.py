@@ -107,14 +107,13 @@ def sending_once(*, vendor: str) -> Iterator[SendingOnce]:
     """
     starts = _possible_starts()
     if any(one.is_lost and not one.is_idempotent for one in starts):
-        error = UnexpectedResponseError(
+        raise UnexpectedResponseError(
             "start() sends another request, although its first one may have started a run. The second one was not sent",
             vendor=vendor,
             hint="Leave it to this package to decide whether a start is sent again.",
             may_have_been_accepted=True,
+            is_from_client=True,
         )
-        error.is_from_client = True
-        raise error
     for one in starts:
         one.used_client = True
     try:
