@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import ValidationError
 
+from dagster_runs.remote_run.resource_secrets import clean_metadata, cleaner_of
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import ListedRun, RunResult, StartCandidate, as_run_id
 from dagster_runs.transport.errors import InvalidRequestError, UnexpectedResponseError, VendorError
-from dagster_runs.transport.redaction import Redactor
 from dagster_runs.transport.start_scope import follow_start
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _MAX_PLACES = 3
 _NOT_OF_VENDORS = ("dagster_runs.remote_run.", "dagster.", "dagster_shared.", "pydantic.", "typing", "abc", "builtins")
 _PACKAGE = str(Path(__file__).parents[1])
 _LIBRARY = sysconfig.get_paths()["stdlib"]
-_TEXT_METADATA = (dg.TextMetadataValue, dg.UrlMetadataValue, dg.MarkdownMetadataValue)
 _logger = logging.getLogger(__name__)
 
 
@@ -60,8 +59,9 @@ def vendor_code(
     try:
         yield
     except dg.Failure as error:
-        error.description = without_secrets(resource, error.description or "") or None
-        error.args = tuple(without_secrets(resource, str(part)) for part in error.args)
+        clean = cleaner_of(resource)
+        error.description = clean(error.description or "") or None
+        error.args = tuple(clean(str(part)) for part in error.args)
         _forget_causes(error)
         raise
     except VendorError as error:
@@ -80,7 +80,7 @@ def vendor_code(
         # With its traceback, but without the error itself as the cause: its text may contain a secret, such as a key in
         # a URL of requests.
         raise kind(
-            f"{raised}: {without_secrets(resource, _text_of(error))}{_place(error, owner, resource)}",
+            f"{raised}: {cleaner_of(resource)(_text_of(error))}{_place(error, owner, resource)}",
             vendor=resource.vendor,
             may_have_been_accepted=may_have_been_accepted,
         ).with_traceback(error.__traceback__) from None
@@ -140,40 +140,16 @@ def _checked_entries(resource: "RemoteRunResource", method: str, listed: Iterabl
         yield one
 
 
-def without_secrets(resource: "RemoteRunResource", text: str) -> str:
-    """Returns a text of a vendor's code without the resource's secrets and without its client's tokens."""
-    client = resource.existing_client
-    if client is not None:  # otherwise no token was used
-        text = client.clean(text)
-    return Redactor(_secrets_of(resource)).clean(text)
-
-
-def _metadata_without_secrets(resource: "RemoteRunResource", metadata: Mapping[str, Any]) -> dict[str, Any]:
-    def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            return without_secrets(resource, value)
-        if isinstance(value, _TEXT_METADATA) and value.value is not None:
-            return type(value)(without_secrets(resource, value.value))
-        return value
-
-    return {key: clean(value) for key, value in metadata.items()}
-
-
-def _secrets_of(resource: "RemoteRunResource") -> Iterator[str | None]:
-    for name in resource.secret_fields:
-        with suppress(Exception):  # its environment variable is not set
-            yield resource.secret(name)
-
-
 def _hide_secrets(error: VendorError, resource: "RemoteRunResource") -> bool:
     """Removes secrets from an error that the vendor's code may have made itself. Returns whether this succeeded."""
     _forget_causes(error)
+    clean = cleaner_of(resource)
     try:
-        error.redact(lambda text: without_secrets(resource, text))
+        error.redact(clean)
         shown = str(error)
     except Exception:  # noqa: BLE001 - of the error's own class
         return False
-    return without_secrets(resource, shown) == shown
+    return clean(shown) == shown
 
 
 def _forget_causes(error: BaseException) -> None:
@@ -221,7 +197,7 @@ def page_of(run: "RemoteRun[Any]", resource: "RemoteRunResource", run_id: str) -
         # Also one of a call that it made. It may be called between a start and its entry in the ledger.
         _logger.warning("Run %s has no link: %s", run_id, error)
         return None
-    return None if url is None else without_secrets(resource, url)
+    return None if url is None else cleaner_of(resource)(url)
 
 
 def checked_run_id(run: "RemoteRun[Any]", run_id: Any) -> str:
@@ -247,7 +223,7 @@ def checked_status(run: "RemoteRun[Any]", resource: "RemoteRunResource", method:
     """
     if not isinstance(status, RunStatus):
         raise _wrong(run, method, status, "a RunStatus")
-    return replace(status, error=without_secrets(resource, status.error)) if status.error else status
+    return replace(status, error=cleaner_of(resource)(status.error)) if status.error else status
 
 
 def checked_result(run: "RemoteRun[Any]", resource: "RemoteRunResource", result: Any) -> RunResult:
@@ -258,11 +234,11 @@ def checked_result(run: "RemoteRun[Any]", resource: "RemoteRunResource", result:
     """
     if not isinstance(result, RunResult):
         raise _wrong(run, "fetch_result", result, "a RunResult")
+    clean = cleaner_of(resource)
     checks = tuple(
-        replace(one, description=without_secrets(resource, one.description)) if one.description else one
-        for one in result.checks
+        replace(one, description=clean(one.description)) if one.description else one for one in result.checks
     )
-    return replace(result, metadata=_metadata_without_secrets(resource, result.metadata), checks=checks)
+    return replace(result, metadata=clean_metadata(result.metadata, clean), checks=checks)
 
 
 def checked_progress(run: "RemoteRun[Any]", resource: "RemoteRunResource", progress: Any) -> Mapping[str, Any]:
@@ -273,7 +249,7 @@ def checked_progress(run: "RemoteRun[Any]", resource: "RemoteRunResource", progr
     """
     if not isinstance(progress, Mapping) or not all(isinstance(key, str) for key in progress):
         raise _wrong(run, "fetch_progress", progress, "a mapping of metadata")
-    return _metadata_without_secrets(resource, progress)
+    return clean_metadata(progress, cleaner_of(resource))
 
 
 def checked_candidates(run: "RemoteRun[Any]", found: Any) -> Sequence[StartCandidate] | None:
