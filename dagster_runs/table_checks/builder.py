@@ -12,13 +12,14 @@ from dagster_runs.remote_run.data_tests import SuiteTest
 from dagster_runs.remote_run.execution.execute import execute_remote_run
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.partitions import fill_from_partition
+from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, queue_problem
 from dagster_runs.table_checks.blocking import refuse_in_step, upstream_problem
 from dagster_runs.table_checks.declared import Wanted, declare
 from dagster_runs.table_checks.suite_step import SuiteReporter, SuiteStep
 from dagster_runs.table_checks.table_keys import KeysLike, TableKeys
-from dagster_runs.table_checks.table_report import JudgedChecks
+from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables
 from dagster_runs.table_checks.watched import WatchedSuite
 
 
@@ -74,13 +75,26 @@ class SuiteSettings:
     op_tags: Mapping[str, Any] | None
 
 
+def shown_by(key: AssetKeyLike | None, name: str, group_name: str | None, *, prefix: str) -> dg.AssetSpec:
+    """Returns the asset that shows the runs of a suite, unless the user describes it.
+
+    Args:
+        key: Its key; ``None`` for the prefix and the name of the op.
+        name: The name of the op.
+        group_name: Its group.
+        prefix: The first part of its default key.
+    """
+    return dg.AssetSpec(coerced_key("key", key) if key is not None else [prefix, name], group_name=group_name)
+
+
 def build_suite_checks(
-    run: RemoteRun[Any],
+    own_run: RemoteRun[Any],
+    run_class: type[RemoteRun[Any]],
     *,
     tables: KeysLike,
     known_tests: Sequence[SuiteTest] | None,
     severity: Mapping[str, dg.AssetCheckSeverity],
-    judged_by: type[JudgedChecks],
+    report: type[ReportOnTables[Any]],
     wanted: Wanted,
     options: RunOptions,
     settings: SuiteSettings,
@@ -90,11 +104,12 @@ def build_suite_checks(
     The run must report the results of its tests (`RunResult.tests`) or the profiles of tables (`RunResult.tables`).
 
     Args:
-        run: The run of the suite.
+        own_run: The user's run of the suite.
+        run_class: The kind of run that has the same fields and also reports these results.
         tables: Finds the asset of each table.
         known_tests: What the suite is known to test.
         severity: The severity of each kind of result that does not pass.
-        judged_by: How the checks are judged.
+        report: The class of the reports, which judge the checks.
         wanted: Which checks are declared.
         options: The options for the run.
         settings: How the op and the asset are defined.
@@ -102,10 +117,10 @@ def build_suite_checks(
     Raises:
         DagsterInvalidDefinitionError: The arguments are invalid or do not fit together.
     """
-    run_class = type(run)
+    run = run_class.model_validate({name: getattr(own_run, name) for name in own_run.model_fields_set})
     options.check_for(run_class)
     keys = TableKeys.coerce(tables)
-    judged = judged_by(declare(keys, known_tests, wanted), severity, wanted.unmapped, wanted.prefix)
+    judged = JudgedChecks(report, declare(keys, known_tests, wanted), severity, wanted.unmapped, wanted.prefix)
     specs = judged.declared.specs
     assets = list(judged.declared.by_asset)
     blocking = {spec.asset_key for spec in specs if spec.blocking}

@@ -1,7 +1,6 @@
 """Turns one profiling run into observations of tables and evaluations of their checks."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,29 +11,17 @@ from dagster_runs.remote_run.metadata_size import limited
 from dagster_runs.remote_run.table_profiles import TableProfile
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.table_checks.declared import DeclaredCheck
-from dagster_runs.table_checks.freshness import Freshness
 from dagster_runs.table_checks.profile_outcomes import issues_table, observed_metadata, outcome_of, why_not_profiled
-from dagster_runs.table_checks.table_report import JudgedChecks, NewestOf, ReportOnTables
-
-
-@dataclass(frozen=True)
-class ChecksOfProfile(JudgedChecks):
-    """The declared checks of a profiling run, and how they are judged."""
-
-    def judge(
-        self,
-        result: RunResult,
-        freshness: Freshness,
-        newest_of: NewestOf,
-        shown: Mapping[str, Any],
-        selected: Collection[dg.AssetCheckKey] | None = None,
-    ) -> "ProfileReport":
-        """See `JudgedChecks`."""
-        return ProfileReport(self, result.tables, freshness, newest_of, shown, selected)
+from dagster_runs.table_checks.table_report import ReportOnTables
 
 
 class ProfileReport(ReportOnTables[TableProfile]):
     """The report of one profiling run. It never has a materialization: the run has not made the tables."""
+
+    @classmethod
+    def results_in(cls, result: RunResult) -> Sequence[TableProfile]:
+        """See `ReportOnTables.results_in`."""
+        return result.tables
 
     def _table_of(self, result: TableProfile) -> SuiteTable:
         return result.table

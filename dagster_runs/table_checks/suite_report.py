@@ -1,37 +1,22 @@
 """Turns the results of one run of a suite of tests into evaluations of the declared checks."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
-
-import dagster as dg
 
 from dagster_runs.remote_run.data_tests import DataTestResult, SuiteTable
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.table_checks.declared import DeclaredCheck
-from dagster_runs.table_checks.freshness import Freshness
 from dagster_runs.table_checks.outcomes import failing_tests, outcome_of, why_not_tested
-from dagster_runs.table_checks.table_report import JudgedChecks, NewestOf, ReportOnTables
-
-
-@dataclass(frozen=True)
-class ChecksOfSuite(JudgedChecks):
-    """The declared checks of a suite, and how they are judged."""
-
-    def judge(
-        self,
-        result: RunResult,
-        freshness: Freshness,
-        newest_of: NewestOf,
-        shown: Mapping[str, Any],
-        selected: Collection[dg.AssetCheckKey] | None = None,
-    ) -> "SuiteReport":
-        """See `JudgedChecks`."""
-        return SuiteReport(self, result.tests, freshness, newest_of, shown, selected)
+from dagster_runs.table_checks.table_report import ReportOnTables
 
 
 class SuiteReport(ReportOnTables[DataTestResult]):
     """The report of one run of a suite."""
+
+    @classmethod
+    def results_in(cls, result: RunResult) -> Sequence[DataTestResult]:
+        """See `ReportOnTables.results_in`."""
+        return result.tests
 
     def _table_of(self, result: DataTestResult) -> SuiteTable:
         return result.test.of_table

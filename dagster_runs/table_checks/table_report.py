@@ -27,22 +27,23 @@ ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
-class JudgedChecks(ABC):
+class JudgedChecks:
     """The declared checks of a kind of run, and how they are judged.
 
     Attributes:
+        report: The class of the reports.
         declared: The checks.
         severity: The severity of each kind of finding.
         unmapped: What happens to results of tables without an asset.
         prefix: The first part of the keys of the metadata.
     """
 
+    report: "type[ReportOnTables[Any]]"
     declared: DeclaredChecks
     severity: Mapping[str, dg.AssetCheckSeverity]
     unmapped: Unmapped
     prefix: str
 
-    @abstractmethod
     def judge(
         self,
         result: RunResult,
@@ -60,6 +61,7 @@ class JudgedChecks(ABC):
             shown: The metadata of each evaluation that identifies the run.
             selected: The checks to report; ``None`` for all.
         """
+        return self.report(self, self.report.results_in(result), freshness, newest_of, shown, selected)
 
 
 @dataclass
@@ -78,6 +80,11 @@ class ReportOnTables(ABC, Generic[ResultT]):
     shown: Mapping[str, Any]
     selected: Collection[dg.AssetCheckKey] | None = None
     not_tested: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    @abstractmethod
+    def results_in(cls, result: RunResult) -> Sequence[ResultT]:
+        """Returns what a run has found, from its result."""
 
     @abstractmethod
     def _table_of(self, result: ResultT) -> SuiteTable:

@@ -6,12 +6,12 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.data_tests import SuiteTest
-from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
+from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
-from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks
+from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
 from dagster_runs.table_checks.declared import Granularity, Unmapped, Wanted
 from dagster_runs.table_checks.outcomes import checked_severity
-from dagster_runs.table_checks.suite_report import ChecksOfSuite
+from dagster_runs.table_checks.suite_report import SuiteReport
 from dagster_runs.table_checks.table_keys import KeysLike
 from dagster_runs.vendors.testgen import TestGenTestRun
 from dagster_runs.vendors.testgen.lists.suite_run import TestGenSuiteRun
@@ -116,7 +116,7 @@ def build_testgen_checks(
         granularity=granularity,
         granularity_by_table=granularity_by_table or {},
         blocking=blocking,
-        blocking_tables=tuple(blocking_tables) if not isinstance(blocking_tables, str) else blocking_tables,
+        blocking_tables=blocking_tables,
         unmapped=unmapped,
         max_checks=max_checks,
     )
@@ -132,20 +132,19 @@ def build_testgen_checks(
     )
     settings = SuiteSettings(
         name=own_name,
-        spec=spec
-        or dg.AssetSpec(coerced_key("key", key) if key is not None else [_PREFIX, own_name], group_name=group_name),
+        spec=spec or shown_by(key, own_name, group_name, prefix=_PREFIX),
         resource_key=resource_key or run.resource_key,
         retry_policy=retry_policy,
         pool=pool,
         op_tags=op_tags,
     )
-    own_run = TestGenSuiteRun.model_validate({field: getattr(run, field) for field in run.model_fields_set})
     return build_suite_checks(
-        own_run,
+        run,
+        TestGenSuiteRun,
         tables=tables,
         known_tests=known_tests,
         severity=checked_severity(severity),
-        judged_by=ChecksOfSuite,
+        report=SuiteReport,
         wanted=wanted,
         options=options,
         settings=settings,

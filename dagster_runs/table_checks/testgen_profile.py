@@ -6,13 +6,13 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
-from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
+from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
-from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks
+from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
 from dagster_runs.table_checks.declared import Unmapped, Wanted
 from dagster_runs.table_checks.outcomes import checked_severity
 from dagster_runs.table_checks.profile_outcomes import DEFAULT_SEVERITY
-from dagster_runs.table_checks.profile_report import ChecksOfProfile
+from dagster_runs.table_checks.profile_report import ProfileReport
 from dagster_runs.table_checks.table_keys import KeysLike
 from dagster_runs.vendors.testgen import TestGenProfilingRun
 from dagster_runs.vendors.testgen.lists.profiles_run import TestGenProfilesRun
@@ -99,7 +99,7 @@ def build_testgen_profile(
         vendor=run.vendor,
         prefix=_PREFIX,
         blocking=blocking,
-        blocking_tables=tuple(blocking_tables) if not isinstance(blocking_tables, str) else blocking_tables,
+        blocking_tables=blocking_tables,
         unmapped=unmapped,
         table_check=HYGIENE_CHECK,
         table_check_asks="Whether the {suite} at {vendor} found no definite or likely issues in the table {tables}.",
@@ -117,18 +117,19 @@ def build_testgen_profile(
     )
     settings = SuiteSettings(
         name=own_name,
-        spec=dg.AssetSpec(coerced_key("key", key) if key is not None else [_PREFIX, own_name], group_name=group_name),
+        spec=shown_by(key, own_name, group_name, prefix=_PREFIX),
         resource_key=resource_key or run.resource_key,
         retry_policy=retry_policy,
         pool=pool,
         op_tags=op_tags,
     )
     return build_suite_checks(
-        TestGenProfilesRun.model_validate({field: getattr(run, field) for field in run.model_fields_set}),
+        run,
+        TestGenProfilesRun,
         tables=tables,
         known_tests=_as_tests(known_tables),
         severity=checked_severity(severity, DEFAULT_SEVERITY),
-        judged_by=ChecksOfProfile,
+        report=ProfileReport,
         wanted=wanted,
         options=options,
         settings=settings,
