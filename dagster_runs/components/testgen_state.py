@@ -100,11 +100,10 @@ def fetch(resource: TestGenResource, has_checks: Callable[[catalog.ListedSuite],
 
 def _tests(resource: TestGenResource, suites: Iterable[catalog.ListedSuite]) -> Iterator[tuple[str, list[SuiteTest]]]:
     for suite in suites:
-        run_id = suite.latest_run.job_execution_id if suite.latest_run is not None else None
-        if run_id is None:
+        if suite.latest_run_id is None:
             continue
         try:
-            yield suite.test_suite_id.casefold(), list_run_tests(resource, run_id)
+            yield suite.test_suite_id.casefold(), list_run_tests(resource, suite.latest_run_id)
         except NotFoundError as error:  # the run has been deleted meanwhile
             _logger.warning("The tests of the test suite %s are unknown: %s", suite.test_suite_name, error)
 

@@ -187,7 +187,7 @@ FIELDS = [
         "field",
         "suites-latest-run",
         "list of suites: `latest_run.job_execution_id` (new)",
-        "lists.models:TestedSuite.latest_run lists.models:LatestRun.job_execution_id",
+        "lists.catalog:ListedSuite.latest_run lists.catalog:LatestRun.job_execution_id",
     ),
     left_out(
         "field",

@@ -6,9 +6,8 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from dagster_runs.remote_run.response_models import EachReadable, Lenient, VendorModel
+from dagster_runs.remote_run.response_models import EachReadable, Lenient, RunId, VendorModel
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, VendorError
-from dagster_runs.vendors.testgen.lists.models import LatestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
 
 SHAPE = "5.134"
@@ -16,6 +15,12 @@ SHAPE = "5.134"
 _PAGE = 100
 _MAX_PAGES = 200
 """Protects against a server whose list does not end."""
+
+
+class LatestRun(VendorModel):
+    """The latest completed run of a suite."""
+
+    job_execution_id: Lenient[RunId] = None
 
 
 class ListedSuite(VendorModel):
@@ -27,6 +32,11 @@ class ListedSuite(VendorModel):
     table_group_name: Lenient[str] = None
     description: Lenient[str] = None
     latest_run: Lenient[LatestRun] = Field(default=None, exclude=True)
+
+    @property
+    def latest_run_id(self) -> str | None:
+        """The id of the latest completed run; ``None`` if there is none."""
+        return self.latest_run.job_execution_id if self.latest_run is not None else None
 
 
 class ListedTableGroup(VendorModel):
@@ -60,6 +70,16 @@ def list_suites(resource: TestGenResource) -> list[ListedSuite]:
         VendorError: The call failed, or this server has no such list.
     """
     return list(_entries(resource, "test-suites", _SuitePage))
+
+
+def find_suite(resource: TestGenResource, test_suite_id: str) -> ListedSuite | None:
+    """Returns a suite of the project, from the same list; ``None`` if the project has no such suite.
+
+    Raises:
+        VendorError: The call failed, or this server has no such list.
+    """
+    suites: Iterator[ListedSuite] = _entries(resource, "test-suites", _SuitePage)
+    return next((one for one in suites if one.test_suite_id.casefold() == test_suite_id.casefold()), None)
 
 
 def list_table_groups(resource: TestGenResource) -> list[ListedTableGroup]:

@@ -4,26 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dagster_runs.remote_run.response_models import EachReadable, Lenient, RunId, VendorModel
-from dagster_runs.vendors.testgen.models import FailingTest, Suite, SuitePage
-
-
-class LatestRun(VendorModel):
-    """The latest completed run of a suite, in the list of suites (5.134 and later)."""
-
-    job_execution_id: Lenient[RunId] = None
-
-
-class TestedSuite(Suite):
-    """A test suite with its latest run, in the same list."""
-
-    latest_run: Lenient[LatestRun] = None
-
-
-class TestedSuitePage(SuitePage):
-    """A page of suites with their latest runs."""
-
-    items: EachReadable[TestedSuite]  # type: ignore[assignment]
+from dagster_runs.remote_run.response_models import EachReadable, Lenient, VendorModel
+from dagster_runs.vendors.testgen.models import FailingTest
 
 
 class SuiteResult(FailingTest):

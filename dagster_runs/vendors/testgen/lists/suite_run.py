@@ -11,13 +11,12 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import DataCheck, RunResult
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.lists.models import SuiteResult, SuiteResultPage, TestDefinitions, TestedSuitePage
+from dagster_runs.vendors.testgen.lists.catalog import find_suite
+from dagster_runs.vendors.testgen.lists.models import SuiteResult, SuiteResultPage, TestDefinitions
 from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
 from dagster_runs.vendors.testgen.runs import MATCH_SCHEMA, TestGenTestRun
 
-_PAGE = 100
-_MAX_PAGES = 1000
 _COMPARING = ("Aggregate_", "Combo_Match", "Distribution_Shift", "Timeframe_Combo")
 """The beginnings of the types of tests that compare two tables."""
 _RESULTS = FindingsList(
@@ -128,15 +127,8 @@ def list_suite_tests(resource: TestGenResource, test_suite_id: str) -> list[Suit
         ``None`` if the suite has no finished run, the resource has no ``project_code``, or its project no such suite.
 
     Raises:
-        NotFoundError: The server cannot list suites or results.
+        VendorError: The server cannot list suites or results, or a call failed.
     """
-    for page in range(1, _MAX_PAGES) if resource.project_code is not None else ():
-        path = ["projects", str(resource.project_code), "test-suites"]
-        listed = resource.http().get(path, params={"page": page, "limit": _PAGE}).parse(TestedSuitePage)
-        for suite in listed.items:
-            if suite.id.casefold() == test_suite_id.casefold():
-                run_id = suite.latest_run.job_execution_id if suite.latest_run is not None else None
-                return None if run_id is None else list_run_tests(resource, run_id)
-        if page * listed.limit >= listed.total or not listed.items.entries:
-            break
-    return None
+    suite = find_suite(resource, test_suite_id) if resource.project_code is not None else None
+    run_id = suite.latest_run_id if suite is not None else None
+    return None if run_id is None else list_run_tests(resource, run_id)
