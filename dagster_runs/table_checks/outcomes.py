@@ -1,7 +1,7 @@
 """Judges the results of the tests of one table, column, type of test or single test. Pure functions."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -43,6 +43,12 @@ def checked_severity(
     return found
 
 
+def worst_of(severities: Collection[dg.AssetCheckSeverity]) -> dg.AssetCheckSeverity:
+    """Returns the severity of a check with findings of these severities; ERROR, which is the default, without any."""
+    has_only_warnings = severities and dg.AssetCheckSeverity.ERROR not in severities
+    return dg.AssetCheckSeverity.WARN if has_only_warnings else dg.AssetCheckSeverity.ERROR
+
+
 def kind_of(result: DataTestResult) -> str:
     """Returns how a result counts. An unknown status counts as that of a broken test, never as a success."""
     return result.status if result.status in (*JUDGED, LOGGED) else BROKEN
@@ -80,11 +86,10 @@ def outcome_of(
     """
     counts = count(results)
     severities = [severity[kind] for kind in _WORST_FIRST if counts[kind]]
-    is_error = dg.AssetCheckSeverity.ERROR in severities
     return CheckOutcome(
         name,
         passed=not severities and any(counts[kind] for kind in JUDGED),
-        severity=dg.AssetCheckSeverity.ERROR if is_error or not severities else dg.AssetCheckSeverity.WARN,
+        severity=worst_of(severities),
         description=f"{counts['passed']} passed, {counts['failed']} failed, {counts[BROKEN]} broken, "
         f"{counts['warning']} with a warning",
         metadata=_metadata(results, counts, prefix),

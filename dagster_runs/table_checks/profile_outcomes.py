@@ -11,6 +11,7 @@ from dagster_runs.remote_run.metadata_size import MAX_METADATA_BYTES, size_of
 from dagster_runs.remote_run.table_profiles import ColumnProfile, DataIssue, TableProfile
 from dagster_runs.remote_run.tables import Cell, numbers, table_entries
 from dagster_runs.remote_run.types import CheckOutcome
+from dagster_runs.table_checks.outcomes import worst_of
 
 ROW_COUNT_KEY, COLUMN_SCHEMA_KEY = "dagster/row_count", "dagster/column_schema"
 DEFAULT_SEVERITY: Mapping[str, str] = {"definite": "ERROR", "likely": "WARN"}
@@ -49,12 +50,11 @@ def outcome_of(
     """
     counts = Counter(kind_of(issue) for one in profiles for issue in one.issues)
     severities = [severity[kind] for kind in severity if counts[kind]]
-    is_error = dg.AssetCheckSeverity.ERROR in severities
     columns = [column for one in profiles for column in one.columns]
     return CheckOutcome(
         name,
         passed=not severities,
-        severity=dg.AssetCheckSeverity.ERROR if is_error or not severities else dg.AssetCheckSeverity.WARN,
+        severity=worst_of(severities),
         description=", ".join(f"{counts[kind]} {kind}" for kind in _LIKELIHOODS) + " issues",
         metadata={
             **numbers(prefix, {f"hygiene_{kind}": counts[kind] for kind in _LIKELIHOODS}),
