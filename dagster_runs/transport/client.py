@@ -25,12 +25,12 @@ from dagster_runs.transport.errors import (
 from dagster_runs.transport.headers import check_headers, with_headers
 from dagster_runs.transport.http_settings import HttpSettings
 from dagster_runs.transport.rate_limit import rate_limited
-from dagster_runs.transport.redirects import send_request
+from dagster_runs.transport.sending import prepare, send_request
 from dagster_runs.transport.url import PathPart, check_base_url, host_and_port, is_loopback, join_path
 from dagster_runs.transport.vendor_clock import VendorClock
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Request, Session
+    from requests import Session
     from tenacity import Retrying
 
 # requests, urllib3 and tenacity are imported where they are used: every `dg` command imports this package.
@@ -322,7 +322,7 @@ class HttpClient:
             auth=lambda ready: with_headers(ready, credentials),
         )
         try:
-            prepared = _prepared(session, request, call)
+            prepared = prepare(session, request, call)
             self._wait_for_retry_after(call)
             begun = time.monotonic()
             limit = self._settings.requests_per_second
@@ -380,24 +380,3 @@ class HttpClient:
         from dagster_runs.transport.connection import new_session
 
         return new_session({"User-Agent": self._user_agent, "Accept": "application/json"})
-
-
-def _prepared(session: "Session", request: "Request", call: responses.Call) -> "PreparedRequest":
-    """Returns the request with its body.
-
-    Raises:
-        InvalidRequestError: The body cannot be sent.
-    """
-    from requests import RequestException
-    from requests.exceptions import InvalidJSONError
-    from urllib3.exceptions import LocationParseError
-
-    try:
-        return session.prepare_request(request)
-    except InvalidJSONError as error:
-        problem = str(error)
-    except (RequestException, LocationParseError):
-        raise  # the URL or a header is invalid
-    except (TypeError, ValueError) as error:
-        problem = str(error)
-    raise call.error(InvalidRequestError, f"the body cannot be sent: {problem}. Nothing was sent")

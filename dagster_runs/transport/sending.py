@@ -1,17 +1,39 @@
-"""Sends a request, and follows redirects only where our credentials may be sent."""
+"""Prepares and sends a request, and follows redirects only where our credentials may be sent."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from dagster_runs.transport import failures, responses
 from dagster_runs.transport.environment import environment_settings
+from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.http_settings import HttpSettings
 from dagster_runs.transport.url import origin
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
+    from requests import PreparedRequest, Request, Response, Session
 
 MAX_REDIRECTS = 3
+
+
+def prepare(session: "Session", request: "Request", call: responses.Call) -> "PreparedRequest":
+    """Returns the request with its body.
+
+    Raises:
+        InvalidRequestError: The body cannot be sent.
+    """
+    from requests import RequestException
+    from requests.exceptions import InvalidJSONError
+    from urllib3.exceptions import LocationParseError
+
+    try:
+        return session.prepare_request(request)
+    except InvalidJSONError as error:
+        problem = str(error)
+    except (RequestException, LocationParseError):
+        raise  # the URL or a header is invalid
+    except (TypeError, ValueError) as error:
+        problem = str(error)
+    raise call.error(InvalidRequestError, f"the body cannot be sent: {problem}. Nothing was sent")
 
 
 def send_request(
