@@ -286,7 +286,7 @@ class TestNothingIsEvaluated:
 
 
 class TestResultsThatDoNotCount:
-    """Somebody dismisses and mutes results between the end of a run and its report; other results only log."""
+    """Results that a user dismisses or mutes after the run and before its report, and of tests that only log."""
 
     __test__ = True
 

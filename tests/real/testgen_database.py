@@ -1,4 +1,4 @@
-"""The server's own PostgreSQL database: what is true, whatever the API and the code under test say."""
+"""Reads the server's own PostgreSQL database, with which the results of the code under test are compared."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Database:
             connection.close()
 
     def results(self, run_id: str) -> list[Result]:
-        """Returns the results of a test run that nobody has dismissed or muted."""
+        """Returns the results of a test run, without dismissed and muted ones."""
         found = self.rows(
             "SELECT schema_name, table_name, column_names, test_type, test_definition_id::text, lower(result_status)"
             " FROM testgen.test_results WHERE test_run_id = %s"

@@ -1,4 +1,4 @@
-"""No error after an accepted request looks like a refusal, whatever `start` does, and nothing is repeated."""
+"""An error after an accepted request never counts as a refusal, and the request is never repeated."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
