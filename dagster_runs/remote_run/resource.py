@@ -1,6 +1,5 @@
 """The base class of every vendor's resource: connection settings, secrets, the HTTP client, and the `run` method."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -86,28 +85,19 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         check_resource_class(cls)
 
     def __init__(self, **fields: Any) -> None:
-        super().__init__(**{name: self._secret_as_env_var(name, value) for name, value in fields.items()})
+        super().__init__(**self._without_literal_secrets(fields))
 
     @classmethod
-    def _secret_as_env_var(cls, name: str, value: Any) -> Any:
-        # Dagster writes a resource's literal values to snapshots, which the UI shows and the run storage keeps. For an
-        # EnvVar, it writes only the name. So we move a literal secret to this process's environment and use an EnvVar.
-        if name not in cls.secret_fields or not isinstance(value, str) or isinstance(value, dg.EnvVar):
-            return value
-        if not value.strip():
-            return value  # validation refuses it
-        number = 1
-        while os.environ.get(variable := f"DAGSTER_RUNS_{cls.__name__}_{name}_{number}".upper(), value) != value:
-            number += 1
-        os.environ[variable] = value
-        return dg.EnvVar(variable)
+    def _without_literal_secrets(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: settings.secret_as_variable(cls, name, value) if name in cls.secret_fields else value
+            for name, value in fields.items()
+        }
 
     @classmethod
     def configure_at_launch(cls, **fields: Any) -> Any:
         """Like Dagster's own method, but keeps literal secrets out of what Dagster stores."""
-        return super().configure_at_launch(
-            **{name: cls._secret_as_env_var(name, value) for name, value in fields.items()}
-        )
+        return super().configure_at_launch(**cls._without_literal_secrets(fields))
 
     @field_validator("*", mode="wrap")
     @classmethod

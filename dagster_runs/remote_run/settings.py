@@ -44,6 +44,26 @@ def is_variable(value: Any) -> TypeGuard[dg.EnvVar]:
     return isinstance(value, (dg.EnvVar, _INT_VARIABLE))
 
 
+def secret_as_variable(owner: type, name: str, value: Any) -> Any:
+    """Returns a literal secret as an environment variable of this process; any other value unchanged.
+
+    Dagster writes a resource's literal values to snapshots, which the UI shows and the run storage keeps. For an
+    ``EnvVar``, it writes only the name.
+
+    Args:
+        owner: The resource's class.
+        name: The name of the field.
+        value: The value.
+    """
+    if not isinstance(value, str) or isinstance(value, dg.EnvVar) or not value.strip():
+        return value  # validation refuses an empty secret
+    number = 1
+    while os.environ.get(variable := f"DAGSTER_RUNS_{owner.__name__}_{name}_{number}".upper(), value) != value:
+        number += 1
+    os.environ[variable] = value
+    return dg.EnvVar(variable)
+
+
 def validated(
     owner: type, name: str, field: FieldInfo, value: Any, validate: Callable[[Any], Any], *, is_secret: bool
 ) -> Any:
