@@ -23,9 +23,9 @@ from dagster_runs.transport.errors import (
     VendorError,
 )
 from dagster_runs.transport.headers import check_headers, with_headers
+from dagster_runs.transport.http_request import prepare, send_request
 from dagster_runs.transport.http_settings import HttpSettings
 from dagster_runs.transport.rate_limit import rate_limited
-from dagster_runs.transport.sending import prepare, send_request
 from dagster_runs.transport.url import PathPart, check_base_url, host_and_port, is_loopback, join_path
 from dagster_runs.transport.vendor_clock import VendorClock
 

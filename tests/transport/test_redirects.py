@@ -6,7 +6,7 @@ import pytest
 
 from dagster_runs.transport.client import HttpClient
 from dagster_runs.transport.errors import UnexpectedResponseError, VendorError
-from dagster_runs.transport.sending import MAX_REDIRECTS
+from dagster_runs.transport.http_request import MAX_REDIRECTS
 from tests.transport.conftest import TOKEN, ClientMaker
 from tests.transport.scripted import Origin, Reply
 
