@@ -12,6 +12,7 @@ import click
 
 from demo.dagster_ui import check_port, dagster_ui
 from demo.home import dagster_home
+from demo.location import load_definitions
 from demo.network import HOST
 from demo.processes import ROOT, Background, DemoError, Stopped, stop_on_signals
 from demo.sandbox import DEFAULT_PORT, URL_VARIABLE, sandbox
@@ -53,9 +54,10 @@ def main(port: int, sandbox_port: int, speed: float, home: Path) -> None:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(dagster_home(home))
                 vendors = stack.enter_context(sandbox(sandbox_port, speed, home / "sandbox.log", stop))
+                load_definitions()
                 ui = stack.enter_context(dagster_ui(port, home, stop))
                 seconds = time.monotonic() - started_at
-                click.echo(_what_to_do(f"http://{HOST}:{port}", vendors is not None, home, seconds))
+                click.echo(_what_to_do(f"http://{HOST}:{port}", home, seconds))
                 _watch([process for process in (ui, vendors) if process], stop)
                 click.echo("\nStopping ...")
         click.echo("Stopped.")
@@ -72,13 +74,10 @@ def _watch(processes: list[Background], stop: threading.Event) -> None:
                 raise DemoError(f"{process.name} stopped unexpectedly.\n{process.last_words()}")
 
 
-def _what_to_do(url: str, has_sandbox: bool, home: Path, seconds: float) -> str:
-    sandbox_line = (
-        f"{os.environ[URL_VARIABLE]}/   (shows all requests and runs)" if has_sandbox else "not started by this demo"
-    )
+def _what_to_do(url: str, home: Path, seconds: float) -> str:
     return f"""
 Dagster UI   {url}   (up after {seconds:.0f} s)
-Sandbox      {sandbox_line}
+Sandbox      {os.environ[URL_VARIABLE]}/   (shows all requests and runs)
 Logs         {home}
 
 What to do
@@ -91,9 +90,13 @@ What to do
   4. Materialize everything again, and press "Terminate" on the run's page: TestGen's runs are canceled.
      RudderStack's API cannot cancel runs, so the log says where to stop its run.
   5. Open {url}/assets/amperity_ingest and materialize a range of days: one workflow covers the whole range.
-  6. Materialize {url}/assets/churn_model: its step finishes at once, and no process waits for the pipeline.
+  6. Open {url}/assets/shop/orders?view=checks
+     The tests of a TestGen suite are checks of this raw table. Some fail, so order_totals is not materialized.
+  7. Materialize {url}/assets/churn_model: its step finishes at once, and no process waits for the pipeline.
      A sensor reports the result a few seconds after the pipeline finishes, and churn_scores follows by its
      automation condition.
+  8. Open {url}/assets/testgen/marketing_customers?view=lineage
+     This suite and its table group were discovered at the server: see demo/defs/marketing_quality/defs.yaml.
 
 Press Ctrl-C to stop everything.
 """

@@ -18,6 +18,7 @@ import click
 import dagster as dg
 
 from demo.deferred import QUIET, deferred_outcomes
+from demo.location import load_definitions
 from demo.outcome import Outcome, outcomes
 from demo.processes import DemoError, Stopped, raise_on_signals
 from demo.report import console, report
@@ -66,9 +67,7 @@ def main(speed: float, sandbox_port: int) -> None:
 
 
 def _materialize() -> list[Outcome]:
-    # Imported here because it reads the sandbox's URL from the environment.
-    from definitions import defs
-
+    defs = load_definitions()
     found: list[Outcome] = []
     with dg.DagsterInstance.ephemeral() as instance:
         for name in ("ingest", "everything"):

@@ -1,4 +1,4 @@
-"""Runs the sandbox as a separate process, for the vendors whose credentials are not in the environment."""
+"""Runs the sandbox as a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STARTS_WITHIN = 20.0
 
 @contextlib.contextmanager
 def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterator[Background | None]:
-    """Starts a sandbox if one is needed, and puts its URL in the environment for `definitions.py` and Dagster.
+    """Starts a sandbox, and puts its URL in the environment for `demo/connections.py` and Dagster.
 
     Args:
         port: The port of the sandbox. If it is in use, a free port is used instead.
@@ -27,13 +27,13 @@ def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterat
         stop: The event that is set when the demo should stop.
 
     Yields:
-        The process, or None if no sandbox is needed or the environment names an existing one.
+        The process, or None if the environment names an existing one.
 
     Raises:
         DemoError: The sandbox does not start, or the one that the environment names does not respond.
     """
     if URL_VARIABLE in os.environ:
-        if is_needed() and not _responds(os.environ[URL_VARIABLE]):
+        if not _responds(os.environ[URL_VARIABLE]):
             raise DemoError(
                 f"{URL_VARIABLE} is {os.environ[URL_VARIABLE]}, but no sandbox responds there. "
                 "Unset it, and the demo will start its own sandbox."
@@ -43,9 +43,6 @@ def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterat
     port = free_port(port)
     url = f"http://{HOST}:{port}"
     os.environ[URL_VARIABLE] = url
-    if not is_needed():
-        yield None
-        return
     arguments = ["dagster_runs.sandbox", "--port", str(port), "--speed", str(speed)]
     process = Background("The sandbox", arguments, log)
     try:
@@ -53,23 +50,6 @@ def sandbox(port: int, speed: float, log: Path, stop: threading.Event) -> Iterat
         yield process
     finally:
         process.stop()
-
-
-def is_needed() -> bool:
-    """Whether any vendor of the code location uses the sandbox.
-
-    Loads the code location, so that its errors appear in the terminal and not only in the UI.
-
-    Raises:
-        DemoError: The code location cannot be loaded.
-    """
-    import dagster as dg
-
-    try:
-        from definitions import SANDBOX_URL, defs
-    except dg.DagsterInvalidDefinitionError as error:
-        raise DemoError(str(error)) from None
-    return any(str(getattr(one, "base_url", "")).startswith(SANDBOX_URL) for one in (defs.resources or {}).values())
 
 
 def _responds(url: str) -> bool:

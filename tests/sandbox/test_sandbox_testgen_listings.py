@@ -291,7 +291,7 @@ def test_suites(sandbox: Sandbox, testgen: Any, completed_test_run: str) -> None
 
 def test_table_groups(sandbox: Sandbox, testgen: Any, completed_test_run: str, completed_profiling_run: str) -> None:
     page = testgen.json("GET", "/projects/DEFAULT/table-groups")
-    assert [item["table_group_name"] for item in page["items"]] == ["default", "down", "nowhere"]
+    assert [item["table_group_name"] for item in page["items"]] == ["default", "down", "marketing", "nowhere"]
     default = testgen.json("GET", "/projects/DEFAULT/table-groups?table_group_name=default&limit=1")["items"][0]
     assert list(default) == [
         "table_group_id",
@@ -310,7 +310,7 @@ def test_table_groups(sandbox: Sandbox, testgen: Any, completed_test_run: str, c
         "quality_score",
     ]
     assert (default["table_count"], default["profiling_score"], default["testing_score"]) == (4, 0.9921, 0.8713)
-    assert [item["connection_id"] for item in page["items"]] == [1, 99, 1]
+    assert [item["connection_id"] for item in page["items"]] == [1, 99, 1, 1]
     assert testgen.json("GET", "/projects/DEFAULT/table-groups?connection_id=99")["total"] == 1
     assert page["items"][2]["column_count"] is None
     assert testgen.json("GET", f"/table-groups/{GROUP}")["schema_name"] == "demo"

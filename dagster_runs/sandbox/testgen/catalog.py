@@ -76,6 +76,8 @@ def default_entries() -> Iterator[Entry]:
         Behavior(running_seconds=6, score=1.0),
         schema_name="no_such_schema",
     )
+    marketing: dict[str, Any] = {"table_ct": 2, "column_ct": 20, "record_ct": 2_640, "score": 1.0}
+    yield _table_group_entry(well_known.TABLE_GROUP_MARKETING, "marketing", Behavior(running_seconds=8, **marketing))
     failing: dict[str, Any] = {"outcome": "fail", "error": _CONNECTION_REFUSED, "running_seconds": 6.0}
     yield _table_group_entry(
         well_known.TABLE_GROUP_DOWN, "down", Behavior(**failing), connection_id=99, connection_name="down"
@@ -103,6 +105,19 @@ def default_entries() -> Iterator[Entry]:
         tables=["customers", "orders"],
         results=_ORDERS_RESULTS,
     )
+    for suite_id, name, counts, table in (
+        (well_known.SUITE_MARKETING_CUSTOMERS, "marketing_customers", {"passed": 18}, "customers"),
+        (well_known.SUITE_MARKETING_PRODUCTS, "marketing_products", {"passed": 22, "warning": 1}, "products"),
+        (well_known.SUITE_MARKETING_DRAFT, "marketing_offers_draft", {}, "products"),
+    ):
+        yield _test_suite_entry(
+            suite_id,
+            name,
+            counts,
+            score=round(counts.get("passed", 0) / max(sum(counts.values()), 1), 4),
+            tables=[table],
+            table_group_id=well_known.TABLE_GROUP_MARKETING,
+        )
     yield _test_suite_entry(well_known.SUITE_SLOW, "slow", {"passed": 1}, score=1.0, running_seconds=40)
     yield _test_suite_entry(well_known.SUITE_CLEAN, "clean", {"passed": 1}, score=1.0, running_seconds=6)
     broken = {"test_type": "CUSTOM", "result_status": "error", "result_message": _BAD_SQL, "threshold_value": None}
