@@ -24,7 +24,7 @@ attributes:
 """
 DISCOVER = f"""{WORKSPACE}
   discover:
-    suites: {{include: ["*s", "default*"], exclude: ["default*"]}}
+    suites: {{include: ["*s", "default*"], exclude: ["default*", "marketing_*"]}}
     table_groups: true
 """
 LISTED = f"""{DISCOVER}
@@ -33,7 +33,7 @@ LISTED = f"""{DISCOVER}
       key: quality/orders
       gate: {{min_score: 0.8}}
 """
-GROUPS = {f"testgen/table_groups/{name}" for name in ("default", "down", "nowhere")}
+GROUPS = {f"testgen/table_groups/{name}" for name in ("default", "down", "marketing", "nowhere")}
 
 
 def keys(defs: dg.Definitions) -> set[str]:
@@ -125,7 +125,7 @@ def test_a_key_that_is_not_unique_does_not_stop_the_code_location(project: Proje
     project.write(
         f'{WORKSPACE}\n  discover: {{suites: true}}\n  translation: {{key: "quality/{{{{ props.table_group }}}}"}}'
     )
-    assert keys(project.load()) == {"quality/default", "quality/down"}
+    assert keys(project.load()) == {"quality/default", "quality/down", "quality/marketing"}
     assert "already has the key quality/default" in log.text
 
 
@@ -177,7 +177,7 @@ def test_production_loads_the_state_without_a_call(project: Project, monkeypatch
     assert "`dg utils refresh-defs-state`" in log.text
     refresh(project)
     shut_down(monkeypatch)
-    assert len(keys(project.load())) == 5
+    assert len(keys(project.load())) == 6
 
 
 @pytest.mark.covers("testgen.endpoint.health")
@@ -223,7 +223,7 @@ def test_state_in_memory(project: Project, monkeypatch: pytest.MonkeyPatch, *, i
     if not is_up:
         shut_down(monkeypatch)
     with DefinitionsLoadContext.scoped(DefinitionsLoadContext(load_type=DefinitionsLoadType.INITIALIZATION)):
-        assert len(keys(project.load())) == (5 if is_up else 1)
+        assert len(keys(project.load())) == (6 if is_up else 1)
 
 
 @pytest.mark.usefixtures("in_development")
