@@ -11,7 +11,8 @@ from dagster_runs.components.plain_values import checked_key, whole_number
 from dagster_runs.components.yaml_model import Fields, WholeNumber, YamlModel, descriptions, field_of
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.wording import with_article
-from dagster_runs.table_checks.declared import Granularity, Unmapped
+from dagster_runs.table_checks.check_names import Granularity
+from dagster_runs.table_checks.declared import Unmapped
 from dagster_runs.table_checks.outcomes import checked_severity
 from dagster_runs.table_checks.table_keys import TableKeys
 from dagster_runs.table_checks.testgen import build_testgen_checks

@@ -13,7 +13,7 @@ from dagster_runs.components.run_entry import RunEntry
 from dagster_runs.components.templates import errors_located, located
 from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
 from dagster_runs.table_checks.builder import TableChecks
-from dagster_runs.table_checks.declared import Granularity
+from dagster_runs.table_checks.check_names import Granularity
 from dagster_runs.table_checks.table_keys import TableKeys
 from dagster_runs.table_checks.testgen import build_testgen_checks
 from dagster_runs.vendors.testgen import TestGenTestRun

@@ -7,26 +7,22 @@ all tests of the table. So no result is missing.
 """
 
 import logging
-import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, Literal, get_args
 
 import dagster as dg
 
 from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
+from dagster_runs.table_checks.check_names import Granularity, check_name, key_problem, subject_of, unique_names
 from dagster_runs.table_checks.table_keys import TableKeys
 
-Granularity = Literal["table", "column", "test_type", "test"]
 Unmapped = Literal["warn", "fail", "ignore"]
 
 TABLE_CHECK = "tests"
 """The last part of the name of the check that has all tests of a table."""
 SECONDS_PER_CHECK = 0.027
 """The time that Dagster takes to store one executed check, on SQLite."""
-_DIGEST = 8
 _logger = logging.getLogger(__name__)
 
 
@@ -46,7 +42,7 @@ class DeclaredCheck:
 
     def has(self, test: SuiteTest) -> bool:
         """Whether a test of the asset's table belongs to this check."""
-        return self.level == "table" or _subject(test, self.level) == self.subject
+        return self.level == "table" or subject_of(test, self.level) == self.subject
 
 
 @dataclass(frozen=True)
@@ -148,10 +144,14 @@ def declare(keys: TableKeys, known_tests: Sequence[SuiteTest] | None, wanted: Wa
         wanted: What the user wants.
 
     Raises:
-        DagsterInvalidDefinitionError: No tables are known, a table has two assets, or a table without an asset is
-            known and ``unmapped="fail"``.
+        DagsterInvalidDefinitionError: No tables are known, a table has two assets, the key of an asset is not possible
+            for checks, or a table without an asset is known and ``unmapped="fail"``.
     """
     by_asset, messages = _tables(keys, known_tests, wanted)
+    for asset, tests in by_asset.items():
+        problem = key_problem(asset, by_asset)
+        if problem is not None:
+            raise dg.DagsterInvalidDefinitionError(f"The table {tests[0].of_table} cannot have checks: {problem}")
     tables = {asset: _unique(test.of_table for test in tests) for asset, tests in by_asset.items()}
     granularities = _granularities(tables, wanted)
     if known_tests is None and any(one != "table" for one in granularities.values()):
@@ -198,7 +198,11 @@ def _tables(
     for test in known_tests:
         if not isinstance(test, SuiteTest):
             raise dg.DagsterInvalidDefinitionError(f"known_tests contains {test!r}; each must be a SuiteTest")
-        asset_of = keys.find(test.of_table)
+    of_tables = keys.find_each(test.of_table for test in known_tests)
+    for problem in of_tables.problems.values():
+        raise dg.DagsterInvalidDefinitionError(problem)
+    for test in known_tests:
+        asset_of = of_tables.assets.get(test.of_table)
         if asset_of is None:
             unmapped[test.of_table] = None
         else:
@@ -269,11 +273,12 @@ def _checks(
         return
     by_subject: dict[str, SuiteTest] = {}
     for test in tests:
-        subject = _subject(test, granularity)
+        subject = subject_of(test, granularity)
         if subject:
             by_subject.setdefault(subject, test)
-    names = _unique_names(
-        {subject: _name(test, granularity, wanted.prefix) for subject, test in by_subject.items()},
+    names = unique_names(
+        {subject: check_name(test, granularity, wanted.prefix) for subject, test in by_subject.items()},
+        granularity,
         taken=f"{wanted.prefix}__{wanted.table_check}",
     )
     for subject, test in by_subject.items():
@@ -284,41 +289,6 @@ def _checks(
         }[granularity]
         tests_of = "test" if granularity == "test" else "tests"
         yield check(names[subject], f"Whether the {tests_of} {by} {what} passed.", granularity, subject)
-
-
-def _subject(test: SuiteTest, level: Granularity) -> str:
-    value = {"column": test.column, "test_type": test.test_type, "test": test.test_id, "table": ""}[level] or ""
-    return value.casefold() if level in ("test", "test_type") else value
-
-
-def _name(test: SuiteTest, granularity: Granularity, prefix: str) -> str:
-    test_type = (test.test_type or "test").lower()
-    if granularity == "column":
-        parts = [test.column]
-    elif granularity == "test_type":
-        parts = [test_type]
-    else:
-        parts = [test_type, test.column, (test.test_id or "").replace("-", "").lower()[:_DIGEST]]
-    return "__".join([prefix, *(_legal(part) for part in parts if part)])
-
-
-def _legal(text: str) -> str:
-    """Returns a text with only the characters that Dagster allows in the name of a check."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", text)
-
-
-def _unique_names(names: Mapping[str, str], *, taken: str) -> dict[str, str]:
-    """Returns the names, with a digest of their subject where several have the same one, or one is already taken.
-
-    A column whose own name it is keeps it, so that its check does not change when a similar column is added.
-    """
-    times = Counter([taken, *names.values()])
-    return {
-        subject: name
-        if times[name] == 1 or (name != taken and name.endswith(f"__{subject}"))
-        else f"{name}__{sha256(subject.encode()).hexdigest()[:_DIGEST]}"
-        for subject, name in names.items()
-    }
 
 
 def _names_of(table: SuiteTable) -> list[str]:

@@ -31,6 +31,19 @@ class _Rule:
 
 
 @dataclass(frozen=True)
+class FoundKeys:
+    """The assets of some tables. A table that is in neither mapping has no asset.
+
+    Attributes:
+        assets: The assets.
+        problems: Why it is not clear which asset a table has.
+    """
+
+    assets: Mapping[SuiteTable, dg.AssetKey]
+    problems: Mapping[SuiteTable, str]
+
+
+@dataclass(frozen=True)
 class TableKeys:
     """Finds the asset of each table that a suite tests. The first rule that knows a table decides.
 
@@ -87,13 +100,14 @@ class TableKeys:
 
         Args:
             keys: A table is ``"orders"``, in any schema, or ``"sales.orders"``; ``*`` stands for any text. Exact names
-                come before patterns, and patterns count in their order. An asset key is ``"sales/orders"``, a list or
+                come before patterns, and patterns count in their order. Case does not matter, unless two names differ
+                only in case. An asset key is ``"sales/orders"``, a list or
                 an `AssetKey`; a text may contain ``{schema}`` and ``{table}``.
 
         Raises:
-            DagsterInvalidDefinitionError: A table is not a text, or a key is not an asset key.
+            DagsterInvalidDefinitionError: A table is not a text, or is there twice, or a key is not an asset key.
         """
-        exact: dict[_Table, Any] = {}
+        exact: dict[_Table, dict[SuiteTable, Any]] = {}
         patterns: list[tuple[str | None, str, Any]] = []
         known: dict[SuiteTable, dg.AssetKey] = {}
         for name, key in keys.items():
@@ -103,9 +117,10 @@ class TableKeys:
                 patterns.append((schema, pattern, key))
                 _asset_key(key, SuiteTable("table", "schema"))
                 continue
-            if (schema, pattern) in exact:
-                raise dg.DagsterInvalidDefinitionError(f"tables has {name!r} twice, in different case")
-            exact[schema, pattern] = key
+            same = exact.setdefault((schema, pattern), {})
+            if table in same:
+                raise dg.DagsterInvalidDefinitionError(f"tables has the table {table} twice")
+            same[table] = key
             if table.schema or not (isinstance(key, str) and "{schema}" in key):
                 known[table] = _asset_key(key, table)
             else:
@@ -115,7 +130,7 @@ class TableKeys:
             schema, name = _folded(table)
             for one in ((schema, name), (None, name)):
                 if one in exact:
-                    return _asset_key(exact[one], table)
+                    return _asset_key(_with_spelling(exact[one], table), table)
             for schema_pattern, pattern, key in patterns:
                 in_schema = schema_pattern is None or fnmatchcase(schema or "", schema_pattern)
                 if in_schema and fnmatchcase(name, pattern):
@@ -176,6 +191,32 @@ class TableKeys:
             DagsterInvalidDefinitionError: Two assets have the table.
         """
         return next((key for rule in self._rules if (key := rule.find(table)) is not None), None)
+
+    def find_each(self, tables: Iterable[SuiteTable]) -> "FoundKeys":
+        """Returns the assets of tables that a suite tests together.
+
+        Names are compared without case, since tools report them in different case. But if several of the tables differ
+        only in case, they are different tables, so only the one whose name is spelled like that of the asset has it.
+        """
+        assets, problems = dict[SuiteTable, dg.AssetKey](), dict[SuiteTable, str]()
+        spellings: dict[_Table, list[SuiteTable]] = {}
+        for table in dict.fromkeys(tables):
+            try:
+                key = self.find(table) if table.name else None
+            except dg.DagsterInvalidDefinitionError as error:
+                problems[table] = str(error)
+                continue
+            if key is not None:
+                assets[table] = key
+                spellings.setdefault(_folded(table), []).append(table)
+        known = self.known_tables
+        for same in spellings.values():
+            for table in same:
+                shared = [one for one in same if assets.get(one) == assets[table]]
+                if len(shared) > 1 and not any(_is_spelled(table, one) for one in known):
+                    names = " and ".join(map(str, shared))
+                    problems[table] = f"{names} differ only in case. Name each of them in tables, with its own asset"
+        return FoundKeys({table: key for table, key in assets.items() if table not in problems}, problems)
 
     @property
     def known_tables(self) -> dict[SuiteTable, dg.AssetKey]:
@@ -272,6 +313,25 @@ def _parse_table(name: Any) -> SuiteTable:
 
 def _folded(table: SuiteTable) -> _Table:
     return (table.schema.casefold() if table.schema else None, table.name.casefold())
+
+
+def _is_spelled(table: SuiteTable, known: SuiteTable) -> bool:
+    return table.name == known.name and known.schema in (None, table.schema)
+
+
+def _with_spelling(named: Mapping[SuiteTable, Any], table: SuiteTable) -> Any:
+    """Returns the key of the name that is spelled like a table, of names that differ only in case.
+
+    Raises:
+        DagsterInvalidDefinitionError: None is spelled like it, and there are several.
+    """
+    found = [key for name, key in named.items() if _is_spelled(table, name)] or list(named.values())
+    if len(found) > 1:
+        names = " and ".join(map(str, named))
+        raise dg.DagsterInvalidDefinitionError(
+            f"tables names {names}, which differ only in case, and the table {table} is spelled like neither"
+        )
+    return found[0]
 
 
 def _asset_key(key: Any, table: SuiteTable) -> dg.AssetKey:

@@ -115,13 +115,13 @@ class ReportOnTables(ABC, Generic[ResultT]):
     @cached_property
     def _by_asset(self) -> tuple[dict[dg.AssetKey, list[ResultT]], dict[str, str]]:
         declared, found, others = self.checks.declared, dict[dg.AssetKey, list[ResultT]](), dict[str, str]()
+        keys = declared.keys.find_each(map(self._table_of, self.results))
         for result in self.results:
             table = self._table_of(result)
-            try:
-                asset = declared.keys.find(table) if table.name else None
-            except dg.DagsterInvalidDefinitionError as error:  # two assets have it, in different schemas
-                others[str(table)] = str(error)
+            if table in keys.problems:
+                others[str(table)] = keys.problems[table]
                 continue
+            asset = keys.assets.get(table)
             if asset is not None and asset in declared.by_asset:
                 found.setdefault(asset, []).append(result)
             elif asset is not None or self._needs_asset(result):

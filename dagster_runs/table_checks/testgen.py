@@ -9,7 +9,8 @@ from dagster_runs.remote_run.data_tests import SuiteTest
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
-from dagster_runs.table_checks.declared import Granularity, Unmapped, Wanted
+from dagster_runs.table_checks.check_names import Granularity
+from dagster_runs.table_checks.declared import Unmapped, Wanted
 from dagster_runs.table_checks.outcomes import checked_severity
 from dagster_runs.table_checks.suite_report import SuiteReport
 from dagster_runs.table_checks.table_keys import KeysLike

@@ -109,10 +109,10 @@ CHECK_MISTAKES = [
           suites:
             - test_suite_id: f0e1d2c3-0000-4000-8000-000000000002
               key: quality/orders
-              checks: {tables: {orders: stg_orders, ORDERS: other}}
+              checks: {tables: {orders: stg_orders, '[orders]': other}}
         """,
         by_schema=[],
-        on_load=["7 suites.0.checks.tables: tables has 'ORDERS' twice, in different case"],
+        on_load=["7 suites.0.checks.tables: tables has the table orders twice"],
     ),
     Mistake(
         "a granularity of an unknown table",

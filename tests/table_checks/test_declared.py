@@ -125,6 +125,33 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) ->
         build_testgen_checks(RUN, **{"tables": KEYS, **arguments})
 
 
+@pytest.mark.parametrize(
+    ("assets", "message"),
+    [
+        (
+            [["demo", "a-b"], ["demo", "a_b"]],
+            r"table demo.t0 cannot have checks: .* from those of demo/a_b, since both are named demo__a_b_",
+        ),
+        ([["x", "a__b"], ["x__a", "b"]], "since both are named x__a__b_"),
+        ([["demo", "a b"], ["other"]], "table demo.t0 cannot have checks: the asset demo/a b has a key"),
+        ([["demo", "größe"], ["other"]], "letters, digits"),
+    ],
+)
+def test_assets_whose_checks_dagster_cannot_distinguish_are_refused(assets: list[list[str]], message: str) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=message):
+        names(tables={f"demo.t{number}": key for number, key in enumerate(assets)})
+
+
+def test_name_of_a_column_does_not_pass_to_another_one() -> None:
+    def of(*columns: str) -> list[str]:
+        tests = [SuiteTest("orders", "sales", column, "Required", ID) for column in columns]
+        return names(known_tests=tests, granularity="column")["stg_orders"][1:]
+
+    (spaced,) = of("order id")
+    assert spaced.startswith("testgen__order_id__")
+    assert of("order id", "order_id") == [spaced, "testgen__order_id"]
+
+
 def test_names_do_not_depend_on_texts_or_order() -> None:
     first = names(known_tests=TESTS, granularity="test")
     assert {key: sorted(some) for key, some in first.items()} == {

@@ -141,6 +141,17 @@ class TestNotTested:
         [row] = rows(suite_metadata(instance), "testgen/not_tested")
         assert row == {"check": "customers", "why": "its only test just logs"}
 
+    @pytest.mark.covers("tables.case")
+    def test_results_of_a_table_that_differs_only_in_case_are_not_those_of_the_asset(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        add_suite(sandbox, [result("Orders"), result("orders", "failed"), result("customers")])
+        execute(load(sandbox, build(unmapped="warn"), assets=TABLES), instance)
+        assert outcomes(instance, "orders", "customers") == {"orders": "ERROR", "customers": True}
+        [row] = rows(suite_metadata(instance), "testgen/tables_without_checks")
+        assert row["table"] == "demo.Orders"
+        assert "differ only in case" in str(row["why"])
+
     @pytest.mark.covers("tables.too-new")
     def test_table_that_was_materialized_during_the_run_is_not_evaluated(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions

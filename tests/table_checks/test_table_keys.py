@@ -104,13 +104,31 @@ def test_mapping(mapping: dict[str, Any], expected: str | None) -> None:
         ({"orders": 3}, "asset key of the table orders is 3"),
         ({"orders": "a//b"}, "asset key of the table orders"),
         ({"": "a"}, "not the name of a table"),
-        ({"orders": "a", "ORDERS": "b"}, "twice"),
+        ({"orders": "a", '"orders"': "b"}, "twice"),
         ({"x*": None}, "is None"),
     ],
 )
 def test_wrong_mapping_is_refused(mapping: dict[str, Any], message: str) -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match=message):
         TableKeys.coerce(mapping)
+
+
+def test_tables_that_differ_only_in_case_are_different_tables() -> None:
+    keys = TableKeys.coerce({"demo.orders": "a", "demo.Orders": "b"})
+    assert (found(keys, SuiteTable("orders", "demo")), found(keys, SuiteTable("Orders", "demo"))) == ("a", "b")
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"demo\.orders and demo\.Orders, which differ only"):
+        found(keys, SuiteTable("ORDERS", "demo"))
+
+
+def test_of_tables_that_differ_only_in_case_one_has_the_asset() -> None:
+    lower, upper = SuiteTable("orders", "demo"), SuiteTable("ORDERS", "demo")
+    of_each = TableKeys.from_assets(spec("a", "demo.orders")).find_each([lower, upper])
+    assert (of_each.assets, set(of_each.problems)) == ({lower: dg.AssetKey("a")}, {upper})
+    # Neither is spelled like the asset's table, so nothing says which one it is.
+    of_each = TableKeys.from_assets(spec("a", "demo.Orders")).find_each([lower, upper])
+    assert (of_each.assets, set(of_each.problems)) == ({}, {lower, upper})
+    # One asset may have several tables.
+    assert len(TableKeys.coerce({"*": "a"}).find_each([lower, SuiteTable("customers", "demo")]).assets) == 2
 
 
 def test_schema_of_a_key_needs_a_table_with_a_schema() -> None:
