@@ -105,7 +105,7 @@ def _checks_model() -> type[YamlModel]:
         "tables": field_of(
             dict[str, str],
             description="The asset of each table, with slashes between the parts of its key: `{orders: stg_orders, "
-            "sales.*: sales/{table}}`. Has precedence over `table_keys`.",
+            'sales.*: "sales/{table}"}`. Has precedence over `table_keys`.',
             example={"orders": "stg_orders"},
         ),
         "granularity": field_of(Granularity, description=about["granularity"]),
@@ -159,7 +159,7 @@ def check_table_keys(given: Mapping[str, Any]) -> None:
         if name in given and given["by"] != way:
             raise ValueError(f"{name} is only for by: {way}")
     if given["by"] == "mapping" and not given.get("tables"):
-        raise ValueError("by: mapping needs tables, such as {sales.*: sales/{table}}")
+        raise ValueError('by: mapping needs tables, such as {sales.*: "sales/{table}"}')
     check_tables(given.get("tables", {}))
 
 
@@ -173,7 +173,7 @@ _table_keys_fields: Fields = {
     ),
     "tables": field_of(
         dict[str, str],
-        description="For `mapping`: the asset of each table. `*` is any text: `{sales.*: sales/{table}}`.",
+        description='For `mapping`: the asset of each table. `*` is any text: `{sales.*: "sales/{table}"}`.',
         example={"sales.*": "sales/{table}"},
     ),
     "components": field_of(

@@ -9,12 +9,14 @@ from typing import Any
 import dagster as dg
 from pydantic import ValidationError
 
+from dagster_runs.components.snippets import without_secrets
 from dagster_runs.dagster_private import CheckError
 
 _ONLY_A_VARIABLE = re.compile(r"\s*\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}\s*")
 _VARIABLES = re.compile(r"\benv\.([A-Za-z_]\w*)")
 _READ = re.compile(r"\benv(?:\.([A-Za-z_]\w*)|\(\s*['\"]([A-Za-z_]\w*))")
-_HAS_DEFAULT = re.compile(r"\bor\b|\bif\b|\bdefault\b")
+_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_HAS_DEFAULT = re.compile(r"\bor\b|\bif\b|\bdefault\b|\{%")
 
 
 def is_template(text: str) -> bool:
@@ -48,16 +50,21 @@ def resolved(context: dg.ResolutionContext, value: Any, *, variable: Callable[[s
         DagsterInvalidDefinitionError: A variable is not set. The message names the line.
     """
     if isinstance(value, Mapping):
+        for name in value:
+            if isinstance(name, str) and is_template(name):
+                raise located(context, f"{name!r} is the name of a field, and templates work only in values")
         return {name: resolved(context.at_path(name), one, variable=variable) for name, one in value.items()}
     if isinstance(value, list):
         return [resolved(context.at_path(index), one, variable=variable) for index, one in enumerate(value)]
     if not isinstance(value, str) or not is_template(value):
         # Dagster also evaluates strings without templates, and turns "007" and "1e5" into numbers.
         return value
-    if not _HAS_DEFAULT.search(value):
-        for name in _VARIABLES.findall(value):
-            if name not in os.environ:
-                raise located(context, _not_set(name))
+    # A block such as {% if %} may hold several expressions.
+    for expression in [value] if "{%" in value else _EXPRESSION.findall(value):
+        if not _HAS_DEFAULT.search(expression):
+            for name in _VARIABLES.findall(expression):
+                if name not in os.environ:
+                    raise located(context, _not_set(name))
     only = _ONLY_A_VARIABLE.fullmatch(value)
     if only is not None:
         # Not resolved by Dagster, which would turn a token such as 1e5 into a number.
@@ -85,7 +92,7 @@ def located(context: dg.ResolutionContext, problem: str) -> dg.DagsterInvalidDef
         return dg.DagsterInvalidDefinitionError(f"{name}: {problem}")
     source = tree.source_error(yaml_path=path, inline_error_message=problem, value_error=True)
     return dg.DagsterInvalidDefinitionError(
-        f"{source.file_name}:{source.start_line_no} - {name}: {problem}\n{source.snippet}"
+        f"{source.file_name}:{source.start_line_no} - {name}: {problem}\n{without_secrets(source.snippet)}"
     )
 
 

@@ -21,6 +21,8 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sensors.observation.observed_asset import ObservedAsset
 from dagster_runs.table_checks.builder import TableChecks
+from dagster_runs.transport.errors import InvalidRequestError
+from dagster_runs.transport.url import check_base_url
 
 _logger = logging.getLogger(__name__)
 
@@ -130,7 +132,14 @@ class VendorComponent(dg.Component):
         # The names of variables instead of their values, so that Dagster never shows or stores a value.
         values = resolved(context, dict(given), variable=dg.EnvVar)
         with errors_located(context):
-            return self.resource_class(**values)
+            resource = self.resource_class(**values)
+        url, plain_http = values.get("base_url"), values.get("allow_plain_http") is True
+        if isinstance(url, str) and not isinstance(url, dg.EnvVar):
+            try:
+                check_base_url(url, vendor=resource.vendor, allow_plain_http=plain_http)
+            except InvalidRequestError as error:
+                raise located(context.at_path("base_url"), str(error)) from None
+        return resource
 
     def _resolved_or_none(self, given: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
         return None if name not in given else resolved(self.context.at_path(name), given[name])

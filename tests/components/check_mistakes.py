@@ -316,7 +316,7 @@ CHECK_MISTAKES = [
           table_keys: {by: mapping}
         """,
         by_schema=[],
-        on_load=["8 table_keys.by: by: mapping needs tables, such as {sales.*: sales/{table}}"],
+        on_load=['8 table_keys.by: by: mapping needs tables, such as {sales.*: "sales/{table}"}'],
     ),
     Mistake(
         "a mapping that is not used",
