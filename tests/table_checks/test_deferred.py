@@ -20,7 +20,8 @@ from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import failure, resources_at
-from tests.sensors.driving import DaemonKilled, Driver
+from tests.sensors.driving import DaemonKilled
+from tests.table_checks.locations import Location
 from tests.table_checks.suites import (
     RUN,
     SUITE,
@@ -45,40 +46,6 @@ def build(**options: Any) -> TableChecks:
     return build_testgen_checks(RUN, tables=TableKeys.from_assets(TABLES), **options)
 
 
-class Location:
-    """A code location with a suite and a sensor, and its daemon."""
-
-    def __init__(
-        self, checks: TableChecks, sensor: dg.SensorDefinition, sandbox: Sandbox, instance: Any, *jobs: Any
-    ) -> None:
-        job = dg.define_asset_job("checks", selection=dg.AssetSelection.checks(*CHECKS))
-        self.driver = Driver(sensor, [], sandbox, instance)
-        self.driver.definitions = dg.Definitions.merge(
-            dg.Definitions(
-                assets=TABLES,
-                jobs=[job, *jobs],
-                sensors=[sensor],
-                resources=resources_at(sandbox.url),
-                executor=dg.in_process_executor,
-            ),
-            checks.definitions(),
-        )
-        self.instance = instance
-
-    def execute(self) -> dg.ExecuteInProcessResult:
-        job = self.driver.definitions.resolve_job_def("checks")
-        return job.execute_in_process(instance=self.instance, raise_on_error=False)
-
-
-def completed(instance: dg.DagsterInstance) -> dict[str, Any]:
-    """The metadata of the observation that completes the report of the newest run."""
-    for record in instance.fetch_observations(SUITE_KEY, limit=20).records:
-        observation = record.event_log_entry.asset_observation
-        if observation is not None and "dagster_runs/checks_reported" in observation.metadata:
-            return dict(observation.metadata)
-    return {}
-
-
 class TestDeferred:
     __test__ = True
 
@@ -86,7 +53,7 @@ class TestDeferred:
     def location(self, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance) -> Location:
         add_suite(sandbox, [result("orders", "failed"), result("customers")])
         checks = build(wait="defer")
-        return Location(checks, build_completion_sensor([checks]), sandbox, instance)
+        return Location(checks, build_completion_sensor([checks]), sandbox, instance, TABLES)
 
     @pytest.mark.covers("tables.deferred")
     def test_step_ends_and_the_sensor_reports_the_checks(
@@ -100,7 +67,7 @@ class TestDeferred:
         [orders] = evaluated(instance, CHECKS[0])
         assert orders.target_materialization_data is not None
         assert orders.target_materialization_data.storage_id == materialization_id(instance, "orders")
-        assert completed(instance)["dagster_runs/checks_reported"].value == 2
+        assert location.completed["dagster_runs/checks_reported"].value == 2
         assert sandbox.starts("testgen") == 1
         location.driver.ticks(clock, 3)
         assert len(evaluated(instance, CHECKS[0])) == 1
@@ -114,7 +81,7 @@ class TestDeferred:
         materialize(instance, "orders")
         location.driver.ticks(clock, 4)
         assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": True}
-        assert rows(completed(instance), "testgen/not_tested") == [{"check": "orders", "why": STARTED_BEFORE}]
+        assert rows(location.completed, "testgen/not_tested") == [{"check": "orders", "why": STARTED_BEFORE}]
 
     @pytest.mark.covers("tables.deferred-lost-tick")
     @pytest.mark.parametrize("stored", [0, 1, 2])
@@ -129,7 +96,7 @@ class TestDeferred:
             location.driver.tick(lost_after=stored)
         location.driver.ticks(clock, 4)
         assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
-        assert completed(instance)["dagster_runs/checks_reported"].value == 2
+        assert location.completed["dagster_runs/checks_reported"].value == 2
 
     @pytest.mark.covers("tables.deferred-failed")
     def test_run_that_fails_is_reported_by_a_dagster_run_that_fails(
@@ -150,7 +117,9 @@ class TestDeferred:
         add_suite(sandbox, [result("orders")], outcome="fail")
         everything = dg.define_asset_job("everything", selection=dg.AssetSelection.assets("orders", "customers"))
         checks = build(wait="defer")
-        location = Location(checks, build_completion_sensor([checks], jobs=[everything]), sandbox, instance, everything)
+        location = Location(
+            checks, build_completion_sensor([checks], jobs=[everything]), sandbox, instance, TABLES, everything
+        )
         job = location.driver.definitions.resolve_job_def("everything")
         assert job.execute_in_process(instance=instance).success
         before = materialization_id(instance, "orders")
@@ -166,7 +135,7 @@ class TestDeferred:
     ) -> None:
         add_suite(sandbox, [result("orders", "failed")])
         checks = build(wait="defer", blocking=True)
-        location = Location(checks, build_completion_sensor([checks]), sandbox, instance)
+        location = Location(checks, build_completion_sensor([checks]), sandbox, instance, TABLES)
         assert location.execute().success
         assert "its blocking checks hold back nothing in this Dagster run" in capfd.readouterr().err
         location.driver.ticks(clock, 4)
@@ -180,7 +149,7 @@ class TestDeferred:
     ) -> None:
         add_suite(sandbox, [result("orders")], running_seconds=600)
         checks = build(wait="defer")
-        location = Location(checks, build_completion_sensor([checks]), sandbox, instance)
+        location = Location(checks, build_completion_sensor([checks]), sandbox, instance, TABLES)
         location.execute()
         cancel = build_cancel_job([checks])
         config = {"ops": {f"{cancel.name}_op": {"config": {"asset": SUITE_KEY.to_user_string()}}}}
@@ -215,7 +184,7 @@ class TestObserved:
         """Without a clock that runs faster: the times of materializations are compared with the vendor's."""
         add_suite(sandbox, [result("orders", "failed"), result("customers")], running_seconds=0.1)
         checks = build()
-        found = Location(checks, build_observation_sensor([checks]), sandbox, instance)
+        found = Location(checks, build_observation_sensor([checks]), sandbox, instance, TABLES)
         found.driver.tick()
         return found
 
@@ -241,7 +210,7 @@ class TestObserved:
         [orders] = evaluated(instance, CHECKS[0])
         assert orders.target_materialization_data is not None
         assert orders.target_materialization_data.storage_id == materialization_id(instance, "orders")
-        assert completed(instance)["dagster_runs/checks_reported"].value == 2
+        assert location.completed["dagster_runs/checks_reported"].value == 2
 
     @pytest.mark.covers("tables.observed-too-new")
     def test_table_that_was_materialized_around_the_start_is_not_evaluated(
@@ -251,7 +220,7 @@ class TestObserved:
         materialize(instance, "orders")  # less than 5 s before the start: the clocks may differ by as much
         self.observe(location, sandbox)
         assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": True}
-        assert rows(completed(instance), "testgen/not_tested") == [{"check": "orders", "why": STARTED_BEFORE}]
+        assert rows(location.completed, "testgen/not_tested") == [{"check": "orders", "why": STARTED_BEFORE}]
 
     def test_results_are_read_once(self, location: Location, sandbox: Sandbox) -> None:
         self.observe(location, sandbox)
