@@ -187,5 +187,5 @@ TableKeysModel = create_model("TableKeys", __base__=_TableKeys, **_table_keys_fi
 
 _CHECKS = (
     "Reports the results of the suite as checks on the assets of its tables. The suite's own asset then only shows its "
-    "runs, and depends on these assets."
+    "runs, and depends on these assets. With `gate`, it has checks that judge the whole run."
 )

@@ -19,8 +19,6 @@ from dagster_runs.table_checks.testgen import build_testgen_checks
 from dagster_runs.vendors.testgen import TestGenTestRun
 
 _logger = logging.getLogger(__name__)
-_NOT_OF_CHECKS = ("gate", "checks")
-"""Options of an entry that are not arguments of `build_testgen_checks`."""
 
 
 @dataclass
@@ -59,8 +57,6 @@ class SuiteChecks:
         settings: CheckSettings = entry.options["checks"]
         context = (entry.context.at_path("options") if entry.is_discovered else entry.context).at_path("checks")
         name, tests = spec.key.to_user_string(), self.tests.get(entry.run.target.casefold())
-        if entry.options.get("gate") is not None:
-            self._warn(name, _GATE)
         with errors_located(context):
             keys = TableKeys.from_mapping(settings.tables).also(self._keys)
             known = self._known_tests(name, settings, keys, tests)
@@ -92,7 +88,7 @@ class SuiteChecks:
                 name=f"{spec.key.to_python_identifier()}__checks",
                 spec=spec,
                 resource_key=self.resource_key,
-                **{option: value for option, value in entry.options.items() if option not in _NOT_OF_CHECKS},
+                **{option: value for option, value in entry.options.items() if option != "checks"},
             )
         self.checked.update(dict.fromkeys(checks.judged.declared.by_asset, spec.key))
         return checks
@@ -178,10 +174,6 @@ def _is_same(named: SuiteTable, known: SuiteTable) -> bool:
     return named.name.casefold() == known.name.casefold() and len(schemas) < 2
 
 
-_GATE = (
-    "gate has no effect, because the asset of a suite with checks only shows its runs. Delete gate, and set blocking "
-    "or severity in checks"
-)
 _NO_TABLES = (
     "it is not known which tables the suite tests, and Dagster must know all checks when it loads the definitions. "
     "Name them in tables, such as {orders: stg_orders}; or set discover (TestGen 5.134 and later), which finds them"

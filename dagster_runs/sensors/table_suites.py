@@ -1,10 +1,10 @@
-"""What the sensors do for a suite whose results are checks of other assets, in place of an asset's own checks.
+"""What the sensors do for a suite whose results are checks of other assets, in addition to the checks of its own asset.
 
-The asset that shows the suite's runs is reported like any other one. Then, in the second phase, the checks of the
-tables follow, and an observation that says that they are complete.
+The asset that shows the suite's runs is reported like any other one, with its own checks if it has a gate. Then, in the
+second phase, the checks of the tables follow, and an observation that says that they are complete.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import dagster as dg
@@ -49,6 +49,10 @@ class TableSuite(Protocol):
     @property
     def checks(self) -> dg.AssetChecksDefinition:
         """The definition of the checks, whose op runs the suite."""
+
+    @property
+    def table_checks(self) -> Sequence[dg.AssetCheckKey]:
+        """The checks of the tables, without those of the suite's own asset."""
 
     def report_deferred(
         self, instance: dg.DagsterInstance, record: LedgerEntry, result: RunResult, shown: Mapping[str, Any]

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.data_tests import SuiteTest
+from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.execute import execute_remote_run
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.partitions import fill_from_partition
@@ -31,13 +32,15 @@ class TableChecks:
         checks: The definition of the checks: one op, which can execute any of them with one run of the suite.
         suite: The asset that shows the runs of the suite. It cannot be materialized in Dagster.
         remote: How the suite is run.
-        judged: The declared checks, and how they are judged.
+        judged: The declared checks of the tables, and how they are judged.
+        gate_specs: The checks of the suite's own asset, if there is a gate.
     """
 
     checks: dg.AssetChecksDefinition
     suite: dg.AssetSpec
     remote: RemoteAsset
     judged: JudgedChecks
+    gate_specs: tuple[dg.AssetCheckSpec, ...] = ()
 
     def definitions(self) -> dg.Definitions:
         """Returns the definitions to merge with your own: the checks, and the asset that shows the suite's runs."""
@@ -46,7 +49,8 @@ class TableChecks:
     def as_watched(self) -> WatchedAsset:
         """Returns the suite in the form that the sensors use."""
         suite = WatchedSuite(self.checks, self.suite.key, self.judged)
-        return WatchedAsset(dg.AssetsDefinition(specs=[self.suite]), self.remote, checks=self.checks, suite=suite)
+        shown = dg.AssetsDefinition(specs=[self.suite])
+        return WatchedAsset(shown, self.remote, self.gate_specs, checks=self.checks, suite=suite)
 
     @property
     def messages(self) -> Sequence[str]:
@@ -111,7 +115,7 @@ def build_suite_checks(
         severity: The severity of each kind of result that does not pass.
         report: The class of the reports, which judge the checks.
         wanted: Which checks are declared.
-        options: The options for the run.
+        options: The options for the run. With a gate, the asset of the suite has checks of its own.
         settings: How the op and the asset are defined.
 
     Raises:
@@ -138,10 +142,11 @@ def build_suite_checks(
         metadata={"dagster_runs/vendor": run_class.vendor, "dagster_runs/target": run.target, **given.metadata},
     )
     suite = dg.AssetsDefinition(specs=[spec])
+    gate_specs = () if options.gate is None else tuple(check_specs(run, spec.key, options.gate))
 
     @dg.multi_asset_check(
         name=settings.name,
-        specs=specs,
+        specs=[*specs, *gate_specs],
         description=f"Runs the {wanted.suite} at {run_class.vendor} once, whichever checks are selected.",
         required_resource_keys={settings.resource_key},
         config_schema=config_schema(run_class),
@@ -152,8 +157,8 @@ def build_suite_checks(
         can_subset=True,
     )
     def run_suite(context: dg.AssetCheckExecutionContext) -> Iterator[Any]:
-        refuse_in_step(context, run_suite)
-        step = SuiteStep.create(context, suite)
+        refuse_in_step(context, run_suite, spec.key)
+        step = SuiteStep.create(context, suite, gate_specs)
         here = options.in_backfill() if step.is_in_backfill and step.finishes is None else options
         if here.wait == "defer" and any(run_suite.get_spec_for_check_key(key).blocking for key in step.check_keys):
             step.log.warning(
@@ -178,4 +183,4 @@ def build_suite_checks(
             )
         )
 
-    return TableChecks(run_suite, spec, remote, judged)
+    return TableChecks(run_suite, spec, remote, judged, gate_specs)

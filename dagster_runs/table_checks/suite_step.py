@@ -12,12 +12,13 @@ from typing import Any, cast
 import dagster as dg
 
 from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, Step
+from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluations, materializations_of
 from dagster_runs.remote_run.execution.event_log import events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance, version_tags
 from dagster_runs.remote_run.metadata_size import cut_names, limited
-from dagster_runs.remote_run.types import RunResult
+from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.table_checks.code_location import has_several_steps
 from dagster_runs.table_checks.freshness import StartedHere, start_of
 from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables
@@ -38,21 +39,28 @@ class SuiteStep(Step):
 
     Attributes:
         suite: The definition of the suite's asset.
+        gate_specs: The checks on the suite's asset, which judge the run.
     """
 
     suite: dg.AssetsDefinition = field(default_factory=lambda: dg.AssetsDefinition(specs=[]))
+    gate_specs: tuple[dg.AssetCheckSpec, ...] = ()
 
     @classmethod
-    def create(cls, context: dg.AssetCheckExecutionContext, suite: dg.AssetsDefinition) -> "SuiteStep":
+    def create(
+        cls,
+        context: dg.AssetCheckExecutionContext,
+        suite: dg.AssetsDefinition,
+        gate_specs: tuple[dg.AssetCheckSpec, ...] = (),
+    ) -> "SuiteStep":
         """Returns the step that is being executed."""
         # The engine uses only what both kinds of contexts have, apart from what is overridden here.
         of_asset = cast("dg.AssetExecutionContext", context)
         name = _name(context.selected_asset_check_keys) if has_several_steps(context) else ""
-        step = cls(of_asset, suite=suite)
+        step = cls(of_asset, suite=suite, gate_specs=gate_specs)
         run_id = context.run.tags.get(FINISHES_TAG)
         if run_id is not None and context.run.parent_run_id is None:
             name = step.name_of(run_id, default=name)
-        return cls(of_asset, name=name, suite=suite)
+        return cls(of_asset, name=name, suite=suite, gate_specs=gate_specs)
 
     def name_of(self, run_id: str, *, default: str) -> str:
         """Returns the name in the ledger of a run that this step finishes. Another step may have started it."""
@@ -79,13 +87,8 @@ class SuiteStep(Step):
 
     @cached_property
     def declared_checks(self) -> Mapping[dg.AssetCheckKey, dg.AssetCheckSpec]:
-        """The checks on the suite's asset: none."""
-        return {}
-
-    @cached_property
-    def check_specs(self) -> Sequence[dg.AssetCheckSpec]:
-        """The checks on the suite's asset: none. Those of the tables are reported by `SuiteReporter`."""
-        return ()
+        """The checks on the suite's asset. Those of the tables are reported by `SuiteReporter`."""
+        return {spec.key: spec for spec in self.gate_specs}
 
     @property
     def fills_a_range(self) -> bool:
@@ -120,9 +123,10 @@ def _name(checks: Collection[dg.AssetCheckKey]) -> str:
 
 @dataclass(frozen=True)
 class SuiteReporter:
-    """Reports a run of the suite that succeeded: the selected checks, then the suite itself.
+    """Reports a run of the suite that succeeded: the selected checks of the tables, then the suite itself.
 
-    The suite comes last, so that a step which was killed in between reports the checks again.
+    The suite comes last, so that a step which was killed in between reports the checks again. The checks of the suite's
+    own asset follow it, since they name this materialization.
 
     Attributes:
         step: The step.
@@ -139,7 +143,7 @@ class SuiteReporter:
         freshness = self._freshness(handle)
         return any(
             freshness.problem(newest_of(self.step.instance, asset))
-            for asset in {check.asset_key for check in self.step.check_keys}
+            for asset in {check.asset_key for check in self.step.check_keys} - set(self.step.asset_keys)
         )
 
     def _freshness(self, handle: RunHandle) -> StartedHere:
@@ -147,9 +151,17 @@ class SuiteReporter:
         return StartedHere(start_of(step.instance, step.asset_keys[0], handle.correlation_id, handle.started_at))
 
     def report(
-        self, execution: RemoteRunExecution, handle: RunHandle, shown: Mapping[str, Any], result: RunResult
+        self,
+        execution: RemoteRunExecution,
+        handle: RunHandle,
+        shown: Mapping[str, Any],
+        result: RunResult,
+        outcomes: Sequence[CheckOutcome],
     ) -> Iterator[Any]:
-        """Yields the evaluations of the selected checks, each for the materialization that the run has seen."""
+        """Yields the evaluations of the selected checks, each for the materialization that the run has seen.
+
+        Those of the suite's own asset judge the run. So they do not depend on what was materialized since it started.
+        """
         step, key = self.step, self.step.asset_keys[0]
         report = self.checks.judge(
             result,
@@ -159,10 +171,7 @@ class SuiteReporter:
             step.check_keys,
         )
         for one in report.evaluations():
-            # Dagster does the same for an `AssetCheckResult`. That would name the materialization that is the newest
-            # when Dagster converts it, although the run may not have seen it.
-            yield dg.Output(None, output_name=self.definition.get_output_name_for_asset_check_key(one.asset_check_key))
-            yield one
+            yield from self._evaluated(one)
             for observation in report.observations_with(one, step.instance):
                 step.context.op_execution_context.log_event(observation)
         self._log(report)
@@ -174,9 +183,25 @@ class SuiteReporter:
                 tags=version_tags(handle.run_id, key, provenance, step.definition),
             )
         )
+        of_suite: list[AssetPartition] = [(key, None)]
+        stored = materializations_of(step.instance, key, [(handle.run_id, None)])
+        judged = dict(zip(of_suite, stored.values(), strict=False))
+        for one in evaluations(step.check_specs, of_suite, outcomes, judged):
+            yield from self._evaluated(one)
         problem = report.unmapped_problem
         if problem is not None:
             raise dg.Failure(description=problem, allow_retries=False)
+
+    def _evaluated(self, evaluation: dg.AssetCheckEvaluation) -> Iterator[Any]:
+        """Yields an evaluation as Dagster does for an `AssetCheckResult`, with the output that other steps wait for.
+
+        The evaluation of an `AssetCheckResult` would name the materialization that is the newest when Dagster converts
+        it, although the run may not have seen it.
+        """
+        check = evaluation.asset_check_key
+        if check in self.step.check_keys:
+            yield dg.Output(None, output_name=self.definition.get_output_name_for_asset_check_key(check))
+        yield evaluation
 
     def _log(self, report: ReportOnTables[Any]) -> None:
         messages = report.messages

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_runs.remote_run.data_tests import SuiteTest
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
+from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
 from dagster_runs.table_checks.check_names import Granularity
 from dagster_runs.table_checks.declared import Unmapped, Wanted
@@ -48,6 +49,7 @@ def build_testgen_checks(
     on_timeout: OnTimeout = "leave",
     on_uncertain_start: OnUncertainStart = "fail",
     on_conflict: OnConflict = "wait",
+    gate: QualityGate | None = None,
 ) -> TableChecks:
     """Builds asset checks on the tables that a TestGen test suite tests.
 
@@ -96,6 +98,8 @@ def build_testgen_checks(
         on_timeout: See `build_remote_run_asset`.
         on_uncertain_start: See `build_remote_run_asset`.
         on_conflict: See `build_remote_run_asset`.
+        gate: Judges each run of the suite, with the checks ``tests_passed``, ``quality_score`` and ``run_status`` on
+            the asset that shows the suite's runs. If it blocks, they hold back what is downstream of that asset.
 
     Returns:
         An object with the definitions (``.definitions()``), and the checks alone (``.checks``).
@@ -122,6 +126,7 @@ def build_testgen_checks(
         max_checks=max_checks,
     )
     options = RunOptions(
+        gate=gate,
         timeout=timeout,
         on_timeout=on_timeout,
         on_uncertain_start=on_uncertain_start,

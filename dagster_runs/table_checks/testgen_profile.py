@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
+from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
 from dagster_runs.table_checks.declared import Unmapped, Wanted
 from dagster_runs.table_checks.outcomes import checked_severity
@@ -46,6 +47,7 @@ def build_testgen_profile(
     on_timeout: OnTimeout = "leave",
     on_uncertain_start: OnUncertainStart = "fail",
     on_conflict: OnConflict = "wait",
+    gate: QualityGate | None = None,
 ) -> TableChecks:
     """Builds the check ``testgen__hygiene_issues`` on the tables that a TestGen profiling run profiles.
 
@@ -83,6 +85,8 @@ def build_testgen_profile(
         on_timeout: See `build_remote_run_asset`.
         on_uncertain_start: See `build_remote_run_asset`.
         on_conflict: See `build_remote_run_asset`.
+        gate: Judges each profiling run, with the checks ``hygiene_issues``, ``quality_score`` and ``run_status`` on
+            the asset that shows the profiling runs. If it blocks, they hold back what is downstream of that asset.
 
     Returns:
         An object with the definitions (``.definitions()``), and the checks alone (``.checks``).
@@ -106,6 +110,7 @@ def build_testgen_profile(
         known="known_tables=[SuiteTable('orders', 'sales'), ...]",
     )
     options = RunOptions(
+        gate=gate,
         timeout=timeout,
         on_timeout=on_timeout,
         on_uncertain_start=on_uncertain_start,

@@ -28,6 +28,11 @@ class WatchedSuite:
     key: dg.AssetKey
     judged: JudgedChecks
 
+    @property
+    def table_checks(self) -> list[dg.AssetCheckKey]:
+        """See `TableSuite`."""
+        return [spec.key for spec in self.judged.declared.specs]
+
     def report_deferred(
         self, instance: dg.DagsterInstance, record: LedgerEntry, result: RunResult, shown: Mapping[str, Any]
     ) -> ReportOnTables[Any]:

@@ -7,7 +7,7 @@ from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.components.checking import on_load
 from tests.components.projects import Log, Project
-from tests.table_checks.suites import key, outcomes
+from tests.table_checks.suites import evaluated, key, outcomes
 
 pytestmark = pytest.mark.usefixtures("in_development")
 
@@ -67,6 +67,11 @@ def checks(defs: dg.Definitions) -> set[str]:
     return {one for one in found if ":testgen__" in one}
 
 
+def check_specs(defs: dg.Definitions) -> list[dg.AssetCheckSpec]:
+    graph = defs.resolve_asset_graph()
+    return [graph.get_check_spec(key) for key in graph.asset_check_keys]
+
+
 def spec_of(defs: dg.Definitions, name: str) -> dg.AssetSpec:
     return next(spec for spec in defs.resolve_all_asset_specs() if spec.key.to_user_string() == name)
 
@@ -92,7 +97,8 @@ def test_the_designed_example_loads(project: Project, log: Log) -> None:
     assert suite.group_name == "quality"
     assert suite.tags["team"] == "data"
     assert not defs.resolve_asset_graph().get(suite.key).is_materializable
-    assert "the checks of testgen/orders_quality: gate has no effect" in log.text
+    of_suite = {spec.name: spec.blocking for spec in check_specs(defs) if spec.asset_key == suite.key}
+    assert of_suite == {"run_status": False, "tests_passed": True, "quality_score": True}
     assert "they are declared with granularity 'table'" in log.text
 
 
@@ -103,6 +109,18 @@ def test_results_become_checks_of_the_tables(
     defs = project.load()
     assert run_suite(defs, instance, "stg_orders", "stg_customers").success
     assert outcomes(instance, "stg_orders", "stg_customers") == {"stg_orders": "ERROR", "stg_customers": "ERROR"}
+    assert sandbox.starts("testgen") == 1
+
+
+def test_gate_judges_the_run_of_the_suite(
+    project: Project, tables: None, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance
+) -> None:
+    project.write(f"{ORDERS}      gate: {{max_failures: 99}}\n      checks: {{tables: {{orders: stg_orders}}}}")
+    job = dg.define_asset_job("suite", selection=dg.AssetSelection.all_asset_checks())
+    defs = dg.Definitions.merge(project.load(), dg.Definitions(jobs=[job]))
+    assert defs.resolve_job_def("suite").execute_in_process(instance=instance).success
+    [judged] = evaluated(instance, key("quality/orders", "tests_passed"))
+    assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert sandbox.starts("testgen") == 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_runs import SuiteTable, TableChecks, TableKeys, build_testgen_profile
+from dagster_runs import QualityGate, SuiteTable, TableChecks, TableKeys, build_testgen_profile
 from dagster_runs.sandbox import Fault, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
 from dagster_runs.table_checks.profile_outcomes import NOT_COUNTED, NOT_PROFILED
@@ -282,3 +282,17 @@ def test_200_tables_with_20_columns_each(sandbox: Sandbox, clock: SandboxClock, 
     calls = [one for one in sandbox.requests("testgen") if one.received_at >= run.ended_at]
     print(f"{len(calls)} calls")
     assert len(calls) <= MAX_CALLS
+
+
+@pytest.mark.covers("tables.profile-gate")
+def test_gate_judges_the_profiling_run(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    add_group(sandbox, COLUMNS, [issue("orders")], score=0.5)
+    profile = build(gate=QualityGate(min_score=0.9))
+    assert execute(load(sandbox, profile, assets=TABLES), instance).success
+    assert sandbox.starts("testgen") == 1
+    judged = {spec.name: evaluated(instance, spec.key)[0] for spec in profile.gate_specs}
+    assert {name: one.passed for name, one in judged.items()} == {
+        "run_status": True,
+        "hygiene_issues": False,
+        "quality_score": False,
+    }

@@ -3,7 +3,7 @@
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -23,7 +23,7 @@ from dagster_runs.remote_run.execution.provenance import current_provenance
 from dagster_runs.remote_run.execution.storage_outage import StorageOutage
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.state import RunStatus
-from dagster_runs.remote_run.types import RunResult, StartAttempt
+from dagster_runs.remote_run.types import CheckOutcome, RunResult, StartAttempt
 from dagster_runs.remote_run.wording import with_article
 from dagster_runs.transport.clock import current_clock, is_same_clock
 
@@ -62,7 +62,9 @@ class RunHandle:
     status: RunStatus | None = None
 
 
-Report = Callable[["RemoteRunExecution", RunHandle, Mapping[str, Any], RunResult], Iterator[Any]]
+Report = Callable[
+    ["RemoteRunExecution", RunHandle, Mapping[str, Any], RunResult, Sequence[CheckOutcome]], Iterator[Any]
+]
 """Yields the events of a run that succeeded; see `RemoteRunExecution.report`."""
 
 
@@ -82,8 +84,8 @@ class RemoteRunExecution:
         sensor_problem: Returns why the completion sensor would not start a queued request; ``None`` if it would.
         is_outdated: Whether a run that was attached to has not seen the data that this step is about. If so, another
             run is started when it has ended.
-        report: Yields the events of a run that succeeded, from this execution, the run's handle, its metadata and its
-            result; ``None`` for the materialization of its assets.
+        report: Yields the events of a run that succeeded, from this execution, the run's handle, its metadata, its
+            result and the outcomes of all its checks; ``None`` for the materialization of its assets.
     """
 
     step: Step

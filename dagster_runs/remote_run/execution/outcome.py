@@ -44,12 +44,12 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
     if status.state is RunState.SUCCEEDED:
         result = run.get_result(execution.resource, handle.run_id, status, execution.options.gate)
         if _is_ours_to_report(execution, handle):
-            shown = {**result.metadata, **metadata}
+            shown, outcomes = {**result.metadata, **metadata}, [outcome, *result.checks]
             if execution.report is not None:
-                yield from execution.report(execution, handle, shown, result)
+                yield from execution.report(execution, handle, shown, result, outcomes)
                 return
             provenance = read_provenance(execution.provenance_of(handle.correlation_id))
-            yield from materializations(execution.step, handle.run_id, provenance, shown, [outcome, *result.checks])
+            yield from materializations(execution.step, handle.run_id, provenance, shown, outcomes)
         return
 
     known = _fetch_known(execution, handle, status)

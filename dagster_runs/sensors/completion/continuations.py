@@ -32,7 +32,7 @@ def continuations_of(deferred_run: DeferredRun, tick: TickContext, jobs: Mapping
         jobs: The jobs whose runs are continued, by name.
     """
     failed = {check.name for check in deferred_run.result.checks if check.is_error}
-    if any(spec.blocking and spec.name in failed for spec in deferred_run.asset.definition.check_specs):
+    if any(spec.blocking and spec.name in failed for spec in deferred_run.asset.check_specs):
         return
     context, repository = tick.context, tick.context.repository_def
     for origin in origins_of(deferred_run, tick).values():

@@ -18,7 +18,7 @@ from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.follow_ups import FollowUps
 from dagster_runs.sensors.completion.schedule_cache import PollScheduleCache
 from dagster_runs.sensors.completion.second_phase import SecondPhase, is_about, is_superseded, report_evaluations
-from dagster_runs.sensors.completion.suites import evaluate_tables
+from dagster_runs.sensors.completion.suites import evaluate_suite
 from dagster_runs.sensors.run_outcome import AssetEvent
 from dagster_runs.transport.clock import current_clock
 
@@ -74,7 +74,7 @@ class Successes:
             Whether all evaluations of the run are reported; ``None`` if not, but those of the next partitions are.
         """
         if deferred_run.asset.suite is not None:
-            return evaluate_tables(deferred_run, deferred_run.asset.suite, tick, has_room)
+            return evaluate_suite(deferred_run, deferred_run.asset.suite, tick, phase, has_room)
         wanted, judged, log = deferred_run.next_to_evaluate, phase.judged(deferred_run), tick.context.log
         if len(judged) < len(wanted):
             log.warning("Materializations of %s were wiped before their checks could be reported", deferred_run)

@@ -1,4 +1,4 @@
-"""Reports the checks of tables that a deferred run of a suite has tested, after the run itself."""
+"""Reports the checks of a deferred run of a suite, after the run itself: those of its asset, then those of tables."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_runs.remote_run.types import MAX_HOST_CLOCK_SKEW
 from dagster_runs.sensors.completion.context import TickContext
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
+from dagster_runs.sensors.completion.second_phase import SecondPhase, report_evaluations
 from dagster_runs.sensors.table_suites import (
     TableSuite,
     completed,
@@ -19,15 +20,16 @@ from dagster_runs.sensors.table_suites import (
 from dagster_runs.transport.clock import machine_time
 
 
-def evaluate_tables(
-    deferred_run: DeferredRun, suite: TableSuite, tick: TickContext, has_room: Callable[[int], bool]
+def evaluate_suite(
+    deferred_run: DeferredRun, suite: TableSuite, tick: TickContext, phase: SecondPhase, has_room: Callable[[int], bool]
 ) -> bool:
-    """Reports the evaluations of a run, or as many of them as this tick has room for, but at least one.
+    """Reports the evaluations of a run, or as many of them as this tick has room for, but at least one of a table.
 
     Args:
         deferred_run: The run, whose materialization is stored.
         suite: The suite.
         tick: The tick.
+        phase: What is stored about the run.
         has_room: Whether there is room for another evaluation, after this number of evaluations.
 
     Returns:
@@ -38,9 +40,14 @@ def evaluate_tables(
     since = machine_time(deferred_run.record.at - MAX_HOST_CLOCK_SKEW)
     stored = set[dg.AssetCheckKey]()
     if deferred_run.may_be_evaluated and not done:
-        stored = evaluated_by(instance, suite.checks.check_keys, run_id, since)
+        stored = evaluated_by(instance, suite.table_checks, run_id, since)
         done |= stored
-    shown = evaluation_metadata(tick.outcome_of(deferred_run, deferred_run.asset_partitions))
+    outcome = tick.outcome_of(deferred_run, deferred_run.asset_partitions)
+    if not deferred_run.evaluated:
+        of_asset = outcome.evaluations(phase.judged(deferred_run), phase.stored(deferred_run))
+        report_evaluations(of_asset, deferred_run, tick)
+        deferred_run.evaluated = len(deferred_run.asset_partitions)
+    shown = evaluation_metadata(outcome)
     report = suite.report_deferred(instance, deferred_run.record, deferred_run.result, shown)
     reported = 0
     for one in report.evaluations():

@@ -133,7 +133,7 @@ class ObservedOutcomes:
     def _report_tables(
         self, observed: ObservedRun, judged: Mapping[AssetPartition, dg.EventLogRecord], since: float
     ) -> bool:
-        """Reports the checks of the tables that a run of a suite has tested, unless they are reported already.
+        """Reports the checks of the suite's asset and of the tables that were tested, unless they are reported already.
 
         Returns:
             Whether all of them are reported. Otherwise, the next tick reports the rest.
@@ -143,7 +143,11 @@ class ObservedOutcomes:
         if is_completed(key, run_id, since, instance):
             return True
         outcome = self._outcome(observed, [*judged], is_materialized=True)
-        stored = evaluated_by(instance, suite.checks.check_keys, run_id, since)
+        stored_since = judged[key, None].timestamp - MAX_HOST_CLOCK_SKEW
+        of_asset = stored_evaluations(instance, observed.asset.check_keys, stored_since)
+        for one in outcome.evaluations(judged, of_asset):
+            self.output.evaluate(one)
+        stored = evaluated_by(instance, suite.table_checks, run_id, since)
         report = suite.report_observed(
             instance, self._started_at(observed), judged[key, None], outcome.result, evaluation_metadata(outcome)
         )

@@ -52,6 +52,36 @@ def drop_zero_counts(result: ProfilingResult | None) -> ProfilingResult | None:
     return result if has_issues else result.model_copy(update={"issues": None})
 
 
+def of_test_run(
+    result: TestResult | None, gate: QualityGate | None, failing: Sequence[FailingTest] = ()
+) -> tuple[CheckOutcome, ...]:
+    """Returns the outcomes of the checks of a test run.
+
+    Args:
+        result: The counts and the score.
+        gate: The quality gate; ``None`` for the default one.
+        failing: The tests that did not pass, to show in the metadata.
+    """
+    judge = gate or QualityGate()
+    counts, score = (result.counts, result.score) if result is not None else (None, None)
+    return (
+        tests_passed(counts, judge, failing),
+        quality_score(score, judge, nothing_examined=why_no_tests(counts)),
+    )
+
+
+def of_profiling_run(result: ProfilingResult | None, gate: QualityGate | None) -> tuple[CheckOutcome, ...]:
+    """Returns the outcomes of the checks of a profiling run.
+
+    Args:
+        result: The counts and the score.
+        gate: The quality gate; ``None`` for the default one.
+    """
+    judge = gate or QualityGate()
+    score = result.score if result is not None else None
+    return hygiene_issues(result, judge), quality_score(score, judge, nothing_examined=why_no_profile(result))
+
+
 def tests_passed(counts: TestCounts | None, gate: QualityGate, failing: Sequence[FailingTest] = ()) -> CheckOutcome:
     """Fails with ERROR for more failed and broken tests than the gate tolerates, with WARN for more warnings.
 

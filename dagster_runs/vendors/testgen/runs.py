@@ -29,7 +29,7 @@ SCORE_WITHIN = 30.0
 """Seconds to wait for the score, which is set after the run has ended: 0.1 s later in 5.134, 5 s or more before."""
 _SCORE_PAUSE = 1.0
 _MAX_EXTERNAL_URL = 2048
-_MAX_FAILING_TESTS = MAX_ROWS
+MAX_FAILING_TESTS = MAX_ROWS
 _LOOKBACK = 3600.0
 
 
@@ -205,7 +205,7 @@ class TestGenTestRun(RecordedRun):
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """Returns the counts, the score, and the tests that did not pass."""
-        run = _with_score(lambda: self._record(resource, run_id), status, resource)
+        run = with_score(lambda: self._record(resource, run_id), status, resource)
         counts = run.result.counts if run.result else None
         failing = _failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
         # The zeros of an unsuccessful run that executed no tests are not a result.
@@ -213,13 +213,7 @@ class TestGenTestRun(RecordedRun):
         metadata = {} if ran_no_tests else outcomes.test_run_metadata(run.result)
         if failing:
             metadata |= outcomes.failing_tests("testgen/failing_tests", failing, counts)
-        judge = gate or QualityGate()
-        score = run.result.score if run.result else None
-        checks = (
-            outcomes.tests_passed(counts, judge, failing),
-            outcomes.quality_score(score, judge, nothing_examined=outcomes.why_no_tests(counts)),
-        )
-        return RunResult(metadata, checks)
+        return RunResult(metadata, outcomes.of_test_run(run.result, gate, failing))
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """Returns the URL of the results page."""
@@ -269,16 +263,10 @@ class TestGenProfilingRun(RecordedRun):
     ) -> RunResult:
         """Returns the sizes, the score and the issue counts."""
         has_succeeded = status.state is RunState.SUCCEEDED
-        run = _with_score(lambda: self._record(resource, run_id), status, resource)
+        run = with_score(lambda: self._record(resource, run_id), status, resource)
         # The partial counts of an unsuccessful run are shown, except zeros: they do not mean that there are no issues.
         result = run.result if has_succeeded else outcomes.drop_zero_counts(run.result)
-        judge = gate or QualityGate()
-        score = run.result.score if run.result else None
-        checks = (
-            outcomes.hygiene_issues(run.result, judge),
-            outcomes.quality_score(score, judge, nothing_examined=outcomes.why_no_profile(run.result)),
-        )
-        return RunResult(outcomes.profiling_run_metadata(result), checks)
+        return RunResult(outcomes.profiling_run_metadata(result), outcomes.of_profiling_run(run.result, gate))
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """Returns the URL of the results page."""
@@ -307,7 +295,7 @@ def _status(job: Job) -> RunStatus:
     )
 
 
-def _with_score(fetch: Callable[[], RunRecordT], status: RunStatus, resource: TestGenResource) -> RunRecordT:
+def with_score(fetch: Callable[[], RunRecordT], status: RunStatus, resource: TestGenResource) -> RunRecordT:
     """Fetches the run's record; for a run that succeeded, again until it has a score or the time is up.
 
     Raises:
@@ -337,10 +325,10 @@ def _failing_tests(resource: TestGenResource, run_id: str) -> list[FailingTest]:
     found: list[FailingTest] = []
     for status in ("failed", "error", "warning"):
         try:
-            found += resource.list_failing_tests(run_id, status, _MAX_FAILING_TESTS - len(found))
+            found += resource.list_failing_tests(run_id, status, MAX_FAILING_TESTS - len(found))
         except VendorError as error:
             logger.info("The list of failing tests of run %s is unavailable: %s", run_id, error)
             break
-        if len(found) >= _MAX_FAILING_TESTS:
+        if len(found) >= MAX_FAILING_TESTS:
             break
     return found

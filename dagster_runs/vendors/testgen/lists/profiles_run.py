@@ -1,18 +1,17 @@
 """A profiling run whose results are reported on the assets of the profiled tables, and the calls that this needs."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 from dagster_runs.remote_run.data_tests import SuiteTable
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.table_profiles import ColumnProfile, DataIssue, TableProfile
-from dagster_runs.remote_run.types import DataCheck, RunResult
+from dagster_runs.remote_run.types import RunResult
 from dagster_runs.vendors.testgen import outcomes
 from dagster_runs.vendors.testgen.lists.models import HygieneIssue, HygieneIssuePage, ProfiledColumn, ProfiledColumnPage
 from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
-from dagster_runs.vendors.testgen.runs import TestGenProfilingRun
+from dagster_runs.vendors.testgen.runs import TestGenProfilingRun, with_score
 
 _HINT = "The profiles of tables need TestGen 5.92 or later."
 _COLUMNS = FindingsList(
@@ -37,24 +36,27 @@ _ISSUES = FindingsList(
 
 
 class TestGenProfilesRun(TestGenProfilingRun):
-    """A `TestGenProfilingRun` that also reports the profile of each table (5.92 and later), and has no own checks."""
+    """A `TestGenProfilingRun` that also reports the profile of each table (5.92 and later)."""
 
     __doc__ = TestGenProfilingRun.__doc__
-
-    data_checks: ClassVar[Mapping[str, str | DataCheck]] = {}
-    gate_fields: ClassVar[frozenset[str]] = frozenset()
 
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """Returns the sizes, the issue counts, the score as far as it is known, and the profiles of all tables."""
+        """Returns the sizes, the issue counts, the score, and the profiles of all tables.
+
+        Only a gate needs to wait for the score.
+        """
         if status.state is not RunState.SUCCEEDED:
             partial = outcomes.drop_zero_counts(resource.get_profiling_run(run_id).result)
             return RunResult(outcomes.profiling_run_metadata(partial))
+        # The score is set shortly after the run has ended. A sensor that cannot wait for it reads no list in vain.
+        judged = with_score(lambda: resource.get_profiling_run(run_id), status, resource) if gate is not None else None
         tables = as_profiles(list_columns(resource, run_id), list_issues(resource, run_id))
-        # The score is set shortly after the run has ended, so it is read last.
-        run = resource.get_profiling_run(run_id)
-        return RunResult(outcomes.profiling_run_metadata(run.result), tables=tables)
+        run = judged or resource.get_profiling_run(run_id)
+        return RunResult(
+            outcomes.profiling_run_metadata(run.result), outcomes.of_profiling_run(run.result, gate), tables=tables
+        )
 
 
 def list_columns(resource: TestGenResource, run_id: str) -> list[ProfiledColumn]:

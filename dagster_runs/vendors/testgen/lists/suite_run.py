@@ -3,19 +3,18 @@
 import logging
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar
 
 from dagster_runs.remote_run.data_tests import DataTestResult, SuiteTest
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.remote_run.types import DataCheck, RunResult
+from dagster_runs.remote_run.types import RunResult
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.vendors.testgen import outcomes
 from dagster_runs.vendors.testgen.lists.catalog import find_suite
 from dagster_runs.vendors.testgen.lists.models import SuiteResult, SuiteResultPage, TestDefinitions
 from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
-from dagster_runs.vendors.testgen.runs import MATCH_SCHEMA, TestGenTestRun
+from dagster_runs.vendors.testgen.runs import MATCH_SCHEMA, MAX_FAILING_TESTS, TestGenTestRun, with_score
 
 _COMPARING = ("Aggregate_", "Combo_Match", "Distribution_Shift", "Timeframe_Combo")
 """The beginnings of the types of tests that compare two tables."""
@@ -30,30 +29,43 @@ _RESULTS = FindingsList(
 )
 _TestKey = tuple[str | None, str | None, str | None]
 """The table, the column and the type of a test. An export does not contain the test's id."""
+_WORST_FIRST = ("failed", "error", "warning")
 _logger = logging.getLogger(__name__)
 
 
 class TestGenSuiteRun(TestGenTestRun):
-    """A `TestGenTestRun` that also reports the result of each test (5.70 and later), and has no checks of its own."""
+    """A `TestGenTestRun` that also reports the result of each test (5.70 and later)."""
 
     __doc__ = TestGenTestRun.__doc__
-
-    data_checks: ClassVar[Mapping[str, str | DataCheck]] = {}
-    gate_fields: ClassVar[frozenset[str]] = frozenset()
 
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """Returns the counts, the score as far as it is known, and the results of all tests."""
+        """Returns the counts, the score, and the results of all tests. Only a gate needs to wait for the score."""
         if status.state is not RunState.SUCCEEDED:
             counts = outcomes.test_run_metadata(resource.get_test_run(run_id).result)
             return RunResult(counts if any(entry.value for entry in counts.values()) else {})
+        # The score is set shortly after the run has ended. A sensor that cannot wait for it reads no list in vain.
+        judged = with_score(lambda: resource.get_test_run(run_id), status, resource) if gate is not None else None
         results = list_results(resource, run_id)
-        # The score is set shortly after the run has ended, so it is read last.
-        run = resource.get_test_run(run_id)
+        run = judged or resource.get_test_run(run_id)
         schema = (run.metadata or {}).get(MATCH_SCHEMA)
         compared = _compared_tables(resource, self.test_suite_id, results, str(schema) if schema else None)
-        return RunResult(outcomes.test_run_metadata(run.result), tests=[_as_result(one, compared) for one in results])
+        return RunResult(
+            outcomes.test_run_metadata(run.result),
+            outcomes.of_test_run(run.result, gate, _failing(results)),
+            tests=[_as_result(one, compared) for one in results],
+        )
+
+
+def _failing(results: Sequence[SuiteResult]) -> list[SuiteResult]:
+    """Returns the first tests that did not pass, worst first."""
+    found = [(_WORST_FIRST.index(kind), one) for one in results if (kind := _status_of(one)) in _WORST_FIRST]
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])][:MAX_FAILING_TESTS]
+
+
+def _status_of(one: SuiteResult) -> str:
+    return (one.result_status or "").strip().lower()
 
 
 def list_results(resource: TestGenResource, run_id: str) -> list[SuiteResult]:
@@ -102,7 +114,7 @@ def _as_result(one: SuiteResult, compared: Mapping[_TestKey, str] = MappingProxy
     test = SuiteTest(one.table_name or "", one.schema_name, one.column_names, one.test_type, one.test_definition_id)
     return DataTestResult(
         test,
-        (one.result_status or "").strip().lower(),
+        _status_of(one),
         one.test_type_name,
         one.result_measure,
         one.threshold_value,
