@@ -284,9 +284,9 @@ def run_options(given: Mapping[str, Any], run_class: type[RemoteRun[Any]]) -> di
     if "gate" in given:
         options["gate"] = QualityGate.model_validate(given["gate"])
     if "checks" in given:
-        options["checks"] = check_settings(given["checks"])
+        options["checks"] = check_settings(given["checks"], run_class)
     RunOptions(**{name: value for name, value in options.items() if name != "checks"}).check_for(run_class)
-    check_unused(given)
+    check_unused(given, run_class)
     if "pool" in given:
         options["pool"] = str(given["pool"])
     makers = {"partitions_def": partitions_def, "backfill_policy": backfill_policy, "retry_policy": retry_policy}

@@ -1,9 +1,9 @@
-"""The fields ``checks`` and ``table_keys``: the results of a test suite as checks on the assets of its tables."""
+"""The fields ``checks`` and ``table_keys``: the results of a suite or a profiling run as checks on tables' assets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import StrictBool, create_model
 
@@ -11,20 +11,21 @@ from dagster_runs.components.plain_values import checked_key, whole_number
 from dagster_runs.components.yaml_model import Fields, WholeNumber, YamlModel, descriptions, field_of
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.wording import with_article
+from dagster_runs.table_checks import outcomes, profile_outcomes
 from dagster_runs.table_checks.check_names import Granularity
 from dagster_runs.table_checks.declared import Unmapped
 from dagster_runs.table_checks.outcomes import checked_severity
 from dagster_runs.table_checks.table_keys import TableKeys
 from dagster_runs.table_checks.testgen import build_testgen_checks
-from dagster_runs.vendors.testgen import TestGenTestRun
+from dagster_runs.vendors.testgen import TestGenProfilingRun, TestGenTestRun
 
 _NO_EFFECT = ("partitions_def", "backfill_policy", "rerun_if_upstream_newer", "on_missing_partition")
-"""Options of an asset that a suite with checks does not have, because Dagster cannot materialize its asset."""
+"""Options of an asset that a run with checks does not have, because Dagster cannot materialize its asset."""
 
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """The field ``checks`` of a suite. See `build_testgen_checks` for its attributes.
+    """The field ``checks``. See `build_testgen_checks` and `build_testgen_profile` for its attributes.
 
     Attributes:
         tables: The assets of tables, which have precedence over ``table_keys``.
@@ -50,8 +51,12 @@ class CheckSettings:
         return self.blocking or bool(self.blocking_tables)
 
 
-def check_settings(given: Mapping[str, Any]) -> CheckSettings:
+def check_settings(given: Mapping[str, Any], run_class: type[RemoteRun[Any]]) -> CheckSettings:
     """Returns the settings that YAML describes.
+
+    Args:
+        given: The field ``checks``.
+        run_class: The kind of run.
 
     Raises:
         ValueError: A value is invalid.
@@ -59,7 +64,7 @@ def check_settings(given: Mapping[str, Any]) -> CheckSettings:
     """
     values = dict(given)
     check_tables(values.get("tables", {}))
-    checked_severity(values.get("severity"))
+    checked_severity(values.get("severity"), _DEFAULT_SEVERITY[run_class])
     if "blocking_tables" in values:
         values["blocking_tables"] = tuple(values["blocking_tables"])
     if "max_checks" in values:
@@ -81,26 +86,53 @@ def check_tables(tables: Mapping[str, Any]) -> None:
     TableKeys.from_mapping(tables)
 
 
-class _Checks(YamlModel):
-    @classmethod
-    def check(cls, given: dict[str, Any]) -> None:
-        """Converts the values."""
-        check_settings(given)
-
-
-_severity = Literal["ERROR", "WARN"]
-_severity_fields: Fields = {
-    "failed": field_of(_severity, description="The severity of failed tests. `ERROR` by default."),
-    "error": field_of(_severity, description="The severity of broken tests. `ERROR` by default."),
-    "warning": field_of(_severity, description="The severity of tests with a warning. `WARN` by default."),
+_DEFAULT_SEVERITY: Mapping[type[RemoteRun[Any]], Mapping[str, str]] = {
+    TestGenTestRun: outcomes.DEFAULT_SEVERITY,
+    TestGenProfilingRun: profile_outcomes.DEFAULT_SEVERITY,
 }
-_Severity = create_model("Severity", __base__=YamlModel, **_severity_fields)  # type: ignore[call-overload]
+_FINDINGS = {
+    "failed": "failed tests",
+    "error": "broken tests",
+    "warning": "tests with a warning",
+    "definite": "definite issues",
+    "likely": "likely issues",
+}
+
+
+def _severity_model(run_class: type[RemoteRun[Any]]) -> type[YamlModel]:
+    fields: Fields = {
+        name: field_of(
+            Literal["ERROR", "WARN"], description=f"The severity of {_FINDINGS[name]}. `{default}` by default."
+        )
+        for name, default in _DEFAULT_SEVERITY[run_class].items()
+    }
+    model: type[YamlModel] = create_model(f"SeverityOf{run_class.__name__}", __base__=YamlModel, **fields)  # type: ignore[call-overload]
+    return model
+
+
+def _finer_fields() -> Fields:
+    """Returns the fields for checks of columns and tests, which only a suite has."""
+    about = descriptions(build_testgen_checks)
+    by_table = "The same for single tables: `{orders: test}`."
+    return {
+        "granularity": field_of(Granularity, description=about["granularity"]),
+        "granularity_by_table": field_of(dict[str, Granularity], description=by_table, example={"orders": "test"}),
+        "max_checks": field_of(WholeNumber, description=about["max_checks"], example=500),
+    }
 
 
 @cache
-def _checks_model() -> type[YamlModel]:
-    about = descriptions(build_testgen_checks)
-    by_table = "The same for single tables: `{orders: test}`."
+def _checks_model(run_class: type[RemoteRun[Any]]) -> type[YamlModel]:
+    of_suite = run_class is TestGenTestRun
+    about = {**descriptions(build_testgen_checks), **({} if of_suite else {"unmapped": _UNMAPPED_TABLES})}
+
+    class Checks(YamlModel):
+        unavailable: ClassVar[Mapping[str, str]] = {} if of_suite else dict.fromkeys(_finer_fields(), _ONE_CHECK)
+
+        @classmethod
+        def check(cls, given: dict[str, Any]) -> None:
+            check_settings(given, run_class)
+
     fields: Fields = {
         "tables": field_of(
             dict[str, str],
@@ -108,36 +140,39 @@ def _checks_model() -> type[YamlModel]:
             'sales.*: "sales/{table}"}`. Has precedence over `table_keys`.',
             example={"orders": "stg_orders"},
         ),
-        "granularity": field_of(Granularity, description=about["granularity"]),
-        "granularity_by_table": field_of(dict[str, Granularity], description=by_table, example={"orders": "test"}),
-        "severity": field_of(_Severity, description="The severity of results that do not pass."),
+        "severity": field_of(_severity_model(run_class), description="The severity of what does not pass."),
         "blocking": field_of(StrictBool, description=about["blocking"]),
         "blocking_tables": field_of(list[str], description=about["blocking_tables"], example=["orders"]),
         "unmapped": field_of(Unmapped, description=about["unmapped"]),
-        "max_checks": field_of(WholeNumber, description=about["max_checks"], example=500),
+        **(_finer_fields() if of_suite else {}),
     }
-    model: type[YamlModel] = create_model("Checks", __base__=_Checks, **fields)  # type: ignore[call-overload]
+    model: type[YamlModel] = create_model(f"ChecksOf{run_class.__name__}", __base__=Checks, **fields)  # type: ignore[call-overload]
     return model
 
 
 def checks_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, str]]:
     """Returns the field ``checks`` of a kind of run, or why there is none."""
-    if run_class is TestGenTestRun:
-        return {"checks": field_of(_checks_model(), description=_CHECKS)}, {}
-    return {}, {"checks": f"{with_article(run_class.vendor)} {run_class.label} has no results of tests on tables"}
+    if run_class in _CHECKS:
+        return {"checks": field_of(_checks_model(run_class), description=_CHECKS[run_class])}, {}
+    return {}, {"checks": f"{with_article(run_class.vendor)} {run_class.label} has no results about tables"}
 
 
-def check_unused(given: Mapping[str, Any]) -> None:
-    """Refuses options that have no effect on a suite with checks.
+def check_unused(given: Mapping[str, Any], run_class: type[RemoteRun[Any]]) -> None:
+    """Refuses options that have no effect on a run with checks.
+
+    Args:
+        given: The fields of the run.
+        run_class: The kind of run.
 
     Raises:
         ValueError: There is one.
     """
     unused = [name for name in (*_NO_EFFECT, "automation_condition") if name in given]
     if "checks" in given and unused:
+        run, subject = ("a run of the suite", "suite") if run_class is TestGenTestRun else ("a run", "table group")
         raise ValueError(
-            f"{unused[0]} has no effect with checks: Dagster executes the checks of the tables to start a run of the "
-            "suite, and cannot materialize the suite's asset. Delete one of the two."
+            f"{unused[0]} has no effect with checks: Dagster executes the checks of the tables to start {run}, and "
+            f"cannot materialize the {subject}'s asset. Delete one of the two."
         )
 
 
@@ -185,7 +220,17 @@ _table_keys_fields: Fields = {
 }
 TableKeysModel = create_model("TableKeys", __base__=_TableKeys, **_table_keys_fields)  # type: ignore[call-overload]
 
-_CHECKS = (
-    "Reports the results of the suite as checks on the assets of its tables. The suite's own asset then only shows its "
-    "runs, and depends on these assets. With `gate`, it has checks that judge the whole run."
+_SHOWN = (
+    "own asset then only shows its runs, and depends on these assets. With `gate`, it has checks that judge the whole "
+    "run."
 )
+_CHECKS: Mapping[type[RemoteRun[Any]], str] = {
+    TestGenTestRun: f"Reports the results of the suite as checks on the assets of its tables. The suite's {_SHOWN}",
+    TestGenProfilingRun: "Reports what the run finds out about each table on the table's asset: the check "
+    "`testgen__hygiene_issues`, and an observation with the number of rows and the columns. The table group's "
+    f"{_SHOWN}",
+}
+_UNMAPPED_TABLES = (
+    "What happens if the run profiles tables that have no check: `warn`, `fail` the step after its report, or `ignore`."
+)
+_ONE_CHECK = "each table of a table group has one check"

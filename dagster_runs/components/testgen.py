@@ -178,13 +178,21 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         except Exception as error:
             raise DiscoveryFailed(f"Could not fetch the suites and table groups of TestGen: {error}") from error
 
-    def _has_checks(self, suite: catalog.ListedSuite) -> bool:
-        """Whether the tests of a suite are needed for checks on its tables."""
-        listed = [entry for entry in self.entries if entry.run.target.casefold() == suite.test_suite_id.casefold()]
-        is_listed = any(isinstance(entry.run, TestGenTestRun) for entry in listed)
-        if is_listed or self.discovery is None:
+    def _has_checks(self, found: catalog.ListedSuite | catalog.ListedTableGroup) -> bool:
+        """Whether what a suite tests, or a table group contains, is needed for checks on its tables."""
+        if isinstance(found, catalog.ListedSuite):
+            kind, id, name = "suites", found.test_suite_id, found.test_suite_name
+        else:
+            kind, id, name = "table_groups", found.table_group_id, found.table_group_name
+        run_class = self.run_lists[kind]
+        listed = [
+            entry
+            for entry in self.entries
+            if isinstance(entry.run, run_class) and entry.run.target.casefold() == id.casefold()
+        ]
+        if listed or self.discovery is None:
             return any("checks" in entry.options for entry in listed)
-        return self.discovery.has_checks(suite)
+        return self.discovery.has_checks(kind, name)
 
     def _start_checks(self, context: dg.ComponentLoadContext, found: testgen_state.Found | None) -> None:
         folders = self.table_keys.get("components")
@@ -192,7 +200,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
             resource_key=self.resource_key,
             table_keys=self.table_keys,
             context=self.context.at_path("table_keys"),
-            tests={} if found is None else found.tests,
+            tests={} if found is None else found.known,
             has_discovery=self.discovery is not None,
             specs=cache(lambda: visible_specs(context, "TestGenComponent", folders)),
         )
@@ -292,6 +300,7 @@ _DISCOVER = (
     "that are listed. Needs `project_code` in `workspace`."
 )
 _TABLE_KEYS = (
-    "How the assets of tables are found, for suites with `checks`. What their own `tables` say has precedence."
+    "How the assets of tables are found, for suites and table groups with `checks`. What their own `tables` say has "
+    "precedence."
 )
 _DEFS_STATE = "Where Dagster stores what was discovered. By default in the project's folder."

@@ -101,10 +101,9 @@ class Discovery:
         entries = [*self._of_table_groups(found), *self._of_suites(found)]
         return [entry for entry in entries if (type(entry.run), entry.run.target.casefold()) not in targets]
 
-    def has_checks(self, suite: catalog.ListedSuite) -> bool:
-        """Whether a suite is discovered, and has checks on its tables."""
-        is_wanted = self._is_wanted("suites", suite.test_suite_name)
-        return is_wanted and "checks" in self.given["suites"].get("options", {})
+    def has_checks(self, kind: str, name: str) -> bool:
+        """Whether a suite or table group is discovered, and has checks on its tables."""
+        return self._is_wanted(kind, name) and "checks" in self.given[kind].get("options", {})
 
     def _of_table_groups(self, found: Found) -> list[RunEntry]:
         names = unique_names((one.table_group_id, one.table_group_name) for one in found.table_groups)

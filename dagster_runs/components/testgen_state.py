@@ -3,18 +3,19 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from dagster_runs.remote_run.data_tests import SuiteTest
+from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError
 from dagster_runs.vendors.testgen import TestGenResource
 from dagster_runs.vendors.testgen.lists import catalog
+from dagster_runs.vendors.testgen.lists.profiles_run import list_group_tables
 from dagster_runs.vendors.testgen.lists.suite_run import list_run_tests
 
 _logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Found(BaseModel):
         table_groups: All table groups.
         tests: The tests of the suites with ``checks``, according to the latest run of each, by the suite's id without
             case. A suite without a run is not in it.
+        tables: The same for the tables of the table groups with ``checks``, by the table group's id.
     """
 
     version: Literal[1] = 1
@@ -53,6 +55,13 @@ class Found(BaseModel):
     suites: list[catalog.ListedSuite]
     table_groups: list[catalog.ListedTableGroup]
     tests: dict[str, list[SuiteTest]] = {}
+    tables: dict[str, list[SuiteTable]] = {}
+
+    @property
+    def known(self) -> Mapping[str, Sequence[SuiteTest]]:
+        """What is tested or profiled, by the id of the suite or table group without case."""
+        profiled = {id: [SuiteTest(one.name, one.schema) for one in tables] for id, tables in self.tables.items()}
+        return {**self.tests, **profiled}
 
     @property
     def age(self) -> str:
@@ -77,24 +86,27 @@ class Unavailable(BaseModel):
     problem: str
 
 
-def fetch(resource: TestGenResource, has_checks: Callable[[catalog.ListedSuite], bool]) -> Found:
+def fetch(
+    resource: TestGenResource, has_checks: Callable[[catalog.ListedSuite | catalog.ListedTableGroup], bool]
+) -> Found:
     """Reads all suites and table groups of the resource's project.
 
     Args:
         resource: The resource.
-        has_checks: Whether a suite has checks on its tables, so that its tests are needed.
+        has_checks: Whether a suite or table group has checks on its tables, so that its tests or tables are needed.
 
     Raises:
         VendorError: The server cannot be reached, refuses the call, or does not list them.
     """
-    suites = catalog.list_suites(resource)
+    suites, groups = catalog.list_suites(resource), catalog.list_table_groups(resource)
     return Found(
         fetched_at=datetime.fromtimestamp(current_clock().wall(), timezone.utc),
         project_code=resource.project_code or "",
         suites=suites,
-        table_groups=catalog.list_table_groups(resource),
+        table_groups=groups,
         server=Server(shape=catalog.SHAPE, version=catalog.server_version(resource)),
         tests=dict(_tests(resource, [one for one in suites if has_checks(one)])),
+        tables=dict(_tables(resource, [one for one in groups if has_checks(one)])),
     )
 
 
@@ -106,6 +118,19 @@ def _tests(resource: TestGenResource, suites: Iterable[catalog.ListedSuite]) -> 
             yield suite.test_suite_id.casefold(), list_run_tests(resource, suite.latest_run_id)
         except NotFoundError as error:  # the run has been deleted meanwhile
             _logger.warning("The tests of the test suite %s are unknown: %s", suite.test_suite_name, error)
+
+
+def _tables(
+    resource: TestGenResource, groups: Iterable[catalog.ListedTableGroup]
+) -> Iterator[tuple[str, list[SuiteTable]]]:
+    for group in groups:
+        try:
+            tables = list_group_tables(resource, group.table_group_id)
+        except NotFoundError as error:  # it has been deleted meanwhile
+            _logger.warning("The tables of the table group %s are unknown: %s", group.table_group_name, error)
+            continue
+        if tables is not None:
+            yield group.table_group_id.casefold(), tables
 
 
 def write(path: Path, state: Found | Unavailable) -> None:

@@ -79,15 +79,25 @@ class SuiteSettings:
     op_tags: Mapping[str, Any] | None
 
 
-def shown_by(key: AssetKeyLike | None, name: str, group_name: str | None, *, prefix: str) -> dg.AssetSpec:
-    """Returns the asset that shows the runs of a suite, unless the user describes it.
+def shown_by(
+    key: AssetKeyLike | None, name: str, group_name: str | None, *, prefix: str, spec: dg.AssetSpec | None = None
+) -> dg.AssetSpec:
+    """Returns the asset that shows the runs of a suite.
 
     Args:
         key: Its key; ``None`` for the prefix and the name of the op.
         name: The name of the op.
         group_name: Its group.
         prefix: The first part of its default key.
+        spec: The asset, if the user describes it.
+
+    Raises:
+        DagsterInvalidDefinitionError: The spec is not the only description.
     """
+    if spec is not None and (key is not None or group_name is not None):
+        raise dg.DagsterInvalidDefinitionError("spec already has the key and the group_name, so pass only one of them")
+    if spec is not None:
+        return spec
     return dg.AssetSpec(coerced_key("key", key) if key is not None else [prefix, name], group_name=group_name)
 
 

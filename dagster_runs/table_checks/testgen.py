@@ -110,8 +110,6 @@ def build_testgen_checks(
     """
     if not isinstance(run, TestGenTestRun):
         raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a TestGenTestRun(...)")
-    if spec is not None and (key is not None or group_name is not None):
-        raise dg.DagsterInvalidDefinitionError("spec already has the key and the group_name, so pass only one of them")
     short = run.test_suite_id.replace("-", "")[:8]
     own_name = name or f"{_PREFIX}_{short}"
     wanted = Wanted(
@@ -138,7 +136,7 @@ def build_testgen_checks(
     )
     settings = SuiteSettings(
         name=own_name,
-        spec=spec or shown_by(key, own_name, group_name, prefix=_PREFIX),
+        spec=shown_by(key, own_name, group_name, prefix=_PREFIX, spec=spec),
         resource_key=resource_key or run.resource_key,
         retry_policy=retry_policy,
         pool=pool,

@@ -35,6 +35,7 @@ def build_testgen_profile(
     name: str | None = None,
     key: AssetKeyLike | None = None,
     group_name: str | None = None,
+    spec: dg.AssetSpec | None = None,
     resource_key: str | None = None,
     wait: Wait = "poll",
     backfill_wait: Wait = "poll",
@@ -72,6 +73,7 @@ def build_testgen_profile(
         name: The name of the op. Defaults to ``testgen_profile_`` and the first characters of the table group's id.
         key: The key of the asset that shows the profiling runs. Defaults to ``["testgen", name]``.
         group_name: The group of that asset.
+        spec: That asset, in place of ``key`` and ``group_name``; see `build_testgen_checks`.
         resource_key: The resource's key. Defaults to ``testgen``.
         wait: With ``"poll"``, the step polls the run until it finishes. With ``"defer"``, it ends once it has started
             the run, and a sensor from `build_completion_sensor` reports all tables later.
@@ -122,7 +124,7 @@ def build_testgen_profile(
     )
     settings = SuiteSettings(
         name=own_name,
-        spec=shown_by(key, own_name, group_name, prefix=_PREFIX),
+        spec=shown_by(key, own_name, group_name, prefix=_PREFIX, spec=spec),
         resource_key=resource_key or run.resource_key,
         retry_policy=retry_policy,
         pool=pool,

@@ -245,22 +245,6 @@ CHECK_MISTAKES = [
         ],
     ),
     Mistake(
-        "checks of a table group",
-        """
-        type: dagster_runs.TestGenComponent
-        attributes:
-          workspace: {base_url: "{{ env.TESTGEN_URL }}", access_token: "{{ env.TESTGEN_TOKEN }}"}
-          table_groups:
-            - table_group_id: 0ea85e17-acbe-47fe-8394-9970725ad37d
-              key: profile
-              checks: {}
-        """,
-        by_schema=["7 table_groups.0.checks: Additional properties are not allowed ('checks' was unexpected)"],
-        on_load=[
-            "7 table_groups.0.checks: checks is not available here: a TestGen profiling run has no results of tests on tables"
-        ],
-    ),
-    Mistake(
         "no checks allowed",
         """
         type: dagster_runs.TestGenComponent

@@ -5,9 +5,12 @@ import pytest
 from tests.components.check_mistakes import CHECK_MISTAKES
 from tests.components.checking import by_schema, on_load
 from tests.components.mistakes import MISTAKES, Mistake
+from tests.components.profile_mistakes import PROFILE_MISTAKES
 from tests.components.projects import Project
 
-each_mistake = pytest.mark.parametrize("mistake", [*MISTAKES, *CHECK_MISTAKES], ids=lambda mistake: mistake.name)
+each_mistake = pytest.mark.parametrize(
+    "mistake", [*MISTAKES, *CHECK_MISTAKES, *PROFILE_MISTAKES], ids=lambda mistake: mistake.name
+)
 
 TABLES = """
 import dagster as dg

@@ -1,5 +1,7 @@
 """What `dg utils inspect-component` shows of each component."""
 
+import re
+
 import jsonschema
 import pytest
 import yaml
@@ -15,6 +17,16 @@ def test_template_with_descriptions_is_yaml(name: str) -> None:
     shown = generate_defs_yaml_schema(f"dagster_runs.{name}", schema)
     assert yaml.safe_load(shown)["type"] == f"dagster_runs.{name}"
     assert "# Required: The asset's key, with slashes between its parts." in shown
+
+
+def test_checks_of_suites_and_of_table_groups_are_described() -> None:
+    schema = dagster_runs.TestGenComponent.get_model_cls().model_json_schema()
+    shown = generate_defs_yaml_schema("dagster_runs.TestGenComponent", schema)
+    _, suites, table_groups = re.split(r"^  (?:suites|table_groups):  #", shown, maxsplit=2, flags=re.MULTILINE)
+    assert "# Optional: The severity of broken tests. `ERROR` by default." in suites
+    assert "# Optional: The severity of likely issues. `WARN` by default." in table_groups
+    assert "# Optional: What happens if the run profiles tables that have no check: `warn`" in table_groups
+    assert "granularity" not in table_groups.partition("test_generations:")[0]
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

@@ -70,7 +70,7 @@ TABLE = Table(
             "profiled-columns",
             "GET `/profiling-runs/{id}/columns` (new)",
             "lists.profiles_run:list_columns",
-            "Read for `build_testgen_profile` only",
+            "Read for `build_testgen_profile`, and for `checks` of a table group",
         ),
         used(
             "endpoint",
@@ -85,11 +85,12 @@ TABLE = Table(
             "GET `/profiling-runs/{id}/potential-pii` (new)",
             "the columns have the same risks; the details are on the page that the link leads to",
         ),
-        left_out(
+        used(
             "endpoint",
             "list-profiling-runs",
             "GET `/table-groups/{id}/profiling-runs` (new)",
-            "run history, which Dagster keeps for its own runs",
+            "lists.profiles_run:list_group_tables",
+            "Used by discovery, to find the tables of a table group with `checks` in its latest run",
         ),
         used(
             "endpoint",

@@ -233,6 +233,12 @@ FIELDS = [
     ),
     used(
         "field",
+        "profiling-history",
+        "list of a table group's profiling runs: `items`, `job_execution_id`",
+        "lists.models:ProfilingHistory.items lists.models:FinishedProfiling.job_execution_id",
+    ),
+    used(
+        "field",
         "hygiene-issues-items",
         "hygiene issues: `items`, `total`, `limit`, `id`",
         "lists.models:HygieneIssuePage.items lists.models:HygieneIssuePage.total lists.models:HygieneIssuePage.limit "

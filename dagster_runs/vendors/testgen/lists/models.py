@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dagster_runs.remote_run.response_models import EachReadable, Lenient, VendorModel
+from dagster_runs.remote_run.response_models import EachReadable, Lenient, RunId, VendorModel
 from dagster_runs.vendors.testgen.models import FailingTest
 
 
@@ -53,6 +53,18 @@ class ColumnIssueCounts(VendorModel):
     """The findings in a column. Its hygiene issues are read from their own list."""
 
     potential_pii: Lenient[PotentialPiiCounts] = None
+
+
+class FinishedProfiling(VendorModel):
+    """A run in the list of a table group's profiling runs. Its id is not called ``id``."""
+
+    job_execution_id: Lenient[RunId] = None
+
+
+class ProfilingHistory(VendorModel):
+    """A page of a table group's profiling runs, newest first."""
+
+    items: EachReadable[FinishedProfiling]
 
 
 class ProfiledColumn(VendorModel):

@@ -8,7 +8,13 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.table_profiles import ColumnProfile, DataIssue, TableProfile
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.lists.models import HygieneIssue, HygieneIssuePage, ProfiledColumn, ProfiledColumnPage
+from dagster_runs.vendors.testgen.lists.models import (
+    HygieneIssue,
+    HygieneIssuePage,
+    ProfiledColumn,
+    ProfiledColumnPage,
+    ProfilingHistory,
+)
 from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
 from dagster_runs.vendors.testgen.runs import TestGenProfilingRun, with_score
@@ -73,6 +79,26 @@ def list_issues(resource: TestGenResource, run_id: str) -> list[HygieneIssue]:
     GET ``/profiling-runs/{id}/hygiene-issues``, 100 at a time (5.92 and later). Raises as `FindingsList.read` does.
     """
     return _ISSUES.read(resource, run_id)
+
+
+def list_group_tables(resource: TestGenResource, table_group_id: str) -> list[SuiteTable] | None:
+    """Returns the tables of a table group, according to its latest profiling run (5.134 and later).
+
+    TestGen has no list of a table group's tables. The group itself only has the patterns for their names.
+
+    Returns:
+        ``None`` if the table group was never profiled.
+
+    Raises:
+        VendorError: The server cannot list them, or a call failed.
+    """
+    path = ["table-groups", table_group_id, "profiling-runs"]
+    response = resource.http().get(path, params={"status": "completed", "limit": 1})
+    run_ids = [one.job_execution_id for one in response.parse(ProfilingHistory).items if one.job_execution_id]
+    if not run_ids:
+        return None
+    columns = list_columns(resource, run_ids[0])
+    return list(dict.fromkeys(SuiteTable(one.table_name, one.schema_name) for one in columns if one.table_name))
 
 
 def as_profiles(columns: Sequence[ProfiledColumn], issues: Sequence[HygieneIssue]) -> list[TableProfile]:
