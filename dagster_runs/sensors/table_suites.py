@@ -4,7 +4,7 @@ The asset that shows the suite's runs is reported like any other one, with its o
 second phase, the checks of the tables follow, and an observation that says that they are complete.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import dagster as dg
@@ -55,7 +55,13 @@ class TableSuite(Protocol):
         """The checks of the tables, without those of the suite's own asset."""
 
     def report_deferred(
-        self, instance: dg.DagsterInstance, record: LedgerEntry, result: RunResult, shown: Mapping[str, Any]
+        self,
+        instance: dg.DagsterInstance,
+        record: LedgerEntry,
+        result: RunResult,
+        shown: Mapping[str, Any],
+        *,
+        reported: Collection[dg.AssetCheckKey],
     ) -> TableReport:
         """Returns the report of a run that Dagster started.
 
@@ -64,6 +70,7 @@ class TableSuite(Protocol):
             record: A ledger entry about its start.
             result: The result.
             shown: The metadata of each evaluation.
+            reported: The checks of tables that already have an evaluation of this run.
         """
 
     def report_observed(
@@ -73,6 +80,8 @@ class TableSuite(Protocol):
         marker: dg.EventLogRecord | None,
         result: RunResult,
         shown: Mapping[str, Any],
+        *,
+        reported: Collection[dg.AssetCheckKey],
     ) -> TableReport:
         """Returns the report of a run that was started elsewhere.
 
@@ -82,6 +91,7 @@ class TableSuite(Protocol):
             marker: An event that is not a materialization of a table.
             result: The result.
             shown: The metadata of each evaluation.
+            reported: The checks of tables that already have an evaluation of this run.
         """
 
 

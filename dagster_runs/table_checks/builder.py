@@ -133,6 +133,11 @@ def build_suite_checks(
     """
     run = run_class.model_validate({name: getattr(own_run, name) for name in own_run.model_fields_set})
     options.check_for(run_class)
+    if wanted.unmapped == "fail" and "defer" in (options.wait, options.backfill_wait):
+        raise dg.DagsterInvalidDefinitionError(
+            "unmapped='fail' fails the step after its report, but with 'defer' no step waits for the run. Use "
+            "unmapped='warn', or wait='poll' and backfill_wait='poll'"
+        )
     keys = TableKeys.coerce(tables)
     judged = JudgedChecks(report, declare(keys, known_tests, wanted), severity, wanted.unmapped, wanted.prefix)
     specs = judged.declared.specs

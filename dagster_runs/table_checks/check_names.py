@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from typing import Literal
 
@@ -62,7 +62,7 @@ def _legal(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", text)
 
 
-def unique_names(names: Mapping[str, str], granularity: Granularity, *, taken: str) -> dict[str, str]:
+def unique_names(names: Mapping[str, str], granularity: Granularity, *, taken: Collection[str]) -> dict[str, str]:
     """Returns the names, with a digest of their subject where it is needed.
 
     A name that had to be changed to be legal always gets one. Otherwise the check of the column ``order id`` would get
@@ -71,16 +71,17 @@ def unique_names(names: Mapping[str, str], granularity: Granularity, *, taken: s
     Args:
         names: The name of each subject.
         granularity: What a subject is. Names of single tests have a part of the test's id anyway.
-        taken: A name that is not available.
+        taken: Names that are not available.
     """
-    times = Counter([taken, *names.values()])
+    times = Counter(names.values())
+
+    def is_own(subject: str, name: str) -> bool:
+        if name in taken:
+            return False
+        is_unchanged = granularity == "test" or _legal(subject) == subject
+        return name.endswith(f"__{subject}") or (times[name] == 1 and is_unchanged)
+
     return {
-        subject: name
-        if name != taken
-        and (
-            name.endswith(f"__{subject}")
-            or (times[name] == 1 and (granularity == "test" or _legal(subject) == subject))
-        )
-        else f"{name}__{sha256(subject.encode()).hexdigest()[:_DIGEST]}"
+        subject: name if is_own(subject, name) else f"{name}__{sha256(subject.encode()).hexdigest()[:_DIGEST]}"
         for subject, name in names.items()
     }

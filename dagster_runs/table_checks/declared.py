@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import dagster as dg
 
 from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
+from dagster_runs.remote_run.metadata_size import cut_names
 from dagster_runs.table_checks.check_names import Granularity, check_name, key_problem, subject_of, unique_names
 from dagster_runs.table_checks.table_keys import TableKeys
 
@@ -21,6 +22,8 @@ Unmapped = Literal["warn", "fail", "ignore"]
 
 TABLE_CHECK = "tests"
 """The last part of the name of the check that has all tests of a table."""
+PROFILE_CHECK = "hygiene_issues"
+"""The last part of the name of the check that has the issues of a profiled table."""
 SECONDS_PER_CHECK = 0.027
 """The time that Dagster takes to store one executed check, on SQLite."""
 _logger = logging.getLogger(__name__)
@@ -209,7 +212,7 @@ def _tables(
             found.setdefault(asset_of, []).append(test)
     messages: list[str] = []
     if unmapped and wanted.unmapped != "ignore":
-        names = ", ".join(map(str, unmapped))
+        names = _names(unmapped)
         message = (
             f"The {wanted.suite} covers tables without an asset: {names}. Map them in tables, or set unmapped='ignore'"
         )
@@ -218,7 +221,7 @@ def _tables(
         messages.append(message)
     if not found:
         raise dg.DagsterInvalidDefinitionError(
-            f"None of the tables in {wanted.known_argument} has an asset in tables: {', '.join(map(str, unmapped))}"
+            f"None of the tables in {wanted.known_argument} has an asset in tables: {_names(unmapped)}"
         )
     return found, messages
 
@@ -257,7 +260,7 @@ def _check_known(argument: str, unknown: set[str], tables: Mapping[dg.AssetKey, 
 def _checks(
     asset: dg.AssetKey, tests: Sequence[SuiteTest], granularity: Granularity, wanted: Wanted, *, is_blocking: bool
 ) -> Iterator[DeclaredCheck]:
-    tables = ", ".join(map(str, _unique(test.of_table for test in tests)))
+    tables = _names(_unique(test.of_table for test in tests))
     metadata = {f"{wanted.prefix}/table": tables}
 
     def check(name: str, description: str, level: Granularity, subject: str = "") -> DeclaredCheck:
@@ -279,7 +282,7 @@ def _checks(
     names = unique_names(
         {subject: check_name(test, granularity, wanted.prefix) for subject, test in by_subject.items()},
         granularity,
-        taken=f"{wanted.prefix}__{wanted.table_check}",
+        taken=[f"{wanted.prefix}__{name}" for name in (TABLE_CHECK, PROFILE_CHECK)],
     )
     for subject, test in by_subject.items():
         what = {
@@ -301,6 +304,10 @@ def _folded(name: str) -> str:
 
 def _unique(tables: Iterable[SuiteTable]) -> list[SuiteTable]:
     return list(dict.fromkeys(tables))
+
+
+def _names(tables: Iterable[SuiteTable]) -> str:
+    return cut_names(list(map(str, tables)))
 
 
 def _check_choice(argument: str, value: Any, choices: Any) -> None:

@@ -41,6 +41,8 @@ class ProfileReport(ReportOnTables[TableProfile]):
     ) -> Iterator[dg.AssetObservation]:
         tags = _data_version(instance, key)
         for profile in of_asset:
+            if not profile.columns:  # only issues, which the check has
+                continue
             metadata = limited({**observed_metadata(profile, self.checks.prefix), **self.shown})
             description = f"The profile of the table {profile.table}"
             yield dg.AssetObservation(key, description=description, metadata=metadata, tags=tags)

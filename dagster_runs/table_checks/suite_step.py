@@ -17,7 +17,7 @@ from dagster_runs.remote_run.execution.event_log import events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance, version_tags
-from dagster_runs.remote_run.metadata_size import cut_names, limited
+from dagster_runs.remote_run.metadata_size import limited
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.table_checks.code_location import has_several_steps
 from dagster_runs.table_checks.freshness import StartedHere, start_of
@@ -204,11 +204,5 @@ class SuiteReporter:
         yield evaluation
 
     def _log(self, report: ReportOnTables[Any]) -> None:
-        messages = report.messages
-        for message in messages[:_MAX_MESSAGES]:
+        for message in report.messages:
             self.step.log.warning("%s", message)
-        if len(messages) > _MAX_MESSAGES:
-            self.step.log.warning("%s", cut_names(messages[_MAX_MESSAGES:], 0))
-
-
-_MAX_MESSAGES = 50

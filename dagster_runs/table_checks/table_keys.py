@@ -1,8 +1,8 @@
 """Finds the asset of each table that a suite tests."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 import dagster as dg
@@ -13,6 +13,8 @@ TABLE_NAME_KEY = "dagster/table_name"
 KeyFunction = Callable[[SuiteTable], Any]
 KeysLike = Any
 """`TableKeys`; or what one is made from: a mapping, a function, or a list of these."""
+_PART = re.compile(r"""\s*(?:"([^"]*)"|`([^`]*)`|\[([^\]]*)\]|'([^']*)'|([^.]+))\s*(?:\.|$)""")
+"""A part of a table's name, which may contain dots if it is in quotes."""
 _Table = tuple[str | None, str]
 """A schema, which may be unknown, and a table, without case."""
 
@@ -108,18 +110,21 @@ class TableKeys:
             DagsterInvalidDefinitionError: A table is not a text, or is there twice, or a key is not an asset key.
         """
         exact: dict[_Table, dict[SuiteTable, Any]] = {}
-        patterns: list[tuple[str | None, str, Any]] = []
+        patterns: list[tuple[re.Pattern[str] | None, re.Pattern[str], Any]] = []
         known: dict[SuiteTable, dg.AssetKey] = {}
         for name, key in keys.items():
             table = _parse_table(name)
             schema, pattern = _folded(table)
             if "*" in name:
-                patterns.append((schema, pattern, key))
+                patterns.append((_as_pattern(schema) if schema else None, _as_pattern(pattern), key))
                 _asset_key(key, SuiteTable("table", "schema"))
                 continue
             same = exact.setdefault((schema, pattern), {})
             if table in same:
-                raise dg.DagsterInvalidDefinitionError(f"tables has the table {table} twice")
+                raise dg.DagsterInvalidDefinitionError(
+                    f"tables has the table {table} twice. Of each name, only the last two parts count: the schema and "
+                    "the table"
+                )
             same[table] = key
             if table.schema or not (isinstance(key, str) and "{schema}" in key):
                 known[table] = _asset_key(key, table)
@@ -132,8 +137,8 @@ class TableKeys:
                 if one in exact:
                     return _asset_key(_with_spelling(exact[one], table), table)
             for schema_pattern, pattern, key in patterns:
-                in_schema = schema_pattern is None or fnmatchcase(schema or "", schema_pattern)
-                if in_schema and fnmatchcase(name, pattern):
+                in_schema = schema_pattern is None or schema_pattern.fullmatch(schema or "")
+                if in_schema and pattern.fullmatch(name):
                     return _asset_key(key, table)
             return None
 
@@ -307,8 +312,14 @@ def _table_in(spec: dg.AssetSpec) -> SuiteTable | None:
 def _parse_table(name: Any) -> SuiteTable:
     if not isinstance(name, str) or not name.strip():
         raise dg.DagsterInvalidDefinitionError(f"{name!r} is not the name of a table")
-    *before, table = [part.strip().strip("\"`[]'") for part in name.split(".")]
+    *before, table = [next(filter(None, part), "").strip() for part in _PART.findall(name)] or [""]
+    if not table:
+        raise dg.DagsterInvalidDefinitionError(f"{name!r} is not the name of a table")
     return SuiteTable(table, before[-1] if before and before[-1] else None)
+
+
+def _as_pattern(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text).replace(r"\*", ".*"), re.DOTALL)
 
 
 def _folded(table: SuiteTable) -> _Table:

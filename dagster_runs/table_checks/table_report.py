@@ -14,12 +14,13 @@ import dagster as dg
 
 from dagster_runs.dagster_private import evaluation
 from dagster_runs.remote_run.data_tests import SuiteTable
-from dagster_runs.remote_run.metadata_size import limited
+from dagster_runs.remote_run.metadata_size import cut_names, limited
 from dagster_runs.remote_run.tables import Cell, table_entries
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.table_checks.declared import DeclaredCheck, DeclaredChecks, Unmapped
 from dagster_runs.table_checks.freshness import Freshness
 
+_MAX_MESSAGES = 50
 UNMAPPED = "no asset is mapped to it"
 UNDECLARED = "no check is declared for it. Reload the code location with the table in tables or in the known ones"
 NewestOf = Callable[[dg.AssetKey], dg.EventLogRecord | None]
@@ -51,6 +52,8 @@ class JudgedChecks:
         newest_of: NewestOf,
         shown: Mapping[str, Any],
         selected: Collection[dg.AssetCheckKey] | None = None,
+        *,
+        reported: Collection[dg.AssetCheckKey] = (),
     ) -> "ReportOnTables[Any]":
         """Returns the report of a run that succeeded. Nothing is evaluated before its evaluations are read.
 
@@ -60,8 +63,9 @@ class JudgedChecks:
             newest_of: Returns the newest materialization of an asset. It is called as late as possible.
             shown: The metadata of each evaluation that identifies the run.
             selected: The checks to report; ``None`` for all.
+            reported: The checks that have an evaluation of this run already, so they are tested whatever came later.
         """
-        return self.report(self, self.report.results_in(result), freshness, newest_of, shown, selected)
+        return self.report(self, self.report.results_in(result), freshness, newest_of, shown, selected, reported)
 
 
 @dataclass
@@ -79,6 +83,7 @@ class ReportOnTables(ABC, Generic[ResultT]):
     newest_of: NewestOf
     shown: Mapping[str, Any]
     selected: Collection[dg.AssetCheckKey] | None = None
+    reported: Collection[dg.AssetCheckKey] = ()
     not_tested: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -146,7 +151,8 @@ class ReportOnTables(ABC, Generic[ResultT]):
             newest = self.newest_of(asset) if why is None else None
             why = why or self.freshness.problem(newest)
             if why is not None:
-                self.not_tested[name] = why
+                if not all(check.spec.key in self.reported for check in wanted):
+                    self.not_tested[name] = why
                 continue
             for check in wanted:
                 outcome = self._outcome(check, of_asset)
@@ -194,19 +200,20 @@ class ReportOnTables(ABC, Generic[ResultT]):
 
     @property
     def messages(self) -> list[str]:
-        """What the log should say about checks that were not evaluated, and about tables without checks."""
+        """What the log should say about checks that were not evaluated, and about tables without checks, at most 50."""
         found = [f"Not tested: {name}, because {why}" for name, why in self.not_tested.items()]
         if self.checks.unmapped != "ignore":
             others = self.tables_without_checks.items()
             found += [f"The results of table {name} are in no check: {why}" for name, why in others]
-        return found
+        left_out = len(found) - _MAX_MESSAGES
+        return [*found[:_MAX_MESSAGES], *([f"… and {left_out} more; see the asset's metadata"] if left_out > 0 else [])]
 
     @property
     def unmapped_problem(self) -> str | None:
         """Why the step fails although the run succeeded: tables without checks, if the user wants that."""
         if self.checks.unmapped != "fail" or not self.tables_without_checks:
             return None
-        names = ", ".join(self.tables_without_checks)
+        names = cut_names(list(self.tables_without_checks))
         return (
             f"The run has results of tables that are in no check: {names}. Map the tables in tables, or set "
             "unmapped='warn'"

@@ -10,7 +10,7 @@ from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
-from dagster_runs.table_checks.declared import Unmapped, Wanted
+from dagster_runs.table_checks.declared import PROFILE_CHECK, Unmapped, Wanted
 from dagster_runs.table_checks.outcomes import checked_severity
 from dagster_runs.table_checks.profile_outcomes import DEFAULT_SEVERITY
 from dagster_runs.table_checks.profile_report import ProfileReport
@@ -19,7 +19,6 @@ from dagster_runs.vendors.testgen import TestGenProfilingRun
 from dagster_runs.vendors.testgen.lists.profiles_run import TestGenProfilesRun
 
 _PREFIX = "testgen"
-HYGIENE_CHECK = "hygiene_issues"
 """The last part of the name of the check that each table has."""
 
 
@@ -107,7 +106,7 @@ def build_testgen_profile(
         blocking=blocking,
         blocking_tables=blocking_tables,
         unmapped=unmapped,
-        table_check=HYGIENE_CHECK,
+        table_check=PROFILE_CHECK,
         table_check_asks="Whether the {suite} at {vendor} found no definite or likely issues in the table {tables}.",
         known="known_tables=[SuiteTable('orders', 'sales'), ...]",
     )

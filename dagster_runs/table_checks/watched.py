@@ -1,6 +1,6 @@
 """A suite in the form that the sensors use."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,11 +34,17 @@ class WatchedSuite:
         return [spec.key for spec in self.judged.declared.specs]
 
     def report_deferred(
-        self, instance: dg.DagsterInstance, record: LedgerEntry, result: RunResult, shown: Mapping[str, Any]
+        self,
+        instance: dg.DagsterInstance,
+        record: LedgerEntry,
+        result: RunResult,
+        shown: Mapping[str, Any],
+        *,
+        reported: Collection[dg.AssetCheckKey],
     ) -> ReportOnTables[Any]:
         """See `TableSuite`. The order of the event log decides which tables the run has seen."""
         start = StartedHere(start_of(instance, self.key, record.correlation_id, record.at))
-        return self.judged.judge(result, start, partial(newest_of, instance), shown)
+        return self.judged.judge(result, start, partial(newest_of, instance), shown, reported=reported)
 
     def report_observed(
         self,
@@ -47,10 +53,12 @@ class WatchedSuite:
         marker: dg.EventLogRecord | None,
         result: RunResult,
         shown: Mapping[str, Any],
+        *,
+        reported: Collection[dg.AssetCheckKey],
     ) -> ReportOnTables[Any]:
         """See `TableSuite`. The times decide which tables the run has seen."""
         start = StartedElsewhere(marker, started_at)
-        return self.judged.judge(result, start, partial(newest_of, instance), shown)
+        return self.judged.judge(result, start, partial(newest_of, instance), shown, reported=reported)
 
 
 def newest_of(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.EventLogRecord | None:

@@ -152,6 +152,29 @@ def test_name_of_a_column_does_not_pass_to_another_one() -> None:
     assert of("order id", "order_id") == [spaced, "testgen__order_id"]
 
 
+def test_column_does_not_get_the_name_of_another_check() -> None:
+    tests = [SuiteTest("orders", "sales", column, "Required", ID) for column in ("tests", "hygiene_issues")]
+    found = names(known_tests=tests, granularity="column")["stg_orders"]
+    assert [re.sub(r"__[0-9a-f]{8}$", "__*", name) for name in found] == [
+        "testgen__tests",
+        "testgen__tests__*",
+        "testgen__hygiene_issues__*",
+    ]
+
+
+def test_messages_name_only_some_of_many_tables() -> None:
+    known = [SuiteTest("orders", "sales"), *(SuiteTest(f"t{number}", "sales") for number in range(5000))]
+    [message] = build_testgen_checks(RUN, tables=KEYS, known_tests=known).messages
+    assert len(message) < 500
+    assert "and 4980 more" in message
+
+
+@pytest.mark.parametrize("waits", [{"wait": "defer"}, {"backfill_wait": "defer"}])
+def test_failing_for_unmapped_tables_needs_a_waiting_step(waits: dict[str, str]) -> None:
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="no step waits for the run"):
+        names(unmapped="fail", **waits)
+
+
 def test_names_do_not_depend_on_texts_or_order() -> None:
     first = names(known_tests=TESTS, granularity="test")
     assert {key: sorted(some) for key, some in first.items()} == {

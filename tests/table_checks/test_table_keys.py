@@ -131,6 +131,20 @@ def test_of_tables_that_differ_only_in_case_one_has_the_asset() -> None:
     assert len(TableKeys.coerce({"*": "a"}).find_each([lower, SuiteTable("customers", "demo")]).assets) == 2
 
 
+def test_quotes_hold_the_dots_of_a_name() -> None:
+    keys = TableKeys.coerce({'demo."orders.v2"': "x", "[my.schema].`t`": "y", "demo.*": "other/{table}"})
+    assert found(keys, SuiteTable("orders.v2", "demo")) == "x"
+    assert found(keys, SuiteTable("t", "my.schema")) == "y"
+    assert found(keys, SuiteTable("v2", "orders")) is None
+    assert found(TableKeys.from_assets(spec("a", 'dw.demo."orders.v2"')), SuiteTable("orders.v2", "demo")) == "a"
+
+
+def test_only_a_star_is_special_in_patterns() -> None:
+    keys = TableKeys.coerce({"demo.o?d[e]*": "x"})
+    assert found(keys, SuiteTable("orders", "demo")) is None
+    assert found(keys, SuiteTable("o?d[e]rs", "demo")) == "x"
+
+
 def test_schema_of_a_key_needs_a_table_with_a_schema() -> None:
     keys = TableKeys.from_mapping({"orders": "{schema}/orders"})
     assert keys.known_tables == {}

@@ -48,7 +48,7 @@ def evaluate_suite(
         report_evaluations(of_asset, deferred_run, tick)
         deferred_run.evaluated = len(deferred_run.asset_partitions)
     shown = evaluation_metadata(outcome)
-    report = suite.report_deferred(instance, deferred_run.record, deferred_run.result, shown)
+    report = suite.report_deferred(instance, deferred_run.record, deferred_run.result, shown, reported=frozenset(done))
     reported = 0
     for one in report.evaluations():
         if one.asset_check_key in stored:

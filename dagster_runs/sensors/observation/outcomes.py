@@ -149,16 +149,21 @@ class ObservedOutcomes:
             self.output.evaluate(one)
         stored = evaluated_by(instance, suite.table_checks, run_id, since)
         report = suite.report_observed(
-            instance, self._started_at(observed), judged[key, None], outcome.result, evaluation_metadata(outcome)
+            instance,
+            self._started_at(observed),
+            judged[key, None],
+            outcome.result,
+            evaluation_metadata(outcome),
+            reported=stored,
         )
-        count = 0
+        count = len(stored)
         for one in report.evaluations():
-            count += 1
             if self.output.is_full:
                 return False
             if one.asset_check_key in stored:
                 self.output.events += missing_observations(report, one, instance, since)
                 continue
+            count += 1
             self.output.evaluate(one)
             self.output.events += report.observations_with(one, instance)
         for message in report.messages:

@@ -107,10 +107,25 @@ def as_profiles(columns: Sequence[ProfiledColumn], issues: Sequence[HygieneIssue
     for column in columns:
         table = SuiteTable(column.table_name or "", column.schema_name)
         by_table.setdefault(table, ([], []))[0].append(_as_column(column))
+    profiled = list(by_table)
     for issue in issues:
-        table = SuiteTable(issue.table_name or "", issue.schema_name)
+        table = _table_of(issue, profiled)
         by_table.setdefault(table, ([], []))[1].append(_as_issue(issue))
     return [TableProfile(table, own_columns, own_issues) for table, (own_columns, own_issues) in by_table.items()]
+
+
+def _table_of(issue: HygieneIssue, profiled: Sequence[SuiteTable]) -> SuiteTable:
+    """Returns the table of an issue, whose schema may be missing or in another case than that of the columns."""
+    table = SuiteTable(issue.table_name or "", issue.schema_name)
+    if table in profiled:
+        return table
+    same = [
+        one
+        for one in profiled
+        if one.name.casefold() == table.name.casefold()
+        and (table.schema is None or (one.schema or "").casefold() == table.schema.casefold())
+    ]
+    return same[0] if len(same) == 1 else table
 
 
 def _as_column(column: ProfiledColumn) -> ColumnProfile:
