@@ -140,23 +140,31 @@ class RunOutcome:
     def as_failure(self) -> list[AssetEvent]:
         """Returns the evaluations for a run that did not succeed, and an observation of each asset and partition."""
         reported = reported_on_failure(self.run, self.result.checks)
+        return [
+            # For the newest materialization, although an earlier run made it. Dagster does the same if a step fails.
+            *evaluations(self._specs, self.asset_partitions, [self._run_status, *reported], self.newest, self.last_of),
+            *self.observations(),
+        ]
+
+    def observations(self, more: str = "") -> list[dg.AssetObservation]:
+        """Returns an observation of each asset and partition.
+
+        Args:
+            more: Further text for the description.
+        """
         run_name = (
             f"{self.run.vendor} {self.run.label} of {self.run.target}"
             if self.has_current_run_class
             else f"run {self.run_id}"
         )
         return [
-            # For the newest materialization, although an earlier run made it. Dagster does the same if a step fails.
-            *evaluations(self._specs, self.asset_partitions, [self._run_status, *reported], self.newest, self.last_of),
-            *(
-                dg.AssetObservation(
-                    key,
-                    description=f"The {run_name} {self.status.outcome_text}",
-                    metadata=self._metadata_for(key, partition),
-                    partition=partition,
-                )
-                for key, partition in self.asset_partitions
-            ),
+            dg.AssetObservation(
+                key,
+                description=f"The {run_name} {self.status.outcome_text}{more}",
+                metadata=self._metadata_for(key, partition),
+                partition=partition,
+            )
+            for key, partition in self.asset_partitions
         ]
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import dagster as dg
 
 from dagster_runs.dagster_private import newest_evaluations
-from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, events, observed_run
+from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, STARTED_AT_KEY, events, observed_run
 from dagster_runs.remote_run.execution.events import run_metadata
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.metadata_size import limited
@@ -20,7 +20,7 @@ from dagster_runs.sensors.run_outcome import RunOutcome
 
 CHECKS_REPORTED_KEY = "dagster_runs/checks_reported"
 """Metadata of the observation that completes the report of a run: the number of evaluated checks."""
-_EVALUATION_KEYS = ("dagster_runs/run_id", "dagster_runs/url")
+_EVALUATION_KEYS = ("dagster_runs/run_id", "dagster_runs/url", STARTED_AT_KEY)
 
 
 class TableReport(Protocol):
@@ -29,9 +29,7 @@ class TableReport(Protocol):
     def evaluations(self) -> Iterator[dg.AssetCheckEvaluation]:
         """Yields the evaluations of the declared checks that the run has a result for."""
 
-    def observations_with(
-        self, evaluated: dg.AssetCheckEvaluation, instance: dg.DagsterInstance
-    ) -> list[dg.AssetObservation]:
+    def observations_with(self, evaluated: dg.AssetCheckEvaluation) -> list[dg.AssetObservation]:
         """Returns the observations of tables that are reported with an evaluation."""
 
     @property
@@ -98,7 +96,7 @@ class TableSuite(Protocol):
 def evaluation_metadata(outcome: RunOutcome) -> dict[str, Any]:
     """Returns the metadata of each evaluation, which identifies the run."""
     url = outcome.run.page_url(outcome.resource, outcome.run_id)
-    shown = run_metadata(outcome.run, outcome.run_id, url=url, attached=False)
+    shown = run_metadata(outcome.run, outcome.run_id, url=url, attached=False, status=outcome.status)
     return {name: shown[name] for name in _EVALUATION_KEYS if name in shown}
 
 
@@ -129,7 +127,7 @@ def missing_observations(
         instance: The Dagster instance.
         since: Epoch seconds by the machine's clock, before which there are none.
     """
-    wanted = report.observations_with(evaluated, instance)
+    wanted = report.observations_with(evaluated)
     if not wanted:
         return []
     of_asset = dg.AssetRecordsFilter(evaluated.asset_key, after_timestamp=since)

@@ -36,10 +36,8 @@ class ProfileReport(ReportOnTables[TableProfile]):
         # An issue may be about several tables, and then names none of them.
         return bool(result.columns) or not result.table.name
 
-    def _observations(
-        self, key: dg.AssetKey, of_asset: Sequence[TableProfile], instance: dg.DagsterInstance
-    ) -> Iterator[dg.AssetObservation]:
-        tags = _data_version(instance, key)
+    def _observations(self, key: dg.AssetKey, of_asset: Sequence[TableProfile]) -> Iterator[dg.AssetObservation]:
+        tags = _data_version(self.instance, key)
         for profile in of_asset:
             if not profile.columns:  # only issues, which the check has
                 continue

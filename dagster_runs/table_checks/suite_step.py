@@ -5,7 +5,7 @@ The ledger is kept on the asset of the suite, which only shows the suite's runs.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, cast
 
@@ -13,18 +13,18 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, Step
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluations, materializations_of
-from dagster_runs.remote_run.execution.event_log import events
+from dagster_runs.remote_run.execution.event_log import STARTED_AT_KEY, events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
+from dagster_runs.remote_run.execution.later_runs import has_later_evaluation
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance, version_tags
 from dagster_runs.remote_run.metadata_size import limited
-from dagster_runs.remote_run.types import CheckOutcome, RunResult
+from dagster_runs.remote_run.types import MAX_VENDOR_CLOCK_SKEW, CheckOutcome, RunResult
 from dagster_runs.table_checks.code_location import has_several_steps
 from dagster_runs.table_checks.freshness import StartedHere, start_of
-from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables
-from dagster_runs.table_checks.watched import newest_of
+from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables, newest_of
 
-_SHOWN = ("dagster_runs/run_id", "dagster_runs/url")
+_SHOWN = ("dagster_runs/run_id", "dagster_runs/url", STARTED_AT_KEY)
 """The metadata of the run that each evaluation has too."""
 
 
@@ -139,8 +139,12 @@ class SuiteReporter:
     definition: dg.AssetChecksDefinition
 
     def is_outdated(self, handle: RunHandle) -> bool:
-        """Whether a run of an earlier attempt started before the newest materialization of a selected table."""
-        freshness = self._freshness(handle)
+        """Whether a run of an earlier attempt started before the newest data or the newest evaluation of a table."""
+        freshness, instance = self._freshness(handle), self.step.instance
+        # The time in the ledger is that of our clock.
+        latest_start = handle.started_at + MAX_VENDOR_CLOCK_SKEW
+        if any(has_later_evaluation(instance, check, handle.run_id, latest_start) for check in self.step.check_keys):
+            return True
         return any(
             freshness.problem(newest_of(self.step.instance, asset))
             for asset in {check.asset_key for check in self.step.check_keys} - set(self.step.asset_keys)
@@ -166,13 +170,13 @@ class SuiteReporter:
         report = self.checks.judge(
             result,
             self._freshness(handle),
-            partial(newest_of, step.instance),
+            step.instance,
             {name: shown[name] for name in _SHOWN if name in shown},
             step.check_keys,
         )
         for one in report.evaluations():
             yield from self._evaluated(one)
-            for observation in report.observations_with(one, step.instance):
+            for observation in report.observations_with(one):
                 step.context.op_execution_context.log_event(observation)
         self._log(report)
         provenance = read_provenance(execution.provenance_of(handle.correlation_id))

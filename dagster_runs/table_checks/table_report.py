@@ -5,7 +5,7 @@ the asset that shows the runs names these checks, and the tables without an asse
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,9 @@ import dagster as dg
 
 from dagster_runs.dagster_private import evaluation
 from dagster_runs.remote_run.data_tests import SuiteTable
+from dagster_runs.remote_run.execution.evaluations import newest_materializations
+from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, STARTED_AT_KEY
+from dagster_runs.remote_run.execution.later_runs import has_later_evaluation, time_in
 from dagster_runs.remote_run.metadata_size import cut_names, limited
 from dagster_runs.remote_run.tables import Cell, table_entries
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
@@ -22,8 +25,8 @@ from dagster_runs.table_checks.freshness import Freshness
 
 _MAX_MESSAGES = 50
 UNMAPPED = "no asset is mapped to it"
+LATER_RUN = "a run that started later has been reported already"
 UNDECLARED = "no check is declared for it. Reload the code location with the table in tables or in the known ones"
-NewestOf = Callable[[dg.AssetKey], dg.EventLogRecord | None]
 ResultT = TypeVar("ResultT")
 
 
@@ -49,7 +52,7 @@ class JudgedChecks:
         self,
         result: RunResult,
         freshness: Freshness,
-        newest_of: NewestOf,
+        instance: dg.DagsterInstance,
         shown: Mapping[str, Any],
         selected: Collection[dg.AssetCheckKey] | None = None,
         *,
@@ -60,12 +63,12 @@ class JudgedChecks:
         Args:
             result: The result.
             freshness: What is known about the start of the run.
-            newest_of: Returns the newest materialization of an asset. It is called as late as possible.
+            instance: The Dagster instance. The newest materialization of an asset is read as late as possible.
             shown: The metadata of each evaluation that identifies the run.
             selected: The checks to report; ``None`` for all.
             reported: The checks that have an evaluation of this run already, so they are tested whatever came later.
         """
-        return self.report(self, self.report.results_in(result), freshness, newest_of, shown, selected, reported)
+        return self.report(self, self.report.results_in(result), freshness, instance, shown, selected, reported)
 
 
 @dataclass
@@ -80,7 +83,7 @@ class ReportOnTables(ABC, Generic[ResultT]):
     checks: JudgedChecks
     results: Sequence[ResultT]
     freshness: Freshness
-    newest_of: NewestOf
+    instance: dg.DagsterInstance
     shown: Mapping[str, Any]
     selected: Collection[dg.AssetCheckKey] | None = None
     reported: Collection[dg.AssetCheckKey] = ()
@@ -111,9 +114,7 @@ class ReportOnTables(ABC, Generic[ResultT]):
         """Whether a result that belongs to no asset is a table that the user may have forgotten: by default, always."""
         return True
 
-    def _observations(
-        self, key: dg.AssetKey, of_asset: Sequence[ResultT], instance: dg.DagsterInstance
-    ) -> Iterable[dg.AssetObservation]:
+    def _observations(self, key: dg.AssetKey, of_asset: Sequence[ResultT]) -> Iterable[dg.AssetObservation]:
         """Returns the observations of an asset: by default, none."""
         return ()
 
@@ -148,18 +149,25 @@ class ReportOnTables(ABC, Generic[ResultT]):
             name = asset.to_user_string()
             of_asset = results.get(asset, [])
             why = self._why_not_tested(of_asset)
-            newest = self.newest_of(asset) if why is None else None
+            newest = newest_of(self.instance, asset) if why is None else None
             why = why or self.freshness.problem(newest)
             if why is not None:
                 if not all(check.spec.key in self.reported for check in wanted):
                     self.not_tested[name] = why
                 continue
             for check in wanted:
+                if self._has_later_result(check.spec.key):
+                    self.not_tested[f"{name}: {check.spec.name}"] = LATER_RUN
+                    continue
                 outcome = self._outcome(check, of_asset)
                 if isinstance(outcome, str):
                     self.not_tested[f"{name}: {check.spec.name}"] = outcome
                 else:
                     yield self._evaluation(check.spec, outcome, newest or self.freshness.marker)
+
+    def _has_later_result(self, check: dg.AssetCheckKey) -> bool:
+        started_at = time_in(self.shown, STARTED_AT_KEY)
+        return has_later_evaluation(self.instance, check, self.shown[RUN_ID_KEY].value, started_at)
 
     def _evaluation(
         self, spec: dg.AssetCheckSpec, outcome: CheckOutcome, judged: dg.EventLogRecord | None
@@ -174,15 +182,13 @@ class ReportOnTables(ABC, Generic[ResultT]):
             metadata=limited({**outcome.metadata, **self.shown}),
         )
 
-    def observations_with(
-        self, evaluated: dg.AssetCheckEvaluation, instance: dg.DagsterInstance
-    ) -> list[dg.AssetObservation]:
+    def observations_with(self, evaluated: dg.AssetCheckEvaluation) -> list[dg.AssetObservation]:
         """Returns the observations that belong to an evaluation: those of its asset, with its first check only."""
         asset = evaluated.asset_key
         first = self.checks.declared.by_asset[asset][0].spec.key
         if evaluated.asset_check_key != first:
             return []
-        return list(self._observations(asset, self._by_asset[0].get(asset, []), instance))
+        return list(self._observations(asset, self._by_asset[0].get(asset, [])))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -218,3 +224,8 @@ class ReportOnTables(ABC, Generic[ResultT]):
             f"The run has results of tables that are in no check: {names}. Map the tables in tables, or set "
             "unmapped='warn'"
         )
+
+
+def newest_of(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.EventLogRecord | None:
+    """Returns the newest materialization of an asset, of any partition; ``None`` if it has none."""
+    return newest_materializations(instance, [(asset, None)]).get((asset, None))

@@ -2,12 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.execution.evaluations import newest_materializations
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.table_checks.freshness import StartedElsewhere, StartedHere, start_of
@@ -44,7 +42,7 @@ class WatchedSuite:
     ) -> ReportOnTables[Any]:
         """See `TableSuite`. The order of the event log decides which tables the run has seen."""
         start = StartedHere(start_of(instance, self.key, record.correlation_id, record.at))
-        return self.judged.judge(result, start, partial(newest_of, instance), shown, reported=reported)
+        return self.judged.judge(result, start, instance, shown, reported=reported)
 
     def report_observed(
         self,
@@ -58,9 +56,4 @@ class WatchedSuite:
     ) -> ReportOnTables[Any]:
         """See `TableSuite`. The times decide which tables the run has seen."""
         start = StartedElsewhere(marker, started_at)
-        return self.judged.judge(result, start, partial(newest_of, instance), shown, reported=reported)
-
-
-def newest_of(instance: dg.DagsterInstance, asset: dg.AssetKey) -> dg.EventLogRecord | None:
-    """Returns the newest materialization of an asset, of any partition; ``None`` if it has none."""
-    return newest_materializations(instance, [(asset, None)]).get((asset, None))
+        return self.judged.judge(result, start, instance, shown, reported=reported)

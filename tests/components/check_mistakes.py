@@ -112,7 +112,9 @@ CHECK_MISTAKES = [
               checks: {tables: {orders: stg_orders, '[orders]': other}}
         """,
         by_schema=[],
-        on_load=["7 suites.0.checks.tables: tables has the table orders twice. Of each name, only the last two parts count: the schema and the table"],
+        on_load=[
+            "7 suites.0.checks.tables: tables has the table orders twice. Of each name, only the last two parts count: the schema and the table"
+        ],
     ),
     Mistake(
         "a granularity of an unknown table",

@@ -68,6 +68,22 @@ def test_failed_external_run_is_reported_as_an_observation_and_a_failed_check(
     assert evaluations(instance, "it") == {"run_status": (False, 1)}
 
 
+@pytest.mark.parametrize("outcome", ["succeed", "fail"])
+def test_run_that_ended_before_the_newest_reported_one_is_only_an_observation(
+    sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, outcome: Any
+) -> None:
+    asset = suite()
+    driver = observing([asset], sandbox, instance)
+    sandbox.set_behavior(TESTS.target, [Behavior(outcome=outcome), Behavior(counts={"failed": 3})])
+    earlier = sandbox.start_run(TESTS.target, source="ui")
+    clock.sleep(60)
+    materialize([asset], sandbox, instance)  # before the sensor's next tick
+    before, checks = reported(instance, "it"), evaluations(instance, "it")
+    driver.ticks(clock, 6, every=60)
+    assert (reported(instance, "it"), evaluations(instance, "it")) == (before, checks)
+    assert observed_failures(instance, "it") == [earlier.id]
+
+
 @pytest.mark.parametrize("wait", ["poll", "defer"])
 def test_runs_that_dagster_started_are_not_reported(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, wait: Any

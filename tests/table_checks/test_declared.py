@@ -169,7 +169,7 @@ def test_messages_name_only_some_of_many_tables() -> None:
     assert "and 4980 more" in message
 
 
-@pytest.mark.parametrize("waits", [{"wait": "defer"}, {"backfill_wait": "defer"}])
+@pytest.mark.parametrize("waits", [{"wait": "defer"}, {"wait": "defer", "backfill_wait": "defer"}])
 def test_failing_for_unmapped_tables_needs_a_waiting_step(waits: dict[str, str]) -> None:
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="no step waits for the run"):
         names(unmapped="fail", **waits)

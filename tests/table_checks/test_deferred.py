@@ -18,6 +18,7 @@ from dagster_runs import (
 )
 from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
+from dagster_runs.table_checks.table_report import LATER_RUN
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import failure, resources_at
 from tests.sensors.driving import DaemonKilled
@@ -28,6 +29,7 @@ from tests.table_checks.suites import (
     SUITE_KEY,
     add_suite,
     evaluated,
+    execute,
     key,
     materialization_id,
     materialize,
@@ -238,6 +240,21 @@ class TestObserved:
         for _ in range(3):
             location.driver.tick()
         assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
+
+    @pytest.mark.covers("tables.earlier-run")
+    def test_earlier_run_that_is_reported_late_does_not_replace_a_later_result(
+        self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        set_results(sandbox, [result("orders"), result("customers")], running_seconds=0.1)
+        sandbox.start_run(SUITE, vendor="testgen", kind="run-tests")
+        time.sleep(0.4)
+        set_results(sandbox, [result("orders", "failed"), result("customers")], running_seconds=0.1)
+        execute(location.driver.definitions, instance, checks=CHECKS[:1])
+        for _ in range(4):
+            location.driver.tick()
+        # The later run was only about the orders.
+        assert outcomes(instance, "orders", "customers") == {"orders": "ERROR", "customers": True}
+        assert rows(location.completed, "testgen/not_tested") == [{"check": "orders: testgen__tests", "why": LATER_RUN}]
 
     @pytest.mark.covers("tables.observed-own")
     def test_run_that_dagster_started_is_not_reported_again(

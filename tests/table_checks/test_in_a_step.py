@@ -9,6 +9,7 @@ import pytest
 from dagster_runs import SuiteTest, TableChecks, TableKeys, TestGenResource, build_testgen_checks
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
+from dagster_runs.testing import SandboxClock
 from dagster_runs.vendors.testgen.lists.suite_run import list_suite_tests
 from tests.remote_run.materializing import failure, resources_at
 from tests.remote_run.reexecuting import at_pause, dies, reexecute, terminate
@@ -259,6 +260,19 @@ class TestRetries:
         [orders] = evaluated(instance, ORDERS)
         assert orders.metadata["dagster_runs/run_id"].value == second.id
         assert target_of(orders) == materialization_id(instance, "orders")
+
+    @pytest.mark.covers("tables.retry-earlier")
+    def test_new_run_follows_an_attached_one_that_is_earlier_than_the_latest_result(
+        self, sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance, defs: dg.Definitions
+    ) -> None:
+        job, parent = self.crashed(sandbox, instance, defs)
+        clock.sleep(100)
+        set_results(sandbox, [result("orders"), result("customers", "failed")], running_seconds=2)
+        execute(defs, instance)
+        assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": "ERROR"}
+        assert reexecute(job, instance, parent).success
+        assert sandbox.starts("testgen") == 3
+        assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": "ERROR"}
 
     def test_table_that_is_materialized_while_an_attached_run_is_waited_for_is_not_evaluated(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions

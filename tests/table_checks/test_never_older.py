@@ -1,4 +1,6 @@
-"""No evaluation is older than the data that it judges: for any order of materializations, runs, crashes and ticks.
+"""No evaluation is older than the data that it judges, or than the one before it, for any order of events.
+
+Events are materializations, runs, crashes and ticks.
 
 The data that a run of the suite has seen is taken from the sandbox, not from the ledger: a materialization counts as
 seen if its data was written before the sandbox accepted the start.
@@ -132,6 +134,10 @@ class World:
                 assert written_at.get(target, 0.0) <= started[run_id], (name, run_id)
                 assert target in written_at or not [at for at in written_at if at < target]
                 count += 1
+            by_time = [
+                started[one.metadata["dagster_runs/run_id"].value] for one in evaluated(self.instance, key(name))
+            ]
+            assert by_time == sorted(by_time, reverse=True), name
         return count
 
 

@@ -6,6 +6,10 @@ from typing import Any
 import dagster as dg
 
 RUN_ID_KEY = "dagster_runs/run_id"
+STARTED_AT_KEY = "dagster_runs/started_at"
+"""The start by the vendor's clock."""
+FINISHED_AT_KEY = "dagster_runs/finished_at"
+"""The end by the vendor's clock."""
 ATTACHED_KEY = "dagster_runs/attached"
 _PAGE = 100
 EARLIER_RUNS = 20

@@ -17,7 +17,7 @@ from dagster_runs.remote_run.execution.evaluations import (
     materializations_of,
     newest_materializations,
 )
-from dagster_runs.remote_run.execution.event_log import ATTACHED_KEY, RUN_ID_KEY
+from dagster_runs.remote_run.execution.event_log import ATTACHED_KEY, FINISHED_AT_KEY, RUN_ID_KEY, STARTED_AT_KEY
 from dagster_runs.remote_run.execution.provenance import Provenance
 from dagster_runs.remote_run.metadata_size import big_entries, limited, once_for_partitions
 from dagster_runs.remote_run.quality import QualityGate
@@ -84,8 +84,8 @@ def run_metadata(
         # A vendor without a start time at least reports when it accepted the run. For a queued run, that is not a start
         # yet.
         started_at = status.started_at or (status.created_at if status.state.is_final else None)
-        entries.update(_time("dagster_runs/started_at", started_at))
-        entries.update(_time("dagster_runs/finished_at", status.finished_at))
+        entries.update(_time(STARTED_AT_KEY, started_at))
+        entries.update(_time(FINISHED_AT_KEY, status.finished_at))
         if status.duration_seconds is not None:
             entries["dagster_runs/duration_seconds"] = dg.MetadataValue.float(round(status.duration_seconds, 3))
     entries["dagster_runs/vendor"] = dg.MetadataValue.text(run.vendor)

@@ -58,7 +58,7 @@ def evaluate_suite(
         if reported and not has_room(reported):
             return False
         output.evaluate(one)
-        output.events += report.observations_with(one, instance)
+        output.events += report.observations_with(one)
         done.add(one.asset_check_key)
         reported += 1
     for message in report.messages:

@@ -12,6 +12,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations, stored_evaluations
 from dagster_runs.remote_run.execution.event_log import events, observed_run, reported_run, reports_of_run
+from dagster_runs.remote_run.execution.later_runs import has_later_materialization
 from dagster_runs.remote_run.execution.provenance import current_provenance, predates_two_phases
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -122,6 +123,9 @@ class ObservedOutcomes:
                     self.output.evaluate(one)
             pending.is_materialized = False
             return True
+        if asset.suite is None and self._is_superseded(observed):
+            self._report_superseded(observed)
+            return True
         # One run at a time: otherwise an earlier run's evaluation would count for this run's materialization.
         if not self._has_unevaluated(observed):
             outcome = self._outcome(observed, missing)
@@ -145,8 +149,9 @@ class ObservedOutcomes:
         outcome = self._outcome(observed, [*judged], is_materialized=True)
         stored_since = judged[key, None].timestamp - MAX_HOST_CLOCK_SKEW
         of_asset = stored_evaluations(instance, observed.asset.check_keys, stored_since)
-        for one in outcome.evaluations(judged, of_asset):
-            self.output.evaluate(one)
+        if not self._is_superseded(observed):
+            for one in outcome.evaluations(judged, of_asset):
+                self.output.evaluate(one)
         stored = evaluated_by(instance, suite.table_checks, run_id, since)
         report = suite.report_observed(
             instance,
@@ -165,7 +170,7 @@ class ObservedOutcomes:
                 continue
             count += 1
             self.output.evaluate(one)
-            self.output.events += report.observations_with(one, instance)
+            self.output.events += report.observations_with(one)
         for message in report.messages:
             self.context.log.warning("%s", message)
         self.output.events.append(completed(key, run_id, observed.status, report, count))
@@ -186,9 +191,27 @@ class ObservedOutcomes:
         newest = newest_materializations(self.context.instance, [(key, None) for key in observed.asset.keys])
         return any(reported_run(record) in others for record in newest.values())
 
+    def _is_superseded(self, observed: ObservedRun) -> bool:
+        """Whether a run that finished later is reported already, so that this run must not be the latest result."""
+        end = observed.status.finished_at
+        finished_at = None if end is None else end.timestamp()
+        return has_later_materialization(self.context.instance, observed.asset.keys, observed.run_id, finished_at)
+
+    def _report_superseded(self, observed: ObservedRun) -> None:
+        """Reports only an observation, unless the run is reported already."""
+        found: list[AssetPartition] = [
+            (key, None) for key in observed.asset.keys if not _is_reported(self.context.instance, key, observed)
+        ]
+        if found:
+            self.output.events += self._outcome(observed, found).observations(_SUPERSEDED)
+            self.output.runs += 1
+
     def _report_failure(self, observed: ObservedRun) -> None:
         """Reports a run that did not succeed, unless it is reported already."""
         instance = self.context.instance
+        if self._is_superseded(observed):
+            self._report_superseded(observed)
+            return
         asset_partitions: list[AssetPartition] = [
             (key, None) for key in observed.asset.keys if not _is_reported(instance, key, observed)
         ]
@@ -248,6 +271,9 @@ class ObservedOutcomes:
                 error,
             )
             return RunResult()
+
+
+_SUPERSEDED = ". A run that finished later is reported already, so this one has neither a materialization nor checks"
 
 
 def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, observed: ObservedRun) -> bool:

@@ -64,10 +64,8 @@ def of_test_run(
     """
     judge = gate or QualityGate()
     counts, score = (result.counts, result.score) if result is not None else (None, None)
-    return (
-        tests_passed(counts, judge, failing),
-        quality_score(score, judge, nothing_examined=why_no_tests(counts)),
-    )
+    passed = tests_passed(counts, judge, failing)
+    return passed, quality_score(score, judge, nothing_examined=why_no_tests(counts))
 
 
 def of_profiling_run(result: ProfilingResult | None, gate: QualityGate | None) -> tuple[CheckOutcome, ...]:
