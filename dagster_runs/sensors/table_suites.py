@@ -5,6 +5,7 @@ second phase, the checks of the tables follow, and an observation that says that
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Protocol
 
 import dagster as dg
@@ -20,6 +21,8 @@ from dagster_runs.sensors.run_outcome import RunOutcome
 
 CHECKS_REPORTED_KEY = "dagster_runs/checks_reported"
 """Metadata of the observation that completes the report of a run: the number of evaluated checks."""
+_CHECKS_TAG = "dagster_runs/checks"
+"""Tag of the same observation: which checks the report is about."""
 _EVALUATION_KEYS = ("dagster_runs/run_id", "dagster_runs/url", STARTED_AT_KEY)
 
 
@@ -43,6 +46,10 @@ class TableReport(Protocol):
 
 class TableSuite(Protocol):
     """A suite whose results are checks of other assets."""
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """The asset that shows the suite's runs."""
 
     @property
     def checks(self) -> dg.AssetChecksDefinition:
@@ -141,11 +148,13 @@ def _run_of(evaluated: dg.AssetCheckEvaluation) -> str | None:
     return entry.value if isinstance(entry, dg.TextMetadataValue) else None
 
 
-def completed(key: dg.AssetKey, run_id: str, status: RunStatus, report: TableReport, count: int) -> dg.AssetObservation:
+def completed(
+    suite: TableSuite, run_id: str, status: RunStatus, report: TableReport, count: int
+) -> dg.AssetObservation:
     """Returns the observation that completes the report of a run.
 
     Args:
-        key: The asset that shows the suite's runs.
+        suite: The suite.
         run_id: The remote run.
         status: Its status.
         report: The report, all of whose evaluations are read.
@@ -158,23 +167,34 @@ def completed(key: dg.AssetKey, run_id: str, status: RunStatus, report: TableRep
         CHECKS_REPORTED_KEY: dg.MetadataValue.int(count),
     }
     return dg.AssetObservation(
-        key, description=f"{count} checks of tables are evaluated by this run", metadata=limited(shown)
+        suite.key,
+        description=f"{count} checks of tables are evaluated by this run",
+        metadata=limited(shown),
+        tags={_CHECKS_TAG: _digest(suite)},
     )
 
 
-def is_completed(key: dg.AssetKey, run_id: str, since: float, instance: dg.DagsterInstance) -> bool:
+def is_completed(suite: TableSuite, run_id: str, since: float, instance: dg.DagsterInstance) -> bool:
     """Whether the report of a run is complete.
 
     Args:
-        key: The asset that shows the suite's runs.
+        suite: The suite.
         run_id: The remote run.
         since: Epoch seconds by the machine's clock, before which it was not reported.
         instance: The Dagster instance.
     """
-    found = events(instance.fetch_observations, dg.AssetRecordsFilter(key, after_timestamp=since))
-    return any(observed_run(event) == run_id and _is_completion(event) for event in found)
+    found = events(instance.fetch_observations, dg.AssetRecordsFilter(suite.key, after_timestamp=since))
+    return any(observed_run(event) == run_id and _is_completion(event, _digest(suite)) for event in found)
 
 
-def _is_completion(event: dg.EventLogRecord) -> bool:
+def _is_completion(event: dg.EventLogRecord, digest: str) -> bool:
     observation = event.event_log_entry.asset_observation
-    return observation is not None and CHECKS_REPORTED_KEY in observation.metadata
+    if observation is None or CHECKS_REPORTED_KEY not in observation.metadata:
+        return False
+    return observation.tags.get(_CHECKS_TAG, digest) == digest
+
+
+def _digest(suite: TableSuite) -> str:
+    """Returns a text that is different for other checks: two code locations may have checks of the same suite."""
+    names = sorted(f"{check.asset_key.to_user_string()} {check.name}" for check in suite.table_checks)
+    return sha256("\n".join(names).encode()).hexdigest()[:16]

@@ -122,7 +122,7 @@ class TableKeys:
             same = exact.setdefault((schema, pattern), {})
             if table in same:
                 raise dg.DagsterInvalidDefinitionError(
-                    f"tables has the table {table} twice. Of each name, only the last two parts count: the schema and "
+                    f"tables has the table {table} twice. Only the last two parts of a name count: the schema and "
                     "the table"
                 )
             same[table] = key
@@ -146,10 +146,18 @@ class TableKeys:
 
     @classmethod
     def from_function(cls, function: KeyFunction) -> "TableKeys":
-        """Takes a function from a `SuiteTable` to an asset key, or to ``None`` for a table without an asset."""
+        """Takes a function from a `SuiteTable` to an asset key, or to ``None`` for a table without an asset.
+
+        If it raises an exception when the results of a run are reported, the table counts as one without an asset.
+        """
 
         def find(table: SuiteTable) -> dg.AssetKey | None:
-            key = function(table)
+            try:
+                key = function(table)
+            except Exception as error:
+                raise dg.DagsterInvalidDefinitionError(
+                    f"The function in tables fails for the table {table}: {error!r}"
+                ) from error
             return None if key is None else _asset_key(key, table)
 
         return cls((_Rule(find),))

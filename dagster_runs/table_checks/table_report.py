@@ -24,6 +24,7 @@ from dagster_runs.table_checks.declared import DeclaredCheck, DeclaredChecks, Un
 from dagster_runs.table_checks.freshness import Freshness
 
 _MAX_MESSAGES = 50
+NO_TABLE = "(without a table)"
 UNMAPPED = "no asset is mapped to it"
 LATER_RUN = "a run that started later has been reported already"
 UNDECLARED = "no check is declared for it. Reload the code location with the table in tables or in the known ones"
@@ -66,7 +67,7 @@ class JudgedChecks:
             instance: The Dagster instance. The newest materialization of an asset is read as late as possible.
             shown: The metadata of each evaluation that identifies the run.
             selected: The checks to report; ``None`` for all.
-            reported: The checks that have an evaluation of this run already, so they are tested whatever came later.
+            reported: The checks that have an evaluation of this run already, so they are tested.
         """
         return self.report(self, self.report.results_in(result), freshness, instance, shown, selected, reported)
 
@@ -131,13 +132,21 @@ class ReportOnTables(ABC, Generic[ResultT]):
             if asset is not None and asset in declared.by_asset:
                 found.setdefault(asset, []).append(result)
             elif asset is not None or self._needs_asset(result):
-                others[str(table) or "(a table without a name)"] = UNMAPPED if asset is None else UNDECLARED
+                others[str(table) if table.name else NO_TABLE] = UNMAPPED if asset is None else UNDECLARED
         return found, others
 
     @property
     def tables_without_checks(self) -> Mapping[str, str]:
         """The tables whose results are in no check, with the reason."""
         return self._by_asset[1]
+
+    @property
+    def _shown_tables(self) -> Mapping[str, str]:
+        """The tables to show. A result without a table may belong to any of them, so it cannot be ignored."""
+        others = self.tables_without_checks
+        if self.checks.unmapped != "ignore":
+            return others
+        return {name: why for name, why in others.items() if name == NO_TABLE}
 
     def evaluations(self) -> Iterator[dg.AssetCheckEvaluation]:
         """Yields an evaluation of each check that has a result which is not older than the newest data."""
@@ -149,6 +158,8 @@ class ReportOnTables(ABC, Generic[ResultT]):
             name = asset.to_user_string()
             of_asset = results.get(asset, [])
             why = self._why_not_tested(of_asset)
+            if not of_asset:
+                why = f"{why}. Its table is {self._names(asset)}, and the run covers {self._covered}"
             newest = newest_of(self.instance, asset) if why is None else None
             why = why or self.freshness.problem(newest)
             if why is not None:
@@ -164,6 +175,15 @@ class ReportOnTables(ABC, Generic[ResultT]):
                     self.not_tested[f"{name}: {check.spec.name}"] = outcome
                 else:
                     yield self._evaluation(check.spec, outcome, newest or self.freshness.marker)
+
+    def _names(self, asset: dg.AssetKey) -> str:
+        return cut_names([str(table) for table in self.checks.declared.tables[asset]])
+
+    @cached_property
+    def _covered(self) -> str:
+        """The tables that have results, for a user who has misspelled the name of one."""
+        found = {str(table) for table in map(self._table_of, self.results) if table.name}
+        return cut_names(sorted(found)) or "no tables"
 
     def _has_later_result(self, check: dg.AssetCheckKey) -> bool:
         started_at = time_in(self.shown, STARTED_AT_KEY)
@@ -198,8 +218,8 @@ class ReportOnTables(ABC, Generic[ResultT]):
         if self.not_tested:
             rows: list[dict[str, Cell]] = [{"check": name, "why": why} for name, why in self.not_tested.items()]
             shown |= table_entries(f"{prefix}/not_tested", rows)
-        others = self.tables_without_checks
-        if others and self.checks.unmapped != "ignore":
+        others = self._shown_tables
+        if others:
             rows = [{"table": name, "why": why} for name, why in others.items()]
             shown |= table_entries(f"{prefix}/tables_without_checks", rows)
         return shown
@@ -208,9 +228,7 @@ class ReportOnTables(ABC, Generic[ResultT]):
     def messages(self) -> list[str]:
         """What the log should say about checks that were not evaluated, and about tables without checks, at most 50."""
         found = [f"Not tested: {name}, because {why}" for name, why in self.not_tested.items()]
-        if self.checks.unmapped != "ignore":
-            others = self.tables_without_checks.items()
-            found += [f"The results of table {name} are in no check: {why}" for name, why in others]
+        found += [f"The results of table {name} are in no check: {why}" for name, why in self._shown_tables.items()]
         left_out = len(found) - _MAX_MESSAGES
         return [*found[:_MAX_MESSAGES], *([f"… and {left_out} more; see the asset's metadata"] if left_out > 0 else [])]
 

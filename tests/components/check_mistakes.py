@@ -113,7 +113,7 @@ CHECK_MISTAKES = [
         """,
         by_schema=[],
         on_load=[
-            "7 suites.0.checks.tables: tables has the table orders twice. Of each name, only the last two parts count: the schema and the table"
+            "7 suites.0.checks.tables: tables has the table orders twice. Only the last two parts of a name count: the schema and the table"
         ],
     ),
     Mistake(

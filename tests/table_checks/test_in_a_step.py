@@ -9,6 +9,7 @@ import pytest
 from dagster_runs import SuiteTest, TableChecks, TableKeys, TestGenResource, build_testgen_checks
 from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
+from dagster_runs.table_checks.table_report import NO_TABLE
 from dagster_runs.testing import SandboxClock
 from dagster_runs.vendors.testgen.lists.suite_run import list_suite_tests
 from tests.remote_run.materializing import failure, resources_at
@@ -141,6 +142,26 @@ class TestNotTested:
         assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": None}
         [row] = rows(suite_metadata(instance), "testgen/not_tested")
         assert row == {"check": "customers", "why": "its only test just logs"}
+
+    def test_misspelled_table_is_named_with_the_tables_of_the_run(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        add_suite(sandbox, [result("orders"), result("customers")])
+        checks = build_testgen_checks(RUN, tables={"ordrs": "orders", "customers": "customers"}, unmapped="ignore")
+        execute(load(sandbox, checks, assets=TABLES), instance)
+        [row] = rows(suite_metadata(instance), "testgen/not_tested")
+        assert "Its table is ordrs, and the run covers demo.customers, demo.orders" in str(row["why"])
+
+    @pytest.mark.parametrize("more", [result(None, "failed"), "unreadable"])
+    def test_result_without_a_table_is_shown_even_if_unmapped_tables_are_ignored(
+        self, more: Any, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        add_suite(sandbox, [result("orders")])
+        page = {"items": [result("orders"), result("other"), more], "limit": 100, "total": 3}
+        sandbox.add_fault(Fault("status", status=200, path="/results", body=page))
+        execute(load(sandbox, build(unmapped="ignore"), assets=TABLES), instance)
+        [row] = rows(suite_metadata(instance), "testgen/tables_without_checks")
+        assert row["table"] == NO_TABLE
 
     @pytest.mark.covers("tables.case")
     def test_results_of_a_table_that_differs_only_in_case_are_not_those_of_the_asset(
@@ -314,6 +335,21 @@ class TestRetries:
         assert reexecute(defs.resolve_job_def("all"), instance, ran.run_id).success
         assert sandbox.starts("testgen") == 2
         assert outcomes(instance, "orders") == {"orders": True}
+
+    @pytest.mark.covers("tables.step-failed")
+    def test_nothing_is_started_if_the_step_of_a_table_fails(
+        self, sandbox: Sandbox, instance: dg.DagsterInstance
+    ) -> None:
+        @dg.asset(metadata={"dagster/table_name": "demo.customers"})
+        def customers() -> None:
+            raise ValueError
+
+        add_suite(sandbox, [result("orders"), result("customers")])
+        tables = [TABLES[0], customers]
+        checks = build_testgen_checks(RUN, tables=TableKeys.from_assets(tables))
+        execute(load(sandbox, checks, assets=tables), instance)
+        assert sandbox.starts("testgen") == 0
+        assert outcomes(instance, "orders", "customers") == {"orders": None, "customers": None}
 
     def test_termination_cancels_the_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions

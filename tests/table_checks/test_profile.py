@@ -159,7 +159,9 @@ def test_table_that_was_not_profiled_is_named_and_not_tested(
     assert execute(load(sandbox, build(), assets=TABLES), instance).success
     assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": None}
     assert observations(instance, "customers") == []
-    assert rows(run_metadata(instance), "testgen/not_tested") == [{"check": "customers", "why": why}]
+    [row] = rows(run_metadata(instance), "testgen/not_tested")
+    assert row["check"] == "customers"
+    assert str(row["why"]).startswith(why)
 
 
 def test_issue_of_a_table_without_columns_still_fails(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

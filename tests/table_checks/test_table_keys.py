@@ -157,6 +157,8 @@ def test_function() -> None:
     def key_of(table: SuiteTable) -> str | None:
         return f"dw/{table.name.lower()}" if table.schema == "Sales" else None
 
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="function in tables fails for the table x: KeyError"):
+        found(TableKeys.from_function(lambda table: {}[table.name]), SuiteTable("x"))
     keys = TableKeys.coerce(key_of)
     assert found(keys) == "dw/orders"
     assert found(keys, SuiteTable("orders", "crm")) is None

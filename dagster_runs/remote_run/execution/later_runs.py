@@ -1,9 +1,9 @@
 """Finds out whether the result of a run would replace that of a later one.
 
 A run may be reported late: the vendor's own schedule started it, or a step attached to it again. The times of all runs
-at one vendor are those of the vendor's clock, so the clocks of two machines are not compared. Of two runs that test
-data, the one that started later has seen the newer data. Of two runs that make data, the one that finished later has
-made the newer data.
+at one vendor are those of the vendor's clock, so the clocks of two machines are not compared. If two runs test data,
+the one that started later has seen the newer data. If two runs make data, the one that finished later has made the
+newer data.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ from dagster_runs.dagster_private import newest_evaluations
 from dagster_runs.remote_run.execution.event_log import FINISHED_AT_KEY, RUN_ID_KEY, STARTED_AT_KEY, events
 
 _NEWEST = 5
-"""The number of newest reports to look at."""
+"""The number of newest reports to read."""
 
 
 def time_in(metadata: Mapping[str, Any], name: str) -> float | None:

@@ -36,7 +36,7 @@ def evaluate_suite(
         Whether all of them are reported.
     """
     instance, output, log = tick.context.instance, tick.output, tick.context.log
-    key, run_id, done = deferred_run.asset.keys[0], deferred_run.run_id, deferred_run.evaluated_checks
+    run_id, done = deferred_run.run_id, deferred_run.evaluated_checks
     since = machine_time(deferred_run.record.at - MAX_HOST_CLOCK_SKEW)
     stored = set[dg.AssetCheckKey]()
     if deferred_run.may_be_evaluated and not done:
@@ -63,6 +63,6 @@ def evaluate_suite(
         reported += 1
     for message in report.messages:
         log.warning("%s", message)
-    output.events.append(completed(key, run_id, deferred_run.last_status, report, len(done)))
-    output.was_stored = partial(is_completed, key, run_id, since)
+    output.events.append(completed(suite, run_id, deferred_run.last_status, report, len(done)))
+    output.was_stored = partial(is_completed, suite, run_id, since)
     return True

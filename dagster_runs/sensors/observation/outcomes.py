@@ -144,7 +144,7 @@ class ObservedOutcomes:
         """
         instance, suite, run_id = self.context.instance, observed.asset.suite, observed.run_id
         key = observed.asset.keys[0]
-        if is_completed(key, run_id, since, instance):
+        if is_completed(suite, run_id, since, instance):
             return True
         outcome = self._outcome(observed, [*judged], is_materialized=True)
         stored_since = judged[key, None].timestamp - MAX_HOST_CLOCK_SKEW
@@ -173,7 +173,7 @@ class ObservedOutcomes:
             self.output.events += report.observations_with(one)
         for message in report.messages:
             self.context.log.warning("%s", message)
-        self.output.events.append(completed(key, run_id, observed.status, report, count))
+        self.output.events.append(completed(suite, run_id, observed.status, report, count))
         return True
 
     def _started_at(self, observed: ObservedRun) -> float | None:
