@@ -98,6 +98,7 @@ class SuiteChecks:
             elif tests is not None:
                 settings = self._without_unknown(name, settings, known)
             checks = self._built(entry, spec, settings, keys, known)
+        self._warn_about_unseen(name, checks)
         self.checked.update({(type(entry.run), asset): spec.key for asset in checks.judged.declared.by_asset})
         return checks
 
@@ -126,6 +127,16 @@ class SuiteChecks:
             max_checks=settings.max_checks,
             **given,
         )
+
+    def _warn_about_unseen(self, name: str, checks: TableChecks) -> None:
+        """Warns about blocking checks of assets that the component does not see.
+
+        They are not refused here, since the code location may define them where a component cannot see them.
+        """
+        blocking = {spec.asset_key for spec in checks.judged.declared.specs if spec.blocking}
+        unseen = blocking - {spec.key for spec in self.specs()} if blocking else set()
+        if unseen:
+            self._warn(name, _UNSEEN.format(", ".join(sorted(key.to_user_string() for key in unseen))))
 
     @cached_property
     def _keys(self) -> TableKeys:
@@ -217,6 +228,11 @@ _NO_TABLES = (
 _NOT_YET = (
     "none, because it is not known yet which tables the {0.kind} {0.covers}. {0.run} once, run "
     "`dg utils refresh-defs-state` and reload the code location, or name the tables in tables"
+)
+_UNSEEN = (
+    "they block on {}, but the component finds no such asset in the folder defs, or in table_keys.components. If the "
+    "code location does not define it, blocking has no effect, and the first step refuses to start a run. Then leave "
+    "blocking out, or move the component to the code location of the asset"
 )
 _COARSE = (
     "they are declared with granularity 'table', because the columns and tests of the suite are not known. Set "

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_runs.components.resource_keys import FILES
+from dagster_runs.table_checks.code_location import specs_in
 
 _searching: list[Path] = []
 """The folders of the components that are searching for assets right now."""
@@ -41,9 +42,7 @@ def visible_specs(
     try:
         for place in places:
             if _is_defined(context, place):
-                for asset in context.build_defs(place).assets or ():
-                    specs = asset.specs if isinstance(asset, dg.AssetsDefinition) else [asset]
-                    found.update({spec.key: spec for spec in specs if isinstance(spec, dg.AssetSpec)})
+                found.update({spec.key: spec for spec in specs_in(context.build_defs(place))})
             elif folders is not None:
                 raise ValueError(f"components: the folder defs has no {_relative(place, root)} with definitions")
     finally:

@@ -1,7 +1,6 @@
 """Refuses blocking checks where they would not do what the user expects."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
 import dagster as dg
 
@@ -40,18 +39,17 @@ def upstream_problem(
     return None
 
 
-def location_problem(blocking: Collection[dg.AssetKey], graph: Any) -> str | None:
+def location_problem(undefined: Iterable[dg.AssetKey]) -> str | None:
     """Returns why checks must not block: their tables are in another code location; ``None`` if none is.
 
     Args:
-        blocking: The assets with blocking checks.
-        graph: The asset graph of the code location.
+        undefined: The assets with blocking checks that the code location does not define.
     """
-    elsewhere = sorted(key.to_user_string() for key in blocking if is_undefined(graph, key))
-    if not elsewhere:
+    names = sorted(key.to_user_string() for key in undefined)
+    if not names:
         return None
     return (
-        f"The checks of {', '.join(elsewhere)} cannot block: this code location does not define these assets, and "
+        f"The checks of {', '.join(names)} cannot block: this code location does not define these assets, and "
         "Dagster lets a check of another code location hold back nothing. Leave blocking out, or build the checks in "
         "the code location of the assets."
     )
@@ -79,6 +77,7 @@ def refuse_in_step(
     graph = asset_graph_of(context)
     checked = {spec.asset_key for spec in checks.check_specs} - {suite}
     upstream = {key: upstream_in(graph, key) for key in checked}
-    problem = location_problem(blocking, graph) or upstream_problem(blocking, checked, upstream)
+    undefined = [key for key in blocking if is_undefined(graph, key)]
+    problem = location_problem(undefined) or upstream_problem(blocking, checked, upstream)
     if problem is not None:
         raise dg.Failure(description=f"{problem} Nothing was started.", allow_retries=False)

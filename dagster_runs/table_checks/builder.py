@@ -16,7 +16,8 @@ from dagster_runs.remote_run.execution.partitions import fill_from_partition
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, queue_problem
-from dagster_runs.table_checks.blocking import refuse_in_step, upstream_problem
+from dagster_runs.table_checks.blocking import location_problem, refuse_in_step, upstream_problem
+from dagster_runs.table_checks.code_location import specs_in
 from dagster_runs.table_checks.declared import Wanted, declare
 from dagster_runs.table_checks.suite_step import SuiteReporter, SuiteStep
 from dagster_runs.table_checks.table_keys import KeysLike, TableKeys
@@ -45,6 +46,29 @@ class TableChecks:
     def definitions(self) -> dg.Definitions:
         """Returns the definitions to merge with your own: the checks, and the asset that shows the suite's runs."""
         return dg.Definitions(assets=[self.suite], asset_checks=[self.checks])
+
+    def merged_with(self, own: dg.Definitions) -> dg.Definitions:
+        """Returns the definitions of a code location, merged with these, and checks first what blocks.
+
+        So blocking checks are refused when the code location loads, for example by `dg check defs`. Otherwise, only the
+        first step sees all assets of the code location, and refuses them.
+
+        Args:
+            own: The definitions of your code location, with the assets of the tables.
+
+        Raises:
+            DagsterInvalidDefinitionError: Blocking checks are on an asset that is not in ``own``, or on a table that is
+                upstream of another one.
+        """
+        specs = specs_in(own)
+        keys, assets = self.judged.declared.keys.with_lineage_of(specs), self.judged.declared.by_asset
+        blocking = {spec.asset_key for spec in self.judged.declared.specs if spec.blocking}
+        upstream = {asset: keys.upstream_of(asset) for asset in assets}
+        undefined = blocking - {spec.key for spec in specs}
+        problem = location_problem(undefined) or upstream_problem(blocking, assets, upstream)
+        if problem is not None:
+            raise dg.DagsterInvalidDefinitionError(problem)
+        return dg.Definitions.merge(own, self.definitions())
 
     def as_watched(self) -> WatchedAsset:
         """Returns the suite in the form that the sensors use."""

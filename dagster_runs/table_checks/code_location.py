@@ -1,6 +1,8 @@
-"""What the step of a suite's checks sees of its job and its code location.
+"""What is known about a code location: by the step of a suite's checks, and by definitions before they are loaded.
 
-Dagster's public API has no queries for this. The attributes that are read here need no private import.
+For a step, Dagster's public API has no queries. The attributes that are read here need no private import. Nothing of
+the package is called while Dagster loads a code location with the assets of others: it calls only what resolves the
+selections of jobs and sensors, and the partition mappings of dependencies (Dagster 1.13.27).
 """
 
 from typing import Any
@@ -8,6 +10,19 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.dagster_private import CheckError
+
+
+def specs_in(definitions: dg.Definitions) -> list[dg.AssetSpec]:
+    """Returns the specs of the assets in definitions."""
+    found: list[dg.AssetSpec] = []
+    for asset in definitions.assets or ():
+        if isinstance(asset, dg.AssetsDefinition):
+            found += asset.specs
+        elif isinstance(asset, dg.AssetSpec):
+            found.append(asset)
+        elif isinstance(asset, dg.SourceAsset):
+            found.append(dg.AssetSpec(asset.key))
+    return found
 
 
 def asset_graph_of(context: Any) -> Any:

@@ -179,6 +179,17 @@ def test_tables_that_the_suite_no_longer_tests_do_not_stop_the_code_location(
     assert "the suite tests tables without an asset: demo.customers" in log.text
 
 
+@pytest.mark.covers("tables.other-location-blocking")
+def test_blocking_check_of_an_asset_that_is_not_in_the_project(project: Project, tables: None, log: Log) -> None:
+    of_table = "{orders: stg_orders, customers: elsewhere}"
+    project.write(f"{ORDERS}      checks: {{blocking_tables: [orders], tables: {of_table}}}")
+    project.load()
+    assert "they block on" not in log.text
+    project.write(f"{ORDERS}      checks: {{blocking: true, tables: {of_table}}}")
+    project.load()
+    assert "the checks of quality/orders: they block on elsewhere, but the component finds no such asset" in log.text
+
+
 def test_two_assets_of_one_table(project: Project, sandbox: Sandbox) -> None:
     finish_run(sandbox)
     (project.defs_folder / "copies.py").write_text(TABLES.replace("stg_", "copy_of_"))

@@ -169,6 +169,21 @@ def test_yaml_check_names_the_line(shop: Dg) -> None:
     assert "there is no field 'min_scor'; did you mean 'min_score'?" in output
 
 
+@pytest.mark.covers("tables.other-location-blocking")
+def test_blocking_check_in_another_code_location(shop: Dg) -> None:
+    checks = "checks: {blocking: true, tables: {orders: elsewhere}}\n      key: quality/features"
+    shop.write(TESTGEN.replace("key: quality/features", checks))
+    assert "they block on elsewhere, but the component finds no such asset" in shop.dg("check", "defs")
+    (shop.defs / "tables.py").write_text(
+        "import dagster as dg\nfrom dagster_runs import TestGenTestRun, build_testgen_checks\n\n"
+        f"run = TestGenTestRun(test_suite_id='{well_known.SUITE_ORDERS}')\n"
+        "checks = build_testgen_checks(run, tables={'orders': 'stg_orders'}, blocking=True)\n"
+        "own = dg.Definitions(assets=[dg.AssetSpec('orders')])\n"
+        "defs = checks.merged_with(own)\n"
+    )
+    assert "The checks of stg_orders cannot block: this code location" in shop.dg("check", "defs", succeeds=False)
+
+
 def test_unset_variable_names_the_line(shop: Dg) -> None:
     shop.write(TESTGEN.replace("TESTGEN_TOKEN }}", "TESTGEN_TOKN }}"))
     output = shop.dg("check", "defs", succeeds=False)

@@ -9,7 +9,7 @@ from dagster._core.execution.api import execute_run_iterator
 
 from dagster_runs import TableChecks, TableKeys, build_testgen_checks
 from dagster_runs.sandbox import Sandbox
-from tests.remote_run.materializing import failure
+from tests.remote_run.materializing import failure, resources_at
 from tests.remote_run.reexecuting import reexecute
 from tests.table_checks.suites import (
     RUN,
@@ -177,7 +177,23 @@ class TestOtherCodeLocation:
         assert outcomes(instance, "orders") == {"orders": "ERROR"}
 
     @pytest.mark.covers("tables.other-location-blocking")
-    def test_blocking_is_refused(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    def test_blocking_is_refused_when_the_code_location_is_loaded(self) -> None:
+        checks = build_testgen_checks(RUN, tables={"orders": "orders", "customers": "crm"}, blocking=True)
+        own = dg.Definitions(assets=[table("orders")], resources=resources_at("http://127.0.0.1:9"))
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="crm cannot block: this code location"):
+            checks.merged_with(own)
+        both = dg.Definitions.merge(own, dg.Definitions(assets=[dg.AssetSpec("crm")]))
+        merged = checks.merged_with(both).resolve_asset_graph()
+        assert merged.asset_check_keys == {key("orders"), key("crm")}
+
+    def test_lineage_is_known_when_the_code_location_is_loaded(self) -> None:
+        tables = [table("orders"), table("between", "orders"), table("crm", "between")]
+        checks = build_testgen_checks(RUN, tables={"orders": "orders", "customers": "crm"}, blocking=True)
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match="orders cannot block: it is upstream of crm"):
+            checks.merged_with(dg.Definitions(assets=tables))
+
+    @pytest.mark.covers("tables.other-location-blocking")
+    def test_blocking_is_refused_by_the_first_step(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         add_suite(sandbox, [result("orders")])
         defs = load(sandbox, build_testgen_checks(RUN, tables=self.CHECKS, blocking=True))
         why = failure(execute(defs, instance, checks=[key("orders")]))
