@@ -2,6 +2,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
@@ -30,6 +31,11 @@ def log() -> Iterator[Log]:
 
 
 @pytest.fixture
-def in_development(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behaves like `dg`, which refreshes the state whenever it loads definitions."""
+def in_development(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Behaves like `dg`, which refreshes the state whenever it loads definitions.
+
+    A test that executes a job of a code location leaves the process in the state of a step, which never refreshes.
+    """
     monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")
+    with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION)):
+        yield
