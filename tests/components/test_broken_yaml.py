@@ -4,13 +4,16 @@ import pytest
 
 from tests.components.check_mistakes import CHECK_MISTAKES
 from tests.components.checking import by_schema, on_load
-from tests.components.mistakes import MISTAKES, Mistake
+from tests.components.field_mistakes import FIELD_MISTAKES
+from tests.components.mistakes import Mistake
 from tests.components.profile_mistakes import PROFILE_MISTAKES
 from tests.components.projects import Project
+from tests.components.run_mistakes import RUN_MISTAKES
+from tests.components.value_mistakes import VALUE_MISTAKES
 
-each_mistake = pytest.mark.parametrize(
-    "mistake", [*MISTAKES, *CHECK_MISTAKES, *PROFILE_MISTAKES], ids=lambda mistake: mistake.name
-)
+MISTAKES = [*FIELD_MISTAKES, *RUN_MISTAKES, *VALUE_MISTAKES]
+ALL_MISTAKES = [*MISTAKES, *CHECK_MISTAKES, *PROFILE_MISTAKES]
+each_mistake = pytest.mark.parametrize("mistake", ALL_MISTAKES, ids=lambda mistake: mistake.name)
 
 TABLES = """
 import dagster as dg
