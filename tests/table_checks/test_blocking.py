@@ -97,7 +97,7 @@ class TestTableAndItsChild:
             build(self.PARENT, self.CHILD, blocking=True)
         build(self.PARENT, self.CHILD, blocking_tables=["customers"])
 
-    @pytest.mark.covers("tables.child-blocking")
+    @pytest.mark.covers("tables.child-blocking", "own-tables.cannot-block")
     def test_blocking_is_refused_by_the_first_step_otherwise(self, instance: dg.DagsterInstance) -> None:
         location = ReconstructableRepository.for_module("tests.table_checks.blocking_location", "defs")
         job = location.get_reconstructable_job("checks")
@@ -192,7 +192,7 @@ class TestOtherCodeLocation:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="orders cannot block: it is upstream of crm"):
             checks.merged_with(dg.Definitions(assets=tables))
 
-    @pytest.mark.covers("tables.other-location-blocking")
+    @pytest.mark.covers("tables.other-location-blocking", "own-tables.cannot-block")
     def test_blocking_is_refused_by_the_first_step(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         add_suite(sandbox, [result("orders")])
         defs = load(sandbox, build_testgen_checks(RUN, tables=self.CHECKS, blocking=True))

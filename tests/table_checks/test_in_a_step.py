@@ -174,7 +174,7 @@ class TestNotTested:
         assert row["table"] == "demo.Orders"
         assert "differ only in case" in str(row["why"])
 
-    @pytest.mark.covers("tables.too-new")
+    @pytest.mark.covers("tables.too-new", "own-tables.too-new")
     def test_table_that_was_materialized_during_the_run_is_not_evaluated(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -184,7 +184,7 @@ class TestNotTested:
         [row] = rows(suite_metadata(instance), "testgen/not_tested")
         assert row == {"check": "orders", "why": STARTED_BEFORE}
 
-    @pytest.mark.covers("tables.run-failed")
+    @pytest.mark.covers("tables.run-failed", "own-tables.run-failed")
     def test_run_that_failed_evaluates_nothing(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, defs: dg.Definitions
     ) -> None:
@@ -221,7 +221,7 @@ class TestUnmapped:
     def _suite(self, sandbox: Sandbox) -> None:
         add_suite(sandbox, [result("orders"), result("products", "failed")])
 
-    @pytest.mark.covers("tables.unmapped")
+    @pytest.mark.covers("tables.unmapped", "own-tables.unmapped")
     @pytest.mark.parametrize("unmapped", ["warn", "ignore", "fail"])
     def test_results_of_tables_without_an_asset(
         self, unmapped: Any, sandbox: Sandbox, instance: dg.DagsterInstance
