@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 import pytest
@@ -16,6 +17,7 @@ from dagster_runs import (
     build_testgen_checks,
 )
 from dagster_runs.sandbox import Behavior, Sandbox
+from dagster_runs.sensors import limits
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
 from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import failure
@@ -208,6 +210,19 @@ class TestDeferred:
         location.driver.tick()
         location.lose_tick(after=stored)
         location.driver.ticks(clock, 4)
+        assert [len(evaluated(instance, check)) for check in [*GATE, key("orders"), key("customers")]] == [1] * 5
+
+    def test_run_is_judged_once_if_its_tables_need_several_ticks(
+        self, location: Location, clock: SandboxClock, instance: dg.DagsterInstance
+    ) -> None:
+        location.execute()
+        clock.sleep(10)
+        location.driver.tick()
+        with patch.object(limits, "MAX_TICK_BYTES", limits.MAX_EVENT_BYTES + 1):
+            location.driver.tick()
+            assert len(of_gate(instance)) == 3
+            assert list(outcomes(instance, "orders", "customers").values()).count(None) == 1
+            location.driver.ticks(clock, 3)
         assert [len(evaluated(instance, check)) for check in [*GATE, key("orders"), key("customers")]] == [1] * 5
 
     @pytest.mark.covers("tables.gate-run-failed")
