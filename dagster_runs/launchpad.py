@@ -3,6 +3,7 @@
 import types
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
@@ -13,8 +14,12 @@ from dagster_runs.remote_run.contract import RemoteRun
 _SCALARS: Mapping[Any, Any] = {str: dg.String, int: dg.Int, float: dg.Float, bool: dg.Bool}
 
 
+@cache
 def config_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
-    """Returns an optional config field for each of the run's fields. Fields that are not set keep their values."""
+    """Returns an optional config field for each of the run's fields. Fields that are not set keep their values.
+
+    Built once for each kind of run, since a code location may have thousands of assets of one kind.
+    """
     documented = {entry.arg_name: entry.description for entry in docstring_parser.parse(run_class.__doc__ or "").params}
     return {
         name: dg.Field(
