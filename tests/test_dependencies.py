@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dagster_runs"
+MODULES = {"pyyaml": "yaml"}
 OPTIONAL = ("sandbox", "testing")  # need the extra `sandbox`
 
 
@@ -20,7 +21,8 @@ def declared() -> tuple[set[str], set[str]]:
     def modules(name: str) -> set[str]:
         found = re.search(rf"^{name} = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
         assert found is not None
-        return {one.replace("-", "_") for one in re.findall(r'"([A-Za-z0-9-]+)[^"]*"', found.group(1))}
+        names = re.findall(r'"([A-Za-z0-9-]+)[^"]*"', found.group(1))
+        return {MODULES.get(one, one.replace("-", "_")) for one in names}
 
     return modules("dependencies"), modules("sandbox")
 
