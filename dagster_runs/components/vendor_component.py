@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import BaseModel, create_model
 from typing_extensions import Self
 
-from dagster_runs.assets import build_remote_run_asset
+from dagster_runs.components.built_assets import BuiltAssets
 from dagster_runs.components.resource_keys import default_resource_key
 from dagster_runs.components.run_entry import RunEntry, entry_model, resolve_entry
 from dagster_runs.components.sensors import SensorOptions, Sensors, is_on
@@ -197,6 +197,8 @@ class VendorComponent(dg.Component):
     def _build(self, entries: Sequence[RunEntry]) -> _Built:
         built = _Built()
         places: dict[dg.AssetKey, dg.ResolutionContext] = {}
+        # An asset belongs to one completion sensor, so one with another name needs other assets.
+        assets = BuiltAssets((type(self), self.resource_key, (self.sensors.completion or {}).get("name")))
         for entry in entries:
             spec = self.spec_of(entry)
             if spec.key in places and entry.is_discovered:
@@ -219,10 +221,9 @@ class VendorComponent(dg.Component):
                 elif entry.observe_only:
                     built.observed.append(self._observed(entry, spec))
                 else:
-                    asset = build_remote_run_asset(
-                        entry.run, specs=[spec], resource_key=self.resource_key, **entry.options
-                    )
+                    asset = assets.build(entry.run, spec, resource_key=self.resource_key, options=entry.options)
                     built.executable.append((entry, asset))
+        assets.keep()
         return built
 
     def _add_checks(self, built: _Built, entry: RunEntry, spec: dg.AssetSpec) -> None:
