@@ -52,7 +52,7 @@ regressions: install  ## check that the tests of reported bugs fail with the pac
 test-real: install  ## run the TestGen assets against a real server, which is installed, started and removed
 	$(BIN)/python -m pytest tests/real
 
-test-docs: install  ## run the blocks of docs/testgen-in-ten-minutes.md in a new project, with the built wheel
+test-docs: install  ## run the blocks of docs/testgen-in-ten-minutes.md, and those for all vendors of docs/components.md, in a new project with the built wheel
 	$(BIN)/python -m pytest tests/docs_project
 
 test-ui: install  ## test the demo in a browser (needs Chromium)

@@ -62,6 +62,7 @@ def sandbox_variables(sandbox: Sandbox) -> Mapping[str, str]:
         "RUDDERSTACK_ACCESS_TOKEN": well_known.RUDDERSTACK_TOKEN,
         "SEGMENTFLOW_API_KEY": well_known.SEGMENTFLOW_API_KEY,
         "TESTGEN_TOKEN": well_known.TESTGEN_TOKEN,
+        "SANDBOX_EU_URL": sandbox.url,
         "SANDBOX_URL": sandbox.url,
         "TESTGEN_URL": f"{sandbox.url}/testgen",
     }
