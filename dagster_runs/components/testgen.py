@@ -39,6 +39,12 @@ _logger = logging.getLogger(__name__)
 FETCH_SECONDS_ON_LOAD = 20.0
 """The longest time that loading a code location waits for the server."""
 
+_failed_fetches: set[tuple[Path, str]] = set()
+"""The projects and resource keys whose fetch on loading failed in this process, and was logged.
+
+Dagster builds the definitions twice when it loads a code location, and fetches only the first time.
+"""
+
 _EXAMPLE = """
 suites:
   - test_suite_id: 8a4f1c7e-2b39-4e2e-a8c3-1d5e9f2a7b4c
@@ -220,6 +226,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
             return super().build_defs(context)
         except DiscoveryFailed as error:
             self._problem = str(error)
+            _failed_fetches.add((context.project_root, self.resource_key))
             return super().build_defs(context)
         except KeyError:
             if not self._keeps_state_in_memory:
@@ -230,14 +237,16 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
 
     def build_defs_from_state(self, context: dg.ComponentLoadContext, state_path: Path | None) -> dg.Definitions:
         """Builds the assets from the state, and those that are listed."""
-        found = self._usable(None if state_path is None else testgen_state.read(state_path))
+        found = self._usable(context, None if state_path is None else testgen_state.read(state_path))
         self._start_checks(context, found)
         if found is None or self.discovery is None:
             return self.definitions_of(self.entries)
         discovered = self.discovery.entries(found, self.entries)
         return self.definitions_of(self._with_lineage([*self.entries, *discovered], found))
 
-    def _usable(self, state: testgen_state.Found | testgen_state.Unavailable | None) -> testgen_state.Found | None:
+    def _usable(
+        self, context: dg.ComponentLoadContext, state: testgen_state.Found | testgen_state.Unavailable | None
+    ) -> testgen_state.Found | None:
         """Returns the state if there is one, and logs what is missing or old."""
         name, wanted = f"TestGenComponent {self.resource_key}", self.discovery.description if self.discovery else ""
         if isinstance(state, testgen_state.Found) and state.project_code == self._project_code():
@@ -252,6 +261,8 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
             problem = f"The stored state is that of the project {state.project_code}"
         elif self._problem is not None:
             problem = self._problem
+        elif state is None and (context.project_root, self.resource_key) in _failed_fetches:
+            return None
         else:
             problem = "No state has been fetched yet" if state is None else state.problem
         _logger.warning(

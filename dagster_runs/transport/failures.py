@@ -59,7 +59,7 @@ def connection_failed(
         problem = f"could not connect to {call.server}{through} within {settings.connect_timeout:g} s"
     elif isinstance(error, requests.Timeout):
         problem = (
-            f"no response from {call.server}{through} within {settings.request_timeout:g} s"
+            f"no response from {call.server}{through} within {settings.request_timeout:.3g} s"
             if was_sent
             else f"{call.server}{through} accepted the connection, but was not ready for the request within "
             f"{settings.connect_timeout:g} s; nothing was sent"
