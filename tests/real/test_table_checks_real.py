@@ -37,8 +37,7 @@ from dagster_runs import (
     build_observation_sensor,
     build_testgen_checks,
 )
-from dagster_runs.vendors.testgen.lists.suite_run import list_suite_tests
-from tests.table_checks.suites import evaluated, execute, rows
+from tests.table_checks.suites import evaluated, execute, known_tests, rows
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first test may have to install TestGen
 
@@ -88,7 +87,7 @@ class TestCounts:
         checks = checks_of(
             ids.DEMO_SUITE,
             tables=[*keys, TableKeys.by_convention()],
-            known_tests=list_suite_tests(resource, ids.DEMO_SUITE),
+            known_tests=known_tests(resource, ids.DEMO_SUITE),
         )
         assert execute(location(checks, resource), instance).success
         assets = {
@@ -119,7 +118,7 @@ class TestFinerChecks:
         self, resource: TestGenResource, database: Database, instance: dg.DagsterInstance, granularity: Any
     ) -> None:
         assets = [asset_of(table) for table in TABLES]
-        known = list_suite_tests(resource, ids.DEMO_SUITE)
+        known = known_tests(resource, ids.DEMO_SUITE)
         assert known
         checks = checks_of(
             ids.DEMO_SUITE,

@@ -5,9 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs import TableChecks, TestGenTestRun
+from dagster_runs import SuiteTest, TableChecks, TestGenResource, TestGenTestRun
 from dagster_runs.dagster_private import newest_evaluations
 from dagster_runs.sandbox import Behavior, Sandbox
+from dagster_runs.vendors.testgen.lists.catalog import list_suites
+from dagster_runs.vendors.testgen.lists.suite_run import list_run_tests
 from tests.remote_run.materializing import entry_of, resources_at
 
 SUITE = "5ab1e000-0000-4000-8000-000000000001"
@@ -129,3 +131,9 @@ def ledger(instance: dg.DagsterInstance) -> list[str]:
     """The kinds of the suite's ledger entries, oldest first, without `progress`."""
     observed = instance.fetch_observations(SUITE_KEY, limit=1000, ascending=True).records
     return [kind for kind in (entry_of(record).kind.value for record in observed) if kind != "progress"]
+
+
+def known_tests(resource: TestGenResource, suite_id: str) -> list[SuiteTest]:
+    """The tests of a suite, according to its latest run. Empty if there is none."""
+    [suite] = [one for one in list_suites(resource) if one.test_suite_id == suite_id]
+    return [] if suite.latest_run_id is None else list_run_tests(resource, suite.latest_run_id)

@@ -11,7 +11,6 @@ from dagster_runs.sandbox import Behavior, Fault, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
 from dagster_runs.table_checks.table_report import NO_TABLE
 from dagster_runs.testing import SandboxClock
-from dagster_runs.vendors.testgen.lists.suite_run import list_suite_tests
 from tests.remote_run.materializing import failure, resources_at
 from tests.remote_run.reexecuting import at_pause, dies, reexecute, terminate
 from tests.table_checks.suites import (
@@ -22,6 +21,7 @@ from tests.table_checks.suites import (
     execute,
     job_of,
     key,
+    known_tests,
     ledger,
     load,
     materialization_id,
@@ -398,16 +398,15 @@ def test_tests_of_a_suite_are_listed_from_its_latest_run(
 ) -> None:
     resource = resources_at(sandbox.url)["testgen"]
     assert isinstance(resource, TestGenResource)
-    assert list_suite_tests(resource, SUITE) is None
+    assert known_tests(resource, SUITE) == []
     execute(defs, instance)
-    listed = list_suite_tests(resource, SUITE) or []
+    listed = known_tests(resource, SUITE)
     assert sorted((test.table, test.schema, test.column) for test in listed) == [
         ("customers", "demo", "id"),
         ("orders", "demo", "amount"),
         ("orders", "demo", "id"),
     ]
     assert all(test.test_id for test in listed)
-    assert list_suite_tests(resource, "00000000-0000-4000-8000-000000000000") is None
 
 
 class TestComparedTables:

@@ -72,16 +72,6 @@ def list_suites(resource: TestGenResource) -> list[ListedSuite]:
     return list(_entries(resource, "test-suites", _SuitePage))
 
 
-def find_suite(resource: TestGenResource, test_suite_id: str) -> ListedSuite | None:
-    """Returns a suite of the project, from the same list; ``None`` if the project has no such suite.
-
-    Raises:
-        VendorError: The call failed, or this server has no such list.
-    """
-    suites: Iterator[ListedSuite] = _entries(resource, "test-suites", _SuitePage)
-    return next((one for one in suites if one.test_suite_id.casefold() == test_suite_id.casefold()), None)
-
-
 def list_table_groups(resource: TestGenResource) -> list[ListedTableGroup]:
     """GET ``/projects/{code}/table-groups``, all pages.
 

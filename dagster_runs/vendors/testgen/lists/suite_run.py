@@ -10,7 +10,6 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.vendors.testgen import outcomes
-from dagster_runs.vendors.testgen.lists.catalog import find_suite
 from dagster_runs.vendors.testgen.lists.models import SuiteResult, SuiteResultPage, TestDefinitions
 from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
@@ -130,17 +129,3 @@ def list_run_tests(resource: TestGenResource, run_id: str) -> list[SuiteTest]:
         NotFoundError: The server cannot list results.
     """
     return [_as_result(one).test for one in list_results(resource, run_id)]
-
-
-def list_suite_tests(resource: TestGenResource, test_suite_id: str) -> list[SuiteTest] | None:
-    """Returns the tests of a suite, according to its latest run, from a server of version 5.134 or later.
-
-    Returns:
-        ``None`` if the suite has no finished run, the resource has no ``project_code``, or its project no such suite.
-
-    Raises:
-        VendorError: The server cannot list suites or results, or a call failed.
-    """
-    suite = find_suite(resource, test_suite_id) if resource.project_code is not None else None
-    run_id = suite.latest_run_id if suite is not None else None
-    return None if run_id is None else list_run_tests(resource, run_id)
