@@ -8,12 +8,12 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run
 
 from dagster_runs.sandbox import Sandbox
-from tests.table_checks.suites import add_suite, evaluated, key, materialization_id, outcomes, result
+from tests.table_checks.suites import SUITE_KEY, add_suite, evaluated, key, materialization_id, outcomes, result
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.covers("tables.same-run")
+@pytest.mark.covers("tables.same-run", "tables.gate-blocking")
 def test_checks_are_evaluated_by_a_process_of_their_own(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -29,4 +29,7 @@ def test_checks_are_evaluated_by_a_process_of_their_own(
         [orders] = evaluated(instance, key("orders"))
         assert orders.target_materialization_data is not None
         assert orders.target_materialization_data.storage_id == materialization_id(instance, "orders")
+        [judged] = evaluated(instance, dg.AssetCheckKey(SUITE_KEY, "tests_passed"))
+        assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert materialization_id(instance, "report")  # which waits for the gate
     assert sandbox.starts("testgen") == 1
