@@ -53,7 +53,7 @@ class FindingsList(Generic[EntryT]):
                 return found
             problem = f"The {self.description} of run {run_id} changed while they were read: {len(found)} of {total}"
             _logger.info("%s", problem)
-        error = UnexpectedResponseError(problem, vendor=resource.vendor)
+        error = UnexpectedResponseError(problem, vendor=resource.vendor, hint="Retry it.")
         error.is_transient = True
         raise error
 
