@@ -314,9 +314,7 @@ def with_score(fetch: Callable[[], RunRecordT], status: RunStatus, resource: Tes
             ended_ago = clock.wall() + (resource.http().clock_ahead or 0.0) - status.finished_at.timestamp()
             if ended_ago >= SCORE_WITHIN:
                 return run
-            error = UnexpectedResponseError(
-                "TestGen has not reported the score yet", vendor=resource.vendor, hint="Retry it."
-            )
+            error = UnexpectedResponseError("no score is reported yet", vendor=resource.vendor, hint="Retry it.")
             error.is_transient = True
             raise error
         clock.sleep(_SCORE_PAUSE)
