@@ -312,5 +312,5 @@ def test_table_groups(sandbox: Sandbox, testgen: Any, completed_test_run: str, c
     assert (default["table_count"], default["profiling_score"], default["testing_score"]) == (4, 0.9921, 0.8713)
     assert [item["connection_id"] for item in page["items"]] == [1, 99, 1, 1]
     assert testgen.json("GET", "/projects/DEFAULT/table-groups?connection_id=99")["total"] == 1
-    assert page["items"][2]["column_count"] is None
+    assert page["items"][3]["column_count"] is None
     assert testgen.json("GET", f"/table-groups/{GROUP}")["schema_name"] == "demo"
