@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import dagster as dg
-from dagster.components import StateBackedComponent
 
+from dagster_runs import TestGenComponent
 from demo.connections import set_variables
 from demo.processes import ROOT, DemoError
 
@@ -21,9 +20,8 @@ def load_definitions() -> dg.Definitions:
     try:
         set_variables()
         # As `dg utils refresh-defs-state` and each load of `dagster dev` do.
-        component = dg.ComponentTree.for_project(ROOT).load_component(Path("marketing_quality"))
-        assert isinstance(component, StateBackedComponent)  # noqa: S101 - its YAML is part of the demo
-        asyncio.run(component.refresh_state(ROOT))
+        for component in dg.ComponentTree.for_project(ROOT).get_all_components(of_type=TestGenComponent):
+            asyncio.run(component.refresh_state(ROOT))
         from definitions import defs
     except dg.DagsterInvalidDefinitionError as error:
         raise DemoError(str(error)) from None

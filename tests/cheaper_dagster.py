@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -42,7 +42,7 @@ def _connect_to_runs(storage: Any) -> Iterator[db.engine.Connection]:
 
 @contextmanager
 def _connect_to_events(storage: Any) -> Iterator[db.engine.Connection]:
-    with storage._db_lock, _pooled_engine(storage).begin() as connection:
+    with getattr(storage, "_db_lock", nullcontext()), _pooled_engine(storage).begin() as connection:
         yield connection
 
 

@@ -210,7 +210,7 @@ def describing_fields() -> Fields:
         "automation_condition": field_of(
             str,
             description=f"{about['automation_condition']} {a_template % 'AutomationCondition.eager()'}",
-            example="{{ dg.AutomationCondition.eager() }}",
+            example="{{ automation_condition.eager() }}",
         ),
         "freshness_policy": field_of(
             str,

@@ -129,7 +129,7 @@ def spec_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, expected in _OBJECTS.items():
         value = found.get(name)
         if isinstance(value, str) or (value is not None and expected and not isinstance(value, expected)):
-            example = "{{ dg.AutomationCondition.eager() }}" if expected else "{{ name_of_a_template_variable }}"
+            example = "{{ automation_condition.eager() }}" if expected else "{{ name_of_a_template_variable }}"
             raise ValueError(f"{name} is {value!r}; write it as a template, such as {example}")
     for name, value in found.items():
         try:

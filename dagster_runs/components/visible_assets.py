@@ -6,6 +6,7 @@ search for the assets of the other one. What the `post_processing` of a folder a
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -42,7 +43,7 @@ def visible_specs(
     try:
         for place in places:
             if _is_defined(context, place):
-                found.update({spec.key: spec for spec in specs_in(context.build_defs(place))})
+                found.update({spec.key: spec for spec in specs_in(_definitions_at(context, place))})
             elif folders is not None:
                 raise ValueError(f"components: the folder defs has no {_relative(place, root)} with definitions")
     finally:
@@ -79,6 +80,13 @@ def _within(folder: Path, class_name: str, *, without: Path | None = None) -> It
 def _has_component(folder: Path, class_name: str) -> bool:
     files = (file for name in FILES for file in folder.rglob(name))
     return any(class_name in file.read_text(encoding="utf-8") for file in files)
+
+
+def _definitions_at(context: dg.ComponentLoadContext, place: Path) -> dg.Definitions:
+    # Dagster 1.12.0 has only the older name.
+    build: Any = getattr(context, "build_defs", None) or getattr(context, "build_defs_at_path", None)
+    definitions: dg.Definitions = build(place)
+    return definitions
 
 
 def _is_defined(context: dg.ComponentLoadContext, place: Path) -> bool:

@@ -221,7 +221,7 @@ CHECK_MISTAKES = [
           suites:
             - test_suite_id: f0e1d2c3-0000-4000-8000-000000000002
               key: quality/orders
-              automation_condition: "{{ dg.AutomationCondition.eager() }}"
+              automation_condition: "{{ automation_condition.eager() }}"
               checks: {tables: {orders: stg_orders}}
         """,
         by_schema=[],

@@ -46,4 +46,5 @@ def on_load(project: Project) -> list[str]:
 
 
 def _without_decoration(message: str) -> str:
-    return message.strip().removeprefix("Value error, ").partition(" [type=")[0]
+    plain = message.strip().removeprefix("Value error, ").partition(" [type=")[0]
+    return re.sub(r", available scope is: [\w, ]*", "", plain)  # depends on Dagster's version

@@ -2,11 +2,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
-from tests.components.projects import Log, Project, new_project, sandbox_variables
+from tests.components.projects import Log, Project, loading, new_project, sandbox_variables
 
 
 @pytest.fixture
@@ -37,5 +36,5 @@ def in_development(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     A test that executes a job of a code location leaves the process in the state of a step, which never refreshes.
     """
     monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "1")
-    with DefinitionsLoadContext.scoped(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION)):
+    with loading():
         yield

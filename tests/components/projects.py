@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 from dagster.components.testing.utils import DefsFolderSandbox, create_defs_folder_sandbox
 
 from dagster_runs.sandbox import Sandbox, well_known
@@ -45,6 +47,25 @@ class Project:
         with pytest.raises(Exception) as raised, self.loaded() as defs:  # noqa: PT011
             dg.Definitions.validate_loadable(defs)
         return str(raised.value).replace(f"{self.defs_folder}/", "")
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Loads definitions as the start of a code location does, and not as a step."""
+    before = DefinitionsLoadContext.get()
+    DefinitionsLoadContext.set(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION))
+    try:
+        yield
+    finally:
+        DefinitionsLoadContext.set(before)
+
+
+def component_in(project: Project, folder: str = "runs") -> Any:
+    """Returns the component of a folder."""
+    with project.sandbox.build_component_tree() as tree:
+        # Dagster 1.12.0 has only the older name.
+        load = getattr(tree, "load_component", None) or getattr(tree, "load_component_at_path", None)
+        return load(project.defs_folder / folder)
 
 
 @contextmanager

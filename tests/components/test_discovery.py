@@ -6,12 +6,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType
 
 from dagster_runs.components.testgen_discovery import as_markdown, unique_names
 from dagster_runs.sandbox import Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.components.projects import Log, Project
+from tests.components.projects import Log, Project, component_in, loading
 
 WORKSPACE = """
 type: dagster_runs.TestGenComponent
@@ -42,10 +41,9 @@ def keys(defs: dg.Definitions) -> set[str]:
 
 def refresh(project: Project, folder: str = "runs") -> Path:
     """Does what `dg utils refresh-defs-state` does; returns the file."""
-    with project.sandbox.build_component_tree() as tree:
-        component = tree.load_component(project.defs_folder / folder)
-        assert isinstance(component, dg.StateBackedComponent)
-        asyncio.run(component.refresh_state(project.sandbox.project_root))
+    component = component_in(project, folder)
+    assert isinstance(component, dg.StateBackedComponent)
+    asyncio.run(component.refresh_state(project.sandbox.project_root))
     (path,) = project.defs_folder.glob(".local_defs_state/*/state")
     return path
 
@@ -109,7 +107,7 @@ def test_translation_and_options_apply_to_discovered_suites(project: Project) ->
     key: "quality/{{{{ props.table_group }}}}/{{{{ props.name }}}}"
     group_name: quality
     tags: {{suite: "{{{{ props.name }}}}"}}
-    automation_condition: "{{{{ dg.AutomationCondition.eager() }}}}"
+    automation_condition: "{{{{ automation_condition.eager() }}}}"
 """
     )
     defs = project.load()
@@ -222,7 +220,7 @@ def test_state_in_memory(project: Project, monkeypatch: pytest.MonkeyPatch, *, i
     project.write(f"{LISTED}\n  defs_state: {{management_type: LEGACY_CODE_SERVER_SNAPSHOTS}}")
     if not is_up:
         shut_down(monkeypatch)
-    with DefinitionsLoadContext.scoped(DefinitionsLoadContext(load_type=DefinitionsLoadType.INITIALIZATION)):
+    with loading():
         assert len(keys(project.load())) == (6 if is_up else 1)
 
 

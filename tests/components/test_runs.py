@@ -5,7 +5,7 @@ import pytest
 
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import SandboxClock
-from tests.components.projects import Project
+from tests.components.projects import Project, component_in
 
 RUDDERSTACK = """
 type: dagster_runs.RudderStackComponent
@@ -111,7 +111,7 @@ def test_an_asset_has_what_its_item_says(project: Project) -> None:
               kinds: [snowflake]
               metadata: {wiki: features}
               code_version: "2"
-              automation_condition: "{{ dg.AutomationCondition.eager() }}"
+              automation_condition: "{{ automation_condition.eager() }}"
               partitions_def: {type: daily, start_date: 2026-01-01}
               backfill_policy: {type: single_run}
               retry_policy: {max_retries: 2, delay: 30, backoff: EXPONENTIAL}
@@ -208,8 +208,7 @@ def test_values_come_from_variables(project: Project, monkeypatch: pytest.Monkey
               timeout: "{{ env.SECONDS }}"
         """
     )
-    with project.sandbox.build_component_tree() as tree:
-        component = tree.load_component(project.defs_folder / "runs")
+    component = component_in(project)
     (entry,) = component.entries
     assert (entry.run.fabric_id, entry.run.project_id, entry.run.pipeline_name) == (33290, "41459", "p41459")
     assert entry.run.parameters == {"max_rows": "1e5"}

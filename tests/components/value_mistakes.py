@@ -42,9 +42,7 @@ VALUE_MISTAKES = [
               key: '{{ enw.KEY }}'
         """,
         by_schema=[],
-        on_load=[
-            "6 suites.0.key: this template cannot be evaluated: \"UndefinedError: 'enw' not found in scope, available scope is: env, dg, datetime, automation_condition\""
-        ],
+        on_load=["6 suites.0.key: this template cannot be evaluated: \"UndefinedError: 'enw' not found in scope\""],
     ),
     Mistake(
         "two credentials",
@@ -104,7 +102,7 @@ VALUE_MISTAKES = [
         """,
         by_schema=[],
         on_load=[
-            "7 suites.0.automation_condition: automation_condition is 'eager'; write it as a template, such as {{ dg.AutomationCondition.eager() }}"
+            "7 suites.0.automation_condition: automation_condition is 'eager'; write it as a template, such as {{ automation_condition.eager() }}"
         ],
     ),
     Mistake(
