@@ -10,6 +10,8 @@ from dagster_runs.remote_run.metadata_size import rows_left_out
 
 Cell = str | int | float | bool | datetime | None
 MAX_CELL = 500
+MAX_NAME = 40
+"""The maximum length of a name in a table. Dagster does not wrap names: a longer one pushes the rest off the page."""
 MAX_ROWS = 100
 """The maximum number of rows of a table. Each row has several hundred bytes, and each run has a table of its own."""
 
@@ -49,6 +51,14 @@ def table_entries(name: str, rows: Sequence[Mapping[str, Cell]], *, total: int |
     if total > len(shown):
         entries[f"{name}_left_out"] = rows_left_out(len(shown), total)
     return entries
+
+
+def shortened(name: str | None) -> str | None:
+    """Returns a name for a cell: a long one without its middle."""
+    if name is None or len(name) <= MAX_NAME:
+        return name
+    end = MAX_NAME // 2
+    return f"{name[: MAX_NAME - end - 1]}…{name[-end:]}"
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.TableMetadataValue:

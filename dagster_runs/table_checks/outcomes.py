@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.data_tests import DataTestResult
-from dagster_runs.remote_run.tables import Cell, numbers, table_entries
+from dagster_runs.remote_run.tables import Cell, numbers, shortened, table_entries
 from dagster_runs.remote_run.types import CheckOutcome
 
 JUDGED = ("passed", "failed", "warning")
@@ -119,9 +119,9 @@ def failing_tests(key: str, results: Sequence[DataTestResult], *, with_table: bo
         return {}
     rows: list[dict[str, Cell]] = [
         {
-            **({"table": str(one.test.of_table)} if with_table else {}),
+            **({"table": shortened(str(one.test.of_table))} if with_table else {}),
             "status": one.status or "unknown",
-            "column": one.test.column,
+            "column": shortened(one.test.column),
             "test": one.name or one.test.test_type,
             "measure": one.measure,
             "threshold": one.threshold,

@@ -9,7 +9,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.metadata_size import MAX_METADATA_BYTES, size_of
 from dagster_runs.remote_run.table_profiles import ColumnProfile, DataIssue, TableProfile
-from dagster_runs.remote_run.tables import Cell, numbers, table_entries
+from dagster_runs.remote_run.tables import Cell, numbers, shortened, table_entries
 from dagster_runs.remote_run.types import CheckOutcome
 from dagster_runs.table_checks.outcomes import worst_of
 
@@ -76,9 +76,9 @@ def issues_table(key: str, profiles: Sequence[TableProfile], *, with_table: bool
     found.sort(key=lambda pair: _LIKELIHOODS.index(kind_of(pair[1])))
     rows: list[dict[str, Cell]] = [
         {
-            **({"table": str(one.table)} if with_table else {}),
+            **({"table": shortened(str(one.table))} if with_table else {}),
             "likelihood": issue.likelihood or "unknown",
-            "column": issue.column,
+            "column": shortened(issue.column),
             "issue": issue.name,
             "detail": issue.detail,
             "dimension": issue.dimension,

@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from dagster_runs.remote_run.data_tests import DataTestResult, SuiteTest
+from dagster_runs.remote_run.tables import MAX_NAME
 from dagster_runs.table_checks.outcomes import MAX_FAILING_ROWS, checked_severity, outcome_of, why_not_tested
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -62,6 +63,14 @@ def test_table_of_failing_tests_has_the_worst_first_and_is_capped() -> None:
     assert len(table.records) == MAX_FAILING_ROWS
     assert metadata["testgen/failing_tests_left_out"].value.startswith("12 of 62 rows")
     assert metadata["testgen/tests_warning"].value == 60
+
+
+def test_long_names_leave_room_for_the_message() -> None:
+    column = "customer_lifetime_value_including_refunds_in_us_dollars"
+    one = DataTestResult(SuiteTest("orders", "sales", column), "failed")
+    [row] = outcome_of("c", [one], checked_severity(None), prefix="t").metadata["t/failing_tests"].records
+    assert row.data["column"] == "customer_lifetime_v…efunds_in_us_dollars"
+    assert len(str(row.data["column"])) <= MAX_NAME
 
 
 def test_compared_tables_are_named() -> None:
