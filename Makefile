@@ -84,8 +84,8 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
 	@touch $@
 
-bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run
-	$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--write docs/performance.md)
+bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run; ROWS=tables or ROWS=yaml measures only these rows
+	$(BIN)/python -m benchmarks $(addprefix --rows=,$(ROWS)) $(if $(QUICK),--quick,--write docs/performance.md)
 
 conformance: install  ## regenerate docs/vendors.md, and the last column of docs/what-happens-when.md
 	$(BIN)/python -m tests.conformance

@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import ends, figures, in_flight, loading, many_processes, plots, poll_simulation, ticking
+from benchmarks import (
+    ends,
+    figures,
+    in_flight,
+    loading,
+    many_in_yaml,
+    many_processes,
+    many_tables,
+    plots,
+    poll_simulation,
+    ticking,
+)
 from benchmarks.in_flight import InFlight
 from benchmarks.table import Figure, as_markdown
 from dagster_runs.sensors import limits
@@ -15,12 +26,13 @@ from dagster_runs.sensors import limits
 _PAGE = """\
 # Performance
 
-`make bench` writes this page with all its numbers. All figures were measured in one run on one machine. They are
-compared with [dagster-rudderstack](https://pypi.org/project/dagster-rudderstack/) {peer} as published, and with the
+`make bench` writes this page with all its numbers. All figures were measured in one run on one machine, except those
+that the next paragraph names, if any. They are compared with
+[dagster-rudderstack](https://pypi.org/project/dagster-rudderstack/) {peer} as published, and with the
 limits that this project sets for itself. A cell shows the median, and the minimum and maximum in parentheses.
 `EXCEEDED` marks a limit that was not met.
 
-Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {load}
+Measured with {measured_with} {load}
 
 * [Results](#results)
 * [How it was measured](#how-it-was-measured)
@@ -71,7 +83,7 @@ Measured with Python {python}, Dagster {dagster}, {cores} cores and {memory}. {l
   median of one round. "As on as many machines" means that each process has its own temporary directory, so that it
   shares no rate limit with the others.
 - **Loading**: {loading:,} assets are defined and resolved in a new process. Imports are not included.
-
+{tables}{yaml}
 ## Ticks in detail
 
 {ticks}
@@ -101,10 +113,28 @@ twice as many calls, if it ends late in the period in which runs are likely to e
 ```
 make bench              # measure everything, print the table, and write this page and its chart: {minutes}
 make bench QUICK=1      # measure fewer runs and only print the table, in less than 10 minutes
+make bench ROWS=yaml    # measure only the rows of `dg list defs`, and leave the others as they are; or ROWS=tables
 ```
 
 `TMPDIR` determines where the Dagster homes are stored. With SQLite, each event waits for that disk.
 """
+_HOW = {
+    "tables": f"""\
+- **Checks of {many_tables.TABLES} tables**: one Dagster run executes all checks, with one run of the suite. The time
+  begins with the poll that shows the suite's end, and includes the calls and storing the events with SQLite. The
+  sandbox is a process of its own on the same machine.
+""",
+    "yaml": f"""\
+- **`dg list defs`**: the whole process, in two projects as `create-dagster` makes them: one with a YAML file with
+  {many_in_yaml.RUNS:,} runs of RudderStack Profiles, one with a Python file of the same assets. They alternate.
+  `dg` loads YAML files twice, and Python files once.
+""",
+}
+"""What the page says about how the rows were measured that can be measured alone."""
+_RESULTS = "## Results\n\n"
+_AFTER_HOW = "## Ticks in detail\n"
+_FIRST = "Measured with "
+_LATER = "Measured later with `make bench ROWS=%s`:"
 _TICKS = (
     "vendor, runs, assets, storage",
     "first ticks of a new process",
@@ -122,10 +152,7 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
     path.write_text(
         _PAGE.format(
             peer=version("dagster_rudderstack"),
-            python=platform.python_version(),
-            dagster=version("dagster"),
-            cores=os.cpu_count(),
-            memory=_memory(),
+            measured_with=_measured_with(),
             load=_load(),
             minutes=f"{took / 60:.0f} minutes on this machine",
             table=as_markdown(figure.cells for figure in measured),
@@ -139,6 +166,7 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
             reporting=ticking.MAX_REPORT_SECONDS,
             assets=in_flight.ASSETS,
             loading=loading.ASSETS,
+            **_HOW,
             processes=many_processes.PROCESSES,
             seconds=many_processes.SECONDS,
             spread=100 * many_processes.SPREAD,
@@ -152,6 +180,33 @@ def write(size: figures.Size, measured: Sequence[Figure], found: Sequence[InFlig
     )
 
 
+def replace_rows(groups: Sequence[str], measured: Sequence[Figure], path: Path) -> None:
+    """Replaces some rows of the page, and says in what they were measured. Other rows keep their figures.
+
+    Args:
+        groups: The groups of rows, as in `figures.ROWS`.
+        measured: The figures of these groups.
+        path: The page.
+    """
+    text = path.read_text()
+    before, heading, after = text.partition(_RESULTS)
+    table, blank, after = after.partition("\n\n")
+    rows = table.splitlines()
+    for figure in measured:
+        [row] = as_markdown([figure.cells], header=()).splitlines()[-1:]
+        name = row[: row.index(" | ") + 3]
+        place = next((place for place, other in enumerate(rows) if other.startswith(name)), len(rows))
+        rows[place : place + 1] = [row]
+    for group in groups:
+        note = f"{_LATER % group} {_measured_with()} {_load()}"
+        kept = [line for line in before.splitlines() if not line.startswith(_LATER % group)]
+        place = next(place for place, line in enumerate(kept) if line.startswith(_FIRST)) + 1
+        before = "\n".join([*kept[:place], note, *kept[place:]]) + "\n"
+        if _HOW[group] not in after:
+            after = after.replace(f"\n{_AFTER_HOW}", f"{_HOW[group]}\n{_AFTER_HOW}")
+    path.write_text(before + heading + "\n".join(rows) + blank + after)
+
+
 def _ticks(one: InFlight) -> tuple[str, ...]:
     longest = max(one.reporting, key=lambda tick: tick.seconds)
     return (
@@ -163,6 +218,10 @@ def _ticks(one: InFlight) -> tuple[str, ...]:
         str(longest.events),
         f"{longest.evaluated:.2f} s",
     )
+
+
+def _measured_with() -> str:
+    return f"Python {platform.python_version()}, Dagster {version('dagster')}, {os.cpu_count()} cores and {_memory()}."
 
 
 def _memory() -> str:

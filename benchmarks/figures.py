@@ -4,10 +4,21 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks import amperity_burst, ends, in_flight, ledger, loading, many_processes, poll_simulation, waiting
+from benchmarks import (
+    amperity_burst,
+    ends,
+    in_flight,
+    ledger,
+    loading,
+    many_in_yaml,
+    many_processes,
+    many_tables,
+    poll_simulation,
+    waiting,
+)
 from benchmarks.in_flight import Case, InFlight
 from benchmarks.processes import MEGABYTE
 from benchmarks.table import Figure
@@ -28,11 +39,13 @@ class Size:
     ends: int = 20
     loads: int = 3
     ledger: int = 20
+    tables: int = 5
+    yaml: int = 5
     in_flight: Sequence[int] = (100, 1_000, 10_000)
     rounds: int = 3
 
 
-QUICK = Size(waiting=1, ends=3, loads=2, ledger=3, in_flight=(10, 100), rounds=1)
+QUICK = Size(waiting=1, ends=3, loads=2, ledger=3, tables=1, yaml=1, in_flight=(10, 100), rounds=1)
 
 
 def small(size: Size) -> Iterator[Figure]:
@@ -80,6 +93,27 @@ def _many_processes(size: Size) -> Iterator[Figure]:
         yield Figure("the same: failed steps", "", [float(one.failed) for one in rounds], limit=0)
     unlimited = [statistics.median(one.delays) for one in many_processes.measure(size.rounds, limited=False)]
     yield Figure(f"for comparison: {count} processes without a rate limit, the same time", "s", unlimited)
+
+
+def tables(size: Size) -> Iterator[Figure]:
+    """Measures the checks of a large suite."""
+    found = many_tables.measure(size.tables)
+    suite = f"checks of {many_tables.TABLES} tables from {many_tables.RESULTS:,} results"
+    yield Figure(f"{suite}: calls after the run's end", "calls", found.calls, limit=55)
+    yield Figure("the same: time after the run's end until the last check is evaluated", "s", found.seconds, limit=15)
+
+
+def in_yaml(size: Size) -> Iterator[Figure]:
+    """Measures how long many runs in YAML take to load."""
+    found = many_in_yaml.measure(size.yaml)
+    runs = f"`dg list defs` with {many_in_yaml.RUNS:,} runs"
+    yield Figure(f"{runs} in YAML", "s", found.yaml)
+    yield Figure("for comparison: the same runs in Python", "s", found.python)
+    yield Figure("additional time because of YAML (difference of the medians)", "s", [found.additional], limit=2)
+
+
+ROWS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {"tables": tables, "yaml": in_yaml}
+"""The groups of rows that can be measured alone."""
 
 
 def _poll_schedule() -> Iterator[Figure]:
