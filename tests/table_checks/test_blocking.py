@@ -124,7 +124,7 @@ class TestTableAndItsChild:
         add_suite(sandbox, [result("orders"), result("customers")])
         return load(sandbox, build(self.PARENT, self.CHILD, blocking=True), assets=[self.PARENT, self.CHILD])
 
-    @split
+    @needs_split_steps
     @pytest.mark.covers("tables.child-split")
     def test_each_of_two_steps_has_a_run_of_its_own(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, split: dg.Definitions
@@ -138,7 +138,7 @@ class TestTableAndItsChild:
         assert sandbox.starts("testgen") == 2
         assert outcomes(instance, "orders", "customers") == {"orders": True, "customers": True}
 
-    @split
+    @needs_split_steps
     def test_child_is_judged_by_the_run_that_has_seen_it(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, split: dg.Definitions
     ) -> None:
@@ -150,7 +150,7 @@ class TestTableAndItsChild:
         assert customers.metadata["dagster_runs/run_id"].value == second
         assert ran.success
 
-    @split
+    @needs_split_steps
     @pytest.mark.covers("tables.child-split")
     def test_reexecution_of_the_second_step_does_not_attach_to_the_first_ones_run(
         self, sandbox: Sandbox, instance: dg.DagsterInstance, split: dg.Definitions

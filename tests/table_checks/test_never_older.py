@@ -23,7 +23,7 @@ from dagster_runs.transport.clock import use_clock
 from tests.remote_run.materializing import resources_at
 from tests.remote_run.reexecuting import AtPause, dies, reexecute
 from tests.sensors.driving import DaemonKilled, Driver
-from tests.table_checks.suites import RUN, SUITE, add_suite, evaluated, key, result, split
+from tests.table_checks.suites import RUN, SUITE, add_suite, evaluated, key, needs_split_steps, result
 
 NAMES = ("orders", "customers")
 ACTION = st.one_of(
@@ -143,7 +143,7 @@ class World:
 
 @pytest.mark.covers("tables.order")
 @pytest.mark.parametrize("wait", ["poll", "defer"])
-@pytest.mark.parametrize("is_split", [False, pytest.param(True, marks=split)])
+@pytest.mark.parametrize("is_split", [False, pytest.param(True, marks=needs_split_steps)])
 def test_no_evaluation_is_older_than_the_data_it_judges(
     wait: str,
     is_split: bool,
