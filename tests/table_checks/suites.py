@@ -14,9 +14,7 @@ from dagster_runs.vendors.testgen.lists.suite_run import list_run_tests
 from tests.remote_run.materializing import entry_of, resources_at
 
 IS_1_13 = tuple(map(int, dg.__version__.split(".")[:2])) >= (1, 13)
-needs_split_steps = pytest.mark.skipif(
-    not IS_1_13, reason="Dagster 1.12 refuses to execute the op of checks in two steps"
-)
+needs_split_steps = pytest.mark.skipif(not IS_1_13, reason="Dagster 1.12 refuses two steps for one op")
 SUITE = "5ab1e000-0000-4000-8000-000000000001"
 RUN = TestGenTestRun(test_suite_id=SUITE)
 SUITE_KEY = dg.AssetKey(["testgen", "testgen_5ab1e000"])

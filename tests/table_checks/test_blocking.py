@@ -19,6 +19,7 @@ from tests.table_checks.suites import (
     execute,
     key,
     load,
+    needs_split_steps,
     outcomes,
     result,
     set_results,
