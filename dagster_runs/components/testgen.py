@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import dagster as dg
 from dagster.components import DefsStateConfig, DefsStateConfigArgs, StateBackedComponent
 from pydantic import create_model
 
-from dagster_runs.components import testgen_state
+from dagster_runs.components import testgen_fetch, testgen_state
 from dagster_runs.components.check_fields import TableKeysModel, check_table_keys
 from dagster_runs.components.run_entry import RunEntry
 from dagster_runs.components.scaffolder import scaffolder_for
@@ -124,6 +125,8 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         if self.table_keys:
             with errors_located(context.at_path("table_keys")):
                 check_table_keys(self.table_keys)
+        base_url = context.at_path("workspace").at_path("base_url")
+        self._address = testgen_state.address_of(str(resolved(base_url, given["workspace"]["base_url"])))
         self._checks: SuiteChecks | None = None
         self._is_loading = False
         self._problem: str | None = None
@@ -162,8 +165,11 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         if self.discovery is None:
             testgen_state.write(state_path, testgen_state.Unavailable(problem=_NOTHING_TO_DISCOVER))
             return
+        earlier = testgen_state.read_earlier(state_path, self.defs_state_config.key)
+        if earlier is not None and not earlier.is_of(self._project_code(), self._address):
+            earlier = None
         try:
-            state: testgen_state.Found | testgen_state.Unavailable = self._fetch(self.discovery.resource)
+            state: testgen_state.Found | testgen_state.Unavailable = self._fetch(self.discovery, earlier)
         except DiscoveryFailed as error:
             if not self._keeps_state_in_memory:
                 raise
@@ -175,14 +181,16 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
     def _keeps_state_in_memory(self) -> bool:
         return self._state_args.management_type.value == "LEGACY_CODE_SERVER_SNAPSHOTS"
 
-    def _fetch(self, resource: TestGenResource) -> testgen_state.Found:
+    def _fetch(self, discovery: Discovery, earlier: testgen_state.Found | None) -> testgen_state.Found:
+        quickly = with_call_budget(current_clock().monotonic() + FETCH_SECONDS_ON_LOAD)
         try:
-            if not self._is_loading:
-                return testgen_state.fetch(resource, self._has_checks)
-            with with_call_budget(current_clock().monotonic() + FETCH_SECONDS_ON_LOAD):
-                return testgen_state.fetch(resource, self._has_checks)
+            with quickly if self._is_loading else nullcontext():
+                found = testgen_fetch.fetch(
+                    discovery.resource, self._address, self._has_checks, earlier, is_quick=self._is_loading
+                )
         except Exception as error:
             raise DiscoveryFailed(f"Could not fetch the suites and table groups of TestGen: {error}") from error
+        return found.model_copy(update={"names": discovery.names(found, earlier)})
 
     def _has_checks(self, found: catalog.ListedSuite | catalog.ListedTableGroup) -> bool:
         """Whether what a suite tests, or a table group contains, is needed for checks on its tables."""
@@ -249,7 +257,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
     ) -> testgen_state.Found | None:
         """Returns the state if there is one, and logs what is missing or old."""
         name, wanted = f"TestGenComponent {self.resource_key}", self.discovery.description if self.discovery else ""
-        if isinstance(state, testgen_state.Found) and state.project_code == self._project_code():
+        if isinstance(state, testgen_state.Found) and state.is_of(self._project_code(), self._address):
             if self._problem is not None:
                 _logger.warning(
                     "%s: %s. The code location is loaded with the state that was fetched %s (%s).",
@@ -258,7 +266,8 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
             self._warn_about_unknown(state)
             return state
         if isinstance(state, testgen_state.Found):
-            problem = f"The stored state is that of the project {state.project_code}"
+            server = "" if state.server.address is None else f" at {state.server.address}"
+            problem = f"The stored state is that of the project {state.project_code}{server}"
         elif self._problem is not None:
             problem = self._problem
         elif state is None and (context.project_root, self.resource_key) in _failed_fetches:

@@ -1,7 +1,6 @@
 """The field ``discover`` of the component for TestGen: which suites and table groups of a project become assets."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,8 +10,10 @@ import dagster as dg
 from pydantic import create_model
 
 from dagster_runs.components.asset_fields import run_options
+from dagster_runs.components.discovered_names import lasting_names
 from dagster_runs.components.run_entry import RunEntry, options_model
 from dagster_runs.components.templates import errors_located
+from dagster_runs.components.testgen_fetch import identified
 from dagster_runs.components.testgen_state import Found
 from dagster_runs.components.yaml_model import Fields, Switch, YamlModel, field_of
 from dagster_runs.remote_run.contract import RemoteRun
@@ -101,17 +102,41 @@ class Discovery:
         entries = [*self._of_table_groups(found), *self._of_suites(found)]
         return [entry for entry in entries if (type(entry.run), entry.run.target.casefold()) not in targets]
 
+    def names(self, found: Found, earlier: Found | None = None) -> dict[str, dict[str, str]]:
+        """Returns the names in the keys of what is wanted, by the kind and the id without case.
+
+        Args:
+            found: The suites and table groups of the project, perhaps with the names that they have already.
+            earlier: The earlier state of the same project, whose names are kept.
+        """
+        names: dict[str, dict[str, str]] = {}
+        for kind in _KINDS:
+            named = self._identified(kind, found)
+            existing = {id.casefold() for id, _ in named}
+            kept = {**found.names.get(kind, {}), **(earlier.names.get(kind, {}) if earlier else {})}
+            kept = {id: name for id, name in kept.items() if id in existing}
+            if earlier is not None:
+                # Those that were loaded from the earlier state without a name in it, since YAML excluded them before.
+                before = [one for one in self._identified(kind, earlier) if one[0].casefold() in existing]
+                kept = lasting_names([one for one in before if self._is_wanted(kind, one[1])], kept)
+            names[kind] = lasting_names([one for one in named if self._is_wanted(kind, one[1])], kept)
+        return names
+
+    @staticmethod
+    def _identified(kind: str, found: Found) -> list[tuple[str, str]]:
+        return [identified(one) for one in (found.suites if kind == "suites" else found.table_groups)]
+
     def has_checks(self, kind: str, name: str) -> bool:
         """Whether a suite or table group is discovered, and has checks on its tables."""
         return self._is_wanted(kind, name) and "checks" in self.given[kind].get("options", {})
 
     def _of_table_groups(self, found: Found) -> list[RunEntry]:
-        names = unique_names((one.table_group_id, one.table_group_name) for one in found.table_groups)
+        names = self.names(found)["table_groups"]
         return [
             self._entry(
                 "table_groups",
                 TestGenProfilingRun(table_group_id=group.table_group_id),
-                names[group.table_group_id],
+                names[group.table_group_id.casefold()],
                 title=group.table_group_name,
                 metadata={
                     "testgen/name": group.table_group_name,
@@ -126,12 +151,12 @@ class Discovery:
         ]
 
     def _of_suites(self, found: Found) -> list[RunEntry]:
-        names = unique_names((one.test_suite_id, one.test_suite_name) for one in found.suites)
+        names = self.names(found)["suites"]
         return [
             self._entry(
                 "suites",
                 TestGenTestRun(test_suite_id=suite.test_suite_id),
-                names[suite.test_suite_id],
+                names[suite.test_suite_id.casefold()],
                 title=suite.test_suite_name,
                 description=suite.description,
                 metadata={
@@ -200,14 +225,3 @@ def _as_metadata(key: str, value: str) -> dg.MetadataValue[Any]:
 def as_markdown(text: str) -> str:
     """Returns a vendor's text so that Dagster, which renders descriptions as markdown, shows it unchanged."""
     return _MARKDOWN.sub(r"\\\1", text)
-
-
-def unique_names(named: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Returns a name for each id that can be part of an asset key. It depends only on the names and ids.
-
-    Args:
-        named: The ids with their names.
-    """
-    cleaned = {id: re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") for id, name in named}
-    times = Counter(cleaned.values())
-    return {id: name if name and times[name] == 1 else f"{name}_{id[:8]}".strip("_") for id, name in cleaned.items()}

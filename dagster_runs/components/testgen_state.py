@@ -3,20 +3,20 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
+import dagster as dg
 from pydantic import BaseModel, ValidationError
 
 from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import NotFoundError
-from dagster_runs.vendors.testgen import TestGenResource
+from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.testgen.lists import catalog
-from dagster_runs.vendors.testgen.lists.profiles_run import list_group_tables
-from dagster_runs.vendors.testgen.lists.suite_run import list_run_tests
 
 _logger = logging.getLogger(__name__)
 
@@ -27,10 +27,12 @@ class Server(BaseModel):
     Attributes:
         shape: The version of the API whose lists were read.
         version: The version that the server reports, if any.
+        address: Its host and path, without credentials; ``None`` in a state from before this was stored.
     """
 
     shape: str
     version: str | None = None
+    address: str | None = None
 
 
 class Found(BaseModel):
@@ -41,11 +43,14 @@ class Found(BaseModel):
         fetched_at: When they were fetched.
         server: The server.
         project_code: The project.
-        suites: All suites, before any are included or excluded.
+        suites: All suites, before any are included or excluded. New ones come last, so that what depends on their order
+            does not change for the others.
         table_groups: All table groups.
-        tests: The tests of the suites with ``checks``, according to the latest run of each, by the suite's id without
-            case. A suite without a run is not in it.
+        names: The names in the keys of the assets, by the kind and the id without case.
+        tests: The tests of the suites with ``checks``, according to the latest run of each that has any, by the suite's
+            id without case. A suite without such a run is not in it.
         tables: The same for the tables of the table groups with ``checks``, by the table group's id.
+        runs: The latest run of each of these suites and table groups when its tests or tables were read, by its id.
     """
 
     version: Literal[1] = 1
@@ -54,8 +59,14 @@ class Found(BaseModel):
     project_code: str
     suites: list[catalog.ListedSuite]
     table_groups: list[catalog.ListedTableGroup]
+    names: dict[str, dict[str, str]] = {}
     tests: dict[str, list[SuiteTest]] = {}
     tables: dict[str, list[SuiteTable]] = {}
+    runs: dict[str, str] = {}
+
+    def is_of(self, project_code: str | None, address: str) -> bool:
+        """Whether this is the state of a project of a server."""
+        return self.project_code == project_code and self.server.address in (None, address)
 
     @property
     def known(self) -> Mapping[str, Sequence[SuiteTest]]:
@@ -86,53 +97,6 @@ class Unavailable(BaseModel):
     problem: str
 
 
-def fetch(
-    resource: TestGenResource, has_checks: Callable[[catalog.ListedSuite | catalog.ListedTableGroup], bool]
-) -> Found:
-    """Reads all suites and table groups of the resource's project.
-
-    Args:
-        resource: The resource.
-        has_checks: Whether a suite or table group has checks on its tables, so that its tests or tables are needed.
-
-    Raises:
-        VendorError: The server cannot be reached, refuses the call, or does not list them.
-    """
-    suites, groups = catalog.list_suites(resource), catalog.list_table_groups(resource)
-    return Found(
-        fetched_at=datetime.fromtimestamp(current_clock().wall(), timezone.utc),
-        project_code=resource.project_code or "",
-        suites=suites,
-        table_groups=groups,
-        server=Server(shape=catalog.SHAPE, version=catalog.server_version(resource)),
-        tests=dict(_tests(resource, [one for one in suites if has_checks(one)])),
-        tables=dict(_tables(resource, [one for one in groups if has_checks(one)])),
-    )
-
-
-def _tests(resource: TestGenResource, suites: Iterable[catalog.ListedSuite]) -> Iterator[tuple[str, list[SuiteTest]]]:
-    for suite in suites:
-        if suite.latest_run_id is None:
-            continue
-        try:
-            yield suite.test_suite_id.casefold(), list_run_tests(resource, suite.latest_run_id)
-        except NotFoundError as error:  # the run has been deleted meanwhile
-            _logger.warning("The tests of the test suite %s are unknown: %s", suite.test_suite_name, error)
-
-
-def _tables(
-    resource: TestGenResource, groups: Iterable[catalog.ListedTableGroup]
-) -> Iterator[tuple[str, list[SuiteTable]]]:
-    for group in groups:
-        try:
-            tables = list_group_tables(resource, group.table_group_id)
-        except NotFoundError as error:  # it has been deleted meanwhile
-            _logger.warning("The tables of the table group %s are unknown: %s", group.table_group_name, error)
-            continue
-        if tables is not None:
-            yield group.table_group_id.casefold(), tables
-
-
 def write(path: Path, state: Found | Unavailable) -> None:
     """Writes the state. A reader sees either the earlier state or this one, also if the process is killed."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -149,6 +113,52 @@ def read(path: Path) -> Found | Unavailable:
         stored = json.loads(path.read_text(encoding="utf-8"))
         model = Unavailable if isinstance(stored, dict) and set(stored) == {"problem"} else Found
         return model.model_validate(stored)
-    except (OSError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        return Unavailable(problem=f"the stored state cannot be read: {_what_is_wrong(stored, error)}")
+    except (OSError, ValueError, RecursionError) as error:
         first = str(error).splitlines()[0]
         return Unavailable(problem=f"the stored state cannot be read: {first}")
+
+
+def _what_is_wrong(stored: object, error: ValidationError) -> str:
+    version, known = (
+        (stored.get("version", 1) if isinstance(stored, dict) else 1),
+        Found.model_fields["version"].default,
+    )
+    if version != known:
+        return f"it has version {str(version)[:20]} of the format, and this version of dagster-runs reads {known}"
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]
+
+
+def read_earlier(path: Path, key: str) -> Found | None:
+    """Returns the state that a new one replaces; ``None`` if there is none, or if it cannot be read.
+
+    Args:
+        path: Where the new state will be written. Dagster leaves the earlier one there if the project has it.
+        key: The key of the state, if Dagster's storage has it.
+    """
+    if path.exists():
+        state = read(path)
+        return state if isinstance(state, Found) else None
+    # Dagster exports only this class of storages. This method returns the current storage of any class.
+    storage = dg.UPathDefsStateStorage.get()
+    try:
+        version = storage.get_latest_version(key) if storage is not None else None
+        if storage is None or version is None:
+            return None
+        with TemporaryDirectory() as folder:
+            storage.download_state_to_path(key, version, Path(folder) / "state")
+            state = read(Path(folder) / "state")
+    except Exception as error:  # noqa: BLE001 - a storage may raise anything, and nothing in the state is indispensable
+        _logger.info("The earlier state %s cannot be read: %s", key, error)
+        return None
+    return state if isinstance(state, Found) else None
+
+
+def address_of(base_url: str) -> str:
+    """Returns the host and path of a server, without credentials, which are the same for each spelling of its URL."""
+    parts = urlsplit(trimmed(base_url, "/api/v1"))
+    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.hostname or ''}{port}{parts.path.rstrip('/')}"

@@ -2,25 +2,17 @@
 
 import asyncio
 import json
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from dagster_runs.components.testgen_discovery import as_markdown, unique_names
-from dagster_runs.sandbox import Sandbox, well_known
+from dagster_runs.components.testgen_discovery import as_markdown
+from dagster_runs.components.testgen_state import address_of
+from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
-from tests.components.projects import Log, Project, component_in, loading
+from tests.components.discovering import WORKSPACE, keys, refresh
+from tests.components.projects import Log, Project, loading
 
-WORKSPACE = """
-type: dagster_runs.TestGenComponent
-attributes:
-  workspace:
-    base_url: "{{ env.TESTGEN_URL }}"
-    access_token: "{{ env.TESTGEN_TOKEN }}"
-    project_code: DEFAULT
-    ui_url: https://testgen.example.com
-"""
 DISCOVER = f"""{WORKSPACE}
   discover:
     suites: {{include: ["*s", "default*"], exclude: ["default*", "marketing_*"]}}
@@ -35,21 +27,8 @@ LISTED = f"""{DISCOVER}
 GROUPS = {f"testgen/table_groups/{name}" for name in ("default", "down", "marketing", "nowhere")}
 
 
-def keys(defs: dg.Definitions) -> set[str]:
-    return {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
-
-
-def refresh(project: Project, folder: str = "runs") -> Path:
-    """Does what `dg utils refresh-defs-state` does; returns the file."""
-    component = component_in(project, folder)
-    assert isinstance(component, dg.StateBackedComponent)
-    asyncio.run(component.refresh_state(project.sandbox.project_root))
-    (path,) = project.defs_folder.glob(".local_defs_state/*/state")
-    return path
-
-
-def shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TESTGEN_URL", "http://127.0.0.1:9")
+def shut_down(sandbox: Sandbox) -> None:
+    sandbox.add_fault(Fault("reset"))
 
 
 @pytest.mark.covers(
@@ -128,10 +107,10 @@ def test_a_key_that_is_not_unique_does_not_stop_the_code_location(project: Proje
 
 
 @pytest.mark.usefixtures("in_development")
-def test_server_down_with_state(project: Project, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+def test_server_down_with_state(project: Project, sandbox: Sandbox, log: Log) -> None:
     project.write(LISTED)
     before = keys(project.load())
-    shut_down(monkeypatch)
+    shut_down(sandbox)
     log.messages.clear()
     assert keys(project.load()) == before
     (warning,) = log.messages
@@ -140,9 +119,9 @@ def test_server_down_with_state(project: Project, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("in_development")
-def test_server_down_without_state(project: Project, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+def test_server_down_without_state(project: Project, sandbox: Sandbox, log: Log) -> None:
     project.write(LISTED)
-    shut_down(monkeypatch)
+    shut_down(sandbox)
     assert keys(project.load()) == {"quality/orders"}
     assert "Missing are suites *s, default* and all table groups" in log.text
     assert "loaded only with what is listed in YAML (1)" in log.text
@@ -168,13 +147,13 @@ def test_server_that_refuses_does_not_stop_the_code_location(
     assert expected in log.text or "this server does not list test-suites" in log.text
 
 
-def test_production_loads_the_state_without_a_call(project: Project, monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+def test_production_loads_the_state_without_a_call(project: Project, sandbox: Sandbox, log: Log) -> None:
     project.write(LISTED)
     assert keys(project.load()) == {"quality/orders"}
     assert "No state has been fetched yet" in log.text
     assert "`dg utils refresh-defs-state`" in log.text
     refresh(project)
-    shut_down(monkeypatch)
+    shut_down(sandbox)
     assert len(keys(project.load())) == 6
 
 
@@ -189,22 +168,36 @@ def test_state_says_when_and_from_what_it_was_fetched(project: Project) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["state"]
 
 
-def test_failed_refresh_keeps_the_state(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_refresh_keeps_the_state(project: Project, sandbox: Sandbox) -> None:
     project.write(DISCOVER)
     path = refresh(project)
     before = path.read_text()
-    shut_down(monkeypatch)
+    shut_down(sandbox)
     with pytest.raises(Exception, match="Could not fetch the suites and table groups of TestGen"):
         refresh(project)
     assert path.read_text() == before
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', '{"version": 1, "suites": 5}'])
-def test_unreadable_state_does_not_stop_the_code_location(project: Project, content: str, log: Log) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "Expecting value"),
+        ("[]", "valid dictionary"),
+        ('{"version": 2}', "it has version 2 of the format, and this version of dagster-runs reads 1"),
+        ('{"version": 1, "suites": 5}', "fetched_at: Field required"),
+        ("[" * 100_000, "maximum recursion depth exceeded"),
+    ],
+    ids=["empty", "a list", "a later version", "fields are missing", "deeply nested"],
+)
+def test_unreadable_state_does_not_stop_the_code_location(
+    project: Project, content: str, problem: str, log: Log
+) -> None:
     project.write(LISTED)
     refresh(project).write_text(content)
     assert keys(project.load()) == {"quality/orders"}
-    assert "the stored state cannot be read" in log.text
+    (warning,) = log.messages
+    assert "the stored state cannot be read: " in warning
+    assert problem in warning
 
 
 def test_state_of_another_project_is_not_used(project: Project, log: Log) -> None:
@@ -215,11 +208,23 @@ def test_state_of_another_project_is_not_used(project: Project, log: Log) -> Non
     assert "The stored state is that of the project OTHER" in log.text
 
 
+def test_state_of_another_server_is_not_used(
+    project: Project, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    project.write(LISTED)
+    state = json.loads(refresh(project).read_text())
+    assert state["server"]["address"] == f"{sandbox.url.removeprefix('http://')}/testgen"
+    monkeypatch.setenv("TESTGEN_URL", "https://Staging.example.com:443/api/v1/")
+    assert keys(project.load()) == {"quality/orders"}
+    assert f"The stored state is that of the project DEFAULT at {state['server']['address']}" in log.text
+    assert address_of("https://Staging.example.com:443/api/v1/") == "staging.example.com"
+
+
 @pytest.mark.parametrize("is_up", [True, False])
-def test_state_in_memory(project: Project, monkeypatch: pytest.MonkeyPatch, *, is_up: bool) -> None:
+def test_state_in_memory(project: Project, sandbox: Sandbox, *, is_up: bool) -> None:
     project.write(f"{LISTED}\n  defs_state: {{management_type: LEGACY_CODE_SERVER_SNAPSHOTS}}")
     if not is_up:
-        shut_down(monkeypatch)
+        shut_down(sandbox)
     with loading():
         assert len(keys(project.load())) == (6 if is_up else 1)
 
@@ -262,22 +267,6 @@ def test_two_workspaces_are_apart(project: Project) -> None:
     assert {sensor.name for sensor in defs.sensors or ()} == {f"{key}_completion" for key in workspaces}
     assert {f"cancel_{key}_runs" for key in workspaces} <= {job.name for job in defs.resolve_all_job_defs()}
     assert len(list(project.defs_folder.glob(".local_defs_state/*/state"))) == 3
-
-
-def test_names_are_unique_and_depend_on_nothing_else() -> None:
-    named = [
-        ("11111111-a", "My orders"),
-        ("22222222-b", "my-orders!"),
-        ("33333333-c", "My-orders"),
-        ("44444444-d", "ä"),
-    ]
-    assert unique_names(named) == {
-        "11111111-a": "My_orders_11111111",
-        "22222222-b": "my_orders",
-        "33333333-c": "My_orders_33333333",
-        "44444444-d": "44444444",
-    }
-    assert unique_names(reversed(named)) == unique_names(named)
 
 
 def test_text_of_the_vendor_is_not_markdown() -> None:

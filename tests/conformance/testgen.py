@@ -89,7 +89,7 @@ TABLE = Table(
             "endpoint",
             "list-profiling-runs",
             "GET `/table-groups/{id}/profiling-runs` (new)",
-            "lists.profiles_run:list_group_tables",
+            "lists.profiles_run:latest_profiling_run",
             "Used by discovery, to find the tables of a table group with `checks` in its latest run",
         ),
         used(

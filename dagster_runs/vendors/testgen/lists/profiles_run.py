@@ -81,23 +81,27 @@ def list_issues(resource: TestGenResource, run_id: str) -> list[HygieneIssue]:
     return _ISSUES.read(resource, run_id)
 
 
-def list_group_tables(resource: TestGenResource, table_group_id: str) -> list[SuiteTable] | None:
-    """Returns the tables of a table group, according to its latest profiling run (5.134 and later).
-
-    TestGen has no list of a table group's tables. The group itself only has the patterns for their names.
-
-    Returns:
-        ``None`` if the table group was never profiled.
+def latest_profiling_run(resource: TestGenResource, table_group_id: str) -> str | None:
+    """Returns the id of the latest completed profiling run; ``None`` if the table group was never profiled (5.134).
 
     Raises:
-        VendorError: The server cannot list them, or a call failed.
+        VendorError: The server cannot list them, or the call failed.
     """
     path = ["table-groups", table_group_id, "profiling-runs"]
     response = resource.http().get(path, params={"status": "completed", "limit": 1})
     run_ids = [one.job_execution_id for one in response.parse(ProfilingHistory).items if one.job_execution_id]
-    if not run_ids:
-        return None
-    columns = list_columns(resource, run_ids[0])
+    return run_ids[0] if run_ids else None
+
+
+def list_profiled_tables(resource: TestGenResource, run_id: str) -> list[SuiteTable]:
+    """Returns the tables that a profiling run has profiled.
+
+    TestGen has no list of a table group's tables. The group itself only has the patterns for their names.
+
+    Raises:
+        VendorError: The server cannot list them, or a call failed.
+    """
+    columns = list_columns(resource, run_id)
     return list(dict.fromkeys(SuiteTable(one.table_name, one.schema_name) for one in columns if one.table_name))
 
 

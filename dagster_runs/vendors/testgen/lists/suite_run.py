@@ -123,9 +123,9 @@ def _as_result(one: SuiteResult, compared: Mapping[_TestKey, str] = MappingProxy
 
 
 def list_run_tests(resource: TestGenResource, run_id: str) -> list[SuiteTest]:
-    """Returns the tests that a finished run has results of.
+    """Returns the tests that a finished run has results of. A result without a table belongs to no check.
 
     Raises:
         NotFoundError: The server cannot list results.
     """
-    return [_as_result(one).test for one in list_results(resource, run_id)]
+    return [test for one in list_results(resource, run_id) if (test := _as_result(one).test).table]
