@@ -1,7 +1,7 @@
 """Builds the checks of a component's suites and table groups: from YAML, and from what discovery knows about each."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -9,9 +9,12 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.components.check_fields import CheckSettings
+from dagster_runs.components.known_tests import KnownTests, known_tests
 from dagster_runs.components.run_entry import RunEntry
 from dagster_runs.components.templates import errors_located, located
-from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
+from dagster_runs.components.visible_assets import SearchesInCircle
+from dagster_runs.remote_run.data_tests import SuiteTest
+from dagster_runs.remote_run.metadata_size import cut_names
 from dagster_runs.table_checks.builder import TableChecks
 from dagster_runs.table_checks.check_names import Granularity
 from dagster_runs.table_checks.table_keys import TableKeys
@@ -79,15 +82,15 @@ class SuiteChecks:
         naming = _NAMING[type(entry.run)]  # only these kinds of runs have the field
         settings: CheckSettings = entry.options["checks"]
         context = (entry.context.at_path("options") if entry.is_discovered else entry.context).at_path("checks")
-        name, tests = spec.key.to_user_string(), self.tests.get(entry.run.target.casefold())
+        name, tests = spec.key.to_user_string(), self.tests.get(entry.run.target.casefold()) or None
         with errors_located(context):
-            keys = TableKeys.from_mapping(settings.tables).also(self._keys)
-            known = self._known_tests(name, settings, keys, tests, naming)
-            known = self._without_duplicates(entry, context, spec, keys, known)
+            keys = self._with_spelling(TableKeys.from_mapping(settings.tables).also(self._keys), settings)
+            found = self._known_tests(entry, context, spec, keys, tests)
+            known = found.tests
             if not known:
                 if not self.has_discovery:
                     raise located(context, _NO_TABLES.format(naming))
-                self._warn(name, _NOT_YET.format(naming))
+                self._warn(name, f"none, because {found.why_none}" if found.why_none else _NOT_YET.format(naming))
                 return None
             if settings.can_block:
                 keys = keys.with_lineage_of(self.specs())
@@ -97,12 +100,34 @@ class SuiteChecks:
                 settings = replace(settings, granularity="table", granularity_by_table=by_table)
             elif tests is not None:
                 settings = self._without_unknown(name, settings, known)
-            checks = self._built(entry, spec, settings, keys, known)
+            self._warn_about_unseen_keys(name, settings, found)
+            checks = self._built(entry, spec, settings, keys, known, is_reported=tests is not None)
         self._warn_about_unseen(name, checks)
         self.checked.update({(type(entry.run), asset): spec.key for asset in checks.judged.declared.by_asset})
         return checks
 
     def _built(
+        self,
+        entry: RunEntry,
+        spec: dg.AssetSpec,
+        settings: CheckSettings,
+        keys: TableKeys,
+        known: Sequence[SuiteTest],
+        *,
+        is_reported: bool,
+    ) -> TableChecks:
+        try:
+            return self._built_with(entry, spec, settings, keys, known)
+        except dg.DagsterInvalidDefinitionError as error:
+            if not (settings.can_block and is_reported):
+                raise
+            # Perhaps the vendor has added a table that is upstream of another one, which must not stop the code
+            # location. The step knows this too, and refuses to start a run.
+            checks = self._built_with(entry, spec, settings, keys.without_lineage(), known)
+            self._warn(spec.key.to_user_string(), f"the first step will refuse to start a run. {error}")
+            return checks
+
+    def _built_with(
         self, entry: RunEntry, spec: dg.AssetSpec, settings: CheckSettings, keys: TableKeys, known: Sequence[SuiteTest]
     ) -> TableChecks:
         given: dict[str, Any] = {
@@ -148,56 +173,69 @@ class SuiteChecks:
                 return TableKeys.by_convention()
             return TableKeys.from_mapping(self.table_keys.get("tables", {}))
 
-    def _known_tests(
-        self, name: str, settings: CheckSettings, keys: TableKeys, tests: Sequence[SuiteTest] | None, naming: _Naming
-    ) -> list[SuiteTest]:
-        """Returns what is tested or profiled, as far as it is known: by discovery, or by the tables that YAML names."""
-        named = TableKeys.from_mapping(settings.tables)
-        if tests is None:
-            if self.table_keys.get("by") == "mapping":
-                named = named.also(self._keys)
-            return [SuiteTest(table.name, table.schema) for table in named.known_tables]
-        known, unmapped = list[SuiteTest](), dict[SuiteTable, None]()
-        for test in tests:
-            if keys.find(test.of_table) is None:
-                unmapped[test.of_table] = None
-            else:
-                known.append(test)
-        if unmapped and settings.unmapped != "ignore":
-            names = ", ".join(map(str, unmapped))
-            problem = f"the {naming.kind} {naming.covers} tables without an asset: {names}"
-            self._warn(name, f"{problem}. Map them in tables or table_keys")
-        found = {test.of_table for test in known}
-        return known + [
-            SuiteTest(table.name, table.schema)
-            for table in named.known_tables
-            if not any(_is_same(table, one) for one in found)
-        ]
+    def _has_placeholders(self, settings: CheckSettings) -> bool:
+        """Whether the keys of assets are made from the names that the database has, perhaps in upper case."""
+        texts = [*settings.tables.values(), *self.table_keys.get("tables", {}).values()]
+        return self.table_keys.get("by") == "convention" or any("{" in str(text) for text in texts)
 
-    def _without_duplicates(
+    @cached_property
+    def _seen(self) -> Sequence[dg.AssetSpec] | None:
+        try:
+            return self.specs()
+        except SearchesInCircle:
+            return None
+
+    def _with_spelling(self, keys: TableKeys, settings: CheckSettings) -> TableKeys:
+        if not self._has_placeholders(settings) or self._seen is None:
+            return keys
+        return keys.with_spelling_of(spec.key for spec in self._seen)
+
+    def _warn_about_unseen_keys(self, name: str, settings: CheckSettings, found: KnownTests) -> None:
+        if not self._has_placeholders(settings) or self._seen is None:
+            return
+        seen = {spec.key for spec in self._seen}
+        written = {text for tables in (settings.tables, self.table_keys.get("tables", {})) for text in tables.values()}
+        unseen = {
+            asset.to_user_string()
+            for table, asset in found.assets.items()
+            if table not in found.of_others and asset not in seen and asset.to_user_string() not in written
+        }
+        if unseen:
+            self._warn(name, _UNSEEN_KEYS.format(cut_names(sorted(unseen))))
+
+    def _known_tests(
         self,
         entry: RunEntry,
         context: dg.ResolutionContext,
         spec: dg.AssetSpec,
         keys: TableKeys,
-        known: Iterable[SuiteTest],
-    ) -> list[SuiteTest]:
-        """Returns the tests of tables whose asset has no checks of another suite, or table group, yet."""
-        kept, kind = list[SuiteTest](), _NAMING[type(entry.run)].kind
-        for test in known:
-            asset = keys.find(test.of_table)
-            other = None if asset is None else self.checked.get((type(entry.run), asset))
-            if other is None or asset is None:
-                kept.append(test)
+        tests: Sequence[SuiteTest] | None,
+    ) -> KnownTests:
+        """Returns what can have checks, as far as it is known: by discovery, or by the tables that YAML names."""
+        settings: CheckSettings = entry.options["checks"]
+        name, naming = spec.key.to_user_string(), _NAMING[type(entry.run)]
+        named = TableKeys.from_mapping(settings.tables)
+        if tests is None and self.table_keys.get("by") == "mapping":
+            named = named.also(self._keys)
+        tables = {table: keys.find(table) or key for table, key in named.known_tables.items()}
+        known = known_tests(tests or (), tables, keys, spec.key)
+        for table, asset in known.assets.items():
+            other = self.checked.get((type(entry.run), asset))
+            if other is None:
                 continue
-            problem = (
-                f"{asset.to_user_string()} already has the checks of {other.to_user_string()}, and an asset can have "
-                f"those of only one {kind}. Leave out the table {test.of_table} in one of the two"
-            )
-            if not entry.is_discovered:
-                raise located(context, problem)
-            self._warn(spec.key.to_user_string(), problem)
-        return kept
+            if not entry.is_discovered and table in tables:
+                raise located(context, _OF_OTHER.format(asset.to_user_string(), other.to_user_string(), naming, table))
+            known.of_others[table] = other
+        for problem in known.problems:
+            self._warn(name, problem)
+        for assets, some, other in known.duplicates:
+            self._warn(name, _OF_OTHER.format(assets, other.to_user_string(), naming, some))
+        if known.unmapped and settings.unmapped != "ignore":
+            names = cut_names([*map(str, known.unmapped)])
+            problem = f"the {naming.kind} {naming.covers} tables without an asset: {names}"
+            self._warn(name, f"{problem}. Map them in tables or table_keys")
+        known.tests = [test for test in known.tests if test.of_table not in known.of_others]
+        return known
 
     def _without_unknown(self, name: str, settings: CheckSettings, known: Sequence[SuiteTest]) -> CheckSettings:
         """Returns the settings without tables that are no longer tested, which must not stop the code location."""
@@ -215,19 +253,22 @@ class SuiteChecks:
         _logger.warning("TestGenComponent %s: the checks of %s: %s", self.resource_key, name, problem.rstrip("."))
 
 
-def _is_same(named: SuiteTable, known: SuiteTable) -> bool:
-    schemas = {one.casefold() for one in (named.schema, known.schema) if one}
-    return named.name.casefold() == known.name.casefold() and len(schemas) < 2
-
-
 _NO_TABLES = (
     "it is not known which tables the {0.kind} {0.covers}, and Dagster must know all checks when it loads the "
     "definitions. Name them in tables, such as {{orders: stg_orders}}; or set discover (TestGen 5.134 and later), "
     "which finds them"
 )
 _NOT_YET = (
-    "none, because it is not known yet which tables the {0.kind} {0.covers}. {0.run} once, run "
-    "`dg utils refresh-defs-state` and reload the code location, or name the tables in tables"
+    "none, because it is not known yet which tables the {0.kind} {0.covers}. {0.run} if it has no run with results, "
+    "run `dg utils refresh-defs-state` and reload the code location, or name the tables in tables"
+)
+_OF_OTHER = (
+    "{0} already has the checks of {1}, and an asset can have those of only one {2.kind}. Leave out the table {3} in "
+    "one of the two"
+)
+_UNSEEN_KEYS = (
+    "the component finds no asset with the key {}, in any case, in the folder defs. If the asset of the table has "
+    "another key, name it in tables. If it is in another code location, ignore this"
 )
 _UNSEEN = (
     "they block on {}, but the component finds no such asset in the folder defs, or in table_keys.components. If the "

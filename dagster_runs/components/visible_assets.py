@@ -17,6 +17,10 @@ _searching: list[Path] = []
 """The folders of the components that are searching for assets right now."""
 
 
+class SearchesInCircle(ValueError):
+    """Two components need the assets of each other."""
+
+
 def visible_specs(
     context: dg.ComponentLoadContext, class_name: str, folders: Sequence[str] | None
 ) -> list[dg.AssetSpec]:
@@ -28,12 +32,13 @@ def visible_specs(
         folders: The folders and Python files to read, from the folder `defs` on; ``None`` for all.
 
     Raises:
-        ValueError: A folder has no definitions, or its component is itself searching for the assets of this one.
+        ValueError: A folder has no definitions.
+        SearchesInCircle: The component of a folder is itself searching for the assets of this one.
     """
     root, own = context.defs_module_path, context.component_path.file_path
     if own in _searching:
         names = " and ".join(_relative(one, root) for one in _searching)
-        raise ValueError(
+        raise SearchesInCircle(
             f"the components in {names} search for each other's assets. "
             "Name the folders with the assets of the tables in table_keys.components"
         )

@@ -197,6 +197,36 @@ class TableKeys:
         """Returns the same table keys, which also know what is upstream of the assets of these specs."""
         return self.also(TableKeys((), _lineage(specs)))
 
+    def without_lineage(self) -> "TableKeys":
+        """Returns the same table keys, which do not know what is upstream of an asset."""
+        return TableKeys(self._rules)
+
+    def with_spelling_of(self, existing: Iterable[dg.AssetKey]) -> "TableKeys":
+        """Returns table keys that find an existing asset also if its key differs in case.
+
+        Databases such as Snowflake report names in upper case, and keys made from them would be those of no asset.
+
+        Args:
+            existing: The keys of the assets that exist.
+        """
+        keys = set(existing)
+        spellings: dict[tuple[str, ...], list[dg.AssetKey]] = {}
+        for key in keys:
+            spellings.setdefault(_folded_key(key), []).append(key)
+
+        def spelled(key: dg.AssetKey) -> dg.AssetKey:
+            same = spellings.get(_folded_key(key), [])
+            return same[0] if key not in keys and len(same) == 1 else key
+
+        def with_spelling(rule: _Rule) -> _Rule:
+            def find(table: SuiteTable) -> dg.AssetKey | None:
+                key = rule.find(table)
+                return None if key is None else spelled(key)
+
+            return _Rule(find, {table: spelled(key) for table, key in rule.known.items()})
+
+        return TableKeys(tuple(with_spelling(rule) for rule in self._rules), self._upstream)
+
     def find(self, table: SuiteTable) -> dg.AssetKey | None:
         """Returns the asset of a table; ``None`` if it has none.
 
@@ -222,7 +252,7 @@ class TableKeys:
             if key is not None:
                 assets[table] = key
                 spellings.setdefault(_folded(table), []).append(table)
-        known = self.known_tables
+        known = [table for rule in self._rules for table in rule.known]
         for same in spellings.values():
             for table in same:
                 shared = [one for one in same if assets.get(one) == assets[table]]
@@ -332,6 +362,10 @@ def _as_pattern(text: str) -> re.Pattern[str]:
 
 def _folded(table: SuiteTable) -> _Table:
     return (table.schema.casefold() if table.schema else None, table.name.casefold())
+
+
+def _folded_key(key: dg.AssetKey) -> tuple[str, ...]:
+    return tuple(part.casefold() for part in key.path)
 
 
 def _is_spelled(table: SuiteTable, known: SuiteTable) -> bool:
