@@ -1,7 +1,7 @@
 """The items of a component's lists: remote runs, each with the asset that it materializes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -46,6 +46,29 @@ class RunEntry:
     props: Mapping[str, Any]
     defaults: Mapping[str, Any]
     is_discovered: bool = False
+
+    @property
+    def description(self) -> str:
+        """The run, for messages."""
+        title = self.props.get("title")
+        named = self.run.target if title is None else f"{title} ({self.run.target})"
+        return f"The {self.run.label} {named} of {self.run.vendor}"
+
+    def op_name(self, key: dg.AssetKey) -> str:
+        """Returns the name of the op of this run.
+
+        Args:
+            key: The key of its asset.
+        """
+        name = key.to_python_identifier()
+        if "checks" in self.options:
+            return f"{name}__checks"
+        return f"{name}_checks" if self.observe_only else name
+
+    def with_plain_names(self) -> "RunEntry":
+        """Returns an entry whose names are possible everywhere, to find out whether they are what is wrong."""
+        props = {name: value if name in ("kind", "id") or value is None else "a" for name, value in self.props.items()}
+        return replace(self, props=props, defaults={})
 
 
 def entry_model(run_class: type[RemoteRun[Any]]) -> type[YamlModel]:

@@ -136,7 +136,7 @@ class SuiteChecks:
             "blocking": settings.blocking,
             "blocking_tables": settings.blocking_tables,
             "unmapped": settings.unmapped,
-            "name": f"{spec.key.to_python_identifier()}__checks",
+            "name": entry.op_name(spec.key),
             "spec": spec,
             "resource_key": self.resource_key,
             **{option: value for option, value in entry.options.items() if option != "checks"},

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -129,6 +129,8 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         self._address = testgen_state.address_of(str(resolved(base_url, given["workspace"]["base_url"])))
         self._checks: SuiteChecks | None = None
         self._is_loading = False
+        self._has_state = False
+        """Whether Dagster has looked up the state, so that an error is not about that."""
         self._problem: str | None = None
         """Why the last refresh on loading failed."""
 
@@ -229,7 +231,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         if self.discovery is None:
             self._start_checks(context, None)
             return self.definitions_of(self.entries)
-        self._is_loading, self._problem = True, None
+        self._is_loading, self._problem, self._has_state = True, None, False
         try:
             return super().build_defs(context)
         except DiscoveryFailed as error:
@@ -237,7 +239,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
             _failed_fetches.add((context.project_root, self.resource_key))
             return super().build_defs(context)
         except KeyError:
-            if not self._keeps_state_in_memory:
+            if not self._keeps_state_in_memory or self._has_state:
                 raise
             return self.build_defs_from_state(context, None)  # Dagster has lost it
         finally:
@@ -245,6 +247,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
 
     def build_defs_from_state(self, context: dg.ComponentLoadContext, state_path: Path | None) -> dg.Definitions:
         """Builds the assets from the state, and those that are listed."""
+        self._has_state = True
         found = self._usable(context, None if state_path is None else testgen_state.read(state_path))
         self._start_checks(context, found)
         if found is None or self.discovery is None:
@@ -299,11 +302,12 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
 
     def _with_lineage(self, entries: list[RunEntry], found: testgen_state.Found) -> list[RunEntry]:
         """Returns the entries, in which each suite depends on the profiling asset of its table group."""
-        profiling = {
-            entry.run.target.casefold(): self.spec_of(entry).key
-            for entry in entries
-            if isinstance(entry.run, TestGenProfilingRun)
-        }
+        profiling: dict[str, dg.AssetKey] = {}
+        for entry in entries:
+            if isinstance(entry.run, TestGenProfilingRun):
+                # One that is impossible is reported, or left out, when the definitions are built.
+                with suppress(Exception):
+                    profiling[entry.run.target.casefold()] = self.spec_of(entry).key
         group_of = {one.test_suite_id.casefold(): (one.table_group_id or "").casefold() for one in found.suites}
         return [
             replace(entry, defaults={**entry.defaults, "deps": [profiling[group]]})

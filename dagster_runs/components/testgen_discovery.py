@@ -1,7 +1,8 @@
 """The field ``discover`` of the component for TestGen: which suites and table groups of a project become assets."""
 
+import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -13,14 +14,17 @@ from dagster_runs.components.asset_fields import run_options
 from dagster_runs.components.discovered_names import lasting_names
 from dagster_runs.components.run_entry import RunEntry, options_model
 from dagster_runs.components.templates import errors_located
-from dagster_runs.components.testgen_fetch import identified
+from dagster_runs.components.testgen_fetch import ListedT, identified
 from dagster_runs.components.testgen_state import Found
 from dagster_runs.components.yaml_model import Fields, Switch, YamlModel, field_of
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.vendors.testgen import TestGenProfilingRun, TestGenResource, TestGenTestRun
 from dagster_runs.vendors.testgen.lists import catalog
 
+_logger = logging.getLogger(__name__)
+
 _KINDS: Mapping[str, type[RemoteRun[Any]]] = {"suites": TestGenTestRun, "table_groups": TestGenProfilingRun}
+_ID_FIELDS = {"suites": "test_suite_id", "table_groups": "table_group_id"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!<>|~&])")
 
 
@@ -135,7 +139,7 @@ class Discovery:
         return [
             self._entry(
                 "table_groups",
-                TestGenProfilingRun(table_group_id=group.table_group_id),
+                run,
                 names[group.table_group_id.casefold()],
                 title=group.table_group_name,
                 metadata={
@@ -146,8 +150,7 @@ class Discovery:
                 },
                 props={"schema": group.schema_name, "connection": group.connection_name},
             )
-            for group in found.table_groups
-            if self._is_wanted("table_groups", group.table_group_name)
+            for group, run in self._wanted("table_groups", found.table_groups)
         ]
 
     def _of_suites(self, found: Found) -> list[RunEntry]:
@@ -155,7 +158,7 @@ class Discovery:
         return [
             self._entry(
                 "suites",
-                TestGenTestRun(test_suite_id=suite.test_suite_id),
+                run,
                 names[suite.test_suite_id.casefold()],
                 title=suite.test_suite_name,
                 description=suite.description,
@@ -166,9 +169,21 @@ class Discovery:
                 },
                 props={"table_group": suite.table_group_name},
             )
-            for suite in found.suites
-            if self._is_wanted("suites", suite.test_suite_name)
+            for suite, run in self._wanted("suites", found.suites)
         ]
+
+    def _wanted(self, kind: str, listed: Iterable[ListedT]) -> Iterator[tuple[ListedT, RemoteRun[Any]]]:
+        """Yields what becomes an asset, with the run that materializes it."""
+        for one in listed:
+            id, name = identified(one)
+            if not self._is_wanted(kind, name):
+                continue
+            try:
+                run = _KINDS[kind].model_validate({_ID_FIELDS[kind]: id})
+            except ValueError:
+                _logger.warning("%s is left out, since TestGen lists it with the id %r, which is not a UUID.", name, id)
+            else:
+                yield one, run
 
     def _entry(
         self,

@@ -1,6 +1,5 @@
 """The base class of the vendors' components."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,6 +10,7 @@ from pydantic import BaseModel, create_model
 from typing_extensions import Self
 
 from dagster_runs.components.built_assets import BuiltAssets
+from dagster_runs.components.entry_specs import Places, specs_of
 from dagster_runs.components.resource_keys import default_resource_key
 from dagster_runs.components.run_entry import RunEntry, entry_model, resolve_entry
 from dagster_runs.components.sensors import SensorOptions, Sensors, is_on
@@ -23,8 +23,6 @@ from dagster_runs.sensors.observation.observed_asset import ObservedAsset
 from dagster_runs.table_checks.builder import TableChecks
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.url import check_base_url
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -196,25 +194,9 @@ class VendorComponent(dg.Component):
 
     def _build(self, entries: Sequence[RunEntry]) -> _Built:
         built = _Built()
-        places: dict[dg.AssetKey, dg.ResolutionContext] = {}
         # An asset belongs to one completion sensor, so one with another name needs other assets.
         assets = BuiltAssets((type(self), self.resource_key, (self.sensors.completion or {}).get("name")))
-        for entry in entries:
-            spec = self.spec_of(entry)
-            if spec.key in places and entry.is_discovered:
-                # A new name at the vendor must not stop the code location.
-                _logger.warning(
-                    "%s %s of %s is left out, because another asset already has the key %s. Use a template for the key "
-                    "that differs for each, or exclude it.",
-                    entry.run.label.capitalize(),
-                    entry.run.target,
-                    entry.run.vendor,
-                    spec.key.to_user_string(),
-                )
-                continue
-            if spec.key in places:
-                raise located(entry.context.at_path("key"), _duplicate(spec.key, places[spec.key]))
-            places[spec.key] = entry.context
+        for entry, spec in Places().unique(specs_of(entries, self.spec_of)):
             with errors_located(entry.context):
                 if "checks" in entry.options:
                     self._add_checks(built, entry, spec)
@@ -267,14 +249,6 @@ class VendorComponent(dg.Component):
         if not is_on(self.sensors.observation, default=False):
             to_observe = [*built.observed]  # these cannot be reported in another way
         return self.sensors.of_observed(to_observe, default=bool(built.observed))
-
-
-def _duplicate(key: dg.AssetKey, first: dg.ResolutionContext) -> str:
-    tree = first.source_position_tree
-    path = list(first.path)
-    position = "" if tree is None else f" (line {tree.lookup_closest_and_path(path, None)[0].start.line})"
-    name = ".".join(str(part) for part in path)
-    return f"{key.to_user_string()} is already the key of {name}{position}; two assets cannot have one key"
 
 
 def _vendor_key(component: type[VendorComponent]) -> str:

@@ -103,7 +103,7 @@ def test_a_key_that_is_not_unique_does_not_stop_the_code_location(project: Proje
         f'{WORKSPACE}\n  discover: {{suites: true}}\n  translation: {{key: "quality/{{{{ props.table_group }}}}"}}'
     )
     assert keys(project.load()) == {"quality/default", "quality/down", "quality/marketing"}
-    assert "already has the key quality/default" in log.text
+    assert "is left out, because quality/default is already the key of attributes.discover.suites (line 10)" in log.text
 
 
 @pytest.mark.usefixtures("in_development")
