@@ -83,6 +83,15 @@ def _not_set(name: str) -> str:
     )
 
 
+def position_of(context: dg.ResolutionContext) -> str:
+    """Returns the file and the line of a value, for messages about another one."""
+    tree = context.source_position_tree
+    if tree is None:
+        return ".".join(str(part) for part in context.path)
+    position, _ = tree.lookup_closest_and_path(list(context.path), None)
+    return f"{position.filename}:{position.start.line}"
+
+
 def located(context: dg.ResolutionContext, problem: str) -> dg.DagsterInvalidDefinitionError:
     """Returns an error that names the file, the line and the field, and shows the lines of the file."""
     path = list(context.path)

@@ -218,7 +218,7 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
             context=self.context.at_path("table_keys"),
             tests={} if found is None else found.known,
             has_discovery=self.discovery is not None,
-            specs=cache(lambda: visible_specs(context, "TestGenComponent", folders)),
+            specs=cache(lambda: visible_specs(context, TestGenComponent, folders)),
         )
 
     def checks_of(self, entry: RunEntry, spec: dg.AssetSpec) -> TableChecks | None:

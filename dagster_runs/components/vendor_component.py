@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from dagster_runs.components.built_assets import BuiltAssets
 from dagster_runs.components.entry_specs import Places, specs_of
-from dagster_runs.components.resource_keys import default_resource_key
+from dagster_runs.components.resource_keys import claim_resource_key, default_resource_key
 from dagster_runs.components.run_entry import RunEntry, entry_model, resolve_entry
 from dagster_runs.components.sensors import SensorOptions, Sensors, is_on
 from dagster_runs.components.templates import errors_located, located, resolved
@@ -115,8 +115,10 @@ class VendorComponent(dg.Component):
         resolution = context.resolution_context.at_path("attributes")
         if not isinstance(attributes, YamlModel):
             raise located(resolution, "attributes is missing; it needs at least `workspace`")
-        key = default_resource_key(_vendor_key(cls), cls.__name__, context)
-        return cls(attributes.given, resolution, default_resource_key=key)
+        key = default_resource_key(_vendor_key(cls), _vendor_base(cls), context)
+        component = cls(attributes.given, resolution, default_resource_key=key)
+        claim_resource_key(component.resource_key, resolution, context)
+        return component
 
     def _resource_key(self, given: str | None, default: str) -> str:
         context = self.context.at_path("resource_key")
@@ -253,6 +255,12 @@ class VendorComponent(dg.Component):
 
 def _vendor_key(component: type[VendorComponent]) -> str:
     return next(iter(component.run_lists.values())).resource_key
+
+
+def _vendor_base(component: type[VendorComponent]) -> type[VendorComponent]:
+    """Returns the component of the vendor, for a subclass of it."""
+    classes = (one for one in reversed(component.__mro__) if issubclass(one, VendorComponent))
+    return next((one for one in classes if one is not VendorComponent), component)
 
 
 def _summary(run_class: type[RemoteRun[Any]]) -> str:

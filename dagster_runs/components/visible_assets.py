@@ -1,7 +1,8 @@
 """The assets of a project that a component sees while it is loaded: those of other folders and Python files.
 
-A component sees neither its own folder nor folders with a component of the same type, because each of these could
-search for the assets of the other one. What the `post_processing` of a folder above changes is not seen either.
+A component sees neither its own folder nor folders with a component of the same type or a subclass, because each of
+these could search for the assets of the other one. What the `post_processing` of a folder above changes is not seen
+either.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.components.resource_keys import FILES
+from dagster_runs.components.component_files import component_files, names_class
 from dagster_runs.table_checks.code_location import specs_in
 
 _searching: list[Path] = []
@@ -21,14 +22,12 @@ class SearchesInCircle(ValueError):
     """Two components need the assets of each other."""
 
 
-def visible_specs(
-    context: dg.ComponentLoadContext, class_name: str, folders: Sequence[str] | None
-) -> list[dg.AssetSpec]:
+def visible_specs(context: dg.ComponentLoadContext, base: type, folders: Sequence[str] | None) -> list[dg.AssetSpec]:
     """Returns the specs of the assets that a component sees.
 
     Args:
         context: The context in which the component is loaded.
-        class_name: The name of the component's class.
+        base: The class of components whose folders the component does not see, with its subclasses.
         folders: The folders and Python files to read, from the folder `defs` on; ``None`` for all.
 
     Raises:
@@ -42,7 +41,7 @@ def visible_specs(
             f"the components in {names} search for each other's assets. "
             "Name the folders with the assets of the tables in table_keys.components"
         )
-    places = _others(root, own, class_name) if folders is None else _named(root, folders)
+    places = _others(root, own, base) if folders is None else _named(root, folders)
     found: dict[dg.AssetKey, dg.AssetSpec] = {}
     _searching.append(own)
     try:
@@ -50,7 +49,7 @@ def visible_specs(
             if _is_defined(context, place):
                 found.update({spec.key: spec for spec in specs_in(_definitions_at(context, place))})
             elif folders is not None:
-                raise ValueError(f"components: the folder defs has no {_relative(place, root)} with definitions")
+                raise ValueError(f"components: in the folder defs, {_relative(place, root)} has no definitions")
     finally:
         _searching.pop()
     return list(found.values())
@@ -65,26 +64,25 @@ def _named(root: Path, folders: Sequence[str]) -> Iterator[Path]:
         yield root / folder
 
 
-def _others(root: Path, own: Path, class_name: str) -> Iterator[Path]:
+def _others(root: Path, own: Path, base: type) -> Iterator[Path]:
     level = own
     while level != root and level.is_relative_to(root):
-        yield from _within(level.parent, class_name, without=level)
+        yield from _within(level.parent, base, without=level)
         level = level.parent
 
 
-def _within(folder: Path, class_name: str, *, without: Path | None = None) -> Iterator[Path]:
+def _within(folder: Path, base: type, *, without: Path | None = None) -> Iterator[Path]:
     for place in sorted(folder.iterdir()):
         if place == without or place.name.startswith((".", "__")):
             continue
-        if place.is_dir() and _has_component(place, class_name):
-            yield from _within(place, class_name)
+        if place.is_dir() and _has_component(place, base):
+            yield from _within(place, base)
         elif place.is_dir() or place.suffix == ".py":
             yield place
 
 
-def _has_component(folder: Path, class_name: str) -> bool:
-    files = (file for name in FILES for file in folder.rglob(name))
-    return any(class_name in file.read_text(encoding="utf-8") for file in files)
+def _has_component(folder: Path, base: type) -> bool:
+    return any(names_class(file, base) for file in component_files(folder))
 
 
 def _definitions_at(context: dg.ComponentLoadContext, place: Path) -> dg.Definitions:

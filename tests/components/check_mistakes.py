@@ -332,7 +332,7 @@ CHECK_MISTAKES = [
           table_keys: {by: table_name, components: [dbt]}
         """,
         by_schema=[],
-        on_load=["8 table_keys: components: the folder defs has no dbt with definitions"],
+        on_load=["8 table_keys: components: in the folder defs, dbt has no definitions"],
     ),
     Mistake(
         "a typo in the checks of discovered suites",

@@ -231,18 +231,11 @@ def test_checks_belong_to_the_observation_sensor(project: Project) -> None:
 
 
 def test_components_that_search_for_each_other(project: Project) -> None:
-    # A component of a subclass is not recognized by the name of its class.
-    (project.defs_folder / "ours.py").write_text(
-        "import dagster_runs\n\n\nclass OurTests(dagster_runs.TestGenComponent):\n    __test__ = False\n"
-    )
-    yaml = ORDERS.replace(
-        "dagster_runs.TestGenComponent", f"{project.sandbox.defs_folder_path.parent.name}.defs.ours.OurTests"
-    )
-    for number, folder in enumerate("ab"):
-        own = yaml.replace("quality/orders", f"quality/{folder}")
+    for folder, other in ("ab", "ba"):
+        own = ORDERS.replace("quality/orders", f"quality/{folder}")
         project.write(
-            f"{own}      checks: {{tables: {{orders: orders_{number}}}}}\n  table_keys: {{by: table_name}}\n"
-            f"  resource_key: testgen_{folder}",
+            f"{own}      checks: {{tables: {{orders: orders_{folder}}}}}\n"
+            f"  table_keys: {{by: table_name, components: [{other}]}}\n  resource_key: testgen_{folder}",
             folder,
         )
     (answer,) = on_load(project)
