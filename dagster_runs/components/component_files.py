@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ _TYPE = re.compile(r"\btype[\"']?\s*:\s*[\"']?([\w.]+)")
 def component_files(root: Path) -> Iterator[Path]:
     """Yields the file of each component folder below a folder, in the order of the folders' paths."""
     for folder in sorted({file.parent for name in FILES for file in root.rglob(name)}):
-        yield next(folder / name for name in FILES if (folder / name).exists())
+        file = file_in(folder)
+        if file is not None:
+            yield file
 
 
 def names_class(file: Path, base: type) -> bool:
@@ -28,12 +31,51 @@ def names_class(file: Path, base: type) -> bool:
     return any(issubclass(found, base) for name in names if (found := class_named(name)) is not None)
 
 
+def file_in(folder: Path) -> Path | None:
+    """Returns the file of a component folder."""
+    return next((folder / name for name in FILES if (folder / name).exists()), None)
+
+
 def documents_in(file: Path) -> list[Any]:
     """Returns the documents of a file; none if it is not valid YAML, which Dagster reports."""
     try:
         return list(yaml.load_all(file.read_text(encoding="utf-8"), _Loader))
     except yaml.YAMLError:
         return []
+
+
+def repeated_fields(file: Path, document: int) -> Sequence[tuple[str, int]]:
+    """Returns the fields that a mapping in a document has twice, with the line. Dagster reads the last one of each."""
+    found = _repeated(file.read_text(encoding="utf-8"))
+    return found[document] if document < len(found) else ()
+
+
+@lru_cache(maxsize=1)
+def _repeated(text: str) -> Sequence[Sequence[tuple[str, int]]]:
+    """Returns the same for all documents of a file, which may have a component in each."""
+    try:
+        return [list(_repeated_below(node)) for node in yaml.compose_all(text, _Loader)]
+    except yaml.YAMLError:
+        return []
+
+
+def _repeated_below(document: Any) -> Iterator[tuple[str, int]]:
+    nodes, seen = [document], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:  # an alias of an anchor
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            names = set[str]()
+            for name, value in node.value:
+                text = str(name.value)
+                if text in names and text != "<<":
+                    yield text, name.start_mark.line + 1
+                names.add(text)
+                nodes.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
 
 
 def class_named(name: str) -> type | None:

@@ -1,5 +1,6 @@
 """The base class of the vendors' components."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +11,7 @@ from pydantic import BaseModel, create_model
 from typing_extensions import Self
 
 from dagster_runs.components.built_assets import BuiltAssets
+from dagster_runs.components.component_files import file_in, repeated_fields
 from dagster_runs.components.entry_specs import Places, specs_of
 from dagster_runs.components.resource_keys import claim_resource_key, default_resource_key
 from dagster_runs.components.run_entry import RunEntry, entry_model, resolve_entry
@@ -23,6 +25,8 @@ from dagster_runs.sensors.observation.observed_asset import ObservedAsset
 from dagster_runs.table_checks.builder import TableChecks
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.url import check_base_url
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class VendorComponent(dg.Component):
         resolution = context.resolution_context.at_path("attributes")
         if not isinstance(attributes, YamlModel):
             raise located(resolution, "attributes is missing; it needs at least `workspace`")
+        _warn_about_repeated_fields(context)
         key = default_resource_key(_vendor_key(cls), _vendor_base(cls), context)
         component = cls(attributes.given, resolution, default_resource_key=key)
         claim_resource_key(component.resource_key, resolution, context)
@@ -255,6 +260,18 @@ class VendorComponent(dg.Component):
 
 def _vendor_key(component: type[VendorComponent]) -> str:
     return next(iter(component.run_lists.values())).resource_key
+
+
+def _warn_about_repeated_fields(context: dg.ComponentLoadContext) -> None:
+    path = context.component_path
+    file, document = file_in(path.file_path), path.instance_key
+    if file is None:
+        return
+    for name, line in repeated_fields(file, document if isinstance(document, int) else 0):
+        _logger.warning(
+            "%s:%d: the field %s is here twice, and the one above has no effect. Delete it, or merge the two.",
+            *(file, line, name),
+        )
 
 
 def _vendor_base(component: type[VendorComponent]) -> type[VendorComponent]:

@@ -7,7 +7,7 @@ from tests.components.checking import by_schema, on_load
 from tests.components.field_mistakes import FIELD_MISTAKES
 from tests.components.mistakes import Mistake
 from tests.components.profile_mistakes import PROFILE_MISTAKES
-from tests.components.projects import Project
+from tests.components.projects import Log, Project
 from tests.components.run_mistakes import RUN_MISTAKES
 from tests.components.value_mistakes import VALUE_MISTAKES
 
@@ -54,3 +54,14 @@ def test_no_error_contains_a_secret(project: Project) -> None:
         """
     )
     assert not any("s3cr3t" in answer for answer in on_load(project))
+
+
+def test_field_that_is_there_twice_is_reported(project: Project, log: Log) -> None:
+    suite = "  suites:\n    - {test_suite_id: f0e1d2c3-0000-4000-8000-00000000000%d, key: %s}\n"
+    workspace = '  workspace: {base_url: "{{ env.TESTGEN_URL }}", access_token: "{{ env.TESTGEN_TOKEN }}"}\n'
+    yaml = f"type: dagster_runs.TestGenComponent\nattributes:\n{workspace}{suite % (1, 'a')}{suite % (2, 'b')}"
+    path = project.write(f"{yaml}---\n{yaml.replace(suite % (1, 'a'), '').replace('key: b', 'key: c')}")
+    keys = {spec.key.to_user_string() for spec in project.load().resolve_all_asset_specs()}
+    assert keys & {"a", "b", "c"} == {"b", "c"}
+    expected = "the field suites is here twice, and the one above has no effect. Delete it, or merge the two."
+    assert log.messages == [f"{path}:6: {expected}"]
