@@ -16,7 +16,7 @@ def number(name: str, value: Any) -> float:
         ValueError: It is not a number.
     """
     try:
-        return float(value)
+        return float("" if isinstance(value, bool) else value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is {value!r}; it must be a number") from None
 

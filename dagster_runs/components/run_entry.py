@@ -168,6 +168,8 @@ def _deps(given: Mapping[str, Any]) -> list[dg.AssetKey]:
 
 
 def _as_tag(value: Any) -> str:
+    if value is None:
+        return ""  # as Dagster does for a tag without a value
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -91,8 +91,9 @@ class Discovery:
         wanted = []
         for kind in _KINDS:
             if self._is_on(kind):
-                include = self.given[kind].get("include")
-                wanted.append(f"{kind} {', '.join(include)}" if include else f"all {kind}")
+                include = self.given[kind].get("include", ["*"])
+                if include:
+                    wanted.append(f"all {kind}" if "*" in include else f"{kind} {', '.join(include)}")
         return " and ".join(wanted).replace("_", " ") or "nothing"
 
     def entries(self, found: Found, listed: Iterable[RunEntry]) -> list[RunEntry]:

@@ -15,6 +15,7 @@ import dagster as dg
 import docstring_parser
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -34,9 +35,28 @@ from dagster_runs.dagster_private import CheckError
 _HIDDEN = "..."
 """Shown in place of the values in YAML, which may contain secrets."""
 
-Number = Annotated[float | str, WithJsonSchema({"type": ["number", "string"], "examples": [1.0]})]
+
+def _number(value: Any) -> Any:
+    # Python's booleans are numbers, and each alternative of a union would have an error of its own.
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("this must be a number")  # noqa: TRY004 - pydantic catches only these
+    return value
+
+
+def _whole_number(value: Any) -> Any:
+    is_fraction = isinstance(value, float) and not value.is_integer()
+    if is_fraction or isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("this must be a whole number")
+    return value
+
+
+Number = Annotated[
+    float | str, BeforeValidator(_number), WithJsonSchema({"type": ["number", "string"], "examples": [1.0]})
+]
 """A number, or a template."""
-WholeNumber = Annotated[int | str, WithJsonSchema({"type": ["integer", "string"], "examples": [1]})]
+WholeNumber = Annotated[
+    int | str, BeforeValidator(_whole_number), WithJsonSchema({"type": ["integer", "string"], "examples": [1]})
+]
 """A whole number, or a template."""
 AnyObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": True})]
 """Any keys and values."""
@@ -202,6 +222,9 @@ def _yaml_type(schema: Mapping[str, Any], others: Mapping[str, Any]) -> Any:
     return simple.get(str(schema.get("type")), Any)
 
 
+_SWITCH = "this must be true, false, or a mapping with one `name: value` per line"
+
+
 class Switch(YamlModel):
     """A part of YAML that is ``true``, ``false``, or a mapping with options."""
 
@@ -212,7 +235,11 @@ class Switch(YamlModel):
     @model_validator(mode="before")
     @classmethod
     def _from_boolean(cls, value: Any) -> Any:
-        return {"enabled": value} if isinstance(value, bool) else value
+        if isinstance(value, bool):
+            return {"enabled": value}
+        if not isinstance(value, (Mapping, cls)):
+            raise ValueError(_SWITCH)  # noqa: TRY004 - pydantic catches only these
+        return value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

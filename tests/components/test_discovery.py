@@ -127,6 +127,12 @@ def test_server_down_without_state(project: Project, sandbox: Sandbox, log: Log)
     assert "loaded only with what is listed in YAML (1)" in log.text
 
 
+def test_what_is_missing_without_a_state(project: Project, log: Log) -> None:
+    project.write(f"{WORKSPACE}  discover: {{suites: {{include: []}}, table_groups: true}}")
+    project.load()
+    assert "Missing are all table groups; " in log.text
+
+
 @pytest.mark.usefixtures("in_development")
 @pytest.mark.parametrize(
     ("name", "value", "expected"),

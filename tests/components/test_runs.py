@@ -214,3 +214,9 @@ def test_values_come_from_variables(project: Project, monkeypatch: pytest.Monkey
     assert entry.run.parameters == {"max_rows": "1e5"}
     assert entry.options["timeout"] == 90
     assert component.resource.poll_interval == 90
+
+
+def test_tag_without_a_value(project: Project) -> None:
+    project.write(PROPHECY.replace("key: prophecy", "tags: {reviewed: , owner: data}\n      key: prophecy"))
+    (spec,) = project.load().resolve_all_asset_specs()
+    assert {name: spec.tags[name] for name in ("reviewed", "owner")} == {"reviewed": "", "owner": "data"}

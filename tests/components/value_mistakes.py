@@ -230,4 +230,43 @@ VALUE_MISTAKES = [
             "8 suites.0.wait: wait has no effect with observe_only: true, because Dagster does not start the run. Delete one of the two."
         ],
     ),
+    Mistake(
+        "numbers that are not",
+        """
+        type: dagster_runs.TestGenComponent
+        attributes:
+          workspace: {base_url: "{{ env.TESTGEN_URL }}", access_token: "{{ env.TESTGEN_TOKEN }}"}
+          suites:
+            - test_suite_id: f0e1d2c3-0000-4000-8000-000000000001
+              key: a
+              timeout: true
+              checks: {tables: {orders: o}, max_checks: 1.5}
+        """,
+        by_schema=[
+            "7 suites.0.timeout: True is not of type 'number', 'string'",
+            "8 suites.0.checks.max_checks: 1.5 is not of type 'integer', 'string'",
+        ],
+        on_load=[
+            "7 suites.0.timeout: this must be a number",
+            "8 suites.0.checks.max_checks: this must be a whole number",
+        ],
+    ),
+    Mistake(
+        "switches without a value",
+        """
+        type: dagster_runs.TestGenComponent
+        attributes:
+          workspace: {base_url: "{{ env.TESTGEN_URL }}", access_token: "{{ env.TESTGEN_TOKEN }}"}
+          discover: {suites: }
+          completion_sensor:
+        """,
+        by_schema=[
+            "5 completion_sensor: None is not of type 'boolean', 'object'",
+            "4 discover.suites: None is not of type 'boolean', 'object'",
+        ],
+        on_load=[
+            "5 completion_sensor: this must be true, false, or a mapping with one `name: value` per line",
+            "4 discover.suites: this must be true, false, or a mapping with one `name: value` per line",
+        ],
+    ),
 ]

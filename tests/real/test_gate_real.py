@@ -10,7 +10,7 @@ from real_testgen import RealTestGen
 from testgen_database import Database
 
 from dagster_runs import QualityGate, TableKeys, TestGenProfilingRun, TestGenResource, build_testgen_profile
-from dagster_runs.vendors.testgen.lists.profiles_run import list_group_tables
+from dagster_runs.vendors.testgen.lists.profiles_run import latest_profiling_run, list_profiled_tables
 from tests.table_checks.suites import execute
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first test may have to install TestGen
@@ -47,8 +47,8 @@ def test_suite_is_judged_by_its_counts_and_its_score(resource: TestGenResource, 
 def test_tables_of_a_table_group_are_those_of_its_latest_profiling_run(
     resource: TestGenResource, database: Database, instance: dg.DagsterInstance
 ) -> None:
-    tables = list_group_tables(resource, ids.DEMO_GROUP)
-    assert tables is not None
+    tables = list_profiled_tables(resource, latest_profiling_run(resource, ids.DEMO_GROUP) or "")
+    assert tables
     query = (
         "SELECT DISTINCT schema_name, table_name FROM testgen.profile_results WHERE profile_run_id ="
         " (SELECT last_complete_profile_run_id FROM testgen.table_groups WHERE id = %s)"
