@@ -171,15 +171,36 @@ def _resolve(definition: Any) -> WatchedAsset:
 
 
 def check_unique(assets: Iterable[WatchedAsset]) -> None:
-    """Raises if two definitions have the same asset.
+    """Raises if two definitions have the same asset, or the same check of an asset.
 
     Raises:
         DagsterInvalidDefinitionError: They do.
     """
+    assets = list(assets)
+    check_unique_checks(asset.checks for asset in assets if asset.checks is not None)
     times = Counter(key.to_user_string() for asset in assets for key in asset.keys)
     duplicates = [key for key, count in times.items() if count > 1]
     if duplicates:
         raise dg.DagsterInvalidDefinitionError(f"{', '.join(sorted(duplicates))} is given twice")
+
+
+def check_unique_checks(definitions: Iterable[dg.AssetChecksDefinition]) -> None:
+    """Raises if two suites have the same check of an asset. Dagster's own message names neither of them.
+
+    Raises:
+        DagsterInvalidDefinitionError: They do.
+    """
+    found: dict[dg.AssetCheckKey, tuple[dg.AssetChecksDefinition, dg.AssetCheckSpec]] = {}
+    for definition in definitions:
+        for spec in definition.check_specs:
+            other, first = found.setdefault(spec.key, (definition, spec))
+            if other is not definition:
+                raise dg.DagsterInvalidDefinitionError(
+                    f"Two definitions have the check {spec.name} of {spec.asset_key.to_user_string()}: "
+                    f"{other.node_def.name} ({first.description}) and {definition.node_def.name} ({spec.description}). "
+                    "Dagster allows only one of them. Leave the table out in one of the two suites, with a mapping in "
+                    "tables that does not have it"
+                )
 
 
 def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefinition | None) -> None:

@@ -15,7 +15,7 @@ from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.partitions import fill_from_partition
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.options import RunOptions
-from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, queue_problem
+from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, check_unique_checks, queue_problem
 from dagster_runs.table_checks.blocking import location_problem, refuse_in_step, upstream_problem
 from dagster_runs.table_checks.code_location import specs_in
 from dagster_runs.table_checks.declared import Wanted, declare
@@ -58,8 +58,10 @@ class TableChecks:
 
         Raises:
             DagsterInvalidDefinitionError: Blocking checks are on an asset that is not in ``own``, or on a table that is
-                upstream of another one.
+                upstream of another one, or ``own`` has the checks of another suite on the same asset.
         """
+        others = [one for one in own.asset_checks or () if isinstance(one, dg.AssetChecksDefinition)]
+        check_unique_checks([*others, self.checks])
         specs = specs_in(own)
         keys, assets = self.judged.declared.keys.with_lineage_of(specs), self.judged.declared.by_asset
         blocking = {spec.asset_key for spec in self.judged.declared.specs if spec.blocking}
