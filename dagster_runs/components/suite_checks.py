@@ -267,7 +267,7 @@ _OF_OTHER = (
     "one of the two"
 )
 _UNSEEN_KEYS = (
-    "the component finds no asset with the key {}, in any case, in the folder defs. If the asset of the table has "
+    "the component finds no assets with these keys, in any case, in the folder defs: {}. If the asset of a table has "
     "another key, name it in tables. If it is in another code location, ignore this"
 )
 _UNSEEN = (

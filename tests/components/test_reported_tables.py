@@ -104,7 +104,7 @@ def test_case_of_the_database_does_not_matter(project: Project, keys: str, log: 
     found = checks(project.load())
     assert ORDERS in found
     (other,) = found - {ORDERS}
-    assert f"no asset with the key {other.partition(':')[0]}, in any case" in log.text
+    assert f"no assets with these keys, in any case, in the folder defs: {other.partition(':')[0]}. If" in log.text
 
 
 def test_upstream_table_that_is_tested_later(project: Project, log: Log) -> None:
