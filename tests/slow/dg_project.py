@@ -1,5 +1,6 @@
 """A new project in which tests run the commands of `dg`."""
 
+import json
 import os
 import re
 import subprocess
@@ -49,6 +50,16 @@ class Dg:
     @property
     def defs(self) -> Path:
         return self.folder / "src" / "shop" / "defs"
+
+    def forget_server(self) -> None:
+        """Makes the stored state one from before it named its server, so that it can be used with the URL of another.
+
+        A server that is down is simulated by another URL, and the state of another server is not used.
+        """
+        for path in self.defs.glob(".local_defs_state/*/state"):
+            state = json.loads(path.read_text())
+            del state["server"]["address"]
+            path.write_text(json.dumps(state))
 
     def write(self, yaml: str, name: str = "runs") -> Path:
         path = self.defs / name / "defs.yaml"

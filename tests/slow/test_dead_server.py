@@ -42,6 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, running_sandbox: Sandbox) 
 def state(project: Dg) -> Path:
     """A copy of the state, which was fetched while the server could be reached."""
     project.dg("utils", "refresh-defs-state")
+    project.forget_server()
     folder = project.defs / ".local_defs_state"
     kept = project.folder / "kept_state"
     shutil.move(folder, kept)

@@ -146,6 +146,7 @@ def test_server_that_is_down_stops_nothing(shop: Dg) -> None:
     assert "Missing are suites o* and all table groups" in without_state or "Missing are suites o*" in without_state
     assert "✗" in shop.dg("utils", "refresh-defs-state", succeeds=False, **down)
     assert "All 1 components refreshed successfully!" in shop.dg("utils", "refresh-defs-state")
+    shop.forget_server()
     for command in (("list", "defs"), ("check", "defs")):
         output = shop.dg(*command, **down)
         assert "The code location is loaded with the state that was fetched" in output
