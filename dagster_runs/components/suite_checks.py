@@ -59,6 +59,7 @@ class SuiteChecks:
         has_discovery: Whether a later refresh may find them.
         specs: Returns the assets of the project that the component sees.
         checked: The assets that have checks of a kind of run, with the asset that shows the runs.
+        written: Those among them whose tables YAML names for a listed run.
     """
 
     resource_key: str
@@ -68,6 +69,7 @@ class SuiteChecks:
     has_discovery: bool
     specs: Callable[[], Sequence[dg.AssetSpec]]
     checked: dict[tuple[type, dg.AssetKey], dg.AssetKey] = field(default_factory=dict)
+    written: set[tuple[type, dg.AssetKey]] = field(default_factory=set)
 
     def build(self, entry: RunEntry, spec: dg.AssetSpec) -> TableChecks | None:
         """Returns the checks of a suite or table group; ``None`` if none of its tables is known yet, which is logged.
@@ -214,7 +216,8 @@ class SuiteChecks:
         """Returns what can have checks, as far as it is known: by discovery, or by the tables that YAML names."""
         settings: CheckSettings = entry.options["checks"]
         name, naming = spec.key.to_user_string(), _NAMING[type(entry.run)]
-        named = TableKeys.from_mapping(settings.tables)
+        # The options of discovered suites name tables for all of them, and each tests only some.
+        named = TableKeys.from_mapping({} if entry.is_discovered and tests else settings.tables)
         if tests is None and self.table_keys.get("by") == "mapping":
             named = named.also(self._keys)
         tables = {table: keys.find(table) or key for table, key in named.known_tables.items()}
@@ -223,9 +226,11 @@ class SuiteChecks:
             other = self.checked.get((type(entry.run), asset))
             if other is None:
                 continue
-            if not entry.is_discovered and table in tables:
+            if asset in tables.values() and (type(entry.run), asset) in self.written:
                 raise located(context, _OF_OTHER.format(asset.to_user_string(), other.to_user_string(), naming, table))
             known.of_others[table] = other
+        if not entry.is_discovered:
+            self.written.update((type(entry.run), asset) for asset in tables.values())
         for problem in known.problems:
             self._warn(name, problem)
         for assets, some, other in known.duplicates:

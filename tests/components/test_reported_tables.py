@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from dagster_runs.sandbox import well_known
+from tests.components.checking import on_load
 from tests.components.discovering import WORKSPACE, refresh
 from tests.components.projects import Log, Project
-from tests.components.test_table_checks import check_specs, checks
+from tests.components.test_table_checks import check_specs, checks, spec_of
 
 DISCOVER = f"{WORKSPACE}\n  discover: {{suites: {{include: [orders], options: {{checks: CHECKS}}}}}}\n"
 ASSETS = """
@@ -113,3 +114,32 @@ def test_upstream_table_that_is_tested_later(project: Project, log: Log) -> None
     assert checks(defs) == {ORDERS, "revenue:testgen__tests"}
     assert all(spec.blocking for spec in check_specs(defs) if spec.name == "testgen__tests")
     assert "the first step will refuse to start a run. The checks of demo/orders cannot block" in log.text
+
+
+def test_tables_in_the_options_of_all_discovered_suites(project: Project, log: Log) -> None:
+    options = "{suites: {include: [orders, clean], options: {checks: {tables: {orders: o, refunds: r}}}}}"
+    project.write(f"{WORKSPACE}\n  discover: {options}")
+    path = refresh(project)
+    tests = {well_known.SUITE_ORDERS: [on("orders")], well_known.SUITE_CLEAN: [on("refunds")]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "tests": tests}))
+    defs = project.load()
+    assert checks(defs) == {"o:testgen__tests", "r:testgen__tests"}
+    assert {dep.asset_key.to_user_string() for dep in spec_of(defs, "testgen/suites/clean").deps} == {"r"}
+    assert log.messages == []
+
+
+def test_table_of_two_listed_suites(project: Project, log: Log) -> None:
+    suites = "".join(
+        f"    - {{test_suite_id: {id}, key: q/{name}, checks: {{tables: {tables}}}}}\n"
+        for id, name, tables in ((well_known.SUITE_ORDERS, "a", "{}"), (well_known.SUITE_CLEAN, "b", "{orders: o}"))
+    )
+    yaml = f"{WORKSPACE}  discover: {{suites: false}}\n  table_keys: {{by: mapping, tables: {{orders: o}}}}\n"
+    project.write(f"{yaml}  suites:\n{suites}")
+    path = refresh(project)
+    tests = {well_known.SUITE_ORDERS: [on("orders")], well_known.SUITE_CLEAN: [on("orders")]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "tests": tests}))
+    assert checks(project.load()) == {"o:testgen__tests"}
+    assert "q/b: o already has the checks of q/a" in log.text
+    project.write(f"{yaml}  suites:\n{suites.replace('{}', '{orders: o}')}")
+    (answer,) = on_load(project)
+    assert "suites.1.checks: o already has the checks of q/a" in answer
