@@ -9,7 +9,7 @@ from dagster._core.storage.defs_state.base import set_defs_state_storage
 from dagster_runs.components.discovered_names import lasting_names
 from dagster_runs.sandbox import Sandbox
 from tests.components.discovering import WORKSPACE, add_suite, keys, refresh, refresh_any
-from tests.components.projects import Project
+from tests.components.projects import Project, loading
 
 
 @pytest.mark.usefixtures("in_development")
@@ -50,7 +50,8 @@ def test_names_are_kept_in_dagster_s_storage(
         for number, name in ((2, "finance daily"), (1, "finance-daily")):
             add_suite(sandbox, number, name)
             refresh_any(project)
-        found = keys(project.load())
+        with loading():
+            found = keys(project.load())
     assert found == {"testgen/suites/finance_daily", "testgen/suites/finance_daily_11111111"}
 
 

@@ -11,6 +11,7 @@ from tests.components.checking import on_load
 from tests.components.discovering import WORKSPACE, refresh
 from tests.components.projects import Log, Project
 from tests.components.test_table_checks import check_specs, checks, spec_of
+from tests.table_checks.suites import needs_split_steps
 
 DISCOVER = f"{WORKSPACE}\n  discover: {{suites: {{include: [orders], options: {{checks: CHECKS}}}}}}\n"
 ASSETS = """
@@ -108,6 +109,7 @@ def test_case_of_the_database_does_not_matter(project: Project, keys: str, log: 
     assert f"no assets with these keys, in any case, in the folder defs: {other.partition(':')[0]}. If" in log.text
 
 
+@needs_split_steps
 def test_upstream_table_that_is_tested_later(project: Project, log: Log) -> None:
     write(project, [on("orders"), on("revenue")], "{by: table_name}", "{blocking: true}")
     defs = project.load()
