@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -103,6 +104,7 @@ class SuiteChecks:
             elif tests is not None:
                 settings = self._without_unknown(name, settings, known)
             self._warn_about_unseen_keys(name, settings, found)
+            self._warn_about_misspelled_keys(name, settings)
             checks = self._built(entry, spec, settings, keys, known, is_reported=tests is not None)
         self._warn_about_unseen(name, checks)
         self.checked.update({(type(entry.run), asset): spec.key for asset in checks.judged.declared.by_asset})
@@ -205,6 +207,14 @@ class SuiteChecks:
         if unseen:
             self._warn(name, _UNSEEN_KEYS.format(cut_names(sorted(unseen))))
 
+    def _warn_about_misspelled_keys(self, name: str, settings: CheckSettings) -> None:
+        """Warns about assets in `tables` that are similar to existing ones. Others may be in another code location."""
+        seen = {spec.key.to_user_string() for spec in self._seen or ()}
+        for table, text in settings.tables.items():
+            similar = get_close_matches(text, seen - {text}, n=1, cutoff=0.8) if text not in seen else []
+            if similar and "{" not in text:
+                self._warn(name, _MISSPELLED.format(table, text, similar[0]))
+
     def _known_tests(
         self,
         entry: RunEntry,
@@ -274,6 +284,10 @@ _OF_OTHER = (
 _UNSEEN_KEYS = (
     "the component finds no assets with these keys, in any case, in the folder defs: {}. If the asset of a table has "
     "another key, name it in tables. If it is in another code location, ignore this"
+)
+_MISSPELLED = (
+    "tables maps {0} to {1}, which is not an asset in the folder defs. Did you mean {2}? If {1} is in another code "
+    "location, ignore this"
 )
 _UNSEEN = (
     "they block on {}, but the component finds no such asset in the folder defs, or in table_keys.components. If the "

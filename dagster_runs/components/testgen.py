@@ -267,10 +267,14 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
                     *(name, self._problem.rstrip("."), state.age, state.fetched_at.isoformat(timespec="seconds")),
                 )
             self._warn_about_unknown(state)
+            if self.discovery is not None:
+                for problem in self.discovery.unmatched(state):
+                    _logger.warning("%s: %s", name, problem)
             return state
         if isinstance(state, testgen_state.Found):
             server = "" if state.server.address is None else f" at {state.server.address}"
-            problem = f"The stored state is that of the project {state.project_code}{server}"
+            stored = f"The stored state is that of the project {state.project_code}{server}"
+            problem = f"{self._problem.rstrip('.')}. {stored}" if self._problem is not None else stored
         elif self._problem is not None:
             problem = self._problem
         elif state is None and (context.project_root, self.resource_key) in _failed_fetches:
@@ -278,8 +282,8 @@ class TestGenComponent(StateBackedComponent, VendorComponent):
         else:
             problem = "No state has been fetched yet" if state is None else state.problem
         _logger.warning(
-            "%s: %s. Missing are %s; the code location is loaded only with what is listed in YAML (%d). When the "
-            "server can be reached, run `dg utils refresh-defs-state`, and reload the code location.",
+            "%s: %s. Missing are %s; the code location is loaded only with what is listed in YAML (%d). When "
+            "this is solved, run `dg utils refresh-defs-state`, and reload the code location.",
             *(name, problem.rstrip("."), wanted, len(self.entries)),
         )
         return None

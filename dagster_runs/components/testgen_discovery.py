@@ -18,6 +18,7 @@ from dagster_runs.components.testgen_fetch import ListedT, identified
 from dagster_runs.components.testgen_state import Found
 from dagster_runs.components.yaml_model import Fields, Switch, YamlModel, field_of
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.metadata_size import cut_names
 from dagster_runs.vendors.testgen import TestGenProfilingRun, TestGenResource, TestGenTestRun
 from dagster_runs.vendors.testgen.lists import catalog
 
@@ -106,6 +107,15 @@ class Discovery:
         targets = {(type(entry.run), entry.run.target.casefold()) for entry in listed}
         entries = [*self._of_table_groups(found), *self._of_suites(found)]
         return [entry for entry in entries if (type(entry.run), entry.run.target.casefold()) not in targets]
+
+    def unmatched(self, found: Found) -> Iterator[str]:
+        """Yields what is wrong with each pattern that matches nothing in the project."""
+        for kind in filter(self._is_on, _KINDS):
+            names = sorted(name for _, name in self._identified(kind, found))
+            for pattern in self.given[kind].get("include", []):
+                if not any(fnmatchcase(name, pattern) for name in names):
+                    others = f"Its {kind} are {cut_names(names)}" if names else f"It has no {kind}"
+                    yield f"{pattern!r} matches none of the project's {kind}. {others}".replace("table_g", "table g")
 
     def names(self, found: Found, earlier: Found | None = None) -> dict[str, dict[str, str]]:
         """Returns the names in the keys of what is wanted, by the kind and the id without case.

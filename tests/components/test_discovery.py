@@ -214,6 +214,27 @@ def test_state_of_another_project_is_not_used(project: Project, log: Log) -> Non
     assert "The stored state is that of the project OTHER" in log.text
 
 
+@pytest.mark.usefixtures("in_development")
+def test_pattern_that_matches_nothing_is_named(project: Project, log: Log) -> None:
+    project.write(
+        f'{WORKSPACE}\n  discover: {{suites: {{include: ["order_*", clean]}}, table_groups: {{include: [x]}}}}'
+    )
+    assert keys(project.load()) == {"testgen/suites/clean"}
+    assert "'order_*' matches none of the project's suites. Its suites are badsql, clean, default-suite-1" in log.text
+    assert "'x' matches none of the project's table groups. Its table groups are default, down" in log.text
+
+
+@pytest.mark.usefixtures("in_development")
+def test_failed_fetch_is_named_although_there_is_a_state_of_another_project(project: Project, log: Log) -> None:
+    project.write(LISTED)
+    path = refresh(project)
+    project.write(LISTED.replace("project_code: DEFAULT", "project_code: OTHER"))
+    assert keys(project.load()) == {"quality/orders"}
+    assert "/projects/OTHER/test-suites returned 404" in log.text
+    assert "The stored state is that of the project DEFAULT" in log.text
+    assert path.exists()
+
+
 def test_state_of_another_server_is_not_used(
     project: Project, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:

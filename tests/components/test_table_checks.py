@@ -179,6 +179,16 @@ def test_tables_that_the_suite_no_longer_tests_do_not_stop_the_code_location(
     assert "the suite tests tables without an asset: demo.customers" in log.text
 
 
+@pytest.mark.parametrize(("asset", "is_named"), [("stg_order", True), ("stg_orders", False), ("lake/raw", False)])
+def test_misspelled_key_of_an_asset_is_named(
+    asset: str, is_named: bool, project: Project, tables: None, log: Log
+) -> None:
+    project.write(f"{ORDERS}      checks: {{tables: {{orders: {asset}}}}}")
+    assert checks(project.load()) == {f"{asset}:testgen__tests"}
+    assert ("tables maps orders to stg_order, which is not an asset" in log.text) is is_named
+    assert ("Did you mean stg_orders?" in log.text) is is_named
+
+
 @pytest.mark.covers("tables.other-location-blocking")
 def test_blocking_check_of_an_asset_that_is_not_in_the_project(project: Project, tables: None, log: Log) -> None:
     of_table = "{orders: stg_orders, customers: elsewhere}"

@@ -53,17 +53,14 @@ def test_failed_deferred_run_fails_a_dagster_run_with_the_vendor_error(demo: Run
     assert demo.sandbox.starts("prophecy") == 1
 
 
-def test_sensor_tick_reports_runs_in_flight(demo: RunningDemo, page: Page) -> None:
-    defer(demo, Behavior(running_seconds=HOURS))
+def test_run_in_flight_is_in_the_tick_and_the_vendor_cannot_cancel_it(demo: RunningDemo, page: Page) -> None:
+    remote = defer(demo, Behavior(running_seconds=HOURS))
     url = f"{demo.url}/locations/customer_data/sensors/remote_run_completion"
     result = page.get_by_role("button", name="0 runs requested").first  # of the newest tick
     open_until_shown(page, url, result)
     result.click()
     expect(page.get_by_text("in flight").first).to_be_visible()
 
-
-def test_cancel_job_reports_that_the_vendor_cannot_cancel(demo: RunningDemo, page: Page) -> None:
-    remote = defer(demo, Behavior(running_seconds=HOURS))
     config = {"ops": {"cancel_remote_runs_op": {"config": {"asset": MODEL}}}}
     run_id = demo.launch_job("cancel_remote_runs", config)
     assert demo.wait_until_ended(run_id) == "FAILURE"

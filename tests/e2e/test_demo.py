@@ -77,6 +77,6 @@ def test_materialize_prints_the_outcome_of_every_asset() -> None:
         "✗ tests_passed (ERROR, blocking)",
         "✓ run_status",
         "✗ testgen__tests (ERROR, blocking)",
-        "12 of 15 assets",
+        "15 of 18 assets",
     ):
         assert message in done.stdout
