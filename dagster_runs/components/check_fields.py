@@ -28,7 +28,7 @@ class CheckSettings:
     """The field ``checks``. See `build_testgen_checks` and `build_testgen_profile` for its attributes.
 
     Attributes:
-        tables: The assets of tables, which have precedence over ``table_keys``.
+        tables: The assets of tables, which take precedence over ``table_keys``.
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
@@ -137,7 +137,7 @@ def _checks_model(run_class: type[RemoteRun[Any]]) -> type[YamlModel]:
         "tables": field_of(
             dict[str, str],
             description="The asset of each table, with slashes between the parts of its key: `{orders: stg_orders, "
-            'sales.*: "sales/{table}"}`. Has precedence over `table_keys`.',
+            'sales.*: "sales/{table}"}`. Takes precedence over `table_keys`.',
             example={"orders": "stg_orders"},
         ),
         "severity": field_of(_severity_model(run_class), description="The severity of what does not pass."),

@@ -37,7 +37,7 @@ class Translation:
     context: dg.ResolutionContext
 
     def spec_of(self, entry: RunEntry) -> dg.AssetSpec:
-        """Returns the asset's spec. What the asset's own item sets has precedence; tags and metadata are merged.
+        """Returns the asset's spec. What the asset's own item sets takes precedence; tags and metadata are merged.
 
         Raises:
             DagsterInvalidDefinitionError: A value is invalid. The message names the line.

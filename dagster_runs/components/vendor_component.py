@@ -314,7 +314,7 @@ def _component_model(component: type[VendorComponent]) -> type[YamlModel]:
 
 _WORKSPACE = "The connection to the vendor. Write secrets as `{{ env.NAME }}`."
 _TRANSLATION = (
-    "What all assets have in common. What an asset sets has precedence; tags and metadata are merged. Templates can "
+    "What all assets have in common. What an asset sets takes precedence; tags and metadata are merged. Templates can "
     "use `props`, the fields of the run: `{{ props.kind }}`."
 )
 _COMPLETION = (
