@@ -328,7 +328,6 @@ _DISCOVER = (
     "that are listed. Needs `project_code` in `workspace`."
 )
 _TABLE_KEYS = (
-    "How the assets of tables are found, for suites and table groups with `checks`. Their own `tables` take "
-    "precedence."
+    "How the assets of tables are found, for suites and table groups with `checks`. Their own `tables` take precedence."
 )
 _DEFS_STATE = "Where Dagster stores what was discovered. By default in the project's folder."
