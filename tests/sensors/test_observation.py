@@ -68,6 +68,7 @@ def test_failed_external_run_is_reported_as_an_observation_and_a_failed_check(
     assert evaluations(instance, "it") == {"run_status": (False, 1)}
 
 
+@pytest.mark.covers("observe.earlier")
 @pytest.mark.parametrize("outcome", ["succeed", "fail"])
 def test_run_that_ended_before_the_newest_reported_one_is_only_an_observation(
     sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock, outcome: Any

@@ -10,6 +10,8 @@ STARTED_AT_KEY = "dagster_runs/started_at"
 """The start by the vendor's clock."""
 FINISHED_AT_KEY = "dagster_runs/finished_at"
 """The end by the vendor's clock."""
+OBSERVED_KEY = "dagster_runs/observed"
+"""Metadata of the reports of runs that were started elsewhere."""
 ATTACHED_KEY = "dagster_runs/attached"
 _PAGE = 100
 EARLIER_RUNS = 20

@@ -13,7 +13,13 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.dagster_private import newest_evaluations
-from dagster_runs.remote_run.execution.event_log import FINISHED_AT_KEY, RUN_ID_KEY, STARTED_AT_KEY, events
+from dagster_runs.remote_run.execution.event_log import (
+    FINISHED_AT_KEY,
+    OBSERVED_KEY,
+    RUN_ID_KEY,
+    STARTED_AT_KEY,
+    events,
+)
 
 _NEWEST = 5
 """The number of newest reports to read."""
@@ -28,7 +34,10 @@ def time_in(metadata: Mapping[str, Any], name: str) -> float | None:
 def has_later_materialization(
     instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], run_id: str, finished_at: float | None
 ) -> bool:
-    """Whether another run that finished later has materialized one of the assets.
+    """Whether another run that Dagster started and that finished later has materialized one of the assets.
+
+    Runs that were started elsewhere are not compared with each other: each of them is reported, in the order in which
+    they are found.
 
     Args:
         instance: The Dagster instance.
@@ -38,6 +47,7 @@ def has_later_materialization(
     """
     return any(
         record.asset_materialization is not None
+        and OBSERVED_KEY not in record.asset_materialization.metadata
         and _is_later(record.asset_materialization.metadata, FINISHED_AT_KEY, run_id, finished_at)
         for key in keys
         for record in islice(events(instance.fetch_materializations, dg.AssetRecordsFilter(key)), _NEWEST)

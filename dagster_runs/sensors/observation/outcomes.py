@@ -11,7 +11,7 @@ from types import MappingProxyType
 import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations, stored_evaluations
-from dagster_runs.remote_run.execution.event_log import events, observed_run, reported_run, reports_of_run
+from dagster_runs.remote_run.execution.event_log import OBSERVED_KEY, events, observed_run, reported_run, reports_of_run
 from dagster_runs.remote_run.execution.later_runs import has_later_materialization
 from dagster_runs.remote_run.execution.provenance import current_provenance, predates_two_phases
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -237,7 +237,7 @@ class ObservedOutcomes:
             resource=self.resource,
             status=observed.status,
             result=self._result(observed, is_materialized=is_materialized),
-            more={"dagster_runs/observed": dg.MetadataValue.bool(True)},
+            more={OBSERVED_KEY: dg.MetadataValue.bool(True)},
             provenance=current_provenance(
                 self.context.instance,
                 asset.definition,
