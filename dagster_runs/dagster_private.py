@@ -140,7 +140,7 @@ def newest_evaluations(
         check: The check.
         since: The point in time, in epoch seconds by the machine's clock.
     """
-    for record in _records(instance, check):
+    for record in _records(instance, check, first_page=_FIRST_PAGE):
         if record.event is None or record.event.timestamp < since:
             return
         found = record.event.dagster_event.event_specific_data if record.event.dagster_event is not None else None

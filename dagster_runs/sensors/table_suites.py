@@ -4,13 +4,13 @@ The asset that shows the suite's runs is reported like any other one, with its o
 second phase, the checks of the tables follow, and an observation that says that they are complete.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
 import dagster as dg
 
-from dagster_runs.dagster_private import newest_evaluations
+from dagster_runs.dagster_private import newest_check_records, newest_evaluations
 from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, STARTED_AT_KEY, events, observed_run
 from dagster_runs.remote_run.execution.events import run_metadata
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
@@ -108,7 +108,7 @@ def evaluation_metadata(outcome: RunOutcome) -> dict[str, Any]:
 
 
 def evaluated_by(
-    instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], run_id: str, since: float
+    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey], run_id: str, since: float
 ) -> set[dg.AssetCheckKey]:
     """Returns the checks that already have an evaluation by a remote run.
 
@@ -118,8 +118,16 @@ def evaluated_by(
         run_id: The remote run.
         since: Epoch seconds by the machine's clock, before which there is none.
     """
+    newest = newest_check_records(instance, checks)
+    # Reading an evaluation takes much longer than finding it, so the newest one decides if it can.
     return {
-        check for check in checks if any(_run_of(one) == run_id for one in newest_evaluations(instance, check, since))
+        check
+        for check, record in newest.items()
+        if (record.evaluated is not None and _run_of(record.evaluated.evaluation) == run_id)
+        or (
+            (record.evaluated is None or record.evaluated.timestamp >= since)
+            and any(_run_of(one) == run_id for one in newest_evaluations(instance, check, since))
+        )
     }
 
 

@@ -15,11 +15,12 @@ from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, Step
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluations, materializations_of
 from dagster_runs.remote_run.execution.event_log import STARTED_AT_KEY, events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
-from dagster_runs.remote_run.execution.later_runs import has_later_evaluation
+from dagster_runs.remote_run.execution.later_runs import later_evaluated
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance, version_tags
 from dagster_runs.remote_run.metadata_size import limited
-from dagster_runs.remote_run.types import MAX_VENDOR_CLOCK_SKEW, CheckOutcome, RunResult
+from dagster_runs.remote_run.state import RunStatus
+from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.table_checks.code_location import has_several_steps
 from dagster_runs.table_checks.freshness import StartedHere, start_of
 from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables, newest_of
@@ -138,12 +139,11 @@ class SuiteReporter:
     checks: JudgedChecks
     definition: dg.AssetChecksDefinition
 
-    def is_outdated(self, handle: RunHandle) -> bool:
+    def is_outdated(self, handle: RunHandle, status: RunStatus) -> bool:
         """Whether a run of an earlier attempt started before the newest data or the newest evaluation of a table."""
         freshness, instance = self._freshness(handle), self.step.instance
-        # The time in the ledger is that of our clock.
-        latest_start = handle.started_at + MAX_VENDOR_CLOCK_SKEW
-        if any(has_later_evaluation(instance, check, handle.run_id, latest_start) for check in self.step.check_keys):
+        started_at = None if status.started_at is None else status.started_at.timestamp()
+        if later_evaluated(instance, list(self.step.check_keys), handle.run_id, started_at):
             return True
         return any(
             freshness.problem(newest_of(self.step.instance, asset))

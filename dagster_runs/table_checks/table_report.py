@@ -16,7 +16,7 @@ from dagster_runs.dagster_private import evaluation
 from dagster_runs.remote_run.data_tests import SuiteTable
 from dagster_runs.remote_run.execution.evaluations import newest_materializations
 from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, STARTED_AT_KEY
-from dagster_runs.remote_run.execution.later_runs import has_later_evaluation, time_in
+from dagster_runs.remote_run.execution.later_runs import later_evaluated, time_in
 from dagster_runs.remote_run.metadata_size import cut_names, limited
 from dagster_runs.remote_run.tables import Cell, table_entries
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
@@ -167,7 +167,7 @@ class ReportOnTables(ABC, Generic[ResultT]):
                     self.not_tested[name] = why
                 continue
             for check in wanted:
-                if self._has_later_result(check.spec.key):
+                if check.spec.key in self._later:
                     self.not_tested[f"{name}: {check.spec.name}"] = LATER_RUN
                     continue
                 outcome = self._outcome(check, of_asset)
@@ -185,9 +185,13 @@ class ReportOnTables(ABC, Generic[ResultT]):
         found = {str(table) for table in map(self._table_of, self.results) if table.name}
         return cut_names(sorted(found)) or "no tables"
 
-    def _has_later_result(self, check: dg.AssetCheckKey) -> bool:
+    @cached_property
+    def _later(self) -> Collection[dg.AssetCheckKey]:
+        """The checks that a run has evaluated already which started later."""
+        declared = (spec.key for spec in self.checks.declared.specs if spec.key not in self.reported)
+        checks = [check for check in declared if self.selected is None or check in self.selected]
         started_at = time_in(self.shown, STARTED_AT_KEY)
-        return has_later_evaluation(self.instance, check, self.shown[RUN_ID_KEY].value, started_at)
+        return later_evaluated(self.instance, checks, self.shown[RUN_ID_KEY].value, started_at)
 
     def _evaluation(
         self, spec: dg.AssetCheckSpec, outcome: CheckOutcome, judged: dg.EventLogRecord | None

@@ -106,7 +106,7 @@ def attach(  # noqa: PLR0911 - one return for each row of the table in ARCHITECT
             )
             return None
 
-    if execution.options.wait == "defer" and execution.is_outdated(execution.handle_of(record, run_id)):
+    if execution.options.wait == "defer" and execution.is_outdated(execution.handle_of(record, run_id), status):
         log.info("%s has not seen the newest data; starting a new run", execution.describe_run(run_id))
         return None
     now = current_clock().wall()

@@ -106,7 +106,7 @@ def _is_outdated(execution: RemoteRunExecution, handle: RunHandle, status: RunSt
     """Whether an earlier attempt's run succeeded but has not seen the data that this step is about."""
     if status.state is not RunState.SUCCEEDED or not handle.attached or execution.step.finishes is not None:
         return False
-    if not execution.storage.wait_for(lambda: execution.is_outdated(handle)):
+    if not execution.storage.wait_for(lambda: execution.is_outdated(handle, status)):
         return False
     message = "It started before the newest materialization of a table that this step checks; starting a new one"
     execution.step.log.info("%s: %s", execution.describe_run(handle.run_id), message)

@@ -95,7 +95,7 @@ class RemoteRunExecution:
     is_fixed: bool = False
     request_id: str | None = None
     sensor_problem: Callable[[], str | None] | None = None
-    is_outdated: Callable[[RunHandle], bool] = lambda _: False
+    is_outdated: Callable[[RunHandle, RunStatus], bool] = lambda _handle, _status: False
     report: "Report | None" = None
     _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Provenance by the correlation id of each start of this step."""

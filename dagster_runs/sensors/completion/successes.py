@@ -103,7 +103,8 @@ class Successes:
         now = current_clock().wall()
         succeeded = [one for one in tick.in_phase(Phase.SUCCEEDED) if not one.is_materialized]
         succeeded = [one for one in succeeded if not one.may_be_timed_out(now)]  # the next tick checks these
-        succeeded.sort(key=lambda one: one.unmaterialized is not None)  # a run with many partitions delays no others
+        # The one that finished last has made the newest data. A run with many partitions delays no others.
+        succeeded.sort(key=lambda one: (one.unmaterialized is not None, _finished_at(one)))
         for count, deferred_run in enumerate(succeeded):
             if output.is_full or (count and not output.has_room_for_events):
                 break
@@ -150,6 +151,11 @@ class Successes:
             self._schedules.add_duration(deferred_run)
             deferred_run.is_materialized = True
             deferred_run.phase = Phase.MATERIALIZED
+
+
+def _finished_at(deferred_run: DeferredRun) -> float:
+    end = deferred_run.last_status.finished_at
+    return deferred_run.record.at if end is None else end.timestamp()
 
 
 def _awaits_evaluation(deferred_run: DeferredRun) -> bool:

@@ -11,7 +11,15 @@ from types import MappingProxyType
 import dagster as dg
 
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, newest_materializations, stored_evaluations
-from dagster_runs.remote_run.execution.event_log import OBSERVED_KEY, events, observed_run, reported_run, reports_of_run
+from dagster_runs.remote_run.execution.event_log import (
+    FINISHED_AT_KEY,
+    OBSERVED_KEY,
+    STARTED_AT_KEY,
+    events,
+    observed_run,
+    reported_run,
+    reports_of_run,
+)
 from dagster_runs.remote_run.execution.later_runs import has_later_materialization
 from dagster_runs.remote_run.execution.provenance import current_provenance, predates_two_phases
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -119,13 +127,16 @@ class ObservedOutcomes:
             if not all(map(predates_two_phases, judged.values())):
                 stored_since = min(record.timestamp for record in judged.values()) - MAX_HOST_CLOCK_SKEW
                 stored = stored_evaluations(instance, asset.check_keys, stored_since)
-                for one in self._outcome(observed, [*judged], is_materialized=True).evaluations(judged, stored):
+                outcome = self._outcome(observed, [*judged], is_materialized=True)
+                for one in outcome.evaluations(judged, stored):
                     self.output.evaluate(one)
             pending.is_materialized = False
             return True
-        if asset.suite is None and self._is_superseded(observed):
+        if self._is_superseded(observed):
             self._report_superseded(observed)
-            return True
+            # The tables of a suite may have no later result. Their evaluations need an event that is stored already.
+            newest = newest_materializations(instance, missing)
+            return asset.suite is None or self._report_tables(observed, newest, since)
         # One run at a time: otherwise an earlier run's evaluation would count for this run's materialization.
         if not self._has_unevaluated(observed):
             outcome = self._outcome(observed, missing)
@@ -192,10 +203,15 @@ class ObservedOutcomes:
         return any(reported_run(record) in others for record in newest.values())
 
     def _is_superseded(self, observed: ObservedRun) -> bool:
-        """Whether a run that finished later is reported already, so that this run must not be the latest result."""
-        end = observed.status.finished_at
-        finished_at = None if end is None else end.timestamp()
-        return has_later_materialization(self.context.instance, observed.asset.keys, observed.run_id, finished_at)
+        """Whether a later run of Dagster is reported already, so that this run must not be the latest result.
+
+        A run of a suite makes no data, so the one that started later has seen the newer data.
+        """
+        status, asset = observed.status, observed.asset
+        is_suite = asset.suite is not None
+        time, name = (status.started_at, STARTED_AT_KEY) if is_suite else (status.finished_at, FINISHED_AT_KEY)
+        at = None if time is None else time.timestamp()
+        return has_later_materialization(self.context.instance, asset.keys, observed.run_id, at, name)
 
     def _report_superseded(self, observed: ObservedRun) -> None:
         """Reports only an observation, unless the run is reported already."""
@@ -273,7 +289,7 @@ class ObservedOutcomes:
             return RunResult()
 
 
-_SUPERSEDED = ". A run that finished later is reported already, so this one has neither a materialization nor checks"
+_SUPERSEDED = ". A later run is reported already, so this one has neither a materialization nor checks"
 
 
 def _is_reported(instance: dg.DagsterInstance, key: dg.AssetKey, observed: ObservedRun) -> bool:
