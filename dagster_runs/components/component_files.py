@@ -53,29 +53,40 @@ def repeated_fields(file: Path, document: int) -> Sequence[tuple[str, int]]:
 @lru_cache(maxsize=1)
 def _repeated(text: str) -> Sequence[Sequence[tuple[str, int]]]:
     """Returns the same for all documents of a file, which may have a component in each."""
+    return [list(_repeated_below(node)) for node in composed(text)]
+
+
+def composed(text: str) -> Sequence[Any]:
+    """Returns the node of each document, with its position; none if the text is not valid YAML."""
     try:
-        return [list(_repeated_below(node)) for node in yaml.compose_all(text, _Loader)]
+        return list(yaml.compose_all(text, _Loader))
     except yaml.YAMLError:
         return []
 
 
-def _repeated_below(document: Any) -> Iterator[tuple[str, int]]:
-    nodes, seen = [document], set[int]()
+def nodes_below(root: Any) -> Iterator[Any]:
+    """Yields a node and all nodes below it, those of aliases at their anchors included."""
+    nodes, seen = [root], set[int]()
     while nodes:
         node = nodes.pop()
         if id(node) in seen:  # an alias of an anchor
             continue
         seen.add(id(node))
+        yield node
         if isinstance(node, yaml.MappingNode):
-            names = set[str]()
-            for name, value in node.value:
-                text = str(name.value)
-                if text in names and text != "<<":
-                    yield text, name.start_mark.line + 1
-                names.add(text)
-                nodes.append(value)
+            nodes += [one for pair in node.value for one in pair]
         elif isinstance(node, yaml.SequenceNode):
             nodes += node.value
+
+
+def _repeated_below(document: Any) -> Iterator[tuple[str, int]]:
+    for node in nodes_below(document):
+        names = set[str]()
+        for name, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            text = str(name.value)
+            if text in names and text != "<<":
+                yield text, name.start_mark.line + 1
+            names.add(text)
 
 
 def class_named(name: str) -> type | None:

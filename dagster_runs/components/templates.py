@@ -4,18 +4,21 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import ValidationError
 
-from dagster_runs.components.snippets import without_secrets
+from dagster_runs.components.shown_lines import SECRET_FIELD, without_secrets
 from dagster_runs.dagster_private import CheckError
 
 _ONLY_A_VARIABLE = re.compile(r"\s*\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}\s*")
 _VARIABLES = re.compile(r"\benv\.([A-Za-z_]\w*)")
 _READ = re.compile(r"\benv(?:\.([A-Za-z_]\w*)|\(\s*['\"]([A-Za-z_]\w*))")
 _EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_LITERAL = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", re.DOTALL)
 _HAS_DEFAULT = re.compile(r"\bor\b|\bif\b|\bdefault\b|\{%")
 
 
@@ -59,12 +62,9 @@ def resolved(context: dg.ResolutionContext, value: Any, *, variable: Callable[[s
     if not isinstance(value, str) or not is_template(value):
         # Dagster also evaluates strings without templates, and turns "007" and "1e5" into numbers.
         return value
-    # A block such as {% if %} may hold several expressions.
-    for expression in [value] if "{%" in value else _EXPRESSION.findall(value):
-        if not _HAS_DEFAULT.search(expression):
-            for name in _VARIABLES.findall(expression):
-                if name not in os.environ:
-                    raise located(context, _not_set(name))
+    for name in _indispensable_in(value):
+        if name not in os.environ:
+            raise located(context, _not_set(name))
     only = _ONLY_A_VARIABLE.fullmatch(value)
     if only is not None:
         # Not resolved by Dagster, which would turn a token such as 1e5 into a number.
@@ -74,6 +74,16 @@ def resolved(context: dg.ResolutionContext, value: Any, *, variable: Callable[[s
     except Exception as error:  # noqa: BLE001 - Dagster's own is private, and its message spans many lines
         detail = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
         raise located(context, f"this template cannot be evaluated: {''.join(detail) or error!r}") from None
+
+
+def _indispensable_in(template: str) -> Iterator[str]:
+    """Yields the names of the variables that a template reads in expressions without a default."""
+    code = _COMMENT.sub("", template)
+    # A block such as {% if %} may hold several expressions.
+    for expression in [code] if "{%" in code else _EXPRESSION.findall(code):
+        plain = _LITERAL.sub("''", expression)
+        if not _HAS_DEFAULT.search(plain):
+            yield from _VARIABLES.findall(plain)
 
 
 def _not_set(name: str) -> str:
@@ -93,16 +103,18 @@ def position_of(context: dg.ResolutionContext) -> str:
 
 
 def located(context: dg.ResolutionContext, problem: str) -> dg.DagsterInvalidDefinitionError:
-    """Returns an error that names the file, the line and the field, and shows the lines of the file."""
+    """Returns an error that names the file, the line and the field, and shows the lines of the file without secrets."""
     path = list(context.path)
     name = ".".join(str(part) for part in path)
     tree = context.source_position_tree
     if tree is None:  # a component from Python has no file
         return dg.DagsterInvalidDefinitionError(f"{name}: {problem}")
     source = tree.source_error(yaml_path=path, inline_error_message=problem, value_error=True)
-    return dg.DagsterInvalidDefinitionError(
-        f"{source.file_name}:{source.start_line_no} - {name}: {problem}\n{without_secrets(source.snippet)}"
-    )
+    start = (tree.position.start.line, tree.position.start.col)
+    shown = ""
+    if SECRET_FIELD not in path:
+        shown = without_secrets(source.snippet, source.start_line_no, Path(source.file_name), start)
+    return dg.DagsterInvalidDefinitionError(f"{source.file_name}:{source.start_line_no} - {name}: {problem}\n{shown}")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Validates base URLs, and builds paths in which every id stays one segment."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
@@ -18,7 +19,8 @@ def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> 
             secret over plain HTTP to another machine.
     """
     hint = "Set the resource's `base_url` to the URL of the API, e.g. https://api.example.com."
-    shown = "(with credentials)" if "@" in url else repr(url)
+    without_query = re.split(r"[?#]", url)[0]
+    shown = "(with credentials)" if "@" in url else repr(without_query + ("..." if without_query != url else ""))
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -32,7 +34,7 @@ def check_base_url(url: str, *, vendor: str, allow_plain_http: bool = False) -> 
         )
     if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname or ""):
         raise InvalidRequestError(
-            f"base URL {url!r} uses plain http, so the credentials would be sent unencrypted",
+            f"base URL {shown} uses plain http, so the credentials would be sent unencrypted",
             vendor=vendor,
             hint="Use https, or set `allow_plain_http=True` if you trust the network in between.",
         )

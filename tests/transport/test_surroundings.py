@@ -121,8 +121,16 @@ class TestBaseUrls:
             check_base_url(url, vendor="Acme")
         assert check_base_url(url, vendor="Acme", allow_plain_http=True) == url
 
-    @pytest.mark.parametrize("url", ["https://user:hunter22@api.example.com", "ftp://user:hunter22@api.example.com"])
-    def test_password_in_a_url_is_not_in_the_error(self, url: str) -> None:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://user:hunter22@api.example.com",
+            "ftp://user:hunter22@api.example.com",
+            "https://api.example.com?token=hunter22",
+            "api.example.com/#hunter22",
+        ],
+    )
+    def test_secret_in_a_url_is_not_in_the_error(self, url: str) -> None:
         with pytest.raises(InvalidRequestError) as raised:
             check_base_url(url, vendor="Acme")
         assert "hunter22" not in str(raised.value)
