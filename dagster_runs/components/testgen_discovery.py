@@ -129,11 +129,12 @@ class Discovery:
             named = self._identified(kind, found)
             existing = {id.casefold() for id, _ in named}
             kept = {**found.names.get(kind, {}), **(earlier.names.get(kind, {}) if earlier else {})}
-            kept = {id: name for id, name in kept.items() if id in existing}
             if earlier is not None:
-                # Those that were loaded from the earlier state without a name in it, since YAML excluded them before.
-                before = [one for one in self._identified(kind, earlier) if one[0].casefold() in existing]
-                kept = lasting_names([one for one in before if self._is_wanted(kind, one[1])], kept)
+                # Those that were loaded from the earlier state without a name in it, such as those that YAML excluded
+                # before. What was deleted since then counts too, since its name may have been equal to another one.
+                before = [one for one in self._identified(kind, earlier) if self._is_wanted(kind, one[1])]
+                kept = lasting_names(before, kept)
+            kept = {id: name for id, name in kept.items() if id in existing}
             names[kind] = lasting_names([one for one in named if self._is_wanted(kind, one[1])], kept)
         return names
 

@@ -1,13 +1,18 @@
 """The keys of what is discovered, which must not change."""
 
+from datetime import datetime, timezone
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 
+from dagster_runs import TestGenResource
 from dagster_runs.components.discovered_names import lasting_names
+from dagster_runs.components.testgen_discovery import Discovery
+from dagster_runs.components.testgen_state import Found, Server
 from dagster_runs.sandbox import Sandbox
+from dagster_runs.vendors.testgen.lists import catalog
 from tests.components.discovering import WORKSPACE, add_suite, keys, refresh, refresh_any
 from tests.components.projects import Project, loading
 
@@ -37,6 +42,25 @@ def test_key_of_a_suite_that_yaml_includes_later_is_kept(project: Project, sandb
     add_suite(sandbox, 1, "finance-daily")
     refresh(project)
     assert keys(project.load()) == {"testgen/suites/finance_daily", "testgen/suites/finance_daily_11111111"}
+
+
+def test_key_from_a_state_without_names_is_kept_when_the_other_suite_is_deleted() -> None:
+    named = {
+        "11111111-0000-4000-8000-000000000001": "finance daily",
+        "22222222-0000-4000-8000-000000000002": "finance-daily",
+    }
+    resource = TestGenResource(base_url="https://testgen.example.com", access_token="x", project_code="DEFAULT")
+    discovery = Discovery({"suites": {}}, dg.ResolutionContext.default(), resource, "testgen")
+
+    def found(*ids: str) -> Found:
+        suites = [catalog.ListedSuite(test_suite_id=id, test_suite_name=named[id]) for id in ids]
+        now = datetime.now(timezone.utc)
+        return Found(fetched_at=now, server=Server(shape="5"), project_code="DEFAULT", suites=suites, table_groups=[])
+
+    first, second = named
+    loaded = discovery.names(found(first, second))["suites"]
+    assert loaded[second] == "finance_daily_22222222"
+    assert discovery.names(found(second), found(first, second))["suites"] == {second: loaded[second]}
 
 
 def test_names_are_kept_in_dagster_s_storage(
