@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import dagster as dg
 from pydantic import BaseModel, ValidationError
@@ -99,7 +100,8 @@ class Unavailable(BaseModel):
 
 def write(path: Path, state: Found | Unavailable) -> None:
     """Writes the state. A reader sees either the earlier state or this one, also if the process is killed."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Not from `tempfile`, whose files only this user can read, and an image may be built by another one.
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
         partial.write_text(state.model_dump_json(indent=2), encoding="utf-8")
         os.replace(partial, path)

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from dagster_runs.components.testgen_discovery import as_markdown
-from dagster_runs.components.testgen_state import address_of
+from dagster_runs.components.testgen_state import Unavailable, address_of, read, write
 from dagster_runs.sandbox import Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.components.discovering import WORKSPACE, keys, refresh
@@ -172,6 +174,14 @@ def test_state_says_when_and_from_what_it_was_fetched(project: Project) -> None:
     assert state["fetched_at"].endswith("Z")
     assert well_known.TESTGEN_TOKEN not in path.read_text()
     assert [one.name for one in path.parent.iterdir()] == ["state"]
+
+
+def test_threads_that_write_one_state_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path, state = tmp_path / "state", Unavailable(problem="x" * 1000)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: write(path, state), range(200))) == [None] * 200
+    assert read(path) == state
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_failed_refresh_keeps_the_state(project: Project, sandbox: Sandbox) -> None:
