@@ -25,6 +25,9 @@ from dagster_runs.vendors.testgen import TestGenProfilingRun, TestGenTestRun
 
 _logger = logging.getLogger(__name__)
 
+_MAX_SEARCHES = 20
+"""The number of keys that do not exist for which a similar one is searched for."""
+
 
 @dataclass(frozen=True)
 class _Naming:
@@ -61,6 +64,7 @@ class SuiteChecks:
         specs: Returns the assets of the project that the component sees.
         checked: The assets that have checks of a kind of run, with the asset that shows the runs.
         written: Those among them whose tables YAML names for a listed run.
+        similar: The existing keys that are similar to keys in YAML that do not exist, as far as they were searched for.
     """
 
     resource_key: str
@@ -71,6 +75,7 @@ class SuiteChecks:
     specs: Callable[[], Sequence[dg.AssetSpec]]
     checked: dict[tuple[type, dg.AssetKey], dg.AssetKey] = field(default_factory=dict)
     written: set[tuple[type, dg.AssetKey]] = field(default_factory=set)
+    similar: dict[str, str | None] = field(default_factory=dict)
 
     def build(self, entry: RunEntry, spec: dg.AssetSpec) -> TableChecks | None:
         """Returns the checks of a suite or table group; ``None`` if none of its tables is known yet, which is logged.
@@ -209,11 +214,23 @@ class SuiteChecks:
 
     def _warn_about_misspelled_keys(self, name: str, settings: CheckSettings) -> None:
         """Warns about assets in `tables` that are similar to existing ones. Others may be in another code location."""
-        seen = {spec.key.to_user_string() for spec in self._seen or ()}
         for table, text in settings.tables.items():
-            similar = get_close_matches(text, seen - {text}, n=1, cutoff=0.8) if text not in seen else []
-            if similar and "{" not in text:
-                self._warn(name, _MISSPELLED.format(table, text, similar[0]))
+            similar = None if "{" in text or text in self._seen_keys else self._similar_to(text)
+            if similar is not None:
+                self._warn(name, _MISSPELLED.format(table, text, similar))
+
+    @cached_property
+    def _seen_keys(self) -> frozenset[str]:
+        return frozenset(spec.key.to_user_string() for spec in self._seen or ())
+
+    def _similar_to(self, text: str) -> str | None:
+        """Returns an existing key that is similar to one that does not exist.
+
+        The search reads all keys, and a project may map thousands of tables of another code location.
+        """
+        if text not in self.similar and len(self.similar) < _MAX_SEARCHES:
+            self.similar[text] = next(iter(get_close_matches(text, self._seen_keys, n=1, cutoff=0.8)), None)
+        return self.similar.get(text)
 
     def _known_tests(
         self,

@@ -189,6 +189,13 @@ def test_misspelled_key_of_an_asset_is_named(
     assert ("Did you mean stg_orders?" in log.text) is is_named
 
 
+def test_search_for_similar_keys_is_limited(project: Project, tables: None, log: Log) -> None:
+    named = ", ".join(f"t{number}: stg_order_{number}" for number in range(30))
+    project.write(f"{ORDERS}      checks: {{tables: {{{named}}}}}")
+    project.load()
+    assert len([one for one in log.messages if "Did you mean stg_orders?" in one]) == 20
+
+
 @pytest.mark.covers("tables.other-location-blocking")
 def test_blocking_check_of_an_asset_that_is_not_in_the_project(project: Project, tables: None, log: Log) -> None:
     of_table = "{orders: stg_orders, customers: elsewhere}"
