@@ -26,10 +26,12 @@ class _Rule:
     Attributes:
         find: Returns the asset of a table; ``None`` if this rule has none.
         known: The tables that the rule names, with their assets.
+        spelled: Returns the key whose spelling is that of the table; ``None`` if `find` does.
     """
 
     find: Callable[[SuiteTable], dg.AssetKey | None]
     known: Mapping[SuiteTable, dg.AssetKey] = field(default_factory=dict)
+    spelled: Callable[[SuiteTable], dg.AssetKey | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,8 @@ class TableKeys:
                 key = rule.find(table)
                 return None if key is None else spelled(key)
 
-            return _Rule(find, {table: spelled(key) for table, key in rule.known.items()})
+            known = {table: spelled(key) for table, key in rule.known.items()}
+            return _Rule(find, known, rule.spelled or rule.find)
 
         return TableKeys(tuple(with_spelling(rule) for rule in self._rules), self._upstream)
 
@@ -252,14 +255,27 @@ class TableKeys:
             if key is not None:
                 assets[table] = key
                 spellings.setdefault(_folded(table), []).append(table)
-        known = [table for rule in self._rules for table in rule.known]
         for same in spellings.values():
             for table in same:
-                shared = [one for one in same if assets.get(one) == assets[table]]
-                if len(shared) > 1 and not any(_is_spelled(table, one) for one in known):
+                shared = [one for one in same if assets[one] == assets[table]]
+                if len(shared) > 1 and table not in self._spelled_like(assets[table], shared):
                     names = " and ".join(map(str, shared))
                     problems[table] = f"{names} differ only in case. Name each of them in tables, with its own asset"
         return FoundKeys({table: key for table, key in assets.items() if table not in problems}, problems)
+
+    def _spelled_like(self, key: dg.AssetKey, tables: Sequence[SuiteTable]) -> list[SuiteTable]:
+        """Returns those of an asset's tables whose names are spelled like that of the asset."""
+        known = [table for rule in self._rules for table in rule.known]
+        found = [table for table in tables if any(_is_spelled(table, one) for one in known)]
+        if found:
+            return found
+        # A key that is made from the name of the table. One that has nothing of the name is that of all tables.
+        found = [table for table in tables if self._spelled_key(table) == key]
+        return found if len(found) == 1 else []
+
+    def _spelled_key(self, table: SuiteTable) -> dg.AssetKey | None:
+        rule = next(rule for rule in self._rules if rule.find(table) is not None)
+        return (rule.spelled or rule.find)(table)
 
     @property
     def known_tables(self) -> dict[SuiteTable, dg.AssetKey]:

@@ -131,6 +131,26 @@ def test_of_tables_that_differ_only_in_case_one_has_the_asset() -> None:
     assert len(TableKeys.coerce({"*": "a"}).find_each([lower, SuiteTable("customers", "demo")]).assets) == 2
 
 
+@pytest.mark.parametrize(
+    ("keys", "existing", "with_asset"),
+    [
+        (TableKeys.by_convention(), "demo/orders", ["demo.orders"]),
+        (TableKeys.by_convention(), "DEMO/ORDERS", ["DEMO.ORDERS"]),
+        (TableKeys.by_convention(), "Demo/Orders", []),
+        (TableKeys.coerce({"demo.*": "q/{table}"}), "q/orders", ["demo.orders"]),
+        (TableKeys.coerce({"demo.*": "q"}), "q", []),
+        (TableKeys.coerce({"DEMO.ORDERS": "q/{table}"}), "q/orders", ["DEMO.ORDERS"]),
+    ],
+)
+def test_of_tables_that_differ_only_in_case_the_one_spelled_like_the_existing_asset_has_it(
+    keys: TableKeys, existing: str, with_asset: list[str]
+) -> None:
+    tables = [SuiteTable("orders", "demo"), SuiteTable("ORDERS", "DEMO")]
+    of_each = keys.with_spelling_of([dg.AssetKey(existing.split("/"))]).find_each(tables)
+    assert sorted(map(str, of_each.assets)) == with_asset
+    assert set(of_each.problems) == set(tables) - set(of_each.assets)
+
+
 def test_quotes_hold_the_dots_of_a_name() -> None:
     keys = TableKeys.coerce({'demo."orders.v2"': "x", "[my.schema].`t`": "y", "demo.*": "other/{table}"})
     assert found(keys, SuiteTable("orders.v2", "demo")) == "x"
