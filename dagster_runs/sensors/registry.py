@@ -184,23 +184,34 @@ def check_unique(assets: Iterable[WatchedAsset]) -> None:
         raise dg.DagsterInvalidDefinitionError(f"{', '.join(sorted(duplicates))} is given twice")
 
 
-def check_unique_checks(definitions: Iterable[dg.AssetChecksDefinition]) -> None:
-    """Raises if two suites have the same check of an asset. Dagster's own message names neither of them.
+def check_unique_checks(definitions: Iterable[dg.AssetsDefinition]) -> None:
+    """Raises if two definitions have the same check of an asset. Dagster's own message names neither of them.
 
     Raises:
         DagsterInvalidDefinitionError: They do.
     """
-    found: dict[dg.AssetCheckKey, tuple[dg.AssetChecksDefinition, dg.AssetCheckSpec]] = {}
+    found: dict[dg.AssetCheckKey, tuple[dg.AssetsDefinition, dg.AssetCheckSpec]] = {}
     for definition in definitions:
         for spec in definition.check_specs:
             other, first = found.setdefault(spec.key, (definition, spec))
             if other is not definition:
+                both = f"{_named_check(other, first)} and {_named_check(definition, spec)}"
+                remedy = "Leave the table out in one of the two suites"
+                if not (_is_of_suite(first) and _is_of_suite(spec)):
+                    remedy = "Rename your own check, or leave the table out in the suite"
                 raise dg.DagsterInvalidDefinitionError(
-                    f"Two definitions have the check {spec.name} of {spec.asset_key.to_user_string()}: "
-                    f"{other.node_def.name} ({first.description}) and {definition.node_def.name} ({spec.description}). "
-                    "Dagster allows only one of them. Leave the table out in one of the two suites, with a mapping in "
-                    "tables that does not have it"
+                    f"Two definitions have the check {spec.name} of {spec.asset_key.to_user_string()}: {both}. Dagster "
+                    f"allows only one of them. {remedy}, with a mapping in tables that does not have it"
                 )
+
+
+def _named_check(definition: dg.AssetsDefinition, spec: dg.AssetCheckSpec) -> str:
+    return definition.node_def.name + (f" ({spec.description})" if spec.description else "")
+
+
+def _is_of_suite(spec: dg.AssetCheckSpec) -> bool:
+    """Whether this package has declared a check of a table. One of your own may have the same name."""
+    return f"{spec.name.partition('__')[0]}/table" in (spec.metadata or {})
 
 
 def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefinition | None) -> None:

@@ -58,9 +58,11 @@ class TableChecks:
 
         Raises:
             DagsterInvalidDefinitionError: Blocking checks are on an asset that is not in ``own``, or on a table that is
-                upstream of another one, or ``own`` has the checks of another suite on the same asset.
+                upstream of another one, or ``own`` has checks of the same name on the same asset.
         """
-        others = [one for one in own.asset_checks or () if isinstance(one, dg.AssetChecksDefinition)]
+        others = [
+            one for one in (*(own.assets or ()), *(own.asset_checks or ())) if isinstance(one, dg.AssetsDefinition)
+        ]
         check_unique_checks([*others, self.checks])
         specs = specs_in(own)
         keys, assets = self.judged.declared.keys.with_lineage_of(specs), self.judged.declared.by_asset

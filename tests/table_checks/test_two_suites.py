@@ -29,3 +29,25 @@ def test_error_names_both_suites() -> None:
             for run in (RUN, OTHER)
         ]
         assert "Two definitions have the check testgen__tests of orders: testgen_" in str(raised.value)
+
+
+def test_error_names_a_check_of_the_user_s_own() -> None:
+    checks = build_testgen_checks(RUN, tables={"orders": "orders"})
+
+    @dg.asset_check(asset="orders", name="testgen__tests")
+    def own_check() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("testgen__tests", asset="orders")])
+    def orders() -> dg.MaterializeResult:
+        return dg.MaterializeResult()
+
+    for own, name in (
+        (dg.Definitions(assets=[table("orders")], asset_checks=[own_check]), "orders_testgen__tests"),
+        (dg.Definitions(assets=[orders]), "orders"),
+    ):
+        with pytest.raises(dg.DagsterInvalidDefinitionError) as raised:
+            checks.merged_with(own)
+        message = str(raised.value)
+        assert re.search(rf"of orders: {name} and testgen_\w+ \(Whether", message), message
+        assert "Rename your own check, or leave the table out in the suite, with a mapping" in message
