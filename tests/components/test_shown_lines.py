@@ -35,10 +35,16 @@ BLOCKS = {
     "other names": f"ACCESS_TOKEN: {SECRET}\napi-key: {SECRET}\npassphrase: {SECRET}\nheaders: {{A: Bearer {SECRET}}}",
     "template and literal": f'access_token: "{SECRET}{{{{ env.HOME }}}}"',
     "default": f"access_token: \"{{{{ env('NOT_SET', '{SECRET}') }}}}\"",
+    "template without an end": f'access_token: "a{{{{{SECRET}"',
+    "anchor": f"access_token: &t {SECRET}",
+    "mapping": f"access_token: {{a: {SECRET}}}",
+    "list of mappings": f"headers:\n- access_token: {SECRET}",
     "flow, value on the next line": f"client_id: {{client_secret:\n  {SECRET}, refresh_token: {SECRET}}}",
     "list": f"access_token: [abc,\n  {SECRET}]",
     "comments": f"access_token: a\n# access_token: {SECRET}\n  # {SECRET}",
     "credentials in a URL": f"base_url: https://user:p@{SECRET}@h/",
+    "slash in credentials": f"base_url: https://u:p/{SECRET}@h/x",
+    "space in credentials": f'base_url: "https://u:p {SECRET}@h/x"',
     "query of a URL": f"base_url: https://h/?token={SECRET}",
 }
 
