@@ -8,15 +8,20 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.data_tests import SuiteTable
+from dagster_runs.table_checks.table_names import (
+    FoldedTable,
+    as_pattern,
+    folded,
+    folded_key,
+    is_spelled,
+    parse_table,
+    with_spelling,
+)
 
 TABLE_NAME_KEY = "dagster/table_name"
 KeyFunction = Callable[[SuiteTable], Any]
 KeysLike = Any
 """`TableKeys`; or what one is made from: a mapping, a function, or a list of these."""
-_PART = re.compile(r"""\s*(?:"([^"]*)"|`([^`]*)`|\[([^\]]*)\]|'([^']*)'|([^.]+))\s*(?:\.|$)""")
-"""A part of a table's name, which may contain dots if it is in quotes."""
-_Table = tuple[str | None, str]
-"""A schema, which may be unknown, and a table, without case."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,10 @@ class TableKeys:
             DagsterInvalidDefinitionError: Two assets have the same table, or an argument is not an asset.
         """
         specs = list(_specs(assets))
-        named, by_key = dict[_Table, dict[dg.AssetKey, SuiteTable]](), dict[_Table, dict[dg.AssetKey, SuiteTable]]()
+        named, by_key = (
+            dict[FoldedTable, dict[dg.AssetKey, SuiteTable]](),
+            dict[FoldedTable, dict[dg.AssetKey, SuiteTable]](),
+        )
         for spec in specs:
             table = _table_in(spec)
             found = by_key
@@ -85,7 +93,7 @@ class TableKeys:
             elif len(spec.key.path) > 1:
                 table = SuiteTable(spec.key.path[-1], spec.key.path[-2])
             if table is not None:
-                found.setdefault(_folded(table), {})[spec.key] = table
+                found.setdefault(folded(table), {})[spec.key] = table
         rules = tuple(_rule_of_assets(found) for found in (named, by_key) if found)
         return cls(rules, _lineage(specs))
 
@@ -111,14 +119,14 @@ class TableKeys:
         Raises:
             DagsterInvalidDefinitionError: A table is not a text, or is there twice, or a key is not an asset key.
         """
-        exact: dict[_Table, dict[SuiteTable, Any]] = {}
+        exact: dict[FoldedTable, dict[SuiteTable, Any]] = {}
         patterns: list[tuple[re.Pattern[str] | None, re.Pattern[str], Any]] = []
         known: dict[SuiteTable, dg.AssetKey] = {}
         for name, key in keys.items():
-            table = _parse_table(name)
-            schema, pattern = _folded(table)
+            table = parse_table(name)
+            schema, pattern = folded(table)
             if "*" in name:
-                patterns.append((_as_pattern(schema) if schema else None, _as_pattern(pattern), key))
+                patterns.append((as_pattern(schema) if schema else None, as_pattern(pattern), key))
                 _asset_key(key, SuiteTable("table", "schema"))
                 continue
             same = exact.setdefault((schema, pattern), {})
@@ -134,10 +142,10 @@ class TableKeys:
                 _asset_key(key, replace(table, schema="schema"))
 
         def find(table: SuiteTable) -> dg.AssetKey | None:
-            schema, name = _folded(table)
+            schema, name = folded(table)
             for one in ((schema, name), (None, name)):
                 if one in exact:
-                    return _asset_key(_with_spelling(exact[one], table), table)
+                    return _asset_key(with_spelling(exact[one], table), table)
             for schema_pattern, pattern, key in patterns:
                 in_schema = schema_pattern is None or schema_pattern.fullmatch(schema or "")
                 if in_schema and pattern.fullmatch(name):
@@ -214,10 +222,10 @@ class TableKeys:
         keys = set(existing)
         spellings: dict[tuple[str, ...], list[dg.AssetKey]] = {}
         for key in keys:
-            spellings.setdefault(_folded_key(key), []).append(key)
+            spellings.setdefault(folded_key(key), []).append(key)
 
         def spelled(key: dg.AssetKey) -> dg.AssetKey:
-            same = spellings.get(_folded_key(key), [])
+            same = spellings.get(folded_key(key), [])
             return same[0] if key not in keys and len(same) == 1 else key
 
         def with_spelling(rule: _Rule) -> _Rule:
@@ -245,7 +253,7 @@ class TableKeys:
         only in case, they are different tables, so only the one whose name is spelled like that of the asset has it.
         """
         assets, problems = dict[SuiteTable, dg.AssetKey](), dict[SuiteTable, str]()
-        spellings: dict[_Table, list[SuiteTable]] = {}
+        spellings: dict[FoldedTable, list[SuiteTable]] = {}
         for table in dict.fromkeys(tables):
             try:
                 key = self.find(table) if table.name else None
@@ -254,7 +262,7 @@ class TableKeys:
                 continue
             if key is not None:
                 assets[table] = key
-                spellings.setdefault(_folded(table), []).append(table)
+                spellings.setdefault(folded(table), []).append(table)
         for same in spellings.values():
             for table in same:
                 shared = [one for one in same if assets[one] == assets[table]]
@@ -266,7 +274,7 @@ class TableKeys:
     def _spelled_like(self, key: dg.AssetKey, tables: Sequence[SuiteTable]) -> list[SuiteTable]:
         """Returns those of an asset's tables whose names are spelled like that of the asset."""
         known = [table for rule in self._rules for table in rule.known]
-        found = [table for table in tables if any(_is_spelled(table, one) for one in known)]
+        found = [table for table in tables if any(is_spelled(table, one) for one in known)]
         if found:
             return found
         # A key that is made from the name of the table. One that has nothing of the name is that of all tables.
@@ -300,9 +308,9 @@ class TableKeys:
         return frozenset(found)
 
 
-def _rule_of_assets(found: Mapping[_Table, Mapping[dg.AssetKey, SuiteTable]]) -> _Rule:
-    unique: dict[_Table, dg.AssetKey] = {}
-    ambiguous: dict[_Table, str] = {}
+def _rule_of_assets(found: Mapping[FoldedTable, Mapping[dg.AssetKey, SuiteTable]]) -> _Rule:
+    unique: dict[FoldedTable, dg.AssetKey] = {}
+    ambiguous: dict[FoldedTable, str] = {}
     for table, by_key in found.items():
         if len(by_key) > 1:
             names = " and ".join(sorted(key.to_user_string() for key in by_key))
@@ -312,12 +320,12 @@ def _rule_of_assets(found: Mapping[_Table, Mapping[dg.AssetKey, SuiteTable]]) ->
                 "tables"
             )
         unique[table] = next(iter(by_key))
-    without_schema: dict[str, set[_Table]] = {}
+    without_schema: dict[str, set[FoldedTable]] = {}
     for schema, name in unique:
         without_schema.setdefault(name, set()).add((schema, name))
 
     def find(table: SuiteTable) -> dg.AssetKey | None:
-        schema, name = _folded(table)
+        schema, name = folded(table)
         same = without_schema.get(name, set())
         # A database without schemas, or an asset whose table name has no schema: the name has to be unique.
         matching = {one for one in same if schema is None or one[0] in (schema, None)}
@@ -360,47 +368,7 @@ def _specs(assets: Iterable[Any]) -> Iterator[dg.AssetSpec]:
 def _table_in(spec: dg.AssetSpec) -> SuiteTable | None:
     value = spec.metadata.get(TABLE_NAME_KEY)
     text = value.value if isinstance(value, dg.TextMetadataValue) else value
-    return _parse_table(text) if isinstance(text, str) and text.strip() else None
-
-
-def _parse_table(name: Any) -> SuiteTable:
-    if not isinstance(name, str) or not name.strip():
-        raise dg.DagsterInvalidDefinitionError(f"{name!r} is not the name of a table")
-    *before, table = [next(filter(None, part), "").strip() for part in _PART.findall(name)] or [""]
-    if not table:
-        raise dg.DagsterInvalidDefinitionError(f"{name!r} is not the name of a table")
-    return SuiteTable(table, before[-1] if before and before[-1] else None)
-
-
-def _as_pattern(text: str) -> re.Pattern[str]:
-    return re.compile(re.escape(text).replace(r"\*", ".*"), re.DOTALL)
-
-
-def _folded(table: SuiteTable) -> _Table:
-    return (table.schema.casefold() if table.schema else None, table.name.casefold())
-
-
-def _folded_key(key: dg.AssetKey) -> tuple[str, ...]:
-    return tuple(part.casefold() for part in key.path)
-
-
-def _is_spelled(table: SuiteTable, known: SuiteTable) -> bool:
-    return table.name == known.name and known.schema in (None, table.schema)
-
-
-def _with_spelling(named: Mapping[SuiteTable, Any], table: SuiteTable) -> Any:
-    """Returns the key of the name that is spelled like a table, of names that differ only in case.
-
-    Raises:
-        DagsterInvalidDefinitionError: None is spelled like it, and there are several.
-    """
-    found = [key for name, key in named.items() if _is_spelled(table, name)] or list(named.values())
-    if len(found) > 1:
-        names = " and ".join(map(str, named))
-        raise dg.DagsterInvalidDefinitionError(
-            f"tables names {names}, which differ only in case, and the table {table} is spelled like neither"
-        )
-    return found[0]
+    return parse_table(text) if isinstance(text, str) and text.strip() else None
 
 
 def _asset_key(key: Any, table: SuiteTable) -> dg.AssetKey:
