@@ -1,14 +1,17 @@
 """`build_remote_run_asset`, which builds a Dagster asset from a remote run."""
 
-import inspect
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_type_hints
 
 import dagster as dg
 
+from dagster_runs.asset_arguments import (
+    RunOrFunction,
+    asset_specs,
+    check_list,
+    checked_hooks,
+    checked_name,
+)
 from dagster_runs.launchpad import config_schema
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.data_checks import described
@@ -17,7 +20,7 @@ from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.execute import execute_remote_run
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.partitions import fill_from_partition, require_partition
-from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
+from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import (
     OnConflict,
     OnInFlight,
@@ -28,47 +31,16 @@ from dagster_runs.remote_run.options import (
     Wait,
 )
 from dagster_runs.remote_run.quality import QualityGate
-from dagster_runs.remote_run.wording import with_article
+from dagster_runs.remote_run.wrong_calls import explain_wrong_call
 from dagster_runs.sensors.registry import RemoteAsset, queue_problem, register
 
-RunOrFunction = RemoteRun[Any] | Callable[[dg.AssetExecutionContext], RemoteRun[Any]]
-Parameters = ParamSpec("Parameters")
-Returned = TypeVar("Returned")
 
-
-def _explain_wrong_call(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
-    """Makes a call with wrong arguments fail with a message that explains the correct call."""
-    signature = inspect.signature(function)
-
-    @wraps(function)
-    def called(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
-        try:
-            signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{function.__name__}: {error}. {_hint(signature, args, kwargs)}") from None
-        return function(*args, **kwargs)
-
-    return called
-
-
-def _hint(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    similar = {
-        name: get_close_matches(name, signature.parameters, n=1) for name in kwargs if name not in signature.parameters
-    }
-    if similar and not args[1:]:
-        questions = [f"Did you mean {found[0]} instead of {name}?" for name, found in similar.items() if found]
-        return " ".join(questions) or f"Its arguments are {', '.join(signature.parameters)}."
-    return (
-        "Only the run is a positional argument; pass the others by keyword: "
-        '`build_remote_run_asset(run, key="orders")`.'
-    )
-
-
-@_explain_wrong_call
+@explain_wrong_call
 def build_remote_run_asset(
     run: RunOrFunction,
     *,
     key: AssetKeyLike | None = None,
+    key_prefix: str | Sequence[str] | None = None,
     specs: Sequence[dg.AssetSpec] | None = None,
     deps: Sequence[Any] | None = None,
     group_name: str | None = None,
@@ -80,6 +52,12 @@ def build_remote_run_asset(
     owners: Sequence[str] | None = None,
     description: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    kinds: Iterable[str] | None = None,
+    code_version: str | None = None,
+    freshness_policy: dg.FreshnessPolicy | None = None,
+    name: str | None = None,
+    op_tags: Mapping[str, Any] | None = None,
+    hooks: Iterable[dg.HookDefinition] | None = None,
     resource_key: str | None = None,
     wait: Wait = "poll",
     backfill_wait: Wait = "poll",
@@ -103,8 +81,9 @@ def build_remote_run_asset(
         run: The run, or a function that takes the asset's context and returns the run. Such a function needs a return
             type annotation (``-> TestGenTestRun``).
         key: The asset's key.
+        key_prefix: What comes before the key: one part, or a list of parts.
         specs: The specs of the assets, in place of ``key``, for a run that materializes several assets. The arguments
-            that describe one asset (``deps`` to ``description``) are then part of the specs.
+            that describe one asset (such as ``deps`` and ``description``) are then part of the specs.
         deps: The upstream assets.
         group_name: The asset's group.
         partitions_def: The asset's partitions. A time-window partition sets the run's own time window, if it has one.
@@ -116,6 +95,15 @@ def build_remote_run_asset(
         owners: The asset's owners.
         description: The asset's description.
         metadata: Further metadata of the asset's definition.
+        kinds: The asset's kinds, in addition to those of the vendor. Dagster allows three altogether.
+        code_version: The version of the code that the asset depends on.
+        freshness_policy: When the asset is considered stale.
+        name: The name of the op. Defaults to the key with underscores between its parts, which is the same for
+            ``a-b`` and ``a_b``. Change it only while no run of the asset is in flight, because a retry and a
+            re-execution find their run by it.
+        op_tags: The tags of the op, which executors read, for example to set the resources of a pod.
+        hooks: The hooks of the step. With ``"defer"``, a success hook is refused, because it would fire when the run
+            has been started; use ``job`` of `build_completion_sensor` instead.
         resource_key: The resource's key. Defaults to the vendor's name in lower case.
         wait: With ``"poll"``, the step polls the run until it finishes. With ``"defer"``, the step finishes once it has
             started the run. A sensor from `build_completion_sensor` then polls the run, reports its success without a
@@ -148,7 +136,7 @@ def build_remote_run_asset(
         DagsterInvalidDefinitionError: The arguments are invalid or do not fit together.
     """
     run_class = _class_of(run)
-    _check_list("deps", deps, "an asset key or an asset")
+    check_list("deps", deps, "an asset key or an asset")
     if not isinstance(resource_key, (str, type(None))):
         raise dg.DagsterInvalidDefinitionError(
             f"resource_key is a {type(resource_key).__name__}; it must be the key of a resource, such as "
@@ -168,7 +156,9 @@ def build_remote_run_asset(
         rerun_if_upstream_newer=rerun_if_upstream_newer,
     )
     options.check_for(run_class)
+    own_hooks = checked_hooks(hooks, options)
     attributes = {
+        "key_prefix": key_prefix,
         "deps": deps,
         "group_name": group_name,
         "automation_condition": automation_condition,
@@ -176,8 +166,11 @@ def build_remote_run_asset(
         "owners": owners,
         "description": description,
         "metadata": metadata,
+        "kinds": kinds,
+        "code_version": code_version,
+        "freshness_policy": freshness_policy,
     }
-    all_specs = _specs(
+    all_specs = asset_specs(
         run, run_class, key, specs, {name: value for name, value in attributes.items() if value is not None}
     )
     resource = resource_key or run_class.resource_key
@@ -185,7 +178,7 @@ def build_remote_run_asset(
     remote = RemoteAsset(run_class, options, resource, run if isinstance(run, RemoteRun) else None)
 
     @dg.multi_asset(
-        name=all_specs[0].key.to_python_identifier(),
+        name=checked_name(name) or all_specs[0].key.to_python_identifier(),
         specs=all_specs,
         check_specs=[check for spec in all_specs for check in check_specs(definition, spec.key, gate, partitions_def)],
         required_resource_keys={resource},
@@ -194,6 +187,8 @@ def build_remote_run_asset(
         retry_policy=retry_policy,
         config_schema=config_schema(run_class),
         pool=pool,
+        op_tags=op_tags,
+        hooks=own_hooks,
         # A deferred step succeeds without the results of its checks, and a job may leave the checks out. Dagster allows
         # both only if it also allows a subset of the assets. A subset still starts one run, which materializes all.
         can_subset=True,
@@ -235,12 +230,6 @@ def build_remote_run_asset(
 
     register(remote_run, remote)
     return remote_run
-
-
-def _check_list(argument: str, value: Any, of: str) -> None:
-    # A string is iterable too, and would become a list of characters.
-    if value is not None and (isinstance(value, (str, dg.AssetKey, dg.AssetSpec)) or not isinstance(value, Iterable)):
-        raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, with {of} as each item")
 
 
 def _refuse_other_checks(definition: RemoteRun[Any] | type[RemoteRun[Any]], launched: RemoteRun[Any]) -> None:
@@ -298,43 +287,3 @@ def _class_of(run: RunOrFunction) -> type[RemoteRun[Any]]:
             "`-> TestGenTestRun`"
         )
     return returned
-
-
-def _specs(
-    run: RunOrFunction,
-    run_class: type[RemoteRun[Any]],
-    key: AssetKeyLike | None,
-    specs: Sequence[dg.AssetSpec] | None,
-    described: Mapping[str, Any],
-) -> list[dg.AssetSpec]:
-    if (key is None) == (specs is None):
-        raise dg.DagsterInvalidDefinitionError(
-            "Pass either key, or specs for a run that materializes several assets, but not both"
-        )
-    if specs is not None:
-        _check_list("specs", specs, "a dagster.AssetSpec")
-    if specs is not None and (described or not specs):
-        raise dg.DagsterInvalidDefinitionError(
-            f"With specs, set {', '.join(described)} on the specs" if described else "specs is empty"
-        )
-    own = [dg.AssetSpec(coerced_key("key", key), **described)] if key is not None else list(specs or ())
-    invalid = [spec for spec in own if not isinstance(spec, dg.AssetSpec)]
-    if invalid:
-        raise dg.DagsterInvalidDefinitionError(f"specs contains {invalid[0]!r}; each must be a dagster.AssetSpec")
-    duplicates = [key.to_user_string() for key, times in Counter(spec.key for spec in own).items() if times > 1]
-    if duplicates:
-        raise dg.DagsterInvalidDefinitionError(f"specs contains {', '.join(duplicates)} more than once")
-    target = {"dagster_runs/target": run.target} if isinstance(run, RemoteRun) else {}
-    return [
-        spec.replace_attributes(
-            kinds={*spec.kinds, *run_class.asset_kinds},
-            metadata={"dagster_runs/vendor": run_class.vendor, **target, **spec.metadata},
-            description=spec.description or _description(run, run_class),
-        )
-        for spec in own
-    ]
-
-
-def _description(run: RunOrFunction, run_class: type[RemoteRun[Any]]) -> str:
-    of = f" of `{run.target}`" if isinstance(run, RemoteRun) else ""
-    return f"Materialized by {with_article(run_class.vendor)} {run_class.label}{of}."

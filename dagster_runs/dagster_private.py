@@ -382,3 +382,8 @@ def ops_of(job: dg.JobDefinition, keys: Collection[dg.AssetKey]) -> set[str]:
 def are_partitioned(job: dg.JobDefinition, keys: Collection[dg.AssetKey]) -> bool:
     """Whether at least one of some assets of a job has partitions."""
     return any(job.asset_layer.get(key).partitions_def is not None for key in keys)
+
+
+def is_success_hook(hook: dg.HookDefinition) -> bool:
+    """Whether a hook is one of `dagster.success_hook`. Dagster keeps no kind of a hook, only the function it made."""
+    return getattr(hook.hook_fn, "__name__", "") == "_success_hook"

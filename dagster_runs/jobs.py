@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
+from dagster_runs.remote_run.wrong_calls import explain_wrong_call
 from dagster_runs.sensors.completion.cancellation import Cancellation, active_runs, cancel_request
 from dagster_runs.sensors.registry import Watchable, check_defined, resolve_assets
 from dagster_runs.sensors.vendor_resources import code_location_of, initialized
@@ -20,6 +21,7 @@ class CancelRemoteRuns(dg.Config):
     )
 
 
+@explain_wrong_call
 def build_cancel_job(
     assets: Sequence[dg.AssetsDefinition | Watchable],
     *,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 import dagster as dg
 from pydantic import StrictBool, WithJsonSchema, create_model
 
+from dagster_runs.asset_arguments import checked_hooks, checked_name
 from dagster_runs.assets import build_remote_run_asset
 from dagster_runs.components.check_fields import check_settings, check_unused, checks_fields
 from dagster_runs.components.plain_values import number, whole_number
@@ -233,6 +234,19 @@ def key_field(*, is_required: bool) -> Fields:
     }
 
 
+def name_field() -> Fields:
+    """Returns the field ``name``, which only a listed run has: discovered ones cannot share one."""
+    about = descriptions(build_remote_run_asset)["name"]
+    return {"name": field_of(str, description=about, example="orders_in_crm")}
+
+
+def as_tag(value: Any) -> str:
+    """Returns a value of YAML as the value of a tag."""
+    if value is None:
+        return ""  # as Dagster does for a tag without a value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 @cache
 def option_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, str]]:
     """Returns the fields for the options of a run, and the unavailable ones with the reason."""
@@ -251,6 +265,13 @@ def option_fields(run_class: type[RemoteRun[Any]]) -> tuple[Fields, dict[str, st
         "backfill_policy": option(BackfillPolicy, "backfill_policy"),
         "retry_policy": option(RetryPolicy, "retry_policy"),
         "pool": option(str, "pool"),
+        "op_tags": option(AnyObject, "op_tags", example={"dagster/priority": "3"}),
+        "hooks": field_of(
+            str,
+            description=f"{about['hooks']} As a template, from a function in your own module that "
+            "`template_vars_module` names.",
+            example="{{ our_hooks }}",
+        ),
         "wait": option(Wait, "wait"),
         "backfill_wait": option(Wait, "backfill_wait"),
         "on_in_flight": option(OnInFlight, "on_in_flight"),
@@ -285,9 +306,19 @@ def run_options(given: Mapping[str, Any], run_class: type[RemoteRun[Any]]) -> di
         options["gate"] = QualityGate.model_validate(given["gate"])
     if "checks" in given:
         options["checks"] = check_settings(given["checks"], run_class)
-    RunOptions(**{name: value for name, value in options.items() if name != "checks"}).check_for(run_class)
+    of_run = RunOptions(**{name: value for name, value in options.items() if name != "checks"})
+    of_run.check_for(run_class)
     check_unused(given, run_class)
     if "pool" in given:
         options["pool"] = str(given["pool"])
+    if "name" in given:
+        options["name"] = checked_name(str(given["name"]))
+    if "op_tags" in given:
+        tags = given["op_tags"].items()
+        options["op_tags"] = {name: value if isinstance(value, Mapping) else as_tag(value) for name, value in tags}
+    if "hooks" in given:
+        if isinstance(given["hooks"], str):
+            raise ValueError(f"hooks is {given['hooks']!r}; write it as a template, such as {{{{ our_hooks }}}}")
+        options["hooks"] = checked_hooks(given["hooks"], of_run)
     makers = {"partitions_def": partitions_def, "backfill_policy": backfill_policy, "retry_policy": retry_policy}
     return {**options, **{name: make(given[name]) for name, make in makers.items() if name in given}}

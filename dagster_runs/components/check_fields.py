@@ -19,7 +19,7 @@ from dagster_runs.table_checks.table_keys import TableKeys
 from dagster_runs.table_checks.testgen import build_testgen_checks
 from dagster_runs.vendors.testgen import TestGenProfilingRun, TestGenTestRun
 
-_NO_EFFECT = ("partitions_def", "backfill_policy", "rerun_if_upstream_newer", "on_missing_partition")
+_NO_EFFECT = ("partitions_def", "backfill_policy", "rerun_if_upstream_newer", "on_missing_partition", "hooks")
 """Options of an asset that a run with checks does not have, because Dagster cannot materialize its asset."""
 
 

@@ -98,7 +98,8 @@ class Places:
             other, context = self.by_op[op_name]
             return (
                 f"the op of {key.to_user_string()} would have the same name ({op_name}) as that of "
-                f"{other.to_user_string()} in {_place(context)}; the keys must differ not only in '-', '.', '/' and '_'"
+                f"{other.to_user_string()} in {_place(context)}; set the field name on one of the two, or choose keys "
+                "that differ not only in '-', '.', '/' and '_'"
             )
         return None
 

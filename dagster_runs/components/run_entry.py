@@ -1,6 +1,6 @@
 """The items of a component's lists: remote runs, each with the asset that it materializes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 import dagster as dg
 from pydantic import StrictBool, create_model
 
-from dagster_runs.components.asset_fields import describing_fields, key_field, option_fields, run_options
+from dagster_runs.components.asset_fields import (
+    as_tag,
+    describing_fields,
+    key_field,
+    name_field,
+    option_fields,
+    run_options,
+)
 from dagster_runs.components.plain_values import checked_key
 from dagster_runs.components.templates import errors_located, resolved
 from dagster_runs.components.yaml_model import Fields, YamlModel, field_of, fields_of
@@ -60,6 +67,8 @@ class RunEntry:
         Args:
             key: The key of its asset.
         """
+        if "name" in self.options:
+            return str(self.options["name"])
         name = key.to_python_identifier()
         if "checks" in self.options:
             return f"{name}__checks"
@@ -92,13 +101,13 @@ def entry_model(run_class: type[RemoteRun[Any]]) -> type[YamlModel]:
         def check(cls, given: dict[str, Any]) -> None:
             run_class.model_validate({name: value for name, value in given.items() if name in run_fields})
             run_options(given, run_class)
-            _check_observe_only(given, options)
+            _check_observe_only(given, {*options, "name"})
             dg.AssetSpec(checked_key("key", given["key"]), deps=_deps(given))
             spec_arguments({name: value for name, value in given.items() if name in describing})
 
     describing = describing_fields()
     deps = {"deps": _deps_field()}
-    fields = {**run_fields, **key_field(is_required=True), **deps, **describing, **options, **only}
+    fields = {**run_fields, **key_field(is_required=True), **deps, **describing, **name_field(), **options, **only}
     documentation = (run_class.__doc__ or "").split("\n\n", maxsplit=1)[0]
     model: type[YamlModel] = create_model(run_class.__name__, __base__=Entry, __doc__=documentation, **fields)  # type: ignore[call-overload]
     return model
@@ -123,7 +132,7 @@ def _deps_field() -> tuple[Any, Any]:
     return field_of(list[str], description="The upstream assets, as keys with slashes.", example=["stg_orders"])
 
 
-def _check_observe_only(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def _check_observe_only(given: Mapping[str, Any], options: Collection[str]) -> None:
     if not given.get(_OBSERVE_ONLY):
         return
     unused = [name for name in given if name in options and name != "gate"]
@@ -143,7 +152,7 @@ def spec_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = dict(given)
     if "tags" in found:
-        found["tags"] = {name: _as_tag(value) for name, value in found["tags"].items()}
+        found["tags"] = {name: as_tag(value) for name, value in found["tags"].items()}
     for name in ("group_name", "description", "code_version"):
         if name in found and found[name] is not None:
             found[name] = str(found[name])
@@ -165,12 +174,6 @@ def spec_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _deps(given: Mapping[str, Any]) -> list[dg.AssetKey]:
     return [checked_key("deps", one) for one in given.get("deps", ())]
-
-
-def _as_tag(value: Any) -> str:
-    if value is None:
-        return ""  # as Dagster does for a tag without a value
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def resolve_entry(
@@ -195,7 +198,7 @@ def resolve_entry(
     with errors_located(context):
         run = run_class.model_validate(run_values)
         checked = run_options(values, run_class)
-        _check_observe_only(values, options)
+        _check_observe_only(values, {*options, "name"})
     described: dict[str, Any] = {}
     for name in describing_fields():
         if name in values:

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.wrong_calls import explain_wrong_call
 from dagster_runs.sensors import limits, run_requests
 from dagster_runs.sensors.check_failures.sensor import CheckFailures, check_keys
 from dagster_runs.sensors.completion.sensor import Completion
@@ -24,6 +25,7 @@ from dagster_runs.sensors.run_requests import FollowUp, Job
 Observable = dg.AssetsDefinition | Watchable | tuple[dg.AssetSpec, RemoteRun[Any]]
 
 
+@explain_wrong_call
 def build_completion_sensor(
     assets: Sequence[dg.AssetsDefinition | Watchable],
     *,
@@ -102,6 +104,7 @@ def build_completion_sensor(
     return complete
 
 
+@explain_wrong_call
 def build_observation_sensor(
     assets: Sequence[Observable],
     *,
@@ -162,6 +165,7 @@ def build_observation_sensor(
     return observe
 
 
+@explain_wrong_call
 def build_check_failure_sensor(
     checks: Sequence[dg.AssetCheckKey | dg.AssetCheckSpec | dg.AssetsDefinition],
     *,

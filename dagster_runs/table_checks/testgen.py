@@ -9,6 +9,7 @@ from dagster_runs.remote_run.data_tests import SuiteTest
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.wrong_calls import explain_wrong_call
 from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
 from dagster_runs.table_checks.check_names import Granularity
 from dagster_runs.table_checks.declared import Unmapped, Wanted
@@ -21,6 +22,7 @@ from dagster_runs.vendors.testgen.lists.suite_run import TestGenSuiteRun
 _PREFIX = "testgen"
 
 
+@explain_wrong_call
 def build_testgen_checks(
     run: TestGenTestRun,
     *,

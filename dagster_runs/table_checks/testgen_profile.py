@@ -9,6 +9,7 @@ from dagster_runs.remote_run.data_tests import SuiteTable, SuiteTest
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike
 from dagster_runs.remote_run.options import OnConflict, OnInFlight, OnTimeout, OnUncertainStart, RunOptions, Wait
 from dagster_runs.remote_run.quality import QualityGate
+from dagster_runs.remote_run.wrong_calls import explain_wrong_call
 from dagster_runs.table_checks.builder import SuiteSettings, TableChecks, build_suite_checks, shown_by
 from dagster_runs.table_checks.declared import PROFILE_CHECK, Unmapped, Wanted
 from dagster_runs.table_checks.outcomes import checked_severity
@@ -22,6 +23,7 @@ _PREFIX = "testgen"
 """The last part of the name of the check that each table has."""
 
 
+@explain_wrong_call
 def build_testgen_profile(
     run: TestGenProfilingRun,
     *,

@@ -116,5 +116,5 @@ def test_listed_assets_whose_ops_have_one_name(project: Project) -> None:
     project.write(f"{WORKSPACE}  suites:\n{runs}")
     assert on_load(project) == [
         "11 suites.1.key: the op of q/a_b would have the same name (q__a_b) as that of q/a-b in attributes.suites.0 "
-        "(line 10); the keys must differ not only in '-', '.', '/' and '_'"
+        "(line 10); set the field name on one of the two, or choose keys that differ not only in '-', '.', '/' and '_'"
     ]

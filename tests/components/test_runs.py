@@ -69,6 +69,18 @@ attributes:
     - test_suite_id: c0ffee00-0000-4000-8000-000000000009
       key: testgen/generated
 """
+HOOKS = """
+import dagster as dg
+
+
+@dg.failure_hook
+def page_somebody(context): ...
+
+
+@dg.template_var
+def our_hooks():
+    return [page_somebody]
+"""
 ALL = {
     "rudderstack": (RUDDERSTACK, {"user_features", "crm/audience"}),
     "amperity": (AMPERITY, {"amperity/orders"}),
@@ -116,10 +128,15 @@ def test_an_asset_has_what_its_item_says(project: Project) -> None:
               backfill_policy: {type: single_run}
               retry_policy: {max_retries: 2, delay: 30, backoff: EXPONENTIAL}
               pool: testgen
+              name: quality_of_features
+              op_tags: {dagster/priority: 3}
+              hooks: "{{ our_hooks }}"
               timeout: 600
               on_timeout: cancel
+        template_vars_module: .hooks
         """
     )
+    (project.defs_folder / "runs" / "hooks.py").write_text(HOOKS)
     asset = project.load().get_assets_def(dg.AssetKey(["testgen", "features"]))
     spec = asset.specs_by_key[dg.AssetKey(["testgen", "features"])]
     assert [dep.asset_key.to_user_string() for dep in spec.deps] == ["stg/features"]
@@ -133,6 +150,17 @@ def test_an_asset_has_what_its_item_says(project: Project) -> None:
     assert asset.backfill_policy == dg.BackfillPolicy.single_run()
     assert asset.op.retry_policy == dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL)
     assert asset.op.pool == "testgen"
+    assert asset.op.name == "quality_of_features"
+    assert asset.op.tags["dagster/priority"] == "3"
+    assert [hook.name for hook in asset.hook_defs] == ["page_somebody"]
+
+
+def test_name_is_a_way_out_for_two_ops_of_one_name(project: Project) -> None:
+    item = "    - {profiles_id: abc, key: %s}\n"
+    workspace = '  workspace: {access_token: "{{ env.RUDDERSTACK_ACCESS_TOKEN }}"}\n  profiles:\n'
+    named = item.replace("}", ", name: second}") % "a_b"
+    project.write(f"type: dagster_runs.RudderStackComponent\nattributes:\n{workspace}{item % 'a-b'}{named}")
+    assert len(project.load().resolve_all_asset_specs()) == 2
 
 
 def test_deferred_runs_get_a_completion_sensor_and_a_cancel_job(project: Project) -> None:
