@@ -87,7 +87,7 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run; ROWS=tables or ROWS=yaml measures only these rows
 	$(BIN)/python -m benchmarks $(addprefix --rows=,$(ROWS)) $(if $(QUICK),--quick,--write docs/performance.md)
 
-conformance: install  ## regenerate docs/vendors.md, and the last column of docs/what-happens-when.md
+conformance: install  ## regenerate docs/vendors.md, docs/troubleshooting.md, and the last column of docs/what-happens-when.md
 	$(BIN)/python -m tests.conformance
 
 clean:  ## delete .venv, and the data of the demo, TestGen and the linters

@@ -10,11 +10,12 @@ from functools import lru_cache, partialmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from typing_extensions import Self
 
 from dagster_runs.remote_run import vendor_code as code
 from dagster_runs.remote_run.data_checks import with_declared_checks
+from dagster_runs.remote_run.field_errors import explained, variable_in
 from dagster_runs.remote_run.metadata_size import limited_result
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.run_class import RunMeta, check_run_class
@@ -63,6 +64,17 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         # Ways to define a method. Without this, pydantic treats them as fields that lack an annotation.
         ignored_types=(partialmethod, type(lru_cache(lambda: None))),
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain_errors(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        variable = variable_in(cls, values)
+        if variable is not None:
+            raise variable
+        try:
+            return validate(values)
+        except ValidationError as error:
+            raise explained(cls, error) from None
 
     vendor: ClassVar[str]
     label: ClassVar[str]
@@ -121,7 +133,10 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         """Returns why runs that Dagster did not start cannot be matched to this run; ``None`` if they can be."""
         if self.recognizes_listed_runs():
             return None
-        return f"{self.vendor} offers no way to list {self.label}s, or {type(self).__name__} has no target_of_listed()"
+        return (
+            f"{self.vendor} offers no way to list {self.label}s, or {type(self).__name__} has no target_of_listed(). "
+            "Leave this asset out of the observation sensor"
+        )
 
     @property
     def cancel_caveat(self) -> str:
@@ -295,7 +310,8 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
             return self.with_fields(changes)
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(str(part) for part in problem['loc']) or type(self).__name__}: {problem['msg']}"
+                f"{'.'.join(str(part) for part in problem['loc']) or type(self).__name__}: "
+                f"{problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors(include_url=False)
             )
             message = f"{by} does not make a valid {type(self).__name__}: {problems}. Nothing was started."

@@ -1,5 +1,6 @@
 """The errors of remote runs. Each is also a `dagster.Failure`, so that Dagster respects ``allow_retries``."""
 
+from functools import cache
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -69,9 +70,25 @@ class StartOutcomeUnknown(RemoteRunError):
 
 
 def as_step_failure(error: VendorError) -> BaseException:
-    """Returns what a step should raise: a failure without retries if ``error`` is permanent, otherwise ``error``."""
+    """Returns what a step should raise: a failure without retries if ``error`` is permanent, otherwise ``error``.
+
+    The latter becomes a `dagster.Failure` too. Dagster shows the message of a failure, while it wraps any other error
+    in one of its own, whose message says nothing. The cause of a bug is kept: its traceback says where the bug is.
+    """
     if error.is_permanent and not isinstance(error, dg.Failure):
         failure = dg.Failure(description=str(error), allow_retries=False)
         failure.__cause__ = error
         return failure
-    return error
+    if isinstance(error, dg.Failure) or error.is_bug:
+        return error
+    kind = _as_failure(type(error))  # type: ignore[arg-type]
+    same = kind.__new__(kind)
+    same.__dict__.update(error.__dict__)
+    dg.Failure.__init__(same, description=str(error))  # type: ignore[arg-type]
+    same.args = (str(error),)
+    return same
+
+
+@cache
+def _as_failure(kind: type[VendorError]) -> type[VendorError]:
+    return type(kind.__name__, (kind, dg.Failure), {"__module__": kind.__module__, "__doc__": kind.__doc__})

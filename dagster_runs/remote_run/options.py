@@ -134,7 +134,9 @@ _UNSET = ("on_in_flight", None)
 def _check_gate(gate: QualityGate, run_class: type[RemoteRun[Any]]) -> None:
     name, kind = run_class.__name__, f"{with_article(run_class.vendor)} {run_class.label}"
     if not run_class.data_checks and not run_class.checks_depend_on_fields():
-        raise DagsterInvalidDefinitionError(f"{name} does not support a QualityGate: {kind} has no quality results")
+        raise DagsterInvalidDefinitionError(
+            f"{name} does not support a QualityGate: {kind} has no quality results. Leave gate out"
+        )
     unused = sorted(gate.model_dump(exclude_defaults=True).keys() - run_class.gate_fields - {"blocking"})
     if unused:
         known = ", ".join(sorted(run_class.gate_fields | {"blocking"}))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from typing_extensions import Self
 
+from dagster_runs.remote_run.field_errors import explained
 from dagster_runs.remote_run.types import CheckOutcome
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -30,6 +31,14 @@ class QualityGate(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explain_errors(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as error:
+            raise explained(cls, error) from None
 
     min_score: float | None = Field(default=None, ge=0, le=1)
     warn_score: float | None = Field(default=None, ge=0, le=1)

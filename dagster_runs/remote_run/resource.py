@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import (
     Field,
     PrivateAttr,
+    ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
@@ -19,6 +20,7 @@ from dagster_runs.remote_run import settings
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key, run_in_asset
+from dagster_runs.remote_run.field_errors import InvalidSettings, explained, unknown_fields
 from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.resource_class import check_resource_class
@@ -85,7 +87,20 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         check_resource_class(cls)
 
     def __init__(self, **fields: Any) -> None:
-        super().__init__(**self._without_literal_secrets(fields))
+        unknown = unknown_fields(type(self), fields)
+        if unknown is not None:
+            raise unknown
+        try:
+            super().__init__(**self._without_literal_secrets(fields))
+        except ValidationError as error:
+            raise self._invalid(fields, explained(type(self), error)) from None
+
+    @classmethod
+    def _invalid(cls, fields: Mapping[str, Any], error: ValidationError) -> ValueError:
+        wrong = {str(one["loc"][0]) for one in error.errors(include_url=False) if one["loc"]}
+        values = [(name, fields.get(name)) for name in wrong]
+        from_variables = any(settings.is_from_variable(cls, name, value) for name, value in values)
+        return InvalidSettings(settings.problems(error), owner=cls.__name__) if from_variables else error
 
     @classmethod
     def _without_literal_secrets(cls, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,7 +139,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             try:
                 self._resolved = dict(type(self)(**{**fields, **to_read})) if to_read else fields
             except ValueError as error:
-                raise self._unusable(settings.problems(error)) from None
+                detail = error.detail if isinstance(error, InvalidSettings) else settings.problems(error)
+                raise self._unusable(detail) from None
         return self._resolved
 
     def _unusable(self, detail: str) -> InvalidRequestError:
@@ -341,7 +357,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise dg.DagsterInvalidDefinitionError(f"run is {run!r}; it must be a run or a run class")
         if getattr(cls, "vendor", run_class.vendor) != run_class.vendor:
             raise dg.DagsterInvalidDefinitionError(
-                f"{cls.__name__} cannot run a {run_class.__name__}, which belongs to {run_class.vendor}"
+                f"{cls.__name__} cannot run a {run_class.__name__}, which belongs to {run_class.vendor}. Call "
+                f"check_specs of {run_class.vendor}'s resource"
             )
         RunOptions(gate=gate).check_for(run_class)
         return check_specs(run, coerced_key("asset", asset), gate, partitions_def)

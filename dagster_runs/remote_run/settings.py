@@ -137,6 +137,12 @@ def _empty(variable: str) -> str:
     return f"the environment variable {variable} is empty; set a value, or leave the setting out"
 
 
+def is_from_variable(owner: type, name: str, value: Any) -> bool:
+    """Whether Dagster has read a field's value from an environment variable while it initialized the resource."""
+    is_named = isinstance(value, dict) and list(value) == ["env"]
+    return is_named or (not is_variable(value) and variable_with(owner, name, value) is not None)
+
+
 def variable_with(owner: type, name: str, value: Any) -> str | None:
     """Returns the name of the variable that a field's value comes from; ``None`` if it is unknown."""
     if is_variable(value):

@@ -36,14 +36,21 @@ class RemoteAsset:
         """Returns the vendor's resource from a context's resources.
 
         Raises:
-            DagsterInvariantViolationError: It is another vendor's resource, or not one of this package.
+            dagster.Failure: It is another vendor's resource, or not one of this package.
         """
         found = getattr(resources, self.resource_key)
         if not isinstance(found, RemoteRunResource) or found.vendor != self.run_class.vendor:
-            raise dg.DagsterInvariantViolationError(
-                f"The resource {self.resource_key!r} is {with_article(type(found).__name__)}; "
+            is_class = isinstance(found, type) and issubclass(found, RemoteRunResource)
+            what = f"the class {found.__name__}" if is_class else with_article(type(found).__name__)
+            raise dg.Failure(
+                f"The resource {self.resource_key!r} is {what}; "
                 f"{with_article(self.run_class.__name__)} needs {self.run_class.vendor}'s. "
-                "Set resource_key to the key of such a resource."
+                + (
+                    f"Pass a resource: `{found.__name__}(...)`."
+                    if is_class
+                    else f"Put {self.run_class.vendor}'s resource under this key, or set resource_key to its key."
+                ),
+                allow_retries=False,
             )
         return found
 
@@ -154,7 +161,9 @@ def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsse
             )
         found.append(asset)
     if not found:
-        raise dg.DagsterInvalidDefinitionError("assets is empty, so there are no runs to report")
+        raise dg.DagsterInvalidDefinitionError(
+            "assets is empty, so there are no runs to report. Pass the deferred assets, or leave the sensor out"
+        )
     check_unique(found)
     return found
 
@@ -165,7 +174,8 @@ def _resolve(definition: Any) -> WatchedAsset:
     remote = _remote_assets.get(definition.op) if _has_op(definition) else None
     if remote is None:
         raise dg.DagsterInvalidDefinitionError(
-            f"{definition!r} is not an asset from build_remote_run_asset, so a sensor cannot report its runs"
+            f"{_described(definition)} is not an asset from build_remote_run_asset, so a sensor cannot report its "
+            "runs. Leave it out of assets"
         )
     return WatchedAsset(definition, remote)
 
@@ -281,6 +291,10 @@ def _has_op(definition: Any) -> bool:
         and definition.is_executable
         and isinstance(definition.node_def, dg.OpDefinition)
     )
+
+
+def _described(definition: Any) -> str:
+    return f"The asset {_names(definition)}" if isinstance(definition, dg.AssetsDefinition) else repr(definition)
 
 
 def _names(definition: dg.AssetsDefinition) -> str:

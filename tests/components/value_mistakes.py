@@ -176,7 +176,7 @@ VALUE_MISTAKES = [
               gate: {min_score: 95}
         """,
         by_schema=[],
-        on_load=["7 suites.0.gate.min_score: Input should be less than or equal to 1"],
+        on_load=["7 suites.0.gate.min_score: 95 is not a score from 0 to 1; write 95 % as 0.95"],
     ),
     Mistake(
         "a wrong region",

@@ -106,12 +106,13 @@ def _fill(value: Any, values: Mapping[str, str | None]) -> Any:
 def _known(name: str, values: Mapping[str, str | None]) -> str:
     value = values.get(name)
     if value is None:
-        has_none = "no partitions by time"
+        has_none, advice = "no partitions by time", "Give it partitions by time, or remove the placeholder"
         if name.startswith("partition_key"):
             has_none = f"no dimension {name.partition('.')[2]}" if "." in name else "no single partition in this run"
+            advice = "Launch it with one partition, or remove the placeholder"
         raise dg.Failure(
-            description=f"A field of the run uses the placeholder {{{name}}}, but the asset has {has_none}. Nothing "
-            "was started.",
+            description=f"A field of the run uses the placeholder {{{name}}}, but the asset has {has_none}. {advice}. "
+            "Nothing was started.",
             allow_retries=False,
         )
     return value

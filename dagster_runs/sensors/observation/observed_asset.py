@@ -122,7 +122,9 @@ def resolve_observable(assets: Any) -> list[WatchedAsset]:
     items = assets.items() if isinstance(assets, Mapping) else assets
     found = [watched for item in items for watched in _resolve(item)]
     if not found:
-        raise dg.DagsterInvalidDefinitionError("assets is empty, so there are no runs to report")
+        raise dg.DagsterInvalidDefinitionError(
+            "assets is empty, so there are no runs to report. Pass the assets to observe, or leave the sensor out"
+        )
     check_unique(found)
     for asset in found:
         problem = asset.fixed_run.observation_problem()
