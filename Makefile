@@ -10,18 +10,28 @@ PORT ?= 3000
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# Marks the environment as installed. It is updated when the dependencies change.
-$(VENV)/.installed: pyproject.toml
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+
+# These mark the environment as installed, and are updated when the dependencies change. The demo needs only a part of it.
+$(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
+	@echo "Installing Dagster and what the demo needs into $(VENV). This takes about half a minute, once ..."
+	$(PIP_INSTALL) --editable ".[demo]"
 	@touch $@
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "Installing the package and all tools for working on it into $(VENV). This takes one or two minutes, once ..."
+	$(PIP_INSTALL) --editable ".[dev]"
+	@touch $(VENV)/.installed-demo $@
 
 install: $(VENV)/.installed  ## install the package and all tools into .venv
 
-demo: install  ## start a Dagster UI with all assets, connected to a local sandbox; PORT=n
+demo: $(VENV)/.installed-demo  ## start a Dagster UI with all assets, connected to a local sandbox; PORT=n (the sandbox uses the next port)
 	$(BIN)/python -m demo --port $(PORT)
 
-materialize: install  ## materialize the demo's assets without the UI, and print the results
+materialize: $(VENV)/.installed-demo  ## materialize the demo's assets without the UI, and print the results
 	$(BIN)/python -m demo.materialize
 
 test: install  ## run the unit and integration tests
@@ -81,7 +91,7 @@ check: lint types test  ## run lint, types and test
 
 # Installs dagster-rudderstack for comparison, and the packages that draw the charts.
 $(VENV)/.installed-bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+	$(PIP_INSTALL) --quiet --editable ".[dev,bench]"
 	@touch $@
 
 bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run; ROWS=tables or ROWS=yaml measures only these rows

@@ -10,23 +10,25 @@ from pathlib import Path
 
 import click
 
+from dagster_runs.sandbox import well_known
 from demo.dagster_ui import check_port, dagster_ui
 from demo.home import dagster_home
 from demo.location import load_definitions
 from demo.network import HOST
 from demo.processes import ROOT, Background, DemoError, Stopped, stop_on_signals
-from demo.sandbox import DEFAULT_PORT, URL_VARIABLE, sandbox
+from demo.sandbox import URL_VARIABLE, sandbox
 
 _WATCH_SECONDS = 1.0
+_MAX_PORT = 65535
 
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port of the Dagster UI.")
 @click.option(
     "--sandbox-port",
-    default=DEFAULT_PORT,
-    show_default=True,
-    help="Port of the sandbox. If it is in use, a free port is used instead.",
+    default=None,
+    type=click.IntRange(1, 65535),
+    help="Port of the sandbox. If it is in use, a free port is used instead.  [default: the port after the UI's]",
 )
 @click.option(
     "--speed",
@@ -41,7 +43,7 @@ _WATCH_SECONDS = 1.0
     type=click.Path(file_okay=False, path_type=Path),
     help="The demo's DAGSTER_HOME, which is kept between demos.  [default: .demo in the repository]",
 )
-def main(port: int, sandbox_port: int, speed: float, home: Path) -> None:
+def main(port: int, sandbox_port: int | None, speed: float, home: Path) -> None:
     """Start the sandbox of the vendors and the Dagster UI, and print what to try."""
     home = home.resolve()
     # Overrides your DAGSTER_HOME, since the demo must not write to a production instance.
@@ -50,11 +52,14 @@ def main(port: int, sandbox_port: int, speed: float, home: Path) -> None:
     try:
         with stop_on_signals() as stop:
             check_port(port)
-            click.echo("Starting the sandbox and Dagster ...")
+            click.echo("Starting the sandbox, which simulates the vendors ...")
             with contextlib.ExitStack() as stack:
                 stack.enter_context(dagster_home(home))
-                vendors = stack.enter_context(sandbox(sandbox_port, speed, home / "sandbox.log", stop))
+                preferred = sandbox_port or _port_after(port)
+                vendors = stack.enter_context(sandbox(preferred, speed, home / "sandbox.log", stop))
+                click.echo("Loading definitions.py and demo/defs ...")
                 load_definitions()
+                click.echo("Starting Dagster, which takes some 15 seconds ...")
                 ui = stack.enter_context(dagster_ui(port, home, stop))
                 seconds = time.monotonic() - started_at
                 click.echo(_what_to_do(f"http://{HOST}:{port}", home, seconds))
@@ -67,6 +72,10 @@ def main(port: int, sandbox_port: int, speed: float, home: Path) -> None:
         raise click.ClickException(str(error)) from None
 
 
+def _port_after(port: int) -> int:
+    return port + 1 if port < _MAX_PORT else 0
+
+
 def _watch(processes: list[Background], stop: threading.Event) -> None:
     while not stop.wait(_WATCH_SECONDS):
         for process in processes:
@@ -75,9 +84,10 @@ def _watch(processes: list[Background], stop: threading.Event) -> None:
 
 
 def _what_to_do(url: str, home: Path, seconds: float) -> str:
+    vendors = os.environ[URL_VARIABLE].rstrip("/")
     return f"""
 Dagster UI   {url}   (up after {seconds:.0f} s)
-Sandbox      {os.environ[URL_VARIABLE]}/   (shows all requests and runs)
+Sandbox      {vendors}/   (shows all requests, runs, tokens and ids)
 Logs         {home}
 
 What to do
@@ -97,6 +107,11 @@ What to do
      automation condition.
   8. Open {url}/assets/testgen/marketing_customers?view=lineage
      This suite and its table group were discovered at the server: see demo/defs/marketing_quality/defs.yaml.
+  9. Be somebody else. Open {url}/locations/customer_data/sensors/remote_run_observation
+     and turn the sensor on: the switch is next to its name. (The other two sensors are already on; all are listed at
+     {url}/automation.) Then start a run as a colleague would, with a button on {vendors}/ or with
+       curl -X POST "{vendors}/_sandbox/runs?vendor=testgen&target_id={well_known.SUITE_FEATURES}"
+     Within a minute after it has ended, {url}/assets/testgen/features_quality?view=events shows it.
 
 Press Ctrl-C to stop everything.
 """

@@ -21,7 +21,11 @@ def handle_request(state: SandboxState, request: ApiRequest) -> ApiResponse:
         return ApiResponse(404, {"error": f"There is no {request.method} {request.path}", "endpoints": endpoints})
     try:
         params = json.loads(request.body) if request.body else {}
-        return ApiResponse(200, action(state, {**request.query, **params}))
+        given = {**request.query, **params}
+        result = action(state, given)
+        if given.get("show") == "page":  # a button on the overview page
+            return ApiResponse(303, result, headers={"Location": "/"})
+        return ApiResponse(200, result)
     except (KeyError, TypeError, ValueError) as error:
         message = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         return ApiResponse(400, {"error": message})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import random
 import re
@@ -206,6 +207,16 @@ def test_overview_page(sandbox: Sandbox, rudderstack: Any) -> None:
     assert "<script>" not in page.text
 
 
+def test_button_on_the_overview_page_starts_a_run(sandbox: Sandbox) -> None:
+    page = requests.get(sandbox.url, timeout=10).text
+    [action] = re.findall(rf'action="([^"]*{PROJECT}[^"]*)"', page)
+    shown = requests.post(sandbox.url + html.unescape(action), timeout=10)  # redirects to the page
+    [run] = sandbox.runs()
+    assert (run.target_id, run.source) == (PROJECT, "user")
+    assert run.id in shown.text
+    assert shown.url == f"{sandbox.url}/"
+
+
 def test_unknown_paths(sandbox: Sandbox) -> None:
     response = requests.get(f"{sandbox.url}/amperitea/x", timeout=10)
     assert response.status_code == 404
@@ -252,6 +263,8 @@ def test_command_prints_a_banner() -> None:
             url = re.search(r"(http://127\.0\.0\.1:\d+)/rudderstack/v2", banner)
             assert url is not None
             assert well_known.TESTGEN_TOKEN in banner
+            assert re.search(rf"{well_known.SUITE_ORDERS} +test suite orders ", banner)
+            assert re.search(rf"{well_known.PROFILES_FAILING} +.*fails", banner)
             assert SandboxClient(url[1]).health()["speed"] == 100
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=5) == 0
