@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dagster_runs.components.segmentflow import SegmentflowComponent as SegmentflowComponent
     from dagster_runs.components.testgen import TestGenComponent as TestGenComponent
     from dagster_runs.jobs import build_cancel_job as build_cancel_job
+    from dagster_runs.launchpad import run_config_for as run_config_for
     from dagster_runs.remote_run.contract import RemoteRun as RemoteRun
     from dagster_runs.remote_run.data_tests import SuiteTable as SuiteTable
     from dagster_runs.remote_run.data_tests import SuiteTest as SuiteTest
@@ -87,6 +88,7 @@ _HOMES = {
     "dagster_runs.remote_run.quality": ("QualityGate",),
     "dagster_runs.remote_run.resource": ("RemoteRunResource",),
     "dagster_runs.jobs": ("build_cancel_job",),
+    "dagster_runs.launchpad": ("run_config_for",),
     "dagster_runs.sensors.builders": (
         "build_check_failure_sensor",
         "build_completion_sensor",
@@ -184,6 +186,7 @@ __all__ = [
     "build_remote_run_asset",
     "build_testgen_checks",
     "build_testgen_profile",
+    "run_config_for",
 ]
 
 

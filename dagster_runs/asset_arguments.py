@@ -140,5 +140,5 @@ _MAX_KINDS = 3
 
 
 def _description(run: RunOrFunction, run_class: type[RemoteRun[Any]]) -> str:
-    of = f" of `{run.target}`" if isinstance(run, RemoteRun) else ""
+    of = f" of {run.target}" if isinstance(run, RemoteRun) else ""
     return f"Materialized by {with_article(run_class.vendor)} {run_class.label}{of}."

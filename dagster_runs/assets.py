@@ -12,7 +12,7 @@ from dagster_runs.asset_arguments import (
     checked_hooks,
     checked_name,
 )
-from dagster_runs.launchpad import config_schema
+from dagster_runs.launchpad import config_schema, overrides, present_values
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.data_checks import described
 from dagster_runs.remote_run.execution.dagster_step import Step
@@ -177,6 +177,8 @@ def build_remote_run_asset(
     definition = run if isinstance(run, RemoteRun) else run_class
     remote = RemoteAsset(run_class, options, resource, run if isinstance(run, RemoteRun) else None)
 
+    present = present_values(remote.run)
+
     @dg.multi_asset(
         name=checked_name(name) or all_specs[0].key.to_python_identifier(),
         specs=all_specs,
@@ -185,7 +187,7 @@ def build_remote_run_asset(
         partitions_def=partitions_def,
         backfill_policy=backfill_policy,
         retry_policy=retry_policy,
-        config_schema=config_schema(run_class),
+        config_schema=config_schema(run_class, present),
         pool=pool,
         op_tags=op_tags,
         hooks=own_hooks,
@@ -212,7 +214,8 @@ def build_remote_run_asset(
             raise dg.DagsterInvariantViolationError(
                 f"The function returned a {type(wanted).__name__}, but its annotation says {run_class.__name__}"
             )
-        wanted = wanted.with_overrides(context.op_execution_context.op_config or {}, by="The launch config")
+        config = context.op_execution_context.op_config or {}
+        wanted = wanted.with_overrides(overrides(config, present), by="The launch config")
         filled = fill_from_partition(wanted, step)
         if step.finishes is None:
             _refuse_other_checks(definition, filled)

@@ -2,25 +2,101 @@
 
 import types
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
-import docstring_parser
+from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.field_errors import documented_fields
+from dagster_runs.sensors.registry import Watchable, resolve_asset
 
 _SCALARS: Mapping[Any, Any] = {str: dg.String, int: dg.Int, float: dg.Float, bool: dg.Bool}
 
 
-@cache
-def config_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
+def run_config_for(asset: dg.AssetsDefinition | Watchable, **fields: Any) -> dict[str, Any]:
+    """Returns the run config that overrides fields of an asset's run, for a schedule, a sensor or a test of your own.
+
+    Dagster stores the run config with the run and shows it, so pass no secrets.
+
+    Args:
+        asset: An asset from `build_remote_run_asset`, or checks from `build_testgen_checks` or `build_testgen_profile`.
+        **fields: The fields of its run, with their values.
+
+    Raises:
+        DagsterInvalidDefinitionError: There is no such asset or field, or a value is invalid.
+
+    Example:
+        ``dg.RunRequest(run_config=run_config_for(user_features, rebase_incremental=True))``
+    """
+    found = resolve_asset(asset)
+    run, run_class = found.remote.run, found.remote.run_class
+    for name in fields:
+        if name not in run_class.model_fields:
+            similar = get_close_matches(name, run_class.model_fields, n=1)
+            hint = f"did you mean {similar[0]!r}?" if similar else f"its fields are {', '.join(run_class.model_fields)}"
+            raise dg.DagsterInvalidDefinitionError(f"{run_class.__name__} has no field {name!r}; {hint}")
+    if run is not None:
+        try:
+            changed = run.with_fields(fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+            raise dg.DagsterInvalidDefinitionError(f"{where or run_class.__name__}: {why}") from None
+        fields = changed.model_dump(mode="json", include=set(fields))
+    return {"ops": {found.executed.op.name: {"config": to_jsonable_python(fields)}}}
+
+
+def present_values(run: RemoteRun[Any] | None) -> dict[str, Any]:
+    """Returns the values that the launchpad shows: those that a run sets, except sensitive ones.
+
+    Args:
+        run: The run; ``None`` if a function creates it in the step.
+    """
+    if run is None:
+        return {}
+    shown = run.model_dump(mode="json", include=set(run.model_fields_set - run.sensitive_fields))
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def overrides(config: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of a launch that differ from those that the launchpad has shown.
+
+    Dagster adds the shown values to the config of each launch. They are not what a person has set.
+
+    Args:
+        config: The config of the launch.
+        present: The result of `present_values`.
+    """
+    return {name: value for name, value in config.items() if name not in present or value != present[name]}
+
+
+def config_schema(run_class: type[RemoteRun[Any]], present: Mapping[str, Any]) -> dict[str, dg.Field]:
     """Returns an optional config field for each of the run's fields. Fields that are not set keep their values.
 
-    Built once for each kind of run, since a code location may have thousands of assets of one kind.
+    Args:
+        run_class: The kind of run.
+        present: The result of `present_values`.
     """
-    documented = {entry.arg_name: entry.description for entry in docstring_parser.parse(run_class.__doc__ or "").params}
+    shared = _shared_schema(run_class)
+    return {**shared, **{name: _with_default(shared[name], value) for name, value in present.items()}}
+
+
+def _with_default(field: dg.Field, value: Any) -> dg.Field:
+    try:
+        return dg.Field(field.config_type, is_required=False, default_value=value, description=field.description)
+    except dg.DagsterInvalidConfigError:  # a placeholder in a field that is not a text
+        return field
+
+
+@cache
+def _shared_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
+    """Built once for each kind of run, since a code location may have thousands of assets of one kind."""
+    documented = documented_fields(run_class)
     return {
         name: dg.Field(
             _config_type(field.annotation, unique=f"{run_class.__name__}_{name}"),

@@ -107,7 +107,7 @@ What to do
      automation condition.
   8. Open {url}/assets/testgen/marketing_customers?view=lineage
      This suite and its table group were discovered at the server: see demo/defs/marketing_quality/defs.yaml.
-  9. Be somebody else. Open {url}/locations/customer_data/sensors/remote_run_observation
+  9. Be a colleague. Open {url}/locations/customer_data/sensors/remote_run_observation
      and turn the sensor on: the switch is next to its name. (The other two sensors are already on; all are listed at
      {url}/automation.) Then start a run as a colleague would, with a button on {vendors}/ or with
        curl -X POST "{vendors}/_sandbox/runs?vendor=testgen&target_id={well_known.SUITE_FEATURES}"

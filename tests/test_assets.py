@@ -121,7 +121,7 @@ class TestLaunchpad:
         assert not sandbox.requests("rudderstack")
 
     def test_describes_each_field(self) -> None:
-        fields = config_schema(type(PROFILES))
+        fields = config_schema(type(PROFILES), {})
         assert "Process data loaded from this time on" in (fields["begin_time"].description or "")
 
     def test_unknown_field_is_rejected_by_dagster(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -63,6 +63,7 @@ NAMES = {
     "TableKeys",
     "build_testgen_checks",
     "build_testgen_profile",
+    "run_config_for",
 }
 HTTP = {"requests", "urllib3", "tenacity", "aiohttp", "httpx"}
 VENDORS = sorted(folder.name for folder in (PACKAGE / "vendors").iterdir() if (folder / "__init__.py").exists())
@@ -195,7 +196,7 @@ ALLOWED_IMPORTS = {
         "dagster_private",
     },
     "jobs": {"remote_run", "sensors"},
-    "launchpad": {"remote_run"},
+    "launchpad": {"remote_run", "sensors"},
     "table_checks": {"transport", "remote_run", "sensors", "launchpad", "dagster_private", "vendors"},
     "vendor_sdk": {"transport", "remote_run"},
     "testing": {"transport", "remote_run", "vendors", "sandbox", "sensors", "assets"},

@@ -1,6 +1,7 @@
 """Errors about the fields of runs, gates and resources: pydantic's own, in words that say what to write."""
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -29,7 +30,7 @@ class InvalidSettings(dg.DagsterInvalidDefinitionError, ValueError):
 
 @cache
 def documented_fields(model: type) -> Mapping[str, str]:
-    """Returns the descriptions of the fields of a class, those of its base classes included.
+    """Returns the descriptions of the fields of a class, those of its base classes included, as plain text.
 
     Args:
         model: The class, whose docstring has ``Args``.
@@ -37,8 +38,25 @@ def documented_fields(model: type) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for one in reversed(model.__mro__):
         parsed = docstring_parser.parse(inspect.cleandoc(one.__doc__ or ""))
-        found.update({param.arg_name: " ".join((param.description or "").split()) for param in parsed.params})
+        found.update({param.arg_name: _plain(param.description or "") for param in parsed.params})
     return found
+
+
+@cache
+def plain_description(docstring: str | None) -> str | None:
+    """Returns what a docstring says about a class itself, as plain text for a page of the UI.
+
+    Args:
+        docstring: The docstring. The descriptions of its fields are left out.
+    """
+    if docstring is None:
+        return None
+    without_fields = re.sub(r"^Args:\n(?:(?: +.*)?\n)*(?: +.*)?", "", inspect.cleandoc(docstring), flags=re.MULTILINE)
+    return "\n\n".join(_plain(part) for part in re.split(r"\n{2,}", without_fields) if part.strip())
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("`", "").split())
 
 
 def refused(model: type, field: str, message: str) -> ValidationError:

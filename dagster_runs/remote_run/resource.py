@@ -20,7 +20,13 @@ from dagster_runs.remote_run import settings
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key, run_in_asset
-from dagster_runs.remote_run.field_errors import InvalidSettings, explained, unknown_fields
+from dagster_runs.remote_run.field_errors import (
+    InvalidSettings,
+    documented_fields,
+    explained,
+    plain_description,
+    unknown_fields,
+)
 from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.resource_class import check_resource_class
@@ -85,6 +91,10 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Refuses a subclass whose attributes are invalid."""
         super().__pydantic_init_subclass__(**kwargs)
         check_resource_class(cls)
+        for name, text in documented_fields(cls).items():
+            field = cls.model_fields.get(name)
+            if field is not None:
+                field.description = field.description or text
 
     def __init__(self, **fields: Any) -> None:
         unknown = unknown_fields(type(self), fields)
@@ -126,6 +136,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         def __getattribute__(self, name: str) -> Any:
             """Returns the value of a setting, and reads its environment variable if Dagster has not done so."""
             value = super().__getattribute__(name)
+            if name == "__doc__":  # Dagster shows it as the description of the resource
+                return plain_description(value)
             if not settings.is_variable(value) or name in type(self).secret_fields:
                 return value
             return self._read_variables()[name]

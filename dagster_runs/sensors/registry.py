@@ -152,7 +152,7 @@ def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsse
     """
     found: list[WatchedAsset] = []
     for definition in assets:
-        asset = _resolve(definition)
+        asset = resolve_asset(definition)
         wait = asset.remote.options.wait
         if deferred and wait != "defer":
             raise dg.DagsterInvalidDefinitionError(
@@ -168,14 +168,19 @@ def resolve_assets(assets: Iterable[Any], *, deferred: bool) -> list[WatchedAsse
     return found
 
 
-def _resolve(definition: Any) -> WatchedAsset:
+def resolve_asset(definition: Any) -> WatchedAsset:
+    """Returns a definition with the `RemoteAsset` that it was built from.
+
+    Raises:
+        DagsterInvalidDefinitionError: It is not built from a remote run.
+    """
     if isinstance(definition, Watchable) and not isinstance(definition, type):
         return definition.as_watched()
     remote = _remote_assets.get(definition.op) if _has_op(definition) else None
     if remote is None:
         raise dg.DagsterInvalidDefinitionError(
-            f"{_described(definition)} is not an asset from build_remote_run_asset, so a sensor cannot report its "
-            "runs. Leave it out of assets"
+            f"{_described(definition)} is not an asset from build_remote_run_asset, so its runs are not "
+            "known. Leave it out"
         )
     return WatchedAsset(definition, remote)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_runs.launchpad import config_schema
+from dagster_runs.launchpad import config_schema, overrides, present_values
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.data_tests import SuiteTest
 from dagster_runs.remote_run.execution.events import check_specs
@@ -187,12 +187,14 @@ def build_suite_checks(
     suite = dg.AssetsDefinition(specs=[spec])
     gate_specs = () if options.gate is None else tuple(check_specs(run, spec.key, options.gate))
 
+    present = present_values(run)
+
     @dg.multi_asset_check(
         name=settings.name,
         specs=[*specs, *gate_specs],
         description=f"Runs the {wanted.suite} at {run_class.vendor} once, whichever checks are selected.",
         required_resource_keys={settings.resource_key},
-        config_schema=config_schema(run_class),
+        config_schema=config_schema(run_class, present),
         retry_policy=settings.retry_policy,
         pool=settings.pool,
         op_tags=settings.op_tags,
@@ -209,7 +211,7 @@ def build_suite_checks(
                 "Dagster run. They hold back assets with an automation condition such as "
                 "AutomationCondition.all_deps_blocking_checks_passed()"
             )
-        config = context.op_execution_context.op_config or {}
+        config = overrides(context.op_execution_context.op_config or {}, present)
         filled = fill_from_partition(run.with_overrides(config, by="The launch config"), step)
         resource = remote.resource_in(context.op_execution_context.resources)
         reporter = SuiteReporter(step, judged, run_suite)
