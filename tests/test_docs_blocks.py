@@ -65,7 +65,7 @@ MODULES = {
 }
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("checks-on-your-tables.md", "components.md", "deferred.md")),
+    *(ROOT / "docs" / name for name in ("checks-on-your-tables.md", "components.md", "deferred.md", "reference.md")),
     *(ROOT / "docs" / name for name in MODULES),
 ]
 

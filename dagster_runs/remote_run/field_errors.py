@@ -87,16 +87,17 @@ def unknown_fields(model: type[BaseModel], names: Iterable[str]) -> ValidationEr
     return refused(model, unknown[0], _unknown(unknown[0], model.model_fields))
 
 
-def explained(model: type[BaseModel], error: ValidationError) -> ValidationError:
+def explained(model: type[BaseModel], error: ValidationError, *, hide_values: bool = False) -> ValidationError:
     """Returns an error that says what to write where pydantic's says only that a field is missing or not allowed.
 
     Args:
         model: The class whose fields are wrong.
         error: Pydantic's error.
+        hide_values: Whether the error must not quote values, because a setting may contain a secret where none belongs.
     """
     found = error.errors(include_url=False)
     messages = [_advice(model, one) for one in found]
-    if not any(messages):
+    if not any(messages) and not hide_values:
         return error
     # A field that is misspelled is also missing; the message about its name is the useful one.
     misspelled = any("did you mean" in (text or "") for text in messages)
@@ -111,6 +112,8 @@ def explained(model: type[BaseModel], error: ValidationError) -> ValidationError
 def _as_details(one: Any, message: str | None) -> InitErrorDetails:
     if message is None:
         message = str(one["msg"]).removeprefix("Value error, ")
+        if isinstance(one["input"], (int, float)):
+            message += f", not {one['input']}"
     return InitErrorDetails(type="value_error", loc=tuple(one["loc"]), input="...", ctx={"error": ValueError(message)})
 
 

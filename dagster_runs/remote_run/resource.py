@@ -30,6 +30,7 @@ from dagster_runs.remote_run.field_errors import (
 from dagster_runs.remote_run.options import OnConflict, OnMissingPartition, OnTimeout, OnUncertainStart, RunOptions
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.resource_class import check_resource_class
+from dagster_runs.remote_run.run_links import RunUrlTemplate
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, OptionalWholeNumber, WholeNumber
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.remote_run.vendor_code import vendor_code
@@ -58,6 +59,9 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         max_in_flight: The maximum number of deferred runs in flight with this resource, among the assets of one
             completion sensor; ``None`` for no limit. Runs with ``wait="poll"`` are not limited; use a pool for them.
         dagster_url: The URL of your Dagster UI. Vendors that show a link back get the URL of the run's page there.
+        run_url_template: The address of the vendor's page of a run, for links, such as
+            ``https://vendor.example.com/{kind}/{target}/runs/{run_id}``. Replaces the address that the package knows,
+            if any.
 
     Each setting can be a `dagster.EnvVar` (numbers also a `dagster.EnvVar.int`). The variable's value is validated when
     Dagster initializes the resource, or, in a script, when it is first needed. Pass secrets as `dagster.EnvVar`. A
@@ -82,6 +86,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     ca_bundle: str | None = None
     max_in_flight: OptionalWholeNumber = Field(default=None, ge=1)
     dagster_url: str | None = None
+    run_url_template: RunUrlTemplate | None = None
 
     _client: HttpClient | None = PrivateAttr(default=None)
     _resolved: dict[str, Any] | None = PrivateAttr(default=None)
@@ -103,7 +108,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             super().__init__(**self._without_literal_secrets(fields))
         except ValidationError as error:
-            raise self._invalid(fields, explained(type(self), error)) from None
+            raise self._invalid(fields, explained(type(self), error, hide_values=True)) from None
 
     @classmethod
     def _invalid(cls, fields: Mapping[str, Any], error: ValidationError) -> ValueError:

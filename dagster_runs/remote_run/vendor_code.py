@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import ValidationError
 
 from dagster_runs.remote_run.resource_secrets import clean_metadata, cleaner_of
+from dagster_runs.remote_run.run_links import run_link
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import ListedRun, RunResult, StartCandidate, as_run_id
 from dagster_runs.transport.errors import InvalidRequestError, UnexpectedResponseError, VendorError
@@ -190,7 +191,8 @@ def page_of(run: "RemoteRun[Any]", resource: "RemoteRunResource", run_id: str) -
     """Returns the URL of the run's page. A mistake in the vendor's code costs only the link."""
     try:
         with vendor_code(run, resource, "run_url"):
-            url: Any = run.run_url(resource, run_id)
+            template = resource.run_url_template
+            url: Any = run.run_url(resource, run_id) if template is None else run_link(template, run, run_id)
             if url is not None and not isinstance(url, str):
                 raise _wrong(run, "run_url", url, "a string or None")
     except (VendorError, dg.Failure) as error:

@@ -155,6 +155,14 @@ def test_an_asset_has_what_its_item_says(project: Project) -> None:
     assert [hook.name for hook in asset.hook_defs] == ["page_somebody"]
 
 
+def test_run_url_template_of_a_workspace(project: Project) -> None:
+    template = "https://example.com/{kind}/{target}/{run_id}"
+    workspace = f'access_token: "{{{{ env.RUDDERSTACK_ACCESS_TOKEN }}}}", run_url_template: "{template}"'
+    attributes = f"attributes:\n  workspace: {{{workspace}}}\n  profiles: [{{profiles_id: abc, key: a}}]\n"
+    project.write(f"type: dagster_runs.RudderStackComponent\n{attributes}")
+    assert (project.load().resources or {})["rudderstack"].run_url_template == template
+
+
 def test_name_is_a_way_out_for_two_ops_of_one_name(project: Project) -> None:
     item = "    - {profiles_id: abc, key: %s}\n"
     workspace = '  workspace: {access_token: "{{ env.RUDDERSTACK_ACCESS_TOKEN }}"}\n  profiles:\n'

@@ -245,6 +245,22 @@ IN_DEFINITIONS = [
         advice="enter only the id: acme",
     ),
     Mistake(
+        "setting.link",
+        "A placeholder of `run_url_template` is misspelled",
+        lambda trial: RudderStackResource(access_token="token", run_url_template="https://example.com/{runid}"),
+        wrong="there is no placeholder {runid}",
+        advice="the placeholders are {run_id}, {target} and {kind}",
+    ),
+    Mistake(
+        "setting.link-credentials",
+        "`run_url_template` contains a password",
+        lambda trial: RudderStackResource(
+            access_token="token", run_url_template="https://me:password@example.com/{run_id}"
+        ),
+        wrong="it contains credentials",
+        advice="Remove them",
+    ),
+    Mistake(
         "resource.missing",
         "The resource is not in the definitions",
         lambda trial: load(trial, profiles(), resources={}),

@@ -117,7 +117,7 @@ class RecordedRun(TestGenRun):
             candidate = self._compare(resource, job.id, attempt)
         except (NotFoundError, InvalidRequestError):
             # The job was deleted after it was listed, its record does not exist yet, or TestGen rejects its id.
-            candidate = StartCandidate(job.id, is_ours=False, is_ambiguous=True, url=self.run_url(resource, job.id))
+            candidate = StartCandidate(job.id, is_ours=False, is_ambiguous=True, url=self.page_url(resource, job.id))
         if candidate is None or candidate.is_ours:
             return candidate
         if not isinstance(job, Job):
@@ -138,7 +138,8 @@ class RecordedRun(TestGenRun):
     def _fits(self, resource: TestGenResource, job_id: str, target_id: str | None) -> StartCandidate | None:
         if target_id is not None and target_id.casefold() != self.target.casefold():
             return None
-        return StartCandidate(job_id, is_ours=False, is_ambiguous=target_id is None, url=self.run_url(resource, job_id))
+        link = self.page_url(resource, job_id)
+        return StartCandidate(job_id, is_ours=False, is_ambiguous=target_id is None, url=link)
 
 
 class TestGenTestRun(RecordedRun):
@@ -195,7 +196,7 @@ class TestGenTestRun(RecordedRun):
             return self._fits(resource, job_id, record.target_id)
         # The server stores metadata, so a run without our correlation id was not started by us.
         is_ours = (record.metadata or {}).get(CORRELATION_ID) == attempt.correlation_id
-        return StartCandidate(job_id, is_ours=True, url=self.run_url(resource, job_id)) if is_ours else None
+        return StartCandidate(job_id, is_ours=True, url=self.page_url(resource, job_id)) if is_ours else None
 
     def fetch_progress(self, resource: TestGenResource, run_id: str, status: RunStatus) -> Mapping[str, Any]:
         """Returns the counts so far."""
