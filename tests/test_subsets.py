@@ -168,10 +168,10 @@ def test_unreported_check_fails_and_an_undeclared_one_is_left_out(
         (
             (TESTS, "orders"),
             {},
-            r"Only the run is a positional argument; pass the others .*`build_remote_run_asset\(run, key=",
+            r"Only run is a positional argument; pass the others .*`build_remote_run_asset\(run, key=",
         ),
         ((TESTS,), {"key": "a", "partition_def": REGIONS}, "Did you mean partitions_def instead of partition_def?"),
-        ((TESTS,), {"key": "a", "xyzzy": 1}, "Its arguments are run, key, specs"),
+        ((TESTS,), {"key": "a", "xyzzy": 1}, "Its arguments are run, key, key_prefix, specs"),
         ((), {"key": "a"}, "missing a required argument: 'run'"),
     ],
 )
