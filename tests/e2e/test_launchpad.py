@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from ui_browser import choose_partition, open_launchpad, write_config
-from ui_demo import AMPERITY, PROPHECY, SEGMENTFLOW, Asset, RunningDemo, wait_for
+from ui_demo import AMPERITY, PROPHECY, RUDDERSTACK, SEGMENTFLOW, Asset, RunningDemo, wait_for
 
 
 @dataclass(frozen=True)
@@ -75,3 +75,12 @@ def test_launchpad_overrides_are_sent_to_the_vendor(
     assert override.sent.items() <= request.body.items()
     assert request.started_run == demo.only_remote(override.asset).id
     assert demo.wait_until_ended(launched[override.asset]) == "SUCCESS"
+
+
+def test_launchpad_opens_with_the_present_values(demo: RunningDemo, page: Page) -> None:
+    editor = open_launchpad(page, demo.asset_url(RUDDERSTACK.key)).locator(".CodeMirror")
+    expect(editor).to_contain_text(f"profiles_id: {RUDDERSTACK.target_id}")
+    page.goto(demo.url)
+    sensitive = open_launchpad(page, demo.asset_url(PROPHECY.key)).locator(".CodeMirror")
+    expect(sensitive).to_contain_text("pipeline_name: customer_360")
+    expect(sensitive).not_to_contain_text("parameters")
