@@ -13,6 +13,7 @@ from dagster_runs.remote_run.data_checks import reported_on_failure
 from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluation_target, evaluations
 from dagster_runs.remote_run.execution.events import run_metadata, run_status_outcome
 from dagster_runs.remote_run.execution.provenance import Provenance, version_tags
+from dagster_runs.remote_run.metadata_order import in_page_order
 from dagster_runs.remote_run.metadata_size import once_for_partitions
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState, RunStatus
@@ -192,7 +193,7 @@ class RunOutcome:
     def _metadata(self) -> dict[str, Any]:
         url = self.run.page_url(self.resource, self.run_id) if self.has_current_run_class else None
         known = run_metadata(self.run, self.run_id, url=url, attached=False, status=self.status)
-        return {**self.result.metadata, **known, **self.more}
+        return in_page_order({**self.result.metadata, **known, **self.more})
 
     @cached_property
     def _metadata_of_others(self) -> dict[str | None, dict[str, Any]]:

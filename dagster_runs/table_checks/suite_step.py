@@ -18,6 +18,7 @@ from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunH
 from dagster_runs.remote_run.execution.later_runs import later_evaluated
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance, version_tags
+from dagster_runs.remote_run.metadata_order import in_page_order
 from dagster_runs.remote_run.metadata_size import limited
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
@@ -183,7 +184,7 @@ class SuiteReporter:
         step.context.op_execution_context.log_event(
             dg.AssetMaterialization(
                 key,
-                metadata=limited({**shown, **report.metadata}),
+                metadata=in_page_order(limited({**shown, **report.metadata})),
                 tags=version_tags(handle.run_id, key, provenance, step.definition),
             )
         )

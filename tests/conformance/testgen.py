@@ -76,14 +76,15 @@ TABLE = Table(
             "endpoint",
             "hygiene-issues",
             "GET `/profiling-runs/{id}/hygiene-issues` (new)",
-            "lists.profiles_run:list_issues",
-            "Read for `build_testgen_profile` only",
+            "lists.profiles_run:list_issues lists.flagged_columns:with_flagged_columns",
+            "All of them for `build_testgen_profile`; the definite ones for other profiling runs that have found any",
         ),
-        left_out(
+        used(
             "endpoint",
-            "get-profiling-runs-id-potential-pii",
+            "potential-pii",
             "GET `/profiling-runs/{id}/potential-pii` (new)",
-            "the columns have the same risks; the details are on the page that the link leads to",
+            "lists.flagged_columns:with_flagged_columns",
+            "Read for a profiling run that has found any, like its definite issues",
         ),
         used(
             "endpoint",

@@ -260,10 +260,24 @@ FIELDS = [
         "lists.models:HygieneIssue.detail "
         "lists.models:HygieneIssue.impact_dimension",
     ),
+    used(
+        "field",
+        "findings-column",
+        "definite issues and potential PII: `items`, `table_name`, `column_name`",
+        "lists.models:ColumnFindingPage.items lists.models:ColumnFinding.table_name "
+        "lists.models:ColumnFinding.column_name",
+    ),
+    used(
+        "field",
+        "findings-kind",
+        "definite issues and potential PII: `issue_type`, `issue_type_name`, `pii_risk`",
+        "lists.models:ColumnFinding.issue_type lists.models:ColumnFinding.issue_type_name "
+        "lists.models:ColumnFinding.pii_risk",
+    ),
     left_out(
         "field",
         "fields-potential-pii",
-        "fields of potential PII, histories, scores; other fields of columns",
+        "other fields of potential PII, histories, scores; other fields of columns",
         "not shown; they are on the page that the link leads to",
     ),
 ]

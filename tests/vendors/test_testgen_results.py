@@ -242,6 +242,55 @@ class TestProfilingRuns:
         assert check(run_to_completion(sandbox, either, group_run(), gate), "hygiene_issues").passed
 
 
+class TestFlaggedColumns:
+    __test__ = True
+
+    @pytest.mark.covers(
+        "testgen.endpoint.potential-pii",
+        "testgen.field.findings-column",
+        "testgen.field.findings-kind",
+    )
+    def test_name_definite_issues_and_potential_pii(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        issues = [
+            {"likelihood": "definite", "table_name": "orders", "column_name": "total", "issue_type_name": name}
+            for name in ("Mixed Types", "Dummy Values")
+        ]
+        pii = [
+            {"pii_risk": risk, "table_name": table, "column_name": column}
+            for risk, table, column in (
+                ("moderate", "people", "email"),
+                ("high", "people", "email"),
+                ("moderate", "orders", "total"),
+            )
+        ]
+        sandbox.set_behavior(
+            well_known.TABLE_GROUP, Behavior(issues=[*issues, {"likelihood": "possible"}], pii=pii), vendor="testgen"
+        )
+        result = run_to_completion(sandbox, testgen, group_run())
+        assert [record.data for record in result.metadata["testgen/flagged_columns"].records] == [
+            {"column": "orders.total", "definite issues": "Mixed Types, Dummy Values", "potential PII": "moderate"},
+            {"column": "people.email", "definite issues": "", "potential PII": "high"},
+        ]
+
+    def test_cost_no_call_if_there_are_none(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        sandbox.set_behavior(well_known.TABLE_GROUP, Behavior(issues={"possible": 2}, pii={}), vendor="testgen")
+        result = run_to_completion(sandbox, testgen, group_run())
+        assert "testgen/flagged_columns" not in result.metadata
+        assert not [one.path for one in sandbox.requests() if one.path.endswith(("/hygiene-issues", "/potential-pii"))]
+
+    def test_are_missing_if_the_server_cannot_list_them(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        for path in ("/hygiene-issues", "/potential-pii"):
+            sandbox.add_fault(Fault("status", status=500, path=path, times=None))
+        result = run_to_completion(sandbox, testgen, group_run())
+        assert "testgen/flagged_columns" not in result.metadata
+        assert numbers(result)["testgen/hygiene_definite"] == 2
+
+    def test_left_out_ones_are_counted(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
+        sandbox.set_behavior(well_known.TABLE_GROUP, Behavior(issues={"definite": 130}, pii={}), vendor="testgen")
+        result = run_to_completion(sandbox, testgen, group_run())
+        assert result.metadata["testgen/flagged_columns_left_out"].value == "30 of 130 findings are left out"
+
+
 class TestLateScores:
     __test__ = True
 

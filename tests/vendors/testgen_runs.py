@@ -40,9 +40,12 @@ def run_to_completion(
     return run.fetch_result(resource, run_id, run.fetch_status(resource, run_id), gate)
 
 
+_TABLES = ("testgen/failing_tests", "testgen/flagged_columns")
+
+
 def numbers(result: RunResult) -> dict[str, Any]:
     """Returns the plain values of the metadata, by name."""
-    return {name: entry.value for name, entry in result.metadata.items() if name != "testgen/failing_tests"}
+    return {name: entry.value for name, entry in result.metadata.items() if name not in _TABLES}
 
 
 def check(result: RunResult, name: str) -> CheckOutcome:

@@ -71,7 +71,11 @@ def check_specs(
 def run_metadata(
     run: RemoteRun[Any], run_id: str, *, url: str | None, attached: bool, status: RunStatus | None = None
 ) -> dict[str, Any]:
-    """Returns the metadata entries that every run has. Numbers are stored as numbers, so that Dagster plots them."""
+    """Returns the metadata entries that every run has. Numbers are stored as numbers, so that Dagster plots them.
+
+    ``dagster_runs/attached`` is only there for a run that an earlier attempt started, or that was found after a lost
+    start.
+    """
     entries: dict[str, Any] = {}
     if status is not None:
         entries["dagster_runs/state"] = dg.MetadataValue.text(status.state.value)
@@ -89,7 +93,8 @@ def run_metadata(
         if status.duration_seconds is not None:
             entries["dagster_runs/duration_seconds"] = dg.MetadataValue.float(round(status.duration_seconds, 3))
     entries["dagster_runs/vendor"] = dg.MetadataValue.text(run.vendor)
-    entries[ATTACHED_KEY] = dg.MetadataValue.bool(attached)
+    if attached:
+        entries[ATTACHED_KEY] = dg.MetadataValue.bool(True)
     return entries
 
 

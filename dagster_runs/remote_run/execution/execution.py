@@ -21,6 +21,7 @@ from dagster_runs.remote_run.execution.ledger import Ledger
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, EntryTooLarge, LedgerEntry
 from dagster_runs.remote_run.execution.provenance import current_provenance
 from dagster_runs.remote_run.execution.storage_outage import StorageOutage
+from dagster_runs.remote_run.metadata_order import in_page_order
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import CheckOutcome, RunResult, StartAttempt
@@ -367,7 +368,7 @@ class RemoteRunExecution:
             execution_id=self.step.execution_id,
             queue=self._queue_fields(kind),
             description=description,
-            metadata=shown,
+            metadata=in_page_order(shown),
         )
 
     def _needs_payload(self, kind: EntryKind) -> bool:

@@ -18,6 +18,7 @@ from dagster_runs.remote_run.execution.events import check_events, materializati
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance
+from dagster_runs.remote_run.metadata_order import in_page_order
 from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.transport.errors import VendorError
@@ -44,7 +45,7 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
     if status.state is RunState.SUCCEEDED:
         result = run.get_result(execution.resource, handle.run_id, status, execution.options.gate)
         if _is_ours_to_report(execution, handle):
-            shown, outcomes = {**result.metadata, **metadata}, [outcome, *result.checks]
+            shown, outcomes = in_page_order({**result.metadata, **metadata}), [outcome, *result.checks]
             if execution.report is not None:
                 yield from execution.report(execution, handle, shown, result, outcomes)
                 return
@@ -71,7 +72,7 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
         vendor=run.vendor,
         run_id=handle.run_id,
         hint=f"See {execution.url(handle.run_id)}." if execution.url(handle.run_id) else "",
-        metadata={**metadata, **known.metadata},
+        metadata=in_page_order({**metadata, **known.metadata}),
         is_retryable=status.is_retryable and execution.retries_remaining,
     )
 

@@ -17,6 +17,7 @@ from dagster_runs.transport import call_budget
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, UnexpectedResponseError, VendorError
 from dagster_runs.vendors.testgen import outcomes
+from dagster_runs.vendors.testgen.lists.flagged_columns import with_flagged_columns
 from dagster_runs.vendors.testgen.models import FailingTest, Job, PartOfJob, ProfilingRun, TestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
 
@@ -262,12 +263,12 @@ class TestGenProfilingRun(RecordedRun):
     def fetch_result(
         self, resource: TestGenResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
-        """Returns the sizes, the score and the issue counts."""
+        """Returns the sizes, the score, the issue counts, and the columns with definite issues or potential PII."""
         has_succeeded = status.state is RunState.SUCCEEDED
         run = with_score(lambda: self._record(resource, run_id), status, resource)
         # The partial counts of an unsuccessful run are shown, except zeros: they do not mean that there are no issues.
         result = run.result if has_succeeded else outcomes.drop_zero_counts(run.result)
-        return RunResult(outcomes.profiling_run_metadata(result), outcomes.of_profiling_run(run.result, gate))
+        return with_flagged_columns(resource, run_id, result, outcomes.of_profiling_run(run.result, gate))
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """Returns the URL of the results page."""

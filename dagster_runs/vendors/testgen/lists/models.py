@@ -109,3 +109,24 @@ class HygieneIssuePage(VendorModel):
     items: EachReadable[HygieneIssue]
     limit: Annotated[int, Field(ge=1)]
     total: int
+
+
+class ColumnFinding(VendorModel):
+    """A finding in a column, from ``/profiling-runs/{id}/hygiene-issues`` or ``/potential-pii`` (5.92 and later)."""
+
+    table_name: Lenient[str] = None
+    column_name: Lenient[str] = None
+    issue_type: Lenient[str] = None
+    issue_type_name: Lenient[str] = None
+    pii_risk: Lenient[str] = None
+
+    @property
+    def where(self) -> str:
+        """The table and the column."""
+        return ".".join(part for part in (self.table_name, self.column_name) if part)
+
+
+class ColumnFindingPage(VendorModel):
+    """A page of findings."""
+
+    items: EachReadable[ColumnFinding]
