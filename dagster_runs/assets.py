@@ -32,7 +32,7 @@ from dagster_runs.remote_run.options import (
 )
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.wrong_calls import explain_wrong_call
-from dagster_runs.sensors.registry import RemoteAsset, queue_problem, register
+from dagster_runs.sensors.registry import RemoteAsset, completion_sensor_of, register
 
 
 @explain_wrong_call
@@ -227,7 +227,8 @@ def build_remote_run_asset(
                 filled,
                 here,
                 is_fixed=isinstance(run, RemoteRun),
-                sensor_problem=lambda: queue_problem(remote_run, step.instance),
+                completion_sensor=lambda: completion_sensor_of(remote_run, step.instance),
+                is_whole_step=True,
             )
         )
 

@@ -77,11 +77,13 @@ def _blocks(check: dg.AssetCheckEvaluation) -> bool:
 
 def _error(event: dg.DagsterEvent) -> str | None:
     failure = event.step_failure_data
+    if failure.error is not None and "Failed checks that block downstream assets" in failure.error.to_string():
+        return None  # the table shows the checks
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description
     error = failure.error
     while error is not None and error.cause is not None:  # Dagster wraps the asset's exception
         error = error.cause
-    if error is None or error.cls_name == "DagsterAssetCheckFailedError":
+    if error is None:
         return None
     return error.message.strip()

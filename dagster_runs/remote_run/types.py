@@ -221,14 +221,22 @@ class RunResult:
         checks: The outcomes of the run's checks, one for each (`RemoteRun.declared_checks`).
         tests: The results of single tests, for a run whose tests are reported as checks of other assets.
         tables: The profiles of tables, for a run that is reported on the assets of these tables.
+        summary: The result in a few words, for the log: ``120 rows``. Without it, the descriptions of the checks.
+        target_name: The vendor's name of what was run, to be shown next to its id, if the vendor reports one.
     """
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     checks: Sequence[CheckOutcome] = ()
     tests: Sequence[DataTestResult] = ()
     tables: Sequence[TableProfile] = ()
+    summary: str = ""
+    target_name: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.summary, str):
+            raise TypeError(f"summary of a RunResult is {self.summary!r}; it must be a string")
+        if self.target_name is not None and not isinstance(self.target_name, str):
+            raise TypeError(f"target_name of a RunResult is {self.target_name!r}; it must be a string or None")
         if not isinstance(self.metadata, Mapping):
             raise TypeError(f"metadata of a RunResult is a {type(self.metadata).__name__}; it must be a mapping")
         checks = () if isinstance(self.checks, CheckOutcome) else tuple(self.checks)

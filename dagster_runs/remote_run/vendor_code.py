@@ -240,7 +240,13 @@ def checked_result(run: "RemoteRun[Any]", resource: "RemoteRunResource", result:
     checks = tuple(
         replace(one, description=clean(one.description)) if one.description else one for one in result.checks
     )
-    return replace(result, metadata=clean_metadata(result.metadata, clean), checks=checks)
+    return replace(
+        result,
+        metadata=clean_metadata(result.metadata, clean),
+        checks=checks,
+        summary=clean(result.summary),
+        target_name=clean(result.target_name) if result.target_name else None,
+    )
 
 
 def checked_progress(run: "RemoteRun[Any]", resource: "RemoteRunResource", progress: Any) -> Mapping[str, Any]:

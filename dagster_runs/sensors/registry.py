@@ -11,6 +11,7 @@ import dagster as dg
 
 from dagster_runs import dagster_private
 from dagster_runs.remote_run.contract import RemoteRun
+from dagster_runs.remote_run.execution.closing import CompletionSensor
 from dagster_runs.remote_run.options import RunOptions
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.wording import with_article
@@ -255,14 +256,17 @@ def check_defined(assets: Iterable[WatchedAsset], repository: dg.RepositoryDefin
         )
 
 
-def queue_problem(definition: dg.AssetsDefinition, instance: dg.DagsterInstance) -> str | None:
-    """Returns why no completion sensor would start a queued request of these assets; ``None`` if one would."""
+def completion_sensor_of(definition: dg.AssetsDefinition, instance: dg.DagsterInstance) -> CompletionSensor:
+    """Returns the completion sensor of these assets, and why it would not start or report their runs."""
     sensors = sorted(set(_completion_sensors.get(definition.op, {}).values()))
     if not sensors:
-        return "this code location has no completion sensor for the asset. Add one with build_completion_sensor"
-    if any(dagster_private.is_sensor_on(instance, name, default=name in _on_by_default) for name in sensors):
-        return None
-    return f"the completion sensor {sensors[0]} is off. Turn it on in the UI under Automation"
+        problem = "this code location has no completion sensor for the asset. Add one with build_completion_sensor"
+        return CompletionSensor(None, problem)
+    for name in sensors:
+        if dagster_private.is_sensor_on(instance, name, default=name in _on_by_default):
+            return CompletionSensor(name, None)
+    problem = f"the completion sensor {sensors[0]} is off. Turn it on in the UI under Automation"
+    return CompletionSensor(sensors[0], problem)
 
 
 def claim_for_sensor(assets: Sequence[WatchedAsset], sensor: str, *, is_on_by_default: bool = False) -> None:

@@ -15,7 +15,7 @@ from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.partitions import fill_from_partition
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.options import RunOptions
-from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, check_unique_checks, queue_problem
+from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, check_unique_checks, completion_sensor_of
 from dagster_runs.table_checks.blocking import location_problem, refuse_in_step, upstream_problem
 from dagster_runs.table_checks.code_location import specs_in
 from dagster_runs.table_checks.declared import Wanted, declare
@@ -222,7 +222,8 @@ def build_suite_checks(
                 filled,
                 here,
                 is_fixed=True,
-                sensor_problem=lambda: queue_problem(run_suite, step.instance),
+                completion_sensor=lambda: completion_sensor_of(run_suite, step.instance),
+                is_whole_step=True,
                 is_outdated=reporter.is_outdated,
                 report=reporter.report,
             )

@@ -53,8 +53,8 @@ TABLE = Table(
             "endpoint",
             "suite",
             "GET `/test-suites/{id}`, `/table-groups/{id}` (new)",
-            f"{_R}.project_of",
-            "Used to find the project of the suite or table group",
+            f"{_R}.project_of lists.names:name_of",
+            "Used to find the project of the suite or table group, and its name for the log line at the end of a run",
         ),
         used(
             "endpoint",

@@ -130,7 +130,8 @@ class TestFailing:
     ) -> None:
         sandbox.set_behavior(run.target, Behavior(outcome="fail", error="<b>table</b> is gone"))
         result = run_workflow(sandbox, instance, run)
-        assert "ended with status failed: <b>table</b> is gone" in failure(result)
+        assert "ended with status failed after " in failure(result)
+        assert " s: <b>table</b> is gone" in failure(result)
         status = checks(result)["run_status"]
         assert status.passed is False
         assert status.metadata["error"].value == "<b>table</b> is gone"
@@ -153,7 +154,9 @@ class TestFailing:
     @pytest.mark.covers("amperity.field.error-cancel")
     def test_workflow_stopped_by_a_user_fails_the_step(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         sandbox.set_behavior(COURIERS.target, Behavior(outcome="cancel", stopped_state="stopped"))
-        assert "ended with status stopped: Workflow manually stopped" in failure(run_workflow(sandbox, instance))
+        assert "ended with status stopped after 20 s: Workflow manually stopped" in failure(
+            run_workflow(sandbox, instance)
+        )
 
     def test_rejected_start_is_not_retried(self, sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
         run = AmperityWorkflowRun(config_id=well_known.AMPERITY_FILES)

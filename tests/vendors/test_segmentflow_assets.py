@@ -48,7 +48,7 @@ class TestOutcome:
         result = start(SegmentflowJourneyRun(**named, recipient=ANNA), sandbox, instance)
         assert not result.success
         assert (
-            "ended with status failed: Step 2 (Send email): template 'welcome-back' has no sender profile"
+            "ended with status failed after 12 s: Step 2 (Send email): template 'welcome-back' has no sender profile"
             in failure(result)
         )
         status = checks(result)["run_status"]
@@ -61,7 +61,7 @@ class TestOutcome:
         run = SegmentflowJourneyRun(journey_key=well_known.SEGMENTFLOW_EXITING_KEY, recipient=ANNA)
         result = start(run, sandbox, instance, retry_policy=dg.RetryPolicy(max_retries=3))
         assert not result.success
-        assert "ended with status exited: the recipient left the journey before its end" in failure(result)
+        assert "ended with status exited after 12 s: the recipient left the journey before its end" in failure(result)
         # A recipient who left the journey is not sent through it again.
         assert sandbox.starts("segmentflow") == 1
         assert checks(result)["run_status"].metadata["vendor_status"].value == "exited"

@@ -7,9 +7,10 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
-from dagster_runs.remote_run.errors import RunTimedOut, as_step_failure
+from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTimedOut, as_step_failure
 from dagster_runs.remote_run.execution import cancellation, outcome
 from dagster_runs.remote_run.execution.attach import handle_to_finish, is_finalized
+from dagster_runs.remote_run.execution.closing import log_deferred
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle, Terminated
 from dagster_runs.remote_run.execution.interrupts import hold_interrupts
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind
@@ -41,6 +42,17 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
         dagster.Failure: The vendor refused a call for a reason that a retry cannot fix.
         VendorError: A call failed for another reason.
     """
+    try:
+        yield from _execute(execution)
+    except (RunFailed, RunCanceled):
+        raise  # logged when it was reported
+    except (VendorError, dg.Failure) as error:
+        # Without the traceback, which Dagster logs with the step's failure.
+        execution.step.log.error("%s", error.description if isinstance(error, dg.Failure) else error)  # noqa: TRY400
+        raise
+
+
+def _execute(execution: RemoteRunExecution) -> Iterator[Any]:
     _enter(execution)
     try:
         if is_finalized(execution):
@@ -54,10 +66,7 @@ def execute_remote_run(execution: RemoteRunExecution) -> Iterator[Any]:
                 return  # the request is queued
             if execution.options.wait == "defer":
                 if handle.status is None:
-                    execution.step.log.info(
-                        "%s is active. This step ends here; the completion sensor will report the outcome",
-                        execution.describe_run(handle.run_id),
-                    )
+                    log_deferred(execution, handle)
                 return
         try:
             status = wait_until_final(execution, handle)

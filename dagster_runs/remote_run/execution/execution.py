@@ -15,6 +15,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.errors import RunTerminated
+from dagster_runs.remote_run.execution.closing import CompletionSensor
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState, Step
 from dagster_runs.remote_run.execution.events import run_metadata
 from dagster_runs.remote_run.execution.ledger import Ledger
@@ -82,11 +83,12 @@ class RemoteRunExecution:
             for a run that user code creates at each attempt, because its fields may contain, for example, the current
             time.
         request_id: The id of the queued request that is started now; ``None`` if it was not queued.
-        sensor_problem: Returns why the completion sensor would not start a queued request; ``None`` if it would.
+        completion_sensor: Returns the completion sensor of the step's assets.
         is_outdated: Whether a run that was attached to has not seen the data that this step is about. If so, another
             run is started when it has ended.
         report: Yields the events of a run that succeeded, from this execution, the run's handle, its metadata, its
             result and the outcomes of all its checks; ``None`` for the materialization of its assets.
+        is_whole_step: Whether the step does nothing after the run, so that it may fail if a blocking check has failed.
     """
 
     step: Step
@@ -95,9 +97,10 @@ class RemoteRunExecution:
     options: RunOptions
     is_fixed: bool = False
     request_id: str | None = None
-    sensor_problem: Callable[[], str | None] | None = None
+    completion_sensor: Callable[[], CompletionSensor] | None = None
     is_outdated: Callable[[RunHandle, RunStatus], bool] = lambda _handle, _status: False
     report: "Report | None" = None
+    is_whole_step: bool = False
     _provenance: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Provenance by the correlation id of each start of this step."""
 

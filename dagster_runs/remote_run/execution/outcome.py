@@ -5,7 +5,7 @@ reporting and canceling begin with two questions: Has our Dagster run ended? Has
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -14,13 +14,15 @@ from dagster_runs.remote_run.data_checks import reported_on_failure
 from dagster_runs.remote_run.errors import RunCanceled, RunFailed, RunTerminated, RunTimedOut
 from dagster_runs.remote_run.execution.attach import is_finalized
 from dagster_runs.remote_run.execution.cancellation import cancel, superseded_message
+from dagster_runs.remote_run.execution.closing import fail_if_blocked
 from dagster_runs.remote_run.execution.events import check_events, materializations, run_metadata, run_status_outcome
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.remote_run.execution.provenance import read_provenance
 from dagster_runs.remote_run.metadata_order import in_page_order
+from dagster_runs.remote_run.run_summary import ended, run_summary
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.remote_run.types import RunResult
+from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.transport.errors import VendorError
 
 _REPORTS_NOTHING = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
@@ -45,12 +47,14 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
     if status.state is RunState.SUCCEEDED:
         result = run.get_result(execution.resource, handle.run_id, status, execution.options.gate)
         if _is_ours_to_report(execution, handle):
+            url = execution.url(handle.run_id)
+            summary = run_summary(run, handle.run_id, status, result, url=url)
+            execution.step.log.info("%s", summary)
             shown, outcomes = in_page_order({**result.metadata, **metadata}), [outcome, *result.checks]
-            if execution.report is not None:
-                yield from execution.report(execution, handle, shown, result, outcomes)
-                return
-            provenance = read_provenance(execution.provenance_of(handle.correlation_id))
-            yield from materializations(execution.step, handle.run_id, provenance, shown, outcomes)
+            events = _report_success(execution, handle, shown, result, outcomes)
+            if execution.is_whole_step:
+                events = fail_if_blocked(events, execution.step, summary, url=url)
+            yield from events
         return
 
     known = _fetch_known(execution, handle, status)
@@ -65,16 +69,30 @@ def report_outcome(execution: RemoteRunExecution, handle: RunHandle, status: Run
     )
     reported_checks = reported_on_failure(run, known.checks)
     yield from check_events(execution.step, [outcome, *reported_checks])
+    execution.step.log.error("%s", run_summary(run, handle.run_id, status, known, url=execution.url(handle.run_id)))
     kind = RunCanceled if status.state is RunState.CANCELED else RunFailed
     error = f": {status.error}" if status.error else ""
     raise kind(
-        f"{execution.describe_run(handle.run_id)} {status.outcome_text}{error}",
+        f"{execution.describe_run(handle.run_id)} {ended(status)}{error}",
         vendor=run.vendor,
         run_id=handle.run_id,
         hint=f"See {execution.url(handle.run_id)}." if execution.url(handle.run_id) else "",
         metadata=in_page_order({**metadata, **known.metadata}),
         is_retryable=status.is_retryable and execution.retries_remaining,
     )
+
+
+def _report_success(
+    execution: RemoteRunExecution,
+    handle: RunHandle,
+    shown: Mapping[str, Any],
+    result: RunResult,
+    outcomes: Sequence[CheckOutcome],
+) -> Iterator[Any]:
+    if execution.report is not None:
+        return execution.report(execution, handle, shown, result, outcomes)
+    provenance = read_provenance(execution.provenance_of(handle.correlation_id))
+    return materializations(execution.step, handle.run_id, provenance, shown, outcomes)
 
 
 def _is_ours_to_report(execution: RemoteRunExecution, handle: RunHandle) -> bool:

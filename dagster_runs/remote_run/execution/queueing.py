@@ -138,7 +138,7 @@ def _enqueue(execution: RemoteRunExecution, waiting: NotItsTurn) -> str:
     execution.step.log.info(
         "%s. %s; the completion sensor starts the request when its turn comes (request %s)", message, ends, request_id
     )
-    problem = execution.sensor_problem() if execution.sensor_problem is not None else None
+    problem = execution.completion_sensor().problem if execution.completion_sensor is not None else None
     if problem is not None:
         execution.step.log.warning("The request will not start: %s", problem)
     return request_id

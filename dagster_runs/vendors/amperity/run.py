@@ -192,7 +192,7 @@ class AmperityWorkflowRun(RemoteRun[AmperityResource]):
             worst_first = sorted(workflow.tasks, key=lambda task: _WORST_FIRST.index(_outcome(task)))
             metadata |= table_entries("amperity/tasks", [_task_row(task) for task in worst_first])
         known = {name: value for name, value in metadata.items() if value is not None}
-        return RunResult(known, (tasks_succeeded(workflow.tasks),))
+        return RunResult(known, (tasks_succeeded(workflow.tasks),), target_name=workflow.name)
 
     def cancel(self, resource: AmperityResource, run_id: str) -> None:
         """Requests that the workflow stop."""

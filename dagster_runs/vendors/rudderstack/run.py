@@ -114,7 +114,8 @@ class RudderStackProfilesRun(RemoteRun[RudderStackResource]):
         self, resource: RudderStackResource, run_id: str, status: RunStatus, gate: QualityGate | None
     ) -> RunResult:
         """Returns the tasks from the response that reported the final state."""
-        return RunResult(metadata=_metadata(status.raw))
+        tasks = len(status.raw.tasks or ())
+        return RunResult(_metadata(status.raw), summary=f"{tasks} task{'s' if tasks > 1 else ''}" if tasks else "")
 
 
 def _metadata(response: ProfilesRunStatus) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class TestGenTestGenerationRun(TestGenRun):
         except VendorError as error:
             logger.info("The number of tests of suite %s is unavailable: %s", self.test_suite_id, error)
             count = None
-        return RunResult(numbers("testgen", {"test_count": count}))
+        summary = "" if count is None else f"the suite now has {count} tests"
+        return RunResult(numbers("testgen", {"test_count": count}), summary=summary)
 
     def _candidate(self, resource: TestGenResource, job: PartOfJob, attempt: StartAttempt) -> StartCandidate | None:
         # The suite of a job is unknown, so every candidate is ambiguous.

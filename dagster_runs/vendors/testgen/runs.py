@@ -1,6 +1,5 @@
 """What TestGen's runs have in common, and two kinds of them: profiling runs of a table group, test runs of a suite."""
 
-import logging
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -11,17 +10,16 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.field_types import Uuid
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus
-from dagster_runs.remote_run.tables import MAX_ROWS
 from dagster_runs.remote_run.types import UNREADABLE_ID, DataCheck, ListedRun, RunResult, StartAttempt, StartCandidate
 from dagster_runs.transport import call_budget
 from dagster_runs.transport.clock import current_clock
-from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, UnexpectedResponseError, VendorError
+from dagster_runs.transport.errors import InvalidRequestError, NotFoundError, UnexpectedResponseError
 from dagster_runs.vendors.testgen import outcomes
+from dagster_runs.vendors.testgen.lists.failing_tests import failing_tests
 from dagster_runs.vendors.testgen.lists.flagged_columns import with_flagged_columns
-from dagster_runs.vendors.testgen.models import FailingTest, Job, PartOfJob, ProfilingRun, TestRun
+from dagster_runs.vendors.testgen.lists.names import name_of
+from dagster_runs.vendors.testgen.models import Job, PartOfJob, ProfilingRun, TestRun
 from dagster_runs.vendors.testgen.resource import TestGenResource
-
-logger = logging.getLogger(__name__)
 
 CORRELATION_ID = "dagster_runs/correlation_id"
 MATCH_SCHEMA = "dagster_runs/match_schema_name"
@@ -30,7 +28,6 @@ SCORE_WITHIN = 30.0
 """Seconds to wait for the score, which is set after the run has ended: 0.1 s later in 5.134, 5 s or more before."""
 _SCORE_PAUSE = 1.0
 _MAX_EXTERNAL_URL = 2048
-MAX_FAILING_TESTS = MAX_ROWS
 _LOOKBACK = 3600.0
 
 
@@ -209,13 +206,14 @@ class TestGenTestRun(RecordedRun):
         """Returns the counts, the score, and the tests that did not pass."""
         run = with_score(lambda: self._record(resource, run_id), status, resource)
         counts = run.result.counts if run.result else None
-        failing = _failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
+        failing = failing_tests(resource, run_id) if counts and counts.failed + counts.error + counts.warning else []
         # The zeros of an unsuccessful run that executed no tests are not a result.
         ran_no_tests = status.state is not RunState.SUCCEEDED and not (counts and counts.examined + counts.error)
         metadata = {} if ran_no_tests else outcomes.test_run_metadata(run.result)
         if failing:
             metadata |= outcomes.failing_tests("testgen/failing_tests", failing, counts)
-        return RunResult(metadata, outcomes.of_test_run(run.result, gate, failing))
+        name = name_of(resource, self.targets, self.target)
+        return RunResult(metadata, outcomes.of_test_run(run.result, gate, failing), target_name=name)
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """Returns the URL of the results page."""
@@ -268,7 +266,8 @@ class TestGenProfilingRun(RecordedRun):
         run = with_score(lambda: self._record(resource, run_id), status, resource)
         # The partial counts of an unsuccessful run are shown, except zeros: they do not mean that there are no issues.
         result = run.result if has_succeeded else outcomes.drop_zero_counts(run.result)
-        return with_flagged_columns(resource, run_id, result, outcomes.of_profiling_run(run.result, gate))
+        name = name_of(resource, self.targets, self.target)
+        return with_flagged_columns(resource, run_id, result, outcomes.of_profiling_run(run.result, gate), name)
 
     def run_url(self, resource: TestGenResource, run_id: str) -> str | None:
         """Returns the URL of the results page."""
@@ -320,17 +319,3 @@ def with_score(fetch: Callable[[], RunRecordT], status: RunStatus, resource: Tes
             error.is_transient = True
             raise error
         clock.sleep(_SCORE_PAUSE)
-
-
-def _failing_tests(resource: TestGenResource, run_id: str) -> list[FailingTest]:
-    """Returns the tests that did not pass, worst first. An unavailable list must not fail the materialization."""
-    found: list[FailingTest] = []
-    for status in ("failed", "error", "warning"):
-        try:
-            found += resource.list_failing_tests(run_id, status, MAX_FAILING_TESTS - len(found))
-        except VendorError as error:
-            logger.info("The list of failing tests of run %s is unavailable: %s", run_id, error)
-            break
-        if len(found) >= MAX_FAILING_TESTS:
-            break
-    return found

@@ -20,7 +20,11 @@ _logger = logging.getLogger(__name__)
 
 
 def with_flagged_columns(
-    resource: TestGenResource, run_id: str, result: ProfilingResult | None, checks: Sequence[CheckOutcome]
+    resource: TestGenResource,
+    run_id: str,
+    result: ProfilingResult | None,
+    checks: Sequence[CheckOutcome],
+    name: str | None = None,
 ) -> RunResult:
     """Returns the result of a profiling run, with a table of the columns that have definite issues or potential PII.
 
@@ -32,11 +36,12 @@ def with_flagged_columns(
         run_id: The run.
         result: The counts and the score.
         checks: The outcomes of the run's checks.
+        name: The name of the table group.
     """
     metadata = outcomes.profiling_run_metadata(result)
     issues = result.issues if result is not None else None
     if issues is None:
-        return RunResult(metadata, checks)
+        return RunResult(metadata, checks, target_name=name)
     definite = _list(resource, run_id, "hygiene-issues", likelihood="definite") if issues.definite else []
     pii_count = (issues.pii_high or 0) + (issues.pii_moderate or 0)
     pii = _list(resource, run_id, "potential-pii") if pii_count else []
@@ -44,7 +49,7 @@ def with_flagged_columns(
     if table and max(issues.definite, pii_count) > MAX_ROWS:
         shown, total = len(definite) + len(pii), issues.definite + pii_count
         table[f"{_TABLE}_left_out"] = dg.MetadataValue.text(f"{total - shown} of {total} findings are left out")
-    return RunResult(metadata | table, checks)
+    return RunResult(metadata | table, checks, target_name=name)
 
 
 def _list(resource: TestGenResource, run_id: str, name: str, **filters: str) -> list[ColumnFinding]:

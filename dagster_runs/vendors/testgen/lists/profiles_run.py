@@ -15,6 +15,7 @@ from dagster_runs.vendors.testgen.lists.models import (
     ProfiledColumnPage,
     ProfilingHistory,
 )
+from dagster_runs.vendors.testgen.lists.names import name_of
 from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
 from dagster_runs.vendors.testgen.runs import TestGenProfilingRun, with_score
@@ -61,7 +62,10 @@ class TestGenProfilesRun(TestGenProfilingRun):
         tables = as_profiles(list_columns(resource, run_id), list_issues(resource, run_id))
         run = judged or resource.get_profiling_run(run_id)
         return RunResult(
-            outcomes.profiling_run_metadata(run.result), outcomes.of_profiling_run(run.result, gate), tables=tables
+            outcomes.profiling_run_metadata(run.result),
+            outcomes.of_profiling_run(run.result, gate),
+            tables=tables,
+            target_name=name_of(resource, self.targets, self.target),
         )
 
 

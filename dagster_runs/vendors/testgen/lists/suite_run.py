@@ -10,10 +10,12 @@ from dagster_runs.remote_run.state import RunState, RunStatus
 from dagster_runs.remote_run.types import RunResult
 from dagster_runs.transport.errors import VendorError
 from dagster_runs.vendors.testgen import outcomes
+from dagster_runs.vendors.testgen.lists.failing_tests import MAX_FAILING_TESTS
 from dagster_runs.vendors.testgen.lists.models import SuiteResult, SuiteResultPage, TestDefinitions
+from dagster_runs.vendors.testgen.lists.names import name_of
 from dagster_runs.vendors.testgen.lists.pages import FindingsList
 from dagster_runs.vendors.testgen.resource import TestGenResource
-from dagster_runs.vendors.testgen.runs import MATCH_SCHEMA, MAX_FAILING_TESTS, TestGenTestRun, with_score
+from dagster_runs.vendors.testgen.runs import MATCH_SCHEMA, TestGenTestRun, with_score
 
 _COMPARING = ("Aggregate_", "Combo_Match", "Distribution_Shift", "Timeframe_Combo")
 """The beginnings of the types of tests that compare two tables."""
@@ -54,6 +56,7 @@ class TestGenSuiteRun(TestGenTestRun):
             outcomes.test_run_metadata(run.result),
             outcomes.of_test_run(run.result, gate, _failing(results)),
             tests=[_as_result(one, compared) for one in results],
+            target_name=name_of(resource, self.targets, self.target),
         )
 
 
