@@ -6,6 +6,7 @@ failure sensor requests a job for each failed check.
 
 from collections.abc import Sequence
 from functools import reduce
+from hashlib import sha256
 from operator import or_
 from typing import Any
 
@@ -251,11 +252,27 @@ def _reporting_jobs(name: str, assets: Sequence[WatchedAsset]) -> list[tuple[Any
     )
     jobs: list[tuple[Any, list[WatchedAsset]]] = []
     for group in by_group.values():
-        # Named after its first asset, so that its name stays the same while other assets are added or removed.
-        own = f"{name}_ends" if len(by_group) == 1 else f"{name}_ends_{group[0].keys[0].to_python_identifier()}"
+        own = _job_name(f"{name}_ends", group[0])
         selection = reduce(or_, (asset.selection for asset in group))
         jobs.append((dg.define_asset_job(own, selection=selection), group))
     return jobs
+
+
+def _job_name(prefix: str, asset: WatchedAsset) -> str:
+    """Returns the name of the job for the assets that share a job with this one.
+
+    It depends only on what they share, so that it stays the same while assets are added or removed: the history of a
+    job, and what users have filtered by its name, follow the name.
+    """
+    definition, kinds = asset.definition, list[str]()
+    partitions, policy = definition.partitions_def, definition.backfill_policy
+    if asset.checks is not None:
+        kinds.append("checks")
+    if partitions is not None:
+        kinds.append(type(partitions).__name__.removesuffix("PartitionsDefinition").lower())
+    if partitions is not None or policy is not None:
+        kinds.append(sha256(f"{partitions} {policy}".encode()).hexdigest()[:6])
+    return "_".join([prefix, *kinds])
 
 
 def _targeting(name: str, assets: Sequence[WatchedAsset], requested: Sequence[Job]) -> dict[str, Any]:

@@ -93,6 +93,12 @@ RUNS_PER_QUERY = 200
 LATE_FOLLOW_UP = 600.0
 """How far back, before the last stored cursor, follow-up jobs are requested again after a lost tick."""
 
+# The text of a tick.
+MAX_NAMED = 5
+"""The number of runs of each kind that the text names."""
+MAX_SUMMARY = 1_500
+"""The maximum number of characters about single runs."""
+
 # The queue.
 QUEUE_PAUSE = 15.0
 """The pause before a request is admitted again whose step found that it was not its turn. Doubled each time."""

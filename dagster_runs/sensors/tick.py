@@ -91,6 +91,7 @@ class TickOutput:
         events: Other events to be stored.
         requests: Dagster runs to be launched.
         runless_evaluations: Checks and partitions for which ``evaluations`` has an evaluation.
+        done: What the tick has done about single runs, for its text.
         was_stored: Asks Dagster whether it has stored the last reported run; ``None`` without events.
     """
 
@@ -99,6 +100,7 @@ class TickOutput:
     events: list[AssetEvent] = field(default_factory=list)
     requests: list[dg.RunRequest] = field(default_factory=list)
     runless_evaluations: set[tuple[dg.AssetCheckKey, str | None]] = field(default_factory=set)
+    done: list[str] = field(default_factory=list)
     was_stored: Callable[[dg.DagsterInstance], bool] | None = None
     _sizes: dict[str, list[int]] = field(default_factory=dict)
 

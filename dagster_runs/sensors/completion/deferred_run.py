@@ -18,6 +18,7 @@ from dagster_runs.remote_run.types import RunResult
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion.decisions import Phase, phase_after_poll
 from dagster_runs.sensors.registry import WatchedAsset
+from dagster_runs.sensors.tick_summary import asset_names, describe
 from dagster_runs.transport.errors import NotFoundError
 
 
@@ -132,6 +133,12 @@ class DeferredRun(RecordedRun):
         return f"{self.run.vendor} run {self.run_id}"
 
     @property
+    def phrase(self) -> str:
+        """The run, its assets, and how it ended, for the text of a tick."""
+        run = self.run if self.has_current_run_class else None
+        return describe(self.keys, run, self.run_id, self.status, self.partitions)
+
+    @property
     def run_id(self) -> str:
         """The vendor's id of the run."""
         return self.record.run_id or ""
@@ -236,6 +243,11 @@ class QueuedRun(RecordedRun):
     def record(self) -> LedgerEntry:  # type: ignore[override]
         """Its ledger entry."""
         return self.request.entry
+
+    @property
+    def phrase(self) -> str:
+        """The request and its assets, for the text of a tick."""
+        return f"{asset_names(self.keys, self.partitions)}: request {self.request_id[:8]}"
 
     @property
     def request_id(self) -> str:

@@ -62,6 +62,7 @@ class Queue:
         self._steps = StepRuns()
         self._was_late = False
         self.summary = ""
+        self.waiting: Sequence[QueuedRun] = ()
 
     def begin_tick(self, instance: dg.DagsterInstance, *, is_new_index: bool) -> None:
         """Reads which admissions this tick knows about. Must be called before the event log is read.
@@ -85,6 +86,7 @@ class Queue:
         active = self._steps.forget_ended(tick)
         queued = index.queued
         self.summary = f"{len(queued)} queued" if queued else ""
+        self.waiting = queued
         if not queued or (output.is_late and not self._was_late):
             self._was_late = bool(queued)  # the next tick admits requests no matter how late it is
             return
@@ -103,6 +105,8 @@ class Queue:
         started = [one for one in admitted if self._start(one, tick, admission, attempts[one.request_id])]
         if started:
             output.events.append(self._admission_event(admission, started))
+        output.done += [f"{one.phrase} admitted" for one in started]
+        self.waiting = [one for one in queued if one not in started]
         self.summary = f"{len(queued) - len(started)} queued, {len(started)} admitted"
 
     def _sort(

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from dagster_runs.remote_run.run_summary import in_words
 from dagster_runs.remote_run.state import RunState
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.completion import requested_runs
@@ -36,6 +37,7 @@ from dagster_runs.sensors.completion.wiped import WipedRuns
 from dagster_runs.sensors.outages import LastingProblem
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.tick import SensorTicks, TickOutput, TickTimes
+from dagster_runs.sensors.tick_summary import asset_names, first_tick, listed, tick_summary
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
@@ -152,6 +154,8 @@ class Completion(SensorTicks):
     ) -> dg.SensorResult:
         """Returns the tick's output for Dagster, with the cursor."""
         output, index = tick.output, tick.deferred_runs
+        if output.requests:
+            tick.context.log.info("%s", self._summary(tick, vendors))
         self._was_stored = output.was_stored
         self._tick_id = tick_id
         # Work that a lost tick has left undone dates from the time of its cursor.
@@ -160,7 +164,7 @@ class Completion(SensorTicks):
             asset_events=output.all_events,
             run_requests=output.requests,
             # Dagster shows this for every tick that requests no run.
-            skip_reason=None if output.requests else self._summary(index, vendors),
+            skip_reason=None if output.requests else self._summary(tick, vendors),
             cursor=Cursor(self._tick_id, index.low_watermark, written_at).as_text(),
         )
 
@@ -179,9 +183,22 @@ class Completion(SensorTicks):
                 )
                 self._follow_ups.request(deferred_run, tick, state=RunState.SUCCEEDED)
 
-    def _summary(self, index: DeferredRunIndex, vendors: VendorResources) -> str:
-        done = sum(deferred_run.phase is Phase.DONE for deferred_run in index)
-        summary = f"{done} reported, {len(index) - done} in flight"
+    def _summary(self, tick: TickContext, vendors: VendorResources) -> str:
+        index, now = tick.deferred_runs, current_clock().wall()
+        left = [deferred_run for deferred_run in index if deferred_run.phase is not Phase.DONE]
+        counts = f"{len(index) - len(left)} reported, {len(left)} in flight"
         if self._queue.summary:
-            summary += f", {self._queue.summary}"
-        return ". ".join([summary, *vendors.problems.values(), *self._polling.problems])
+            counts += f", {self._queue.summary}"
+        active = [deferred_run for deferred_run in left if not deferred_run.last_status.state.is_final]
+        active.sort(key=lambda deferred_run: deferred_run.record.at)
+        names = asset_names([key for asset in self._assets for key in asset.keys])
+        return tick_summary(
+            counts,
+            {
+                "This tick": listed(tick.output.done),
+                "In flight": listed(active, lambda one: f"{one.phrase} for {in_words(now - one.record.at)}"),
+                "Queued": listed(self._queue.waiting, lambda one: one.phrase),
+            },
+            [*vendors.problems.values(), *self._polling.problems],
+            first=first_tick(tick.context, f"reports how deferred runs of {names} end"),
+        )

@@ -63,6 +63,7 @@ class Successes:
                 is_evaluated = self._evaluate(deferred_run, tick, of_run, has_room)
             if is_evaluated:
                 deferred_run.phase = Phase.DONE
+                output.done.append(f"{deferred_run.phrase}, checks reported")
                 self._follow_ups.request(deferred_run, tick)
 
     def _evaluate(
@@ -149,6 +150,7 @@ class Successes:
         deferred_run.unmaterialized = wanted[reported:]
         if not deferred_run.unmaterialized:
             self._schedules.add_duration(deferred_run)
+            output.done.append(f"{deferred_run.phrase}, materialized")
             deferred_run.is_materialized = True
             deferred_run.phase = Phase.MATERIALIZED
 

@@ -38,6 +38,7 @@ from dagster_runs.sensors.table_suites import (
     missing_observations,
 )
 from dagster_runs.sensors.tick import TickOutput
+from dagster_runs.sensors.tick_summary import describe
 from dagster_runs.transport.clock import machine_time
 from dagster_runs.transport.errors import VendorError
 
@@ -141,7 +142,7 @@ class ObservedOutcomes:
         if not self._has_unevaluated(observed):
             outcome = self._outcome(observed, missing)
             self.output.events += outcome.materializations(instance, self.output.all_events)
-            self.output.runs += 1
+            self._count(observed, "materialized")
             pending.is_materialized = True
         return False
 
@@ -220,7 +221,7 @@ class ObservedOutcomes:
         ]
         if found:
             self.output.events += self._outcome(observed, found).observations(_SUPERSEDED)
-            self.output.runs += 1
+            self._count(observed, "not materialized, as a later run is")
 
     def _report_failure(self, observed: ObservedRun) -> None:
         """Reports a run that did not succeed, unless it is reported already."""
@@ -234,7 +235,12 @@ class ObservedOutcomes:
         if asset_partitions:
             newest = newest_materializations(instance, asset_partitions)
             self.output.events += self._outcome(observed, asset_partitions, newest=newest).as_failure()
-            self.output.runs += 1
+            self._count(observed, "reported as an observation")
+
+    def _count(self, observed: ObservedRun, what: str) -> None:
+        phrase = describe(observed.asset.keys, observed.asset.fixed_run, observed.run_id, observed.status)
+        self.output.done.append(f"{phrase}, {what}")
+        self.output.runs += 1
 
     def _outcome(
         self,

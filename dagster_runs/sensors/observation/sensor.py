@@ -19,6 +19,7 @@ from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.run_requests import FollowUp
 from dagster_runs.sensors.tick import SensorTicks, TickTimes
+from dagster_runs.sensors.tick_summary import asset_names, first_tick, listed, tick_summary
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
@@ -67,8 +68,20 @@ class Observation(SensorTicks):
             outcomes = ObservedOutcomes(resource, cursor.pending, output, context, self._follow_up, memory.results)
             log = context.log
             ResourceObserver(key, by_name, resource, cursor, memory, ownership, outcomes, output, times, log).observe()
-        waiting = sum(len(cursor.pending) for cursor in cursors.values())
-        summary = f"{output.runs} reported, {waiting} pending"
+        pending = {run_id: one for cursor in cursors.values() for run_id, one in cursor.pending.items()}
+        known = [run_id for run_id, one in pending.items() if one.asset]
+        names = asset_names([key for asset in self._assets for key in asset.keys])
+        summary = tick_summary(
+            f"{output.runs} reported, {len(pending)} pending",
+            {
+                "This tick": listed(output.done),
+                "Pending": listed(known, lambda run_id: f"{pending[run_id].asset}: run {run_id}"),
+            },
+            output.problems,
+            first=first_tick(context, f"reports runs of {names} that are started elsewhere"),
+        )
+        if output.requests:
+            context.log.info("%s", summary)
         cursor_text = as_text(cursors)
         self._failed_cursors = (context.cursor, cursor_text)
         self._alarm.check_after_reporting(self._problems(vendors), is_idle=output.is_empty)
@@ -76,7 +89,7 @@ class Observation(SensorTicks):
         return dg.SensorResult(
             asset_events=output.all_events,
             run_requests=output.requests,
-            skip_reason=None if output.requests else ". ".join([summary, *output.problems]),
+            skip_reason=None if output.requests else summary,
             cursor=cursor_text,
         )
 
