@@ -1,4 +1,8 @@
-"""The order of a run's metadata. Dagster's pages show the entries in the order in which an event has them."""
+"""The order of a run's metadata.
+
+Dagster's pages show the metadata of materializations and observations in the order of the event, and that of check
+evaluations sorted by name.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -14,6 +14,7 @@ from dagster_runs.dagster_private import newest_check_records, newest_evaluation
 from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, STARTED_AT_KEY, events, observed_run
 from dagster_runs.remote_run.execution.events import run_metadata
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
+from dagster_runs.remote_run.metadata_order import in_page_order
 from dagster_runs.remote_run.metadata_size import limited
 from dagster_runs.remote_run.state import RunStatus
 from dagster_runs.remote_run.types import RunResult
@@ -177,7 +178,7 @@ def completed(
     return dg.AssetObservation(
         suite.key,
         description=f"{count} checks of tables are evaluated by this run",
-        metadata=limited(shown),
+        metadata=in_page_order(limited(shown)),
         tags={_CHECKS_TAG: _digest(suite)},
     )
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from dagster_runs.remote_run.data_tests import SuiteTable
 from dagster_runs.remote_run.execution.provenance import DATA_VERSION_TAG
+from dagster_runs.remote_run.metadata_order import in_page_order
 from dagster_runs.remote_run.metadata_size import limited
 from dagster_runs.remote_run.table_profiles import TableProfile
 from dagster_runs.remote_run.types import CheckOutcome, RunResult
@@ -41,7 +42,8 @@ class ProfileReport(ReportOnTables[TableProfile]):
         for profile in of_asset:
             if not profile.columns:  # only issues, which the check has
                 continue
-            metadata = limited({**observed_metadata(profile, self.checks.prefix), **self.shown})
+            shown = {**observed_metadata(profile, self.checks.prefix), **self.shown}
+            metadata = in_page_order(limited(shown))
             description = f"The profile of the table {profile.table}"
             yield dg.AssetObservation(key, description=description, metadata=metadata, tags=tags)
 

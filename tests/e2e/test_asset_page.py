@@ -37,4 +37,8 @@ def test_asset_page_shows_the_active_run_and_later_its_result(demo: RunningDemo,
     for name, count in (("passed", 41), ("failed", 5), ("warning", 2), ("error", 0)):
         expect(metadata(page, f"testgen/tests_{name}", count)).to_be_visible()
     expect(page.get_by_text("dagster_runs/ledger")).to_have_count(0)
+    expect(page.get_by_text("dagster_runs/attached")).to_have_count(0)
+    keys = page.locator("tr").filter(has_text=re.compile("(dagster_runs|testgen)/"))
+    expect(keys.first).to_contain_text("dagster_runs/url")
+    expect(keys.nth(-2)).to_contain_text("testgen/failing_tests")  # the last one is in the definition's metadata
     assert demo.sandbox.starts("testgen") == 1
