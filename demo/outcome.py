@@ -77,7 +77,7 @@ def _blocks(check: dg.AssetCheckEvaluation) -> bool:
 
 def _error(event: dg.DagsterEvent) -> str | None:
     failure = event.step_failure_data
-    if failure.error is not None and "Failed checks that block downstream assets" in failure.error.to_string():
+    if failure.error is not None and "Failed blocking checks" in failure.error.to_string():
         return None  # the table shows the checks
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description

@@ -68,7 +68,7 @@ def test_error_of_a_blocked_gate_has_the_result_and_the_link(sandbox: Sandbox, i
     result = materialize([build_remote_run_asset(ORDERS, key="it", gate=gate)], sandbox, instance)
     [run] = sandbox.runs("testgen")
     error = failure(result)
-    assert error.startswith("Failed checks that block downstream assets: it: tests_passed, quality_score. TestGen ")
+    assert error.startswith("Failed blocking checks: it: tests_passed, quality_score. TestGen ")
     assert "41 passed, 5 failed" in error
     assert "score 0.8713 is below the required 0.95" in error
     assert run.id in error

@@ -60,7 +60,7 @@ def fail_if_blocked(events: Iterable[Any], step: Step, summary: str, *, url: str
     if failed:
         names = "; ".join(f"{key.to_user_string()}: {', '.join(checks)}" for key, checks in failed.items())
         raise dg.Failure(
-            description=f"Failed checks that block downstream assets: {names}. {summary}",
+            description=f"Failed blocking checks: {names}. {summary}",
             metadata={"dagster_runs/url": dg.MetadataValue.url(url)} if url else None,
             allow_retries=False,
         )
