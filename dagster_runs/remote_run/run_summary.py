@@ -60,5 +60,7 @@ def in_words(seconds: float) -> str:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.split())
+    # Dagster makes a link of each address in the log. A vendor's text must not lead anywhere, so an invisible character
+    # interrupts its addresses.
+    line = " ".join(text.split()).replace("://", ":\u200b//")
     return line if len(line) <= MAX_PART else f"{line[:MAX_PART]}…"
