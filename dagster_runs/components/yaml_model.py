@@ -31,6 +31,7 @@ from typing_extensions import Self
 
 from dagster_runs.components.templates import has_template
 from dagster_runs.dagster_private import CheckError
+from dagster_runs.remote_run.field_errors import no_such_field
 
 _HIDDEN = "..."
 """Shown in place of the values in YAML, which may contain secrets."""
@@ -119,7 +120,8 @@ def _explained(model: type[YamlModel], error: Mapping[str, Any]) -> InitErrorDet
     name = str(location[-1]) if location else ""
     message = None
     if len(location) == 1 and kind == "extra_forbidden":
-        message = unknown_field(name, model.model_fields, model.unavailable)
+        reason = model.unavailable.get(name)
+        message = f"{name} is not available here: {reason}" if reason else no_such_field(name, model.model_fields)
     elif len(location) == 1 and kind == "missing":
         message = f"{name} is missing. {model.model_fields[name].description or ''}".rstrip()
     elif kind == "string_type":
@@ -137,16 +139,6 @@ def _explained(model: type[YamlModel], error: Mapping[str, Any]) -> InitErrorDet
     if message is None:
         return InitErrorDetails(type=kind, loc=location, input=_HIDDEN, ctx=error.get("ctx", {}))
     return InitErrorDetails(type="value_error", loc=location, input=_HIDDEN, ctx={"error": ValueError(message)})
-
-
-def unknown_field(name: str, known: Iterable[str], unavailable: Mapping[str, str]) -> str:
-    """Returns the message for a field that does not exist, with the field that the user probably meant."""
-    if name in unavailable:
-        return f"{name} is not available here: {unavailable[name]}"
-    similar = get_close_matches(name, list(known), n=1)
-    if similar:
-        return f"there is no field {name!r}; did you mean {similar[0]!r}?"
-    return f"there is no field {name!r}; the fields are {', '.join(known)}"
 
 
 @cache

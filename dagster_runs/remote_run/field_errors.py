@@ -84,7 +84,7 @@ def unknown_fields(model: type[BaseModel], names: Iterable[str]) -> ValidationEr
     unknown = [name for name in names if name not in model.model_fields]
     if not unknown:
         return None
-    return refused(model, unknown[0], _unknown(unknown[0], model.model_fields))
+    return refused(model, unknown[0], no_such_field(unknown[0], model.model_fields))
 
 
 def explained(model: type[BaseModel], error: ValidationError, *, hide_values: bool = False) -> ValidationError:
@@ -124,7 +124,7 @@ def _advice(model: type[BaseModel], one: Any) -> str | None:
     name = str(location[0])
     field = model.model_fields.get(name)
     if one["type"] == "extra_forbidden":
-        return _unknown(name, model.model_fields)
+        return no_such_field(name, model.model_fields)
     # Dagster sets the fields of a resource that are left out to None.
     is_missing = one["type"] == "missing" or (one["input"] is None and field is not None and field.is_required())
     if is_missing:
@@ -134,7 +134,8 @@ def _advice(model: type[BaseModel], one: Any) -> str | None:
     return None
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def no_such_field(name: str, known: Iterable[str]) -> str:
+    """Returns the message for a field that does not exist, with the field that the user probably meant."""
     names = list(known)
     similar = get_close_matches(name, names, n=1)
     return (
