@@ -20,7 +20,6 @@ from dagster_runs.vendors.testgen import TestGenProfilingRun
 from dagster_runs.vendors.testgen.lists.profiles_run import TestGenProfilesRun
 
 _PREFIX = "testgen"
-"""The last part of the name of the check that each table has."""
 
 
 @explain_wrong_call
