@@ -93,9 +93,10 @@ class Discovery:
         for kind in _KINDS:
             if self._is_on(kind):
                 include = self.given[kind].get("include", ["*"])
+                shown = kind.replace("_", " ")
                 if include:
-                    wanted.append(f"all {kind}" if "*" in include else f"{kind} {', '.join(include)}")
-        return " and ".join(wanted).replace("_", " ") or "nothing"
+                    wanted.append(f"all {shown}" if "*" in include else f"{shown} {', '.join(include)}")
+        return " and ".join(wanted) or "nothing"
 
     def entries(self, found: Found, listed: Iterable[RunEntry]) -> list[RunEntry]:
         """Returns an entry for each suite and table group that is wanted, except for those that YAML lists.
@@ -111,11 +112,12 @@ class Discovery:
     def unmatched(self, found: Found) -> Iterator[str]:
         """Yields what is wrong with each pattern that matches nothing in the project."""
         for kind in filter(self._is_on, _KINDS):
+            shown = kind.replace("_", " ")
             names = sorted(name for _, name in self._identified(kind, found))
             for pattern in self.given[kind].get("include", []):
                 if not any(fnmatchcase(name, pattern) for name in names):
-                    others = f"Its {kind} are {cut_names(names)}" if names else f"It has no {kind}"
-                    yield f"{pattern!r} matches none of the project's {kind}. {others}".replace("table_g", "table g")
+                    others = f"Its {shown} are {cut_names(names)}" if names else f"It has no {shown}"
+                    yield f"{pattern!r} matches none of the project's {shown}. {others}"
 
     def names(self, found: Found, earlier: Found | None = None) -> dict[str, dict[str, str]]:
         """Returns the names in the keys of what is wanted, by the kind and the id without case.

@@ -133,6 +133,9 @@ def test_what_is_missing_without_a_state(project: Project, log: Log) -> None:
     project.write(f"{WORKSPACE}  discover: {{suites: {{include: []}}, table_groups: true}}")
     project.load()
     assert "Missing are all table groups; " in log.text
+    project.write(f"{WORKSPACE}  discover: {{suites: {{include: [order_*]}}, table_groups: false}}")
+    project.load()
+    assert "Missing are suites order_*; " in log.text
 
 
 @pytest.mark.usefixtures("in_development")
@@ -227,11 +230,14 @@ def test_state_of_another_project_is_not_used(project: Project, log: Log) -> Non
 @pytest.mark.usefixtures("in_development")
 def test_pattern_that_matches_nothing_is_named(project: Project, log: Log) -> None:
     project.write(
-        f'{WORKSPACE}\n  discover: {{suites: {{include: ["order_*", clean]}}, table_groups: {{include: [x]}}}}'
+        f"{WORKSPACE}\n  discover:\n"
+        '    suites: {include: ["order_*", clean]}\n'
+        "    table_groups: {include: [x, table_g*]}\n"
     )
     assert keys(project.load()) == {"testgen/suites/clean"}
     assert "'order_*' matches none of the project's suites. Its suites are badsql, clean, default-suite-1" in log.text
     assert "'x' matches none of the project's table groups. Its table groups are default, down" in log.text
+    assert "'table_g*' matches none of the project's table groups" in log.text
 
 
 @pytest.mark.usefixtures("in_development")
