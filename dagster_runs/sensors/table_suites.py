@@ -5,13 +5,13 @@ second phase, the checks of the tables follow, and an observation that says that
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Protocol
 
 import dagster as dg
 
 from dagster_runs.dagster_private import newest_check_records, newest_evaluations
-from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, STARTED_AT_KEY, events, observed_run
+from dagster_runs.remote_run.execution.evaluations import checks_digest, identifying_metadata
+from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, events, observed_run
 from dagster_runs.remote_run.execution.events import run_metadata
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.metadata_order import in_page_order
@@ -24,7 +24,6 @@ CHECKS_REPORTED_KEY = "dagster_runs/checks_reported"
 """Metadata of the observation that completes the report of a run: the number of evaluated checks."""
 _CHECKS_TAG = "dagster_runs/checks"
 """Tag of the same observation: which checks the report is about."""
-_EVALUATION_KEYS = ("dagster_runs/run_id", "dagster_runs/url", STARTED_AT_KEY)
 
 
 class TableReport(Protocol):
@@ -105,7 +104,7 @@ def evaluation_metadata(outcome: RunOutcome) -> dict[str, Any]:
     """Returns the metadata of each evaluation, which identifies the run."""
     url = outcome.run.page_url(outcome.resource, outcome.run_id)
     shown = run_metadata(outcome.run, outcome.run_id, url=url, attached=False, status=outcome.status)
-    return {name: shown[name] for name in _EVALUATION_KEYS if name in shown}
+    return identifying_metadata(shown)
 
 
 def evaluated_by(
@@ -205,5 +204,4 @@ def _is_completion(event: dg.EventLogRecord, digest: str) -> bool:
 
 def _digest(suite: TableSuite) -> str:
     """Returns a text that is different for other checks: two code locations may have checks of the same suite."""
-    names = sorted(f"{check.asset_key.to_user_string()} {check.name}" for check in suite.table_checks)
-    return sha256("\n".join(names).encode()).hexdigest()[:16]
+    return checks_digest(suite.table_checks)

@@ -3,17 +3,22 @@
 The ledger is kept on the asset of the suite, which only shows the suite's runs. It cannot be materialized in Dagster.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from typing import Any, cast
 
 import dagster as dg
 
 from dagster_runs.remote_run.execution.dagster_step import FINISHES_TAG, Step
-from dagster_runs.remote_run.execution.evaluations import AssetPartition, evaluations, materializations_of
-from dagster_runs.remote_run.execution.event_log import STARTED_AT_KEY, events
+from dagster_runs.remote_run.execution.evaluations import (
+    AssetPartition,
+    checks_digest,
+    evaluations,
+    identifying_metadata,
+    materializations_of,
+)
+from dagster_runs.remote_run.execution.event_log import events
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution, RunHandle
 from dagster_runs.remote_run.execution.later_runs import later_evaluated
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
@@ -25,9 +30,6 @@ from dagster_runs.remote_run.types import CheckOutcome, RunResult
 from dagster_runs.table_checks.code_location import has_several_steps
 from dagster_runs.table_checks.freshness import StartedHere, start_of
 from dagster_runs.table_checks.table_report import JudgedChecks, ReportOnTables, newest_of
-
-_SHOWN = ("dagster_runs/run_id", "dagster_runs/url", STARTED_AT_KEY)
-"""The metadata of the run that each evaluation has too."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class SuiteStep(Step):
         """Returns the step that is being executed."""
         # The engine uses only what both kinds of contexts have, apart from what is overridden here.
         of_asset = cast("dg.AssetExecutionContext", context)
-        name = _name(context.selected_asset_check_keys) if has_several_steps(context) else ""
+        name = checks_digest(context.selected_asset_check_keys) if has_several_steps(context) else ""
         step = cls(of_asset, suite=suite, gate_specs=gate_specs)
         run_id = context.run.tags.get(FINISHES_TAG)
         if run_id is not None and context.run.parent_run_id is None:
@@ -118,11 +120,6 @@ class SuiteStep(Step):
             self.context.op_execution_context.log_event(observation)
 
 
-def _name(checks: Collection[dg.AssetCheckKey]) -> str:
-    texts = sorted(f"{check.asset_key.to_user_string()} {check.name}" for check in checks)
-    return sha256("\n".join(texts).encode()).hexdigest()[:16]
-
-
 @dataclass(frozen=True)
 class SuiteReporter:
     """Reports a run of the suite that succeeded: the selected checks of the tables, then the suite itself.
@@ -172,7 +169,7 @@ class SuiteReporter:
             result,
             self._freshness(handle),
             step.instance,
-            {name: shown[name] for name in _SHOWN if name in shown},
+            identifying_metadata(shown),
             step.check_keys,
         )
         for one in report.evaluations():

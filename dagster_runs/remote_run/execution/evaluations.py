@@ -1,12 +1,13 @@
 """Converts check outcomes to Dagster check evaluations, each for the right partition and materialization."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import dagster as dg
 
 from dagster_runs.dagster_private import evaluation, is_partitioned, newest_evaluations
-from dagster_runs.remote_run.execution.event_log import events, reported_run
+from dagster_runs.remote_run.execution.event_log import RUN_ID_KEY, STARTED_AT_KEY, events, reported_run
 from dagster_runs.remote_run.metadata_size import once_for_partitions
 from dagster_runs.remote_run.types import CheckOutcome
 
@@ -17,6 +18,18 @@ RunAndPartition = tuple[str, str | None]
 """The id of a remote run, and a partition that the run materializes."""
 
 _PARTITIONS_PER_QUERY = 500
+_IDENTIFYING = (RUN_ID_KEY, "dagster_runs/url", STARTED_AT_KEY)
+
+
+def identifying_metadata(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the metadata of a run that each evaluation of a check on a table has too."""
+    return {name: shown[name] for name in _IDENTIFYING if name in shown}
+
+
+def checks_digest(checks: Iterable[dg.AssetCheckKey]) -> str:
+    """Returns a short text that is different for other checks."""
+    names = sorted(f"{check.asset_key.to_user_string()} {check.name}" for check in checks)
+    return sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def evaluations(
