@@ -242,6 +242,7 @@ class TestObserved:
         assert [len(evaluated(instance, check)) for check in CHECKS] == [1, 1]
 
     @pytest.mark.covers("tables.earlier-run")
+    @pytest.mark.usefixtures("clock")
     def test_earlier_run_that_is_reported_late_does_not_replace_a_later_result(
         self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:
@@ -257,6 +258,7 @@ class TestObserved:
         assert rows(location.completed, "testgen/not_tested") == [{"check": "orders: testgen__tests", "why": LATER_RUN}]
 
     @pytest.mark.covers("tables.observed-own")
+    @pytest.mark.usefixtures("clock")
     def test_run_that_dagster_started_is_not_reported_again(
         self, location: Location, sandbox: Sandbox, instance: dg.DagsterInstance
     ) -> None:

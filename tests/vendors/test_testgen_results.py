@@ -278,6 +278,7 @@ class TestFlaggedColumns:
         assert "testgen/flagged_columns" not in result.metadata
         assert not [one.path for one in sandbox.requests() if one.path.endswith(("/hygiene-issues", "/potential-pii"))]
 
+    @pytest.mark.usefixtures("clock")
     def test_are_missing_if_the_server_cannot_list_them(self, sandbox: Sandbox, testgen: TestGenResource) -> None:
         for path in ("/hygiene-issues", "/potential-pii"):
             sandbox.add_fault(Fault("status", status=500, path=path, times=None))
