@@ -4,6 +4,8 @@
   queries. Here, they keep their connections in a pool. The queries, transactions and locks stay Dagster's.
 * Creating such an instance takes mostly the search for the latest migration, which nothing reads in memory. Here, it is
   left out.
+* Each load of components describes all component types, Dagster's own too, as JSON schemas, which only Dagster+ reads.
+  Here, this is left out.
 * A resource is copied three times for each run, and each copy infers the config schema of its class. Here, the schema
   is inferred once for each class.
 """
@@ -22,6 +24,7 @@ from dagster._core.storage.event_log import InMemoryEventLogStorage
 from dagster._core.storage.event_log import in_memory as events_in_memory
 from dagster._core.storage.runs import InMemoryRunStorage
 from dagster._core.storage.runs import in_memory as runs_in_memory
+from dagster.components.core import load_defs, snapshot
 from sqlalchemy.pool import QueuePool
 
 
@@ -32,6 +35,8 @@ def make_dagster_cheaper(patch: pytest.MonkeyPatch) -> None:
     for module in (runs_in_memory, events_in_memory):
         patch.setattr(module, "stamp_alembic_rev", lambda config, connection: None)
     patch.setattr(pythonic_resource, "infer_schema_from_config_class", _schema_of)
+    patch.setattr(snapshot, "get_package_entry_snap", lambda key, component: None)
+    patch.setattr(load_defs, "json_for_all_components", lambda entries: [])
 
 
 @contextmanager
