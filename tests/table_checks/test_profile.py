@@ -10,7 +10,6 @@ from dagster_runs import QualityGate, SuiteTable, TableChecks, TableKeys, build_
 from dagster_runs.sandbox import Fault, Sandbox
 from dagster_runs.table_checks.freshness import STARTED_BEFORE
 from dagster_runs.table_checks.profile_outcomes import NOT_COUNTED, NOT_PROFILED
-from dagster_runs.testing import SandboxClock
 from tests.remote_run.materializing import failure
 from tests.remote_run.reexecuting import at_pause, dies, reexecute
 from tests.table_checks.profiles import (
@@ -35,7 +34,6 @@ COLUMNS = [
     column("customers", "customer_id", 240),
     column("customers", "email", 240, pii_flag="high"),
 ]
-MAX_CALLS = 45
 
 
 def build(**options: Any) -> TableChecks:
@@ -268,22 +266,6 @@ class TestDefinitions:
     def test_only_a_profiling_run_is_accepted(self) -> None:
         with pytest.raises(dg.DagsterInvalidDefinitionError, match="TestGenProfilingRun"):
             build_testgen_profile("9a0f11e0", tables={})  # type: ignore[arg-type]
-
-
-@pytest.mark.covers("tables.profile-size")
-def test_200_tables_with_20_columns_each(sandbox: Sandbox, clock: SandboxClock, instance: dg.DagsterInstance) -> None:
-    names = [f"t{number}" for number in range(200)]
-    columns = [column(name, f"c{number}") for name in names for number in range(20)]
-    add_group(sandbox, columns, [issue(name, "possible", "c0") for name in names])
-    checks = build_testgen_profile(RUN, tables={f"demo.{name}": name for name in names})
-    assert execute(load(sandbox, checks), instance, checks=[key(name) for name in names]).success
-    assert outcomes(instance, *names) == dict.fromkeys(names, True)
-    assert [len(observations(instance, name)) for name in names] == [1] * len(names)
-    [run] = sandbox.runs("testgen")
-    assert run.ended_at is not None
-    calls = [one for one in sandbox.requests("testgen") if one.received_at >= run.ended_at]
-    print(f"{len(calls)} calls")
-    assert len(calls) <= MAX_CALLS
 
 
 @pytest.mark.covers("tables.profile-gate")
