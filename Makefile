@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui vendor-kit lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui test-ui-smoke vendor-kit lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this help
@@ -67,6 +67,9 @@ test-docs: install  ## run the blocks of docs/testgen-in-ten-minutes.md, and tho
 
 test-ui: install  ## test the demo in a browser (needs Chromium)
 	$(BIN)/python -m pytest tests/e2e
+
+test-ui-smoke: install  ## test the most important pages of the demo in a browser: a run in flight, a terminated one, and one of a colleague
+	$(BIN)/python -m pytest tests/e2e -m smoke
 
 # Each line is a function that returns the report of prove_vendor, or several reports.
 VENDORS_TO_PROVE := \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 from ui_browser import metadata, metadata_row, open_until_shown
 from ui_demo import RunningDemo, wait_for
@@ -13,6 +14,7 @@ from dagster_runs.sandbox import Behavior, well_known
 ORDERS = ("testgen", "orders_quality")
 
 
+@pytest.mark.smoke
 def test_asset_page_shows_the_active_run_and_later_its_result(demo: RunningDemo, page: Page) -> None:
     demo.sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(queued_seconds=0, running_seconds=4))
     demo.sandbox.set_speed(0)

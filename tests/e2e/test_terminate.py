@@ -28,6 +28,7 @@ def terminated(demo: RunningDemo, page: Page) -> dict[Asset, str]:
     return launched
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("asset", [AMPERITY, TESTGEN], ids=str)
 def test_termination_cancels_the_remote_run(
     demo: RunningDemo, page: Page, terminated: dict[Asset, str], asset: Asset
