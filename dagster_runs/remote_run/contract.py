@@ -74,7 +74,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         try:
             return validate(values)
         except ValidationError as error:
-            raise explained(cls, error) from None
+            raise explained(cls, error, secret=cls.sensitive_fields) from None
 
     vendor: ClassVar[str]
     label: ClassVar[str]
