@@ -115,7 +115,10 @@ def _config_type(annotation: Any, *, unique: str) -> Any:  # noqa: PLR0911 - one
     if origin is Annotated:
         return _config_type(arguments[0], unique=unique)
     if origin is Literal:
-        return dg.Enum(unique, [dg.EnumValue(str(choice)) for choice in arguments])
+        # The config of an enum is text, which pydantic does not accept for a number.
+        if not all(isinstance(choice, str) for choice in arguments):
+            return dg.Any
+        return dg.Enum(unique, [dg.EnumValue(choice) for choice in arguments])
     if origin in (Union, types.UnionType) and type(None) in arguments:
         others = [argument for argument in arguments if argument is not type(None)]
         inner = _config_type(others[0], unique=unique) if len(others) == 1 else dg.Any
@@ -123,7 +126,8 @@ def _config_type(annotation: Any, *, unique: str) -> Any:  # noqa: PLR0911 - one
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return dict
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        return dg.Array(_config_type(arguments[0], unique=unique))
+        is_mixed = len(arguments) > 1 and Ellipsis not in arguments  # tuple[int, str]
+        return dg.Any if is_mixed else dg.Array(_config_type(arguments[0], unique=unique))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return dg.Enum(unique, [dg.EnumValue(str(member.value)) for member in annotation])
     if isinstance(annotation, type) and annotation.__module__ == "datetime":
