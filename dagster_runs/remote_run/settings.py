@@ -99,7 +99,8 @@ def validated(
         valid = validate(value)
         if not is_secret and has_credentials(valid):
             raise ValueError(
-                "it must not contain credentials, because Dagster stores and shows it with the other settings. Remove them"
+                "it must not contain credentials, because Dagster stores and shows it with the other settings. "
+                "Remove them"
             )
     except (ValidationError, ValueError) as error:
         if variable is None or is_secret:
