@@ -1,5 +1,6 @@
 """What a step says last: how its run ended, also in the error of a blocked gate."""
 
+import re
 from typing import Any
 
 import dagster as dg
@@ -97,6 +98,23 @@ def test_timeout_is_logged_with_what_follows(sandbox: Sandbox, instance: dg.Dags
     sandbox.set_behavior(well_known.PROFILES_FEATURES, Behavior(running_seconds=3600))
     result = materialize([build_remote_run_asset(PROFILES, key="it", timeout=5)], sandbox, instance)
     assert logged(instance, result)[-1] == "ERROR " + failure(result).splitlines()[0]
+
+
+def test_timeout_has_the_link(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=3600))
+    result = materialize([build_remote_run_asset(ORDERS, key="it", timeout=5)], sandbox, instance)
+    [run] = sandbox.runs("testgen")
+    assert re.search(rf"longer `timeout`. See http\S+{run.id}\.$", logged(instance, result)[-1])
+
+
+def test_undocumented_end_has_the_link(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behavior(well_known.PROFILES_FEATURES, Behavior(outcome="cancel"))
+    settings = {"run_url_template": "https://example.com/{run_id}"}
+    result = materialize([build_remote_run_asset(PROFILES, key="it")], sandbox, instance, settings=settings)
+    [run] = sandbox.runs("rudderstack")
+    last = logged(instance, result)[-1]
+    assert f"Profiles run {run.id} of {PROFILES.profiles_id} ended in an undocumented state: 'canceled'" in last
+    assert f"Check the run at https://example.com/{run.id}, and" in last
 
 
 class TestDeferredSteps:
