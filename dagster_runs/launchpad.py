@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.field_errors import documented_fields
+from dagster_runs.remote_run.field_errors import documented_fields, problems_of
 from dagster_runs.sensors.registry import Watchable, resolve_asset
 
 _SCALARS: Mapping[Any, Any] = {str: dg.String, int: dg.Int, float: dg.Float, bool: dg.Bool}
@@ -44,9 +44,7 @@ def run_config_for(asset: dg.AssetsDefinition | Watchable, **fields: Any) -> dic
         try:
             changed = run.with_fields(fields)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-            raise dg.DagsterInvalidDefinitionError(f"{where or run_class.__name__}: {why}") from None
+            raise dg.DagsterInvalidDefinitionError(problems_of(run_class, error)) from None
         fields = changed.model_dump(mode="json", include=set(fields))
     return {"ops": {found.executed.op.name: {"config": to_jsonable_python(fields)}}}
 

@@ -100,6 +100,18 @@ def test_value_that_is_only_shown_is_not_an_override(sandbox: Sandbox, instance:
     assert sent(sandbox)[0] == "--model_refs models/b"
 
 
+def test_run_config_for_names_all_wrong_values() -> None:
+    asset = build_remote_run_asset(MODELS, key="features")
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"model_refs\.0: .*; rebase_incremental: "):
+        run_config_for(asset, model_refs=[5], rebase_incremental="perhaps")
+
+
+def test_run_config_for_takes_the_asset_and_not_its_key() -> None:
+    key: Any = "features"
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="pass what build_remote_run_asset returned"):
+        run_config_for(key, model_refs=[])
+
+
 @pytest.mark.usefixtures("clock")
 def test_run_config_for_overrides_fields(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = build_remote_run_asset(PROFILES, key=["marts", "features"], name="features_op")

@@ -138,6 +138,20 @@ def _advice(model: type[BaseModel], one: Any) -> str | None:
     return None
 
 
+def problems_of(model: type[BaseModel], error: ValidationError) -> str:
+    """Returns all problems of an error in one line, each with the path of the wrong value.
+
+    Args:
+        model: The class whose fields are wrong.
+        error: The error.
+    """
+    found = (
+        (".".join(map(str, one["loc"])) or model.__name__, one["msg"].removeprefix("Value error, "))
+        for one in error.errors(include_url=False)
+    )
+    return "; ".join(f"{path}: {message}" for path, message in found)
+
+
 def no_such_field(name: str, known: Iterable[str]) -> str:
     """Returns the message for a field that does not exist, with the field that the user probably meant."""
     names = list(known)

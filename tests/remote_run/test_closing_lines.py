@@ -8,6 +8,7 @@ import pytest
 
 from dagster_runs import (
     AmperityWorkflowRun,
+    ProphecyPipelineRun,
     QualityGate,
     RudderStackProfilesRun,
     SegmentflowJourneyRun,
@@ -140,6 +141,20 @@ def test_summary_of_the_vendors_code_replaces_the_checks() -> None:
     lines = [run_summary(ORDERS, "r", status, RunResult({}, checks, summary=text)) for text in ("", "120\nrows")]
     ends = [line.partition(" ended with status done: ")[2] for line in lines]
     assert ends == ["some rows", "120 rows"]
+
+
+def test_target_with_lines_stays_in_one_line() -> None:
+    pipeline = ProphecyPipelineRun(fabric_id=1, project_id="41", pipeline_name="a\nb" + "x" * 9_000)
+    line = run_summary(pipeline, "r", RunStatus(RunState.SUCCEEDED, "succeeded"))
+    assert line.startswith("Prophecy pipeline run r of 41/a bx")
+    assert "\n" not in line
+    assert len(line) < 700
+
+
+@pytest.mark.parametrize(("state", "end"), [("SUCCEEDED", "succeeded"), ("FAILED", "failed"), ("CANCELED", "canceled")])
+@pytest.mark.parametrize("vendor_status", ["", "✓"])
+def test_end_without_a_readable_status_is_named(state: str, end: str, vendor_status: str) -> None:
+    assert run_summary(ORDERS, "r", RunStatus(RunState[state], vendor_status)).endswith(f" {end}")
 
 
 def test_checks_of_a_failed_run_are_left_out_and_long_errors_are_cut() -> None:
