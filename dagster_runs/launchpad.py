@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
+from hashlib import sha256
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
@@ -95,9 +96,12 @@ def _with_default(field: dg.Field, value: Any) -> dg.Field:
 def _shared_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
     """Built once for each kind of run, since a code location may have thousands of assets of one kind."""
     documented = documented_fields(run_class)
+    # Dagster takes two enums of one name for the same, and classes outside the package may have the same name.
+    is_ours = run_class.__module__.startswith("dagster_runs.")
+    place = "" if is_ours else f"_{sha256(f'{run_class.__module__}.{run_class.__qualname__}'.encode()).hexdigest()[:6]}"
     return {
         name: dg.Field(
-            _config_type(field.annotation, unique=f"{run_class.__name__}_{name}"),
+            _config_type(field.annotation, unique=f"{run_class.__name__}_{name}{place}"),
             is_required=False,
             description=f"Applies to this launch only. {field.description or documented.get(name) or ''}".rstrip(),
         )

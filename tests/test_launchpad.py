@@ -17,7 +17,7 @@ from dagster_runs import (
 from dagster_runs.launchpad import config_schema
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import sandbox_resources
-from tests.remote_run.acme_jobs import Job
+from tests.remote_run.acme_jobs import Job, define
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-11-01")
@@ -84,6 +84,16 @@ def test_values_of_several_types_can_be_overridden(fields: dict[str, Any]) -> No
         dg.validate_run_config(job, run_config_for(asset, **fields))["ops"]["scaled"]["config"].items()
         >= fields.items()
     )
+
+
+def test_classes_of_one_name_have_their_own_choices() -> None:
+    assets, config = [], {}
+    for module, choice in (("first", "a"), ("second", "b")):
+        kind = define(__module__=module, __annotations__={"mode": Literal[choice, "none"]}, mode="none")
+        assets.append(build_remote_run_asset(kind(), key=module))
+        config |= run_config_for(assets[-1], mode=choice)["ops"]
+    job = dg.Definitions(assets=assets, resources={"acme": "any"}).resolve_implicit_global_asset_job_def()
+    assert dg.validate_run_config(job, {"ops": config})["ops"]["second"]["config"] == {"mode": "b"}
 
 
 @pytest.mark.usefixtures("clock")

@@ -4,7 +4,7 @@ All other code uses only this contract, never a vendor's own classes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partialmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
@@ -75,6 +75,10 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
             return validate(values)
         except ValidationError as error:
             raise explained(cls, error, secret=cls.sensitive_fields) from None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, "..." if name in self.sensitive_fields else value
 
     vendor: ClassVar[str]
     label: ClassVar[str]

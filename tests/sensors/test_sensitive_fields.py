@@ -44,6 +44,11 @@ def test_errors_do_not_quote_sensitive_values(run_class: type[RemoteRun[Any]], f
     assert "ada@" not in str(raised.value)
 
 
+def test_sensitive_values_are_not_in_the_repr() -> None:
+    assert "ada@" not in repr(SegmentflowJourneyRun(**JOURNEY))
+    assert "welcome-back" in str(SegmentflowJourneyRun(**JOURNEY))
+
+
 def test_error_of_a_launch_does_not_quote_sensitive_values(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = deferred(SegmentflowJourneyRun(**JOURNEY), key="mail")
     config = {"ops": {"mail": {"config": {"recipient": {"email": [str(SECRET)]}}}}}
