@@ -73,7 +73,9 @@ def main(url: str, vendor: str, assets: int, partitions: int, group: str) -> Non
         time.sleep(UNTIL_DUE)
         reporting: list[Tick] = []
         until = time.monotonic() + MAX_REPORT_SECONDS
-        while time.monotonic() < until and not (reporting and reporting[-1].said.endswith(" 0 in flight")):
+        while time.monotonic() < until and not (
+            reporting and reporting[-1].said.endswith("No deferred run is in flight")
+        ):
             reporting.append(_tick(driver, instance))
         _print({"reporting": [asdict(tick) for tick in reporting]})
 

@@ -21,8 +21,9 @@ def check_list(argument: str, value: Any, of: str) -> None:
     Raises:
         DagsterInvalidDefinitionError: It is not.
     """
-    # A string is iterable too, and would become a list of characters.
-    if value is not None and (isinstance(value, (str, dg.AssetKey, dg.AssetSpec)) or not isinstance(value, Iterable)):
+    # A string is iterable too, and would become a list of characters. Keys, specs and hooks are named tuples.
+    single = (str, dg.AssetKey, dg.AssetSpec, dg.HookDefinition)
+    if value is not None and (isinstance(value, single) or not isinstance(value, Iterable)):
         raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a list, with {of} as each item")
 
 
@@ -37,6 +38,16 @@ def checked_name(name: Any) -> str | None:
             f"name is {name!r}; the name of an op can have only letters, digits and underscores"
         )
     return name
+
+
+def check_mapping(argument: str, value: Any) -> None:
+    """Checks that an argument is a dict with texts as keys.
+
+    Raises:
+        DagsterInvalidDefinitionError: It is not.
+    """
+    if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        raise dg.DagsterInvalidDefinitionError(f"{argument} is {value!r}; it must be a dict with strings as keys")
 
 
 def checked_hooks(hooks: Any, options: RunOptions) -> set[dg.HookDefinition] | None:
@@ -61,6 +72,37 @@ def checked_hooks(hooks: Any, options: RunOptions) -> set[dg.HookDefinition] | N
                 "is requested when a run has finished; or use wait='poll'"
             )
     return set(found) or None
+
+
+def clear_multi_asset(
+    *, specs: Sequence[dg.AssetSpec], **arguments: Any
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Like `dagster.multi_asset`, but an error names the asset, and what to do.
+
+    Args:
+        specs: The specs of the assets.
+        **arguments: The other arguments of `dagster.multi_asset`.
+
+    Raises:
+        DagsterInvalidDefinitionError: Dagster refuses the definition.
+    """
+    names = ", ".join(spec.key.to_user_string() for spec in specs)
+
+    def decorate(step: Callable[..., Any]) -> dg.AssetsDefinition:
+        try:
+            return dg.multi_asset(specs=specs, **arguments)(step)
+        except CheckError as error:
+            raise dg.DagsterInvalidDefinitionError(f"The asset {names} is invalid: {error}") from None
+        except dg.DagsterInvalidDefinitionError as error:
+            if not any(str(error).startswith(f'"{spec.key.to_python_identifier()}" is not') for spec in specs):
+                raise
+            is_reserved = "reserved" in str(error)
+            advice = (
+                "Put a part before it, for example with key_prefix" if is_reserved else "It can also have '-' and '.'"
+            )
+            raise dg.DagsterInvalidDefinitionError(f"The key {names} is invalid: {error} {advice}") from None
+
+    return decorate
 
 
 def asset_specs(
@@ -89,9 +131,7 @@ def asset_specs(
     if specs is not None:
         check_list("specs", specs, "a dagster.AssetSpec")
     if specs is not None and (described or not specs):
-        raise dg.DagsterInvalidDefinitionError(
-            f"With specs, set {', '.join(described)} on the specs" if described else "specs is empty"
-        )
+        raise dg.DagsterInvalidDefinitionError(_of_specs(described) if described else "specs is empty")
     own = [_spec(key, dict(described))] if key is not None else list(specs or ())
     invalid = [spec for spec in own if not isinstance(spec, dg.AssetSpec)]
     if invalid:
@@ -110,10 +150,17 @@ def asset_specs(
     ]
 
 
+def _of_specs(described: Mapping[str, Any]) -> str:
+    own = [name for name in described if name != "key_prefix"]
+    advice = [f"set {', '.join(own)} on the specs"] if own else []
+    advice += ["write key_prefix in the keys of the specs"] if "key_prefix" in described else []
+    return f"With specs, {', and '.join(advice)}"
+
+
 def _spec(key: AssetKeyLike, described: dict[str, Any]) -> dg.AssetSpec:
     prefix = described.pop("key_prefix", None)
     full = coerced_key("key", key)
-    if prefix is not None:
+    if prefix is not None and prefix != []:  # as for `@dg.asset`
         full = full.with_prefix(coerced_key("key_prefix", [prefix] if isinstance(prefix, str) else prefix).path)
     if "kinds" in described:
         check_list("kinds", described["kinds"], "a string")

@@ -9,8 +9,10 @@ from dagster_runs.asset_arguments import (
     RunOrFunction,
     asset_specs,
     check_list,
+    check_mapping,
     checked_hooks,
     checked_name,
+    clear_multi_asset,
 )
 from dagster_runs.launchpad import config_schema, overrides, present_values
 from dagster_runs.remote_run.contract import RemoteRun
@@ -137,6 +139,11 @@ def build_remote_run_asset(
     """
     run_class = _class_of(run)
     check_list("deps", deps, "an asset key or an asset")
+    check_mapping("op_tags", op_tags)
+    if not isinstance(partitions_def, (dg.PartitionsDefinition, type(None))):
+        raise dg.DagsterInvalidDefinitionError(
+            f"partitions_def is {partitions_def!r}; it must be a definition, such as dg.DailyPartitionsDefinition(...)"
+        )
     if not isinstance(resource_key, (str, type(None))):
         raise dg.DagsterInvalidDefinitionError(
             f"resource_key is a {type(resource_key).__name__}; it must be the key of a resource, such as "
@@ -179,7 +186,7 @@ def build_remote_run_asset(
 
     present = present_values(remote.run)
 
-    @dg.multi_asset(
+    @clear_multi_asset(
         name=checked_name(name) or all_specs[0].key.to_python_identifier(),
         specs=all_specs,
         check_specs=[check for spec in all_specs for check in check_specs(definition, spec.key, gate, partitions_def)],

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
+from hashlib import sha256
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import dagster as dg
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.field_errors import documented_fields
+from dagster_runs.remote_run.field_errors import documented_fields, problems_of
 from dagster_runs.sensors.registry import Watchable, resolve_asset
 
 _SCALARS: Mapping[Any, Any] = {str: dg.String, int: dg.Int, float: dg.Float, bool: dg.Bool}
@@ -44,9 +45,7 @@ def run_config_for(asset: dg.AssetsDefinition | Watchable, **fields: Any) -> dic
         try:
             changed = run.with_fields(fields)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-            raise dg.DagsterInvalidDefinitionError(f"{where or run_class.__name__}: {why}") from None
+            raise dg.DagsterInvalidDefinitionError(problems_of(run_class, error)) from None
         fields = changed.model_dump(mode="json", include=set(fields))
     return {"ops": {found.executed.op.name: {"config": to_jsonable_python(fields)}}}
 
@@ -97,9 +96,12 @@ def _with_default(field: dg.Field, value: Any) -> dg.Field:
 def _shared_schema(run_class: type[RemoteRun[Any]]) -> dict[str, dg.Field]:
     """Built once for each kind of run, since a code location may have thousands of assets of one kind."""
     documented = documented_fields(run_class)
+    # Dagster takes two enums of one name for the same, and classes outside the package may have the same name.
+    is_ours = run_class.__module__.startswith("dagster_runs.")
+    place = "" if is_ours else f"_{sha256(f'{run_class.__module__}.{run_class.__qualname__}'.encode()).hexdigest()[:6]}"
     return {
         name: dg.Field(
-            _config_type(field.annotation, unique=f"{run_class.__name__}_{name}"),
+            _config_type(field.annotation, unique=f"{run_class.__name__}_{name}{place}"),
             is_required=False,
             description=f"Applies to this launch only. {field.description or documented.get(name) or ''}".rstrip(),
         )
@@ -115,7 +117,10 @@ def _config_type(annotation: Any, *, unique: str) -> Any:  # noqa: PLR0911 - one
     if origin is Annotated:
         return _config_type(arguments[0], unique=unique)
     if origin is Literal:
-        return dg.Enum(unique, [dg.EnumValue(str(choice)) for choice in arguments])
+        # The config of an enum is text, which pydantic does not accept for a number.
+        if not all(isinstance(choice, str) for choice in arguments):
+            return dg.Any
+        return dg.Enum(unique, [dg.EnumValue(choice) for choice in arguments])
     if origin in (Union, types.UnionType) and type(None) in arguments:
         others = [argument for argument in arguments if argument is not type(None)]
         inner = _config_type(others[0], unique=unique) if len(others) == 1 else dg.Any
@@ -123,7 +128,8 @@ def _config_type(annotation: Any, *, unique: str) -> Any:  # noqa: PLR0911 - one
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return dict
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        return dg.Array(_config_type(arguments[0], unique=unique))
+        is_mixed = len(arguments) > 1 and Ellipsis not in arguments  # tuple[int, str]
+        return dg.Any if is_mixed else dg.Array(_config_type(arguments[0], unique=unique))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return dg.Enum(unique, [dg.EnumValue(str(member.value)) for member in annotation])
     if isinstance(annotation, type) and annotation.__module__ == "datetime":

@@ -52,6 +52,10 @@ def test_key_prefix_may_be_one_part() -> None:
     assert asset.key == dg.AssetKey(["marts", "a", "b"])
 
 
+def test_empty_key_prefix_is_none() -> None:
+    assert build_remote_run_asset(PROFILES, key="a", key_prefix=[]).key == dg.AssetKey("a")
+
+
 @pytest.mark.parametrize(("first", "second"), [(["a", "b_c"], ["a_b", "c"]), ("a-b", "a_b")])
 def test_name_is_a_way_out_for_keys_whose_ops_have_one_name(first: Any, second: Any) -> None:
     one, other = build_remote_run_asset(PROFILES, key=first), build_remote_run_asset(PROFILES, key=second, name="other")
@@ -68,11 +72,18 @@ def test_success_hook_of_a_waiting_step_is_allowed() -> None:
         ({"hooks": {on_success}, "wait": "defer"}, "success hook tell_everybody, .* when the run has been started"),
         ({"hooks": [print]}, "each must be a hook"),
         ({"hooks": 5}, "must be a list"),
+        ({"hooks": on_failure}, "hooks is HookDefinition.*must be a list"),
+        ({"op_tags": 5}, "op_tags is 5; it must be a dict"),
+        ({"op_tags": {1: "a"}}, "must be a dict with strings as keys"),
+        ({"partitions_def": "daily"}, "partitions_def is 'daily'; it must be a definition"),
+        ({"retry_policy": 3}, 'The asset a is invalid: Param "retry_policy"'),
+        ({"key": "a b"}, "The key a b is invalid: .* can also have '-' and '.'"),
+        ({"key": "config"}, "The key config is invalid: .*reserved.* Put a part before it"),
         ({"name": "a-b"}, "letters, digits and underscores"),
         ({"kinds": ["a", "b", "c"]}, "adds rudderstack, so pass at most 2 others"),
         ({"key_prefix": ""}, "key_prefix has"),
         ({"key_prefix": 5}, "key_prefix has"),
-        ({"key": None, "specs": [dg.AssetSpec("b")], "key_prefix": "c"}, "set key_prefix on the specs"),
+        ({"key": None, "specs": [dg.AssetSpec("b")], "key_prefix": "c"}, "write key_prefix in the keys of the specs"),
         ({"owners": ["nobody"]}, "owner"),
     ],
 )

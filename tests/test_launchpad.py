@@ -1,6 +1,6 @@
 """The launchpad: the values that it shows, what counts as an override, and the texts of the UI."""
 
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pytest
@@ -17,6 +17,7 @@ from dagster_runs import (
 from dagster_runs.launchpad import config_schema
 from dagster_runs.sandbox import Sandbox
 from dagster_runs.testing import sandbox_resources
+from tests.remote_run.acme_jobs import Job, define
 from tests.remote_run.materializing import PROFILES, TESTS, materialize
 
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-11-01")
@@ -36,7 +37,7 @@ RUNS = (
 
 def shown(asset: dg.AssetsDefinition) -> Any:
     """Returns the config that the launchpad opens with."""
-    job = dg.Definitions(assets=[asset], resources=sandbox_resources("http://127.0.0.1:1"))
+    job = dg.Definitions(assets=[asset], resources={**sandbox_resources("http://127.0.0.1:1"), "acme": "any"})
     fields = job.resolve_implicit_global_asset_job_def().run_config_schema.config_type.fields
     return fields["ops"].default_value.get(asset.op.name, {}).get("config")
 
@@ -62,6 +63,39 @@ def test_run_from_a_function_shows_no_values() -> None:
     assert not shown(build_remote_run_asset(choose, key="features"))
 
 
+class ScaledRun(Job):
+    """A job whose fields are neither texts nor lists of one type.
+
+    Args:
+        factor: The factor.
+        limits: The limits.
+    """
+
+    factor: Literal[1, 2] = 1
+    limits: tuple[int, str] = (1, "day")
+
+
+@pytest.mark.parametrize("fields", [{"factor": 2}, {"limits": [3, "week"]}])
+def test_values_of_several_types_can_be_overridden(fields: dict[str, Any]) -> None:
+    asset = build_remote_run_asset(ScaledRun(factor=1, limits=(1, "day")), key="scaled")
+    job = dg.Definitions(assets=[asset], resources={"acme": "any"}).resolve_implicit_global_asset_job_def()
+    assert shown(asset) == {"factor": 1, "limits": [1, "day"]}
+    assert (
+        dg.validate_run_config(job, run_config_for(asset, **fields))["ops"]["scaled"]["config"].items()
+        >= fields.items()
+    )
+
+
+def test_classes_of_one_name_have_their_own_choices() -> None:
+    assets, config = [], {}
+    for module, choice in (("first", "a"), ("second", "b")):
+        kind = define(__module__=module, __annotations__={"mode": Literal[choice, "none"]}, mode="none")
+        assets.append(build_remote_run_asset(kind(), key=module))
+        config |= run_config_for(assets[-1], mode=choice)["ops"]
+    job = dg.Definitions(assets=assets, resources={"acme": "any"}).resolve_implicit_global_asset_job_def()
+    assert dg.validate_run_config(job, {"ops": config})["ops"]["second"]["config"] == {"mode": "b"}
+
+
 @pytest.mark.usefixtures("clock")
 def test_value_that_is_only_shown_is_not_an_override(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     asset = build_remote_run_asset(MODELS, key="features", partitions_def=DAYS)
@@ -74,6 +108,18 @@ def test_value_that_is_only_shown_is_not_an_override(sandbox: Sandbox, instance:
     config["ops"]["features"]["config"]["model_refs"] = ["models/b"]
     assert materialize([asset], sandbox, instance, partition_key="2026-11-03", run_config=config).success
     assert sent(sandbox)[0] == "--model_refs models/b"
+
+
+def test_run_config_for_names_all_wrong_values() -> None:
+    asset = build_remote_run_asset(MODELS, key="features")
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"model_refs\.0: .*; rebase_incremental: "):
+        run_config_for(asset, model_refs=[5], rebase_incremental="perhaps")
+
+
+def test_run_config_for_takes_the_asset_and_not_its_key() -> None:
+    key: Any = "features"
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="pass what build_remote_run_asset returned"):
+        run_config_for(key, model_refs=[])
 
 
 @pytest.mark.usefixtures("clock")

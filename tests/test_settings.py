@@ -189,6 +189,36 @@ def test_unset_variable_is_named(name: str, vendor: type[RemoteRunResource], use
     assert "not set" in message
 
 
+@pytest.mark.parametrize(("vendor", "name"), [(vendor, name) for vendor, name in ALL if name.endswith("_url")])
+def test_address_with_credentials_is_refused_without_them(
+    vendor: type[RemoteRunResource], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"https://user:{TOKEN}@example.com/path"
+    with pytest.raises(ValidationError, match=f"{name}\n.*must not contain credentials") as literal:
+        vendor(**{**REQUIRED[vendor], name: address})
+    monkeypatch.setenv("A_SETTING", address)
+    with pytest.raises(
+        ValueError, match=r"must not contain credentials.*in the environment variable A_SETTING"
+    ) as variable:
+        initialized(vendor(**{**REQUIRED[vendor], name: EnvVar("A_SETTING")}))
+    assert TOKEN not in str(literal.value) + str(variable.value)
+
+
+def test_template_with_credentials_in_a_variable_is_refused_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SETTING", f"https://user:{TOKEN}@example.com/{{run_id}}")
+    resource = RudderStackResource(access_token=EnvVar("A_TOKEN"), run_url_template=EnvVar("A_SETTING"))
+    for use in (initialized, in_a_script):
+        with pytest.raises((ValueError, VendorError), match="contains credentials") as raised:
+            use(resource)
+        assert TOKEN not in str(raised.value)
+
+
+def test_number_as_a_secret_is_not_quoted() -> None:
+    with pytest.raises(ValidationError, match=r"access_token\n.*valid string") as raised:
+        RudderStackResource(access_token=1234567890)
+    assert "1234567890" not in str(raised.value)
+
+
 @pytest.mark.fixes("6.12")
 def test_errors_and_repr_never_contain_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even when other settings are invalid."""

@@ -4,7 +4,7 @@ All other code uses only this contract, never a vendor's own classes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partialmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from dagster_runs.remote_run import vendor_code as code
 from dagster_runs.remote_run.data_checks import with_declared_checks
-from dagster_runs.remote_run.field_errors import explained, variable_in
+from dagster_runs.remote_run.field_errors import explained, problems_of, variable_in
 from dagster_runs.remote_run.metadata_size import limited_result
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.run_class import RunMeta, check_run_class
@@ -74,7 +74,11 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         try:
             return validate(values)
         except ValidationError as error:
-            raise explained(cls, error) from None
+            raise explained(cls, error, secret=cls.sensitive_fields) from None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, "..." if name in self.sensitive_fields else value
 
     vendor: ClassVar[str]
     label: ClassVar[str]
@@ -309,10 +313,6 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
         try:
             return self.with_fields(changes)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in problem['loc']) or type(self).__name__}: "
-                f"{problem['msg'].removeprefix('Value error, ')}"
-                for problem in error.errors(include_url=False)
-            )
+            problems = problems_of(type(self), error)
             message = f"{by} does not make a valid {type(self).__name__}: {problems}. Nothing was started."
             raise dg.Failure(description=message, allow_retries=False) from None

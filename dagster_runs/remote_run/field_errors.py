@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -87,13 +88,16 @@ def unknown_fields(model: type[BaseModel], names: Iterable[str]) -> ValidationEr
     return refused(model, unknown[0], no_such_field(unknown[0], model.model_fields))
 
 
-def explained(model: type[BaseModel], error: ValidationError, *, hide_values: bool = False) -> ValidationError:
+def explained(
+    model: type[BaseModel], error: ValidationError, *, hide_values: bool = False, secret: AbstractSet[str] = frozenset()
+) -> ValidationError:
     """Returns an error that says what to write where pydantic's says only that a field is missing or not allowed.
 
     Args:
         model: The class whose fields are wrong.
         error: Pydantic's error.
         hide_values: Whether the error must not quote values, because a setting may contain a secret where none belongs.
+        secret: The fields whose values must not be quoted at all, not even numbers.
     """
     found = error.errors(include_url=False)
     messages = [_advice(model, one) for one in found]
@@ -102,17 +106,17 @@ def explained(model: type[BaseModel], error: ValidationError, *, hide_values: bo
     # A field that is misspelled is also missing; the message about its name is the useful one.
     misspelled = any("did you mean" in (text or "") for text in messages)
     details: list[InitErrorDetails] = [
-        _as_details(one, text)
+        _as_details(one, text, quote=secret.isdisjoint(one["loc"][:1]))
         for one, text in zip(found, messages, strict=True)
         if not (misspelled and one["type"] == "missing")
     ]
     return ValidationError.from_exception_data(model.__name__, details, hide_input=True)
 
 
-def _as_details(one: Any, message: str | None) -> InitErrorDetails:
+def _as_details(one: Any, message: str | None, *, quote: bool) -> InitErrorDetails:
     if message is None:
         message = str(one["msg"]).removeprefix("Value error, ")
-        if isinstance(one["input"], (int, float)):
+        if quote and isinstance(one["input"], (int, float)):
             message += f", not {one['input']}"
     return InitErrorDetails(type="value_error", loc=tuple(one["loc"]), input="...", ctx={"error": ValueError(message)})
 
@@ -132,6 +136,20 @@ def _advice(model: type[BaseModel], one: Any) -> str | None:
     if one["type"] in ("less_than_equal", "greater_than_equal") and name.endswith("_score"):
         return f"{one['input']:g} is not a score from 0 to 1; write 95 % as 0.95"
     return None
+
+
+def problems_of(model: type[BaseModel], error: ValidationError) -> str:
+    """Returns all problems of an error in one line, each with the path of the wrong value.
+
+    Args:
+        model: The class whose fields are wrong.
+        error: The error.
+    """
+    found = (
+        (".".join(map(str, one["loc"])) or model.__name__, one["msg"].removeprefix("Value error, "))
+        for one in error.errors(include_url=False)
+    )
+    return "; ".join(f"{path}: {message}" for path, message in found)
 
 
 def no_such_field(name: str, known: Iterable[str]) -> str:

@@ -108,7 +108,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         try:
             super().__init__(**self._without_literal_secrets(fields))
         except ValidationError as error:
-            raise self._invalid(fields, explained(type(self), error, hide_values=True)) from None
+            secret = frozenset(self.secret_fields)
+            raise self._invalid(fields, explained(type(self), error, hide_values=True, secret=secret)) from None
 
     @classmethod
     def _invalid(cls, fields: Mapping[str, Any], error: ValidationError) -> ValueError:

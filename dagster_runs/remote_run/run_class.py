@@ -64,6 +64,8 @@ class RunMeta(ModelMetaclass):
             for attribute in namespace.get("__annotations__", {}):
                 if attribute not in namespace and _is_behavior(contract.get(attribute)):
                     raise _hidden(name, attribute)
+        if namespace.get("sensitive_fields"):
+            options["hide_input_in_errors"] = True  # also in the errors of the class's own validators
         return super().__new__(cls, name, bases, namespace, **options)
 
 

@@ -14,6 +14,9 @@ PLACEHOLDERS = ("run_id", "target", "kind")
 """The run's id at the vendor; the id of what is run; and the kind of run, such as ``profiles-run``."""
 
 
+_PARENT = frozenset({".", ".."})
+
+
 def _checked(template: str) -> str:
     try:
         parts = list(Formatter().parse(template))
@@ -23,8 +26,12 @@ def _checked(template: str) -> str:
         if name is not None and (name not in PLACEHOLDERS or spec or conversion):
             shown = f"{{{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}}}"
             raise ValueError(f"there is no placeholder {shown}; the placeholders are {_listed()}")
-    url = urlsplit(_filled(template, dict.fromkeys(PLACEHOLDERS, "a")))
-    if url.scheme not in ("http", "https") or not url.hostname or re.search(r"\s", template.strip()):
+    try:
+        url = urlsplit(_filled(template, dict.fromkeys(PLACEHOLDERS, "a")))
+        is_page = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # an invalid port or IPv6 address
+        is_page = False
+    if not is_page or " " in template.strip() or not template.strip().isprintable():
         raise ValueError("this is not the address of a page; write https://, a host and a path")
     if url.username is not None or url.password is not None:
         raise ValueError("it contains credentials, and everyone who can see an asset can see its links. Remove them")
@@ -46,8 +53,10 @@ RunUrlTemplate = Annotated[str, AfterValidator(_checked)]
 """The address of the page of a run, with placeholders."""
 
 
-def run_link(template: str, run: "RemoteRun[Any]", run_id: str) -> str:
+def run_link(template: str, run: "RemoteRun[Any]", run_id: str) -> str | None:
     """Returns the address of the page of a run. What replaces a placeholder is percent-encoded.
+
+    ``None`` if an id is ``.`` or ``..``, with which a browser opens another page, also if it is percent-encoded.
 
     Args:
         template: The template.
@@ -55,4 +64,5 @@ def run_link(template: str, run: "RemoteRun[Any]", run_id: str) -> str:
         run_id: The vendor's id of the run.
     """
     kind = re.sub(r"[^a-z0-9]+", "-", run.label.casefold()).strip("-")
-    return _filled(template, {"run_id": run_id, "target": run.target, "kind": kind})
+    values = {"run_id": run_id, "target": run.target, "kind": kind}
+    return None if _PARENT.intersection(values.values()) else _filled(template, values)

@@ -42,7 +42,8 @@ def ended(status: RunStatus) -> str:
 
 def named_target(run: "RemoteRun[Any]", result: RunResult) -> str:
     """Returns the target of a run, with its name if the vendor reports one: ``orders (f0e1d2c3)``."""
-    return f"{_line(result.target_name)} ({run.target})" if result.target_name else run.target
+    target = _line(run.target)
+    return f"{_line(result.target_name)} ({target})" if result.target_name else target
 
 
 def result_summary(result: RunResult) -> str:

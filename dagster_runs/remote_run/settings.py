@@ -6,6 +6,7 @@ every resource. Outside Dagster nothing initializes a resource, so it reads its 
 """
 
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
@@ -34,6 +35,8 @@ else:
     """An integer or ``None``."""
     Flag = Annotated[Any, GetPydanticSchema(lambda _, schema_of: schema_of(bool))]
     """A boolean."""
+
+_CREDENTIALS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*:)?[/\\\\]{2}[^/?#]*@")
 
 _variables: dict[tuple[type, str], set[str]] = {}
 """The variables that were set on a class's field in this process. Dagster passes their values without their names."""
@@ -93,11 +96,24 @@ def validated(
     if isinstance(value, str) and not value.strip() and value != field.default:
         raise ValueError(_empty(variable) if variable else "the value is empty; set a value, or leave the setting out")
     try:
-        return validate(value)
+        valid = validate(value)
+        if not is_secret and has_credentials(valid):
+            raise ValueError(
+                "it must not contain credentials, because Dagster stores and shows it with the other settings. "
+                "Remove them"
+            )
     except (ValidationError, ValueError) as error:
         if variable is None or is_secret:
             raise
+        if has_credentials(value):
+            raise ValueError(f"{problems(error)} (in the environment variable {variable})") from None
         raise ValueError(f"the environment variable {variable} contains {value!r}: {problems(error)}") from None
+    return valid
+
+
+def has_credentials(value: Any) -> bool:
+    """Whether a value is an address with a user name or a password: ``https://user:password@example.com``."""
+    return isinstance(value, str) and _CREDENTIALS.match(value) is not None
 
 
 def read(variable: dg.EnvVar) -> str:

@@ -45,6 +45,8 @@ _SOUND_LIKE_SUCCESS = frozenset({"complete", "completed", "done", "ended", "fini
 
 _MAX_PLAIN_STATUS = 200
 
+_WITHOUT_STATUS = {RunState.SUCCEEDED: "succeeded", RunState.FAILED: "failed", RunState.CANCELED: "was canceled"}
+
 
 def _as_utc(time: datetime) -> datetime:
     if time.tzinfo is None:
@@ -120,6 +122,8 @@ class RunStatus:
         ):
             verb = "failed" if self.state is RunState.FAILED else "was canceled"
             return f"{verb}, though its status is {self.plain_status}"
+        if not self.plain_status:  # the vendor's status has no letters
+            return _WITHOUT_STATUS.get(self.state, "has an empty status")
         return f"ended with status {self.plain_status}"
 
     @property

@@ -181,7 +181,7 @@ def resolve_asset(definition: Any) -> WatchedAsset:
     if remote is None:
         raise dg.DagsterInvalidDefinitionError(
             f"{_described(definition)} is not an asset from build_remote_run_asset, so its runs are not "
-            "known. Leave it out"
+            "known. Leave it out, or pass what build_remote_run_asset returned"
         )
     return WatchedAsset(definition, remote)
 

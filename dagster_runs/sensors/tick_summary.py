@@ -31,6 +31,20 @@ def tick_summary(counts: str, details: Mapping[str, str], problems: Iterable[str
     return ". ".join(part for part in (first, counts, named, *problems) if part)
 
 
+def counts_of(reported: int, left: str, *, idle: str, is_idle: bool) -> str:
+    """Returns how many runs are reported and left: ``2 reported, 1 in flight``, or a sentence if there are none.
+
+    Args:
+        reported: The number of runs that are reported in full.
+        left: How many runs are left: ``1 in flight``.
+        idle: The sentence for a tick without any run.
+        is_idle: Whether there is none.
+    """
+    if is_idle:
+        return idle
+    return f"{reported} reported, {left}" if reported else left
+
+
 def first_tick(context: dg.SensorEvaluationContext, what: str) -> str:
     """Returns what a sensor does, in its first tick since it was turned on; otherwise an empty text."""
     is_started = context.last_sensor_start_time is not None and context.is_first_tick_since_sensor_start

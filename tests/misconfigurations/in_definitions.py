@@ -117,6 +117,13 @@ IN_DEFINITIONS = [
         note="Set `name` on one of the two assets",
     ),
     Mistake(
+        "call.reserved-key",
+        "A key that Dagster reserves",
+        lambda trial: profiles(key="config"),
+        wrong="conflicts with a Dagster or python reserved keyword",
+        advice="Put a part before it, for example with key_prefix",
+    ),
+    Mistake(
         "call.success-hook",
         "A success hook of a deferred asset",
         lambda trial: profiles(wait="defer", hooks=[send_message]),
@@ -258,6 +265,13 @@ IN_DEFINITIONS = [
             access_token="token", run_url_template="https://me:password@example.com/{run_id}"
         ),
         wrong="it contains credentials",
+        advice="Remove them",
+    ),
+    Mistake(
+        "setting.address-credentials",
+        "`base_url` contains a password",
+        lambda trial: RudderStackResource(access_token="token", base_url="https://me:password@example.com"),
+        wrong="it must not contain credentials",
         advice="Remove them",
     ),
     Mistake(

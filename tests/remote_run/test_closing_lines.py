@@ -1,5 +1,6 @@
 """What a step says last: how its run ended, also in the error of a blocked gate."""
 
+import re
 from typing import Any
 
 import dagster as dg
@@ -7,6 +8,7 @@ import pytest
 
 from dagster_runs import (
     AmperityWorkflowRun,
+    ProphecyPipelineRun,
     QualityGate,
     RudderStackProfilesRun,
     SegmentflowJourneyRun,
@@ -99,6 +101,23 @@ def test_timeout_is_logged_with_what_follows(sandbox: Sandbox, instance: dg.Dags
     assert logged(instance, result)[-1] == "ERROR " + failure(result).splitlines()[0]
 
 
+def test_timeout_has_the_link(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behavior(well_known.SUITE_ORDERS, Behavior(running_seconds=3600))
+    result = materialize([build_remote_run_asset(ORDERS, key="it", timeout=5)], sandbox, instance)
+    [run] = sandbox.runs("testgen")
+    assert re.search(rf"longer `timeout`. See http\S+{run.id}\.$", logged(instance, result)[-1])
+
+
+def test_undocumented_end_has_the_link(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    sandbox.set_behavior(well_known.PROFILES_FEATURES, Behavior(outcome="cancel"))
+    settings = {"run_url_template": "https://example.com/{run_id}"}
+    result = materialize([build_remote_run_asset(PROFILES, key="it")], sandbox, instance, settings=settings)
+    [run] = sandbox.runs("rudderstack")
+    last = logged(instance, result)[-1]
+    assert f"Profiles run {run.id} of {PROFILES.profiles_id} ended in an undocumented state: 'canceled'" in last
+    assert f"Check the run at https://example.com/{run.id}, and" in last
+
+
 class TestDeferredSteps:
     def deferred(self, sandbox: Sandbox, instance: dg.DagsterInstance, **sensor: Any) -> str:
         asset = build_remote_run_asset(ORDERS, key="it", wait="defer")
@@ -122,6 +141,20 @@ def test_summary_of_the_vendors_code_replaces_the_checks() -> None:
     lines = [run_summary(ORDERS, "r", status, RunResult({}, checks, summary=text)) for text in ("", "120\nrows")]
     ends = [line.partition(" ended with status done: ")[2] for line in lines]
     assert ends == ["some rows", "120 rows"]
+
+
+def test_target_with_lines_stays_in_one_line() -> None:
+    pipeline = ProphecyPipelineRun(fabric_id=1, project_id="41", pipeline_name="a\nb" + "x" * 9_000)
+    line = run_summary(pipeline, "r", RunStatus(RunState.SUCCEEDED, "succeeded"))
+    assert line.startswith("Prophecy pipeline run r of 41/a bx")
+    assert "\n" not in line
+    assert len(line) < 700
+
+
+@pytest.mark.parametrize(("state", "end"), [("SUCCEEDED", "succeeded"), ("FAILED", "failed"), ("CANCELED", "canceled")])
+@pytest.mark.parametrize("vendor_status", ["", "✓"])
+def test_end_without_a_readable_status_is_named(state: str, end: str, vendor_status: str) -> None:
+    assert run_summary(ORDERS, "r", RunStatus(RunState[state], vendor_status)).endswith(f" {end}")
 
 
 def test_checks_of_a_failed_run_are_left_out_and_long_errors_are_cut() -> None:

@@ -52,6 +52,11 @@ def test_placeholders_are_percent_encoded() -> None:
     assert path.endswith("id%3D%3D%26z")
 
 
+@pytest.mark.parametrize("run_id", [".", ".."])
+def test_id_that_leads_to_another_page_gets_no_link(run_id: str) -> None:
+    assert run_link("https://example.com/runs/{run_id}", PROFILES, run_id) is None
+
+
 def test_doubled_braces_stay() -> None:
     assert run_link("https://example.com/{{x}}/{run_id}", PROFILES, "1") == "https://example.com/{x}/1"
 
@@ -86,6 +91,9 @@ def test_token_in_the_template_is_hidden(sandbox: Sandbox, instance: dg.DagsterI
         ("https://example.com/{run_id", "braces do not match"),
         ("example.com/{run_id}", "not the address of a page"),
         ("javascript:alert({run_id})", "not the address of a page"),
+        ("https://example.com:port/{run_id}", "not the address of a page"),
+        ("https://[::1/{run_id}", "not the address of a page"),
+        ("https://example.com/\x00{run_id}", "not the address of a page"),
         ("https://user:secret@example.com/{run_id}", "contains credentials"),
         ("https://{target}.example.com/{run_id}", "in the host"),
     ],

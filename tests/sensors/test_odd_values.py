@@ -54,7 +54,7 @@ def test_unreportable_result_does_not_delay_other_runs(
     driver.ticks(clock, 12)
     assert len(reported(instance, "well")) == 1
     assert driver.runs == []
-    assert "0 in flight" in str(driver.skipped[-1])
+    assert "No deferred run is in flight" in str(driver.skipped[-1])
     assert reported_states(instance, "odd") == ["SUCCEEDED"]
 
 

@@ -172,7 +172,7 @@ class TestTimeout:
         driver = completion([asset], sandbox, instance)
         driver.ticks(clock, 20, every=50)
         assert "did not finish within" in failure(driver.runs[0])
-        assert driver.skipped[-1] == "0 reported, 0 in flight", "no run is in flight, so no outage is shown"
+        assert driver.skipped[-1] == "No deferred run is in flight", "no run is in flight, so no outage is shown"
 
     @pytest.mark.covers("defer.timeout-outage")
     def test_waits_for_the_end_of_a_short_vendor_outage(

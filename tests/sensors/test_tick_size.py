@@ -81,7 +81,7 @@ def test_partitions_of_a_run_are_reported_by_several_ticks(
     assert counts == [(4, 1), (4, 1), (2, 1), *evaluating, *[(0, 0)] * (9 - len(evaluating))]
     assert partitions_reported(instance) == KEYS
     assert evaluated(instance) == EVERY_CHECK
-    assert driver.skipped[-1] == "0 reported, 0 in flight"
+    assert driver.skipped[-1] == "No deferred run is in flight"
 
 
 # The other ticks are in tests/slow/test_lost_ticks.py.
@@ -234,7 +234,7 @@ def report_failure_although_a_tick_is_lost(
         record.partition_key for record in observed if record.run_id == "" and record.asset_observation.metadata
     ] == keys
     assert driver.runs == []
-    assert driver.skipped[-1] == "0 reported, 0 in flight"
+    assert driver.skipped[-1] == "No deferred run is in flight"
 
 
 def test_size_covers_events_evaluations_and_requests() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
+from dagster_runs import RemoteRun
 from dagster_runs.sandbox import Behavior, Sandbox
 from dagster_runs.sensors import limits
 from dagster_runs.sensors.tick_summary import asset_names, listed, tick_summary
@@ -25,13 +28,13 @@ def test_success_is_named_with_its_asset_and_its_end(
     driver.ticks(clock, 12)
     name = f"it: TestGen test run {run.id}"
     texts = list(dict.fromkeys(map(str, driver.skipped)))
-    assert texts[0] == "First tick: this sensor reports how deferred runs of it end. 0 reported, 0 in flight"
-    assert any(text.startswith(f"0 reported, 1 in flight. In flight: {name} for ") for text in texts)
+    assert texts[0] == "First tick: this sensor reports how deferred runs of it end. No deferred run is in flight"
+    assert any(text.startswith(f"1 in flight. In flight: {name} for ") for text in texts)
     materialized, checked, idle = texts[-3:]
     end = "ended with status completed after 25 s"
-    assert materialized == f"0 reported, 1 in flight. This tick: {name} {end}, materialized"
+    assert materialized == f"1 in flight. This tick: {name} {end}, materialized"
     assert checked == f"1 reported, 0 in flight. This tick: {name} {end}, checks reported"
-    assert idle == "0 reported, 0 in flight"
+    assert idle == "No deferred run is in flight"
 
 
 def test_failure_is_logged_with_the_job_that_reports_it(
@@ -49,6 +52,18 @@ def test_failure_is_logged_with_the_job_that_reports_it(
     assert [text for text in driver.skipped if text and f"{name}, reported by a Dagster run" in text]
 
 
+@pytest.mark.parametrize("vendor", [TESTS, PROFILES])
+def test_timeout_is_named(
+    vendor: RemoteRun[Any], sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock
+) -> None:
+    sandbox.set_behavior(vendor.target, Behavior(running_seconds=3600))
+    asset = deferred(vendor, timeout=30)
+    materialize([asset], sandbox, instance)
+    driver = completion([asset], sandbox, instance)
+    driver.ticks(clock, 8)
+    assert [text for text in driver.skipped if text and "exceeded its deadline, reported by a Dagster run" in text]
+
+
 def test_queued_requests_are_named(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
     sandbox.set_behavior(TESTS.target, Behavior(running_seconds=600))
     asset = deferred(TESTS)
@@ -57,7 +72,7 @@ def test_queued_requests_are_named(sandbox: Sandbox, instance: dg.DagsterInstanc
     materialize([asset], sandbox, instance)
     driver.ticks(clock, 2)
     text = str(driver.skipped[-1])
-    assert text.startswith("0 reported, 1 in flight, 1 queued, 0 admitted. In flight: it: TestGen test run ")
+    assert text.startswith("1 in flight, 1 queued, 0 admitted. In flight: it: TestGen test run ")
     assert ". Queued: it: request " in text
 
 
@@ -67,8 +82,10 @@ def test_observed_run_is_named(sandbox: Sandbox, instance: dg.DagsterInstance, c
     run = sandbox.start_run(TESTS.target)
     driver.ticks(clock, 6, every=60)
     first, *texts = map(str, driver.skipped)
-    assert first.startswith("First tick: this sensor reports runs of it that are started elsewhere. 0 reported")
-    assert f"0 reported, 1 pending. Pending: it: run {run.id}" in texts
+    assert first.startswith(
+        "First tick: this sensor reports runs of it that are started elsewhere. No new run to report"
+    )
+    assert f"1 pending. Pending: it: run {run.id}" in texts
     name = f"it: TestGen test run {run.id} ended with status completed"
     assert [text for text in texts if text.startswith(f"1 reported, 1 pending. This tick: {name}")]
 

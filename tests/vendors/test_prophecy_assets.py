@@ -328,7 +328,7 @@ class TestLaunchpad:
     @pytest.mark.parametrize(
         ("config", "message"),
         [
-            ({"parameters": {"a": [1]}}, "strings or numbers, not [1]"),
+            ({"parameters": {"a": [1]}}, "strings or numbers, not a list"),
             ({"parameters": {"a": None}}, "strings or numbers, not None"),
             ({"fabric_id": 0}, "fabric_id"),
             ({"pipeline_name": ""}, "pipeline_name"),

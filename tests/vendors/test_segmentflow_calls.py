@@ -180,7 +180,7 @@ class TestFields:
             ({"recipient": {**ANNA, "phone": "1"}}, "no field 'phone'"),
             ({"recipient": {**ANNA, "externalId": "7"}}, "no field 'externalId'"),
             ({"recipient": {**ANNA, "properties": {}}}, "no field 'properties'"),
-            ({"recipient": {"userId": 7}}, "recipient.userId must be a string, not 7"),
+            ({"recipient": {"userId": 7}}, "recipient.userId must be a string, not an int"),
             ({"recipient": {"email": None}}, "recipient.email must be a string, not None"),
             ({**BY_KEY, "recipient": {"properties": {"a": 1}}}, "identifies no one"),
             ({**BY_KEY, "recipient": {**ANNA, "properties": [1]}}, "recipient.properties must be a dict"),

@@ -51,13 +51,14 @@ def wait_until_final(execution: RemoteRunExecution, handle: RunHandle) -> RunSta
             return status
         now = clock.wall()
         if now >= handle.deadline:
+            url = execution.url(handle.run_id)
             raise RunTimedOut(
                 f"{execution.describe_run(handle.run_id)} did not finish within {now - handle.started_at:.0f} s; "
                 f"the last status from the vendor was {poller.vendor_status!r}",
                 vendor=execution.run.vendor,
                 run_id=handle.run_id,
                 hint="The remote run is still active; re-execute from failure to attach to it, or give the asset a "
-                "longer `timeout`."
+                f"longer `timeout`.{f' See {url}.' if url else ''}"
                 if execution.options.on_timeout == "leave"
                 else "",
             )
@@ -160,10 +161,12 @@ class StepPoller:
     def _handle_unknown_state(self, status: RunStatus) -> None:
         vendor, run_id = self._execution.run.vendor, self._handle.run_id
         if status.finished_at is not None:
+            url = self._execution.url(run_id)
             raise _UndocumentedState(
-                f"run {run_id} ended in an undocumented state: {status.vendor_status!r}",
+                f"{self._execution.describe_run(run_id)} ended in an undocumented state: {status.vendor_status!r}",
                 vendor=vendor,
-                hint="Check the run there, and please report this status so that it can be added.",
+                hint=f"Check the run {f'at {url}' if url else 'there'}, and please report this status so that it can "
+                "be added.",
             )
         if status.vendor_status not in self._unknown_statuses and len(self._unknown_statuses) < _MAX_UNKNOWN_STATUSES:
             self._unknown_statuses.add(status.vendor_status)

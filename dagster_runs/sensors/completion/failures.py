@@ -114,7 +114,7 @@ class Failures:
     def _finish(self, tick: TickContext, deferred_run: DeferredRun) -> None:
         deferred_run.phase = Phase.DONE
         tick.deferred_runs.remove_reported_end(deferred_run)
-        tick.output.done.append(f"{deferred_run.phrase}, reported by a Dagster run")
+        tick.output.done.append(f"{deferred_run.phrase}{_known_problem_of(deferred_run)}, reported by a Dagster run")
 
     def problems(self) -> dict[str, str]:
         """Returns a message for each run whose Dagster run could not be prepared in the last tick, by run."""
@@ -191,7 +191,9 @@ class Failures:
             return
         deferred_run.phase = Phase.RUN_REQUESTED
         tick.output.requests.append(request)
-        problem = "" if deferred_run.last_status.state.is_final else _problem_of(deferred_run)
+        problem = _known_problem_of(deferred_run)
+        if not problem and not deferred_run.last_status.state.is_final:
+            problem = " cannot be interpreted"
         tick.output.done.append(f"{deferred_run.phrase}{problem}, a Dagster run of {request.job_name} reports it")
         if died:
             tick.context.log.warning(
@@ -236,7 +238,8 @@ class Failures:
         status = deferred_run.last_status.vendor_status
         ended = f"ended with status {status}" if status else "exceeded its deadline"
         tick.context.log.warning("%s %s. %s, so no Dagster run reports it", deferred_run, ended, why)
-        tick.output.done.append(f"{deferred_run.phrase}, reported without a Dagster run")
+        problem = _known_problem_of(deferred_run)
+        tick.output.done.append(f"{deferred_run.phrase}{problem}, reported without a Dagster run")
         deferred_run.phase = Phase.DONE
         self._follow_ups.request(deferred_run, tick)
 
@@ -258,8 +261,10 @@ class Failures:
         tick.output.events += [one for one in events if not isinstance(one, dg.AssetCheckEvaluation)]
 
 
-def _problem_of(deferred_run: DeferredRun) -> str:
-    """Returns what is wrong with a run that has not ended, as far as the sensor knows."""
+def _known_problem_of(deferred_run: DeferredRun) -> str:
+    """Returns what is wrong with a run that has not ended, as far as the sensor knows; otherwise an empty text."""
+    if deferred_run.last_status.state.is_final:
+        return ""
     if deferred_run.not_found_since is not None:
         return f" is unknown to {deferred_run.run.vendor}"
-    return " exceeded its deadline" if deferred_run.overdue_since is not None else " cannot be interpreted"
+    return " exceeded its deadline" if deferred_run.overdue_since is not None else ""

@@ -37,7 +37,7 @@ from dagster_runs.sensors.completion.wiped import WipedRuns
 from dagster_runs.sensors.outages import LastingProblem
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.tick import SensorTicks, TickOutput, TickTimes
-from dagster_runs.sensors.tick_summary import asset_names, first_tick, listed, tick_summary
+from dagster_runs.sensors.tick_summary import asset_names, counts_of, first_tick, listed, tick_summary
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
@@ -186,9 +186,10 @@ class Completion(SensorTicks):
     def _summary(self, tick: TickContext, vendors: VendorResources) -> str:
         index, now = tick.deferred_runs, current_clock().wall()
         left = [deferred_run for deferred_run in index if deferred_run.phase is not Phase.DONE]
-        counts = f"{len(index) - len(left)} reported, {len(left)} in flight"
-        if self._queue.summary:
-            counts += f", {self._queue.summary}"
+        reported = len(index) - len(left)
+        in_flight = f"{len(left)} in flight" + (f", {self._queue.summary}" if self._queue.summary else "")
+        is_idle = not (reported or left or self._queue.summary or tick.output.done)
+        counts = counts_of(reported, in_flight, idle="No deferred run is in flight", is_idle=is_idle)
         active = [deferred_run for deferred_run in left if not deferred_run.last_status.state.is_final]
         active.sort(key=lambda deferred_run: deferred_run.record.at)
         names = asset_names([key for asset in self._assets for key in asset.keys])

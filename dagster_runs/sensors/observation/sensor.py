@@ -19,7 +19,7 @@ from dagster_runs.sensors.outages import OutageTracker
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.run_requests import FollowUp
 from dagster_runs.sensors.tick import SensorTicks, TickTimes
-from dagster_runs.sensors.tick_summary import asset_names, first_tick, listed, tick_summary
+from dagster_runs.sensors.tick_summary import asset_names, counts_of, first_tick, listed, tick_summary
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
@@ -71,8 +71,10 @@ class Observation(SensorTicks):
         pending = {run_id: one for cursor in cursors.values() for run_id, one in cursor.pending.items()}
         known = [run_id for run_id, one in pending.items() if one.asset]
         names = asset_names([key for asset in self._assets for key in asset.keys])
+        is_idle = not (output.runs or pending or output.done)
+        counts = counts_of(output.runs, f"{len(pending)} pending", idle="No new run to report", is_idle=is_idle)
         summary = tick_summary(
-            f"{output.runs} reported, {len(pending)} pending",
+            counts,
             {
                 "This tick": listed(output.done),
                 "Pending": listed(known, lambda run_id: f"{pending[run_id].asset}: run {run_id}"),

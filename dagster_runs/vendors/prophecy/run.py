@@ -13,6 +13,7 @@ from dagster_runs.remote_run.field_types import id_in_address, is_address
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, parse_state
 from dagster_runs.remote_run.types import RunResult, StartAttempt
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.vendors.prophecy.resource import ProphecyResource
 
 _STATES = {"running": RunState.RUNNING, "succeeded": RunState.SUCCEEDED, "error": RunState.FAILED}
@@ -25,7 +26,9 @@ def _as_parameter(value: Any) -> str:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if is_whole or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
-    raise ValueError(f"Prophecy parameters are strings or numbers, not {value!r}; pass the value as a string")
+    # Without the value, which may be a secret: the error of a launch is stored with the Dagster run.
+    shown = str(value) if value is None or isinstance(value, float) else with_article(type(value).__name__)
+    raise ValueError(f"Prophecy parameters are strings or numbers, not {shown}; pass the value as a string")
 
 
 Parameter = Annotated[str, BeforeValidator(_as_parameter)]

@@ -11,6 +11,7 @@ from dagster_runs.remote_run.field_types import Uuid, is_address
 from dagster_runs.remote_run.quality import QualityGate
 from dagster_runs.remote_run.state import RunState, RunStatus, parse_state
 from dagster_runs.remote_run.types import DAY, RunResult, StartAttempt
+from dagster_runs.remote_run.wording import with_article
 from dagster_runs.vendors.segmentflow.models import JourneyRun
 from dagster_runs.vendors.segmentflow.resource import SegmentflowResource
 
@@ -34,6 +35,11 @@ def _as_json(value: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"this value cannot be serialized as JSON: {error}") from None
     return value
+
+
+def _kind(value: Any) -> str:
+    # The value itself may identify a person, and the error of a launch is stored with the Dagster run.
+    return "None" if value is None else with_article(type(value).__name__)
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(_as_json)]
@@ -89,13 +95,13 @@ class SegmentflowJourneyRun(RemoteRun[SegmentflowResource]):
         for name, value in self.recipient.items():
             if name == _PROPERTIES and self.journey_key is not None:
                 if not isinstance(value, dict):
-                    raise ValueError(f"recipient.properties must be a dict, not {value!r}")
+                    raise ValueError(f"recipient.properties must be a dict, not {_kind(value)}")
             elif name not in identities:
                 raise ValueError(
                     f"recipient has no field {name!r}; with {named_by} its fields are {', '.join(identities)}"
                 )
             elif not isinstance(value, str):
-                raise ValueError(f"recipient.{name} must be a string, not {value!r}")
+                raise ValueError(f"recipient.{name} must be a string, not {_kind(value)}")
         if not any(self.recipient.get(name, "").strip() for name in identities):
             raise ValueError(f"recipient identifies no one; set at least one of {', '.join(identities)}")
         return self
