@@ -307,8 +307,8 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str | None:
         """Checks the URL and the credentials with a call that starts nothing, for ``dagster-runs check``.
 
-        By default, asks for the status of a run that does not exist, with one of ``runs``; see `check_with_unknown_run`.
-        Override it if the vendor has a better call, such as one that returns the account.
+        By default, asks for the status of a run that does not exist, with one of ``runs``: see
+        `check_with_unknown_run`. Override it if the vendor has a better call, such as one that returns the account.
 
         Args:
             runs: Runs of assets that use this resource; empty if none is known.
@@ -322,7 +322,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         if not runs:
             return None
-        self.check_with_unknown_run(lambda resource, run_id: runs[0].fetch_status(resource, run_id))
+        self.check_with_unknown_run(runs[0].fetch_status)
         return ""
 
     def get_access(self, runs: Sequence[RemoteRun[Any]]) -> str | None:
@@ -340,9 +340,7 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             VendorError: The vendor cannot be reached, does not accept the credentials, or responds the same without
                 them, so that it is another server.
         """
-        connection_check.check_with_unknown_run(
-            self, lambda resource: fetch(resource, connection_check.UNKNOWN_RUN_ID)
-        )
+        connection_check.check_with_unknown_run(self, lambda resource: fetch(resource, connection_check.UNKNOWN_RUN_ID))
 
     def without_credentials(self) -> Self:
         """Returns a copy of this resource that sends no credentials."""

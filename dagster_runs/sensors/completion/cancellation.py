@@ -54,10 +54,19 @@ class _CancelingStep(Step):
         return self.deferred_run.partition if self.deferred_run is not None else None
 
 
-def active_runs(asset: WatchedAsset, instance: dg.DagsterInstance) -> tuple[list[DeferredRun], list[QueuedRun]]:
-    """Returns the deferred runs of an asset that are active, and all queued requests, according to the event log."""
-    index = DeferredRunIndex([asset], instance)
-    index.catch_up(float("inf"))
+def active_runs(
+    asset: WatchedAsset, instance: dg.DagsterInstance, index: DeferredRunIndex | None = None
+) -> tuple[list[DeferredRun], list[QueuedRun]]:
+    """Returns the deferred runs of an asset that are active, and all queued requests, according to the event log.
+
+    Args:
+        asset: The asset.
+        instance: The Dagster instance.
+        index: A complete index of this asset, if there is one already.
+    """
+    if index is None:
+        index = DeferredRunIndex([asset], instance)
+        index.catch_up(float("inf"))
     active = [deferred_run for deferred_run in index if deferred_run.phase is Phase.ACTIVE]
     return active, [QueuedRun(asset, request) for request in index.queues[asset].pending.values()]
 
