@@ -420,10 +420,12 @@ def code_location_targets(options: "WorkspaceOpts") -> list[CodeLocationTarget]:
         click.UsageError: The options contradict each other, or there is nothing in the current folder.
     """
     from dagster._cli.workspace.cli_target import workspace_opts_to_load_target
+    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 
     targets: list[CodeLocationTarget] = []
     for location in workspace_opts_to_load_target(options).create_origins():
-        origin = getattr(location, "loadable_target_origin", None)
+        is_server = isinstance(location, GrpcServerCodeLocationOrigin)
+        origin = None if is_server else location.loadable_target_origin
         executable = origin.executable_path if origin is not None else None
         is_other = executable is not None and os.path.realpath(executable) != os.path.realpath(sys.executable)
         targets.append(CodeLocationTarget(location.location_name, executable if is_other else None, origin))
