@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import click
 import dagster as dg
 
 from dagster_runs.cli.code_location import CodeLocation
 from dagster_runs.cli.ledger_reading import assets_named, concerns, read_index
-from dagster_runs.cli.output import NegativeResult, Unusable, one_line, print_json
+from dagster_runs.cli.output import NegativeResult, Unusable, one_line, print_json, progress
 from dagster_runs.cli.recorded_runs import payload_of, run_with_fields
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.poll_schedule import RunAge
@@ -19,6 +20,8 @@ from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.completion.step_runs import dagster_runs_of, is_orphaned
 from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.vendor_resources import VendorResources
+
+_WHY = "a user canceled it on the command line"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def cancel_runs(
         print_json([asdict(result) for result in results])
     else:
         for result in results:
-            print(one_line(result.message))
+            if result.ok:  # the others are on the standard error, as warnings
+                click.echo(one_line(result.message))
     steps = ", ".join(dict.fromkeys(entry.dagster_run_id for entry in waited_for))
     advice = f"A step waits for run {', '.join(str(one.run_id) for one in waited_for)}: terminate Dagster run {steps}."
     if not results:
@@ -151,8 +155,9 @@ class _Canceling:
         if isinstance(resource, str):
             raise Unusable(f"The resource {key!r} cannot be used: {resource}")
         vendors = VendorResources(ready={key: resource})
+        progress(f"Canceling {', '.join(one.run_id for one in runs)} …")
         # All cancellations are requested before the first one is waited for, which may take a minute.
-        cancellations = [Cancellation(self._location.context, one, vendors) for one in runs]
+        cancellations = [Cancellation(self._location.context, one, vendors, why=_WHY) for one in runs]
         for cancellation in cancellations:
             cancellation.request()
         return [_confirmed(one.run_id, cancellation) for one, cancellation in zip(runs, cancellations, strict=True)]

@@ -13,6 +13,8 @@ from dagster_runs.transport.errors import VendorError
 
 MAX_CLOCK_DIFFERENCE = 60.0
 """Seconds by which a vendor's clock may differ from ours. Its responses have the time in whole seconds."""
+_NOT_MEASURED = 2.0
+"""Seconds. A smaller difference between the clocks cannot be measured with a time in whole seconds."""
 _CALLS_WITHIN = 30.0
 """Seconds for all calls to one vendor."""
 
@@ -102,11 +104,15 @@ def check_connection(key: str, resource: RemoteRunResource, runs: Sequence[Remot
         message = f"{place}: {_clock_problem(ahead)}"
         return ConnectionResult(key, resource.vendor, client.base_url, False, _rounded(ahead), message)
     token = "token accepted" if found is not None else "reached, credentials not checked (no asset uses it)"
-    clock = "clock unknown" if ahead is None else f"clock differs by {abs(ahead):.0f} s"
+    clock = "clock unknown" if ahead is None else _clock_difference(abs(ahead))
     parts = [token, *([one_line(found)] if found else []), clock]
     return ConnectionResult(
         key, resource.vendor, client.base_url, True, _rounded(ahead), f"{place}: {', '.join(parts)}"
     )
+
+
+def _clock_difference(seconds: float) -> str:
+    return "clocks agree" if seconds < _NOT_MEASURED else f"clocks differ by {seconds:.0f} s"
 
 
 def _clock_problem(ahead: float) -> str:

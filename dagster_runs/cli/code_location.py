@@ -141,8 +141,8 @@ def _explained(reason: str) -> str:
     if found is None:
         return reason
     return (
-        f"{found['field']}: the environment variable {found['name']} is not set; set it where this command runs, and in "
-        "the environment of the code location and of its runs"
+        f"{found['field']}: the environment variable {found['name']} is not set; set it where this command runs, and "
+        "in the environment of the code location and of its runs"
     )
 
 

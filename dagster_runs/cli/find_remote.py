@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 
 import dagster as dg
 
-from dagster_runs.cli.output import NegativeResult, Unusable, age, print_json, print_table, progress
+from dagster_runs.cli.output import NegativeResult, Unusable, print_json, print_table, progress
 from dagster_runs.remote_run.execution.event_log import events, observed_run, reported_run
 from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
 from dagster_runs.transport.clock import current_clock, machine_time
@@ -75,11 +76,11 @@ def find_remote_run(
     if as_json:
         print_json([asdict(one) for one in found])
         return
-    now = current_clock().wall()
     for one in found:
         where = one.asset + (f" [{one.partition}]" if one.partition is not None else "")
         by = f"Dagster run {one.dagster_run_id}" if one.dagster_run_id else "The completion sensor, or a command,"
-        print_table([(f"{age(now - one.at)} ago", where, f"{by} {one.what}")])
+        at = datetime.fromtimestamp(one.at, timezone.utc)
+        print_table([(f"{at:%Y-%m-%d %H:%M:%S} UTC", where, f"{by} {one.what}")])
     url = next((one.url for one in reversed(found) if one.url is not None), None)
     if url is not None:
         print_table([(url,)])

@@ -11,7 +11,7 @@ from dagster_runs.version import __version__
 _EXIT_CODES = "Exit codes: 0 fine, 1 a vendor or the state of the runs says no, 2 wrong options or surroundings."
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
+@click.group("dagster-runs", context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
 @click.version_option(__version__, prog_name="dagster-runs")
 def main() -> None:
     """Checks connections to vendors, and lists, cancels and adopts remote runs.

@@ -65,7 +65,7 @@ def command_for(*arguments: str) -> str:
 
 
 class EchoHandler(logging.Handler):
-    """Shows the log lines of the code that steps and jobs use as the progress of a command."""
+    """Shows the warnings of the code that steps and jobs use."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the message."""
@@ -73,7 +73,7 @@ class EchoHandler(logging.Handler):
 
 
 def command_log() -> logging.Logger:
-    """Returns a logger whose lines are progress messages."""
-    log = logging.Logger("dagster_runs.cli", logging.INFO)
+    """Returns a logger whose warnings are shown. Its other lines repeat what the command prints."""
+    log = logging.Logger("dagster_runs.cli", logging.WARNING)
     log.addHandler(EchoHandler())
     return log

@@ -18,7 +18,7 @@ def recorded_run(asset: WatchedAsset, entry: LedgerEntry) -> RemoteRun[Any] | No
     They are known if the run is deferred, or if the asset's definition has them and they lead to the same target. A run
     that a function creates in the step, and one of a user-defined asset, are not known.
     """
-    run_class = _run_class(asset, entry.run_class_name)
+    run_class = run_class_of(asset, entry)
     stored = (entry.deferred_payload or {}).get("run")
     if run_class is not None and isinstance(stored, dict):
         return run_class.from_payload(stored)
@@ -45,7 +45,7 @@ def run_with_fields(asset: WatchedAsset, entry: LedgerEntry, fields: Sequence[st
             f"The ledger does not have the fields of {entry.target}, and the asset's definition does not lead to it. "
             f"Pass the fields that are needed to poll it, such as --field {_example(asset, entry)}"
         )
-    run_class = _run_class(asset, entry.run_class_name)
+    run_class = run_class_of(asset, entry)
     if run_class is None:
         raise Unusable(f"The definitions have no class {entry.run_class_name}. Load those with which it was started")
     values = dict(field.partition("=")[::2] for field in fields)
@@ -68,7 +68,9 @@ def target_of(run: RemoteRun[Any]) -> str:
     return f"{type(run).__name__} {run.target}"
 
 
-def _run_class(asset: WatchedAsset, name: str) -> type[RemoteRun[Any]] | None:
+def run_class_of(asset: WatchedAsset, entry: LedgerEntry) -> type[RemoteRun[Any]] | None:
+    """Returns the class of the run that an entry is about; ``None`` if it is not defined."""
+    name = entry.run_class_name
     if asset.remote.run_class.__name__ == name:
         return asset.remote.run_class
     return next((one for one in _subclasses(RemoteRun) if one.__name__ == name), None)
@@ -81,7 +83,7 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def _example(asset: WatchedAsset, entry: LedgerEntry) -> str:
-    run_class = _run_class(asset, entry.run_class_name)
+    run_class = run_class_of(asset, entry)
     required = [name for name, field in run_class.model_fields.items() if field.is_required()] if run_class else []
     return f"{required[0] if required else 'NAME'}=VALUE"
 

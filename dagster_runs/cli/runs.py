@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from dagster_runs.cli.code_location import CodeLocation
 from dagster_runs.cli.ledger_reading import assets_named, concerns, read_index, uncertain_starts
 from dagster_runs.cli.output import age, command_for, one_line, print_json, print_table, progress
-from dagster_runs.cli.recorded_runs import recorded_run
+from dagster_runs.cli.recorded_runs import recorded_run, run_class_of
 from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
 from dagster_runs.remote_run.execution.reexecution import is_active
 from dagster_runs.remote_run.resource import RemoteRunResource
@@ -167,10 +167,11 @@ class _Rows:
                 yield asset, entry, self._row("in flight", asset, entry, waited_for_by="step")
             elif run is not None and is_orphaned(run, asset, entry, instance):
                 row = self._row("orphaned", asset, entry, waited_for_by=None)
-                command = command_for("cancel", row.asset, "--run-id", str(entry.run_id))
-                hint = (
-                    f"Its Dagster run ended. Re-execute it from failure to attach to the run, or cancel it: {command}"
-                )
+                hint = "Its Dagster run has ended. Re-execute it from failure to attach to the run"
+                run_class = run_class_of(asset, entry)
+                if run_class is not None and run_class.can_cancel():
+                    command = command_for("cancel", row.asset, "--run-id", str(entry.run_id))
+                    hint = f"{hint}, or cancel it: {command}"
                 yield asset, entry, replace(row, hint=hint)
         for asset, entry in starts_in_progress(index):
             run = runs.get(entry.dagster_run_id)

@@ -1,4 +1,4 @@
-"""`dagster-runs adopt`: a start whose response was lost is settled by a user, and the next attempt continues from it."""
+"""`dagster-runs adopt`: a user settles a start whose response was lost, and the next attempt continues from it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +36,7 @@ both_vendors = pytest.mark.parametrize("run", [PROFILES, PIPELINE], ids=["Rudder
 def lose_response(
     run: Any, sandbox: Sandbox, instance: dg.DagsterInstance, **options: Any
 ) -> tuple[dg.JobDefinition, str]:
-    """Materializes the asset `it`, while the response to the start is lost. Returns its job and the Dagster run's id."""
+    """Materializes the asset `it`, whose start's response is lost. Returns its job and the Dagster run's id."""
     sandbox.add_fault(Fault("lost_response", method="POST", times=1))
     job = job_with(run, sandbox, key="it", **options)
     result = execute(job, instance)
@@ -61,6 +61,7 @@ def adopt(
         return adopt_run([place], AdoptRequest("it", run_id, **(wanted or {})))
 
 
+@pytest.mark.covers("lost-start.rudderstack")
 @both_vendors
 def test_reexecution_from_failure_attaches_to_the_adopted_run(
     run: RemoteRun[Any], sandbox: Sandbox, instance: dg.DagsterInstance
@@ -77,6 +78,7 @@ def test_reexecution_from_failure_attaches_to_the_adopted_run(
     assert entries(instance, "it") == ["starting", "started", "started"]
 
 
+@pytest.mark.covers("lost-start.rudderstack")
 @both_vendors
 def test_reexecution_from_failure_starts_a_run_when_none_was_started(
     run: RemoteRun[Any], sandbox: Sandbox, instance: dg.DagsterInstance
@@ -153,7 +155,7 @@ def test_partition_of_a_deferred_run_is_reported(
         clock.sleep(600)
     ids = [run.id for run in sandbox.runs()]
     assert len(ids) == 2
-    with pytest.raises(NegativeResult, match="There are several: Dagster run .*, partition x; .*, partition y"):
+    with pytest.raises(NegativeResult, match=r"There are several: Dagster run .*, partition x; .*, partition y"):
         adopt(PROFILES, sandbox, instance, ids[1], **options)
     adopt(PROFILES, sandbox, instance, ids[1], wanted={"partition": "y"}, **options)
     completion([asset], sandbox, instance).ticks(clock, 3)
@@ -162,11 +164,11 @@ def test_partition_of_a_deferred_run_is_reported(
 
 
 def test_run_that_the_vendor_does_not_know_is_refused(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
-    job, parent = lose_response(PROFILES, sandbox, instance)
-    with pytest.raises(NegativeResult, match="does not know run nonsense: .* Nothing was recorded"):
+    lose_response(PROFILES, sandbox, instance)
+    with pytest.raises(NegativeResult, match=r"does not know run nonsense: .* Nothing was recorded"):
         adopt(PROFILES, sandbox, instance, "nonsense")
     sandbox.add_fault(Fault("down", method="GET", seconds=600))
-    with pytest.raises(NegativeResult, match="could not be checked: .* Nothing was recorded"):
+    with pytest.raises(NegativeResult, match=r"could not be checked: .* Nothing was recorded"):
         adopt(PROFILES, sandbox, instance, sandbox.runs()[0].id)
     assert entries(instance, "it") == ["starting"]
 
@@ -175,7 +177,7 @@ def test_run_of_another_start_is_refused(sandbox: Sandbox, instance: dg.DagsterI
     other = build_remote_run_asset(PROFILES, key="other")
     assert materialize([other], sandbox, instance).success
     lose_response(PROFILES, sandbox, instance)
-    with pytest.raises(NegativeResult, match="was started by Dagster run .* for other"):
+    with pytest.raises(NegativeResult, match=r"was started by Dagster run .* for other"):
         adopt(PROFILES, sandbox, instance, sandbox.runs()[0].id)
 
 
@@ -247,12 +249,13 @@ def test_run_of_a_user_defined_asset_can_be_adopted(sandbox: Sandbox, instance: 
 def test_unknown_asset_and_unusable_resource_are_reported(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
     lose_response(PROFILES, sandbox, instance)
     asset = build_remote_run_asset(PROFILES, key="it")
-    with location([asset], sandbox, instance) as place:
-        with pytest.raises(Unusable, match="no asset 'that' with remote runs; these assets have: it"):
-            adopt_run([place], AdoptRequest("that", "x"))
-    with location([asset], None, instance, resources={"rudderstack": dg.ResourceDefinition.none_resource()}) as place:
-        with pytest.raises(Unusable, match="The resource 'rudderstack' cannot be used"):
-            adopt_run([place], AdoptRequest("it", "x"))
+    no_asset = pytest.raises(Unusable, match="no asset 'that' with remote runs; these assets have: it")
+    with location([asset], sandbox, instance) as place, no_asset:
+        adopt_run([place], AdoptRequest("that", "x"))
+    none = {"rudderstack": dg.ResourceDefinition.none_resource()}
+    unusable = pytest.raises(Unusable, match="The resource 'rudderstack' cannot be used")
+    with location([asset], None, instance, resources=none) as place, unusable:
+        adopt_run([place], AdoptRequest("it", "x"))
 
 
 def test_result_can_be_printed_as_json(

@@ -40,7 +40,7 @@ def test_deferred_run_is_canceled_and_neither_reported_nor_retried(
     assert [run.state for run in sandbox.runs()] == ["canceled"]
     captured = capsys.readouterr()
     assert captured.out == f"{result.message}\n"
-    assert "Canceling" in captured.err
+    assert captured.err == f"Canceling {result.id} …\n"
     driver = completion([asset], sandbox, instance)
     driver.ticks(clock, 4)
     assert driver.runs == []

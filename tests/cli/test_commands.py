@@ -12,6 +12,8 @@ from dagster_runs.sandbox import Sandbox, well_known
 from tests.cli.running import PROFILES, run, surroundings, write
 
 __all__ = ["surroundings"]  # a fixture
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 def names_checked(result: Result) -> list[str]:
     assert result.exit_code == 0, result.stderr
@@ -110,7 +112,11 @@ def test_locations_of_a_workspace_are_found_and_other_pythons_left_out(sandbox: 
         (None, "", "No arguments given and no [tool.dagster] block in pyproject.toml found"),
         ("pyproject.toml", '[tool.dg]\ndirectory_type = "workspace"\n', "The project has no code location"),
         ("workspace.yaml", "load_from:\n  - python_file: broken.py\n", "cannot be loaded: no luck"),
-        ("workspace.yaml", "load_from:\n  - grpc_server: {host: localhost, port: 4266}\n", "it is a running code server"),
+        (
+            "workspace.yaml",
+            "load_from:\n  - grpc_server: {host: localhost, port: 4266}\n",
+            "it is a running code server",
+        ),
     ],
     ids=["nothing", "workspace of dg", "broken", "code server"],
 )

@@ -98,7 +98,9 @@ def test_file_is_written_for_its_owner_only_and_keeps_other_variables(
     found = variables_in(file.read_text())
     assert captured.out == ""
     assert found["QUALITY_REFRESH_TOKEN"] not in captured.err
-    assert f"Wrote QUALITY_URL, QUALITY_CLIENT_ID, QUALITY_CLIENT_SECRET, QUALITY_REFRESH_TOKEN to {file}" in captured.err
+    assert (
+        f"Wrote QUALITY_URL, QUALITY_CLIENT_ID, QUALITY_CLIENT_SECRET, QUALITY_REFRESH_TOKEN to {file}" in captured.err
+    )
     assert (found["OTHER"], found["QUALITY_URL"]) == ("1", server)
     assert "# a comment" in file.read_text()
     assert "http://old" not in file.read_text()

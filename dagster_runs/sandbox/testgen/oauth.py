@@ -175,7 +175,7 @@ class OAuth:
         )
         page = (
             f'<!DOCTYPE html><html lang="en"><title>TestGen — Sign In</title><h1>TestGen: simulation</h1>'
-            f"<p>By signing in, <strong>{escape(name)}</strong> will be authorized to access TestGen on your behalf.</p>"
+            f"<p>By signing in, <strong>{escape(name)}</strong> will be authorized to access TestGen.</p>"
             f'<div class="error">{escape(error)}</div><form method="post" action="authorize">{hidden}'
             '<input type="hidden" name="code_challenge_method" value="S256">'
             '<label>Username <input type="text" name="username"></label>'
@@ -215,7 +215,8 @@ class OAuth:
         if form.get("grant_type") not in ("refresh_token", "authorization_code"):
             return _error("unsupported_grant_type")
         client = self._check_client(request)
-        return self._exchange(form, client) if form["grant_type"] == "authorization_code" else self._refresh(form, client)
+        grant = self._exchange if form["grant_type"] == "authorization_code" else self._refresh
+        return grant(form, client)
 
     def _exchange(self, form: dict[str, str], client: _Client) -> ApiResponse:
         if not form.get("code"):
