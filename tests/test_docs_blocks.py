@@ -1,8 +1,8 @@
 """Every block of Python in README and docs runs, and every block of YAML loads.
 
 Other tests run the blocks of these pages: docs/command-line.md, docs/components.md (YAML),
-docs/migrating-from-dagster-rudderstack.md, docs/testgen-in-ten-minutes.md (`make test-docs`), and those of the examples,
-which they compare with the files.
+docs/migrating-from-dagster-rudderstack.md, docs/testgen-in-ten-minutes.md (`make test-docs`), and those of the
+examples, which they compare with the files.
 """
 
 import re
