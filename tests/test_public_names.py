@@ -293,7 +293,7 @@ def test_only_transport_imports_http_libraries(room: str) -> None:
         assert [module for module in imports(source) if module.split(".")[0] in HTTP] == []
 
 
-@pytest.mark.parametrize("room", ["transport", "remote_run", "sensors", "assets", "jobs", "launchpad"])
+@pytest.mark.parametrize("room", ["transport", "remote_run", "sensors", "assets", "jobs", "launchpad", "cli"])
 def test_code_outside_vendors_never_compares_vendor_names(room: str) -> None:
     for source in sources(room):
         for node in ast.walk(parsed(source)):

@@ -17,8 +17,8 @@ def main() -> None:
     """Checks connections to vendors, and lists, cancels and adopts remote runs.
 
     Definitions are found as `dagster` and `dg` find them: -w, -f or -m, or else pyproject.toml or workspace.yaml in the
-    current folder or above it. The Dagster instance is the one of DAGSTER_HOME. Variables in a file .env next to the
-    definitions are set first.
+    current folder or above it. The Dagster instance is the one of DAGSTER_HOME. Variables in a file .env there are set
+    first.
     """
 
 

@@ -12,14 +12,16 @@ from dagster_runs import (
     RudderStackProfilesRun,
     RudderStackResource,
     StartOutcomeUnknown,
+    TestGenResource,
     build_remote_run_asset,
+    build_testgen_checks,
 )
 from dagster_runs.cli.adopt import Adopted, AdoptRequest, adopt_run
 from dagster_runs.cli.output import NegativeResult, Unusable
 from dagster_runs.sandbox import Behavior, Fault, Sandbox, well_known
 from dagster_runs.testing import SandboxClock
 from tests.cli.locating import location, printed_json
-from tests.remote_run.materializing import PROFILES, entries, failure, materialize, metadata, resources_at
+from tests.remote_run.materializing import PROFILES, TESTS, entries, failure, materialize, metadata, resources_at
 from tests.remote_run.reexecuting import execute, job_with, reexecute
 from tests.sensors.driving import completion, deferred, reported
 
@@ -161,6 +163,45 @@ def test_partition_of_a_deferred_run_is_reported(
     completion([asset], sandbox, instance).ticks(clock, 3)
     [record] = instance.fetch_materializations(dg.AssetKey("it"), limit=10).records
     assert (record.partition_key, reported(instance, "it")) == ("y", [ids[1]])
+
+
+def test_range_of_partitions_is_reported(sandbox: Sandbox, instance: dg.DagsterInstance, clock: SandboxClock) -> None:
+    options = {
+        "wait": "defer",
+        "partitions_def": dg.StaticPartitionsDefinition(["w", "x", "y", "z"]),
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+    }
+    asset = build_remote_run_asset(PROFILES, key="it", **options)
+    sandbox.add_fault(Fault("lost_response", method="POST", times=1))
+    ends = {"dagster/asset_partition_range_start": "x", "dagster/asset_partition_range_end": "z"}
+    materialize([asset], sandbox, instance, tags=ends)
+    [started] = sandbox.runs()
+    adopted = adopt(PROFILES, sandbox, instance, started.id, wanted={"partition": "y"}, **options)
+    assert adopted.partition == "x...z"
+    clock.sleep(600)
+    completion([asset], sandbox, instance).ticks(clock, 3)
+    found = instance.fetch_materializations(dg.AssetKey("it"), limit=10).records
+    assert sorted(str(record.partition_key) for record in found) == ["x", "y", "z"]
+
+
+def test_run_of_a_suite_of_checks_can_be_adopted(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:
+    checks = build_testgen_checks(TESTS, tables={"orders": "orders"}, name="nightly", unmapped="ignore")
+    no_project = TestGenResource(base_url=f"{sandbox.url}/testgen", access_token=well_known.TESTGEN_TOKEN)
+    defs = dg.Definitions(
+        assets=[checks.suite],
+        asset_checks=[checks.checks],
+        jobs=[dg.define_asset_job("check", selection=dg.AssetSelection.checks(*checks.checks.check_keys))],
+        resources={"testgen": no_project},
+        executor=dg.in_process_executor,
+    )
+    sandbox.add_fault(Fault("lost_response", method="POST", times=1))
+    job = defs.resolve_job_def("check")
+    parent = execute(job, instance).run_id
+    [started] = sandbox.runs()
+    with location([checks.suite], None, instance, resources={"testgen": no_project}, checks=[checks.checks]) as place:
+        adopt_run([place], AdoptRequest("testgen/nightly", started.id))
+    assert reexecute(job, instance, parent).success
+    assert sandbox.starts() == 1
 
 
 def test_run_that_the_vendor_does_not_know_is_refused(sandbox: Sandbox, instance: dg.DagsterInstance) -> None:

@@ -1,13 +1,16 @@
 """The commands as a user runs them: how definitions and the instance are found, exit codes, and `--help`."""
 
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from click.testing import Result
 
+from dagster_runs.cli.main import main
 from dagster_runs.sandbox import Sandbox, well_known
 from tests.cli.running import PROFILES, run, surroundings, write
 
@@ -36,6 +39,12 @@ def test_module_is_the_same_command() -> None:
         [sys.executable, "-m", "dagster_runs.cli", "--version"], capture_output=True, text=True, check=True
     )
     assert ended.stdout.startswith("dagster-runs, version ")
+
+
+def test_console_script_is_this_command() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    module, _, name = re.search(r'^dagster-runs = "(.*)"$', text, re.MULTILINE)[1].partition(":")
+    assert getattr(import_module(module), name) is main
 
 
 def test_wrong_options_are_a_usage_error(sandbox: Sandbox) -> None:

@@ -14,7 +14,7 @@ from real_testgen import RealTestGen
 
 from tests.e2e.ui_browser import browser
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first test may have to install TestGen
 needs_chromium = pytest.mark.skipif(
     not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), reason="needs Chromium"
 )
