@@ -51,3 +51,8 @@ def write(path: str, sandbox: Sandbox, *, key: str = "it") -> Path:
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
+
+
+def names_checked(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.stderr
+    return [line.split()[0] for line in result.stdout.splitlines()]

@@ -5,22 +5,15 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
-from click.testing import Result
 
 from dagster_runs.cli.main import main
 from dagster_runs.sandbox import Sandbox, well_known
-from tests.cli.running import PROFILES, run, surroundings, write
+from tests.cli.running import names_checked, run, surroundings, write
 
 __all__ = ["surroundings"]  # a fixture
 pytestmark = pytest.mark.usefixtures("clock")
-
-
-def names_checked(result: Result) -> list[str]:
-    assert result.exit_code == 0, result.stderr
-    return [line.split()[0] for line in result.stdout.splitlines()]
 
 
 def test_help_lists_all_commands_without_importing_dagster() -> None:
@@ -74,31 +67,6 @@ def test_definitions_of_the_project_are_found_from_a_folder_inside(
     Path("shop_a/deeper").mkdir()
     Path("shop_a/__init__.py").touch()
     monkeypatch.chdir("shop_a/deeper")
-    assert names_checked(run("check")) == ["rudderstack"]
-
-
-def test_components_of_a_dg_project_are_found(sandbox: Sandbox) -> None:
-    Path("pyproject.toml").write_text(
-        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "shop_b"\n'
-    )
-    folder = Path("shop_b/defs/profiles")
-    folder.mkdir(parents=True)
-    for package in ("shop_b", "shop_b/defs"):
-        Path(package, "__init__.py").touch()
-    Path("shop_b/definitions.py").write_text(
-        "from pathlib import Path\nimport dagster as dg\n\n"
-        "@dg.definitions\ndef defs():\n"
-        "    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
-    )
-    (folder / "defs.yaml").write_text(
-        dedent(f"""\
-        type: dagster_runs.RudderStackComponent
-        attributes:
-          workspace: {{base_url: {sandbox.url}/rudderstack, access_token: "{{{{ env.RUDDERSTACK_TOKEN }}}}"}}
-          profiles:
-            - {{profiles_id: {PROFILES.profiles_id}, key: user_features}}
-        """)
-    )
     assert names_checked(run("check")) == ["rudderstack"]
 
 

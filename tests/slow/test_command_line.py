@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from dagster_runs.sandbox import Fault, Sandbox
-from tests.cli.running import run, surroundings, write
+from tests.cli.running import PROFILES, names_checked, run, surroundings, write
 from tests.remote_run.reexecuting import reexecute
 
 __all__ = ["surroundings"]  # a fixture
@@ -52,3 +53,29 @@ def _job(file: Path) -> dg.JobDefinition:
     exec(compile(file.read_text(), str(file), "exec"), found)
     job: dg.JobDefinition = found["defs"].resolve_implicit_global_asset_job_def()
     return job
+
+
+@pytest.mark.usefixtures("clock")
+def test_components_of_a_dg_project_are_found(sandbox: Sandbox) -> None:
+    Path("pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "shop_b"\n'
+    )
+    folder = Path("shop_b/defs/profiles")
+    folder.mkdir(parents=True)
+    for package in ("shop_b", "shop_b/defs"):
+        Path(package, "__init__.py").touch()
+    Path("shop_b/definitions.py").write_text(
+        "from pathlib import Path\nimport dagster as dg\n\n"
+        "@dg.definitions\ndef defs():\n"
+        "    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+    )
+    (folder / "defs.yaml").write_text(
+        dedent(f"""\
+        type: dagster_runs.RudderStackComponent
+        attributes:
+          workspace: {{base_url: {sandbox.url}/rudderstack, access_token: "{{{{ env.RUDDERSTACK_TOKEN }}}}"}}
+          profiles:
+            - {{profiles_id: {PROFILES.profiles_id}, key: user_features}}
+        """)
+    )
+    assert names_checked(run("check")) == ["rudderstack"]
