@@ -180,14 +180,19 @@ def code_locations(options: Mapping[str, Any], *, needs_instance: bool) -> Itera
         Unusable: There are no definitions, or they cannot be loaded.
     """
     given = WorkspaceOpts.extract_from_cli_options({name: value or None for name, value in options.items()})
-    if not any(options.values()):
-        _enter_project()
-    os.environ.update(dagster_private.variables_in_env_file(os.getcwd()))
+    enter_surroundings(options)
     with open_instance(is_required=needs_instance) as instance, ExitStack() as stack:
         found = [stack.enter_context(location) for location in _load(given, instance)]
         if not found:
             raise Unusable("No code location could be loaded into this Python. Pass -m, -f or -w to name another one.")
         yield found
+
+
+def enter_surroundings(options: Mapping[str, Any]) -> None:
+    """Changes to the project's folder, unless options name the definitions, and sets the variables of its ``.env``."""
+    if not any(options.values()):
+        _enter_project()
+    os.environ.update(dagster_private.variables_in_env_file(os.getcwd()))
 
 
 def _load(options: WorkspaceOpts, instance: dg.DagsterInstance) -> Iterable[CodeLocation]:

@@ -61,11 +61,12 @@ def runs(
 
     ASSET is the key of an asset as the UI shows it (testgen/orders_quality); without it, all assets are listed.
     """
-    from dagster_runs.cli.code_location import code_locations, open_instance
+    from dagster_runs.cli.code_location import code_locations, enter_surroundings, open_instance
     from dagster_runs.cli.find_remote import find_remote_run
     from dagster_runs.cli.runs import list_runs
 
     if remote_id is not None:
+        enter_surroundings(definitions)
         with open_instance(is_required=True) as instance:
             find_remote_run(instance, remote_id, asset, days, as_json=as_json)
         return
