@@ -4,9 +4,11 @@ Every function here checks for the feature, not for Dagster's version, and works
 """
 
 import inspect
+import os
+import sys
 import warnings
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
@@ -15,6 +17,9 @@ from dagster._check import CheckError as CheckError  # noqa: PLC0414 - exported 
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
+
+if TYPE_CHECKING:
+    from dagster_shared.cli import WorkspaceOpts
 
 HAS_PARTITIONED_CHECKS = "partitions_def" in inspect.signature(dg.AssetCheckSpec.__new__).parameters
 """Whether Dagster has checks with partitions, so that a bad partition does not block good ones. 1.12.0 does not."""
@@ -387,3 +392,71 @@ def are_partitioned(job: dg.JobDefinition, keys: Collection[dg.AssetKey]) -> boo
 def is_success_hook(hook: dg.HookDefinition) -> bool:
     """Whether a hook is one of `dagster.success_hook`. Dagster keeps no kind of a hook, only the function it made."""
     return getattr(hook.hook_fn, "__name__", "") == "_success_hook"
+
+
+class CodeLocationTarget(NamedTuple):
+    """Where the definitions of a code location are.
+
+    Attributes:
+        name: The name of the code location.
+        executable: The Python that loads it, if it is another one than that of this process.
+        origin: Dagster's own description, for `load_repositories`; ``None`` for a running code server.
+    """
+
+    name: str
+    executable: str | None
+    origin: Any
+
+
+def code_location_targets(options: "WorkspaceOpts") -> list[CodeLocationTarget]:
+    """Returns the code locations that the options of a command name, or else those of the current folder.
+
+    `dagster` and `dg` find definitions with these functions. There are no public ones.
+
+    Args:
+        options: The options, as of `dagster_shared.cli.WorkspaceOpts`.
+
+    Raises:
+        click.UsageError: The options contradict each other, or there is nothing in the current folder.
+    """
+    from dagster._cli.workspace.cli_target import workspace_opts_to_load_target
+    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+
+    targets: list[CodeLocationTarget] = []
+    for location in workspace_opts_to_load_target(options).create_origins():
+        is_server = isinstance(location, GrpcServerCodeLocationOrigin)
+        origin = None if is_server else location.loadable_target_origin
+        executable = origin.executable_path if origin is not None else None
+        is_other = executable is not None and os.path.realpath(executable) != os.path.realpath(sys.executable)
+        targets.append(CodeLocationTarget(location.location_name, executable if is_other else None, origin))
+    return targets
+
+
+def load_repositories(target: CodeLocationTarget) -> Mapping[str, dg.RepositoryDefinition]:
+    """Loads the definitions of a code location into this process, as its code server does.
+
+    Components load their definitions only in the context that this class sets. There is no public function for it.
+
+    Raises:
+        dagster.DagsterUserCodeLoadError: The definitions cannot be loaded. The cause says why.
+    """
+    from dagster._grpc.server import LoadedRepositories
+
+    loaded = LoadedRepositories(target.origin, container_image=None, entry_point=["dagster"], container_context=None)
+    return loaded.definitions_by_name
+
+
+def variables_in_env_file(folder: str) -> Mapping[str, str]:
+    """Returns the variables in the file ``.env`` of a folder, which `dagster dev` and `dg dev` load."""
+    from dagster._core.secrets.env_file import get_env_var_dict
+
+    return get_env_var_dict(folder)
+
+
+def resource_class(definition: dg.ResourceDefinition) -> type | None:
+    """Returns the class of a resource; ``None`` for one that is not a `ConfigurableResource`.
+
+    Dagster wraps each resource in a definition whose class is not exported.
+    """
+    found = getattr(definition, "configurable_resource_cls", None)
+    return found if isinstance(found, type) else None

@@ -1,7 +1,8 @@
 """Every block of Python in README and docs runs, and every block of YAML loads.
 
-Other tests run the blocks of these pages: docs/components.md (YAML), docs/migrating-from-dagster-rudderstack.md,
-docs/testgen-in-ten-minutes.md (`make test-docs`), and those of the examples, which they compare with the files.
+Other tests run the blocks of these pages: docs/command-line.md, docs/components.md (YAML),
+docs/migrating-from-dagster-rudderstack.md, docs/testgen-in-ten-minutes.md (`make test-docs`), and those of the
+examples, which they compare with the files.
 """
 
 import re
@@ -120,4 +121,4 @@ def test_no_page_with_blocks_is_forgotten() -> None:
     with_python = {page.name for page in pages if blocks(page)}
     assert with_python - {page.name for page in PAGES} == elsewhere
     with_yaml = {page.name for page in pages if blocks(page, "yaml")}
-    assert with_yaml == {"components.md", "deferred.md", "testgen-in-ten-minutes.md"}
+    assert with_yaml == {"command-line.md", "components.md", "deferred.md", "testgen-in-ten-minutes.md"}

@@ -66,7 +66,11 @@ class RunConflict(RemoteRunError):
 
 
 class StartOutcomeUnknown(RemoteRunError):
-    """The response to the start was lost, and the vendor offers no way to find out whether a run was started."""
+    """The response to the start was lost, and the vendor offers no way to find out whether a run was started.
+
+    After you have checked that at the vendor, ``dagster-runs adopt`` records the result, and re-executing from failure
+    attaches to the run or starts one.
+    """
 
 
 def as_step_failure(error: VendorError) -> BaseException:

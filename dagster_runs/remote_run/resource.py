@@ -1,7 +1,7 @@
 """The base class of every vendor's resource: connection settings, secrets, the HTTP client, and the `run` method."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
@@ -16,7 +16,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from dagster_runs.remote_run import settings
+from dagster_runs.remote_run import connection_check, settings
 from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.events import check_specs
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key, run_in_asset
@@ -34,7 +34,7 @@ from dagster_runs.remote_run.run_links import RunUrlTemplate
 from dagster_runs.remote_run.settings import Flag, Number, OptionalNumber, OptionalWholeNumber, WholeNumber
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.remote_run.vendor_code import vendor_code
-from dagster_runs.transport.auth import Auth
+from dagster_runs.transport.auth import Auth, HeaderAuth
 from dagster_runs.transport.client import ErrorReader, HttpClient
 from dagster_runs.transport.errors import InvalidRequestError
 from dagster_runs.transport.http_settings import HttpSettings
@@ -304,6 +304,50 @@ class RemoteRunResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def error_reader(self) -> ErrorReader:
         """Returns a function that extracts the code and the message from the vendor's error bodies."""
         return lambda body: (None, None)
+
+    def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str | None:
+        """Checks the URL and the credentials with a call that starts nothing, for ``dagster-runs check``.
+
+        By default, asks for the status of a run that does not exist, with one of ``runs``: see
+        `check_with_unknown_run`. Override it if the vendor has a better call, such as one that returns the account.
+
+        Args:
+            runs: Runs of assets that use this resource; empty if none is known.
+
+        Returns:
+            What the vendor has said about the account or the server, in a few words, such as its version; may be empty.
+            ``None`` if the credentials were not checked, because there is no call to do it with.
+
+        Raises:
+            VendorError: The vendor cannot be reached, or does not accept the credentials.
+        """
+        if not runs:
+            return None
+        self.check_with_unknown_run(runs[0].fetch_status)
+        return ""
+
+    def get_access(self, runs: Sequence[RemoteRun[Any]]) -> str | None:
+        """Like `check_access`, but turns an error of the vendor's code into a `VendorError`."""
+        with vendor_code(self, self, "check_access"):
+            return self.check_access(runs)
+
+    def check_with_unknown_run(self, fetch: Callable[[Self, str], object]) -> None:
+        """Checks the credentials by asking for a run that does not exist, with and without them.
+
+        Args:
+            fetch: Makes the call, with the given resource, about a run with the given id.
+
+        Raises:
+            VendorError: The vendor cannot be reached, does not accept the credentials, or responds the same without
+                them, so that it is another server.
+        """
+        connection_check.check_with_unknown_run(self, lambda resource: fetch(resource, connection_check.UNKNOWN_RUN_ID))
+
+    def without_credentials(self) -> Self:
+        """Returns a copy of this resource that sends no credentials."""
+        copy = self.model_copy()
+        copy._client = self.new_client(self.api_url(), HeaderAuth({}, secrets=()))
+        return copy
 
     def list_runs(
         self, since: float, until: float | None = None, targets: Collection[str] = ()

@@ -62,6 +62,9 @@ _remote_assets: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDiction
 # The completion sensor of each op's assets. Copies of a definition may have other keys, and their own runs.
 _completion_sensors: WeakKeyDictionary[dg.OpDefinition, dict[dg.AssetKey, str]] = WeakKeyDictionary()
 
+_suites: WeakKeyDictionary[dg.OpDefinition, tuple[RemoteAsset, dg.AssetSpec]] = WeakKeyDictionary()
+"""How the suite of each op's checks is run, and the asset that shows its runs."""
+
 _on_by_default: set[str] = set()
 """The completion sensors that are on unless a user turns them off."""
 
@@ -69,6 +72,11 @@ _on_by_default: set[str] = set()
 def register(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
     """Registers what the factory made the assets from."""
     _remote_assets[assets.op] = remote
+
+
+def register_suite(checks: dg.AssetsDefinition, remote: RemoteAsset, shown_on: dg.AssetSpec) -> None:
+    """Registers how the suite of some checks is run, and the asset that shows its runs."""
+    _suites[checks.op] = remote, shown_on
 
 
 @runtime_checkable
@@ -184,6 +192,21 @@ def resolve_asset(definition: Any) -> WatchedAsset:
             "known. Leave it out, or pass what build_remote_run_asset returned"
         )
     return WatchedAsset(definition, remote)
+
+
+def find_watched(definition: dg.AssetsDefinition) -> WatchedAsset | None:
+    """Returns a definition of a code location with what it was built from; ``None`` if that is not a remote run.
+
+    A suite's checks are returned with the asset that shows its runs, but without how they are judged.
+    """
+    if not _has_op(definition):
+        return None
+    suite = _suites.get(definition.op)
+    if suite is not None and isinstance(definition, dg.AssetChecksDefinition):
+        remote, shown_on = suite
+        return WatchedAsset(dg.AssetsDefinition(specs=[shown_on]), remote, checks=definition)
+    found = _remote_assets.get(definition.op)
+    return WatchedAsset(definition, found) if found is not None else None
 
 
 def check_unique(assets: Iterable[WatchedAsset]) -> None:

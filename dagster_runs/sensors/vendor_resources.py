@@ -55,22 +55,35 @@ def initialized(assets: Iterable[WatchedAsset], context: Any) -> Iterator[Vendor
     with ExitStack() as stack:
         for key, some in group_by(assets, lambda asset: asset.remote.resource_key).items():
             try:
-                made = SimpleNamespace(**{key: _initialize(key, some[0], context, stack)})
+                made = SimpleNamespace(**{key: initialize(key, context, stack, own=some[0].executed.resource_defs)})
                 for asset in some:
                     found.ready[key] = asset.remote.resource_in(made)
             except Exception as error:  # noqa: BLE001 - Dagster's, pydantic's, or of the resource's own code
                 found.ready.pop(key, None)
                 if not isinstance(error, _SETTINGS_ERRORS):
                     found.errors[key] = error
-                found.problems[key] = f"The resource {key!r} cannot be used: {_reason(error)}"
+                found.problems[key] = f"The resource {key!r} cannot be used: {reason_of(error)}"
         yield found
 
 
-def _initialize(key: str, asset: WatchedAsset, context: Any, stack: ExitStack) -> Any:
+def initialize(
+    key: str, context: Any, stack: ExitStack, *, own: Mapping[str, dg.ResourceDefinition] | None = None
+) -> Any:
+    """Returns a resource, initialized until the stack is closed.
+
+    Args:
+        key: Its key.
+        context: A sensor's or an op's context.
+        stack: Closes the resource.
+        own: Resources of an asset's own definition, which take precedence over those of the code location.
+
+    Raises:
+        Exception: It cannot be initialized; see `reason_of`.
+    """
     given = getattr(context.resources, key, None)
     if given is not None:
         return given
-    definitions = {**_defined(context), **asset.executed.resource_defs}
+    definitions = {**_defined(context), **(own or {})}
     if key not in definitions:
         raise LookupError(
             "it is not defined. Add it to the resources of your Definitions; in a test, pass resources= or definitions="
@@ -114,7 +127,7 @@ def _with_nested(key: str, definitions: Mapping[str, dg.ResourceDefinition]) -> 
     return needed
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Returns the root cause in one line. Values are left out, because one of them may be a secret."""
     while error.__cause__ is not None:
         error = error.__cause__

@@ -40,7 +40,7 @@ def check(worker: Worker, vendor: str) -> None:
     run = STARTS[vendor]
     assert f"it is unknown whether a {run.label} of {run.target} was started" in message
     assert "this step's last attempt ended while it was starting" in message
-    assert f"Check in {run.vendor} whether a run of {run.target} is active" in message
+    assert f"Check in {run.vendor} whether a run of {run.target} was started" in message
     assert "materialize the asset again (re-execute all steps, not from failure)" in message
     assert "on_uncertain_start='start_again'" in message
 

@@ -190,6 +190,21 @@ class UnhiddenToken(LoomResource):
         return auth
 
 
+class AcceptsAnyToken(LoomResource):
+    """Does not look at what the vendor says about the token."""
+
+    def check_access(self, runs: Any) -> str:
+        return ""
+
+
+class ChecksByStarting(LoomResource):
+    """Starts a run to see whether the token works."""
+
+    def check_access(self, runs: Any) -> str:
+        self.http().post_once(["weaves"], json={"pattern": "herringbone"})
+        return ""
+
+
 class CancelDoesNothing(WeaveRun):
     """Only says that it cancels."""
 
@@ -380,6 +395,8 @@ MISTAKES: list[tuple[str, type[WeaveRun], type[LoomResource], str]] = [
     ("secrets", ShowsTheToken, LoomResource, "the secret in token"),
     ("secrets", ShowsTheToken, UnhiddenToken, "the secret in token"),
     ("run_page", LinkWithToken, LoomResource, "the secret in token"),
+    ("check_access", WeaveRun, AcceptsAnyToken, "refuses the credentials, but check_access"),
+    ("check_access", WeaveRun, ChecksByStarting, "started a run"),
     ("cancel", CancelDoesNothing, LoomResource, "did not cancel"),
     ("cancel", CanceledIsFailure, LoomResource, "CANCELED|canceled"),
     ("timeout", CancelDoesNothing, LoomResource, "canceled is False"),

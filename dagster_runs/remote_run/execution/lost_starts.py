@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 
 import dagster as dg
 
@@ -134,13 +135,22 @@ def _outcome_unknown(
         detail = f"it is unknown whether one of these runs is ours: {listed}"
     else:
         detail = f"it is unknown whether {with_article(run.label)} of {run.target} was started"
+    adopt = _adopt_command(execution)
     return StartOutcomeUnknown(
         f"{detail}. Cause: {why}",
         vendor=run.vendor,
-        hint=f"Check in {run.vendor} whether a run of {run.target} is active. If none is, or if a second run does no "
-        "harm, materialize the asset again (re-execute all steps, not from failure). To do this automatically, set "
+        hint=f"Check in {run.vendor} whether a run of {run.target} was started. If so, run `{adopt} RUN_ID` with its "
+        f"id; if not, run `{adopt} --none`. Then re-execute from failure. If a second run does no harm, you can also "
+        "materialize the asset again (re-execute all steps, not from failure). To do this automatically, set "
         f"on_uncertain_start='start_again'. {'' if candidates else run.lost_start_hint}".rstrip(),
     )
+
+
+def _adopt_command(execution: RemoteRunExecution) -> str:
+    """Returns the beginning of the command that records which run is the one of a lost start."""
+    step = execution.step
+    partition = f" --partition {quote(step.partition)}" if step.partition is not None else ""
+    return f"dagster-runs adopt {quote(step.asset_keys[0].to_user_string())}{partition}"
 
 
 _LOOKBACK_SECONDS = 3600.0

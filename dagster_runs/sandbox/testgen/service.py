@@ -2,7 +2,7 @@
 
 `testgen` has the shape of 5.134.0, `testgen-old` that of 5.33.3. They have the same suites and table groups, but
 separate jobs. Shapes, states and errors match responses of real servers. Not included: connections, scores, monitors,
-schedules, notifications, imports and exports, and the browser's part of OAuth.
+schedules, notifications, and imports and exports.
 
 Options of `Behavior`:
     counts: The counts of test results: `passed`, `failed`, `warning`, `error`, `log`, `dismissed`.
@@ -73,6 +73,7 @@ class TestGen(Vendor):
         "OAuth client id": well_known.TESTGEN_CLIENT_ID,
         "OAuth client secret": well_known.TESTGEN_CLIENT_SECRET,
         "OAuth refresh token": well_known.TESTGEN_REFRESH_TOKEN,
+        "Login": f"{well_known.TESTGEN_USERNAME} / {well_known.TESTGEN_PASSWORD}",
         "Project code": well_known.TESTGEN_PROJECT,
     }
     run_kinds: ClassVar = {catalog.TABLE_GROUP: (PROFILE, MONITORS), catalog.TEST_SUITE: (TESTS, GENERATION)}
@@ -90,7 +91,7 @@ class TestGen(Vendor):
         self.shape = shape
         self.title = f"DataKitchen TestGen ({'5.134.0' if shape.is_new else '5.33.3'})"
         self.base_path = f"/{mount}"
-        self.oauth = OAuth(clock)
+        self.oauth = OAuth(clock, accepts_public_clients=shape.is_new)
         super().__init__(clock)
 
     @override

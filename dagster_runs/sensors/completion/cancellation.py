@@ -20,7 +20,7 @@ from dagster_runs.sensors.registry import WatchedAsset
 from dagster_runs.sensors.vendor_resources import VendorResources
 from dagster_runs.transport.clock import current_clock
 
-_WHY = "a user ran its cancel job"
+CANCEL_JOB_RAN = "a user ran its cancel job"
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,19 @@ class _CancelingStep(Step):
         return self.deferred_run.partition if self.deferred_run is not None else None
 
 
-def active_runs(asset: WatchedAsset, instance: dg.DagsterInstance) -> tuple[list[DeferredRun], list[QueuedRun]]:
-    """Returns the deferred runs of an asset that are active, and all queued requests, according to the event log."""
-    index = DeferredRunIndex([asset], instance)
-    index.catch_up(float("inf"))
+def active_runs(
+    asset: WatchedAsset, instance: dg.DagsterInstance, index: DeferredRunIndex | None = None
+) -> tuple[list[DeferredRun], list[QueuedRun]]:
+    """Returns the deferred runs of an asset that are active, and all queued requests, according to the event log.
+
+    Args:
+        asset: The asset.
+        instance: The Dagster instance.
+        index: A complete index of this asset, if there is one already.
+    """
+    if index is None:
+        index = DeferredRunIndex([asset], instance)
+        index.catch_up(float("inf"))
     active = [deferred_run for deferred_run in index if deferred_run.phase is Phase.ACTIVE]
     return active, [QueuedRun(asset, request) for request in index.queues[asset].pending.values()]
 
@@ -82,9 +91,12 @@ class Cancellation:
         context: The context of the op that cancels.
         deferred_run: The run.
         vendors: The initialized resources.
+        why: Why the run is canceled, for users.
     """
 
-    def __init__(self, context: Any, deferred_run: DeferredRun, vendors: VendorResources) -> None:
+    def __init__(
+        self, context: Any, deferred_run: DeferredRun, vendors: VendorResources, *, why: str = CANCEL_JOB_RAN
+    ) -> None:
         asset = deferred_run.asset.remote
         step = _CancelingStep(context, name=deferred_run.record.name, deferred_run=deferred_run)
         self._execution = RemoteRunExecution(step, vendors.ready[asset.resource_key], deferred_run.run, asset.options)
@@ -92,6 +104,7 @@ class Cancellation:
         self._handle = RunHandle(
             deferred_run.run_id, record.correlation_id, record.at, deferred_run.deadline, attached=True
         )
+        self._why = why
         self._until = 0.0
 
     def request(self) -> None:
@@ -100,7 +113,7 @@ class Cancellation:
         if execution.run.can_cancel():
             message = f"Canceling the {execution.description}"
             execution.record(EntryKind.CANCEL_REQUESTED, message, handle)
-        request_cancel(execution, handle, why=_WHY)
+        request_cancel(execution, handle, why=self._why)
         self._until = current_clock().monotonic() + CANCEL_CONFIRMED_WITHIN
 
     def wait_for_confirmation(self) -> str:
@@ -112,7 +125,7 @@ class Cancellation:
         Raises:
             dagster.Failure: The run is still active, or its state is unknown.
         """
-        status, message = wait_for_cancel(self._execution, self._handle, why=_WHY, until=self._until)
+        status, message = wait_for_cancel(self._execution, self._handle, why=self._why, until=self._until)
         if status is None:
             raise dg.Failure(message, allow_retries=False)
         if status.state is RunState.SUCCEEDED:

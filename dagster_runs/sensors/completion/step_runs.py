@@ -37,16 +37,12 @@ class StepRuns:
             tick: The tick.
         """
         index, instance = tick.deferred_runs, tick.context.instance
-        starting = [(asset, one.entry) for asset, queue in index.queues.items() for one in queue.starting.values()]
-        runs = _runs(
-            {entry.dagster_run_id for _, entry in starting}
-            | {entry.dagster_run_id for _, entry, _ in index.polled.values()},
-            instance,
-        )
+        starting = starts_in_progress(index)
+        runs = dagster_runs_of(index, instance)
         for key, (asset, entry, _) in list(index.polled.items()):
             run = runs.get(entry.dagster_run_id)
             if run is None or run.is_finished:
-                is_orphan = run is not None and _is_orphan(run, asset, entry, instance)
+                is_orphan = run is not None and is_orphaned(run, asset, entry, instance)
                 # An orphan takes its slot until its deadline: it may be active, and a re-execution may attach to it.
                 if not is_orphan or current_clock().wall() >= (entry.deadline or 0.0):
                     del index.polled[key]
@@ -62,7 +58,7 @@ class StepRuns:
             run = runs.get(entry.dagster_run_id)
             if run is None or run.is_finished:
                 until = entry.at + (asset.remote.options.timeout or asset.remote.run_class.default_timeout)
-                if current_clock().wall() >= until or _is_repeated(entry, index, asset, instance):
+                if current_clock().wall() >= until or is_repeated(entry, index, asset, instance):
                     index.queues[asset].starting.pop(entry.correlation_id, None)
                 else:
                     self._warn(
@@ -79,6 +75,17 @@ class StepRuns:
             tick.context.log.warning("%s", message)
 
 
+def starts_in_progress(index: DeferredRunIndex) -> list[tuple[WatchedAsset, LedgerEntry]]:
+    """Returns the starts whose outcome is not recorded, each with its asset."""
+    return [(asset, one.entry) for asset, queue in index.queues.items() for one in queue.starting.values()]
+
+
+def dagster_runs_of(index: DeferredRunIndex, instance: dg.DagsterInstance) -> Mapping[str, dg.DagsterRun]:
+    """Returns the Dagster runs of all steps that wait for a run or have recorded a start, by id."""
+    run_ids = {entry.dagster_run_id for _, entry in starts_in_progress(index)}
+    return _runs(run_ids | {entry.dagster_run_id for _, entry, _ in index.polled.values()}, instance)
+
+
 def running(run_ids: Iterable[str], instance: dg.DagsterInstance) -> set[str]:
     """Returns those of some Dagster runs that have not finished, or that the daemon will retry."""
     return {run_id for run_id, run in _runs(run_ids, instance).items() if is_active(run)}
@@ -93,7 +100,8 @@ def _runs(run_ids: Iterable[str], instance: dg.DagsterInstance) -> Mapping[str, 
     return found
 
 
-def _is_orphan(run: dg.DagsterRun, asset: WatchedAsset, entry: LedgerEntry, instance: dg.DagsterInstance) -> bool:
+def is_orphaned(run: dg.DagsterRun, asset: WatchedAsset, entry: LedgerEntry, instance: dg.DagsterInstance) -> bool:
+    """Whether the Dagster run of a step that waited for a remote run has ended without reporting the remote run."""
     if run.is_success:
         return False
     since = machine_time(entry.at - MAX_HOST_CLOCK_SKEW)
@@ -101,14 +109,13 @@ def _is_orphan(run: dg.DagsterRun, asset: WatchedAsset, entry: LedgerEntry, inst
     return not any(reports_of_run(instance, wanted, entry.run_id or ""))
 
 
-def _is_repeated(
-    entry: LedgerEntry, index: DeferredRunIndex, asset: WatchedAsset, instance: dg.DagsterInstance
-) -> bool:
+def is_repeated(entry: LedgerEntry, index: DeferredRunIndex, asset: WatchedAsset, instance: dg.DagsterInstance) -> bool:
     """Whether a newer start of the same partitions exists, so that the outcome of this one is no longer of interest."""
     definition = asset.definition.partitions_def
     mine = partitions_of(entry, definition, instance)
     newer = [one.entry for one in index.queues[asset].starting.values() if one.entry.at > entry.at]
     newer += [one.record for one in index if one.asset is asset and one.record.at > entry.at]
+    newer += [one for owner, one, _ in index.polled.values() if owner is asset and one.at > entry.at]
     return any(overlap(mine, partitions_of(one, definition, instance)) for one in newer)
 
 

@@ -10,8 +10,9 @@ from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.testing.vendor_kit.calls import new_attempt
 from dagster_runs.testing.vendor_kit.case import Case, joined
 from dagster_runs.testing.vendor_kit.materialized import stored_text
-from dagster_runs.testing.vendor_kit.results import NotOfferedError, expect
+from dagster_runs.testing.vendor_kit.results import NotOfferedError, ScenarioFailedError, expect
 from dagster_runs.transport.clock import current_clock
+from dagster_runs.transport.errors import VendorError
 
 
 def launchpad(case: Case) -> str:
@@ -116,4 +117,18 @@ def run_page(case: Case) -> str:
     return joined([url])
 
 
-SCENARIOS = (launchpad, payload, secrets, run_page)
+def check_access(case: Case) -> str:
+    """`dagster-runs check` starts nothing, accepts the credentials, and reports a vendor that refuses them."""
+    found = case.resource.get_access([case.run])
+    expect(found is not None, "check_access() returned None although a run is known")
+    expect(not case.started(), "check_access() started a run")
+    case.begin()
+    case.add_fault("expired_token")
+    try:
+        accepted = case.resource.get_access([case.run])
+    except VendorError as error:
+        return f"{found or 'accepted'}; refused: {error.status}"
+    raise ScenarioFailedError(f"the vendor refuses the credentials, but check_access() returned {accepted!r}")
+
+
+SCENARIOS = (launchpad, payload, secrets, run_page, check_access)

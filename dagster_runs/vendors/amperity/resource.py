@@ -1,12 +1,13 @@
 """The connection to an Amperity tenant, and the API calls."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
+from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.response_models import EachReadable
@@ -112,6 +113,11 @@ class AmperityResource(RemoteRunResource):
     def error_reader(self) -> ErrorReader:
         """Reads errors of the shape ``{status, message, request_id?, trace_id?}``."""
         return _read_error
+
+    def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str:
+        """GET ``/workflow/runs``, one workflow of the tenant."""
+        self._first_page(limit="1")
+        return f"tenant {self.tenant}, api-version {self.api_version}"
 
     def start_workflow(self, body: Mapping[str, Any]) -> str:
         """POST ``/workflow/runs``; returns the workflow's id."""

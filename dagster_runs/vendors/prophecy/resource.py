@@ -1,10 +1,11 @@
 """The connection to Prophecy, and its two API calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.auth import Auth, HeaderAuth
 from dagster_runs.transport.body import ApiResponse, excerpt
@@ -45,6 +46,11 @@ class ProphecyResource(RemoteRunResource):
     def error_reader(self) -> ErrorReader:
         """Reads ``msg``, ``message`` or ``error``, all of which occur in real responses."""
         return _read_error
+
+    def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str:
+        """Asks for a run that does not exist. Prophecy's API has no other call that starts nothing."""
+        self.check_with_unknown_run(lambda resource, run_id: resource.get_pipeline_run(run_id))
+        return ""
 
     def trigger_pipeline(self, body: Mapping[str, Any]) -> str:
         """POST ``/api/trigger/pipeline``; returns the run's id.

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.execution.partitions import iso
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.state import RunState
@@ -91,6 +92,11 @@ class RudderStackResource(RemoteRunResource):
     def error_reader(self) -> ErrorReader:
         """Reads errors of the shape ``{"error" | "message", "code"?}``, also nested in an ``error`` object."""
         return _read_error
+
+    def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str:
+        """Asks for a Profiles run that does not exist. No call that only checks a token is documented."""
+        self.check_with_unknown_run(lambda resource, run_id: resource.get_profiles_run(run_id, run_id))
+        return "" if self.base_url else f"region {self.region}"
 
     def start_profiles_run(self, profiles_id: str, parameters: Sequence[str]) -> str:
         """POST ``/sources/{profilesID}/start``; returns the run's id.

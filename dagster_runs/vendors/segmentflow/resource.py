@@ -1,10 +1,11 @@
 """The connection to Segmentflow, and its API calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.settings import Number
 from dagster_runs.transport.auth import Auth, HeaderAuth
@@ -46,6 +47,11 @@ class SegmentflowResource(RemoteRunResource):
     def error_reader(self) -> ErrorReader:
         """Reads errors of the shape ``{"error": "code", "message": "...", "details"?}``."""
         return _read_error
+
+    def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str:
+        """Asks for a run that does not exist, which also shows whether the key has the scope for reading runs."""
+        self.check_with_unknown_run(lambda resource, run_id: resource.get_journey_run(run_id))
+        return ""
 
     def trigger_journey(self, journey_id: str, body: Mapping[str, Any]) -> str:
         """POST ``/api/v1/public/journeys/{id}/trigger``; returns the run's id."""

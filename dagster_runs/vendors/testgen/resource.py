@@ -1,11 +1,12 @@
 """The connection to a TestGen server, and the API calls."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from pydantic import Field
 
+from dagster_runs.remote_run.contract import RemoteRun
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.remote_run.types import ListedRun
 from dagster_runs.transport.auth import Auth, basic, bearer
@@ -86,6 +87,44 @@ class TestGenResource(RemoteRunResource):
     def error_reader(self) -> ErrorReader:
         """Reads errors of the shape ``{"detail": …}`` with a string, an object or a list, and OAuth errors."""
         return _read_error
+
+    def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str:
+        """Lists the newest jobs of the project, or without one, asks for a job that does not exist.
+
+        The server's version is unknown in most installations. What a submission accepts shows how old it is.
+
+        Raises:
+            NotFoundError: The server does not know the project, or the token's user has no access to it.
+        """
+        if self.project_code is None:
+            self.check_with_unknown_run(lambda resource, run_id: resource.get_job(run_id))
+            project = "no project_code"
+        else:
+            self._check_project(self.project_code)
+            project = f"project {self.project_code}"
+        version = self._reported_version()
+        age = "5.134 or later" if self.accepts_field("test-runs", "metadata") else "before 5.134"
+        return f"{project}, version {version or age}"
+
+    def _check_project(self, project_code: str) -> None:
+        try:
+            self.http().get(["projects", project_code, "jobs"], params={"page": 1, "limit": 1}).parse(models.JobPage)
+        except NotFoundError as error:
+            if error.code != "not_found":
+                raise as_outage(error) from None
+            raise NotFoundError(
+                f"the project {project_code!r} does not exist, or the token's user has no access to it",
+                vendor=self.vendor,
+                method=error.method,
+                path=error.path,
+                status=error.status,
+                hint="Correct project_code, which is case-sensitive. It is in the URLs of TestGen's UI.",
+            ) from None
+
+    def _reported_version(self) -> str | None:
+        response = self.http().get(["health"])
+        version = response.json.get("version") if isinstance(response.json, dict) else None
+        return str(version) if version else None
 
     def submit_test_run(self, test_suite_id: str, body: Mapping[str, Any]) -> str:
         """POST ``/test-suites/{id}/test-runs``; returns the job's id. Servers before 5.134 ignore the body."""

@@ -1,0 +1,1 @@
+"""The command line ``dagster-runs``: checks connections, and lists, cancels and adopts remote runs."""
