@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 if TYPE_CHECKING:
-    from dagster_runs.remote_run.resource import RemoteRunResource
+    from dagster_runs.remote_run.resource_settings import ResourceSettings
 
 
-def check_resource_class(resource_class: "type[RemoteRunResource]") -> None:
+def check_resource_class(resource_class: "type[ResourceSettings]") -> None:
     """Refuses a resource class that would show a secret, or that lacks its vendor.
 
     Raises:
