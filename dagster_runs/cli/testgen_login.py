@@ -15,7 +15,7 @@ from dagster_runs.cli.output import NegativeResult, Unusable, one_line, print_js
 from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import InvalidRequestError, VendorError
 from dagster_runs.transport.http_settings import HttpSettings
-from dagster_runs.vendors.testgen.login import REFRESH_TOKEN_DAYS, LoginAttempt, OAuthClient
+from dagster_runs.vendors.testgen.access.login import REFRESH_TOKEN_DAYS, LoginAttempt, OAuthClient
 from dagster_runs.vendors.testgen.resource import TestGenResource
 
 _ONLY_OWNER = 0o600

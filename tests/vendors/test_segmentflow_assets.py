@@ -345,7 +345,7 @@ class TestLaunchpad:
         ("config", "message"),
         [
             ({"recipient": {"user_id": "7"}}, "recipient has no field 'user_id'"),
-            ({"recipient": {"userId": 7}}, "recipient.userId must be a string, not 7"),
+            ({"recipient": {"userId": 7}}, "recipient.userId must be a string, not an int"),
             ({"journey_id": JOURNEY}, "exactly one of journey_id and journey_key"),
         ],
     )

@@ -15,6 +15,7 @@ from dagster_runs.transport.clock import current_clock
 from dagster_runs.transport.errors import NotFoundError, as_outage
 from dagster_runs.transport.url import trimmed
 from dagster_runs.vendors.testgen import models
+from dagster_runs.vendors.testgen.access.project import checked_project
 from dagster_runs.vendors.testgen.openapi import submission_fields
 
 _PAGE = 100
@@ -89,42 +90,8 @@ class TestGenResource(RemoteRunResource):
         return _read_error
 
     def check_access(self, runs: Sequence[RemoteRun[Any]]) -> str:
-        """Lists the newest jobs of the project, or without one, asks for a job that does not exist.
-
-        The server's version is unknown in most installations. What a submission accepts shows how old it is.
-
-        Raises:
-            NotFoundError: The server does not know the project, or the token's user has no access to it.
-        """
-        if self.project_code is None:
-            self.check_with_unknown_run(lambda resource, run_id: resource.get_job(run_id))
-            project = "no project_code"
-        else:
-            self._check_project(self.project_code)
-            project = f"project {self.project_code}"
-        version = self._reported_version()
-        age = "5.134 or later" if self.accepts_field("test-runs", "metadata") else "before 5.134"
-        return f"{project}, version {version or age}"
-
-    def _check_project(self, project_code: str) -> None:
-        try:
-            self.http().get(["projects", project_code, "jobs"], params={"page": 1, "limit": 1}).parse(models.JobPage)
-        except NotFoundError as error:
-            if error.code != "not_found":
-                raise as_outage(error) from None
-            raise NotFoundError(
-                f"the project {project_code!r} does not exist, or the token's user has no access to it",
-                vendor=self.vendor,
-                method=error.method,
-                path=error.path,
-                status=error.status,
-                hint="Correct project_code, which is case-sensitive. It is in the URLs of TestGen's UI.",
-            ) from None
-
-    def _reported_version(self) -> str | None:
-        response = self.http().get(["health"])
-        version = response.json.get("version") if isinstance(response.json, dict) else None
-        return str(version) if version else None
+        """Checks the access to the project, or without ``project_code``, asks for a job that does not exist."""
+        return checked_project(self)
 
     def submit_test_run(self, test_suite_id: str, body: Mapping[str, Any]) -> str:
         """POST ``/test-suites/{id}/test-runs``; returns the job's id. Servers before 5.134 ignore the body."""

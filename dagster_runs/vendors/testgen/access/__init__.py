@@ -1,0 +1,1 @@
+"""Access to a TestGen server: the login, and what `dagster-runs check` asks."""
