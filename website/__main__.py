@@ -1,6 +1,6 @@
 """`python -m website`: builds the documentation site into `site/`, or says what is wrong and changes nothing there.
 
-`--serve PORT` then serves it.
+`--serve PORT` then serves it. `--can-build` only checks the version of Python.
 """
 
 import argparse
@@ -18,26 +18,29 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 def main() -> int:
     """Builds the site. Returns the exit code."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--serve", type=int, metavar="PORT", help="serve the site at http://127.0.0.1:PORT/")
-    port = arguments.parse_args().serve
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", type=int, metavar="PORT", help="serve the site at http://127.0.0.1:PORT/")
+    parser.add_argument("--can-build", action="store_true", help="only check the version of Python")
+    arguments = parser.parse_args()
     if sys.version_info < NEEDED:
         running = ".".join(map(str, sys.version_info[:3]))
         print(
-            f"The documentation is built with Zensical, which needs Python 3.11 or later, and this is Python {running}. "
+            f"The documentation is built with Zensical, which needs Python 3.11 or later. This is Python {running}. "
             "The package itself and its tests need only 3.10. Build in an environment of its own, for example: "
             "make docs PYTHON=python3.11 VENV=.venv-docs",
             file=sys.stderr,
         )
         return 1
+    if arguments.can_build:
+        return 0
     problems = build()
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
         print(f"The site was not built: {len(problems)} problems.", file=sys.stderr)
         return 1
-    if port:
-        serve(port)
+    if arguments.serve:
+        serve(arguments.serve)
     return 0
 
 

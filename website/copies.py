@@ -5,13 +5,10 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import urljoin
 
-from bs4 import BeautifulSoup
-from markdownify import markdownify
-
 from website import settings
 from website.settings import Page
 
-_TAB = re.compile(r"^/// tab \| (.+)\n(.*?)^///$", re.MULTILINE | re.DOTALL)
+_TAB = re.compile(r"^/// tab \| ([^\n]+)\n(.*?)^///$", re.MULTILINE | re.DOTALL)
 _SUMMARY_LENGTH = 200
 
 
@@ -43,6 +40,9 @@ def as_markdown(page: Page, site: Path) -> str:
     """Returns a page as plain Markdown: tabs become paragraphs, and references to docstrings become their text."""
     text = (settings.STAGE / "docs" / page.path).read_text()
     if re.search(r"^::: ", text, re.MULTILINE):
+        from bs4 import BeautifulSoup
+        from markdownify import markdownify
+
         article = BeautifulSoup(html_file(page, site).read_text(), "html.parser").article
         for unwanted in article.select("a.headerlink, a.md-content__button, button, .doc-labels, .linenos, nav"):
             unwanted.decompose()

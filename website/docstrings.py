@@ -25,7 +25,9 @@ class Docstrings(griffe.Extension):
         if parameters and all(parameters):
             # Fields without a default come first, as in every signature.
             parameters.sort(key=lambda one: one is not None and one.default is not None)
-            cls.set_member("__init__", griffe.Function("__init__", parameters=griffe.Parameters(*filter(None, parameters))))
+            cls.set_member(
+                "__init__", griffe.Function("__init__", parameters=griffe.Parameters(*filter(None, parameters)))
+            )
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Adds a link to the source of a class or function, and converts its docstring."""

@@ -1,11 +1,12 @@
 """Where the site's files are, and what `zensical.toml` says about them."""
 
 import ast
-import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import tomllib
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
