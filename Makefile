@@ -90,8 +90,8 @@ $(VENV)/.installed-dist: pyproject.toml | $(BIN)/python
 docs: $(VENV)/.installed-docs  ## build the documentation site into site/, and fail for each dead link, missing picture or page (needs Python 3.11)
 	$(BIN)/python -m website
 
-docs-serve: $(VENV)/.installed-docs  ## the same, then serve it at http://127.0.0.1:8000/; PORT=n
-	$(BIN)/python -m website --serve $(if $(filter 3000,$(PORT)),8000,$(PORT))
+docs-serve: $(VENV)/.installed-docs  ## the same, then serve it at http://127.0.0.1:3000/; PORT=n
+	$(BIN)/python -m website --serve $(PORT)
 
 dist: $(VENV)/.installed-dist  ## build the wheel and the source distribution into dist/, and check them and the workflows; TAG=v0.1.0 for a release
 	rm -rf dist

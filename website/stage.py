@@ -63,13 +63,17 @@ def with_repository_links(text: str, page: Path) -> tuple[str, list[str]]:
 
 def with_indented_items(text: str) -> str:
     """Returns the text of a page in which the content of each item of a list is indented by four spaces."""
-    lines, indent, fence = [], 0, ""
+    lines: list[str] = []
+    indent, fence, has_paragraphs = 0, "", False
     for line in text.split("\n"):
         marker = None if fence else _ITEM.match(line)
         if marker is not None:
-            indent = len(marker.group())
+            # Otherwise, Zensical would add the next item to the last paragraph of this one.
+            lines += [""] if indent and has_paragraphs and lines[-1] else []
+            indent, has_paragraphs = len(marker.group()), False
         elif line.strip() and len(line) - len(line.lstrip()) < indent:
             indent = 0
+        has_paragraphs |= not line.strip()
         begun = re.match(r" *(`{3,})", line)
         if begun and (not fence or begun[1] == fence):
             fence = "" if fence else begun[1]

@@ -53,9 +53,10 @@ def test_links_in_blocks_of_code_stay() -> None:
 
 
 def test_content_of_items_is_indented_by_four_spaces() -> None:
-    text = "1. One:\n\n   ```\n   code\n   ```\n\n2. Two\n   continues\n\n* a\n  * b\n\nText\n  stays\n"
-    expected = "1. One:\n\n    ```\n    code\n    ```\n\n2. Two\n    continues\n\n* a\n    * b\n\nText\n  stays\n"
-    assert stage.with_indented_items(text) == expected
+    text = "1. One:\n\n   ```\n   code\n   ```\n2. Two\n   continues\n3. Three\n\n* a\n  * b\n\nText\n  stays\n"
+    assert stage.with_indented_items(text) == (
+        "1. One:\n\n    ```\n    code\n    ```\n\n2. Two\n    continues\n3. Three\n\n* a\n    * b\n\nText\n  stays\n"
+    )
 
 
 def test_missing_picture_link_and_anchor_are_problems(tmp_path: Path) -> None:
