@@ -1,8 +1,8 @@
 """Every block of Python on all pages runs.
 
-Other tests load the blocks of YAML (tests/components/test_docs.py), check the commands (tests/test_docs_commands.py),
-and do what docs/getting-started.md and docs/testgen-in-ten-minutes.md say in new projects (`make test-docs`). The
-blocks of the examples are compared with their files.
+Other tests load the blocks of YAML (tests/components/test_docs.py, tests/slow/test_components_on_pages.py), check the
+commands (tests/slow/test_docs_commands.py), and do what docs/getting-started.md and docs/testgen-in-ten-minutes.md say
+in new projects (`make test-docs`). The blocks of the examples are compared with their files.
 """
 
 import sys
