@@ -3,12 +3,15 @@
 import re
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 from website import settings
 from website.settings import Page
 
 _TAB = re.compile(r"^/// tab \| ([^\n]+)\n(.*?)^///$", re.MULTILINE | re.DOTALL)
+_PARAMETER = re.compile(r"\n +\(([^()]*(?:\([^()]*\)[^()]*)*)\)\n +–\n\n +")
+"""The type and default of a parameter, in lines of their own."""
 _SUMMARY_LENGTH = 200
 
 
@@ -46,7 +49,10 @@ def as_markdown(page: Page, site: Path) -> str:
         article = BeautifulSoup(html_file(page, site).read_text(), "html.parser").article
         for unwanted in article.select("a.headerlink, a.md-content__button, button, .doc-labels, .linenos, nav"):
             unwanted.decompose()
-        return markdownify(str(article), heading_style="ATX", code_language="python").strip() + "\n"
+        markdown = markdownify(
+            str(article), heading_style="ATX", code_language_callback=_language, escape_underscores=False
+        )
+        return _PARAMETER.sub(lambda found: f" ({' '.join(found[1].split())}) – ", markdown).strip() + "\n"
     return _TAB.sub(lambda tab: f"**{tab[1]}**\n{tab[2]}", text)
 
 
@@ -58,6 +64,12 @@ def summary(text: str) -> str:
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(first.split()))
     sentence = re.split(r"(?<=[.:?!])\s", plain)[0]
     return sentence if len(sentence) <= _SUMMARY_LENGTH else sentence[: _SUMMARY_LENGTH - 1] + "…"
+
+
+def _language(block: Any) -> str:
+    """Returns the language of a highlighted block of code."""
+    classes = (name for parent in block.parents for name in parent.get("class") or ())
+    return next((name.removeprefix("language-") for name in classes if name.startswith("language-")), "")
 
 
 def _link(html: Path, address: str) -> None:
