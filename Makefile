@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui test-ui-smoke vendor-kit lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui test-ui-smoke vendor-kit docs docs-serve dist lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this help
@@ -62,7 +62,7 @@ regressions: install  ## check that the tests of reported bugs fail with the pac
 test-real: install  ## run the TestGen assets against a real server, which is installed, started and removed
 	$(BIN)/python -m pytest tests/real
 
-test-docs: install  ## run the blocks of docs/testgen-in-ten-minutes.md, and those for all vendors of docs/components.md, in a new project with the built wheel
+test-docs: install  ## run the blocks of docs/getting-started.md, docs/testgen-in-ten-minutes.md, and those for all vendors of docs/components.md, in new projects with the built wheel
 	$(BIN)/python -m pytest tests/docs_project
 
 test-ui: install  ## test the demo in a browser (needs Chromium)
@@ -79,6 +79,27 @@ VENDORS_TO_PROVE := \
 
 vendor-kit: install  ## prove all vendors with the kit for authors of vendors, and print the tables
 	$(BIN)/python -m dagster_runs.testing.vendor_kit $(VENDORS_TO_PROVE)
+
+# Not part of `dev`: the site needs Python 3.11, and the packages that check a release are many.
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m website --can-build
+	$(PIP_INSTALL) --quiet --editable ".[docs]"
+	@touch $@
+
+$(VENV)/.installed-dist: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --quiet --editable ".[dist]"
+	@touch $@
+
+docs: $(VENV)/.installed-docs  ## build the documentation site into site/, and fail for each dead link, missing picture or page (needs Python 3.11)
+	$(BIN)/python -m website
+
+docs-serve: $(VENV)/.installed-docs  ## the same, then serve it at http://127.0.0.1:3000/; PORT=n
+	$(BIN)/python -m website --serve $(PORT)
+
+dist: $(VENV)/.installed-dist  ## build the wheel and the source distribution into dist/, and check them and the workflows; TAG=v0.1.0 for a release
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m release $(addprefix --tag=,$(TAG))
 
 screenshots: install  ## take the screenshots in docs/ from the demo (needs Chromium)
 	$(BIN)/python -m tests.e2e.screenshots
@@ -103,5 +124,5 @@ bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performan
 conformance: install  ## regenerate docs/vendors.md, docs/troubleshooting.md, and the last column of docs/what-happens-when.md
 	$(BIN)/python -m tests.conformance
 
-clean:  ## delete .venv, and the data of the demo, TestGen and the linters
-	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache .pytest_cache
+clean:  ## delete .venv, what was built, and the data of the demo, TestGen and the linters
+	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache .pytest_cache build dist site

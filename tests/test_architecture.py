@@ -27,7 +27,7 @@ from tests.test_public_names import ALLOWED_IMPORTS, PACKAGE, imports
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / "decisions").glob("*.md")])
-FOLDERS = (".ci", "benchmarks", "dagster_runs", "demo", "docs", "examples", "tests")
+FOLDERS = (".ci", ".github", "benchmarks", "dagster_runs", "demo", "docs", "examples", "release", "tests", "website")
 OUTSIDE = {"None", "dagster._core", "dg", "log_event", "repr", "tenacity", "urllib3"}
 """Names of other programs and libraries."""
 

@@ -1,11 +1,11 @@
-"""Every block of Python in README and docs runs, and every block of YAML loads.
+"""Every block of Python on all pages runs.
 
-Other tests run the blocks of these pages: docs/command-line.md, docs/components.md (YAML),
-docs/migrating-from-dagster-rudderstack.md, docs/testgen-in-ten-minutes.md (`make test-docs`), and those of the
-examples, which they compare with the files.
+Other tests load the blocks of YAML (tests/components/test_docs.py, tests/slow/test_components_on_pages.py), check the
+commands (tests/slow/test_docs_commands.py) and the outputs of docs/command-line.md
+(tests/cli/test_command_line_page.py), and do what docs/getting-started.md and docs/testgen-in-ten-minutes.md say in new
+projects (`make test-docs`). The blocks of the examples are compared with their files.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 
-from dagster_runs.sandbox import Sandbox
+from dagster_runs import StartOutcomeUnknown
+from dagster_runs.sandbox import Fault, Sandbox
+from dagster_runs.testing import sandbox_resources
 from examples import airbyte_syncs, dbt_cloud_jobs, your_own_vendor
+from tests.doc_blocks import DOCS, PAGES, blocks_of
 
 ROOT = Path(__file__).parents[1]
 # What the text around the blocks assumes that you have.
@@ -64,18 +66,18 @@ MODULES = {
     "vendor-dbt-cloud.md": dbt_cloud_jobs,
     "your-own-vendor.md": your_own_vendor,
 }
-PAGES = [
-    ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("checks-on-your-tables.md", "components.md", "deferred.md", "reference.md")),
-    *(ROOT / "docs" / name for name in MODULES),
-]
+ELSEWHERE = {
+    "CONTRIBUTING.md",  # a fragment of a test
+    "migrating-from-dagster-rudderstack.md",  # tests/test_migrating.py
+    "testgen-in-ten-minutes.md",  # make test-docs
+}
 
 
-def blocks(page: Path, language: str = "python") -> list[str]:
-    # Those from an example are compared with its file.
-    return re.findall(
-        rf"(?<!<!-- from the example -->\n)^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
-    )
+def blocks(page: Path) -> list[str]:
+    return [block.text for block in blocks_of(page) if block.language == "python" and not block.is_quoted]
+
+
+WITH_PYTHON = [page for page in PAGES if page.name not in ELSEWHERE and blocks(page)]
 
 
 @pytest.fixture
@@ -88,12 +90,10 @@ def names() -> Iterator[dict[str, Any]]:
     del sys.modules["definitions"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_blocks_of_python_run_in_their_order(page: Path, names: dict[str, Any]) -> None:
     names |= vars(MODULES[page.name]) if page.name in MODULES else {}
-    found = blocks(page)
-    assert found
-    for block in found:
+    for block in blocks(page):
         if "build_completion_sensor([checks])" in block:
             exec(DEFERRED_CHECKS, names)
         exec(compile(block, str(page), "exec", dont_inherit=True), names)
@@ -109,16 +109,41 @@ def test_test_in_the_readme_passes_as_printed(names: dict[str, Any], sandbox: Sa
     own["test_quality_survives_an_outage"]()
 
 
-@pytest.mark.parametrize("number", range(len(blocks(ROOT / "docs" / "deferred.md", "yaml"))))
-def test_blocks_of_yaml_load(number: int) -> None:
-    block = blocks(ROOT / "docs" / "deferred.md", "yaml")[number]
-    assert yaml.safe_load(block)
+@pytest.mark.usefixtures("clock")
+def test_start_of_unknown_outcome_fails_and_is_not_sent_again(
+    names: dict[str, Any], sandbox: Sandbox, instance: dg.DagsterInstance
+) -> None:
+    """What docs/uncertain-starts.md shows in "Try it", with an asset that does not start again."""
+    [block] = blocks(DOCS / "uncertain-starts.md")
+    exec(block.replace('    on_uncertain_start="start_again",\n', ""), names)
+    sandbox.add_fault(Fault("lost_response", method="POST", path="/start", times=1))
+    result = dg.materialize(
+        [names["user_features"]],
+        instance=instance,
+        resources=sandbox_resources(sandbox.url),
+        raise_on_error=False,
+    )
+    [failed] = result.get_step_failure_events()
+    cause = failed.step_failure_data.error
+    assert cause is not None
+    assert StartOutcomeUnknown.__name__ in cause.to_string()
+    assert "it is unknown whether a Profiles run of" in cause.to_string()
+    assert sandbox.starts("rudderstack") == 1
 
 
-def test_no_page_with_blocks_is_forgotten() -> None:
-    elsewhere = {"CONTRIBUTING.md", "migrating-from-dagster-rudderstack.md", "testgen-in-ten-minutes.md"}
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    with_python = {page.name for page in pages if blocks(page)}
-    assert with_python - {page.name for page in PAGES} == elsewhere
-    with_yaml = {page.name for page in pages if blocks(page, "yaml")}
-    assert with_yaml == {"command-line.md", "components.md", "deferred.md", "testgen-in-ten-minutes.md"}
+def test_job_of_the_page_about_the_event_log_deletes_old_runs(
+    names: dict[str, Any], instance: dg.DagsterInstance
+) -> None:
+    """docs/event-log.md: the job deletes what is old, and keeps what is new."""
+    [block] = blocks(DOCS / "event-log.md")
+    exec(block, names)
+    kept = names["refresh_job"].execute_in_process(instance=instance)
+    assert names["prune"].execute_in_process(instance=instance).success
+    assert instance.get_run_by_id(kept.run_id) is not None
+    exec(block.replace("timedelta(days=60)", "timedelta(days=-1)"), names)
+    assert names["prune"].execute_in_process(instance=instance).success
+    assert instance.get_run_by_id(kept.run_id) is None
+
+
+def test_pages_that_other_tests_run_still_have_blocks() -> None:
+    assert {page.name for page in PAGES if page.name in ELSEWHERE and blocks(page)} == ELSEWHERE

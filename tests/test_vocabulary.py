@@ -17,7 +17,7 @@ import pytest
 from tests.test_names import BRITISH
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("benchmarks", "dagster_runs", "demo", "examples")
+FOLDERS = ("benchmarks", "dagster_runs", "demo", "examples", "release", "website")
 SOURCES = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 

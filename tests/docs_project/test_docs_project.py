@@ -3,11 +3,12 @@
 import json
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.docs_project.environment import ROOT, create_environment
+from tests.docs_project.environment import ROOT
 from tests.docs_project.script import free_ports, script_of, section
 
 pytestmark = pytest.mark.timeout(900)
@@ -54,10 +55,9 @@ print(json.dumps(found, default=str))
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Does what the pages say in a new project with the built wheel. Returns what Dagster and the sandboxes have."""
     folder = tmp_path_factory.mktemp("docs")
-    environment = create_environment(folder)
     ports = free_ports([FIRST, SECOND])
     text = TEN_MINUTES.read_text() + section(COMPONENTS.read_text(), ALL_VENDORS)
     assets = " ".join(f"'{' '.join([asset, *checks])}'" for asset, (_, checks) in RUNS.items())
@@ -74,7 +74,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     print(f"the pages took {time.monotonic() - begun:.0f} s")
     assert done.returncode == 0, done.stdout + done.stderr
     values: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert values["package"].startswith(str(folder))
+    assert values["package"].startswith(environment["VIRTUAL_ENV"])
     values["first"], values["second"] = (values["runs"][port] for port in ports.values())
     return values
 
