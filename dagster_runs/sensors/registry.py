@@ -59,6 +59,9 @@ class RemoteAsset:
 # The key is the op, which stays the same when Dagster copies a definition with other attributes.
 _remote_assets: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
 
+# The checks of suites. They are not assets, so the sensors take what the factory of the suite returns instead.
+_suites: WeakKeyDictionary[dg.OpDefinition, RemoteAsset] = WeakKeyDictionary()
+
 # The completion sensor of each op's assets. Copies of a definition may have other keys, and their own runs.
 _completion_sensors: WeakKeyDictionary[dg.OpDefinition, dict[dg.AssetKey, str]] = WeakKeyDictionary()
 
@@ -69,6 +72,18 @@ _on_by_default: set[str] = set()
 def register(assets: dg.AssetsDefinition, remote: RemoteAsset) -> None:
     """Registers what the factory made the assets from."""
     _remote_assets[assets.op] = remote
+
+
+def register_suite(checks: dg.AssetChecksDefinition, remote: RemoteAsset) -> None:
+    """Registers how the checks of a suite are run."""
+    _suites[checks.op] = remote
+
+
+def find_remote(definition: Any) -> RemoteAsset | None:
+    """Returns how a definition of a code location is run: an asset, or the checks of a suite; ``None`` for others."""
+    if not _has_op(definition):
+        return None
+    return _remote_assets.get(definition.op) or _suites.get(definition.op)
 
 
 @runtime_checkable

@@ -15,7 +15,13 @@ from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.partitions import fill_from_partition
 from dagster_runs.remote_run.execution.user_asset import AssetKeyLike, coerced_key
 from dagster_runs.remote_run.options import RunOptions
-from dagster_runs.sensors.registry import RemoteAsset, WatchedAsset, check_unique_checks, completion_sensor_of
+from dagster_runs.sensors.registry import (
+    RemoteAsset,
+    WatchedAsset,
+    check_unique_checks,
+    completion_sensor_of,
+    register_suite,
+)
 from dagster_runs.table_checks.blocking import location_problem, refuse_in_step, upstream_problem
 from dagster_runs.table_checks.code_location import specs_in
 from dagster_runs.table_checks.declared import Wanted, declare
@@ -229,4 +235,5 @@ def build_suite_checks(
             )
         )
 
+    register_suite(run_suite, remote)
     return TableChecks(run_suite, spec, remote, judged, gate_specs)
