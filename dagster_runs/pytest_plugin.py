@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dagster_runs.remote_run.resource import RemoteRunResource
     from dagster_runs.sandbox import Sandbox
     from dagster_runs.sandbox.state import VendorMaker
-    from dagster_runs.testing import SandboxClock, ScriptedVendors, SensorDaemon
+    from dagster_runs.testing import CodeLocation, SandboxClock, ScriptedVendors
 
 
 @pytest.fixture(scope="session")
@@ -72,16 +72,16 @@ def dagster_runs_instance(_dagster_runs_instance_of_session: DagsterInstance) ->
 
 
 @pytest.fixture
-def dagster_runs_daemon(
+def dagster_runs_location(
     dagster_runs_vendors: ScriptedVendors, dagster_runs_instance: DagsterInstance
-) -> Callable[..., SensorDaemon]:
-    """A function that returns the daemon of some definitions, whose resources it connects to `dagster_runs_vendors`."""
-    from dagster_runs.testing import SensorDaemon
+) -> Callable[..., CodeLocation]:
+    """A function that returns definitions as a `CodeLocation`, with resources connected to `dagster_runs_vendors`."""
+    from dagster_runs.testing import CodeLocation
 
-    def daemon(definitions: Definitions, *, sensors: Sequence[str] | None = None) -> SensorDaemon:
-        return SensorDaemon(dagster_runs_vendors.connect(definitions), dagster_runs_instance, sensors)
+    def location(definitions: Definitions, *, sensors: Sequence[str] | None = None) -> CodeLocation:
+        return CodeLocation(dagster_runs_vendors.connect(definitions), dagster_runs_instance, sensors)
 
-    return daemon
+    return location
 
 
 @pytest.fixture(scope="session")

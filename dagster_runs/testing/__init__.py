@@ -1,7 +1,7 @@
 """A kit for testing your own definitions without a vendor and without waiting.
 
 pytest finds the fixtures ``dagster_runs_vendors``, ``dagster_runs_resources``, ``dagster_runs_instance``,
-``dagster_runs_clock``, ``dagster_runs_daemon`` and ``dagster_runs_sandbox`` by itself:
+``dagster_runs_clock``, ``dagster_runs_location`` and ``dagster_runs_sandbox`` without an import:
 
 ```python
 def test_my_asset(dagster_runs_vendors, dagster_runs_resources):
@@ -18,8 +18,8 @@ Needs the extra ``dagster-runs[sandbox]``.
 
 from dagster_runs.testing.clock import SandboxClock as SandboxClock
 from dagster_runs.testing.clock import fast_forward as fast_forward
+from dagster_runs.testing.code_location import CodeLocation as CodeLocation
 from dagster_runs.testing.resources import sandbox_resources as sandbox_resources
 from dagster_runs.testing.scripted import ScriptedVendors as ScriptedVendors
-from dagster_runs.testing.sensors import SensorDaemon as SensorDaemon
 
-__all__ = ["SandboxClock", "ScriptedVendors", "SensorDaemon", "fast_forward", "sandbox_resources"]
+__all__ = ["CodeLocation", "SandboxClock", "ScriptedVendors", "fast_forward", "sandbox_resources"]
