@@ -94,7 +94,7 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP_INSTALL) --quiet --editable ".[dev,bench]"
 	@touch $@
 
-bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run; ROWS=tables or ROWS=yaml measures only these rows
+bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run; ROWS=tables, ROWS=testing or ROWS=yaml measures only these rows
 	$(BIN)/python -m benchmarks $(addprefix --rows=,$(ROWS)) $(if $(QUICK),--quick,--write docs/performance.md)
 
 conformance: install  ## regenerate docs/vendors.md, docs/troubleshooting.md, and the last column of docs/what-happens-when.md

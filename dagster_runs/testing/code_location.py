@@ -1,13 +1,10 @@
 """A code location in a test: launches its assets, and runs its sensors in simulated time."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import cached_property
 from typing import Any
 
 import dagster as dg
 
-from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.transport.clock import current_clock
 
 SECONDS_BETWEEN_TICKS = 30.0
@@ -137,24 +134,16 @@ class CodeLocation:
                 raise TimeoutError(f"not done after {within:g} simulated seconds. Last ticks: {reasons or 'no reason'}")
             clock.sleep(every)
 
-    @cached_property
-    def _initialized(self) -> dict[str, Any]:
-        """The resources of vendors as Dagster initializes them. One that cannot be initialized is left to the tick."""
-        found: dict[str, Any] = {}
-        for key, resource in (self.definitions.resources or {}).items():
-            if isinstance(resource, RemoteRunResource):
-                with suppress(dg.DagsterError), dg.build_resources({key: resource}, self.instance) as built:
-                    found[key] = dg.ResourceDefinition.hardcoded_resource(getattr(built, key))
-        return found
-
     def _tick(self, sensor: dg.SensorDefinition) -> None:
+        # Dagster does not take those that a sensor requires from the definitions.
+        resources = self.definitions.resources or {}
+        required = {key: resources[key] for key in sensor.required_resource_keys if key in resources}
         with dg.build_sensor_context(
             instance=self.instance,
             # Dagster needs it to resolve dynamic partitions.
             instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
             cursor=self._cursors.get(sensor.name),
-            # The sensors of this package take a vendor's resource from here, or else initialize one in each tick.
-            resources=None if sensor.required_resource_keys else self._initialized,
+            resources=required or None,
             definitions=self.definitions,
             sensor_name=sensor.name,
         ) as context:
