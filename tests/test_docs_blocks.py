@@ -1,7 +1,8 @@
 """Every block of Python in README and docs runs, and every block of YAML loads.
 
 Other tests run the blocks of these pages: docs/components.md (YAML), docs/migrating-from-dagster-rudderstack.md,
-docs/testgen-in-ten-minutes.md (`make test-docs`), and those of the examples, which they compare with the files.
+docs/testgen-in-ten-minutes.md (`make test-docs`), docs/testing.md (tests/slow/test_testing_page.py), and those of the
+examples, which they compare with the files.
 """
 
 import re
@@ -15,7 +16,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from dagster_runs.sandbox import Sandbox
+from dagster_runs.testing import ScriptedVendors
 from examples import airbyte_syncs, dbt_cloud_jobs, your_own_vendor
 
 ROOT = Path(__file__).parents[1]
@@ -100,12 +101,16 @@ def test_blocks_of_python_run_in_their_order(page: Path, names: dict[str, Any]) 
             dg.Definitions.validate_loadable(value)
 
 
-def test_test_in_the_readme_passes_as_printed(names: dict[str, Any], sandbox: Sandbox) -> None:
-    quickstart, _, test = blocks(ROOT / "README.md")
+def test_tests_in_the_readme_pass_as_printed(
+    names: dict[str, Any], dagster_runs_vendors: ScriptedVendors, dagster_runs_resources: dict[str, Any]
+) -> None:
+    quickstart, _, tests = blocks(ROOT / "README.md")
     exec(quickstart, names)
     own: dict[str, Any] = {}
-    exec(test, own)
-    own["test_quality_survives_an_outage"]()
+    exec(tests, own)
+    own["test_bad_data_is_reported"](dagster_runs_vendors, dagster_runs_resources)
+    dagster_runs_vendors.reset()
+    own["test_quality_survives_an_outage"](dagster_runs_vendors, dagster_runs_resources)
 
 
 @pytest.mark.parametrize("number", range(len(blocks(ROOT / "docs" / "deferred.md", "yaml"))))
@@ -115,9 +120,9 @@ def test_blocks_of_yaml_load(number: int) -> None:
 
 
 def test_no_page_with_blocks_is_forgotten() -> None:
-    elsewhere = {"CONTRIBUTING.md", "migrating-from-dagster-rudderstack.md", "testgen-in-ten-minutes.md"}
+    elsewhere = {"CONTRIBUTING.md", "migrating-from-dagster-rudderstack.md", "testgen-in-ten-minutes.md", "testing.md"}
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     with_python = {page.name for page in pages if blocks(page)}
     assert with_python - {page.name for page in PAGES} == elsewhere
     with_yaml = {page.name for page in pages if blocks(page, "yaml")}
-    assert with_yaml == {"components.md", "deferred.md", "testgen-in-ten-minutes.md"}
+    assert with_yaml == {"components.md", "deferred.md", "testgen-in-ten-minutes.md", "testing.md"}

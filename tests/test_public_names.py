@@ -200,6 +200,7 @@ ALLOWED_IMPORTS = {
     "table_checks": {"transport", "remote_run", "sensors", "launchpad", "dagster_private", "vendors"},
     "vendor_sdk": {"transport", "remote_run"},
     "testing": {"transport", "remote_run", "vendors", "sandbox", "sensors", "assets"},
+    "pytest_plugin": {"testing", "sandbox", "remote_run"},
 }
 
 

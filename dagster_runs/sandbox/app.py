@@ -10,9 +10,9 @@ from aiohttp import web
 
 from dagster_runs.sandbox import control, fault_injection
 from dagster_runs.sandbox.clock import to_utc
-from dagster_runs.sandbox.exchange import Arrival, NoResponseError, handle_other_request
 from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, split_path
 from dagster_runs.sandbox.page import render_page
+from dagster_runs.sandbox.processing import Arrival, NoResponseError, handle_other_request
 from dagster_runs.sandbox.state import SandboxState
 
 # Larger than any vendor accepts, so that the simulated vendor refuses the request, not the framework.

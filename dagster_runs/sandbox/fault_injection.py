@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from dagster_runs.sandbox.exchange import NoResponseError
 from dagster_runs.sandbox.faults import Fault
 from dagster_runs.sandbox.http_types import ApiResponse
+from dagster_runs.sandbox.processing import NoResponseError
 
 _CHUNK_BYTES = 64 * 1024
 

@@ -18,9 +18,9 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from dagster_runs.sandbox import control
 from dagster_runs.sandbox.client import SandboxClient
 from dagster_runs.sandbox.clock import to_utc
-from dagster_runs.sandbox.exchange import Arrival, Exchange, NoResponseError, handle_other_request
 from dagster_runs.sandbox.faults import Fault
 from dagster_runs.sandbox.http_types import ApiRequest, ApiResponse, split_path
+from dagster_runs.sandbox.processing import Arrival, Exchange, NoResponseError, handle_other_request
 from dagster_runs.sandbox.state import VENDORS, SandboxState, VendorMaker
 
 URL = "http://sandbox.localhost"
@@ -56,7 +56,7 @@ class InProcessSandbox(SandboxClient):
 
         Args:
             method: The method.
-            url: The URL, whose host is not looked at.
+            url: The URL, whose host does not matter.
             headers: The headers, by names in any case.
             body: The body.
 
@@ -74,6 +74,10 @@ class InProcessSandbox(SandboxClient):
             if vendor is None:
                 return handle_other_request(self._state, request, segments[0])
             return Arrival(self._state, vendor, request).process(body)
+
+    def other_host_error(self, host: str) -> Exception:
+        """Returns the error that a request to another host raises. A subclass may say more."""
+        return OtherHostError(f"nothing was sent to {host}: only the sandbox can be reached")
 
     def date(self) -> str:
         """Returns the simulated time in the format of the `Date` header."""
@@ -105,7 +109,7 @@ class _InProcessAdapter(BaseAdapter):
         """
         url = str(request.url)
         if not f"{url}/".startswith(f"{URL}/"):
-            raise OtherHostError(f"nothing was sent to {urlsplit(url).hostname}: only the sandbox can be reached")
+            raise self._sandbox.other_host_error(urlsplit(url).netloc)
         body = request.body.encode() if isinstance(request.body, str) else bytes(request.body or b"")
         seconds = timeout[1] if isinstance(timeout, tuple) else timeout
         try:

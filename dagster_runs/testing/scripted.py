@@ -4,16 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 import dagster as dg
-from requests import PreparedRequest, Response
-from requests.adapters import BaseAdapter
 
 from dagster_runs.remote_run.resource import RemoteRunResource
 from dagster_runs.sandbox import Behavior, SandboxRun
 from dagster_runs.sandbox.behavior import Outcome
-from dagster_runs.sandbox.in_process import InProcessSandbox, OtherHostError
+from dagster_runs.sandbox.in_process import InProcessSandbox
 from dagster_runs.sandbox.state import VENDORS, VendorMaker
 from dagster_runs.testing.clock import SandboxClock, fast_forward
 from dagster_runs.testing.connecting import connected, remote_assets_in
@@ -21,32 +18,6 @@ from dagster_runs.testing.resources import sandbox_resources
 from dagster_runs.testing.targets import Target, run_of, target_of
 from dagster_runs.transport.connection import use_adapter
 from dagster_runs.transport.errors import InvalidRequestError
-
-
-class _OnlySimulatedVendors(BaseAdapter):
-    """Refuses requests to other hosts with an error that says what to do in a test."""
-
-    def __init__(self, adapter: BaseAdapter) -> None:
-        super().__init__()
-        self._adapter = adapter
-
-    def send(self, request: PreparedRequest, **options: Any) -> Response:  # type: ignore[override]
-        """Sends a request to the simulated vendors.
-
-        Raises:
-            InvalidRequestError: It is to another host.
-        """
-        try:
-            return self._adapter.send(request, **options)
-        except OtherHostError:
-            raise InvalidRequestError(
-                f"nothing was sent to {urlsplit(str(request.url)).netloc}, because this test uses simulated vendors",
-                vendor="dagster_runs.testing",
-                hint="Pass dagster_runs_resources, or the definitions that dagster_runs_vendors.connect() returns.",
-            ) from None
-
-    def close(self) -> None:
-        """Does nothing, because there is no connection."""
 
 
 class ScriptedVendors(InProcessSandbox):
@@ -64,7 +35,7 @@ class ScriptedVendors(InProcessSandbox):
         [run] = dagster_runs_vendors.started(orders_quality)
     ```
 
-    It has all controls of `dagster_runs.sandbox.SandboxClient` too: faults, runs that somebody else starts, the log of
+    It has all controls of `dagster_runs.sandbox.SandboxClient` too: faults, runs that are started elsewhere, the log of
     requests.
 
     Args:
@@ -91,7 +62,7 @@ class ScriptedVendors(InProcessSandbox):
     def in_use(self) -> Iterator[SandboxClock]:
         """Sends the package's requests to these vendors inside the block, after a `reset`. Pauses take no real time."""
         self.reset()
-        with fast_forward(self) as clock, use_adapter(_OnlySimulatedVendors(self.adapter)):
+        with fast_forward(self) as clock, use_adapter(self.adapter):
             self._clock = clock
             try:
                 yield clock
@@ -105,6 +76,14 @@ class ScriptedVendors(InProcessSandbox):
         # The vendors count requests in real time, in which a test sends many more than a real client.
         for vendor in self.health()["vendors"]:
             self.configure(vendor, requests_per_second=None)
+
+    def other_host_error(self, host: str) -> Exception:
+        """Returns the error of a request to another host, which says what to do in a test."""
+        return InvalidRequestError(
+            f"nothing was sent to {host}, because this test uses simulated vendors",
+            vendor="dagster_runs.testing",
+            hint="Pass dagster_runs_resources, or the definitions that dagster_runs_vendors.connect() returns.",
+        )
 
     # --- resources and definitions
 

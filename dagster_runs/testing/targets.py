@@ -33,7 +33,7 @@ class Target:
         vendor: The name of the simulated vendor.
         kind: The vendor's kind of target; ``None`` if the vendor has only one.
         id: The id of the target.
-        fields: The fields that the target needs besides its id.
+        fields: The fields that the target needs in addition to its id.
         defaults: Options of `dagster_runs.sandbox.Behavior` with which a run succeeds, such as a test that passes.
     """
 
