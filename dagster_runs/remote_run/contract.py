@@ -10,7 +10,8 @@ from functools import lru_cache, partialmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from typing_extensions import Self
 
 from dagster_runs.remote_run import vendor_code as code
