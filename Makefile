@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui vendor-kit lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui test-versions test-lowest test-newest vendor-kit lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this help
@@ -68,6 +68,15 @@ test-docs: install  ## run the blocks of docs/testgen-in-ten-minutes.md, and tho
 test-ui: install  ## test the demo in a browser (needs Chromium)
 	$(BIN)/python -m pytest tests/e2e
 
+# Without VERSIONS, all combinations.
+test-versions: install  ## run the unit and integration tests with the wheel, on the lowest and newest versions; VERSIONS="3.10-lowest 3.13-newest" selects
+	$(BIN)/python -m tests.versions $(VERSIONS)
+
+test-lowest: VERSION := 3.10-lowest
+test-newest: VERSION := 3.13-newest
+test-lowest test-newest: install  # one end with one process, for CI
+	$(BIN)/python -m tests.versions --workers 1 $(VERSION)
+
 # Each line is a function that returns the report of prove_vendor, or several reports.
 VENDORS_TO_PROVE := \
 	tests.testing.vendors_to_prove:built_in \
@@ -100,5 +109,5 @@ bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performan
 conformance: install  ## regenerate docs/vendors.md, docs/troubleshooting.md, and the last column of docs/what-happens-when.md
 	$(BIN)/python -m tests.conformance
 
-clean:  ## delete .venv, and the data of the demo, TestGen and the linters
-	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache .pytest_cache
+clean:  ## delete .venv and .versions, and the data of the demo, TestGen and the linters
+	rm -rf $(VENV) .versions .testgen .demo .mypy_cache .ruff_cache .pytest_cache

@@ -59,6 +59,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
     """
 
     model_config = ConfigDict(
+        protected_namespaces=(),  # pydantic before 2.10 warns about fields such as `model_refs`
         frozen=True,
         extra="forbid",
         hide_input_in_errors=False,

@@ -6,12 +6,15 @@ ends, and the Python versions between them with the newest dependencies.
 
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import get_args
 
 import click
 
-from tests.versions.environments import PYTHONS, ROOT, End, Environment, build_wheel, copy_tests
+from tests.versions.environments import PYTHONS, End, Environment, build_wheel, copy_checkout
 
 # What these test is the source and its pages, which do not depend on versions.
 OF_THE_SOURCE = (
@@ -22,7 +25,6 @@ OF_THE_SOURCE = (
     "tests/test_public_names.py",
     "tests/test_vocabulary.py",
 )
-BARE = ROOT / "tests" / "versions" / "bare.py"
 CHECK_ORIGIN = "import dagster_runs, sys; sys.exit('site-packages' not in dagster_runs.__file__)"
 SHOWN = ("dagster", "pydantic", "requests", "urllib3", "aiohttp", "pytest")
 SHOW = f"""
@@ -49,27 +51,29 @@ def main(names: tuple[str, ...], tests: tuple[str, ...], workers: int) -> None:
     unknown = set(names) - set(known)
     if unknown:
         raise click.UsageError(f"unknown: {', '.join(sorted(unknown))}; the combinations are {', '.join(known)}")
-    wheel, folder = build_wheel(), copy_tests()
-    failed = []
-    for name in names or known:
-        begun = time.monotonic()
-        environment = known[name]
-        bare = Environment(environment.python, environment.end, only_required=True)
-        bare.create(wheel)
-        environment.create(wheel)
-        environment.run("-c", SHOW, cwd=folder)
-        is_fine = bare.run(BARE, cwd=folder) == 0 and environment.run("-c", CHECK_ORIGIN, cwd=folder) == 0
-        is_fine = is_fine and run_tests(environment, folder, tests, workers)
-        click.echo(f"{name}: {'passed' if is_fine else 'FAILED'} in {time.monotonic() - begun:.0f} s")
-        failed += [] if is_fine else [name]
+    with TemporaryDirectory() as folder:
+        wheel = build_wheel(Path(folder))
+        failed = [name for name in names or known if not passes(known[name], wheel, tests, workers)]
     sys.exit(1 if failed else 0)
 
 
-def run_tests(environment: Environment, folder: Path, tests: tuple[str, ...], workers: int) -> bool:
-    """Runs the tests there, and returns whether all passed."""
+def passes(environment: Environment, wheel: Path, tests: Sequence[str], workers: int) -> bool:
+    """Creates an environment, runs the tests there, and returns whether all passed."""
+    begun = time.monotonic()
+    bare = replace(environment, only_required=True)
+    for one in (bare, environment):
+        one.create(wheel)
+        copy_checkout(one.checkout)
+    environment.run("-c", SHOW)
     parallel = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"] if workers > 1 else []
     left_out = [f"--ignore={path}" for path in OF_THE_SOURCE]
-    return environment.run("-m", "pytest", "-q", *parallel, *left_out, *tests, cwd=folder) == 0
+    has_passed = (
+        bare.run("tests/versions/bare.py") == 0
+        and environment.run("-c", CHECK_ORIGIN) == 0
+        and environment.run("-m", "pytest", "-q", *parallel, *left_out, *tests) == 0
+    )
+    click.echo(f"{environment.name}: {'passed' if has_passed else 'FAILED'} in {time.monotonic() - begun:.0f} s")
+    return has_passed
 
 
 if __name__ == "__main__":

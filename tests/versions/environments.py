@@ -49,6 +49,11 @@ class Environment:
         return HOME / self.name
 
     @property
+    def checkout(self) -> Path:
+        """The folder in which its tests run. Not in the environment's own folder, in which pytest does not collect."""
+        return HOME / f"checkout-{self.name}"
+
+    @property
     def interpreter(self) -> Path:
         """Its interpreter."""
         return self.folder / "bin" / "python"
@@ -84,33 +89,31 @@ class Environment:
     def _python(self) -> tuple[str, Path]:
         return "--python", self.interpreter
 
-    def run(self, *arguments: str | Path, cwd: Path) -> int:
-        """Runs Python there, and returns its exit code."""
+    def run(self, *arguments: str | Path) -> int:
+        """Runs Python with these arguments in the checkout, and returns its exit code."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         environment = {**kept, "PATH": path, "DAGSTER_DISABLE_TELEMETRY": "1"}
-        return subprocess.run([self.interpreter, *arguments], check=False, cwd=cwd, env=environment).returncode
+        return subprocess.run(
+            [self.interpreter, *arguments], check=False, cwd=self.checkout, env=environment
+        ).returncode
 
 
-def build_wheel() -> Path:
-    """Builds the wheel, and returns its path."""
-    wheels = HOME / "wheel"
-    shutil.rmtree(wheels, ignore_errors=True)
-    _uv("build", "--quiet", "--wheel", "--out-dir", wheels, ROOT)
-    [wheel] = wheels.glob("*.whl")
+def build_wheel(folder: Path) -> Path:
+    """Builds the wheel in a folder, and returns its path."""
+    _uv("build", "--quiet", "--wheel", "--out-dir", folder, ROOT)
+    [wheel] = folder.glob("*.whl")
     return wheel
 
 
-def copy_tests() -> Path:
-    """Copies everything but the package to a folder, so that the tests import the wheel. Returns the folder."""
-    folder = HOME / "checkout"
+def copy_checkout(folder: Path) -> None:
+    """Copies everything but the package to a folder, so that the tests import the wheel."""
     shutil.rmtree(folder, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True, text=True, cwd=ROOT).stdout
     for name in listed.rstrip("\0").split("\0"):
         if not name.startswith("dagster_runs/") and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    return folder
 
 
 def find_python(version: str) -> str:
