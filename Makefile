@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui test-ui-smoke vendor-kit docs docs-serve dist lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui test-ui-smoke test-versions test-lowest test-newest vendor-kit docs docs-serve dist lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this help
@@ -71,6 +71,15 @@ test-ui: install  ## test the demo in a browser (needs Chromium)
 test-ui-smoke: install  ## test the most important pages of the demo in a browser: a run in flight, a terminated one, and one of a colleague
 	$(BIN)/python -m pytest tests/e2e -m smoke
 
+# Without VERSIONS, all combinations.
+test-versions: install  ## run the unit and integration tests with the wheel, on the lowest and newest versions; VERSIONS="3.10-lowest 3.13-newest" selects
+	$(BIN)/python -m tests.versions $(VERSIONS)
+
+test-lowest: VERSION := 3.10-lowest
+test-newest: VERSION := 3.13-newest
+test-lowest test-newest: install  # one end with one process, for CI
+	$(BIN)/python -m tests.versions --workers 1 $(VERSION)
+
 # Each line is a function that returns the report of prove_vendor, or several reports.
 VENDORS_TO_PROVE := \
 	tests.testing.vendors_to_prove:built_in \
@@ -118,11 +127,11 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP_INSTALL) --quiet --editable ".[dev,bench]"
 	@touch $@
 
-bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run; ROWS=tables or ROWS=yaml measures only these rows
+bench: $(VENV)/.installed-bench  ## run the benchmarks, and write docs/performance.md; QUICK=1 only prints a short run; ROWS=tables, ROWS=testing or ROWS=yaml measures only these rows
 	$(BIN)/python -m benchmarks $(addprefix --rows=,$(ROWS)) $(if $(QUICK),--quick,--write docs/performance.md)
 
 conformance: install  ## regenerate docs/vendors.md, docs/troubleshooting.md, and the last column of docs/what-happens-when.md
 	$(BIN)/python -m tests.conformance
 
-clean:  ## delete .venv, what was built, and the data of the demo, TestGen and the linters
-	rm -rf $(VENV) .testgen .demo .mypy_cache .ruff_cache .pytest_cache build dist site
+clean:  ## delete .venv and .versions, what was built, and the data of the demo, TestGen and the linters
+	rm -rf $(VENV) .versions .testgen .demo .mypy_cache .ruff_cache .pytest_cache build dist site

@@ -113,7 +113,8 @@ twice as many calls, if it ends late in the period in which runs are likely to e
 ```
 make bench              # measure everything, print the table, and write this page and its chart: {minutes}
 make bench QUICK=1      # measure fewer runs and only print the table, in less than 10 minutes
-make bench ROWS=yaml    # measure only the rows of `dg list defs`, and leave the others as they are; or ROWS=tables
+make bench ROWS=yaml    # measure only the rows of `dg list defs`, and leave the others as they are; or ROWS=tables,
+                        # or ROWS=testing
 ```
 
 `TMPDIR` determines where the Dagster homes are stored. With SQLite, each event waits for that disk.
@@ -123,6 +124,11 @@ _HOW = {
 - **Checks of {many_tables.TABLES} tables**: one Dagster run executes all checks, with one run of the suite. The time
   begins with the poll that shows the suite's end, and includes the calls and storing the events with SQLite. The
   sandbox is a process of its own on the same machine.
+""",
+    "testing": """\
+- **Tests with the test kit**: time of the processor for a test with the kit's fixtures, after the first one. Imports
+  and what a session creates once are not included. The TestGen run has ended at the first poll, or after a simulated
+  hour in which the completion sensor has at most 20 ticks.
 """,
     "yaml": f"""\
 - **`dg list defs`**: the whole process, in two projects as `create-dagster` makes them: one with a YAML file with

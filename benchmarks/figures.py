@@ -17,6 +17,7 @@ from benchmarks import (
     many_processes,
     many_tables,
     poll_simulation,
+    users_tests,
     waiting,
 )
 from benchmarks.in_flight import Case, InFlight
@@ -41,11 +42,12 @@ class Size:
     ledger: int = 20
     tables: int = 5
     yaml: int = 5
+    testing: int = 30
     in_flight: Sequence[int] = (100, 1_000, 10_000)
     rounds: int = 3
 
 
-QUICK = Size(waiting=1, ends=3, loads=2, ledger=3, tables=1, yaml=1, in_flight=(10, 100), rounds=1)
+QUICK = Size(waiting=1, ends=3, loads=2, ledger=3, tables=1, yaml=1, testing=5, in_flight=(10, 100), rounds=1)
 
 
 def small(size: Size) -> Iterator[Figure]:
@@ -112,7 +114,17 @@ def in_yaml(size: Size) -> Iterator[Figure]:
     yield Figure("additional time because of YAML (difference of the medians)", "s", [found.additional], limit=2)
 
 
-ROWS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {"tables": tables, "yaml": in_yaml}
+def testing(size: Size) -> Iterator[Figure]:
+    """Measures what users' tests cost with the test kit."""
+    tests, times = users_tests.UsersTests, size.testing
+    yield Figure("a test of an asset with the test kit", "ms", users_tests.measure(tests.of_an_asset, times), limit=100)
+    of_dagster = users_tests.measure(tests.of_dagster, times)
+    yield Figure("for comparison: materializing an asset that does nothing", "ms", of_dagster)
+    of_a_sensor = users_tests.measure(tests.of_a_sensor, times)
+    yield Figure("a test of a deferred run of an hour and the completion sensor", "ms", deferred=of_a_sensor)
+
+
+ROWS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {"tables": tables, "testing": testing, "yaml": in_yaml}
 """The groups of rows that can be measured alone."""
 
 

@@ -2,8 +2,9 @@
 
 Other tests load the blocks of YAML (tests/components/test_docs.py, tests/slow/test_components_on_pages.py), check the
 commands (tests/slow/test_docs_commands.py) and the outputs of docs/command-line.md
-(tests/cli/test_command_line_page.py), and do what docs/getting-started.md and docs/testgen-in-ten-minutes.md say in new
-projects (`make test-docs`). The blocks of the examples are compared with their files.
+(tests/cli/test_command_line_page.py), run the tests of docs/testing.md (tests/slow/test_testing_page.py), and do what
+docs/getting-started.md and docs/testgen-in-ten-minutes.md say in new projects (`make test-docs`). The blocks of the
+examples are compared with their files.
 """
 
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from dagster_runs import StartOutcomeUnknown
 from dagster_runs.sandbox import Fault, Sandbox
-from dagster_runs.testing import sandbox_resources
+from dagster_runs.testing import ScriptedVendors, sandbox_resources
 from examples import airbyte_syncs, dbt_cloud_jobs, your_own_vendor
 from tests.doc_blocks import DOCS, PAGES, blocks_of
 
@@ -70,6 +71,7 @@ ELSEWHERE = {
     "CONTRIBUTING.md",  # a fragment of a test
     "migrating-from-dagster-rudderstack.md",  # tests/test_migrating.py
     "testgen-in-ten-minutes.md",  # make test-docs
+    "testing.md",  # tests/slow/test_testing_page.py
 }
 
 
@@ -101,12 +103,16 @@ def test_blocks_of_python_run_in_their_order(page: Path, names: dict[str, Any]) 
             dg.Definitions.validate_loadable(value)
 
 
-def test_test_in_the_readme_passes_as_printed(names: dict[str, Any], sandbox: Sandbox) -> None:
-    quickstart, _, test = blocks(ROOT / "README.md")
+def test_tests_in_the_readme_pass_as_printed(
+    names: dict[str, Any], dagster_runs_vendors: ScriptedVendors, dagster_runs_resources: dict[str, Any]
+) -> None:
+    quickstart, _, tests = blocks(ROOT / "README.md")
     exec(quickstart, names)
     own: dict[str, Any] = {}
-    exec(test, own)
-    own["test_quality_survives_an_outage"]()
+    exec(tests, own)
+    own["test_bad_data_is_reported"](dagster_runs_vendors, dagster_runs_resources)
+    dagster_runs_vendors.reset()
+    own["test_quality_survives_an_outage"](dagster_runs_vendors, dagster_runs_resources)
 
 
 @pytest.mark.usefixtures("clock")

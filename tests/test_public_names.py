@@ -201,6 +201,7 @@ ALLOWED_IMPORTS = {
     "vendor_sdk": {"transport", "remote_run"},
     "testing": {"transport", "remote_run", "vendors", "sandbox", "sensors", "assets"},
     "cli": {"transport", "remote_run", "vendors", "sensors", "dagster_private"},
+    "pytest_plugin": {"testing", "sandbox", "remote_run"},
 }
 
 

@@ -19,12 +19,12 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    ModelWrapValidatorHandler,
     StrictBool,
     ValidationError,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails
 from typing_extensions import Self
@@ -70,7 +70,11 @@ class YamlModel(BaseModel):
         unavailable: Fields that exist for other kinds of runs, and why they do not for this one.
     """
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        protected_namespaces=(),  # pydantic before 2.10 warns about fields such as `model_refs`
+    )
 
     unavailable: ClassVar[Mapping[str, str]] = {}
 

@@ -10,7 +10,8 @@ from functools import lru_cache, partialmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from typing_extensions import Self
 
 from dagster_runs.remote_run import vendor_code as code
@@ -58,6 +59,7 @@ class RemoteRun(BaseModel, ABC, Generic[ResourceT], metaclass=RunMeta):
     """
 
     model_config = ConfigDict(
+        protected_namespaces=(),  # pydantic before 2.10 warns about fields such as `model_refs`
         frozen=True,
         extra="forbid",
         hide_input_in_errors=False,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from typing_extensions import Self
 
 from dagster_runs.remote_run.field_errors import explained

@@ -79,6 +79,14 @@ def register_suite(checks: dg.AssetsDefinition, remote: RemoteAsset, shown_on: d
     _suites[checks.op] = remote, shown_on
 
 
+def find_remote(definition: Any) -> RemoteAsset | None:
+    """Returns how a definition of a code location is run: an asset, or the checks of a suite; ``None`` for others."""
+    if not _has_op(definition):
+        return None
+    suite = _suites.get(definition.op)
+    return _remote_assets.get(definition.op) or (suite[0] if suite is not None else None)
+
+
 @runtime_checkable
 class Watchable(Protocol):
     """Something whose runs a sensor can report, other than an asset from `build_remote_run_asset`."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 
 from dagster_runs.transport import call_budget
 
@@ -72,6 +72,29 @@ def new_session(headers: Mapping[str, str]) -> requests.Session:
         session.mount(scheme, DeadlineAdapter())
     session.headers.update(headers)
     return session
+
+
+_adapter_for_tests: BaseAdapter | None = None
+
+
+def adapter_for(session: requests.Session, url: str) -> BaseAdapter:
+    """Returns what sends a request to a URL: the session's adapter, or the one of `use_adapter`."""
+    return session.get_adapter(url) if _adapter_for_tests is None else _adapter_for_tests
+
+
+@contextmanager
+def use_adapter(adapter: BaseAdapter) -> Iterator[None]:
+    """Sends all requests of this process through an adapter inside the block, also those of existing clients.
+
+    For tests without connections. Everything else in this package runs as usual: the authentication, the retries, the
+    limits of time and size, and the reading of responses.
+    """
+    global _adapter_for_tests  # noqa: PLW0603 - the one place where it is replaced; a sensor polls in other threads
+    before, _adapter_for_tests = _adapter_for_tests, adapter
+    try:
+        yield
+    finally:
+        _adapter_for_tests = before
 
 
 def _use_own_connections(manager: Any) -> None:

@@ -62,7 +62,7 @@ def send_request(
             try:
                 # Not `session.send`, which reads the whole body of a redirect and resolves its target even with
                 # `allow_redirects=False`.
-                response = session.get_adapter(url).send(
+                response = connection.adapter_for(session, url).send(
                     prepared,
                     timeout=(settings.connect_timeout, settings.request_timeout),
                     **environment,

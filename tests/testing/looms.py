@@ -207,7 +207,7 @@ class WeaveRun(PlainWeaveRun):
         customer: Who gets it.
     """
 
-    data_checks: ClassVar = {"has_rows": "Whether any rows were woven."}
+    data_checks: ClassVar[Any] = {"has_rows": "Whether any rows were woven."}
     partition_window_fields = ("since", "until")
     sensitive_fields = frozenset({"customer"})
 

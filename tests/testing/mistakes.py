@@ -223,7 +223,7 @@ class CanceledIsFailure(WeaveRun):
 class ForgetsACheck(WeaveRun):
     """Declares a check that it never reports."""
 
-    data_checks: ClassVar = {
+    data_checks: ClassVar[Any] = {
         "has_rows": "Whether any rows were woven.",
         "is_straight": "Whether the edges are straight.",
     }

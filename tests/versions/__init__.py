@@ -1,0 +1,1 @@
+"""Runs the tests with the built wheel, on other versions of Python and of the dependencies."""
