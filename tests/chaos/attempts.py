@@ -21,12 +21,21 @@ MAX_ATTEMPT_SECONDS = 900.0
 """Real seconds for one Dagster run; a run that takes longer hangs."""
 _GRACE = 20.0
 """Real seconds from an eviction's SIGTERM to the SIGKILL, as a cluster has it."""
+_PRELOADED = [
+    "tests.chaos.queue_location",
+    "dagster._core.executor.multiprocess",
+    # What Dagster imports when it opens an instance, which would take longer than most steps.
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.storage.upath_io_manager",
+    "dagster._daemon.controller",
+    "dagster_postgres",
+]
 _forkserver = multiprocessing.get_context("forkserver")
 
 
 def prepare_processes() -> None:
     """Imports what each run worker needs, once. Call it when the environment is set up for the workers."""
-    _forkserver.set_forkserver_preload(["tests.chaos.queue_location", "dagster._core.executor.multiprocess"])
+    _forkserver.set_forkserver_preload(_PRELOADED)
 
 
 class HarnessError(Exception):

@@ -284,7 +284,7 @@ def conduct(
 
     Args:
         groups: The groups of materializations whose steps wait.
-        queue_groups: The groups of deferred materializations. They are begun first, because they take longest.
+        queue_groups: The groups of deferred materializations.
         queue_sabotages: What is broken in the processes of a queue group, by its number.
         storage: The storage of Dagster.
         folder: The folder for all files.
@@ -309,13 +309,11 @@ def conduct(
             campaign = Campaign(instance, sandbox, anchor, watch, folder, server, time.time() + seconds)
             with watch.going(), _vendor_faults(forecast, sandbox), ThreadPoolExecutor(at_once) as pool:
                 try:
-                    tasks: list[Callable[[], None]] = [
-                        *(
-                            partial(campaign.execute_queue, group, queue_sabotages.get(group.number, ()))
-                            for group in queue_groups
-                        ),
-                        *(partial(campaign.execute, group) for group in groups),
+                    queues = [
+                        partial(campaign.execute_queue, group, queue_sabotages.get(group.number, ()))
+                        for group in queue_groups
                     ]
+                    tasks = _spread(queues, [partial(campaign.execute, group) for group in groups])
                     for _ in pool.map(lambda task: task(), tasks):
                         progress(campaign)
                 except BaseException:
@@ -329,6 +327,15 @@ def conduct(
         campaign.facts.leaks += [*leaks.in_files(kept.home), *leaks.in_files(folder / "logs")]
         campaign.facts.leaks += leaks.in_rows(kept.rows())
     return campaign
+
+
+def _spread(few: Sequence[Callable[[], None]], many: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
+    """Returns all tasks, the few of them spread evenly over the many, because they need more processes."""
+    every = len(many) // len(few) + 1 if few else 1
+    tasks = list(many)
+    for number, task in enumerate(few):
+        tasks.insert(number * (every + 1), task)
+    return tasks
 
 
 def _tell_workers(groups: Sequence[Group], home: Path, folder: Path, sandbox: SandboxClient, anchor: Anchor) -> None:

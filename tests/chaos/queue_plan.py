@@ -15,6 +15,8 @@ FIRST_NUMBER = 50_000_000
 """The numbers of queue groups' materializations are greater than those of other groups."""
 SECONDS = (15.0, 50.0)
 """The shortest and the longest run, in simulated seconds, so that requests find runs in flight."""
+LONG_SECONDS = (60.0, 100.0)
+"""The same in calm groups, so that several ticks come while a run is in flight."""
 _MIN_REQUESTS, _MAX_REQUESTS = 8, 12
 _PARTITIONS_OF_SLOT = 10
 
@@ -195,8 +197,9 @@ def _group(seed: int, number: int, *, calm: bool) -> QueueGroup:
 
 def _requests(random: Random, disturbing: Random | None, group: int) -> Iterator[QueueRequest]:
     """Yields bursts of requests for one partition, with pauses between them; each slot has at least one burst."""
-    count = random.randint(_MIN_REQUESTS, _MAX_REQUESTS)
-    slots = list(QUEUE_SLOTS)
+    # A calm group is short: one burst for each slot with several partitions.
+    count = random.randint(_MIN_REQUESTS, _MAX_REQUESTS) if disturbing is not None else 0
+    slots = [slot for slot in QUEUE_SLOTS if disturbing is not None or len(slot.partitions) > 1]
     random.shuffle(slots)
     number, backfills = 0, random.randint(1, 2)
     while number < count or slots:
@@ -231,7 +234,7 @@ def _disturbance(random: Random) -> Disturbance:
 
 def _behaviors(random: Random, slot: QueueSlot, *, calm: bool) -> Iterator[Behavior]:
     """Yields the behavior of the first, second, … run; the last one applies to further runs, and is a success."""
-    seconds = random.uniform(*SECONDS)
+    seconds = random.uniform(*(LONG_SECONDS if calm else SECONDS))
     if not calm and random.random() < 0.25:
         yield Behavior(running_seconds=seconds / 2, outcome="fail")
     if slot.has_gate and random.random() < 0.5:

@@ -74,7 +74,7 @@ def _execute(order: QueueOrder, instance: dg.DagsterInstance) -> bool:
         assert parent is not None
         options = dg.ReexecutionOptions.from_failure(order.parent, instance)
         job = reconstructable_job(order.group, parent.job_name)
-        tags[RESUME_TAG] = "true"
+        tags = {**parent.tags, **tags, RESUME_TAG: "true"}  # as the UI copies them
         with dg.execute_job(job, instance=instance, tags=tags, reexecution_options=options) as result:
             return result.success
     tags["dagster/partition"] = order.partition

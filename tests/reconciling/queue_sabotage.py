@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 from unittest import mock
 
@@ -24,12 +25,12 @@ def _exceed_the_limit() -> list[Any]:
 
 
 def _drop_requests() -> list[Any]:
-    """Every third queued request is dropped."""
-    apply = RequestQueue.apply
+    """Every second queued request that a process reads is dropped."""
+    apply, number = RequestQueue.apply, count()
 
     def dropping(self: RequestQueue, entry: LedgerEntry, storage_id: int) -> None:
         apply(self, entry, storage_id)
-        if entry.kind is EntryKind.QUEUED and storage_id % 3 == 0:
+        if entry.kind is EntryKind.QUEUED and next(number) % 2:
             self.pending.pop(entry.correlation_id)
 
     return [mock.patch.object(RequestQueue, "apply", dropping)]
