@@ -97,7 +97,8 @@ def queue_facts_of(
 ) -> QueueFacts:
     """Returns what the queue has done, from the other facts and the sandbox's runs."""
     places = {place.target: place for place in group.places}
-    known = {record.run_id for record in facts.ledger_records}
+    starters = {record.run_id: record.dagster_run for record in facts.ledger_records if record.entry == "started"}
+    re_executed = {dagster_run for chain in chains for dagster_run in chain.dagster_runs[:-1]}
     errors = defaultdict[str, list[StepError]](list)
     for error in facts.step_errors:
         errors[error.dagster_run].append(error)
@@ -134,7 +135,11 @@ def queue_facts_of(
             gather.outcome(run),
         )
         told = any(error.kind == UNKNOWN and place.target in error.text for error in facts.step_errors)
-        found.starts.append(replace(start, is_unknown=run.id not in known and told))
+        found.starts.append(
+            replace(
+                start, was_re_executed=starters.get(run.id) in re_executed, is_unknown=run.id not in starters and told
+            )
+        )
         for of_one in errors.values():
             if any(error.kind in _OF_REMOTE_RUN and run.id in error.text for error in of_one):
                 found.failures.append((place.asset, place.partition, run.id))

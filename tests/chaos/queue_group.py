@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +221,10 @@ class QueueExecution:
             process = start_process(tick_for_ever, TickerOrder(order.group, order.folder, kill, order.sabotages))
             while not self._over.is_set() and process.is_alive():
                 process.join(0.2)
-            if process.is_alive():
-                end_group(process.pid)
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
+            was_alive = process.is_alive()
+            end_group(process.pid)  # always, because a process whose starter is gone counts as ended
+            if was_alive:
+                process.kill()
             elif kill is not None and process.exitcode == -signal.SIGKILL:
                 self.killed[kill.point] += 1
             elif not self._over.is_set():

@@ -15,7 +15,7 @@ FIRST_NUMBER = 50_000_000
 """The numbers of queue groups' materializations are greater than those of other groups."""
 SECONDS = (15.0, 50.0)
 """The shortest and the longest run, in simulated seconds, so that requests find runs in flight."""
-LONG_SECONDS = (60.0, 100.0)
+LONG_SECONDS = (90.0, 120.0)
 """The same in calm groups, so that several ticks come while a run is in flight."""
 _MIN_REQUESTS, _MAX_REQUESTS = 8, 12
 _PARTITIONS_OF_SLOT = 10

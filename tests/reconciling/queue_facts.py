@@ -40,6 +40,8 @@ class QueuedStart:
     Attributes:
         ended_at: When it ended; ``None`` while it is active.
         outcome: How it ended.
+        was_re_executed: Whether the Dagster run that started it was re-executed: the re-execution starts another run if
+            this one has failed.
         is_unknown: Whether Dagster cannot know it, and has said so: an error reports that its start is uncertain.
     """
 
@@ -50,6 +52,7 @@ class QueuedStart:
     started_at: float
     ended_at: float | None
     outcome: Outcome = "succeeded"
+    was_re_executed: bool = False
     is_unknown: bool = False
 
 
@@ -120,7 +123,8 @@ def _reports(facts: QueueFacts) -> Iterator[tuple[str, str]]:
             continue  # by a user, who knows
         expected, other = (bad, good) if start.outcome == "failed" else (good, bad)
         what = f"{start}: {good[key]} materializations, {bad[key]} failed Dagster runs"
-        if not expected[key] and not other[key] and start.is_unknown:
+        is_replaced = start.outcome == "failed" and start.was_re_executed
+        if not expected[key] and not other[key] and (start.is_unknown or is_replaced):
             continue
         if expected[key] != 1 or other[key]:
             yield LOST if not expected[key] else TOLD_TWICE, what

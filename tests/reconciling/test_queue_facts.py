@@ -118,7 +118,8 @@ def test_what_a_user_was_told_is_no_finding() -> None:
     facts.requested.append(Requested(4, "a", "p", "z", 12.0, explained_by="StartOutcomeUnknown"))
     facts.starts.append(QueuedStart("r9", "a", "p", "z", 13.0, 40.0, is_unknown=True))
     facts.starts.append(QueuedStart("r3", "a", "p", "x", 41.0, 42.0, "canceled"))
-    facts.requested[0] = replace(facts.requested[0], asked=2)
+    facts.requested[0] = replace(facts.requested[0], asked=3)
+    facts.starts.append(QueuedStart("r4", "a", "p", "x", 43.0, 44.0, "failed", was_re_executed=True))
     assert categories(facts) == set()
 
 
