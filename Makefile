@@ -46,9 +46,9 @@ test-kills: install  ## run the tests that kill real processes of Dagster's exec
 test-chaos: install  ## run short chaos campaigns with a fixed seed (SQLite and PostgreSQL), and the tests of the harness
 	$(BIN)/python -m pytest tests/chaos
 
-chaos: install  ## run 1,100 materializations while vendors fail and processes are killed; SEED=n repeats a campaign
-	$(BIN)/python -m tests.chaos --materializations 700 --web-groups 3 $(if $(SEED),--seed $(SEED))
-	$(BIN)/python -m tests.chaos --materializations 400 --web-groups 3 --storage postgres $(if $(SEED),--seed $(SEED))
+chaos: install  ## run 1,100 materializations, and 16 groups of deferred ones that queue, while vendors fail and processes are killed; SEED=n repeats a campaign
+	$(BIN)/python -m tests.chaos --materializations 700 --web-groups 3 --queue-groups 10 $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos --materializations 400 --web-groups 3 --queue-groups 6 --storage postgres $(if $(SEED),--seed $(SEED))
 
 test-endurance: install  ## run a short endurance campaign, and check that the harness detects failures
 	$(BIN)/python -m pytest tests/endurance

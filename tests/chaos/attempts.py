@@ -6,41 +6,62 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import dagster as dg
 
-from tests.chaos.plan import Disturbance, Group
+from tests.chaos.plan import Disturbance
 from tests.chaos.processes import end_group
-from tests.chaos.watch import Watch
-from tests.chaos.worker import ATTEMPT_TAG, Order, work
+from tests.chaos.worker import ATTEMPT_TAG, work
 
 MAX_ATTEMPT_SECONDS = 900.0
 """Real seconds for one Dagster run; a run that takes longer hangs."""
 _GRACE = 20.0
 """Real seconds from an eviction's SIGTERM to the SIGKILL, as a cluster has it."""
+_PRELOADED = [
+    "tests.chaos.queue_location",
+    "dagster._core.executor.multiprocess",
+    # What Dagster imports when it opens an instance, which would take longer than most steps.
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.storage.upath_io_manager",
+    "dagster._daemon.controller",
+    "dagster_postgres",
+]
 _forkserver = multiprocessing.get_context("forkserver")
 
 
 def prepare_processes() -> None:
     """Imports what each run worker needs, once. Call it when the environment is set up for the workers."""
-    _forkserver.set_forkserver_preload(["tests.chaos.code_location", "dagster._core.executor.multiprocess"])
+    _forkserver.set_forkserver_preload(_PRELOADED)
 
 
 class HarnessError(Exception):
     """The harness itself or Dagster failed."""
 
 
-class Attempt:
-    """A run worker in its own session."""
+class AnyOrder(Protocol):
+    """The task of a run worker, whose Dagster run has the name of the attempt in a tag."""
 
-    def __init__(self, order: Order, instance: dg.DagsterInstance) -> None:
+    @property
+    def attempt(self) -> str: ...
+
+
+class Attempt:
+    """A run worker in its own session.
+
+    Args:
+        order: Its task.
+        instance: The Dagster instance.
+        carry_out: Carries out the task in the process.
+    """
+
+    def __init__(self, order: AnyOrder, instance: dg.DagsterInstance, carry_out: Callable[[Any], None] = work) -> None:
         self._order = order
         self._instance = instance
-        self._process = _forkserver.Process(target=work, args=(order,), daemon=False)
+        self._process = _forkserver.Process(target=carry_out, args=(order,), daemon=False)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -103,20 +124,24 @@ class AnyAttempt(Protocol):
 
 
 def disturb(
-    attempt: AnyAttempt, disturbance: Disturbance, group: Group, watch: Watch, step_pid: Callable[[int], Path]
+    attempt: AnyAttempt, disturbance: Disturbance, has_arrived: Callable[[], bool], step_pids: Sequence[Path] = ()
 ) -> bool:
-    """Waits for the moment, then interrupts the attempt; returns whether it was still active."""
+    """Waits for the moment, then interrupts the attempt; returns whether it was still active.
+
+    Args:
+        attempt: The attempt.
+        disturbance: How and when it is interrupted.
+        has_arrived: Whether the start at which it is interrupted has arrived.
+        step_pids: The files with the process ids of the steps that may be killed.
+    """
     if disturbance.at_start_of is not None:
-        [target] = [one.target for one in group.materializations if one.slot.number == disturbance.at_start_of]
-        _until(lambda: watch.has_arrived(target) or not attempt.is_alive())
+        _until(lambda: has_arrived() or not attempt.is_alive())
     else:
         attempt.wait(disturbance.after)
     if not attempt.is_alive():
         return False
     if disturbance.how == "kill step":
-        slot = disturbance.at_start_of
-        numbers = [one.number for one in group.materializations if slot in (None, one.slot.number)]
-        written = [path for path in map(step_pid, numbers) if path.exists()]
+        written = [path for path in step_pids if path.exists()]
         if written:
             newest = max(written, key=lambda path: path.stat().st_mtime)
             with suppress(ProcessLookupError):
@@ -133,6 +158,13 @@ def disturb(
         attempt.wait(_GRACE)
         attempt.kill_all()
     return True
+
+
+def start_process(target: Callable[..., None], *arguments: Any) -> Any:
+    """Starts another process of the harness, from the same preloaded one."""
+    process = _forkserver.Process(target=target, args=arguments, daemon=False)
+    process.start()
+    return process
 
 
 def _until(happened: Callable[[], bool]) -> None:

@@ -6,10 +6,11 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -23,12 +24,15 @@ from tests.chaos.facts import Facts, RequestedMaterialization
 from tests.chaos.kinds import BRIEF
 from tests.chaos.plan import FOR_EVER, Disturbance, Group, Materialization, finds_bad_data
 from tests.chaos.processes import sandbox_process
+from tests.chaos.queue_group import QueueExecution
+from tests.chaos.queue_plan import QueueGroup
 from tests.chaos.storage import StorageKind, dagster_home
 from tests.chaos.timing import SPEED, VARIABLE, Anchor
 from tests.chaos.watch import Watch
 from tests.chaos.web import WebAttempt
 from tests.chaos.worker import Order
 from tests.dagster_ui import DagsterUI, dagster_ui
+from tests.reconciling.queue_facts import QueueFacts
 
 _CALM_ATTEMPTS = 4
 """After the disturbed ones; whatever can end well has ended then."""
@@ -39,16 +43,21 @@ class Campaign:
     """An active campaign.
 
     Attributes:
-        errors: Errors of the harness itself.
+        problems_text: Errors of the harness itself.
+        queues: What is known about the queue groups, by number.
+        ticks: The ticks of all completion sensors.
     """
 
     instance: dg.DagsterInstance
     sandbox: SandboxClient
+    anchor: Anchor
     watch: Watch
     folder: Path
     web_server: DagsterUI | None = None
     until: float = float("inf")
     facts: Facts = field(default_factory=Facts)
+    queues: dict[int, QueueFacts] = field(default_factory=dict)
+    ticks: int = 0
     problems_text: list[str] = field(default_factory=list)
     done: int = 0
     aborted: bool = False
@@ -72,6 +81,31 @@ class Campaign:
         with self._lock:
             gather.merge(self.facts, facts)
             self.done += len(group.materializations)
+
+    def execute_queue(self, group: QueueGroup, sabotages: tuple[str, ...] = ()) -> None:
+        """Executes a queue group."""
+        if self.aborted or time.time() > self.until:
+            return
+        execution = QueueExecution(
+            group,
+            self.instance,
+            self.sandbox,
+            self.anchor,
+            self.watch,
+            self.folder,
+            lambda: self.aborted,
+            sabotages,
+        )
+        try:
+            execution.run()
+        except Exception:
+            self.problems_text.append(f"queue group {group.number}: {traceback.format_exc()}")
+        facts, queue_facts = execution.facts()
+        with self._lock:
+            gather.merge(self.facts, facts)
+            self.queues[group.number] = queue_facts
+            self.ticks += execution.ticks
+            self.done += len(group.requests)
 
     def abort(self) -> None:
         """Ends everything immediately."""
@@ -157,7 +191,7 @@ class _Execution:
         attempt = self._begin(order)
         campaign.under_way.add(attempt)
         self._attempts.append(attempt)
-        if disturbance is not None and disturb(attempt, disturbance, group, campaign.watch, step_pid):
+        if disturbance is not None and self._disturb(attempt, disturbance):
             self._interrupted[disturbance.how] = self._interrupted.get(disturbance.how, 0) + 1
         in_time = attempt.wait(MAX_ATTEMPT_SECONDS)
         run = attempt.close()
@@ -167,6 +201,13 @@ class _Execution:
         if not in_time:
             raise HarnessError(f"attempt {name} did not end within {MAX_ATTEMPT_SECONDS:.0f} s")
         return run
+
+    def _disturb(self, attempt: AnyAttempt, disturbance: Disturbance) -> bool:
+        slot = disturbance.at_start_of
+        meant = [one for one in self._group.materializations if slot in (None, one.slot.number)]
+        target = meant[0].target if slot is not None else ""
+        step_pids = [step_pid(one.number) for one in meant]
+        return disturb(attempt, disturbance, lambda: self._campaign.watch.has_arrived(target), step_pids)
 
     def _begin(self, order: Order) -> AnyAttempt:
         if self._group.executor == "web":
@@ -230,6 +271,8 @@ def _vendor_faults(
 def conduct(
     groups: Sequence[Group],
     *,
+    queue_groups: Sequence[QueueGroup] = (),
+    queue_sabotages: Mapping[int, tuple[str, ...]] = {},
     storage: StorageKind,
     folder: Path,
     at_once: int,
@@ -237,7 +280,19 @@ def conduct(
     seconds: float = float("inf"),
     progress: Callable[[Campaign], None] = lambda campaign: None,
 ) -> Campaign:
-    """Executes the groups and collects the facts."""
+    """Executes the groups and collects the facts.
+
+    Args:
+        groups: The groups of materializations whose steps wait.
+        queue_groups: The groups of deferred materializations.
+        queue_sabotages: What is broken in the processes of a queue group, by its number.
+        storage: The storage of Dagster.
+        folder: The folder for all files.
+        at_once: Groups that run in parallel.
+        forecast: Faults of whole vendors, each with the real seconds to wait before it.
+        seconds: Real seconds after which no group is started.
+        progress: Is called after each group.
+    """
     (folder / "logs").mkdir(parents=True)
     (folder / "steps").mkdir()
     with (
@@ -251,10 +306,15 @@ def conduct(
             if any(group.executor == "web" for group in groups):
                 location = Path(__file__).with_name("web_location.py")
                 server = stack.enter_context(dagster_ui(location, kept.home, {}))
-            campaign = Campaign(instance, sandbox, watch, folder, server, time.time() + seconds)
+            campaign = Campaign(instance, sandbox, anchor, watch, folder, server, time.time() + seconds)
             with watch.going(), _vendor_faults(forecast, sandbox), ThreadPoolExecutor(at_once) as pool:
                 try:
-                    for _ in pool.map(campaign.execute, groups):
+                    queues = [
+                        partial(campaign.execute_queue, group, queue_sabotages.get(group.number, ()))
+                        for group in queue_groups
+                    ]
+                    tasks = _spread(queues, [partial(campaign.execute, group) for group in groups])
+                    for _ in pool.map(lambda task: task(), tasks):
                         progress(campaign)
                 except BaseException:
                     campaign.abort()
@@ -269,11 +329,20 @@ def conduct(
     return campaign
 
 
+def _spread(few: Sequence[Callable[[], None]], many: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
+    """Returns all tasks, the few of them spread evenly over the many, because they need more processes."""
+    every = len(many) // len(few) + 1 if few else 1
+    tasks = list(many)
+    for number, task in enumerate(few):
+        tasks.insert(number * (every + 1), task)
+    return tasks
+
+
 def _tell_workers(groups: Sequence[Group], home: Path, folder: Path, sandbox: SandboxClient, anchor: Anchor) -> None:
     os.environ.update(
         {
             "DAGSTER_HOME": str(home),
-            "CHAOS_GROUPS": str(max(group.number for group in groups) + 1),
+            "CHAOS_GROUPS": str(max((group.number for group in groups), default=0) + 1),
             "CHAOS_SANDBOX": sandbox.url,
             "CHAOS_STEPS": str(folder / "steps"),
             VARIABLE: anchor.as_text(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from tests.chaos.facts import Evaluated, Facts, Materialized, RemoteRun, RequestedMaterialization
 from tests.chaos.findings import (
@@ -74,8 +75,7 @@ class _Checks:
             target = self._by_id.get(one.target.storage_id)
             if why := self._other_target(one, target):
                 yield self._finding(MISTARGETED, f"{one.name} of {one.partition}: {why}")
-            # Dagster lets the step of a failed run name the materialization of an earlier Dagster run.
-            if target is not None and target.dagster_run == one.dagster_run:
+            if target is not None and self._is_own(one, target, failures):
                 own[one.name, target.storage_id] += 1
                 yield from self._misjudged(one, target)
         for materialized in self._materialized:
@@ -100,6 +100,16 @@ class _Checks:
                 yield self._finding(
                     LOST, f"run {run_id} is reported for {sorted(map(str, partitions))}, not for {lost}"
                 )
+
+    def _is_own(self, one: Evaluated, target: Materialized, failures: AbstractSet[str]) -> bool:
+        """Whether it judges that materialization.
+
+        Dagster lets the step of a failed run name the materialization of an earlier Dagster run. The completion sensor
+        reports evaluations of its materializations as events of the Dagster run that deferred the remote run.
+        """
+        if target.dagster_run:
+            return target.dagster_run == one.dagster_run
+        return not self._is_of_failure(one) and (one.name == RUN_STATUS or one.dagster_run not in failures)
 
     def _is_of_failure(self, one: Evaluated) -> bool:
         """Whether it names an unsuccessful run, which has no materialization."""

@@ -77,12 +77,17 @@ def definitions() -> dg.Definitions:
             dg.define_asset_job("days_in_process", _keys(is_daily=True), executor_def=dg.in_process_executor),
             dg.define_asset_job("days_in_processes", _keys(is_daily=True), executor_def=_PROCESSES),
         ],
-        resources=sandbox_resources(
-            os.environ["CHAOS_SANDBOX"],
-            request_timeout=REQUEST_TIMEOUT,
-            connect_timeout=2.0,
-            requests_per_second=None,  # like the sandbox: runs take a tenth of their time here, but the limit is real
-        ),
+        resources=resources(),
+    )
+
+
+def resources() -> dict[str, Any]:
+    """Returns resources for the sandbox that the environment names."""
+    return sandbox_resources(
+        os.environ["CHAOS_SANDBOX"],
+        request_timeout=REQUEST_TIMEOUT,
+        connect_timeout=2.0,
+        requests_per_second=None,  # like the sandbox: runs take a tenth of their time here, but the limit is real
     )
 
 

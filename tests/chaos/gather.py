@@ -91,7 +91,7 @@ def _read(
     elif kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.STEP_UP_FOR_RETRY):
         slot = _SLOT_OF_ASSET.get(event.step_key or "")
         if slot in numbers:
-            facts.step_errors.append(_step_errors(event, numbers[slot], at, run_id))
+            facts.step_errors.append(step_error(event, numbers[slot], at, run_id))
             if facts.step_errors[-1].kind not in _INTERRUPTED:
                 ended[run_id, numbers[slot]] = at
     elif kind is dg.DagsterEventType.STEP_SUCCESS:
@@ -99,7 +99,8 @@ def _read(
         if slot in numbers:
             ended[run_id, numbers[slot]] = at
     elif kind is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        facts.evaluated.append(_evaluated(event, numbers, at, run_id))
+        slot = _SLOT_OF_ASSET[event.asset_check_evaluation_data.asset_key.path[-1]]
+        facts.evaluated.append(evaluated(event, numbers[slot], at, run_id))
     else:
         observation = event.asset_observation_data.asset_observation
         entry = LedgerEntry.from_observation(observation)
@@ -119,11 +120,12 @@ def _read(
         )
 
 
-def _evaluated(event: dg.DagsterEvent, numbers: Mapping[int, int], at: float, run_id: str) -> Evaluated:
+def evaluated(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> Evaluated:
+    """Returns a check evaluation."""
     evaluation = event.asset_check_evaluation_data
     of_run, target = evaluation.metadata.get("run_id"), evaluation.target_materialization_data
     return Evaluated(
-        number=numbers[_SLOT_OF_ASSET[evaluation.asset_key.path[-1]]],
+        number=number,
         name=evaluation.check_name,
         at=at,
         dagster_run=run_id,
@@ -135,7 +137,8 @@ def _evaluated(event: dg.DagsterEvent, numbers: Mapping[int, int], at: float, ru
     )
 
 
-def _step_errors(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> StepError:
+def step_error(event: dg.DagsterEvent, number: int, at: float, run_id: str) -> StepError:
+    """Returns the error of a step, with the text of all its causes."""
     texts, kinds = [], []
     error = event.event_specific_data.error  # type: ignore[union-attr]
     while error is not None:

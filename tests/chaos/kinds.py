@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from dagster_runs import (
     AmperityWorkflowRun,
@@ -136,6 +136,15 @@ PROFILING = Kind(
     judged_by="hygiene_issues",
     findings={False: {**_PROFILED, "issues": {}}, True: {**_PROFILED, "issues": {"definite": 2}}},
 )
+
+
+class Gated(Protocol):
+    """An asset that may have a gate."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def has_gate(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from random import Random
 from typing import Literal
 
 from dagster_runs.sandbox import Behavior, Fault
-from tests.chaos.kinds import BRIEF, DRILLED, MAX_SLOTS, SLOTS, Slot
+from tests.chaos.kinds import BRIEF, DRILLED, MAX_SLOTS, SLOTS, Gated, Slot
 
 How = Literal["kill", "kill machine", "kill step", "evict", "terminate"]
 Executor = Literal["in_process", "in_processes", "web"]
@@ -192,7 +192,7 @@ def _behaviors(random: Random, slot: Slot) -> Iterator[Behavior]:
     yield Behavior(running_seconds=seconds, outcome=outcome, **hold, **found)  # type: ignore[arg-type]
 
 
-def finds_bad_data(behavior: Behavior, slot: Slot) -> bool:
+def finds_bad_data(behavior: Behavior, slot: Gated) -> bool:
     """Whether the gate must fail on the result of the run."""
     return slot.has_gate and slot.kind.quality(is_bad=True).items() <= behavior.options.items()
 

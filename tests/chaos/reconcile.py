@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 from tests.chaos.checks import reconcile_checks
 from tests.chaos.facts import Facts, LedgerRecord, Materialized, RemoteRun, RequestedMaterialization, StepError
@@ -20,6 +21,8 @@ from tests.chaos.findings import (
     WRONGLY_SUCCESSFUL,
     Finding,
 )
+from tests.reconciling import queue_facts
+from tests.reconciling.queue_facts import QueueFacts
 
 _UNKNOWN = "StartOutcomeUnknown"
 _TERMINATED = "RunTerminated"
@@ -44,6 +47,8 @@ class Account:
         uncertain: Outcomes of the starts that were uncertain at first.
         endings: Outcomes of the requested materializations.
         drills: Drills by kind of run.
+        queued: The requests of the queue groups.
+        queued_runs: The remote runs of the queue groups.
     """
 
     requested: int = 0
@@ -54,6 +59,8 @@ class Account:
     endings: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     drills: dict[str, Drill] = field(default_factory=lambda: defaultdict(Drill))
     interrupted: dict[str, int] = field(default_factory=dict)
+    queued: int = 0
+    queued_runs: int = 0
 
     def count(self, category: str) -> int:
         return sum(finding.category == category for finding in self.findings)
@@ -93,8 +100,13 @@ class _Chain:
         )
 
 
-def reconcile(facts: Facts) -> Account:
-    """Returns the account of a whole campaign."""
+def reconcile(facts: Facts, queues: Mapping[int, QueueFacts] = MappingProxyType({})) -> Account:
+    """Returns the account of a whole campaign.
+
+    Args:
+        facts: What is known about all groups.
+        queues: What else is known about the queue groups, by number.
+    """
     account = Account(
         remote_runs=len(facts.remote_runs), dagster_runs=facts.dagster_runs, interrupted=dict(facts.interrupted)
     )
@@ -105,6 +117,11 @@ def reconcile(facts: Facts) -> Account:
         account.endings[_ending(chain)] += 1
     account.findings += [*_wrongly_canceled(facts), *_wrongly_successful(facts), *reconcile_checks(facts)]
     account.findings += [Finding(SECRET, None, leak) for leak in facts.leaks]
+    for number, queue in queues.items():
+        account.queued += len(queue.requested)
+        account.queued_runs += len(queue.starts)
+        for category, text in queue_facts.findings(queue):
+            account.findings.append(Finding(category, None, f"queue group {number}: {text}"))
     _count_drills(chains, account)
     return account
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -17,6 +17,7 @@ from dagster_runs.remote_run.execution.dagster_step import Step
 from dagster_runs.remote_run.execution.execution import RemoteRunExecution
 from dagster_runs.remote_run.execution.ledger import LedgerState
 from dagster_runs.remote_run.state import RunState, RunStatus
+from tests.reconciling import queue_sabotage
 
 VARIABLE = "CHAOS_SABOTAGE"
 
@@ -99,15 +100,22 @@ CHOICES: dict[str, Callable[[], list[Any]]] = {
     "swallow-errors": _swallow_errors,
     "re-execution-is-fresh": _take_re_execution_for_fresh,
     "without-targets": _without_targets,
+    **queue_sabotage.CHOICES,
 }
 
 
 @contextmanager
 def chosen() -> Iterator[None]:
     """Applies the sabotages that the environment names during the block; usually none."""
-    names = os.environ.get(VARIABLE, "").split(",")
+    with applied(name for name in os.environ.get(VARIABLE, "").split(",") if name):
+        yield
+
+
+@contextmanager
+def applied(names: Iterable[str]) -> Iterator[None]:
+    """Applies these sabotages during the block."""
     patches: list[Any] = []
-    for name in filter(None, names):
+    for name in names:
         # One after the other, because some wrap the same function.
         made = CHOICES[name]()
         patches += made

@@ -50,6 +50,23 @@ class FastClock(Clock):
         time.sleep(seconds / self._anchor.speed)
 
 
+class SensorClock(FastClock):
+    """The same wall time, but pauses and the limit of a tick use real time, like HTTP and the storage."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@contextmanager
+def sensor_time() -> Iterator[None]:
+    """Uses the time that the harness defines in the environment, as a sensor's process needs it."""
+    with use_clock(SensorClock(Anchor(**json.loads(os.environ[VARIABLE])))):
+        yield
+
+
 @contextmanager
 def fast_time() -> Iterator[None]:
     """Uses the time that the harness defines in the environment."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -25,13 +26,17 @@ class Watch:
         self.requests: list[RecordedRequest] = []
         self.forgotten: set[str] = set()
         self._sandbox = sandbox
-        self._arrived: set[str] = set()
+        self._arrived: Counter[str] = Counter()
         self._to_forget: dict[str, int] = {}
         self._stop = threading.Event()
 
     def has_arrived(self, target: str) -> bool:
         """Whether a start of the target's run has arrived."""
-        return target in self._arrived
+        return self.arrivals(target) > 0
+
+    def arrivals(self, target: str) -> int:
+        """Returns how many starts of the target's run have arrived."""
+        return self._arrived[target]
 
     def forget_first_run(self, target: str, after: int) -> None:
         """Makes the vendor lose the target's next run permanently, after this many status calls."""
@@ -62,7 +67,7 @@ class Watch:
 
     def _notice(self, request: RecordedRequest) -> None:
         named = {*request.path.split("/"), *(_texts(request.body))}
-        self._arrived |= named
+        self._arrived.update(named)
         if request.started_run is None:
             return
         for target in named & self._to_forget.keys():

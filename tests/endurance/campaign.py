@@ -23,13 +23,13 @@ from tests.endurance.kills import Kills
 from tests.endurance.memory import Memory
 from tests.endurance.plan import TIMEOUT, Plan
 from tests.endurance.progress import Progress
-from tests.endurance.queue_facts import QueueFacts, unserved
 from tests.endurance.queue_plan import QueuePlan
 from tests.endurance.reconcile import MISSING, reconcile
 from tests.endurance.repeating import repeated
 from tests.endurance.requesting import Requesting
 from tests.endurance.starting import start_all
 from tests.endurance.ticks import Tick, ticks
+from tests.reconciling.queue_facts import QueueFacts, unserved
 
 _SETTINGS = """\
 telemetry:

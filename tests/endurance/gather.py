@@ -25,10 +25,10 @@ from tests.endurance.facts import (
     Target,
 )
 from tests.endurance.plan import Plan
-from tests.endurance.queue_facts import QueuedStart, QueueFacts
 from tests.endurance.queue_plan import SLOTS
 from tests.endurance.reconcile import RUN_STATUS
 from tests.endurance.requesting import Requesting
+from tests.reconciling.queue_facts import QueuedStart, QueueFacts
 
 _PAGE = 1000
 _RANGE_TAG = "dagster/asset_partition_range_start"

@@ -7,9 +7,9 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from tests.endurance import queue_facts
 from tests.endurance.campaign import Outcome
 from tests.endurance.reconcile import CATEGORIES, Finding
+from tests.reconciling import queue_facts
 
 MAX_GROWTH = 300e6
 MAX_TICK = 40.0

@@ -12,9 +12,9 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_runs.sandbox import SandboxClient
-from tests.endurance.queue_facts import Requested
 from tests.endurance.queue_plan import QueuePlan, QueueRequest
 from tests.endurance.starting import _context, _prepare
+from tests.reconciling.queue_facts import Requested
 
 
 class Requesting:

@@ -10,17 +10,13 @@ from unittest import mock
 
 import dagster as dg
 
-from dagster_runs.remote_run.execution import queueing, request_queue
-from dagster_runs.remote_run.execution.ledger_entry import EntryKind, LedgerEntry
-from dagster_runs.remote_run.execution.request_queue import Admission, RequestQueue
-from dagster_runs.sensors.completion import index, queue
-from dagster_runs.sensors.completion.admission import InFlight
 from dagster_runs.sensors.completion.decisions import Phase
 from dagster_runs.sensors.completion.dedupe import ReportedRuns
 from dagster_runs.sensors.completion.deferred_run import DeferredRun
 from dagster_runs.sensors.completion.index import DeferredRunIndex
 from dagster_runs.sensors.completion.sensor import Completion
 from dagster_runs.sensors.run_outcome import RunOutcome
+from tests.reconciling import queue_sabotage
 
 VARIABLE = "ENDURANCE_SABOTAGE"
 
@@ -76,75 +72,13 @@ def _forget_the_checks() -> list[Any]:
     return [mock.patch.object(RunOutcome, "evaluations", return_value=[])]
 
 
-def _exceed_the_limit() -> list[Any]:
-    """The limit is off by one."""
-    made = queue._limits_of
-
-    def one_more(tick: Any) -> dict[Any, int]:
-        return {key: limit + 1 for key, limit in made(tick).items()}
-
-    return [mock.patch.object(queue, "_limits_of", one_more)]
-
-
-def _drop_requests() -> list[Any]:
-    """Every third queued request is dropped."""
-    apply = RequestQueue.apply
-
-    def dropping(self: RequestQueue, entry: LedgerEntry, storage_id: int) -> None:
-        apply(self, entry, storage_id)
-        if entry.kind is EntryKind.QUEUED and storage_id % 3 == 0:
-            self.pending.pop(entry.correlation_id)
-
-    return [mock.patch.object(RequestQueue, "apply", dropping)]
-
-
-def _admit_twice() -> list[Any]:
-    """A second admitter does not know what the first one has admitted, and steps do not check admissions."""
-    return [
-        mock.patch.object(queue.Queue, "_in_flight", side_effect=lambda *_: InFlight()),
-        mock.patch.object(Admission, "counts", return_value=True),
-        mock.patch.object(queueing.InFlight, "reason_to_wait", return_value=None),
-    ]
-
-
-def _merge_different_requests() -> list[Any]:
-    """Requests with different fields count as equal."""
-
-    def without_fields(entry: LedgerEntry) -> tuple[object, ...]:
-        return entry.partition, entry.name
-
-    return [mock.patch.object(module, "equality_key", without_fields) for module in (request_queue, queueing, index)]
-
-
-def _admit_by_stale_facts() -> list[Any]:
-    """A tick admits by what an earlier tick has read, and its admission counts."""
-    made, kept = queue.Queue._in_flight, list[InFlight]()
-
-    def stale(self: queue.Queue, *given: Any) -> InFlight:
-        kept.append(made(self, *given))
-        return deepcopy_counts(kept[max(0, len(kept) - 4)])
-
-    def deepcopy_counts(found: InFlight) -> InFlight:
-        return InFlight(found.runs.copy(), set(found.asset_partitions), set(found.targets))
-
-    return [
-        mock.patch.object(queue.Queue, "_in_flight", stale),
-        mock.patch.object(Admission, "counts", return_value=True),
-        mock.patch.object(queueing.InFlight, "reason_to_wait", return_value=None),
-    ]
-
-
 CHOICES: dict[str, Callable[[], list[Any]]] = {
     "forget-what-was-reported": _forget_what_was_reported,
     "trust-the-memory": _trust_the_memory,
     "take-failed-for-good": _report_failures_as_success,
     "without-targets": _without_targets,
     "forget-the-checks": _forget_the_checks,
-    "exceed-the-limit": _exceed_the_limit,
-    "drop-requests": _drop_requests,
-    "admit-twice": _admit_twice,
-    "merge-different-requests": _merge_different_requests,
-    "admit-by-stale-facts": _admit_by_stale_facts,
+    **queue_sabotage.CHOICES,
 }
 
 
