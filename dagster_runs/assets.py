@@ -1,7 +1,7 @@
 """`build_remote_run_asset`, which builds a Dagster asset from a remote run."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 import dagster as dg
 
@@ -292,7 +292,9 @@ def _class_of(run: RunOrFunction) -> type[RemoteRun[Any]]:
         returned = get_type_hints(run).get("return")
     except (TypeError, NameError):  # a partial, or a name that is imported for type checkers only
         returned = None
-    if not (isinstance(returned, type) and issubclass(returned, RemoteRun)):
+    # With Python 3.10, `list[str]` is an instance of type, but no class.
+    is_class = get_origin(returned) is None
+    if not (is_class and isinstance(returned, type) and issubclass(returned, RemoteRun)):
         raise dg.DagsterInvalidDefinitionError(
             f"{getattr(run, '__name__', run)!r} needs a return type annotation with the kind of run, for example "
             "`-> TestGenTestRun`"

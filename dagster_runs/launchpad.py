@@ -130,7 +130,7 @@ def _config_type(annotation: Any, *, unique: str) -> Any:  # noqa: PLR0911 - one
     if isinstance(origin, type) and issubclass(origin, Sequence):
         is_mixed = len(arguments) > 1 and Ellipsis not in arguments  # tuple[int, str]
         return dg.Any if is_mixed else dg.Array(_config_type(arguments[0], unique=unique))
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
+    if origin is None and isinstance(annotation, type) and issubclass(annotation, Enum):
         return dg.Enum(unique, [dg.EnumValue(str(member.value)) for member in annotation])
     if isinstance(annotation, type) and annotation.__module__ == "datetime":
         return dg.String

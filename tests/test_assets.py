@@ -35,6 +35,10 @@ def sent(sandbox: Sandbox) -> list[str]:
     return sandbox.runs("rudderstack")[-1].parameters
 
 
+def run_of_a_list(context: dg.AssetExecutionContext) -> list[str]:
+    return []
+
+
 class TestDefinition:
     def test_sets_the_spec_shown_in_the_lineage(self) -> None:
         asset = build_remote_run_asset(
@@ -72,6 +76,7 @@ class TestDefinition:
             ({"run": partial(lambda context: PROFILES)}, "needs a return type annotation"),
             ({"run": "2hkeBOp"}, "must be a run"),
             ({"run": lambda context: PROFILES}, "needs a return type annotation"),
+            ({"run": run_of_a_list}, "needs a return type annotation"),
             ({"run": PROFILES, "key": None}, "key, or specs"),
             ({"run": PROFILES, "specs": [dg.AssetSpec("b")]}, "key, or specs"),
             ({"run": PROFILES, "key": None, "specs": []}, "specs is empty"),

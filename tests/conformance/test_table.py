@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -38,7 +39,9 @@ def own_classes(table: Table) -> Iterator[type[BaseModel]]:
     """The vendor's models, runs and resources."""
     for module in modules(table):
         for thing in vars(module).values():
-            if isinstance(thing, type) and issubclass(thing, BaseModel) and thing.__module__ == module.__name__:
+            # With Python 3.10, `list[str]` is an instance of type, but no class.
+            is_class = isinstance(thing, type) and get_origin(thing) is None
+            if is_class and issubclass(thing, BaseModel) and thing.__module__ == module.__name__:
                 yield thing
 
 
