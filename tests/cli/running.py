@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def write(path: str, sandbox: Sandbox, *, key: str = "it") -> Path:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
+    # Before 8.2, click puts both outputs together by default; later, there is no such parameter.
+    is_old = "mix_stderr" in signature(CliRunner).parameters
+    return CliRunner(**{"mix_stderr": False} if is_old else {}).invoke(main, arguments)
 
 
 def names_checked(result: Result) -> list[str]:

@@ -18,6 +18,7 @@ from tests.versions.environments import PYTHONS, End, Environment, build_wheel, 
 
 # What these test is the source and its pages, which do not depend on versions.
 OF_THE_SOURCE = (
+    "tests/cli/test_command_line_page.py",
     "tests/test_architecture.py",
     "tests/test_dependencies.py",
     "tests/test_links.py",
