@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 
-.PHONY: help install demo materialize test test-slow test-kills test-chaos chaos test-endurance endurance regressions test-real test-docs test-ui test-ui-smoke test-versions test-lowest test-newest vendor-kit docs docs-serve dist lint types check bench screenshots conformance clean
+.PHONY: help install demo materialize test test-slow test-kills test-chaos test-chaos-queues chaos test-endurance endurance regressions test-real test-docs test-ui test-ui-smoke test-versions test-lowest test-newest vendor-kit docs docs-serve dist lint types check bench screenshots conformance clean
 .DEFAULT_GOAL := help
 
 help:  ## show this help
@@ -44,7 +44,10 @@ test-kills: install  ## run the tests that kill real processes of Dagster's exec
 	$(BIN)/python -m pytest tests/kills
 
 test-chaos: install  ## run short chaos campaigns with a fixed seed (SQLite and PostgreSQL), and the tests of the harness
-	$(BIN)/python -m pytest tests/chaos
+	$(BIN)/python -m pytest tests/chaos --ignore tests/chaos/test_queue_chaos.py
+
+test-chaos-queues: install  ## run short chaos campaigns of deferred runs that queue behind limits, and check that the harness detects failures of the queue
+	$(BIN)/python -m pytest tests/chaos/test_queue_chaos.py
 
 chaos: install  ## run 1,100 materializations, and 16 groups of deferred ones that queue, while vendors fail and processes are killed; SEED=n repeats a campaign
 	$(BIN)/python -m tests.chaos --materializations 700 --web-groups 3 --queue-groups 10 $(if $(SEED),--seed $(SEED))

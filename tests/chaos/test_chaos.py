@@ -10,7 +10,6 @@ import pytest
 from tests.chaos.conftest import ActiveCampaign, Chaos
 from tests.chaos.kinds import DRILLED, PIPELINE, SLOTS
 from tests.chaos.plan import Disturbance, Group, How, finds_bad_data, plan
-from tests.chaos.queue_plan import KILL_POINTS, QUEUE_SLOTS, QueueGroup, queue_plan
 
 pytestmark = pytest.mark.timeout(600)
 SEED = 11
@@ -91,77 +90,11 @@ def evicted_at_a_start(group: Group) -> bool:
     return first.how == "evict" and SLOTS[first.at_start_of].kind.run_class.can_cancel()
 
 
-QUEUE_GROUPS = 300
-
-
-def short_queue_group(part: int) -> QueueGroup:
-    """Returns a short queue group in which something of each kind is disturbed, and a step waits for its turn."""
-
-    def is_varied(group: QueueGroup) -> bool:
-        hows = {one.how for request in group.requests for one in request.disturbances}
-        started = {one.how for one in group.started_disturbances[:3] if one is not None}
-        waits = any(request.is_backfill for request in group.requests)
-        return {"kill", "evict", "terminate"} <= hows | started and bool(hows) and bool(started) and waits
-
-    varied = [group for group in queue_plan(SEED, QUEUE_GROUPS) if is_varied(group)]
-    return sorted(varied, key=lambda group: len(group.requests))[part]
-
-
-def queue_options(group: QueueGroup) -> list[object]:
-    return ["--queue-groups", QUEUE_GROUPS, "--queue-group", group.number]
-
-
-def asks_differently_while_a_run_is_active(group: QueueGroup) -> bool:
-    """The second and the third of three requests for one partition must not become one."""
-    unlimited = [request for request in group.requests if request.place.slot.number == 0]
-    if any(request.is_backfill for request in group.requests) or len(unlimited) < 3:
-        return False
-    return unlimited[1].variant != unlimited[2].variant
-
-
-def far_exceeds_the_limits(group: QueueGroup) -> bool:
-    """So many requests that several ticks admit them, on a slow machine too."""
-    limited = [request.place for request in group.requests if request.place.slot.limit is not None]
-    return all(
-        len({place.partition for place in limited if place.slot == slot}) > 1 + (slot.limit or 0)
-        for slot in QUEUE_SLOTS[1:3]
-    )
-
-
-def broken_queues() -> dict[str, QueueGroup]:
-    """Returns a short calm queue group for each sabotage of the queue."""
-    groups = queue_plan(SEED, QUEUE_GROUPS, calm=True)
-    without_waiting = [group for group in groups if not any(request.is_backfill for request in group.requests)]
-    brief = sorted(without_waiting, key=lambda group: len(group.requests))
-    merging = next(filter(asks_differently_while_a_run_is_active, brief))
-    limited = [group for group in brief if far_exceeds_the_limits(group) and group != merging]
-    others = [name for name in BROKEN_QUEUE if name != "merge-different-requests"]
-    return {"merge-different-requests": merging, **dict(zip(others, limited[: len(others)], strict=True))}
-
-
-def broken_queue_options() -> list[object]:
-    broken = broken_queues().items()
-    options = ["--queue-groups", QUEUE_GROUPS, "--calm"]
-    return options + [
-        option
-        for name, group in broken
-        for option in ("--queue-group", group.number, "--queue-sabotage", group.number, name)
-    ]
-
-
-BROKEN_QUEUE = {
-    "exceed-the-limit": "limit exceeded",
-    "drop-requests": "request dropped",
-    "admit-twice": "limit exceeded",
-    "merge-different-requests": "request dropped",
-    "admit-by-stale-facts": "limit exceeded",
-}
 CAMPAIGNS: dict[str, Callable[[], list[object]]] = {
-    "sqlite": lambda: ["--storage", "sqlite", *numbers(short_campaign(0)), *queue_options(short_queue_group(0))],
-    "postgres": lambda: ["--storage", "postgres", *numbers(short_campaign(1)), *queue_options(short_queue_group(1))],
+    "sqlite": lambda: ["--storage", "sqlite", *numbers(short_campaign(0))],
+    "postgres": lambda: ["--storage", "postgres", *numbers(short_campaign(1))],
     "no ledger": lambda: ["--calm", "--sabotage", "no-ledger", *numbers(briefest(killed_at_a_start))],
     "fresh": lambda: ["--calm", "--sabotage", "re-execution-is-fresh", *numbers(briefest(killed_at_a_start))],
-    "broken queues": broken_queue_options,
     # The other sabotages do not affect each other.
     "broken": lambda: [
         "--calm",
@@ -195,13 +128,6 @@ def campaigns(chaos: Chaos) -> dict[str, ActiveCampaign]:
     return {name: chaos(*same, *options()) for name, options in CAMPAIGNS.items()}
 
 
-@pytest.fixture(scope="module")
-def broken_queue_report(campaigns: dict[str, ActiveCampaign]) -> str:
-    done = campaigns["broken queues"].end()
-    assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
-    return done.stdout
-
-
 @pytest.mark.parametrize(("storage", "part"), [("sqlite", 0), ("postgres", 1)])
 def test_short_campaign_has_no_findings(campaigns: dict[str, ActiveCampaign], storage: str, part: int) -> None:
     done = campaigns[storage].end()
@@ -213,9 +139,6 @@ def test_short_campaign_has_no_findings(campaigns: dict[str, ActiveCampaign], st
         assert count[f"interrupted: {how}"] > 0
     assert count["materialized"] > 5
     assert count["uncertain start: StartOutcomeUnknown"] > 0
-    assert count["requests of queue groups"] == len(short_queue_group(part).requests)
-    assert sum(count.get(f"interrupted: sensor killed {point}", 0) for point in KILL_POINTS) > 2
-    assert any(name.startswith("interrupted: queue: ") for name in count)
 
 
 @pytest.mark.parametrize("broken", ["no ledger", "fresh"])
@@ -231,9 +154,3 @@ def test_sabotage_is_found(campaigns: dict[str, ActiveCampaign]) -> None:
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr[-2000:]
     for found in BROKEN.values():
         assert counted(done.stdout)[found] > 0, done.stdout[-5000:]
-
-
-@pytest.mark.parametrize("name", BROKEN_QUEUE)
-def test_sabotage_of_the_queue_is_found(broken_queue_report: str, name: str) -> None:
-    number = broken_queues()[name].number
-    assert f"{BROKEN_QUEUE[name]}: queue group {number}: " in broken_queue_report, broken_queue_report[-5000:]
