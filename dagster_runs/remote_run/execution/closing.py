@@ -26,8 +26,9 @@ class CompletionSensor(NamedTuple):
 
 
 def log_deferred(execution: "RemoteRunExecution", handle: "RunHandle") -> None:
-    """Logs that a step has only started its run, and what reports how the run ends."""
-    run = f"{execution.describe_run(handle.run_id)} is active. This step only started it"
+    """Logs that a step has only started its run, or attached to it, and what reports how the run ends."""
+    done = "attached to" if handle.attached else "started"
+    run = f"{execution.describe_run(handle.run_id)} is active. This step only {done} it"
     find = execution.completion_sensor
     sensor = execution.storage.attempt(find) if find is not None else None
     link = f"; {url}" if (url := execution.url(handle.run_id)) else ""

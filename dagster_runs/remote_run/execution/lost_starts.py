@@ -136,12 +136,17 @@ def _outcome_unknown(
     else:
         detail = f"it is unknown whether {with_article(run.label)} of {run.target} was started"
     adopt = _adopt_command(execution)
+    then = (
+        "With an id, the completion sensor reports the run; with --none, re-execute from failure."
+        if execution.options.wait == "defer"
+        else "Then re-execute from failure."
+    )
     return StartOutcomeUnknown(
         f"{detail}. Cause: {why}",
         vendor=run.vendor,
         hint=f"Check in {run.vendor} whether a run of {run.target} was started. If so, run `{adopt} RUN_ID` with its "
-        f"id; if not, run `{adopt} --none`. Then re-execute from failure. If a second run does no harm, you can also "
-        "materialize the asset again (re-execute all steps, not from failure). To do this automatically, set "
+        f"id; if not, run `{adopt} --none`. {then} If a second run does no harm, you can also materialize the asset "
+        "again (re-execute all steps, not from failure). To do this automatically, set "
         f"on_uncertain_start='start_again'. {'' if candidates else run.lost_start_hint}".rstrip(),
     )
 
