@@ -164,7 +164,7 @@ def test_outputs_are_what_the_commands_print(scenario: Scenario) -> None:
 
 def test_settings_for_the_resource_are_those_of_the_class() -> None:
     [block] = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert set(yaml.safe_load(block)["workspace"]) <= set(TestGenResource.model_fields)
+    assert set(yaml.safe_load(block)["attributes"]["workspace"]) <= set(TestGenResource.model_fields)
 
 
 def test_page_shows_the_help_of_every_command() -> None:
