@@ -25,6 +25,7 @@ OF_THE_SOURCE = (
     "tests/test_names.py",
     "tests/test_public_names.py",
     "tests/test_vocabulary.py",
+    "tests/website",
 )
 CHECK_ORIGIN = "import dagster_runs, sys; sys.exit('site-packages' not in dagster_runs.__file__)"
 SHOWN = ("dagster", "pydantic", "requests", "urllib3", "aiohttp", "pytest")
