@@ -7,7 +7,7 @@ import dagster as dg
 
 from dagster_runs.cli.output import Unusable
 from dagster_runs.remote_run.contract import RemoteRun
-from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import LedgerEntry, recorded_target
 from dagster_runs.remote_run.execution.request_queue import partitions_of
 from dagster_runs.sensors.registry import WatchedAsset
 
@@ -23,7 +23,7 @@ def recorded_run(asset: WatchedAsset, entry: LedgerEntry) -> RemoteRun[Any] | No
     if run_class is not None and isinstance(stored, dict):
         return run_class.from_payload(stored)
     run = asset.remote.run
-    return run if run is not None and target_of(run) == entry.target else None
+    return run if run is not None and recorded_target(run) == entry.target else None
 
 
 def run_with_fields(asset: WatchedAsset, entry: LedgerEntry, fields: Sequence[str]) -> RemoteRun[Any]:
@@ -55,17 +55,12 @@ def run_with_fields(asset: WatchedAsset, entry: LedgerEntry, fields: Sequence[st
         raise Unusable(f"--field takes NAME=VALUE with a field of {run_class.__name__}: {names}")
     run = run_class.from_payload(values)
     try:
-        target = target_of(run)
+        target = recorded_target(run)
     except Exception:  # noqa: BLE001 - of the vendor's own class, which lacks a field
         raise Unusable(f"These fields do not lead to {entry.target}; a field is missing") from None
     if target != entry.target:
         raise Unusable(f"These fields lead to {target}, but the start was of {entry.target}")
     return run
-
-
-def target_of(run: RemoteRun[Any]) -> str:
-    """Returns the class and the target of a run, as in the ledger."""
-    return f"{type(run).__name__} {run.target}"
 
 
 def run_class_of(asset: WatchedAsset, entry: LedgerEntry) -> type[RemoteRun[Any]] | None:

@@ -260,7 +260,7 @@ class QueueExecution:
         if REQUEST_TAG in run.tags:
             self._carry_out(chain, order, disturbances)
             return
-        ended = self._attempt(order, None, place)  # it reports a failure, and nobody executes it again
+        ended = self._attempt(order, None, place)  # it reports a failure, and is not executed again
         if ended is not None:
             chain.dagster_runs.append(ended.run_id)
 

@@ -13,7 +13,7 @@ from tests.chaos.code_location import resources
 from tests.chaos.queue_plan import QUEUE_SLOTS, Place, QueueSlot, asset_of
 
 INTERVAL = 5
-"""Seconds between two ticks, as the sensor is told; the harness ticks more often."""
+"""The minimum interval of the sensor, in seconds. The harness runs ticks more often."""
 
 
 def _asset(group: int, slot: QueueSlot) -> dg.AssetsDefinition:

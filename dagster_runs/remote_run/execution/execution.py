@@ -19,7 +19,7 @@ from dagster_runs.remote_run.execution.closing import CompletionSensor
 from dagster_runs.remote_run.execution.dagster_step import OwnRunState, Step
 from dagster_runs.remote_run.execution.events import run_metadata
 from dagster_runs.remote_run.execution.ledger import Ledger
-from dagster_runs.remote_run.execution.ledger_entry import EntryKind, EntryTooLarge, LedgerEntry
+from dagster_runs.remote_run.execution.ledger_entry import EntryKind, EntryTooLarge, LedgerEntry, recorded_target
 from dagster_runs.remote_run.execution.provenance import current_provenance
 from dagster_runs.remote_run.execution.storage_outage import StorageOutage
 from dagster_runs.remote_run.metadata_order import in_page_order
@@ -112,7 +112,7 @@ class RemoteRunExecution:
     @property
     def target(self) -> str:
         """The class and the target of the run. An earlier run with another value is not the run that we want now."""
-        return f"{type(self.run).__name__} {self.run.target}"
+        return recorded_target(self.run)
 
     @cached_property
     def fields_digest(self) -> str | None:

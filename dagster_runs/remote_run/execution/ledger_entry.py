@@ -13,9 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+if TYPE_CHECKING:
+    from dagster_runs.remote_run.contract import RemoteRun
 
 LEDGER_KEY = "dagster_runs/ledger"
 """Metadata key of the entries of earlier versions, and prefix of the tag keys."""
@@ -88,6 +91,11 @@ _EARLIER_NAMES: Mapping[str, str] = {
     "execution_id": "execution",
 }
 """The names of the fields in earlier versions, which stored them in the metadata of the observation."""
+
+
+def recorded_target(run: "RemoteRun[Any]") -> str:
+    """Returns the class and the target of a run, as entries have them."""
+    return f"{type(run).__name__} {run.target}"
 
 
 @dataclass(frozen=True)
